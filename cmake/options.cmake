@@ -1,0 +1,28 @@
+# Flags that every target gets: the warnings, the sanitizers, the hardening of a release.
+add_library(outrigger-options INTERFACE)
+target_compile_definitions(outrigger-options INTERFACE _GNU_SOURCE OUTRIGGER_VERSION="${PROJECT_VERSION}")
+target_include_directories(outrigger-options INTERFACE ${CMAKE_SOURCE_DIR}/proxy ${CMAKE_SOURCE_DIR})
+target_compile_options(outrigger-options INTERFACE
+    -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings
+    -Wcast-qual -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
+    -fno-strict-aliasing -fno-common)
+if(OUTRIGGER_WERROR)
+    target_compile_options(outrigger-options INTERFACE -Werror)
+endif()
+if(OUTRIGGER_SANITIZE)
+    target_compile_options(outrigger-options INTERFACE
+        -fsanitize=${OUTRIGGER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(outrigger-options INTERFACE -fsanitize=${OUTRIGGER_SANITIZE})
+endif()
+if(OUTRIGGER_FUZZ)
+    target_compile_options(outrigger-options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(OUTRIGGER_HARDEN)
+    target_compile_options(outrigger-options INTERFACE
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+    target_link_options(outrigger-options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    include(CheckPIESupported)
+    check_pie_supported(LANGUAGES C)
+endif()

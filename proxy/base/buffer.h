@@ -1,0 +1,77 @@
+// A byte queue of segments in blocks: the output of a connection, the body of a stream on its way through.
+//
+// Small texts (heads, frames) are copied in, behind each other in one block; pieces of bodies are appended by reference. A buffer has
+// no bound of its own writing: `length` is there to be compared with the limit that its owner documents, before it appends.
+// An empty buffer holds no block. Not thread-safe.
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/block.h"
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+// A segment is the smallest unit that is worth a reference: shorter pieces are copied by buffer_append_piece, since
+// pinning a block of 16 KiB for them would cost more than the copy.
+#define BUFFER_COPY_MAX 256
+
+struct segment {
+    struct block *block; // one reference is the segment's
+    uint32_t offset;
+    uint32_t length;
+};
+
+// The first few segments lie in the struct, so that the common message (head and one piece of body) needs no more; a ring of
+// segments is taken from the block source when they do not suffice.
+#define BUFFER_SEGMENTS_INLINE 4
+
+struct buffer {
+    struct block_source *source;
+    size_t length;             // bytes in all segments
+    struct segment *segments;  // ring; `inlined` or memory of its own
+    uint32_t capacity;         // of the ring; a power of two
+    uint32_t head;
+    uint32_t count;
+    struct segment inlined[BUFFER_SEGMENTS_INLINE];
+};
+
+void buffer_init(struct buffer *buffer, struct block_source *source);
+
+// Drops all that it holds; may be used again after buffer_init.
+void buffer_dispose(struct buffer *buffer);
+
+// Drops all bytes; the buffer stays usable and keeps no block.
+void buffer_clear(struct buffer *buffer);
+
+static inline bool buffer_is_empty(const struct buffer *buffer) {
+    return buffer->length == 0;
+}
+
+// Copies `text` behind what is there, filling the last block first.
+void buffer_append(struct buffer *buffer, struct bytes text);
+
+// Room for `size` contiguous bytes (at most BLOCK_CAPACITY) at the end, to be written by the caller, who then calls
+// buffer_commit with what was really written (at most `size`). Nothing else may be appended in between.
+char *buffer_reserve(struct buffer *buffer, size_t size);
+void buffer_commit(struct buffer *buffer, size_t written);
+
+// Appends `piece`, which lies in `block`, by reference (or by copy when at most BUFFER_COPY_MAX bytes long).
+void buffer_append_piece(struct buffer *buffer, struct block *block, struct bytes piece);
+
+// Moves at most `max` bytes from the front of `from` to the end of `to`; nothing is copied but pieces of at most BUFFER_COPY_MAX bytes.
+// Returns how many were moved.
+size_t buffer_move(struct buffer *to, struct buffer *from, size_t max);
+
+// Fills `iov` with the first segments; returns how many entries (at most `count`) and their length in bytes.
+int buffer_iovec(const struct buffer *buffer, struct iovec *iov, int count, size_t *length);
+
+// The first contiguous piece; empty when the buffer is.
+struct bytes buffer_front(const struct buffer *buffer);
+
+// Drops `count` bytes (at most `length`) from the front, with the blocks that are no longer needed.
+void buffer_consume(struct buffer *buffer, size_t count);
+
+#endif

@@ -1,0 +1,33 @@
+// Bounds that are not in the policy language, each with the reason for its number. What users may set is in config/.
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+// Streams advanced in one turn of the loop; the rest wait for the next: a turn stays under about 64 x 10 us, so that no connection waits long.
+#define LIMIT_STREAMS_PER_TURN 64
+
+// Output of a connection is flushed at the end of the turn, or as soon as it holds this much: one block, one TLS record.
+#define LIMIT_OUTPUT_FLUSH_BYTES 16384
+
+// A sender stops putting more into a connection's output above this, until it drained below half: two socket buffers' worth would only add delay.
+#define LIMIT_OUTPUT_BYTES 65536
+
+// One readv takes at most this many blocks: 64 KiB, about what a loopback or 10 GbE peer has ready at once.
+#define LIMIT_READ_BLOCKS 4
+
+// Reads of one connection in one turn, so that a fast sender does not starve the others.
+#define LIMIT_READS_PER_TURN 4
+
+// Connections accepted in one turn by one listener.
+#define LIMIT_ACCEPTS_PER_TURN 32
+
+// Body bytes of a stream that may wait before the chain has let it pass (design: 16 KiB of credit).
+#define LIMIT_BODY_BEFORE_DECISION 16384
+
+// Blocks and pool chunks that a worker keeps for later: 4 MiB and 2 MiB after a burst; trimmed to a quarter when it has been quiet.
+#define LIMIT_FREE_BLOCKS 256
+#define LIMIT_FREE_CHUNKS 512
+
+// Messages that may wait for one thread.
+#define LIMIT_MAILBOX 1024
+
+#endif

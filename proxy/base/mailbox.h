@@ -1,0 +1,42 @@
+// A bounded queue of messages between threads: many senders, one receiver. Senders never block: a full mailbox says so.
+//
+// The receiver is woken by a callback that must be safe on the sender's thread (net/loop passes uv_async_send); it is called when the
+// mailbox goes from empty to not empty. Messages arrive in the order of each sender.
+#ifndef BASE_MAILBOX_H
+#define BASE_MAILBOX_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct message {
+    // Runs on the receiver's thread; owns `argument` from then on.
+    void (*deliver)(void *receiver, void *argument);
+    void *argument;
+};
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct message *ring;
+    uint32_t capacity; // a power of two
+    uint32_t head;
+    uint32_t count;
+    uint32_t count_peak;
+    void (*wake)(void *wake_argument);
+    void *wake_argument;
+};
+
+void mailbox_init(struct mailbox *mailbox, uint32_t capacity, void (*wake)(void *wake_argument), void *wake_argument);
+
+// Messages left inside are dropped: the owner makes sure that none is, or that nothing is lost with it.
+void mailbox_dispose(struct mailbox *mailbox);
+
+// Any thread. ERROR_FULL when there is no room; the message then still belongs to the caller.
+MUST_CHECK enum error mailbox_send(struct mailbox *mailbox, struct message message);
+
+// The receiver's thread: delivers what was there at the call, in order, with `receiver` passed to each. Returns how many.
+uint32_t mailbox_receive(struct mailbox *mailbox, void *receiver);
+
+#endif

@@ -1,0 +1,28 @@
+// Documents in files to a snapshot: decode, check all, freeze. Every error of every document is collected; with any error there is no snapshot.
+#ifndef CONFIG_LOAD_H
+#define CONFIG_LOAD_H
+
+#include "base/error.h"
+#include "config/snapshot.h"
+
+// Messages in the order of files and lines: "file:line: kind/namespace/name: path: what is wrong, what is allowed".
+struct config_errors {
+    char **lines;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+void config_errors_init(struct config_errors *errors);
+void config_errors_dispose(struct config_errors *errors);
+void config_errors_add(struct config_errors *errors, struct place place, const char *document, const char *path, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+// Reads files and folders as policy.md says ("Reading"). On OK `*snapshot` has one reference, generation 0 (the caller counts); on ERROR_INVALID
+// `errors` has at least one line and `*snapshot` is NULL. Certificates are not read here. `warnings` gets what is allowed but doubtful.
+enum error config_load(const char *const *paths, uint32_t path_count, struct snapshot **snapshot, struct config_errors *errors,
+                       struct config_errors *warnings) MUST_CHECK;
+
+// A number over names, sizes and times of change of all files that config_load would read (symlinks followed): changed = load again.
+uint64_t config_fingerprint(const char *const *paths, uint32_t path_count);
+
+#endif

@@ -1,0 +1,159 @@
+// The world as one set of documents says it: decoded, checked, merged, frozen. Main builds it; workers share it read-only.
+//
+// A snapshot is immutable and reference-counted over threads; all that it points to lies in its own memory. Live state (endpoints' load, pools,
+// budgets) is not here: it hangs on live objects that are found by the keys below and outlive snapshots.
+#ifndef CONFIG_SNAPSHOT_H
+#define CONFIG_SNAPSHOT_H
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/map.h"
+#include "certs/spiffe_id.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+// Where a document or a field of it stands: for messages and for explaining.
+struct place {
+    const char *file;
+    uint32_t line;
+};
+
+// `host:port` with a literal address, or a Unix socket's path.
+struct socket_address {
+    struct sockaddr_storage storage;
+    socklen_t length;
+    struct bytes text; // as written
+};
+
+enum listener_role { ROLE_INBOUND, ROLE_OUTBOUND };
+enum mtls_mode { MTLS_STRICT, MTLS_PERMISSIVE, MTLS_DISABLE };
+enum app_protocol { APP_PROTOCOL_AUTO, APP_PROTOCOL_HTTP1, APP_PROTOCOL_HTTP2 };
+enum unknown_hosts { UNKNOWN_HOSTS_REJECT, UNKNOWN_HOSTS_PASSTHROUGH };
+
+struct listener_config {
+    struct bytes name;
+    enum listener_role role;
+    struct socket_address address;
+    struct socket_address forward_to;  // Inbound
+    enum mtls_mode mtls;               // Inbound; Strict unless said otherwise
+    enum app_protocol app_protocol;    // Inbound: what the application behind forward_to speaks
+    enum unknown_hosts unknown_hosts;  // Outbound
+    struct service_config *service;    // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
+    struct place place;
+};
+
+enum port_protocol { PROTOCOL_HTTP, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_GRPC };
+enum tls_mode { TLS_NONE, TLS_MESH };
+
+struct endpoint_config {
+    struct socket_address address;
+    enum tls_mode tls;
+    const struct spiffe_id *identities; // for Mesh: one must match the peer's
+    uint32_t identity_count;
+    uint32_t weight;                    // 1 unless said otherwise; 0: takes no new requests
+    struct bytes key;                   // address, TLS mode and identities as text: the live endpoint is found by it
+};
+
+enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
+
+// A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise.
+struct traffic_config {
+    struct { enum lb_type type; } load_balancer;
+    struct {
+        uint32_t max;               // connections to one endpoint, over this worker's pool; 0: no bound
+        uint32_t max_pending;       // requests that wait for a connection, per service
+        uint32_t max_streams;       // streams on one HTTP/2 connection
+        nanoseconds connect_timeout;
+        nanoseconds idle_timeout;       // HTTP/2
+        nanoseconds http1_idle_timeout;
+        nanoseconds max_age;
+        nanoseconds keepalive;          // HTTP/2 PING when nothing was received for so long
+    } connections;
+    struct { nanoseconds request, backend_request, idle; } timeouts;
+    struct { bool propagate; } deadline;
+    struct {
+        uint32_t attempts;          // tries after the first
+        bool connect_failure, refused_stream, unsent;
+        struct { nanoseconds base, max; } backoff;
+        uint64_t buffer_bytes;
+        struct { uint32_t percent; nanoseconds interval; uint32_t min_per_second; } budget;
+    } retry;
+    struct place place;             // of the most specific TrafficPolicy; file NULL: defaults
+    struct bytes policy;            // "namespace/name" of it; empty: defaults
+};
+
+// One port of a ServiceEntry (or, for an Inbound listener, the application behind it).
+struct service_config {
+    struct bytes namespace_name;
+    struct bytes name;
+    uint16_t port;
+    struct bytes port_name;
+    struct bytes key;          // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
+    enum port_protocol protocol;
+    struct endpoint_config *endpoints;
+    uint32_t endpoint_count;
+    struct traffic_config traffic;
+    struct place place;
+    uint64_t digest;           // over all that is above but `place`: equal digests = nothing changed
+};
+
+struct limits_config {
+    uint32_t connections;            // per listener
+    uint32_t headers;
+    uint32_t header_bytes;
+    uint32_t url_bytes;
+    uint64_t body_bytes;             // 0: none
+    uint32_t streams_per_connection;
+    uint32_t buffer_per_stream;
+    nanoseconds header_timeout;
+    nanoseconds body_idle_timeout;
+    nanoseconds idle_timeout;
+    nanoseconds drain_timeout;
+    uint32_t memory_percent;
+};
+
+enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
+
+struct identity_config {
+    bool given;
+    struct bytes certificate, private_key, trust_bundle; // paths, made relative to the folder of the Proxy's file
+    struct place place;
+};
+
+struct proxy_config {
+    struct bytes namespace_name;
+    struct bytes name;
+    struct bytes service;          // first of spec.services; empty: none
+    uint32_t workers;              // 1 to 16; 0 was resolved
+    struct listener_config *listeners;
+    uint32_t listener_count;
+    struct socket_address admin;   // length 0: none
+    struct socket_address metrics; // length 0: none
+    struct identity_config identity;
+    struct limits_config limits;
+    struct { struct bytes path; enum log_filter filter; } access_log; // spec.telemetry.accessLog; default /dev/stdout, Errors
+    struct place place;
+};
+
+struct snapshot {
+    _Atomic uint32_t references;
+    uint64_t generation;           // counts accepted sets of documents from 1
+    struct proxy_config proxy;
+    struct service_config **services; // all; applications of Inbound listeners too
+    uint32_t service_count;
+    struct map hosts;              // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
+    void *memory;                  // config/'s own
+};
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot *snapshot); // any thread; frees with the last
+
+// The service that a request for `authority` (as in Host, any case) means, as policy.md says: with its port (the one written, else `default_port`), then without; exact before
+// wildcard, the longest wildcard first. NULL: unknown.
+const struct service_config *snapshot_find_host(const struct snapshot *snapshot, struct bytes authority, uint16_t default_port);
+
+#endif

@@ -1,0 +1,53 @@
+// The ordered list of fields of a head or trailer section: add, find, remove, and which field a name means.
+#ifndef HTTP_HEADERS_H
+#define HTTP_HEADERS_H
+
+#include "http/message.h"
+
+void fields_init(struct fields *fields, struct pool *pool);
+
+// Which known field `name` is, whatever its case; FIELD_OTHER for the rest. A switch on length and a compare: no table at run time.
+enum field_id field_id_of(struct bytes name);
+
+// Appends. Name and value must live as long as the pool (they are not copied).
+struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value);
+
+// Appends a known field with its standard spelling.
+struct field *fields_add_known(struct fields *fields, enum field_id id, struct bytes value);
+
+// The standard spelling of a known field: "X-Request-Id". Empty for FIELD_OTHER.
+struct bytes field_name(enum field_id id);
+
+// The first with that id, NULL when there is none.
+struct field *fields_find(const struct fields *fields, enum field_id id);
+
+// The next with the id of `after`, behind it; NULL when there is none.
+struct field *fields_find_next(const struct fields *fields, const struct field *after);
+
+// By name, for fields without an id.
+struct field *fields_find_name(const struct fields *fields, struct bytes name);
+
+// Removes all with that id; returns how many there were.
+uint32_t fields_remove(struct fields *fields, enum field_id id);
+uint32_t fields_remove_name(struct fields *fields, struct bytes name);
+
+// Replaces the value of the first and removes the others, or adds.
+void fields_set_known(struct fields *fields, enum field_id id, struct bytes value);
+
+// Takes out what belongs to one connection (RFC 9110 section 7.6.1): the fields that Connection names, Connection itself, Keep-Alive,
+// Proxy-Connection, TE, Transfer-Encoding, Upgrade. Fields that identity and policy rest upon (Host, Authorization, Content-Length, Cookie, x-forwarded-*,
+// x-request-id, outrigger-*, forwarded) stay even when Connection names them.
+void fields_remove_hop_by_hop(struct fields *fields);
+
+// RFC 9110 section 5.6.2: a token, not empty.
+bool is_token(struct bytes text);
+
+// RFC 9110 section 5.5: no control characters but tab, no space or tab at the ends. May be empty.
+bool is_field_value(struct bytes text);
+
+// Iterates over fields that are not removed.
+#define FIELDS_EACH(list, item)                                                                                        \
+    for (struct field *item = (list)->items; item < (list)->items + (list)->count; item++)                            \
+        if (!item->removed)
+
+#endif

@@ -1,0 +1,93 @@
+// The loop of a worker: what happens in one turn, in which order.
+//
+//   poll -> callbacks only record and wake -> clock is read once -> timers -> wake list (at most 64 streams) -> flush list -> closing list
+//
+// A loop owns its free lists of blocks and pool chunks, its timer wheel, its random generator and its mailbox. Everything here is for the loop's own
+// thread, but loop_send and loop_stop.
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include "base/block.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/timer_wheel.h"
+
+#include <uv.h>
+
+// Something that is run once later in the turn. Embedded in a stream, connection or whatever waits; `run` is set once.
+struct task {
+    struct list link;
+    void (*run)(struct task *task);
+};
+
+struct loop {
+    uv_loop_t uv;
+    nanoseconds now;       // read once a turn, after poll
+    struct timer_wheel timers;
+    struct block_source blocks;
+    struct pool_source pools;
+    struct rng rng;
+    struct block *read_block; // what the next read goes into, when nobody kept the last one
+    struct list wake;
+    struct list flush;
+    struct list closing;
+    struct mailbox mailbox;
+    void *receiver;        // passed to messages
+    uv_async_t mail;
+    uv_check_t check;      // after poll: the turn
+    uv_prepare_t prepare;  // before poll: what timers or pending callbacks woke (libuv 1.50 runs timers at the other end of the turn)
+    uv_idle_t again;       // running while the wake list is not empty, so that poll does not block
+    uv_timer_t alarm;      // armed for the wheel's next deadline
+    nanoseconds alarm_at;
+    uint64_t turns;
+    nanoseconds busy_longest; // longest turn without poll since last asked
+};
+
+// `receiver` is what messages sent to this loop get.
+void loop_init(struct loop *loop, void *receiver);
+
+// Runs until loop_stop, and until all handles are closed.
+void loop_run(struct loop *loop);
+
+// Any thread: makes loop_run return after the current turn.
+void loop_stop(struct loop *loop);
+
+// All users have closed their handles.
+void loop_dispose(struct loop *loop);
+
+// Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock call instead of loop_run.
+void loop_turn(struct loop *loop, nanoseconds now);
+
+static inline void task_init(struct task *task, void (*run)(struct task *task)) {
+    list_init(&task->link);
+    task->run = run;
+}
+
+// Runs the task in this turn, or in the next when 64 came before it or when called from a task. Harmless when it is already waiting.
+void loop_wake(struct loop *loop, struct task *task);
+
+// Runs the task in the flush phase of this turn.
+void loop_flush(struct loop *loop, struct task *task);
+
+// Runs the task at the very end of the turn, when nobody's stack frame can refer to its owner any more: this is where things are freed.
+void loop_defer(struct loop *loop, struct task *task);
+
+// From whatever list it waits on.
+static inline void task_cancel(struct task *task) {
+    list_remove(&task->link);
+}
+
+static inline void loop_timer_start(struct loop *loop, struct timer *timer, nanoseconds after) {
+    timer_start(&loop->timers, timer, loop->now + after);
+}
+
+static inline void loop_timer_stop(struct loop *loop, struct timer *timer) {
+    timer_stop(&loop->timers, timer);
+}
+
+// Any thread: `deliver(loop->receiver, argument)` on the loop's thread.
+MUST_CHECK enum error loop_send(struct loop *loop, void (*deliver)(void *receiver, void *argument), void *argument);
+
+#endif

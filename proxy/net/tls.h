@@ -1,0 +1,73 @@
+// TLS over a transport: OpenSSL with an own BIO that reads from the worker's receive block and writes into the lower transport's output. No memory
+// BIOs; an idle connection holds no buffer. TLS 1.3 only between sidecars.
+//
+// A credentials object is an immutable version of (own SVID and key, trust bundle): made by identity/, shared read-only by all threads, replaced as a whole by
+// publishing a new one. Ticket keys live beside it and outlive versions.
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "certs/spiffe_id.h"
+#include "net/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct credentials; // reference-counted over threads
+struct ticket_keys; // shared by all workers of the process, rotated hourly
+
+#define ALPN_MESH "outrigger/1"
+
+struct ticket_keys *ticket_keys_create(void);
+void ticket_keys_destroy(struct ticket_keys *keys);
+
+// From PEM texts. ERROR_INVALID with a text in `reason` (at most `reason_size`) when any of them is not usable: the key does not fit, the leaf breaks a rule of
+// X.509-SVID, the chain does not verify against the bundle, a certificate has expired at `wall_s`. Main thread. One reference.
+enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem, struct bytes bundle_pem, struct ticket_keys *keys,
+                              uint64_t generation, int64_t wall_s, struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
+struct credentials *credentials_ref(struct credentials *credentials);
+void credentials_unref(struct credentials *credentials);
+
+const struct spiffe_id *credentials_id(const struct credentials *credentials);
+uint64_t credentials_generation(const struct credentials *credentials);
+uint64_t credentials_bundle_digest(const struct credentials *credentials);
+int64_t credentials_not_after(const struct credentials *credentials); // of the leaf, seconds since 1970
+
+// Whether a live peer's leaf would still be accepted under these credentials (after a change of bundle).
+bool tls_peer_still_trusted(struct transport *tls, const struct credentials *credentials);
+
+// The peer's leaf ends at this time, seconds since 1970; INT64_MAX where there is no leaf.
+int64_t tls_peer_not_after(const struct transport *tls);
+
+// True where the handshake was resumed from a ticket.
+bool tls_was_resumed(const struct transport *tls);
+
+struct tls_counters; // see tls_counters.h: handshakes, resumptions, failures by reason
+
+struct tls_server_options {
+    struct credentials *credentials;
+    bool require_client;             // Strict and Permissive: the client must show an SVID of the bundle
+    nanoseconds handshake_timeout;   // then `ready` tells ERROR_TLS_FAILED
+};
+
+// Takes over `lower` (its handler is replaced, closing closes it). `ready` comes once the handshake is made or has failed. Bytes that were already read from `lower`
+// (detection) are given in `early`.
+struct transport *tls_server_create(struct transport *lower, const struct tls_server_options *options, struct buffer *early,
+                                    const struct transport_handler *handler, void *user);
+
+struct tls_client_options {
+    struct credentials *credentials;
+    const struct spiffe_id *identities; // one must be the peer's, else ERROR_IDENTITY_MISMATCH. Copied
+    uint32_t identity_count;
+    struct bytes session_key;           // endpoint, expected identities, generation: sessions are resumed under it
+    nanoseconds handshake_timeout;
+};
+
+struct transport *tls_client_create(struct transport *lower, const struct tls_client_options *options, const struct transport_handler *handler,
+                                    void *user);
+
+// One ticket on a server connection that chose no ALPN of the mesh, after its first request was answered; else nothing.
+void tls_send_ticket(struct transport *tls);
+
+#endif

@@ -1,0 +1,78 @@
+// A transport carries bytes both ways for one connection: net/tcp, net/tls above it, and a fake one in tests.
+//
+// Owner:      a connection. It embeds nothing: transports are created and closed.
+// Start:      the creating function; when it was given a connection still to be made, `ready` comes once, later, never from within the start.
+// Callbacks:  struct transport_handler; they record and wake. `bytes` only between read_start and read_stop; `ended` at most once.
+// Cancel:     `close`, at any time, also from within a callback; no callback but `closed` comes after it.
+// Memory:     the transport frees itself on the loop's closing list, after `closed`.
+#ifndef NET_TRANSPORT_H
+#define NET_TRANSPORT_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct loop;
+struct transport;
+struct spiffe_id;
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_storage storage;
+};
+
+struct transport_handler {
+    // The connection (and the handshake) is made (OK) or has failed; then only close is allowed.
+    void (*ready)(void *user, enum error error);
+
+    // Bytes read, inside `block`; take a reference to keep them. All of them are the user's: to pause, call read_stop, which also holds inside this callback.
+    void (*bytes)(void *user, struct block *block, struct bytes in);
+
+    // No more bytes will come: ERROR_CONNECTION_CLOSED, the peer ended its side in order (ours may go on), else the connection is broken. Comes also while reading is
+    // stopped where the break is noticed (reset); an orderly end is told only once all bytes before it were.
+    void (*ended)(void *user, enum error error);
+
+    // `out` had been over LIMIT_OUTPUT_BYTES / 2 after a flush and is under it now; or it is empty and output was waiting for the socket.
+    void (*drained)(void *user);
+
+    // After `close`: the user may be freed.
+    void (*closed)(void *user);
+};
+
+// vtable: 6 slots.
+struct transport_ops {
+    void (*read_start)(struct transport *transport);
+    void (*read_stop)(struct transport *transport);
+
+    // Sends of `out` what the peer takes now; the rest follows by itself. An error is told by `ended` later as well.
+    enum error (*flush)(struct transport *transport);
+
+    // Ends our side in order (FIN, close_notify) once `out` was sent.
+    void (*shutdown)(struct transport *transport);
+
+    // Closes at once; what is in `out` is dropped. With `reset` the peer is told by RST where the transport can.
+    void (*close)(struct transport *transport, bool reset);
+};
+
+struct transport {
+    const struct transport_ops *ops;
+    const struct transport_handler *handler;
+    void *user;
+    struct loop *loop;
+    struct buffer out;        // appended to by the user, then flush (once a turn)
+    union address peer;
+    union address local;
+    struct bytes alpn;        // TLS: the protocol chosen; empty: none. Valid until closed
+    const struct spiffe_id *peer_id; // TLS with a checked client or server SVID; else NULL. Valid until closed
+    const char *failure;      // a short text on why `ready` or `ended` told an error; NULL: nothing more to say. Valid until closed
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    bool secure;              // TLS
+};
+
+#endif
