@@ -4,7 +4,13 @@
 
 #include "http/message.h"
 
+// A Connection field that names more options than this is refused: a search for each costs too much.
+#define CONNECTION_OPTIONS_MAX 64
+
 void fields_init(struct fields *fields, struct pool *pool);
+
+// A list of its own with what is not removed in `from`; the text is shared.
+void fields_copy(struct fields *to, const struct fields *from, struct pool *pool);
 
 // Which known field `name` is, whatever its case; FIELD_OTHER for the rest. A switch on length and a compare: no table at run time.
 enum field_id field_id_of(struct bytes name);
@@ -36,8 +42,9 @@ void fields_set_known(struct fields *fields, enum field_id id, struct bytes valu
 
 // Takes out what belongs to one connection (RFC 9110 section 7.6.1): the fields that Connection names, Connection itself, Keep-Alive,
 // Proxy-Connection, TE, Transfer-Encoding, Upgrade. Fields that identity and policy rest upon (Host, Authorization, Content-Length, Cookie, x-forwarded-*,
-// x-request-id, outrigger-*, forwarded) stay even when Connection names them.
-void fields_remove_hop_by_hop(struct fields *fields);
+// x-request-id, outrigger-*, forwarded) stay even when Connection names them. False when Connection named more than CONNECTION_OPTIONS_MAX:
+// the message must not be passed on.
+bool fields_remove_hop_by_hop(struct fields *fields);
 
 // RFC 9110 section 5.6.2: a token, not empty.
 bool is_token(struct bytes text);
@@ -46,8 +53,8 @@ bool is_token(struct bytes text);
 bool is_field_value(struct bytes text);
 
 // Iterates over fields that are not removed.
-#define FIELDS_EACH(list, item)                                                                                        \
-    for (struct field *item = (list)->items; item < (list)->items + (list)->count; item++)                            \
+#define FIELDS_EACH(list, item)                                                                                                            \
+    for (struct field *item = (list)->items; item != NULL && item < (list)->items + (list)->count; item++)                                 \
         if (!item->removed)
 
 #endif
