@@ -14,9 +14,6 @@
 // One readv takes at most this many blocks: 64 KiB, about what a loopback or 10 GbE peer has ready at once.
 #define LIMIT_READ_BLOCKS 4
 
-// Reads of one connection in one turn, so that a fast sender does not starve the others.
-#define LIMIT_READS_PER_TURN 4
-
 // Connections accepted in one turn by one listener.
 #define LIMIT_ACCEPTS_PER_TURN 32
 

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/timer_wheel.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
 // Something that is run once later in the turn. Embedded in a stream, connection or whatever waits; `run` is set once.
@@ -29,7 +30,8 @@ struct loop {
     struct block_source blocks;
     struct pool_source pools;
     struct rng rng;
-    struct block *read_block; // what the next read goes into, when nobody kept the last one
+    uint32_t handles;      // open transports and listeners: loop_dispose waits for them
+    bool alarm_due;        // the alarm fired and its timers were not yet run
     struct list wake;
     struct list flush;
     struct list closing;
@@ -48,13 +50,13 @@ struct loop {
 // `receiver` is what messages sent to this loop get.
 void loop_init(struct loop *loop, void *receiver);
 
-// Runs until loop_stop, and until all handles are closed.
+// Runs until loop_stop.
 void loop_run(struct loop *loop);
 
 // Any thread: makes loop_run return after the current turn.
 void loop_stop(struct loop *loop);
 
-// All users have closed their handles.
+// Runs the loop until what was closed before is gone, then frees all. All users must have called close.
 void loop_dispose(struct loop *loop);
 
 // Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock call instead of loop_run.

@@ -2,7 +2,7 @@
 //
 // Owner:      a connection. It embeds nothing: transports are created and closed.
 // Start:      the creating function; when it was given a connection still to be made, `ready` comes once, later, never from within the start.
-// Callbacks:  struct transport_handler; they record and wake. `bytes` only between read_start and read_stop; `ended` at most once.
+// Callbacks:  struct transport_handler; they record and wake. `bytes` only between read_start and read_stop; `ended` at most twice (an orderly end, then a break).
 // Cancel:     `close`, at any time, also from within a callback; no callback but `closed` comes after it.
 // Memory:     the transport frees itself on the loop's closing list, after `closed`.
 #ifndef NET_TRANSPORT_H
@@ -23,34 +23,35 @@ union address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-    struct sockaddr_storage storage;
 };
 
 struct transport_handler {
     // The connection (and the handshake) is made (OK) or has failed; then only close is allowed.
     void (*ready)(void *user, enum error error);
 
-    // Bytes read, inside `block`; take a reference to keep them. All of them are the user's: to pause, call read_stop, which also holds inside this callback.
+    // Bytes read, inside `block`; take a reference to keep them. All of them are the user's. After read_stop inside this callback no further read is made, but
+    // pieces of the same read may still follow.
     void (*bytes)(void *user, struct block *block, struct bytes in);
 
     // No more bytes will come: ERROR_CONNECTION_CLOSED, the peer ended its side in order (ours may go on), else the connection is broken. Comes also while reading is
     // stopped where the break is noticed (reset); an orderly end is told only once all bytes before it were.
     void (*ended)(void *user, enum error error);
 
-    // `out` had been over LIMIT_OUTPUT_BYTES / 2 after a flush and is under it now; or it is empty and output was waiting for the socket.
+    // A flush had left bytes in `out`, the rest was sent meanwhile, and `out` is now under LIMIT_OUTPUT_BYTES / 2: there is room for more.
+    // Comes for what was sent by itself only: after its own call of flush the user looks at out.length.
     void (*drained)(void *user);
 
     // After `close`: the user may be freed.
     void (*closed)(void *user);
 };
 
-// vtable: 6 slots.
+// vtable: 5 slots.
 struct transport_ops {
     void (*read_start)(struct transport *transport);
     void (*read_stop)(struct transport *transport);
 
-    // Sends of `out` what the peer takes now; the rest follows by itself. An error is told by `ended` later as well.
-    enum error (*flush)(struct transport *transport);
+    // Sends of `out` what the peer takes now; the rest follows by itself. A broken connection is told by `ended`, later in the turn.
+    void (*flush)(struct transport *transport);
 
     // Ends our side in order (FIN, close_notify) once `out` was sent.
     void (*shutdown)(struct transport *transport);
@@ -73,6 +74,7 @@ struct transport {
     uint64_t bytes_in;
     uint64_t bytes_out;
     bool secure;              // TLS
+    bool reset_after_bytes;   // set by the user: a reset is told only after the bytes before it, even when reading is off (upstream: an answer counts). Else at once
 };
 
 #endif

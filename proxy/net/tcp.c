@@ -1,0 +1,384 @@
+// See tcp.h. The event callback reads once and writes once; everything else is decided by the user of the transport.
+#include "net/tcp.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "net/loop.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+// Segments of one writev: a turn's heads and pieces of some dozen messages.
+#define WRITE_SEGMENTS 32
+
+// What we listen for while reading is off: the peer's reset arrives with any mask but an empty one.
+#define MASK_RESET_ONLY UV_PRIORITIZED
+
+struct tcp {
+    struct transport transport; // first: the user's view
+    uv_poll_t poll;
+    int fd;
+    int mask;                // what the poll handle is armed for
+    uint8_t read_blocks;     // size of the next read; doubles while reads come back full
+    bool connecting;
+    bool reading;
+    bool input_ended;        // the peer's FIN was read
+    bool waiting_to_write;   // a flush left bytes
+    bool shutdown_wanted;
+    bool shutdown_done;
+    bool ended_told;
+    bool closing;
+    enum error broken;       // to be told by `tell`
+    struct task tell;        // tells what happened in a start or flush, outside of the user's call
+    struct task release;
+};
+
+static struct tcp *tcp_of(struct transport *transport) {
+    return CONTAINER_OF(transport, struct tcp, transport);
+}
+
+static enum error error_of_errno(int number) {
+    switch (number) {
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENOENT: // Unix sockets
+    case EACCES:
+    case EADDRNOTAVAIL:
+        return ERROR_CONNECT_REFUSED;
+    case ETIMEDOUT:
+        return ERROR_CONNECT_TIMEOUT;
+    default:
+        return ERROR_CONNECTION_RESET;
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void arm(struct tcp *tcp, int mask) {
+    if (tcp->mask == mask || tcp->closing)
+        return;
+    tcp->mask = mask;
+    int failed = mask == 0 ? uv_poll_stop(&tcp->poll) : uv_poll_start(&tcp->poll, mask, on_poll);
+    CHECK(failed == 0);
+}
+
+static int mask_wanted(const struct tcp *tcp) {
+    if (tcp->ended_told || (tcp->input_ended && tcp->shutdown_done))
+        return 0;
+    int mask = tcp->waiting_to_write || tcp->connecting ? UV_WRITABLE : 0;
+    if (tcp->reading && !tcp->input_ended)
+        mask |= UV_READABLE;
+    return mask != 0 ? mask : MASK_RESET_ONLY;
+}
+
+static void tell_ended(struct tcp *tcp, enum error error) {
+    if (tcp->ended_told || tcp->closing)
+        return;
+    // An orderly end leaves our own side open: a break may still follow it and is of no interest then.
+    tcp->ended_told = error != ERROR_CONNECTION_CLOSED;
+    arm(tcp, mask_wanted(tcp));
+    tcp->transport.handler->ended(tcp->transport.user, error);
+}
+
+static void set_broken(struct tcp *tcp, enum error error) {
+    if (tcp->broken == OK)
+        tcp->broken = error;
+    loop_wake(tcp->transport.loop, &tcp->tell);
+}
+
+static void deliver(struct tcp *tcp, struct block **blocks, int count, size_t length) {
+    for (int i = 0; i < count; i++) {
+        size_t piece = length < BLOCK_CAPACITY ? length : BLOCK_CAPACITY;
+        length -= piece;
+        if (piece > 0 && !tcp->closing) {
+            blocks[i]->filled = (uint32_t)piece;
+            tcp->transport.handler->bytes(tcp->transport.user, blocks[i], bytes_from(blocks[i]->bytes, piece));
+        }
+        block_unref(blocks[i]);
+    }
+}
+
+// False when there was nothing to read.
+static bool read_some(struct tcp *tcp) {
+    struct block *blocks[LIMIT_READ_BLOCKS];
+    struct iovec iov[LIMIT_READ_BLOCKS];
+    int count = tcp->read_blocks;
+    for (int i = 0; i < count; i++) {
+        blocks[i] = block_get(&tcp->transport.loop->blocks);
+        iov[i] = (struct iovec){.iov_base = blocks[i]->bytes, .iov_len = BLOCK_CAPACITY};
+    }
+    ssize_t got = count == 1 ? recv(tcp->fd, iov[0].iov_base, iov[0].iov_len, 0) : readv(tcp->fd, iov, count);
+    int number = errno;
+    if (got > 0) {
+        tcp->transport.bytes_in += (uint64_t)got;
+        bool full = (size_t)got == (size_t)count * BLOCK_CAPACITY;
+        if (full && count < LIMIT_READ_BLOCKS)
+            tcp->read_blocks = (uint8_t)(count * 2);
+        else if ((size_t)got <= BLOCK_CAPACITY)
+            tcp->read_blocks = 1;
+    }
+    deliver(tcp, blocks, count, got > 0 ? (size_t)got : 0);
+    if (got == 0 && tcp->broken == OK) {
+        tcp->input_ended = true;
+        tell_ended(tcp, ERROR_CONNECTION_CLOSED);
+    } else if (got == 0 || (got < 0 && number != EAGAIN && number != EINTR)) {
+        // Once a write has failed the socket's error is spent and reads end in what looks like an orderly end: it is none.
+        tell_ended(tcp, ERROR_CONNECTION_RESET);
+    }
+    return got >= 0 || number != EAGAIN;
+}
+
+static void shut_down_now(struct tcp *tcp) {
+    tcp->shutdown_wanted = false;
+    tcp->shutdown_done = true;
+    shutdown(tcp->fd, SHUT_WR);
+    arm(tcp, mask_wanted(tcp));
+}
+
+// Sends until the socket is full or `out` is empty.
+static void write_some(struct tcp *tcp) {
+    struct buffer *out = &tcp->transport.out;
+    while (!buffer_is_empty(out)) {
+        struct iovec iov[WRITE_SEGMENTS];
+        size_t length;
+        int count = buffer_iovec(out, iov, WRITE_SEGMENTS, &length);
+        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+        ssize_t sent = count == 1 ? send(tcp->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                                  : sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno != EAGAIN) {
+            buffer_clear(out);
+                set_broken(tcp, ERROR_CONNECTION_RESET);
+            return;
+        }
+        if (sent > 0) {
+            tcp->transport.bytes_out += (uint64_t)sent;
+            buffer_consume(out, (size_t)sent);
+        }
+        if (sent < 0 || (size_t)sent < length)
+            break;
+    }
+    tcp->waiting_to_write = !buffer_is_empty(out);
+    if (!tcp->waiting_to_write && tcp->shutdown_wanted)
+        shut_down_now(tcp);
+}
+
+static void on_connected(struct tcp *tcp) {
+    int number = 0;
+    socklen_t size = sizeof number;
+    if (getsockopt(tcp->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0)
+        number = errno;
+    tcp->connecting = false;
+    if (number == 0) {
+        socklen_t length = sizeof tcp->transport.local;
+        getsockname(tcp->fd, &tcp->transport.local.any, &length);
+    }
+    arm(tcp, number == 0 ? mask_wanted(tcp) : 0);
+    tcp->transport.handler->ready(tcp->transport.user, number == 0 ? OK : error_of_errno(number));
+}
+
+static bool has_unread(const struct tcp *tcp) {
+    int count = 0;
+    return ioctl(tcp->fd, FIONREAD, &count) == 0 && count > 0;
+}
+
+static void on_broken(struct tcp *tcp) {
+    tcp->broken = ERROR_CONNECTION_RESET;
+    // What the peer sent before its reset is still there to be read: an early answer, say.
+    while (tcp->reading && !tcp->input_ended && !tcp->ended_told && !tcp->closing)
+        if (!read_some(tcp))
+            break;
+    if (tcp->closing)
+        return;
+    arm(tcp, 0);
+    if (!tcp->reading && !tcp->input_ended && tcp->transport.reset_after_bytes && has_unread(tcp))
+        return; // read_start goes on from here
+    tell_ended(tcp, ERROR_CONNECTION_RESET);
+}
+
+static void tell_broken(struct task *task) {
+    struct tcp *tcp = CONTAINER_OF(task, struct tcp, tell);
+    if (tcp->closing)
+        return;
+    if (!tcp->connecting) {
+        on_broken(tcp);
+        return;
+    }
+    tcp->connecting = false;
+    arm(tcp, 0);
+    tcp->transport.handler->ready(tcp->transport.user, tcp->broken);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct tcp *tcp = poll->data;
+    if (tcp->connecting) {
+        on_connected(tcp);
+        return;
+    }
+    if (status < 0) {
+        tcp->mask = 0; // libuv has stopped it
+        on_broken(tcp);
+        return;
+    }
+    if (events & UV_PRIORITIZED) {
+        int number = 0;
+        socklen_t size = sizeof number;
+        getsockopt(tcp->fd, SOL_SOCKET, SO_ERROR, &number, &size);
+        if (number != 0)
+            tell_ended(tcp, ERROR_CONNECTION_RESET);
+        else
+            arm(tcp, 0); // both sides are shut, or urgent data, which nobody wants
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        write_some(tcp);
+        if (tcp->transport.out.length < LIMIT_OUTPUT_BYTES / 2 && tcp->broken == OK)
+            tcp->transport.handler->drained(tcp->transport.user);
+    }
+    if ((events & UV_READABLE) && tcp->reading && !tcp->closing)
+        read_some(tcp);
+    if (!tcp->closing)
+        arm(tcp, mask_wanted(tcp));
+}
+
+static void tcp_read_start(struct transport *transport) {
+    struct tcp *tcp = tcp_of(transport);
+    tcp->reading = true;
+    if (!tcp->connecting)
+        arm(tcp, mask_wanted(tcp));
+}
+
+static void tcp_read_stop(struct transport *transport) {
+    tcp_of(transport)->reading = false; // the poll set is changed when an event comes meanwhile, most often never
+}
+
+static void tcp_flush(struct transport *transport) {
+    struct tcp *tcp = tcp_of(transport);
+    if (tcp->connecting || tcp->waiting_to_write || tcp->broken != OK || tcp->closing)
+        return;
+    write_some(tcp);
+    if (tcp->waiting_to_write)
+        arm(tcp, mask_wanted(tcp));
+}
+
+static void tcp_shutdown(struct transport *transport) {
+    struct tcp *tcp = tcp_of(transport);
+    if (tcp->shutdown_done || tcp->broken != OK)
+        return;
+    tcp->shutdown_wanted = true;
+    if (buffer_is_empty(&transport->out) && !tcp->connecting)
+        shut_down_now(tcp);
+}
+
+static void release(struct task *task) {
+    struct tcp *tcp = CONTAINER_OF(task, struct tcp, release);
+    tcp->transport.loop->handles--;
+    buffer_dispose(&tcp->transport.out);
+    free(tcp);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct tcp *tcp = handle->data;
+    tcp->transport.handler->closed(tcp->transport.user);
+    loop_defer(tcp->transport.loop, &tcp->release);
+}
+
+static void tcp_close(struct transport *transport, bool reset) {
+    struct tcp *tcp = tcp_of(transport);
+    if (tcp->closing)
+        return;
+    tcp->closing = true;
+    tcp->reading = false;
+    task_cancel(&tcp->tell);
+    buffer_clear(&transport->out);
+    uv_close((uv_handle_t *)&tcp->poll, on_closed);
+    if (reset) {
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(tcp->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    close(tcp->fd);
+}
+
+static const struct transport_ops tcp_ops = {
+    .read_start = tcp_read_start,
+    .read_stop = tcp_read_stop,
+    .flush = tcp_flush,
+    .shutdown = tcp_shutdown,
+    .close = tcp_close,
+};
+
+static enum error tcp_create(struct loop *loop, int fd, const struct transport_handler *handler, void *user, struct tcp **created) {
+    struct tcp *tcp = alloc_zeroed_or_abort(1, sizeof *tcp);
+    if (uv_poll_init(&loop->uv, &tcp->poll, fd) != 0) {
+        free(tcp);
+        close(fd);
+        return ERROR_IO;
+    }
+    tcp->poll.data = tcp;
+    tcp->fd = fd;
+    tcp->read_blocks = 1;
+    tcp->transport = (struct transport){.ops = &tcp_ops, .handler = handler, .user = user, .loop = loop};
+    buffer_init(&tcp->transport.out, &loop->blocks);
+    task_init(&tcp->tell, tell_broken);
+    task_init(&tcp->release, release);
+    loop->handles++;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // fails on Unix sockets, which need none
+    *created = tcp;
+    return OK;
+}
+
+enum error tcp_connect(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
+                       struct transport **transport) {
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return ERROR_IO;
+    struct tcp *tcp;
+    enum error error = tcp_create(loop, fd, handler, user, &tcp);
+    if (error != OK)
+        return error;
+    memcpy(&tcp->transport.peer, address, length < sizeof tcp->transport.peer ? length : sizeof tcp->transport.peer);
+    tcp->connecting = true;
+    if (connect(fd, address, length) != 0 && errno != EINPROGRESS)
+        set_broken(tcp, error_of_errno(errno));
+    else
+        arm(tcp, UV_WRITABLE);
+    *transport = &tcp->transport;
+    return OK;
+}
+
+enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handler *handler, void *user, struct transport **transport) {
+    struct tcp *tcp;
+    enum error error = tcp_create(loop, socket, handler, user, &tcp);
+    if (error != OK)
+        return error;
+    socklen_t length = sizeof tcp->transport.peer;
+    getpeername(socket, &tcp->transport.peer.any, &length);
+    length = sizeof tcp->transport.local;
+    getsockname(socket, &tcp->transport.local.any, &length);
+    *transport = &tcp->transport;
+    return OK;
+}
+
+size_t address_print(const union address *address, char *text, size_t size) {
+    char host[INET6_ADDRSTRLEN] = "";
+    int length;
+    if (address->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
+        length = snprintf(text, size, "%s:%u", host, ntohs(address->v4.sin_port));
+    } else if (address->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
+        length = snprintf(text, size, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else {
+        length = snprintf(text, size, "unix");
+    }
+    CHECK(length > 0 && (size_t)length < size);
+    return (size_t)length;
+}

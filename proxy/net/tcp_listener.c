@@ -1,0 +1,144 @@
+// See tcp_listener.h. One descriptor is kept in reserve: when the process has none left it is given up to accept and close the waiting
+// connection, so that its client is told at once instead of hanging in the backlog while poll spins.
+#include "net/tcp_listener.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "net/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+struct tcp_listener {
+    uv_poll_t poll;
+    struct loop *loop;
+    int fd;
+    int reserve;
+    void (*accepted)(void *user, int socket);
+    void *user;
+    struct tcp_listener_counters counters;
+    struct task release;
+    bool closing;
+};
+
+static int open_reserve(void) {
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void refuse_one(struct tcp_listener *listener) {
+    listener->counters.out_of_descriptors++;
+    log_event(LOG_ERROR, "out_of_descriptors", "refused=%llu", (unsigned long long)listener->counters.out_of_descriptors);
+    if (listener->reserve >= 0)
+        close(listener->reserve);
+    int socket = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (socket >= 0)
+        close(socket);
+    listener->reserve = open_reserve();
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct tcp_listener *listener = poll->data;
+    for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && !listener->closing; taken++) {
+        int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (socket >= 0) {
+            listener->counters.accepted++;
+            listener->accepted(listener->user, socket);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            refuse_one(listener);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *listening, char *reason, size_t reason_size) {
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const char *step = "socket";
+    const char *path = address->sa_family == AF_UNIX ? ((const struct sockaddr_un *)(const void *)address)->sun_path : NULL;
+    int on = 1;
+    if (fd < 0)
+        goto failed;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    struct stat status;
+    if (path != NULL && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+        unlink(path);
+    step = "bind";
+    mode_t old_mask = umask(path != NULL ? 0177 : 0077);
+    int failed = bind(fd, address, length);
+    umask(old_mask);
+    if (failed != 0)
+        goto failed;
+    step = "listen";
+    if (listen(fd, BACKLOG) != 0)
+        goto failed;
+    *listening = fd;
+    return OK;
+
+failed:
+    snprintf(reason, reason_size, "%s: %s", step, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ERROR_IO;
+}
+
+struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*accepted)(void *user, int socket), void *user) {
+    struct tcp_listener *listener = alloc_zeroed_or_abort(1, sizeof *listener);
+    listener->loop = loop;
+    listener->fd = socket;
+    listener->reserve = open_reserve();
+    listener->accepted = accepted;
+    listener->user = user;
+    int failed = uv_poll_init(&loop->uv, &listener->poll, socket);
+    CHECK(failed == 0);
+    listener->poll.data = listener;
+    uv_poll_start(&listener->poll, UV_READABLE, on_poll);
+    loop->handles++;
+    return listener;
+}
+
+void tcp_listener_pause(struct tcp_listener *listener, bool pause) {
+    CHECK(!listener->closing);
+    if (pause)
+        uv_poll_stop(&listener->poll);
+    else
+        uv_poll_start(&listener->poll, UV_READABLE, on_poll);
+}
+
+const struct tcp_listener_counters *tcp_listener_counters(const struct tcp_listener *listener) {
+    return &listener->counters;
+}
+
+static void release(struct task *task) {
+    struct tcp_listener *listener = CONTAINER_OF(task, struct tcp_listener, release);
+    listener->loop->handles--;
+    free(listener);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct tcp_listener *listener = handle->data;
+    task_init(&listener->release, release);
+    loop_defer(listener->loop, &listener->release);
+}
+
+void tcp_listener_close(struct tcp_listener *listener) {
+    CHECK(!listener->closing);
+    listener->closing = true;
+    uv_close((uv_handle_t *)&listener->poll, on_closed);
+    close(listener->fd);
+    if (listener->reserve >= 0)
+        close(listener->reserve);
+}

@@ -1,0 +1,36 @@
+// A listening socket on a loop: accepts and hands over the sockets; knows nothing of what is spoken on them.
+//
+// Owner: whoever opened it. Start: tcp_listener_open. Callbacks: `accepted`, any number of times, until close. Cancel: tcp_listener_close. Memory: frees itself
+// on the closing list after close.
+#ifndef NET_TCP_LISTENER_H
+#define NET_TCP_LISTENER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct loop;
+struct tcp_listener;
+
+struct tcp_listener_counters {
+    uint64_t accepted;
+    uint64_t out_of_descriptors; // connections refused because the process has no descriptor left
+};
+
+// Binds and listens; "text" is for the message. A Unix socket's stale file is removed first and the new one gets mode 0600. ERROR_IO with
+// a text in `reason` on failure.
+MUST_CHECK enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *socket, char *reason, size_t reason_size);
+
+// Takes over a listening, non-blocking socket. `accepted` owns each socket it gets.
+struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*accepted)(void *user, int socket), void *user);
+
+// No more are accepted, and the backlog waits, until resumed: for limits on connections.
+void tcp_listener_pause(struct tcp_listener *listener, bool pause);
+
+const struct tcp_listener_counters *tcp_listener_counters(const struct tcp_listener *listener);
+
+void tcp_listener_close(struct tcp_listener *listener);
+
+#endif
