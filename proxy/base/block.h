@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// With this header a block is 16 KiB: the largest TLS record and a default HTTP/2 frame fit but for a few bytes, and glibc's
-// allocator wastes none of the page. (struct block's fields are 32 bytes.)
+// With its header a block is 16 KiB: the largest TLS record and a default HTTP/2 frame fit but for a few bytes. (struct block's
+// fields are 24 bytes.)
 #define BLOCK_SIZE 16384
 
 struct block_source {
@@ -22,6 +22,9 @@ struct block_source {
     uint32_t free_max;     // more than this go back to the allocator
     uint32_t used;         // blocks handed out
     uint32_t used_peak;
+    struct block_ring *rings; // list of unused rings
+    uint32_t rings_free;
+    uint32_t rings_used;
 };
 
 struct block {
@@ -48,6 +51,13 @@ void block_source_trim(struct block_source *source, uint32_t keep);
 struct block *block_get(struct block_source *source);
 
 void block_release(struct block *block); // the last reference is gone; called by block_unref only
+
+// Memory for the ring of a buffer that holds many segments (buffer.h): pieces of one small size, kept for later like blocks.
+// BLOCK_RING_BYTES is 32 segments: 64 KiB of output in frames of 4 KiB; BLOCK_RINGS_KEPT of them are 32 KiB.
+#define BLOCK_RING_BYTES 512
+#define BLOCK_RINGS_KEPT 64
+void *block_ring_get(struct block_source *source);
+void block_ring_put(struct block_source *source, void *memory);
 
 static inline struct block *block_ref(struct block *block) {
     CHECK(block->references > 0);

@@ -2,7 +2,8 @@
 //
 // Small texts (heads, frames) are copied in, behind each other in one block; pieces of bodies are appended by reference. A buffer has
 // no bound of its own writing: `length` is there to be compared with the limit that its owner documents, before it appends.
-// An empty buffer holds no block. Not thread-safe.
+// Texts go into a block of the buffer's own, one behind the other, whatever pieces stand between them. An empty buffer holds neither a block nor
+// memory of its own. Not thread-safe; must not be moved in memory once initialised.
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
@@ -35,12 +36,13 @@ struct buffer {
     uint32_t capacity;         // of the ring; a power of two
     uint32_t head;
     uint32_t count;
+    struct block *tail;        // where the next text is copied to: only this buffer fills it; NULL when empty
     struct segment inlined[BUFFER_SEGMENTS_INLINE];
 };
 
 void buffer_init(struct buffer *buffer, struct block_source *source);
 
-// Drops all that it holds; may be used again after buffer_init.
+// Drops all that it holds; may be used again after buffer_init, or as it is.
 void buffer_dispose(struct buffer *buffer);
 
 // Drops all bytes; the buffer stays usable and keeps no block.
@@ -54,14 +56,14 @@ static inline bool buffer_is_empty(const struct buffer *buffer) {
 void buffer_append(struct buffer *buffer, struct bytes text);
 
 // Room for `size` contiguous bytes (at most BLOCK_CAPACITY) at the end, to be written by the caller, who then calls
-// buffer_commit with what was really written (at most `size`). Nothing else may be appended in between.
+// buffer_commit with what was really written (at most `size`, 0 to give it up). Nothing else may be done with the buffer in between.
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_commit(struct buffer *buffer, size_t written);
 
 // Appends `piece`, which lies in `block`, by reference (or by copy when at most BUFFER_COPY_MAX bytes long).
 void buffer_append_piece(struct buffer *buffer, struct block *block, struct bytes piece);
 
-// Moves at most `max` bytes from the front of `from` to the end of `to`; nothing is copied but pieces of at most BUFFER_COPY_MAX bytes.
+// Moves at most `max` bytes from the front of `from` to the end of `to` (another buffer); nothing is copied but pieces of at most BUFFER_COPY_MAX bytes.
 // Returns how many were moved.
 size_t buffer_move(struct buffer *to, struct buffer *from, size_t max);
 

@@ -3,6 +3,8 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include "base/clock.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,5 +23,8 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 
 // Tests: lines go to this function instead of standard error (NULL = back).
 void log_redirect(void (*write_line)(enum log_level level, const char *line));
+
+// Tests: the limit per second goes by this clock (NULL = the monotonic one again).
+void log_set_clock(nanoseconds (*now)(void));
 
 #endif

@@ -1,7 +1,7 @@
 // Timers in ticks of one millisecond: start, stop and expiry in constant time, for the many deadlines of streams and connections.
 //
 // A hierarchical wheel (4 levels of 64 slots: 4.6 hours; later ones are put back when the last level turns). A timer never fires early and
-// at most one tick late. The wheel knows no clock: time is passed in. Thread: that of its loop.
+// at most one tick late, as long as timer_wheel_advance is called when timer_wheel_next says. The wheel knows no clock: time is passed in. Thread: that of its loop.
 #ifndef BASE_TIMER_WHEEL_H
 #define BASE_TIMER_WHEEL_H
 
@@ -22,8 +22,9 @@ struct timer {
 
 struct timer_wheel {
     uint64_t now_ms;
-    uint64_t occupied[TIMER_LEVELS]; // a bit per slot that may hold timers
+    uint64_t occupied[TIMER_LEVELS]; // a bit per slot that holds timers
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
+    struct list due; // started with a deadline that had passed
     uint32_t count;
 };
 
@@ -45,7 +46,7 @@ void timer_start(struct timer_wheel *wheel, struct timer *timer, nanoseconds dea
 // Harmless on a timer that does not run. The callback does not come after it.
 void timer_stop(struct timer_wheel *wheel, struct timer *timer);
 
-// Fires all that is due at `now`, in order of their ticks.
+// Fires all that is due at `now`, in order of their ticks. Time does not go back.
 void timer_wheel_advance(struct timer_wheel *wheel, nanoseconds now);
 
 // When timer_wheel_advance must be called next (it may then find nothing to fire, when a slot of a higher level turns);

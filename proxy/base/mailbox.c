@@ -1,0 +1,86 @@
+// The bounded queue between threads: a ring under a mutex that is held for a few instructions only, never while a message is delivered.
+#include "base/mailbox.h"
+
+#include "base/check.h"
+#include "base/pool.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+// Messages taken out under one lock.
+#define BATCH 32
+
+static void lock(struct mailbox *mailbox) {
+    int failed = pthread_mutex_lock(&mailbox->lock);
+    CHECK(failed == 0);
+}
+
+static void unlock(struct mailbox *mailbox) {
+    int failed = pthread_mutex_unlock(&mailbox->lock);
+    CHECK(failed == 0);
+}
+
+void mailbox_init(struct mailbox *mailbox, uint32_t capacity, void (*wake)(void *wake_argument), void *wake_argument) {
+    CHECK(capacity > 0 && (capacity & (capacity - 1)) == 0);
+    *mailbox = (struct mailbox){.capacity = capacity, .wake = wake, .wake_argument = wake_argument};
+    mailbox->ring = alloc_zeroed_or_abort(capacity, sizeof(*mailbox->ring));
+    int failed = pthread_mutex_init(&mailbox->lock, NULL);
+    CHECK(failed == 0);
+}
+
+void mailbox_dispose(struct mailbox *mailbox) {
+    int failed = pthread_mutex_destroy(&mailbox->lock);
+    CHECK(failed == 0);
+    free(mailbox->ring);
+    mailbox->ring = NULL;
+}
+
+enum error mailbox_send(struct mailbox *mailbox, struct message message) {
+    lock(mailbox);
+    bool full = mailbox->count == mailbox->capacity;
+    if (!full) {
+        mailbox->ring[(mailbox->head + mailbox->count) & (mailbox->capacity - 1)] = message;
+        mailbox->count++;
+        if (mailbox->count > mailbox->count_peak)
+            mailbox->count_peak = mailbox->count;
+        // Under the lock: once the receiver has the message it may close what `wake` uses.
+        if (mailbox->count == 1)
+            mailbox->wake(mailbox->wake_argument);
+    }
+    unlock(mailbox);
+    return full ? ERROR_FULL : OK;
+}
+
+// Takes at most `max` messages; `*left` tells how many then wait.
+static uint32_t take(struct mailbox *mailbox, struct message *batch, uint32_t max, uint32_t *left) {
+    uint32_t taken = 0;
+    lock(mailbox);
+    while (taken < max && mailbox->count > 0) {
+        batch[taken++] = mailbox->ring[mailbox->head];
+        mailbox->head = (mailbox->head + 1) & (mailbox->capacity - 1);
+        mailbox->count--;
+    }
+    *left = mailbox->count;
+    unlock(mailbox);
+    return taken;
+}
+
+uint32_t mailbox_receive(struct mailbox *mailbox, void *receiver) {
+    struct message batch[BATCH];
+    lock(mailbox);
+    uint32_t due = mailbox->count;
+    unlock(mailbox);
+    uint32_t delivered = 0;
+    uint32_t left = 0;
+    while (delivered < due) {
+        uint32_t taken = take(mailbox, batch, due - delivered < BATCH ? due - delivered : BATCH, &left);
+        CHECK(taken > 0);
+        for (uint32_t i = 0; i < taken; i++)
+            batch[i].deliver(receiver, batch[i].argument);
+        delivered += taken;
+    }
+    // What came between two batches found the mailbox not empty and woke nobody.
+    if (left > 0)
+        mailbox->wake(mailbox->wake_argument);
+    return delivered;
+}
