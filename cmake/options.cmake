@@ -1,4 +1,6 @@
 # Flags that every target gets: the warnings, the sanitizers, the hardening of a release.
+include(CheckCCompilerFlag)
+
 add_library(outrigger-options INTERFACE)
 target_compile_definitions(outrigger-options INTERFACE _GNU_SOURCE OUTRIGGER_VERSION="${PROJECT_VERSION}")
 target_include_directories(outrigger-options INTERFACE ${CMAKE_SOURCE_DIR}/proxy ${CMAKE_SOURCE_DIR})
@@ -9,17 +11,25 @@ target_compile_options(outrigger-options INTERFACE
 if(OUTRIGGER_WERROR)
     target_compile_options(outrigger-options INTERFACE -Werror)
 endif()
+
+# What instruments code goes to llhttp's sources as well (cmake/dependencies.cmake): a parser is worth it most.
+set(OUTRIGGER_INSTRUMENT "")
 if(OUTRIGGER_SANITIZE)
-    target_compile_options(outrigger-options INTERFACE
-        -fsanitize=${OUTRIGGER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    list(APPEND OUTRIGGER_INSTRUMENT -fsanitize=${OUTRIGGER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(outrigger-options INTERFACE -fsanitize=${OUTRIGGER_SANITIZE})
 endif()
 if(OUTRIGGER_FUZZ)
-    target_compile_options(outrigger-options INTERFACE -fsanitize=fuzzer-no-link)
+    list(APPEND OUTRIGGER_INSTRUMENT -fsanitize=fuzzer-no-link)
 endif()
+target_compile_options(outrigger-options INTERFACE ${OUTRIGGER_INSTRUMENT})
+
 if(OUTRIGGER_HARDEN)
     target_compile_options(outrigger-options INTERFACE
-        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)
+    check_c_compiler_flag(-fcf-protection HAVE_CF_PROTECTION) # x86 only
+    if(HAVE_CF_PROTECTION)
+        target_compile_options(outrigger-options INTERFACE -fcf-protection)
+    endif()
     target_link_options(outrigger-options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
     set(CMAKE_POSITION_INDEPENDENT_CODE ON)
     set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
