@@ -1,0 +1,105 @@
+// Names of metrics, and their exposition as Prometheus text 0.0.4.
+//
+// There is no registry: families are const tables (the one below, and that of worker_metrics.h), figures are read where they live when somebody asks,
+// and written family by family into a buffer. Used by the admin pages on the main thread; counting itself is in request_metrics.h and worker_metrics.h.
+#ifndef TELEMETRY_METRICS_H
+#define TELEMETRY_METRICS_H
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Since version 3 Prometheus fails a scrape without the right one.
+#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+// OpenTelemetry's bounds for the duration of requests: the 14 upper bounds (inclusive), then one bucket without bound.
+#define DURATION_BOUNDS 14
+#define DURATION_BUCKETS (DURATION_BOUNDS + 1)
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+#define METRIC_LABELS_MAX 4
+
+struct metric_family {
+    const char *name;
+    enum metric_type type;
+    const char *help;
+    const char *labels[METRIC_LABELS_MAX + 1]; // names, then NULL
+};
+
+// X(identifier, type, name, help, label names...): all families but those of one worker.
+#define METRIC_FAMILY_LIST(X)                                                                                                                 \
+    X(BUILD_INFO, GAUGE, "outrigger_build_info", "Always 1; the version is in the label.", "version")                                         \
+    X(READY, GAUGE, "outrigger_ready", "1 while /readyz says so, else 0.", NULL)                                                              \
+    X(DRAINING, GAUGE, "outrigger_draining", "1 from the start of a drain, else 0.", NULL)                                                    \
+    X(WORKERS, GAUGE, "outrigger_workers", "Event-loop threads.", NULL)                                                                       \
+    X(CONFIG_GENERATION, GAUGE, "outrigger_config_generation", "Number of the set of documents in force.", NULL)                              \
+    X(CONFIG_LOADED, GAUGE, "outrigger_config_loaded_timestamp_seconds", "When the set in force was accepted.", NULL)                         \
+    X(CONFIG_LOADS, COUNTER, "outrigger_config_loads_total", "Sets of documents read, by result.", "result")                                  \
+    X(CONFIG_PENDING_ERRORS, GAUGE, "outrigger_config_pending_errors",                                                                        \
+      "Errors of the newest set of documents; not 0 while an older one stays in force.", NULL)                                                \
+    X(IDENTITY_NOT_AFTER, GAUGE, "outrigger_identity_not_after_timestamp_seconds", "When the certificate of this proxy ends.", "identity")    \
+    X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                    \
+    X(LIMIT, GAUGE, "outrigger_limit", "What a limit is set to.", "limit", "scope")                                                           \
+    X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                            \
+    X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                        \
+    X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                            \
+    X(REQUESTS, COUNTER, "outrigger_requests_total", "Requests that ended, by method and class of status.", "direction", "service", "method", \
+      "status_class")                                                                                                                         \
+    X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")        \
+    X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds", "Time from the head of a request to its end, inbound.", "service",  \
+      "status_class")                                                                                                                         \
+    X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds", "Time from the head of a request to its end, outbound.", "service", \
+      "status_class")                                                                                                                         \
+    X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                       \
+    X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                     \
+    X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                 \
+    X(PROCESS_OPEN_FDS, GAUGE, "process_open_fds", "File descriptors in use.", NULL)                                                          \
+    X(PROCESS_MAX_FDS, GAUGE, "process_max_fds", "File descriptors that may be in use.", NULL)
+
+enum metric {
+#define X(identifier, type, name, help, ...) METRIC_##identifier,
+    METRIC_FAMILY_LIST(X)
+#undef X
+        METRIC_COUNT
+};
+
+const struct metric_family *metric_family(enum metric metric);
+
+// Writes one page of metrics. The order is the caller's: a family is begun, then all its samples follow, then the next; none twice.
+struct exposition {
+    struct buffer *out;
+    const struct metric_family *family; // the current one; NULL before the first
+    uint64_t begun;                     // a bit per enum metric: each at most once
+};
+
+// `out` is borrowed until the last call.
+void exposition_init(struct exposition *exposition, struct buffer *out);
+
+// Writes HELP and TYPE; the samples of this family follow.
+void exposition_begin(struct exposition *exposition, enum metric metric);
+
+// The same for a family of another table, which takes care itself that none comes twice.
+void exposition_begin_family(struct exposition *exposition, const struct metric_family *family);
+
+// One sample of the current family, a counter or gauge. `labels`: as many values as the family has names, of any bytes: they are escaped, and bytes
+// that are not UTF-8 are replaced.
+void exposition_add(struct exposition *exposition, const struct bytes *labels, uint64_t value);
+
+// The same for a time, written in seconds.
+void exposition_add_seconds(struct exposition *exposition, const struct bytes *labels, nanoseconds value);
+
+// One sample with constant labels in their final form: `reason="idle"`; empty: none. Not for text of others.
+void exposition_add_constant(struct exposition *exposition, const char *labels, uint64_t value);
+void exposition_add_constant_seconds(struct exposition *exposition, const char *labels, nanoseconds value);
+
+// One histogram of the current family: `buckets` are counts of each bucket alone, `sum` of all durations.
+void exposition_add_histogram(struct exposition *exposition, const struct bytes *labels, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum);
+
+// The bucket that a duration belongs to: the first whose bound is not below it.
+unsigned duration_bucket(nanoseconds duration);
+
+#endif

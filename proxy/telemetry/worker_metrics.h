@@ -1,0 +1,110 @@
+// Counters and gauges of one worker: connections, pool, TLS, retries, buffers, the loop. Cells with one writer, the worker; read by the main thread.
+//
+// The table below is the only list: fields, names, help and how workers are merged come from it. A row more is a metric more.
+#ifndef TELEMETRY_WORKER_METRICS_H
+#define TELEMETRY_WORKER_METRICS_H
+
+#include "base/metric_cell.h"
+#include "telemetry/metrics.h"
+
+// X(field, type, merge, unit, name, labels, help). Rows of one name stand together; the help of the first counts. `labels` are constant, in their final form.
+// merge: SUM, MAX or LEAST over workers. unit: PLAIN, or NS: kept in nanoseconds, shown in seconds.
+#define WORKER_METRIC_LIST(X)                                                                                                                    \
+    /* connections of clients */                                                                                                                 \
+    X(downstream_accepted, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_total", "", "Connections accepted from clients.")              \
+    X(downstream_active, GAUGE, SUM, PLAIN, "outrigger_downstream_connections_active", "", "Connections of clients that are open.")              \
+    X(downstream_refused_limit, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_refused_total", "reason=\"limit\"",                       \
+      "Connections closed as soon as they were accepted.")                                                                                       \
+    X(downstream_refused_memory, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_refused_total", "reason=\"memory\"", "")                 \
+    X(downstream_refused_descriptors, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_refused_total", "reason=\"descriptors\"", "")       \
+    X(downstream_closed_peer, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"peer\"",                           \
+      "Connections of clients that ended, by who or what ended them.")                                                                           \
+    X(downstream_closed_reset, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"reset\"", "")                     \
+    X(downstream_closed_finished, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"finished\"", "")               \
+    X(downstream_closed_idle, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"idle_timeout\"", "")               \
+    X(downstream_closed_header_timeout, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"header_timeout\"", "")   \
+    X(downstream_closed_drain, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"drain\"", "")                     \
+    X(downstream_closed_tls, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"tls_failed\"", "")                  \
+    X(downstream_closed_untrusted, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"untrusted\"", "")             \
+    X(downstream_closed_protocol, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"protocol_error\"", "")         \
+    X(downstream_closed_flood, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"flood\"", "")                     \
+    X(downstream_bytes_in, COUNTER, SUM, PLAIN, "outrigger_downstream_received_bytes_total", "", "Bytes received from clients, as on the wire.") \
+    X(downstream_bytes_out, COUNTER, SUM, PLAIN, "outrigger_downstream_sent_bytes_total", "", "Bytes sent to clients, as on the wire.")          \
+    /* streams */                                                                                                                                \
+    X(streams_begun, COUNTER, SUM, PLAIN, "outrigger_streams_total", "", "Exchanges of a request and its response that began.")                  \
+    X(streams_active, GAUGE, SUM, PLAIN, "outrigger_streams_active", "", "Exchanges that are not over.")                                         \
+    X(streams_reset_client, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"client\"", "Streams cut before their end, by whom.")     \
+    X(streams_reset_upstream, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"upstream\"", "")                                       \
+    X(streams_reset_proxy, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"proxy\"", "")                                             \
+    /* connections to endpoints, and their pools */                                                                                              \
+    X(upstream_opened, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_total", "", "Connections to endpoints that were made.")              \
+    X(upstream_active, GAUGE, SUM, PLAIN, "outrigger_upstream_connections_active", "", "Connections to endpoints that are open.")                \
+    X(upstream_idle, GAUGE, SUM, PLAIN, "outrigger_upstream_connections_idle", "", "Those of them that carry nothing.")                          \
+    X(upstream_failed_refused, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"connect_refused\"",                 \
+      "Connections to endpoints that could not be made.")                                                                                        \
+    X(upstream_failed_timeout, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"connect_timeout\"", "")             \
+    X(upstream_failed_tls, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"tls_failed\"", "")                      \
+    X(upstream_failed_identity, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"identity_mismatch\"", "")          \
+    X(upstream_closed_peer, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"peer\"",                               \
+      "Connections to endpoints that ended, by who or what ended them.")                                                                         \
+    X(upstream_closed_reset, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"reset\"", "")                         \
+    X(upstream_closed_idle, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"idle_timeout\"", "")                   \
+    X(upstream_closed_age, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"max_age\"", "")                         \
+    X(upstream_closed_finished, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"finished\"", "")                   \
+    X(upstream_closed_untrusted, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"untrusted\"", "")                 \
+    X(upstream_closed_protocol, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"protocol_error\"", "")             \
+    X(upstream_closed_keepalive, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"no_answer\"", "")                 \
+    X(upstream_bytes_in, COUNTER, SUM, PLAIN, "outrigger_upstream_received_bytes_total", "", "Bytes received from endpoints, as on the wire.")   \
+    X(upstream_bytes_out, COUNTER, SUM, PLAIN, "outrigger_upstream_sent_bytes_total", "", "Bytes sent to endpoints, as on the wire.")            \
+    X(pool_reused, COUNTER, SUM, PLAIN, "outrigger_pool_reused_total", "", "Requests sent on a connection that was there.")                      \
+    X(pool_stale, COUNTER, SUM, PLAIN, "outrigger_pool_stale_total", "", "Connections found closed by their peer when they were to be reused.")  \
+    X(pool_waits, COUNTER, SUM, PLAIN, "outrigger_pool_waits_total", "", "Requests that had to wait for a connection.")                          \
+    X(pool_waiting, GAUGE, SUM, PLAIN, "outrigger_pool_waiting", "", "Requests that wait for a connection now.")                                 \
+    X(pool_wait_time, COUNTER, SUM, NS, "outrigger_pool_wait_seconds_total", "", "Time spent waiting for a connection.")                         \
+    X(pool_full, COUNTER, SUM, PLAIN, "outrigger_pool_full_total", "", "Requests refused since the queue for a connection was full.")            \
+    /* attempts */                                                                                                                               \
+    X(attempts, COUNTER, SUM, PLAIN, "outrigger_attempts_total", "", "Tries of requests, the first ones too.")                                   \
+    X(retries, COUNTER, SUM, PLAIN, "outrigger_retries_total", "", "Tries after the first.")                                                     \
+    X(retries_refused_budget, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"budget\"",                                       \
+      "Failed tries that were to be repeated and were not.")                                                                                     \
+    X(retries_refused_body, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"body\"", "")                                       \
+    X(retries_refused_deadline, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"deadline\"", "")                               \
+    /* TLS */                                                                                                                                    \
+    X(tls_server_full, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"server\",kind=\"full\"",                                   \
+      "TLS handshakes that were completed.")                                                                                                     \
+    X(tls_server_resumed, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"server\",kind=\"resumed\"", "")                         \
+    X(tls_client_full, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"client\",kind=\"full\"", "")                               \
+    X(tls_client_resumed, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"client\",kind=\"resumed\"", "")                         \
+    X(tls_server_failed, COUNTER, SUM, PLAIN, "outrigger_tls_failures_total", "side=\"server\"", "TLS handshakes that failed.")                  \
+    X(tls_client_failed, COUNTER, SUM, PLAIN, "outrigger_tls_failures_total", "side=\"client\"", "")                                             \
+    /* bounds that were hit */                                                                                                                   \
+    X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
+    X(wake_left, COUNTER, SUM, PLAIN, "outrigger_loop_turns_cut_total", "", "Turns of the loop that left streams for the next.")                 \
+    X(mailbox_full, COUNTER, SUM, PLAIN, "outrigger_mailbox_full_total", "", "Messages to a worker that its mailbox had no room for.")           \
+    X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "", "Lines of the access log that could not be written.")          \
+    /* memory and the loop */                                                                                                                    \
+    X(blocks_used, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"used\"", "Blocks of 16 KiB that hold bytes on their way.")             \
+    X(blocks_free, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"free\"", "")                                                           \
+    X(blocks_peak, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks_peak", "", "The most blocks in use at once, summed over workers.")                \
+    X(chunks_used, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"used\"", "Chunks of 4 KiB that hold what streams remember.")             \
+    X(chunks_free, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"free\"", "")                                                             \
+    X(loop_turns, COUNTER, SUM, PLAIN, "outrigger_loop_turns_total", "", "Turns of the event loops.")                                            \
+    X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop.")                       \
+    X(config_generation, GAUGE, LEAST, PLAIN, "outrigger_worker_config_generation", "",                                                          \
+      "Number of the set of documents that every worker has reached.")
+
+struct worker_metrics {
+#define X(field, ...) struct metric_cell field;
+    WORKER_METRIC_LIST(X)
+#undef X
+};
+
+// All zero is the initial state: no init. The worker bumps the cells: metric_add(&metrics->retries, 1).
+
+// Merges `count` workers (at least 1), which may go on counting, into `total`, which is the caller's.
+void worker_metrics_merge(struct worker_metrics *total, const struct worker_metrics *const *workers, uint32_t count);
+
+// Writes all families of the table.
+void worker_metrics_expose(struct exposition *exposition, const struct worker_metrics *total);
+
+#endif
