@@ -4,7 +4,7 @@
 // Owner:      a connection (downstream/server_conn or upstream/upstream_conn): it feeds what was read and flushes `out`.
 // Start:      h1_codec_create, h2_codec_create.
 // Callbacks:  struct codec_handler, from within feed only, but for `writable`, which comes from produce. They record and wake; they must not
-//             destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of feed.
+//             destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of feed and produce.
 // Cancel:     `reset` ends one stream; `dispose` ends all without a callback.
 // Memory:     a codec_stream is its owner's and must live until `failed`, until it is done (codec_stream_is_done), or until `reset` or `dispose` was called.
 #ifndef HTTP_CODEC_H
@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "http/message.h"
 
 #include <stdbool.h>
@@ -42,8 +43,11 @@ struct codec_stream {
     uint64_t body_received;   // bytes, framing not counted
     uint64_t body_sent;
     // HTTP/2 only: what waits for window, and the trailers to send behind it.
+    struct list link;         // among the codec's streams
     struct buffer out;
     const struct fields *out_trailers;
+    uint8_t informational;    // 1xx heads received
+    bool out_submitted;       // nghttp2 knows that there is a body to send
     bool out_end;
     bool out_deferred;        // nghttp2 waits to be told that there is more
     bool out_short;           // send_body took less than it was given: `writable` will come
@@ -80,11 +84,13 @@ struct codec_handler {
     // The message is complete; stream->trailers may have fields.
     void (*end)(void *owner, struct codec_stream *stream);
 
-    // Once at most: the peer reset the stream, or sent something that cannot be passed on. Server, HTTP/1: `error` names the reply, which may still be sent when
-    // `sent` is PROGRESS_HEAD (stream->codec is then still set); the connection closes behind it. Otherwise the codec has forgotten the stream. ERROR_REFUSED_STREAM: provably not processed.
+    // Once at most: the peer reset the stream, or sent something that cannot be passed on. Server, with stream->codec still set (`sent` is then
+    // PROGRESS_HEAD): `error` names the reply, which may be sent as a response or not at all (`reset`); behind it HTTP/1 closes the connection, HTTP/2
+    // only the stream. Otherwise the codec has forgotten the stream. ERROR_REFUSED_STREAM: provably not processed.
     void (*failed)(void *owner, struct codec_stream *stream, enum error error);
 
-    // send_body was short before and there is room again.
+    // send_body was short before and there is room again; or, HTTP/2, the stream was forgotten without another event (codec_stream_is_done): the last
+    // of what was given to send_body has gone into `out`, or (client, from feed) the peer has answered in full and takes no more of the request.
     void (*writable)(void *owner, struct codec_stream *stream);
 };
 
