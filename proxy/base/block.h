@@ -17,10 +17,10 @@
 #define BLOCK_SIZE 16384
 
 struct block_source {
-    struct block *free;    // list of unused blocks, most recent first: still warm in the cache
+    struct block *free; // list of unused blocks, most recent first: still warm in the cache
     uint32_t free_count;
-    uint32_t free_max;     // more than this go back to the allocator
-    uint32_t used;         // blocks handed out
+    uint32_t free_max; // more than this go back to the allocator
+    uint32_t used;     // blocks handed out
     uint32_t used_peak;
     struct block_ring *rings; // list of unused rings
     uint32_t rings_free;
@@ -31,7 +31,7 @@ struct block {
     struct block_source *source;
     struct block *next; // free list only
     uint32_t references;
-    uint32_t filled;    // bytes in use from the start; whoever appends owns what is behind
+    uint32_t filled; // bytes in use from the start; whoever appends owns what is behind
     char bytes[];
 };
 

@@ -31,12 +31,12 @@ struct segment {
 
 struct buffer {
     struct block_source *source;
-    size_t length;             // bytes in all segments
-    struct segment *segments;  // ring; `inlined` or memory of its own
-    uint32_t capacity;         // of the ring; a power of two
+    size_t length;            // bytes in all segments
+    struct segment *segments; // ring; `inlined` or memory of its own
+    uint32_t capacity;        // of the ring; a power of two
     uint32_t head;
     uint32_t count;
-    struct block *tail;        // where the next text is copied to: only this buffer fills it; NULL when empty
+    struct block *tail; // where the next text is copied to: only this buffer fills it; NULL when empty
     struct segment inlined[BUFFER_SEGMENTS_INLINE];
 };
 

@@ -2,8 +2,7 @@
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
-#define CHECK(condition)                                                                                               \
-    (__builtin_expect(!(condition), 0) ? check_failed(#condition, __FILE__, __LINE__) : (void)0)
+#define CHECK(condition) (__builtin_expect(!(condition), 0) ? check_failed(#condition, __FILE__, __LINE__) : (void)0)
 
 // Prints the broken invariant with its place to standard error and aborts.
 _Noreturn void check_failed(const char *condition, const char *file, int line);

@@ -74,8 +74,7 @@ static inline void list_append(struct list *to, struct list *from) {
 #define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
 
 // Safe against removal of `node` itself inside the loop, of no other.
-#define LIST_EACH(list, node, following)                                                                               \
-    for (struct list *node = (list)->next, *following = node->next; node != (list);                                    \
-         node = following, following = node->next)
+#define LIST_EACH(head, node, following) \
+    for (struct list *node = (head)->next, *following = node->next; node != (head); node = following, following = node->next)
 
 #endif

@@ -136,8 +136,7 @@ static size_t write_stamp(char *text, size_t size, enum log_level level) {
     struct tm utc;
     CHECK(gmtime_r(&seconds, &utc) != NULL);
     size_t used = strftime(text, size, "time=%Y-%m-%dT%H:%M:%S", &utc);
-    int more = snprintf(text + used, size - used, ".%03uZ level=%s ", (unsigned)(wall % NS_PER_S / NS_PER_MS),
-                        level_names[level]);
+    int more = snprintf(text + used, size - used, ".%03uZ level=%s ", (unsigned)(wall % NS_PER_S / NS_PER_MS), level_names[level]);
     CHECK(used > 0 && more > 0);
     return used + (size_t)more;
 }

@@ -55,8 +55,8 @@ static void sip_round(struct sip *sip) {
 uint64_t hash_bytes(struct bytes text) {
     int failed = pthread_once(&seed_once, seed_init);
     CHECK(failed == 0);
-    struct sip sip = {seed[0] ^ UINT64_C(0x736f6d6570736575), seed[1] ^ UINT64_C(0x646f72616e646f6d),
-                      seed[0] ^ UINT64_C(0x6c7967656e657261), seed[1] ^ UINT64_C(0x7465646279746573)};
+    struct sip sip = {seed[0] ^ UINT64_C(0x736f6d6570736575), seed[1] ^ UINT64_C(0x646f72616e646f6d), seed[0] ^ UINT64_C(0x6c7967656e657261),
+                      seed[1] ^ UINT64_C(0x7465646279746573)};
     size_t whole = text.len & ~(size_t)7;
     for (size_t i = 0; i < whole; i += 8) {
         uint64_t word;

@@ -217,8 +217,7 @@ char *copy_text_or_abort(struct bytes text) {
 static _Atomic unsigned fail_after;
 
 void *try_alloc(size_t size) {
-    if (atomic_load_explicit(&fail_after, memory_order_relaxed) > 0 &&
-        atomic_fetch_sub_explicit(&fail_after, 1, memory_order_relaxed) == 1)
+    if (atomic_load_explicit(&fail_after, memory_order_relaxed) > 0 && atomic_fetch_sub_explicit(&fail_after, 1, memory_order_relaxed) == 1)
         return NULL;
     return malloc(size > 0 ? size : 1);
 }

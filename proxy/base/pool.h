@@ -24,7 +24,7 @@ struct pool_source {
 
 struct pool {
     struct pool_source *source;
-    char *next;               // first free byte of the current chunk
+    char *next; // first free byte of the current chunk
     char *end;
     struct pool_chunk *chunks; // current first
     struct pool_chunk *large;  // what did not fit in a chunk
