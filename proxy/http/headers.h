@@ -53,8 +53,8 @@ bool is_token(struct bytes text);
 bool is_field_value(struct bytes text);
 
 // Iterates over fields that are not removed.
-#define FIELDS_EACH(list, item)                                                                                                            \
-    for (struct field *item = (list)->items; item != NULL && item < (list)->items + (list)->count; item++)                                 \
+#define FIELDS_EACH(list, item)                                                                            \
+    for (struct field *item = (list)->items; item != NULL && item < (list)->items + (list)->count; item++) \
         if (!item->removed)
 
 #endif
