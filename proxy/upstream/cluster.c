@@ -1,0 +1,92 @@
+// See cluster.h.
+#include "upstream/cluster.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+static struct endpoint *find_endpoint(const struct cluster *cluster, struct bytes key) {
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        if (cluster->endpoints[i] != NULL && bytes_equal(cluster->endpoints[i]->key, key))
+            return cluster->endpoints[i];
+    return NULL;
+}
+
+static void forget_endpoint(struct cluster *cluster, const struct endpoint *endpoint) {
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        if (cluster->endpoints[i] == endpoint)
+            cluster->endpoints[i] = NULL;
+}
+
+static void retire_all(struct cluster *cluster) {
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        if (cluster->endpoints[i] != NULL)
+            endpoint_retire(cluster->endpoints[i]);
+    free(cluster->endpoints);
+    cluster->endpoints = NULL;
+    cluster->endpoint_count = 0;
+}
+
+void cluster_update(struct cluster *cluster, const struct service_config *config) {
+    cluster->protocol = config->protocol;
+    cluster->traffic = config->traffic;
+    struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
+    bool weighted = false;
+    for (uint32_t i = 0; i < config->endpoint_count; i++) {
+        const struct endpoint_config *wanted = &config->endpoints[i];
+        struct endpoint *endpoint = find_endpoint(cluster, wanted->key);
+        if (endpoint != NULL)
+            forget_endpoint(cluster, endpoint);
+        else
+            endpoint = endpoint_create(cluster, wanted);
+        endpoint->weight = wanted->weight;
+        weighted = weighted || wanted->weight != config->endpoints[0].weight || wanted->weight == 0;
+        endpoints[i] = endpoint;
+    }
+    retire_all(cluster); // those that are left are not in the new set
+    cluster->endpoints = endpoints;
+    cluster->endpoint_count = config->endpoint_count;
+    cluster->lb.algorithm = lb_algorithm_of(config->traffic.load_balancer.type);
+    cluster->lb.weighted = weighted;
+}
+
+struct cluster *cluster_create(struct upstream *upstream, const struct service_config *config) {
+    struct cluster *cluster = alloc_zeroed_or_abort(1, sizeof *cluster);
+    cluster->upstream = upstream;
+    cluster->key = bytes_from(copy_text_or_abort(config->key), config->key.len);
+    cluster->traffic = config->traffic;
+    cluster->shared = live_shared_service(upstream->shared, cluster->key);
+    cluster->lb.position = rng_below(&upstream->loop->rng, 1 << 16);
+    cluster->references = 1;
+    cluster_update(cluster, config);
+    return cluster;
+}
+
+void cluster_ref(struct cluster *cluster) {
+    CHECK(cluster->references > 0);
+    cluster->references++;
+}
+
+void cluster_unref(struct cluster *cluster) {
+    CHECK(cluster->references > 0);
+    if (--cluster->references > 0)
+        return;
+    retire_all(cluster);
+    live_shared_service_release(cluster->upstream->shared, cluster->key);
+    free((void *)(uintptr_t)cluster->key.at);
+    free(cluster);
+}
+
+struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
+    if (cluster->endpoint_count == 0)
+        return NULL;
+    struct lb_request request = {
+        .endpoints = cluster->endpoints,
+        .count = cluster->endpoint_count,
+        .tried = tried,
+        .tried_count = tried_count,
+        .rng = &cluster->upstream->loop->rng,
+        .now = cluster->upstream->loop->now,
+    };
+    return cluster->lb.algorithm->pick(&cluster->lb, &request);
+}

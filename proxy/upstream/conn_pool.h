@@ -1,0 +1,64 @@
+// The connections of one worker to one endpoint, of one kind: which request gets which, who waits, when one more is opened.
+//
+// A request takes a connection with room, the most recently used first, or waits in order of arrival. Connections are opened as there are waiters that no
+// connection under way will serve. While a connection is idle its socket stays watched: what its peer does to it is known before a stream can take it in the same turn.
+#ifndef UPSTREAM_CONN_POOL_H
+#define UPSTREAM_CONN_POOL_H
+
+#include "base/error.h"
+#include "base/list.h"
+#include "net/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct endpoint;
+struct upstream_conn;
+
+// What a new connection is to speak in clear text. On TLS the handshake's ALPN decides, and only the second kind is used.
+enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
+
+struct conn_pool {
+    struct endpoint *endpoint;
+    enum pool_kind kind;
+    struct list usable;     // open, with room for a stream; most recently used first
+    struct list busy;       // open, without room or draining
+    struct list connecting;
+    struct list waiters;    // in order of arrival
+    uint32_t open;          // usable and busy
+    uint32_t idle;          // of them: without any stream
+    uint32_t connecting_count;
+    uint32_t waiter_count;
+    uint32_t granted;       // waiters that were woken and have not taken their place yet
+    uint32_t room_last;     // streams that the last connection allowed: how many waiters one under way may serve
+};
+
+// A request's place in the queue. Embedded in an attempt.
+struct conn_waiter {
+    struct list link;
+    struct conn_pool *pool;  // NULL: not waiting
+    struct task *task;       // woken when `granted` or `error` is set
+    bool granted;            // take again: there is a place now
+    enum error error;        // no connection can be had
+    nanoseconds since;
+};
+
+void conn_pool_init(struct conn_pool *pool, struct endpoint *endpoint, enum pool_kind kind);
+
+// A connection with room, on which a stream is to be opened at once; or NULL. Then with OK the waiter stands in the queue (at its front when it
+// had been granted a place that is gone), else: ERROR_POOL_FULL, the queue is full; ERROR_IO, no socket could be had.
+struct upstream_conn *conn_pool_take(struct conn_pool *pool, struct conn_waiter *waiter, enum error *error);
+
+// Leaves the queue; a place that was granted goes to the next.
+void conn_waiter_cancel(struct conn_waiter *waiter);
+
+// Closes what is idle, lets the rest drain, fails who waits. For an endpoint that is gone.
+void conn_pool_retire(struct conn_pool *pool);
+
+// From upstream_conn: the state or room of a connection changed; it is put where it belongs and waiters get what room there is.
+void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn);
+
+// From upstream_conn: a connection is gone; `error` = it could not be made.
+void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum error error);
+
+#endif

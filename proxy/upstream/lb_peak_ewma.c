@@ -1,0 +1,104 @@
+// PeakEWMA with power of two choices: of two endpoints drawn at random (by weight), the one with the lower load, cost x (in flight + 1) / weight. The cost
+// follows a slower answer at once and forgets it with a time constant of 10 s.
+#include "upstream/endpoint.h"
+#include "upstream/lb.h"
+
+#include "base/check.h"
+
+#include <math.h>
+
+#define DECAY_NS (10.0 * (double)NS_PER_S)
+
+// Before anything was measured an endpoint counts as answering in 30 ms: it gets traffic, but not a flood of it.
+#define SEED_NS (30.0 * (double)NS_PER_MS)
+
+// A failure counts at least as a second: refusing fast must not attract traffic.
+#define FAILURE_NS (1.0 * (double)NS_PER_S)
+
+static double cost_now(const struct endpoint *endpoint, nanoseconds now) {
+    if (endpoint->cost_at == 0)
+        return SEED_NS;
+    double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
+    // Below a millisecond nothing has decayed that would matter: the exponential is spared on the busy path.
+    return idle < (double)NS_PER_MS ? endpoint->cost_ns : endpoint->cost_ns * exp(-idle / DECAY_NS);
+}
+
+static double load(const struct endpoint *endpoint, nanoseconds now) {
+    return cost_now(endpoint, now) * (endpoint->in_flight + 1) / endpoint->weight;
+}
+
+static struct endpoint *draw_weighted(const struct lb_request *request, const struct endpoint *other) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < request->count; i++)
+        total += request->endpoints[i] == other ? 0 : request->endpoints[i]->weight;
+    if (total == 0)
+        return NULL;
+    uint64_t left = rng_next(request->rng) % total;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (request->endpoints[i] == other)
+            continue;
+        if (left < request->endpoints[i]->weight)
+            return request->endpoints[i];
+        left -= request->endpoints[i]->weight;
+    }
+    return NULL;
+}
+
+static struct endpoint *draw(const struct lb *lb, const struct lb_request *request, const struct endpoint *other) {
+    if (lb->weighted)
+        return draw_weighted(request, other);
+    if (request->count == 1)
+        return request->endpoints[0] == other ? NULL : request->endpoints[0];
+    struct endpoint *drawn;
+    do
+        drawn = request->endpoints[rng_below(request->rng, request->count)];
+    while (drawn == other);
+    return drawn;
+}
+
+static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
+    struct endpoint *first = draw(lb, request, NULL);
+    if (first == NULL || request->count == 1)
+        return first;
+    struct endpoint *second = draw(lb, request, first);
+    if (second == NULL)
+        return first;
+    struct endpoint *better = load(first, request->now) <= load(second, request->now) ? first : second;
+    if (!lb_was_tried(request, better))
+        return better;
+    struct endpoint *worse = better == first ? second : first;
+    if (!lb_was_tried(request, worse))
+        return worse;
+    for (uint32_t i = 0; i < request->count; i++)
+        if (request->endpoints[i]->weight > 0 && !lb_was_tried(request, request->endpoints[i]))
+            return request->endpoints[i];
+    return better;
+}
+
+static void begin(struct endpoint *endpoint, nanoseconds now) {
+    (void)now;
+    endpoint->in_flight++;
+}
+
+static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed, nanoseconds now) {
+    CHECK(endpoint->in_flight > 0);
+    endpoint->in_flight--;
+    if (outcome == LB_CANCELLED)
+        return;
+    double sample = (double)elapsed;
+    if (outcome == LB_FAILED && sample < FAILURE_NS)
+        sample = FAILURE_NS;
+    double cost = endpoint->cost_at == 0 ? 0 : endpoint->cost_ns;
+    if (sample >= cost) {
+        cost = sample;
+    } else {
+        double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
+        // 1 - e^-x is x where x is small, as it is between the answers of a busy endpoint.
+        double weight = idle < 0.01 * DECAY_NS ? idle / DECAY_NS : 1 - exp(-idle / DECAY_NS);
+        cost += (sample - cost) * weight;
+    }
+    endpoint->cost_ns = cost;
+    endpoint->cost_at = now;
+}
+
+const struct lb_algorithm lb_peak_ewma = {.name = "PeakEWMA", .pick = pick, .begin = begin, .done = done};

@@ -1,0 +1,106 @@
+// See upstream.h.
+#include "upstream/upstream.h"
+
+#include "base/check.h"
+#include "upstream/cluster.h"
+#include "upstream/upstream_conn.h"
+
+#include <stdlib.h>
+
+void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
+                   struct h2_memory *h2_memory) {
+    *upstream = (struct upstream){.loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
+    map_init(&upstream->clusters);
+}
+
+static bool snapshot_has(const struct snapshot *snapshot, struct bytes key) {
+    for (uint32_t i = 0; i < snapshot->service_count; i++)
+        if (bytes_equal(snapshot->services[i]->key, key))
+            return true;
+    return false;
+}
+
+static void drop_clusters(struct upstream *upstream, const struct snapshot *keep) {
+    struct cluster **gone = alloc_zeroed_or_abort(upstream->clusters.count + 1, sizeof(struct cluster *));
+    uint32_t gone_count = 0;
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(&upstream->clusters, &position, &key, &value))
+        if (keep == NULL || !snapshot_has(keep, key))
+            gone[gone_count++] = value;
+    for (uint32_t i = 0; i < gone_count; i++) {
+        map_remove(&upstream->clusters, gone[i]->key);
+        cluster_unref(gone[i]);
+    }
+    free(gone);
+}
+
+void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) {
+    const struct limits_config *limits = &snapshot->proxy.limits;
+    upstream->buffer_per_stream = limits->buffer_per_stream;
+    upstream->codec_limits = (struct codec_limits){
+        .headers = limits->headers,
+        .header_bytes = limits->header_bytes,
+        .url_bytes = limits->url_bytes,
+        .streams = limits->streams_per_connection,
+        .stream_window = limits->buffer_per_stream,
+        .stream_window_max = 1024 * 1024,
+    };
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        const struct service_config *service = snapshot->services[i];
+        struct cluster *cluster = map_get(&upstream->clusters, service->key);
+        if (cluster != NULL)
+            cluster_update(cluster, service);
+        else
+            map_put(&upstream->clusters, service->key, cluster_create(upstream, service));
+    }
+    drop_clusters(upstream, snapshot);
+}
+
+static void each_connection(struct upstream *upstream, void (*visit)(struct upstream_conn *conn)) {
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(&upstream->clusters, &position, &key, &value)) {
+        struct cluster *cluster = value;
+        for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+            for (int kind = 0; kind < POOL_KINDS; kind++) {
+                struct conn_pool *pool = &cluster->endpoints[i]->pools[kind];
+                struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
+                for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
+                    LIST_EACH(lists[j], node, following)
+                        visit(LIST_ENTRY(node, struct upstream_conn, link));
+            }
+    }
+}
+
+static void drain_secure(struct upstream_conn *conn) {
+    // One under way carries the old credentials only if its handshake has begun; it is found by its generation when it opens.
+    if (conn->endpoint->tls == TLS_MESH && conn->open)
+        upstream_conn_drain(conn);
+}
+
+void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials) {
+    if (upstream->credentials != NULL)
+        credentials_unref(upstream->credentials);
+    upstream->credentials = credentials_ref(credentials);
+    upstream->credentials_generation = credentials_generation(credentials);
+    each_connection(upstream, drain_secure);
+}
+
+static void close_one(struct upstream_conn *conn) {
+    upstream_conn_close(conn, OK);
+}
+
+void upstream_close_all(struct upstream *upstream) {
+    each_connection(upstream, close_one);
+    drop_clusters(upstream, NULL);
+}
+
+void upstream_dispose(struct upstream *upstream) {
+    CHECK(upstream->connections == 0 && upstream->clusters.count == 0);
+    map_dispose(&upstream->clusters);
+    if (upstream->credentials != NULL)
+        credentials_unref(upstream->credentials);
+}

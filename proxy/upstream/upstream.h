@@ -1,0 +1,43 @@
+// The upstream side of one worker: its clusters, by key, and what they share (loop, credentials, counters). Live state that outlives snapshots hangs here.
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include "base/map.h"
+#include "config/snapshot.h"
+#include "http/h2_codec.h"
+#include "net/loop.h"
+#include "net/tls.h"
+#include "telemetry/worker_metrics.h"
+#include "upstream/live_shared.h"
+
+struct upstream {
+    struct loop *loop;
+    struct worker_metrics *metrics;
+    struct live_shared *shared;       // over all workers of the process
+    struct h2_memory *h2_memory;      // borrowed
+    struct credentials *credentials;  // our SVID; NULL: none yet. One reference
+    uint64_t credentials_generation;
+    struct codec_limits codec_limits; // of responses
+    uint32_t buffer_per_stream;
+    struct map clusters;              // service key -> struct cluster
+    uint32_t connections;             // open or closing: upstream_dispose waits for none
+};
+
+void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
+                   struct h2_memory *h2_memory);
+
+// Makes the live clusters what the snapshot says: new ones are added, changed ones keep what did not change (endpoints by their key, with pools and load),
+// those that are gone are drained. The snapshot must stay until the next call, and until no stream pins it.
+void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot);
+
+// New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer
+// trusted are closed as soon as their streams have ended, at the latest after `grace`.
+void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials);
+
+// Closes every connection at once. The loop must still turn for them to go.
+void upstream_close_all(struct upstream *upstream);
+
+// After upstream_close_all and when no stream is left.
+void upstream_dispose(struct upstream *upstream);
+
+#endif

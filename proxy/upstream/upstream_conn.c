@@ -1,0 +1,496 @@
+// See upstream_conn.h. Callbacks of transport and codec record and wake; `settle` is the one place that decides where a connection goes after
+// something changed: back to its pool, to its end.
+#include "upstream/upstream_conn.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/h1_codec.h"
+#include "net/tcp.h"
+#include "upstream/cluster.h"
+
+#include <stdlib.h>
+
+static const struct transport_handler transport_handler;
+static const struct codec_handler codec_handler;
+
+static struct loop *loop_of(const struct upstream_conn *conn) {
+    return conn->upstream->loop;
+}
+
+static const struct traffic_config *traffic_of(const struct upstream_conn *conn) {
+    return conn->endpoint->cluster == NULL ? NULL : &conn->endpoint->cluster->traffic;
+}
+
+static nanoseconds idle_timeout(const struct upstream_conn *conn) {
+    const struct traffic_config *traffic = traffic_of(conn);
+    if (traffic == NULL)
+        return 0;
+    if (conn->codec->version == HTTP_2)
+        return traffic->connections.idle_timeout;
+    nanoseconds timeout = traffic->connections.http1_idle_timeout;
+    if (conn->codec->keep_alive_s > 0) {
+        // A second less than the peer promises: it must not close while a request is under way to it.
+        nanoseconds promised = (conn->codec->keep_alive_s - 1) * NS_PER_S;
+        if (timeout == 0 || promised < timeout)
+            return promised > 0 ? promised : 1;
+    }
+    return timeout;
+}
+
+uint32_t upstream_conn_room(const struct upstream_conn *conn) {
+    if (!conn->open || conn->closing || conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed)
+        return 0;
+    const struct traffic_config *traffic = traffic_of(conn);
+    uint32_t max = conn->codec->streams_max;
+    if (traffic != NULL && conn->codec->version == HTTP_2 && traffic->connections.max_streams < max)
+        max = traffic->connections.max_streams;
+    return max > conn->codec->streams_open ? max - conn->codec->streams_open : 0;
+}
+
+static void flush_later(struct upstream_conn *conn) {
+    loop_flush(loop_of(conn), &conn->flush);
+}
+
+static void wake(struct upstream_conn *conn, struct upstream_stream *stream) {
+    loop_wake(loop_of(conn), stream->task);
+}
+
+// --- the end of streams ---
+
+static void detach(struct upstream_stream *stream) {
+    list_remove(&stream->link);
+    stream->conn->changed = true;
+    stream->conn = NULL;
+}
+
+static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enum error error) {
+    if (stream->ended)
+        error = OK; // the response is whole; what remained was the request's rest
+    else if (stream->head_arrived && error == ERROR_UPSTREAM_RESET)
+        error = ERROR_RESPONSE_INCOMPLETE;
+    stream->error = error;
+    stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
+    wake(conn, stream);
+    detach(stream);
+}
+
+static void count_close(struct upstream_conn *conn, enum error reason) {
+    struct worker_metrics *metrics = conn->upstream->metrics;
+    if (!conn->open) {
+        metric_add(reason == ERROR_CONNECT_TIMEOUT      ? &metrics->upstream_failed_timeout
+                   : reason == ERROR_IDENTITY_MISMATCH  ? &metrics->upstream_failed_identity
+                   : reason == ERROR_TLS_FAILED         ? &metrics->upstream_failed_tls
+                                                        : &metrics->upstream_failed_refused, 1);
+        return;
+    }
+    metric_subtract(&metrics->upstream_active, 1);
+    metric_add(reason == ERROR_CONNECTION_CLOSED  ? &metrics->upstream_closed_peer
+               : reason == ERROR_CONNECTION_RESET ? &metrics->upstream_closed_reset
+               : reason == ERROR_IDLE_TIMEOUT     ? &metrics->upstream_closed_idle
+               : reason == ERROR_TRY_TIMEOUT      ? &metrics->upstream_closed_keepalive
+               : reason == ERROR_PROTOCOL || reason == ERROR_FLOOD ? &metrics->upstream_closed_protocol
+                                                  : &metrics->upstream_closed_finished, 1);
+}
+
+static enum error stream_error(enum error reason) {
+    switch (reason) {
+    case ERROR_PROTOCOL:
+    case ERROR_FLOOD:
+        return ERROR_RESPONSE_MALFORMED;
+    default:
+        return ERROR_UPSTREAM_RESET;
+    }
+}
+
+void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    count_close(conn, reason);
+    loop_timer_stop(loop_of(conn), &conn->timer);
+    task_cancel(&conn->flush);
+    LIST_EACH(&conn->streams, node, following)
+        fail(conn, LIST_ENTRY(node, struct upstream_stream, link), stream_error(reason));
+    if (conn->codec != NULL) {
+        // Streams that were failed are still their owners': the codec must forget them before those free them.
+        conn->codec->ops->dispose(conn->codec);
+        conn->codec = NULL;
+    }
+    metric_add(&conn->upstream->metrics->upstream_bytes_in, conn->transport->bytes_in);
+    metric_add(&conn->upstream->metrics->upstream_bytes_out, conn->transport->bytes_out);
+    atomic_fetch_sub_explicit(&conn->endpoint->shared->connections, 1, memory_order_relaxed);
+    conn->transport->ops->close(conn->transport, false);
+    conn_pool_lost(conn->pool, conn, conn->open ? OK : reason);
+}
+
+void upstream_conn_drain(struct upstream_conn *conn) {
+    conn->draining = true;
+    if (!conn->open || list_is_empty(&conn->streams))
+        upstream_conn_close(conn, conn->open ? OK : ERROR_NO_ENDPOINT);
+    else
+        conn_pool_update(conn->pool, conn);
+}
+
+// After anything that may have ended a stream or changed what the connection can take. The connection may be closing afterwards.
+static void settle(struct upstream_conn *conn) {
+    if (conn->closing || !conn->open)
+        return;
+    conn->changed = false;
+    bool idle = list_is_empty(&conn->streams);
+    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed)) {
+        upstream_conn_close(conn, OK);
+        return;
+    }
+    if (idle) {
+        conn->idle_since = loop_of(conn)->now;
+        if (conn->paused) {
+            conn->paused = false;
+            conn->transport->ops->read_start(conn->transport);
+        }
+    }
+    conn_pool_update(conn->pool, conn);
+}
+
+// --- codec ---
+
+static struct upstream_stream *stream_of(struct codec_stream *stream) {
+    return CONTAINER_OF(stream, struct upstream_stream, codec_stream);
+}
+
+static void detach_when_done(struct upstream_stream *stream) {
+    if (codec_stream_is_done(&stream->codec_stream))
+        detach(stream);
+}
+
+static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
+    struct upstream_conn *conn = owner;
+    struct upstream_stream *stream = stream_of(codec_stream);
+    wake(conn, stream);
+    if (codec_stream->head.status < 200) {
+        if (++stream->interim_count > INTERIM_HEADS_MAX)
+            return; // a flood of 1xx: the first ones were enough
+        struct interim_head *interim = pool_alloc(codec_stream->pool, sizeof *interim);
+        list_init(&interim->link);
+        interim->head = codec_stream->head;
+        list_push_back(&stream->interim, &interim->link);
+        return;
+    }
+    stream->head_arrived = true;
+    stream->ended = end;
+    if (end)
+        detach_when_done(stream);
+}
+
+static void on_body(void *owner, struct codec_stream *codec_stream, struct block *block, struct bytes piece) {
+    struct upstream_conn *conn = owner;
+    struct upstream_stream *stream = stream_of(codec_stream);
+    buffer_append_piece(&stream->body, block, piece);
+    wake(conn, stream);
+    // HTTP/2 holds the peer by its window instead.
+    if (conn->codec->version != HTTP_2 && !conn->paused && stream->body.length >= conn->upstream->buffer_per_stream) {
+        conn->paused = true;
+        conn->transport->ops->read_stop(conn->transport);
+    }
+}
+
+static void on_end(void *owner, struct codec_stream *codec_stream) {
+    struct upstream_stream *stream = stream_of(codec_stream);
+    stream->ended = true;
+    wake(owner, stream);
+    detach_when_done(stream);
+}
+
+static void on_failed(void *owner, struct codec_stream *codec_stream, enum error error) {
+    fail(owner, stream_of(codec_stream), error);
+}
+
+static void on_writable(void *owner, struct codec_stream *codec_stream) {
+    wake(owner, stream_of(codec_stream));
+}
+
+static const struct codec_handler codec_handler = {
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .failed = on_failed,
+    .writable = on_writable,
+};
+
+// --- transport ---
+
+static void flush_now(struct task *task) {
+    struct upstream_conn *conn = CONTAINER_OF(task, struct upstream_conn, flush);
+    if (conn->codec->ops->produce(conn->codec) != OK) {
+        upstream_conn_close(conn, ERROR_PROTOCOL);
+        return;
+    }
+    conn->transport->ops->flush(conn->transport);
+    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
+        return;
+    LIST_EACH(&conn->streams, node, following) {
+        struct upstream_stream *stream = LIST_ENTRY(node, struct upstream_stream, link);
+        if (stream->wants_room)
+            wake(conn, stream);
+    }
+}
+
+static void on_drained(void *user) {
+    flush_later(user);
+}
+
+static void on_bytes(void *user, struct block *block, struct bytes in) {
+    struct upstream_conn *conn = user;
+    size_t used = 0;
+    conn->received_at = loop_of(conn)->now;
+    enum error error = conn->codec->ops->feed(conn->codec, block, in, &used);
+    CHECK(error != OK || used == in.len); // a client codec never pauses
+    flush_later(conn);                    // window updates, acknowledgements
+    if (error != OK) {
+        log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->address.text), error_name(error));
+        task_cancel(&conn->flush);
+        flush_now(&conn->flush);
+        upstream_conn_close(conn, error);
+    } else if (conn->changed) {
+        settle(conn);
+    }
+}
+
+static void on_ended(void *user, enum error error) {
+    struct upstream_conn *conn = user;
+    if (!conn->open) {
+        upstream_conn_close(conn, ERROR_CONNECT_REFUSED);
+        return;
+    }
+    if (error == ERROR_CONNECTION_CLOSED) {
+        // An end in order completes what is delimited by it; the codec tells what was cut short.
+        struct block *block = block_get(&loop_of(conn)->blocks);
+        size_t used = 0;
+        if (conn->codec->ops->feed(conn->codec, block, BYTES_NONE, &used) != OK)
+            error = ERROR_CONNECTION_RESET;
+        block_unref(block);
+    }
+    upstream_conn_close(conn, error);
+}
+
+static void on_timer(struct timer *timer);
+
+static void become_open(struct upstream_conn *conn) {
+    struct upstream *upstream = conn->upstream;
+    struct transport *transport = conn->transport;
+    conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
+    bool http2 = conn->endpoint->tls == TLS_MESH ? conn->mesh || bytes_equal(transport->alpn, BYTES("h2"))
+                                                 : conn->pool->kind == POOL_HTTP2;
+    conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out, upstream->h2_memory)
+                        : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out);
+    conn->open = true;
+    nanoseconds now = loop_of(conn)->now;
+    conn->opened_at = conn->idle_since = conn->received_at = now;
+    const struct traffic_config *traffic = traffic_of(conn);
+    conn->expires_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
+    if (conn->endpoint->tls == TLS_MESH) {
+        int64_t left_s = tls_peer_not_after(transport) - (int64_t)(clock_wall_ns() / NS_PER_S);
+        nanoseconds end = left_s > 0 && left_s < INT32_MAX ? now + (nanoseconds)left_s * NS_PER_S : UINT64_MAX;
+        if (end < conn->expires_at)
+            conn->expires_at = end;
+    }
+    metric_add(&upstream->metrics->upstream_opened, 1);
+    metric_add(&upstream->metrics->upstream_active, 1);
+    conn->pool->connecting_count--;
+    conn->pool->open++;
+    conn->pool->room_last = upstream_conn_room(conn) > 0 ? upstream_conn_room(conn) : 1;
+    on_timer(&conn->timer); // arms it for the next of what it watches
+    transport->ops->read_start(transport);
+    flush_later(conn);
+    conn_pool_update(conn->pool, conn);
+}
+
+static void on_ready(void *user, enum error error) {
+    struct upstream_conn *conn = user;
+    if (error != OK) {
+        if (conn->transport->secure)
+            log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->endpoint->address.text),
+                      error_name(error), conn->transport->failure == NULL ? "" : conn->transport->failure);
+        upstream_conn_close(conn, error);
+        return;
+    }
+    if (conn->endpoint->tls == TLS_NONE || conn->transport->secure) {
+        become_open(conn);
+        return;
+    }
+    struct credentials *credentials = conn->upstream->credentials;
+    if (credentials == NULL) {
+        log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->endpoint->address.text));
+        upstream_conn_close(conn, ERROR_TLS_FAILED);
+        return;
+    }
+    conn->credentials_generation = conn->upstream->credentials_generation;
+    struct tls_client_options options = {
+        .credentials = credentials,
+        .identities = conn->endpoint->identities,
+        .identity_count = conn->endpoint->identity_count,
+        .session_key = conn->endpoint->key,
+    };
+    conn->transport = tls_client_create(conn->transport, &options, &transport_handler, conn);
+}
+
+static void release(struct task *task) {
+    struct upstream_conn *conn = CONTAINER_OF(task, struct upstream_conn, release);
+    conn->upstream->connections--;
+    endpoint_unref(conn->endpoint);
+    free(conn);
+}
+
+static void on_closed(void *user) {
+    struct upstream_conn *conn = user;
+    loop_defer(loop_of(conn), &conn->release);
+}
+
+static const struct transport_handler transport_handler = {
+    .ready = on_ready,
+    .bytes = on_bytes,
+    .ended = on_ended,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+// --- time ---
+
+// The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
+static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) {
+    const struct traffic_config *traffic = traffic_of(conn);
+    nanoseconds next = conn->expires_at;
+    if (list_is_empty(&conn->streams)) {
+        nanoseconds idle = idle_timeout(conn);
+        if (idle > 0 && conn->idle_since + idle < next)
+            next = conn->idle_since + idle;
+    } else {
+        // A stream ends before this at the earliest to leave the connection idle.
+        nanoseconds idle = idle_timeout(conn);
+        if (idle > 0 && now + idle < next)
+            next = now + idle;
+        if (conn->codec->version == HTTP_2 && traffic != NULL && traffic->connections.keepalive > 0) {
+            nanoseconds since = conn->codec->pings_outstanding > 0 ? now : conn->received_at;
+            if (since + traffic->connections.keepalive < next)
+                next = since + traffic->connections.keepalive;
+        }
+    }
+    return next;
+}
+
+static void on_timer(struct timer *timer) {
+    struct upstream_conn *conn = CONTAINER_OF(timer, struct upstream_conn, timer);
+    nanoseconds now = loop_of(conn)->now;
+    if (!conn->open) {
+        upstream_conn_close(conn, ERROR_CONNECT_TIMEOUT);
+        return;
+    }
+    const struct traffic_config *traffic = traffic_of(conn);
+    bool idle = list_is_empty(&conn->streams);
+    nanoseconds timeout = idle_timeout(conn);
+    if (now >= conn->expires_at && !conn->draining) {
+        upstream_conn_drain(conn);
+    } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
+        upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);
+    } else if (!idle && conn->codec->version == HTTP_2 && traffic != NULL && traffic->connections.keepalive > 0 &&
+               now >= conn->received_at + traffic->connections.keepalive) {
+        if (conn->codec->pings_outstanding > 0) {
+            upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
+            return;
+        }
+        conn->codec->ops->signal(conn->codec, CODEC_PING);
+        flush_later(conn);
+    }
+    if (conn->closing)
+        return;
+    nanoseconds next = next_look(conn, now);
+    if (conn->draining && next <= now)
+        next = now + NS_PER_S;
+    if (next != UINT64_MAX)
+        timer_start(&loop_of(conn)->timers, &conn->timer, next);
+}
+
+// --- for the pool and for attempts ---
+
+enum error upstream_conn_open(struct conn_pool *pool) {
+    struct endpoint *endpoint = pool->endpoint;
+    struct upstream *upstream = endpoint->upstream;
+    struct upstream_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
+    enum error error = tcp_connect(upstream->loop, (const struct sockaddr *)&endpoint->address.storage, endpoint->address.length,
+                                   &transport_handler, conn, &conn->transport);
+    if (error != OK) {
+        free(conn);
+        return error;
+    }
+    conn->transport->reset_after_bytes = true;
+    conn->pool = pool;
+    conn->endpoint = endpoint;
+    conn->upstream = upstream;
+    list_init(&conn->link);
+    list_init(&conn->streams);
+    task_init(&conn->flush, flush_now);
+    task_init(&conn->release, release);
+    timer_init(&conn->timer, on_timer);
+    loop_timer_start(upstream->loop, &conn->timer, traffic_of(conn)->connections.connect_timeout);
+    endpoint_ref(endpoint);
+    upstream->connections++;
+    atomic_fetch_add_explicit(&endpoint->shared->connections, 1, memory_order_relaxed);
+    list_push_back(&pool->connecting, &conn->link);
+    pool->connecting_count++;
+    return OK;
+}
+
+enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stream *stream, const struct head *head, bool end) {
+    CHECK(conn->open && !conn->closing && stream->conn == NULL);
+    list_init(&stream->link);
+    list_init(&stream->interim);
+    buffer_init(&stream->body, &loop_of(conn)->blocks);
+    stream->sent_mark = conn->transport->bytes_out;
+    stream->was_reused = conn->streams_total > 0;
+    enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
+    if (error != OK)
+        return error;
+    conn->streams_total++;
+    stream->conn = conn;
+    list_push_back(&conn->streams, &stream->link);
+    if (stream->was_reused)
+        metric_add(&conn->upstream->metrics->pool_reused, 1);
+    flush_later(conn);
+    conn_pool_update(conn->pool, conn);
+    return OK;
+}
+
+void upstream_stream_send(struct upstream_stream *stream, struct buffer *body, bool end, const struct fields *trailers) {
+    struct upstream_conn *conn = stream->conn;
+    if (conn == NULL || stream->codec_stream.sent >= PROGRESS_ENDED)
+        return;
+    conn->codec->ops->send_body(conn->codec, &stream->codec_stream, body, end, trailers);
+    stream->wants_room = !buffer_is_empty(body);
+    flush_later(conn);
+    detach_when_done(stream);
+    if (conn->changed)
+        settle(conn);
+}
+
+void upstream_stream_consumed(struct upstream_stream *stream, size_t count) {
+    struct upstream_conn *conn = stream->conn;
+    if (conn == NULL)
+        return;
+    conn->codec->ops->consumed(conn->codec, &stream->codec_stream, count);
+    if (conn->codec->version == HTTP_2) {
+        flush_later(conn);
+    } else if (conn->paused && stream->body.length < conn->upstream->buffer_per_stream / 2) {
+        conn->paused = false;
+        conn->transport->ops->read_start(conn->transport);
+    }
+}
+
+void upstream_stream_cancel(struct upstream_stream *stream, enum error error) {
+    struct upstream_conn *conn = stream->conn;
+    if (conn == NULL)
+        return;
+    conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
+    flush_later(conn);
+    detach(stream);
+    settle(conn);
+}
