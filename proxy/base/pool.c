@@ -130,6 +130,8 @@ static void *alloc_from_new_chunk(struct pool *pool, size_t step) {
 void *pool_alloc(struct pool *pool, size_t size) {
     if (size > CHUNK_CAPACITY - GAP)
         return alloc_large(pool, size);
+    if (size == 0)
+        size = 1; // even nothing has an address of its own
     size_t step = ((size + ALIGNMENT - 1) & ~(ALIGNMENT - 1)) + GAP;
     void *memory;
     if ((size_t)(pool->end - pool->next) >= step) {
