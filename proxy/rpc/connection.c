@@ -1,0 +1,565 @@
+// Each connection records what its transport and codec tell and is advanced by one task on the wake list; only connection_advance decides.
+#include "rpc/connection.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "http/h1_codec.h"
+#include "http/headers.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+// In the order of the traffic.
+enum connection_state {
+    CONNECTION_IDLE,      // no byte of a request has come
+    CONNECTION_RECEIVING, // a request is on its way
+    CONNECTION_HANDLING,  // the handler has it
+    CONNECTION_REPLYING,  // the reply is on its way
+    CONNECTION_LINGERING, // our side is ended; what comes is dropped until the client ends too
+    CONNECTION_CLOSED,    // waits for the transport's `closed`
+};
+
+struct connection {
+    struct rpc_request request; // first: the handler's view
+    struct list link;           // of the server, the one that has been quiet longest first
+    struct rpc_server *server;
+    struct transport *transport;
+    struct codec *codec;
+    struct codec_stream stream;
+    struct pool pool; // of the current request
+    bool has_pool;
+    enum connection_state state;
+
+    // Recorded by callbacks.
+    struct buffer input; // not yet fed to the codec
+    struct buffer body;  // of the request, then of the reply
+    bool head_received;
+    bool request_complete;
+    bool input_ended; // the client's FIN
+    bool broken;
+    bool expired;
+    bool drained;
+    enum error failure; // of the request
+    size_t unconsumed;
+
+    bool input_end_fed;
+    bool last; // nothing follows this reply
+    struct fields reply_fields;
+    struct bytes reply_type;
+    uint16_t reply_status; // 0: no reply yet
+    struct task advance;
+    struct task release;
+    struct timer deadline;
+};
+
+static const struct codec_limits limits = {
+    .headers = 100,
+    .header_bytes = 16384,
+    .url_bytes = 8192,
+    .streams = 1,
+};
+
+static void set_state(struct connection *connection, enum connection_state state) {
+    static const unsigned char from[] = {
+        [CONNECTION_IDLE] = 1 << CONNECTION_REPLYING,
+        [CONNECTION_RECEIVING] = 1 << CONNECTION_IDLE | 1 << CONNECTION_REPLYING,
+        [CONNECTION_HANDLING] = 1 << CONNECTION_RECEIVING,
+        [CONNECTION_REPLYING] = 1 << CONNECTION_RECEIVING | 1 << CONNECTION_HANDLING,
+        [CONNECTION_LINGERING] = 1 << CONNECTION_IDLE | 1 << CONNECTION_RECEIVING | 1 << CONNECTION_REPLYING,
+        [CONNECTION_CLOSED] = 0xff & ~(1 << CONNECTION_CLOSED),
+    };
+    CHECK(from[state] & 1 << connection->state);
+    connection->state = state;
+}
+
+static void set_deadline(struct connection *connection, nanoseconds after) {
+    connection->expired = false;
+    loop_timer_start(connection->server->loop, &connection->deadline, after);
+}
+
+// ---- what the codec and the transport tell
+
+static struct codec_stream *on_begin(void *owner) {
+    struct connection *connection = owner;
+    CHECK(!connection->has_pool);
+    pool_init(&connection->pool, &connection->server->loop->pools);
+    connection->has_pool = true;
+    connection->stream = (struct codec_stream){.pool = &connection->pool};
+    return &connection->stream;
+}
+
+static void on_head(void *owner, struct codec_stream *stream, bool end) {
+    struct connection *connection = owner;
+    connection->head_received = true;
+    connection->request_complete = end;
+    if (stream->head.content_length > RPC_BODY_MAX)
+        connection->failure = ERROR_BODY_TOO_LARGE;
+}
+
+static void on_body(void *owner, struct codec_stream *stream, struct block *block, struct bytes piece) {
+    struct connection *connection = owner;
+    (void)stream;
+    connection->unconsumed += piece.len;
+    if (connection->failure != OK)
+        return;
+    if (connection->body.length + piece.len > RPC_BODY_MAX)
+        connection->failure = ERROR_BODY_TOO_LARGE;
+    else
+        buffer_append_piece(&connection->body, block, piece);
+}
+
+static void on_end(void *owner, struct codec_stream *stream) {
+    struct connection *connection = owner;
+    (void)stream;
+    connection->request_complete = true;
+}
+
+static void on_failed(void *owner, struct codec_stream *stream, enum error error) {
+    struct connection *connection = owner;
+    (void)stream;
+    connection->failure = error;
+}
+
+static void on_writable(void *owner, struct codec_stream *stream) {
+    struct connection *connection = owner;
+    (void)stream;
+    loop_wake(connection->server->loop, &connection->advance);
+}
+
+static const struct codec_handler codec_handler = {
+    .begin = on_begin,
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .failed = on_failed,
+    .writable = on_writable,
+};
+
+static void on_ready(void *user, enum error error) {
+    (void)user;
+    (void)error; // only for connections that we make
+}
+
+static void on_bytes(void *user, struct block *block, struct bytes in) {
+    struct connection *connection = user;
+    buffer_append_piece(&connection->input, block, in);
+    if (connection->input.length > RPC_BODY_MAX)
+        connection->transport->ops->read_stop(connection->transport);
+    loop_wake(connection->server->loop, &connection->advance);
+}
+
+static void on_ended(void *user, enum error error) {
+    struct connection *connection = user;
+    if (error == ERROR_CONNECTION_CLOSED)
+        connection->input_ended = true;
+    else
+        connection->broken = true;
+    loop_wake(connection->server->loop, &connection->advance);
+}
+
+static void on_drained(void *user) {
+    struct connection *connection = user;
+    connection->drained = true;
+    loop_wake(connection->server->loop, &connection->advance);
+}
+
+static void on_closed(void *user) {
+    struct connection *connection = user;
+    connection->transport = NULL;
+    loop_defer(connection->server->loop, &connection->release);
+}
+
+static const struct transport_handler transport_handler = {
+    .ready = on_ready,
+    .bytes = on_bytes,
+    .ended = on_ended,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void on_deadline(struct timer *timer) {
+    struct connection *connection = CONTAINER_OF(timer, struct connection, deadline);
+    connection->expired = true;
+    loop_wake(connection->server->loop, &connection->advance);
+}
+
+// ---- ends
+
+static void connection_release(struct task *task) {
+    struct connection *connection = CONTAINER_OF(task, struct connection, release);
+    struct rpc_server *server = connection->server;
+    free(connection);
+    rpc_server_connection_gone(server);
+}
+
+static void forget_request(struct connection *connection) {
+    buffer_clear(&connection->body);
+    if (connection->has_pool)
+        pool_dispose(&connection->pool);
+    connection->has_pool = false;
+    connection->head_received = false;
+    connection->request_complete = false;
+    connection->failure = OK;
+    connection->reply_status = 0;
+}
+
+static void connection_close(struct connection *connection, bool reset) {
+    struct rpc_server *server = connection->server;
+    bool handling = connection->state == CONNECTION_HANDLING && connection->reply_status == 0;
+    set_state(connection, CONNECTION_CLOSED);
+    if (handling)
+        server->handler->cancelled(server->owner, &connection->request);
+    loop_timer_stop(server->loop, &connection->deadline);
+    task_cancel(&connection->advance);
+    list_remove(&connection->link);
+    connection->codec->ops->dispose(connection->codec);
+    connection->codec = NULL;
+    buffer_clear(&connection->input);
+    forget_request(connection);
+    connection->transport->ops->close(connection->transport, reset);
+}
+
+static void linger(struct connection *connection) {
+    set_state(connection, CONNECTION_LINGERING);
+    set_deadline(connection, RPC_LINGER_TIMEOUT);
+    connection->transport->ops->shutdown(connection->transport);
+}
+
+// ---- replying
+
+static uint16_t status_of(enum error error) {
+    switch (error) {
+    case ERROR_BODY_TOO_LARGE:
+        return 413;
+    case ERROR_URI_TOO_LONG:
+        return 414;
+    case ERROR_HEADERS_TOO_LARGE:
+        return 431;
+    case ERROR_EXPECTATION:
+        return 417;
+    case ERROR_HEADER_TIMEOUT:
+        return 408;
+    case ERROR_METHOD_UNKNOWN:
+        return 501;
+    case ERROR_VERSION_UNSUPPORTED:
+        return 505;
+    case ERROR_REQUEST_TIMEOUT:
+        return 503;
+    default:
+        return 400;
+    }
+}
+
+static struct bytes date_now(struct pool *pool) {
+    char text[32];
+    struct tm tm;
+    time_t seconds = (time_t)(clock_wall_ns() / NS_PER_S);
+    size_t length = strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &tm));
+    return pool_copy(pool, bytes_from(text, length));
+}
+
+static enum error send_reply_head(struct connection *connection) {
+    struct codec *codec = connection->codec;
+    struct head head;
+    head_init(&head, &connection->pool);
+    head.version = HTTP_1_1;
+    head.status = connection->reply_status;
+    head.content_length = (int64_t)connection->body.length;
+    fields_add_known(&head.fields, FIELD_DATE, date_now(&connection->pool));
+    if (connection->reply_type.len > 0)
+        fields_add_known(&head.fields, FIELD_CONTENT_TYPE, connection->reply_type);
+    fields_add(&head.fields, BYTES("Cache-Control"), BYTES("no-store"));
+    fields_add(&head.fields, BYTES("X-Content-Type-Options"), BYTES("nosniff")); // names of metrics may look like HTML
+    FIELDS_EACH(&connection->reply_fields, field)
+    fields_add(&head.fields, field->name, field->value);
+    if (connection->last)
+        codec->ops->signal(codec, CODEC_DRAIN);
+    if (connection->stream.method == METHOD_HEAD)
+        buffer_clear(&connection->body);
+    return codec->ops->send_head(codec, &connection->stream, &head, buffer_is_empty(&connection->body));
+}
+
+// The reply's status, type and body are set.
+static void begin_reply(struct connection *connection) {
+    if (connection->stream.received != PROGRESS_ENDED || connection->server->closing || connection->input_ended)
+        connection->last = true;
+    set_state(connection, CONNECTION_REPLYING);
+    set_deadline(connection, RPC_REQUEST_TIMEOUT);
+    if (send_reply_head(connection) != OK)
+        connection->broken = true;
+}
+
+static void reply_with_error(struct connection *connection, enum error error) {
+    buffer_clear(&connection->body);
+    if (!connection->has_pool || connection->stream.codec == NULL || connection->stream.sent != PROGRESS_HEAD) {
+        linger(connection); // there is nothing to reply to: at most part of a head came
+        return;
+    }
+    fields_init(&connection->reply_fields, &connection->pool);
+    connection->reply_status = status_of(error);
+    connection->reply_type = BYTES("text/plain");
+    connection->last = true;
+    struct bytes reason = status_reason(connection->reply_status);
+    buffer_append(&connection->body, reason);
+    buffer_append(&connection->body, BYTES("\n"));
+    begin_reply(connection);
+}
+
+static void finish_reply(struct connection *connection) {
+    struct codec *codec = connection->codec;
+    bool reusable = codec_stream_is_done(&connection->stream) && !codec->close_when_flushed && !connection->last;
+    if (!reusable) {
+        if (connection->stream.codec != NULL)
+            codec->ops->reset(codec, &connection->stream, ERROR_CANCELLED);
+        linger(connection);
+        return;
+    }
+    forget_request(connection);
+    set_state(connection, CONNECTION_IDLE);
+    set_deadline(connection, RPC_IDLE_TIMEOUT);
+    list_remove(&connection->link);
+    list_push_back(&connection->server->connections, &connection->link);
+}
+
+// True when the reply is out of our hands.
+static bool send_reply(struct connection *connection) {
+    struct codec *codec = connection->codec;
+    struct transport *transport = connection->transport;
+    while (connection->stream.sent != PROGRESS_ENDED && !connection->broken) {
+        if (transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
+            return false; // until drained
+        codec->ops->send_body(codec, &connection->stream, &connection->body, true, NULL);
+        if (codec->ops->produce(codec) != OK)
+            connection->broken = true;
+        transport->ops->flush(transport);
+    }
+    return !connection->broken;
+}
+
+// ---- receiving
+
+static void continue_if_expected(struct connection *connection) {
+    struct codec_stream *stream = &connection->stream;
+    if (!connection->head_received || !stream->head.expect_continue || connection->request_complete || connection->failure != OK)
+        return;
+    stream->head.expect_continue = false;
+    struct head head;
+    head_init(&head, &connection->pool);
+    head.version = HTTP_1_1;
+    head.status = 100;
+    if (connection->codec->ops->send_head(connection->codec, stream, &head, false) != OK)
+        connection->broken = true;
+}
+
+// Feeds one piece of input, or its end. False when nothing is left that the codec can take now.
+static bool feed_some(struct connection *connection) {
+    struct codec *codec = connection->codec;
+    struct buffer *input = &connection->input;
+    bool end = buffer_is_empty(input);
+    if (end && (!connection->input_ended || connection->input_end_fed))
+        return false;
+    struct block *block = end ? NULL : input->segments[input->head].block;
+    struct bytes piece = buffer_front(input);
+    size_t used = 0;
+    enum error error = codec->ops->feed(codec, block, piece, &used);
+    buffer_consume(input, used);
+    connection->input_end_fed = end;
+    if (connection->unconsumed > 0 && connection->stream.codec != NULL)
+        codec->ops->consumed(codec, &connection->stream, connection->unconsumed);
+    connection->unconsumed = 0;
+    if (error != OK && connection->failure == OK)
+        connection->failure = error;
+    continue_if_expected(connection);
+    return !end && used == piece.len;
+}
+
+static struct bytes flatten(struct buffer *buffer, struct pool *pool) {
+    size_t length = buffer->length;
+    char *text = pool_alloc(pool, length + 1);
+    char *at = text;
+    while (!buffer_is_empty(buffer)) {
+        struct bytes front = buffer_front(buffer);
+        memcpy(at, front.at, front.len);
+        at += front.len;
+        buffer_consume(buffer, front.len);
+    }
+    text[length] = '\0';
+    return bytes_from(text, length);
+}
+
+static void hand_over(struct connection *connection) {
+    struct rpc_server *server = connection->server;
+    const struct head *head = &connection->stream.head;
+    size_t path_length = bytes_find(head->path, '?');
+    size_t query_start = path_length < head->path.len ? path_length + 1 : path_length;
+    connection->request = (struct rpc_request){
+        .method = head->method,
+        .path = bytes_from(head->path.at, path_length),
+        .query = bytes_from(head->path.at + query_start, head->path.len - query_start),
+        .authority = head->authority,
+        .fields = &head->fields,
+        .body = flatten(&connection->body, &connection->pool),
+        .peer = &connection->transport->peer,
+        .pool = &connection->pool,
+    };
+    fields_init(&connection->reply_fields, &connection->pool);
+    set_state(connection, CONNECTION_HANDLING);
+    set_deadline(connection, RPC_REQUEST_TIMEOUT);
+    server->counters.requests++;
+    server->handler->request(server->owner, &connection->request);
+}
+
+static void wait_for_request(struct connection *connection) {
+    if (!buffer_is_empty(&connection->input)) {
+        set_state(connection, CONNECTION_RECEIVING);
+        set_deadline(connection, RPC_REQUEST_TIMEOUT);
+    } else if (connection->input_ended) {
+        linger(connection);
+    } else {
+        if (!timer_is_running(&connection->deadline)) // just accepted: no timer is started in callbacks, which come before the clock is read
+            set_deadline(connection, RPC_REQUEST_TIMEOUT);
+        connection->transport->ops->read_start(connection->transport);
+    }
+}
+
+static void receive(struct connection *connection) {
+    while (connection->failure == OK && !connection->request_complete && !connection->broken)
+        if (!feed_some(connection))
+            break;
+    if (connection->transport->out.length > 0)
+        connection->transport->ops->flush(connection->transport);
+    if (connection->failure != OK)
+        reply_with_error(connection, connection->failure);
+    else if (connection->request_complete)
+        hand_over(connection);
+    else if (connection->input_ended)
+        linger(connection);
+    else
+        connection->transport->ops->read_start(connection->transport);
+}
+
+// ---- the one place that decides
+
+static void expire(struct connection *connection) {
+    connection->expired = false;
+    switch (connection->state) {
+    case CONNECTION_RECEIVING:
+        reply_with_error(connection, ERROR_HEADER_TIMEOUT);
+        break;
+    case CONNECTION_HANDLING:
+        connection->server->handler->cancelled(connection->server->owner, &connection->request);
+        reply_with_error(connection, ERROR_REQUEST_TIMEOUT);
+        break;
+    case CONNECTION_IDLE:
+    case CONNECTION_REPLYING:
+    case CONNECTION_LINGERING:
+    case CONNECTION_CLOSED:
+        connection_close(connection, connection->state != CONNECTION_IDLE);
+        break;
+    }
+}
+
+// One step; false when the connection waits for something.
+static bool step(struct connection *connection) {
+    enum connection_state before = connection->state;
+    if (connection->broken) {
+        connection_close(connection, false);
+        return false;
+    }
+    if (connection->expired) {
+        expire(connection);
+        return connection->state != CONNECTION_CLOSED;
+    }
+    switch (connection->state) {
+    case CONNECTION_IDLE:
+        wait_for_request(connection);
+        break;
+    case CONNECTION_RECEIVING:
+        receive(connection);
+        break;
+    case CONNECTION_HANDLING:
+        if (connection->reply_status != 0)
+            begin_reply(connection);
+        break;
+    case CONNECTION_REPLYING:
+        if (connection->drained)
+            set_deadline(connection, RPC_REQUEST_TIMEOUT); // the client takes it, if slowly
+        connection->drained = false;
+        if (send_reply(connection))
+            finish_reply(connection);
+        break;
+    case CONNECTION_LINGERING:
+        buffer_clear(&connection->input);
+        if (connection->input_ended && buffer_is_empty(&connection->transport->out))
+            connection_close(connection, false);
+        else if (!connection->input_ended)
+            connection->transport->ops->read_start(connection->transport);
+        break;
+    case CONNECTION_CLOSED:
+        break;
+    }
+    return connection->state != CONNECTION_CLOSED && (connection->state != before || connection->broken);
+}
+
+static void connection_advance(struct task *task) {
+    struct connection *connection = CONTAINER_OF(task, struct connection, advance);
+    while (step(connection))
+        continue;
+}
+
+enum error rpc_connection_open(struct rpc_server *server, int socket) {
+    struct connection *connection = alloc_zeroed_or_abort(1, sizeof(*connection));
+    enum error error = tcp_adopt(server->loop, socket, &transport_handler, connection, &connection->transport);
+    if (error != OK) {
+        free(connection);
+        return error;
+    }
+    connection->server = server;
+    connection->state = CONNECTION_IDLE;
+    connection->codec = h1_codec_create(CODEC_SERVER, &limits, &codec_handler, connection, &connection->transport->out);
+    connection->codec->scheme = BYTES("http");
+    list_init(&connection->link);
+    buffer_init(&connection->input, &server->loop->blocks);
+    buffer_init(&connection->body, &server->loop->blocks);
+    task_init(&connection->advance, connection_advance);
+    task_init(&connection->release, connection_release);
+    timer_init(&connection->deadline, on_deadline);
+    list_push_back(&server->connections, &connection->link);
+    loop_wake(server->loop, &connection->advance);
+    return OK;
+}
+
+bool rpc_connection_close_quietest(struct rpc_server *server) {
+    LIST_EACH(&server->connections, node, following) {
+        struct connection *connection = LIST_ENTRY(node, struct connection, link);
+        if (connection->state == CONNECTION_IDLE && buffer_is_empty(&connection->input)) {
+            connection_close(connection, false);
+            return true;
+        }
+    }
+    return false;
+}
+
+void rpc_connection_close_all(struct rpc_server *server) {
+    while (!list_is_empty(&server->connections))
+        connection_close(LIST_ENTRY(list_first(&server->connections), struct connection, link), false);
+}
+
+void rpc_reply_field(struct rpc_request *request, struct bytes name, struct bytes value) {
+    struct connection *connection = CONTAINER_OF(request, struct connection, request);
+    CHECK(connection->state == CONNECTION_HANDLING && connection->reply_status == 0);
+    CHECK(is_field_value(value));
+    fields_add(&connection->reply_fields, name, pool_copy(&connection->pool, value));
+}
+
+void rpc_reply(struct rpc_request *request, uint16_t status, struct bytes content_type, struct buffer *body) {
+    struct connection *connection = CONTAINER_OF(request, struct connection, request);
+    CHECK(connection->state == CONNECTION_HANDLING && connection->reply_status == 0);
+    CHECK(status >= 200 && status <= 599);
+    connection->reply_status = status;
+    connection->reply_type = content_type;
+    buffer_move(&connection->body, body, SIZE_MAX);
+    loop_wake(connection->server->loop, &connection->advance);
+}

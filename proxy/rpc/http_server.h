@@ -1,0 +1,81 @@
+// A small HTTP/1.1 server that hands whole requests to a handler: for the admin pages, metrics and probes on the main thread's loop. Requests and replies
+// are short texts held in memory; nothing of the proxied traffic comes here.
+//
+// Owner:      whoever opened it, on the loop's thread.
+// Start:      rpc_server_open.
+// Callbacks:  struct rpc_handler: `request` once per request; `cancelled` at most once, when its client is gone before the reply, or took too long to be answered.
+// Cancel:     rpc_server_close: every request that waits for a reply is told `cancelled` from within; nothing comes afterwards.
+// Memory:     the server frees itself on the loop's closing list once the last connection is closed. A request lives from `request` to rpc_reply or `cancelled`.
+#ifndef RPC_HTTP_SERVER_H
+#define RPC_HTTP_SERVER_H
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "http/message.h"
+#include "net/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct rpc_server;
+
+// Many times what Prometheus, a probe and a few people need; 64 x (4 KiB of pool + one block) is 1.3 MiB at worst.
+#define RPC_CONNECTIONS_MAX 64
+
+// Documents and commands that are posted; more is 413.
+#define RPC_BODY_MAX 65536
+
+// From the first byte of a request to its last; for the handler's answer; for the client to take the reply.
+#define RPC_REQUEST_TIMEOUT (10 * NS_PER_S)
+
+// Between requests: longer than the usual interval of scrapes, so that a scraper's connection does not end just when it is used again. When all connections are taken, the one that
+// has been idle longest makes room.
+#define RPC_IDLE_TIMEOUT (75 * NS_PER_S)
+
+// For the client to close after our last reply, so that no reset of ours overtakes it.
+#define RPC_LINGER_TIMEOUT (2 * NS_PER_S)
+
+struct rpc_request {
+    enum http_method method;
+    struct bytes path;      // as received, without its query
+    struct bytes query;     // behind the '?'; empty: none
+    struct bytes authority; // Host
+    const struct fields *fields;
+    struct bytes body;         // whole
+    const union address *peer; // AF_UNIX: over a Unix socket
+    struct pool *pool;         // lives as long as the request
+    void *user;                // the handler's own; NULL at first
+};
+
+struct rpc_handler {
+    // Answer by rpc_reply, from within or later.
+    void (*request)(void *owner, struct rpc_request *request);
+
+    // The request must not be touched any more.
+    void (*cancelled)(void *owner, struct rpc_request *request);
+};
+
+struct rpc_counters {
+    uint64_t accepted;
+    uint64_t refused;  // connections closed at once since all places were taken by busy ones
+    uint64_t requests; // told to the handler
+    uint32_t connections;
+    uint32_t connections_peak;
+};
+
+// Takes over a listening socket (net/tcp_listener.h, tcp_listen).
+struct rpc_server *rpc_server_open(struct loop *loop, int socket, const struct rpc_handler *handler, void *owner);
+
+void rpc_server_close(struct rpc_server *server);
+
+const struct rpc_counters *rpc_server_counters(const struct rpc_server *server);
+
+// A further field of the reply: before rpc_reply. The value is copied; the name is a constant.
+void rpc_reply_field(struct rpc_request *request, struct bytes name, struct bytes value);
+
+// Sends the reply and ends the request. `body` is emptied; it may have been filled from any block source of this loop. `content_type` is a constant;
+// empty where there is no body.
+void rpc_reply(struct rpc_request *request, uint16_t status, struct bytes content_type, struct buffer *body);
+
+#endif
