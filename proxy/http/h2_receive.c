@@ -1,0 +1,469 @@
+// What nghttp2 tells of frames received: header blocks become heads and trailers, after the checks of RFC 9113 section 8 that nghttp2 leaves to us and
+// the limits; DATA becomes pieces of body; resets, SETTINGS and GOAWAY change what the codec says of streams and connection.
+//
+// A request over a limit is delivered as `failed` with the stream still open, so that it gets the answer that names the limit; what is malformed is
+// reset (RFC 9113 section 8.1.1). nghttp2 itself resets most of that: on_stream_close then tells.
+#include "base/check.h"
+#include "http/h2_private.h"
+
+static struct bytes text_of(nghttp2_rcbuf *buffer) {
+    nghttp2_vec vec = nghttp2_rcbuf_get_buf(buffer);
+    return h2_text(vec.base, vec.len);
+}
+
+// Lives as long as the stream: text of HPACK's static table lives for ever, the rest is copied.
+static struct bytes keep(const struct codec_stream *stream, nghttp2_rcbuf *buffer) {
+    struct bytes text = text_of(buffer);
+    if (nghttp2_rcbuf_is_static(buffer) || text.len == 0)
+        return text;
+    char *copy = pool_alloc(stream->pool, text.len);
+    memcpy(copy, text.at, text.len);
+    return bytes_from(copy, text.len);
+}
+
+// --- header blocks: one field after the other ---
+
+static void receive_method(struct codec_stream *stream, nghttp2_rcbuf *value) {
+    struct head *head = &stream->head;
+    head->method = method_from_text(text_of(value));
+    head->method_text = head->method == METHOD_OTHER ? keep(stream, value) : method_text(head->method);
+}
+
+static void receive_scheme(struct codec_stream *stream, nghttp2_rcbuf *value) {
+    struct bytes scheme = text_of(value);
+    // Others stay empty and are refused.
+    if (bytes_equal_nocase(scheme, BYTES("https")))
+        stream->head.scheme = BYTES("https");
+    else if (bytes_equal_nocase(scheme, BYTES("http")))
+        stream->head.scheme = BYTES("http");
+}
+
+static void receive_status(struct codec_stream *stream, struct bytes value) {
+    uint64_t status = 0;
+    // Three digits, as nghttp2 has checked; what they may say is checked with the whole head.
+    if (bytes_to_u64(value, 999, &status))
+        stream->head.status = (uint16_t)status;
+}
+
+static void receive_pseudo_field(struct h2_codec *codec, struct bytes name, nghttp2_rcbuf *value) {
+    struct h2_receiving *receiving = &codec->receiving;
+    struct codec_stream *stream = receiving->stream;
+    if (bytes_equal(name, BYTES(":path"))) {
+        if (text_of(value).len > codec->base.limits.url_bytes)
+            receiving->refusal = ERROR_URI_TOO_LONG;
+        else
+            stream->head.path = keep(stream, value);
+    } else if (bytes_equal(name, BYTES(":method"))) {
+        receive_method(stream, value);
+    } else if (bytes_equal(name, BYTES(":scheme"))) {
+        receive_scheme(stream, value);
+    } else if (bytes_equal(name, BYTES(":authority"))) {
+        stream->head.authority = keep(stream, value);
+    } else if (bytes_equal(name, BYTES(":status"))) {
+        receive_status(stream, text_of(value));
+    }
+}
+
+// Fields that are acted upon and are not in the list. True when it was one.
+static bool receive_framing_field(struct h2_receiving *receiving, enum field_id id, nghttp2_rcbuf *value) {
+    struct codec_stream *stream = receiving->stream;
+    struct head *head = &stream->head;
+    uint64_t length;
+    switch (id) {
+    case FIELD_HOST:
+        receiving->has_host = true;
+        receiving->host = keep(stream, value);
+        return true;
+    case FIELD_CONTENT_LENGTH:
+        if (bytes_to_u64(text_of(value), INT64_MAX, &length))
+            head->content_length = (int64_t)length;
+        return true;
+    case FIELD_TE:
+        head->te_trailers = true; // nghttp2 lets nothing else pass
+        return true;
+    case FIELD_EXPECT: // RFC 9110 section 10.1.1: no other expectation is known
+        head->expect_continue = bytes_equal_nocase(text_of(value), BYTES("100-continue"));
+        if (!head->expect_continue)
+            receiving->refusal = ERROR_EXPECTATION;
+        return true;
+    default:
+        return false;
+    }
+}
+
+// What has no meaning in trailers, or one that nobody may give it there (RFC 9110 section 6.5.1).
+static bool is_no_trailer(enum field_id id) {
+    switch (id) {
+    case FIELD_AUTHORIZATION:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_EXPECT:
+    case FIELD_HOST:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void receive_field(struct h2_codec *codec, nghttp2_rcbuf *name_buffer, nghttp2_rcbuf *value_buffer) {
+    struct h2_receiving *receiving = &codec->receiving;
+    enum field_id id = field_id_of(text_of(name_buffer));
+    // A cookie in crumbs is one field (RFC 9113 section 8.2.3); each crumb counts in bytes.
+    if (id != FIELD_COOKIE || receiving->crumbs++ == 0)
+        receiving->count++;
+    if (receiving->count > codec->base.limits.headers) {
+        receiving->refusal = ERROR_HEADERS_TOO_LARGE;
+        return;
+    }
+    if (receiving->trailers ? is_no_trailer(id) : receive_framing_field(receiving, id, value_buffer))
+        return;
+    fields_add(receiving->fields, keep(receiving->stream, name_buffer), keep(receiving->stream, value_buffer));
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *user) {
+    (void)session;
+    (void)frame;
+    (void)flags;
+    struct h2_codec *codec = user;
+    struct h2_receiving *receiving = &codec->receiving;
+    if (codec->failure != OK)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (receiving->stream == NULL || receiving->refusal != OK)
+        return 0;
+    struct bytes text = text_of(name);
+    // At most 64 KiB each, as nghttp2 has it: no overflow before the limit ends it.
+    receiving->bytes += (uint32_t)(text.len + text_of(value).len + 32);
+    if (text.at[0] == ':')
+        receive_pseudo_field(codec, text, value);
+    else
+        receive_field(codec, name, value);
+    if (receiving->bytes > codec->base.limits.header_bytes && receiving->refusal == OK)
+        receiving->refusal = ERROR_HEADERS_TOO_LARGE;
+    return 0;
+}
+
+// Values with controls or blanks at their ends would be dropped in silence, and the request go on without what a policy may ask for.
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags,
+                             void *user) {
+    (void)session;
+    (void)frame;
+    (void)name;
+    (void)value;
+    (void)flags;
+    (void)user;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+// --- header blocks: begin and end ---
+
+static void begin_fields(struct h2_codec *codec, struct codec_stream *stream) {
+    struct h2_receiving *receiving = &codec->receiving;
+    *receiving = (struct h2_receiving){.stream = stream};
+    codec->barren_frames = 0;
+    if (stream->received == PROGRESS_BODY) {
+        receiving->trailers = true;
+        receiving->fields = &stream->trailers;
+        fields_init(&stream->trailers, stream->pool);
+        return;
+    }
+    head_init(&stream->head, stream->pool);
+    stream->head.version = HTTP_2;
+    receiving->fields = &stream->head.fields;
+}
+
+static int begin_request(struct h2_codec *codec, int32_t id) {
+    struct codec_stream *stream = codec->base.handler->begin(codec->base.owner);
+    if (stream == NULL) {
+        (void)nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+        // The block is decoded, for HPACK's sake, and nothing more is heard of it.
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    h2_stream_begin(codec, stream, id);
+    CHECK(nghttp2_session_set_stream_user_data(codec->session, id, stream) == 0);
+    begin_fields(codec, stream);
+    return 0;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    (void)session;
+    struct h2_codec *codec = user;
+    codec->receiving.stream = NULL;
+    if (codec->failure != OK)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        return begin_request(codec, frame->hd.stream_id);
+    struct codec_stream *stream = h2_stream_of(codec, frame->hd.stream_id);
+    if (stream != NULL && stream->received < PROGRESS_ENDED)
+        begin_fields(codec, stream);
+    return 0;
+}
+
+static void join_cookie_crumbs(struct h2_receiving *receiving) {
+    struct fields *fields = receiving->fields;
+    size_t length = 0;
+    FIELDS_EACH(fields, field) {
+        if (field->id == FIELD_COOKIE)
+            length += field->value.len + 2;
+    }
+    char *joined = pool_alloc(receiving->stream->pool, length);
+    char *at = joined;
+    FIELDS_EACH(fields, field) {
+        if (field->id != FIELD_COOKIE)
+            continue;
+        if (at != joined) {
+            *at++ = ';';
+            *at++ = ' ';
+        }
+        if (field->value.len > 0)
+            memcpy(at, field->value.at, field->value.len);
+        at += field->value.len;
+    }
+    fields_set_known(fields, FIELD_COOKIE, bytes_from(joined, (size_t)(at - joined)));
+}
+
+// The request gets an answer that names the error; its body, if any, is not wanted.
+static void refuse(struct h2_codec *codec, struct codec_stream *stream, enum error error) {
+    CHECK(stream->sent == PROGRESS_HEAD);
+    stream->received = PROGRESS_BROKEN;
+    codec->base.handler->failed(codec->base.owner, stream, error);
+}
+
+// One host, told twice, is told once; two are an attempt to have one checked and the other served.
+static bool unite_host(const struct h2_receiving *receiving, struct head *head) {
+    if (!receiving->has_host)
+        return true;
+    if (head->authority.len > 0)
+        return bytes_equal_nocase(head->authority, receiving->host);
+    head->authority = receiving->host;
+    return true;
+}
+
+static enum error check_request(const struct head *head) {
+    if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE)
+        return ERROR_METHOD_UNKNOWN;
+    bool asterisk = head->method == METHOD_OPTIONS && bytes_equal(head->path, BYTES("*"));
+    if (!asterisk && (head->path.len == 0 || head->path.at[0] != '/'))
+        return ERROR_BAD_REQUEST;
+    if (bytes_find(head->path, '#') < head->path.len)
+        return ERROR_BAD_REQUEST;
+    if (head->scheme.len == 0 || bytes_find(head->authority, '@') < head->authority.len)
+        return ERROR_BAD_REQUEST;
+    return OK;
+}
+
+static void request_complete(struct h2_codec *codec, struct codec_stream *stream, bool end) {
+    struct head *head = &stream->head;
+    enum error refusal = codec->receiving.refusal;
+    if (refusal == OK && !unite_host(&codec->receiving, head)) {
+        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, ERROR_BAD_REQUEST);
+        return;
+    }
+    stream->method = head->method;
+    if (refusal == OK)
+        refusal = check_request(head);
+    if (refusal != OK) {
+        refuse(codec, stream, refusal);
+        return;
+    }
+    head->expect_continue = head->expect_continue && !end; // of no use where no body comes
+    stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
+    codec->base.handler->head(codec->base.owner, stream, end);
+}
+
+static void response_complete(struct h2_codec *codec, struct codec_stream *stream, bool end) {
+    const struct head *head = &stream->head;
+    bool informational = head->status >= 100 && head->status <= 199;
+    if (codec->receiving.refusal != OK || head->status < 100 || head->status > 599 ||
+        (informational && ++stream->informational > H2_INFORMATIONAL_MAX)) {
+        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, ERROR_RESPONSE_MALFORMED);
+        return;
+    }
+    if (!informational)
+        stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
+    if (codec_stream_is_done(stream))
+        h2_stream_forget(codec, stream);
+    codec->base.handler->head(codec->base.owner, stream, end);
+}
+
+static void message_complete(struct h2_codec *codec, struct codec_stream *stream) {
+    stream->received = PROGRESS_ENDED;
+    if (codec_stream_is_done(stream))
+        h2_stream_forget(codec, stream);
+    codec->base.handler->end(codec->base.owner, stream);
+}
+
+static void trailers_complete(struct h2_codec *codec, struct codec_stream *stream) {
+    if (codec->receiving.refusal == OK)
+        message_complete(codec, stream);
+    else if (codec->base.role == CODEC_SERVER && stream->sent == PROGRESS_HEAD)
+        refuse(codec, stream, codec->receiving.refusal);
+    else
+        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR,
+                        codec->base.role == CODEC_CLIENT ? ERROR_RESPONSE_MALFORMED : codec->receiving.refusal);
+}
+
+static void fields_complete(struct h2_codec *codec, bool end) {
+    struct h2_receiving *receiving = &codec->receiving;
+    struct codec_stream *stream = receiving->stream;
+    if (stream == NULL)
+        return;
+    receiving->stream = NULL;
+    CHECK(stream->codec == &codec->base);
+    if (receiving->trailers) {
+        trailers_complete(codec, stream);
+        return;
+    }
+    if (receiving->refusal == OK && receiving->crumbs > 1) {
+        receiving->stream = stream;
+        join_cookie_crumbs(receiving);
+        receiving->stream = NULL;
+    }
+    if (codec->base.role == CODEC_SERVER)
+        request_complete(codec, stream, end);
+    else
+        response_complete(codec, stream, end);
+}
+
+// --- other frames ---
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *at, size_t length, void *user) {
+    (void)flags;
+    struct h2_codec *codec = user;
+    if (codec->failure != OK || nghttp2_session_consume_connection(session, length) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    struct codec_stream *stream = h2_stream_of(codec, id);
+    if (stream == NULL || stream->received != PROGRESS_BODY)
+        return 0;
+    stream->body_received += length;
+    codec->base.handler->body(codec->base.owner, stream, codec->block, h2_text(at, length));
+    return 0;
+}
+
+static void settings_received(struct h2_codec *codec) {
+    uint32_t streams = nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    codec->base.streams_max = streams < codec->base.limits.streams ? streams : codec->base.limits.streams;
+    codec->base.peer_has_connect_protocol =
+        nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
+static int on_frame_received(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    (void)session;
+    struct h2_codec *codec = user;
+    if (codec->failure != OK)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    struct codec_stream *stream;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+        fields_complete(codec, end);
+        break;
+    case NGHTTP2_DATA:
+        stream = end ? h2_stream_of(codec, frame->hd.stream_id) : NULL;
+        if (stream != NULL && stream->received == PROGRESS_BODY)
+            message_complete(codec, stream);
+        break;
+    case NGHTTP2_RST_STREAM:
+        codec->reset_by_peer = frame->hd.stream_id; // on_stream_close comes next
+        break;
+    case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+            settings_received(codec);
+        break;
+    case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+            codec->base.pings_outstanding = 0;
+        break;
+    case NGHTTP2_GOAWAY:
+        codec->base.refuses_new = true; // the streams above its last id are closed next
+        break;
+    default:
+        break;
+    }
+    return codec->failure == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+// Every frame but CONTINUATION, DATA of streams that are gone and unknown ones, which nghttp2 skips at the cost of their bytes.
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user) {
+    (void)session;
+    struct h2_codec *codec = user;
+    switch (frame->type) {
+    case NGHTTP2_PUSH_PROMISE: // before our SETTINGS are acknowledged nghttp2 would only refuse it
+        h2_fail(codec, ERROR_PROTOCOL);
+        break;
+    case NGHTTP2_DATA:
+        if (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0)
+            codec->barren_frames = 0;
+        else
+            codec->barren_frames++;
+        break;
+    case NGHTTP2_PING:       // bounded by its answers
+    case NGHTTP2_RST_STREAM: // and this by what it ends
+    case NGHTTP2_CONTINUATION:
+        break;
+    default: // a head that somebody waits for sets this back
+        codec->barren_frames++;
+        break;
+    }
+    if (codec->barren_frames > H2_BARREN_FRAMES_MAX)
+        h2_fail(codec, ERROR_FLOOD);
+    return codec->failure == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+// --- ends of streams ---
+
+static void count_closed(struct h2_codec *codec, bool early) {
+    codec->closed_streams++;
+    if (early)
+        codec->closed_early++;
+    if (codec->closed_early >= H2_EARLY_RESETS_MAX && codec->closed_early > codec->closed_streams / 4 * 3)
+        h2_fail(codec, ERROR_FLOOD);
+    if (codec->closed_streams >= H2_CLOSED_STREAMS_WINDOW) {
+        codec->closed_streams /= 2;
+        codec->closed_early /= 2;
+    }
+}
+
+static enum error close_error(const struct h2_codec *codec, const struct codec_stream *stream, uint32_t code, bool by_peer) {
+    if (codec->base.role == CODEC_SERVER)
+        return by_peer ? ERROR_CLIENT_GONE : ERROR_BAD_REQUEST;
+    // Refused, or above GOAWAY's last id. Whoever has begun to answer has not refused.
+    if (code == NGHTTP2_REFUSED_STREAM && stream->received == PROGRESS_HEAD && stream->informational == 0)
+        return ERROR_REFUSED_STREAM;
+    return by_peer || code == NGHTTP2_REFUSED_STREAM ? ERROR_UPSTREAM_RESET : ERROR_RESPONSE_MALFORMED;
+}
+
+// Comes for every stream of nghttp2's; those that ended in order, or by reset(), are forgotten by then.
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user) {
+    (void)session;
+    struct h2_codec *codec = user;
+    const bool by_peer = codec->reset_by_peer == id;
+    codec->reset_by_peer = 0;
+    struct codec_stream *stream = h2_stream_of(codec, id);
+    if (codec->base.role == CODEC_SERVER)
+        count_closed(codec, stream != NULL && stream->sent == PROGRESS_HEAD);
+    if (stream == NULL || codec->failure != OK)
+        return 0;
+    const enum error error = close_error(codec, stream, code, by_peer);
+    const bool answered = codec->base.role == CODEC_CLIENT && stream->received == PROGRESS_ENDED;
+    const bool refused = stream->received == PROGRESS_BROKEN; // the owner was told before
+    if (!answered)
+        stream->received = PROGRESS_BROKEN;
+    stream->sent = PROGRESS_BROKEN;
+    h2_stream_forget(codec, stream);
+    if (answered || refused || codec->block == NULL)
+        codec->base.handler->writable(codec->base.owner, stream);
+    else
+        codec->base.handler->failed(codec->base.owner, stream, error);
+    return 0;
+}
+
+void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks) {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_received);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+}
