@@ -5,15 +5,19 @@
 #include "base/error.h"
 #include "config/snapshot.h"
 
-// Messages in the order of files and lines: "file:line: kind/namespace/name: path: what is wrong, what is allowed".
+// Messages in the order of files and lines: "file:line: kind/namespace/name: path: what is wrong, what is allowed". What a message has no place,
+// document or path for is left out with its colon: "file: cannot be read: ...".
 struct config_errors {
     char **lines;
     uint32_t count;
     uint32_t capacity;
+    struct place *places; // config/'s own, for sorting
 };
 
 void config_errors_init(struct config_errors *errors);
 void config_errors_dispose(struct config_errors *errors);
+
+// `place.file` must live until config_errors_dispose or the end of the config_load that it is passed to.
 void config_errors_add(struct config_errors *errors, struct place place, const char *document, const char *path, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 

@@ -38,11 +38,11 @@ struct listener_config {
     struct bytes name;
     enum listener_role role;
     struct socket_address address;
-    struct socket_address forward_to;  // Inbound
-    enum mtls_mode mtls;               // Inbound; Strict unless said otherwise
-    enum app_protocol app_protocol;    // Inbound: what the application behind forward_to speaks
-    enum unknown_hosts unknown_hosts;  // Outbound
-    struct service_config *service;    // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
+    struct socket_address forward_to; // Inbound
+    enum mtls_mode mtls;              // Inbound; Strict unless said otherwise
+    enum app_protocol app_protocol;   // Inbound: what the application behind forward_to speaks
+    enum unknown_hosts unknown_hosts; // Outbound
+    struct service_config *service;   // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
     struct place place;
 };
 
@@ -54,36 +54,48 @@ struct endpoint_config {
     enum tls_mode tls;
     const struct spiffe_id *identities; // for Mesh: one must match the peer's
     uint32_t identity_count;
-    uint32_t weight;                    // 1 unless said otherwise; 0: takes no new requests
-    struct bytes key;                   // address, TLS mode and identities as text: the live endpoint is found by it
+    uint32_t weight;  // 1 unless said otherwise; 0: takes no new requests
+    struct bytes key; // address, TLS mode and identities as text: the live endpoint is found by it
 };
 
 enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 
 // A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise.
 struct traffic_config {
-    struct { enum lb_type type; } load_balancer;
     struct {
-        uint32_t max;               // connections to one endpoint, over this worker's pool; 0: no bound
-        uint32_t max_pending;       // requests that wait for a connection, per service
-        uint32_t max_streams;       // streams on one HTTP/2 connection
+        enum lb_type type;
+    } load_balancer;
+    struct {
+        uint32_t max;         // connections to one endpoint, over this worker's pool; 0: no bound
+        uint32_t max_pending; // requests that wait for a connection, per service
+        uint32_t max_streams; // streams on one HTTP/2 connection
         nanoseconds connect_timeout;
-        nanoseconds idle_timeout;       // HTTP/2
+        nanoseconds idle_timeout; // HTTP/2
         nanoseconds http1_idle_timeout;
         nanoseconds max_age;
-        nanoseconds keepalive;          // HTTP/2 PING when nothing was received for so long
+        nanoseconds keepalive; // HTTP/2 PING when nothing was received for so long
     } connections;
-    struct { nanoseconds request, backend_request, idle; } timeouts;
-    struct { bool propagate; } deadline;
     struct {
-        uint32_t attempts;          // tries after the first
+        nanoseconds request, backend_request, idle;
+    } timeouts;
+    struct {
+        bool propagate;
+    } deadline;
+    struct {
+        uint32_t attempts; // tries after the first
         bool connect_failure, refused_stream, unsent;
-        struct { nanoseconds base, max; } backoff;
+        struct {
+            nanoseconds base, max;
+        } backoff;
         uint64_t buffer_bytes;
-        struct { uint32_t percent; nanoseconds interval; uint32_t min_per_second; } budget;
+        struct {
+            uint32_t percent;
+            nanoseconds interval;
+            uint32_t min_per_second;
+        } budget;
     } retry;
-    struct place place;             // of the most specific TrafficPolicy; file NULL: defaults
-    struct bytes policy;            // "namespace/name" of it; empty: defaults
+    struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
+    struct bytes policy; // "namespace/name" of it; empty: defaults
 };
 
 // One port of a ServiceEntry (or, for an Inbound listener, the application behind it).
@@ -92,21 +104,22 @@ struct service_config {
     struct bytes name;
     uint16_t port;
     struct bytes port_name;
-    struct bytes key;          // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
+    struct bytes key; // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
     enum port_protocol protocol;
     struct endpoint_config *endpoints;
     uint32_t endpoint_count;
     struct traffic_config traffic;
     struct place place;
-    uint64_t digest;           // over all that is above but `place`: equal digests = nothing changed
+    uint32_t index;  // its place in snapshot.services
+    uint64_t digest; // over all that is above but `place`: equal digests = nothing changed
 };
 
 struct limits_config {
-    uint32_t connections;            // per listener
+    uint32_t connections; // per listener
     uint32_t headers;
     uint32_t header_bytes;
     uint32_t url_bytes;
-    uint64_t body_bytes;             // 0: none
+    uint64_t body_bytes; // 0: none
     uint32_t streams_per_connection;
     uint32_t buffer_per_stream;
     nanoseconds header_timeout;
@@ -127,26 +140,29 @@ struct identity_config {
 struct proxy_config {
     struct bytes namespace_name;
     struct bytes name;
-    struct bytes service;          // first of spec.services; empty: none
-    uint32_t workers;              // 1 to 16; 0 was resolved
+    struct bytes service; // first of spec.services; empty: none
+    uint32_t workers;     // 1 to 16; 0 was resolved
     struct listener_config *listeners;
     uint32_t listener_count;
     struct socket_address admin;   // length 0: none
     struct socket_address metrics; // length 0: none
     struct identity_config identity;
     struct limits_config limits;
-    struct { struct bytes path; enum log_filter filter; } access_log; // spec.telemetry.accessLog; default /dev/stdout, Errors
+    struct {
+        struct bytes path;
+        enum log_filter filter;
+    } access_log; // spec.telemetry.accessLog; default /dev/stdout, Errors
     struct place place;
 };
 
 struct snapshot {
     _Atomic uint32_t references;
-    uint64_t generation;           // counts accepted sets of documents from 1
+    uint64_t generation; // counts accepted sets of documents from 1
     struct proxy_config proxy;
     struct service_config **services; // all; applications of Inbound listeners too
     uint32_t service_count;
-    struct map hosts;              // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
-    void *memory;                  // config/'s own
+    struct map hosts; // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
+    void *memory;     // config/'s own
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);

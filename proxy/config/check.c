@@ -1,0 +1,196 @@
+// Cross-references. Each document has been decoded and judged alone before; one that is wrong in itself is still there to be referred to.
+#include "config/check.h"
+
+#include "base/map.h"
+#include "config/authority.h"
+#include "config/resources.h"
+
+static bool is_kind(const struct document *document, const struct table *spec) {
+    return document->kind->spec == spec;
+}
+
+static struct bytes join(struct loading *loading, struct bytes a, struct bytes b) {
+    return pool_format(loading->scratch, "%.*s/%.*s", BYTES_FORMAT(a), BYTES_FORMAT(b));
+}
+
+// All documents by "Kind/namespace/name".
+static void check_names(struct loading *loading, struct map *names) {
+    for (struct document *document = loading->first; document != NULL; document = document->next) {
+        if (document->name.len == 0)
+            continue;
+        struct bytes key = bytes_from_text(document->label);
+        const struct document *twin = map_get(names, key);
+        if (twin != NULL)
+            document_error(document, node_find(document->metadata, "name"), NULL,
+                           "stands twice, first in %s:%u; names are unique by kind and namespace", twin->file, twin->root->line);
+        else
+            map_put(names, key, document);
+    }
+}
+
+static const struct document *find_service(const struct map *names, struct loading *loading, struct bytes namespace_name, struct bytes name) {
+    struct bytes key = pool_format(loading->scratch, "ServiceEntry/%.*s/%.*s", BYTES_FORMAT(namespace_name), BYTES_FORMAT(name));
+    return map_get(names, key);
+}
+
+static const struct entry_port *find_port_name(const struct service_entry_spec *spec, struct bytes name) {
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        if (bytes_equal(spec->ports[i].name, name))
+            return &spec->ports[i];
+    return NULL;
+}
+
+static struct bytes port_names(struct loading *loading, const struct service_entry_spec *spec) {
+    struct bytes names = BYTES("");
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        names = pool_format(loading->scratch, "%.*s%s%.*s", BYTES_FORMAT(names), i > 0 ? ", " : "", BYTES_FORMAT(spec->ports[i].name));
+    return names;
+}
+
+static void check_target_exists(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
+    if (!document_has(node, "kind") || !document_has(node, "name") || target->kind != TARGET_SERVICE)
+        return;
+    struct loading *loading = policy->loading;
+    struct bytes namespace_name = target_namespace(policy, target);
+    const struct document *entry = find_service(names, loading, namespace_name, target->name);
+    if (entry == NULL) {
+        document_error(policy, node_find(node, "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
+                       BYTES_FORMAT(target->name), BYTES_FORMAT(namespace_name));
+        return;
+    }
+    if (target->section_name.len > 0 && find_port_name(entry->spec, target->section_name) == NULL)
+        document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no port of %s; allowed: %.*s", BYTES_FORMAT(target->section_name),
+                       entry->label, BYTES_FORMAT(port_names(loading, entry->spec)));
+}
+
+// Two policies of one namespace on one target: which of them holds would be chance.
+static void check_target_twins(struct document *policy, const struct target_ref *target, const struct node *node, struct map *targets) {
+    struct bytes key = pool_format(policy->loading->scratch, "%.*s %u %.*s/%.*s/%.*s", BYTES_FORMAT(policy->namespace_name), target->kind,
+                                   BYTES_FORMAT(target_namespace(policy, target)), BYTES_FORMAT(target->name), BYTES_FORMAT(target->section_name));
+    const struct document *twin = map_get(targets, key);
+    if (twin == NULL)
+        map_put(targets, key, policy);
+    else if (twin == policy)
+        document_error(policy, node, NULL, "is the same target as one before it in the list");
+    else
+        document_error(policy, node, NULL, "is the target of %s too (%s:%u); allowed: one TrafficPolicy for a target", twin->label, twin->file,
+                       twin->root->line);
+}
+
+static void check_policies(struct loading *loading, const struct map *names) {
+    struct map targets;
+    map_init(&targets);
+    for (struct document *policy = loading->first; policy != NULL; policy = policy->next) {
+        if (!is_kind(policy, &traffic_policy_table))
+            continue;
+        const struct traffic_policy_spec *spec = policy->spec;
+        const struct node *list = node_find(policy->spec_node, "targetRefs");
+        for (uint32_t i = 0; i < spec->target_count; i++) {
+            const struct node *node = node_item(list, i);
+            check_target_exists(policy, &spec->targets[i], node, names);
+            if (document_has(node, "kind") && document_has(node, "name"))
+                check_target_twins(policy, &spec->targets[i], node, &targets);
+        }
+    }
+    map_dispose(&targets);
+}
+
+// A host, or a host and port, of one namespace belongs to one service.
+static void check_hosts(struct loading *loading) {
+    struct map hosts;
+    map_init(&hosts);
+    for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
+        if (!is_kind(entry, &service_entry_table))
+            continue;
+        const struct service_entry_spec *spec = entry->spec;
+        const struct node *list = node_find(entry->spec_node, "hosts");
+        for (uint32_t i = 0; i < spec->host_count; i++) {
+            struct authority authority;
+            if (node_item(list, i)->bad || !authority_parse(spec->hosts[i], &authority))
+                continue;
+            struct bytes host = authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority);
+            struct bytes key = join(loading, entry->namespace_name, host);
+            const struct document *twin = map_get(&hosts, key);
+            if (twin == NULL)
+                map_put(&hosts, key, entry);
+            else
+                document_error(entry, node_item(list, i), NULL, "%.*s belongs to %s already (%s:%u); a host belongs to one service of a namespace",
+                               BYTES_FORMAT(host), twin->label, twin->file, twin->root->line);
+        }
+    }
+    map_dispose(&hosts);
+}
+
+static bool needs_identity(const struct service_entry_spec *spec) {
+    for (uint32_t i = 0; i < spec->endpoint_count; i++)
+        if (spec->endpoints[i].tls == TLS_MESH)
+            return true;
+    return false;
+}
+
+static bool has_outbound(const struct proxy_spec *proxy) {
+    for (uint32_t i = 0; i < proxy->config.listener_count; i++)
+        if (proxy->config.listeners[i].role == ROLE_OUTBOUND)
+            return true;
+    return false;
+}
+
+// Mutual TLS outward takes an identity of our own.
+static void check_identity(struct loading *loading, const struct document *proxy) {
+    const struct proxy_spec *spec = proxy->spec;
+    if (spec->config.identity.given || !has_outbound(spec))
+        return;
+    for (struct document *entry = loading->first; entry != NULL; entry = entry->next)
+        if (is_kind(entry, &service_entry_table) && needs_identity(entry->spec))
+            document_error(entry, entry->spec_node, "tls.mode", "Mesh needs spec.identity of %s (%s:%u); without it allowed: None", proxy->label,
+                           proxy->file, proxy->root->line);
+}
+
+// What a Proxy stands beside need not be described; where it is, the port must be one of its ports.
+static void check_services(struct loading *loading, struct document *proxy, const struct map *names) {
+    const struct proxy_spec *spec = proxy->spec;
+    const struct node *list = node_find(proxy->spec_node, "services");
+    for (uint32_t i = 0; i < spec->service_count; i++) {
+        const struct document *entry = find_service(names, loading, proxy->namespace_name, spec->services[i].name);
+        if (entry == NULL || spec->services[i].port == 0)
+            continue;
+        const struct service_entry_spec *service = entry->spec;
+        bool has_port = false;
+        for (uint32_t j = 0; j < service->port_count; j++)
+            has_port = has_port || service->ports[j].port == spec->services[i].port;
+        if (!has_port)
+            document_error(proxy, node_find(node_item(list, i), "port"), NULL, "%u is no port of %s (%s:%u)", spec->services[i].port, entry->label,
+                           entry->file, entry->root->line);
+    }
+}
+
+static struct document *find_proxy(struct loading *loading, const char *first_path) {
+    struct document *proxy = NULL;
+    for (struct document *document = loading->first; document != NULL; document = document->next) {
+        if (!is_kind(document, &proxy_table))
+            continue;
+        if (proxy != NULL)
+            document_error(document, document->root, NULL, "is one Proxy too many, the first is in %s:%u; allowed: exactly one", proxy->file,
+                           proxy->root->line);
+        else
+            proxy = document;
+    }
+    if (proxy == NULL)
+        config_errors_add(loading->errors, (struct place){first_path, 0}, NULL, NULL, "there is no document of kind Proxy; needed: exactly one");
+    return proxy;
+}
+
+void config_check(struct loading *loading, const char *first_path, const struct document **proxy) {
+    struct map names;
+    map_init(&names);
+    check_names(loading, &names);
+    check_policies(loading, &names);
+    check_hosts(loading);
+    struct document *found = find_proxy(loading, first_path);
+    if (found != NULL) {
+        check_services(loading, found, &names);
+        check_identity(loading, found);
+    }
+    map_dispose(&names);
+    *proxy = found;
+}

@@ -1,0 +1,155 @@
+// Finding and reading the files of a configuration. Knows nothing of what is in them.
+#include "config/files.h"
+
+#include "base/check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct search {
+    struct file_list *files;
+    struct pool *pool;
+    struct config_errors *errors;
+    bool is_full;                           // too many files, and that was said
+    struct stat above[FILES_DEPTH_MAX + 1]; // the folders that are open, outermost first
+};
+
+static void add_file(struct search *search, const char *name) {
+    struct file_list *files = search->files;
+    if (files->count == FILES_MAX) {
+        if (!search->is_full)
+            config_errors_add(search->errors, (struct place){name, 0}, NULL, NULL, "is one file too many; at most %u are read", FILES_MAX);
+        search->is_full = true;
+        return;
+    }
+    if (files->count == files->capacity) {
+        files->capacity = files->capacity == 0 ? 16 : files->capacity * 2;
+        files->names = realloc(files->names, files->capacity * sizeof(files->names[0]));
+        CHECK(files->names != NULL);
+    }
+    files->names[files->count++] = name;
+}
+
+static bool has_suffix_of_documents(struct bytes name) {
+    return bytes_ends_with(name, BYTES(".yaml")) || bytes_ends_with(name, BYTES(".yml")) || bytes_ends_with(name, BYTES(".json"));
+}
+
+static void search_folder(struct search *search, const char *folder, const struct stat *status, uint32_t depth);
+
+static void search_entry(struct search *search, const char *folder, const char *entry, uint32_t depth) {
+    if (entry[0] == '.')
+        return;
+    const char *separator = bytes_ends_with(bytes_from_text(folder), BYTES("/")) ? "" : "/";
+    const char *name = pool_format(search->pool, "%s%s%s", folder, separator, entry).at;
+    bool is_wanted = has_suffix_of_documents(bytes_from_text(entry));
+    struct stat status;
+    if (stat(name, &status) != 0) {
+        // A dangling link whose name means nothing to us is nobody's fault here.
+        if (is_wanted)
+            config_errors_add(search->errors, (struct place){name, 0}, NULL, NULL, "cannot be read: %s", strerror(errno));
+    } else if (S_ISDIR(status.st_mode))
+        search_folder(search, name, &status, depth + 1);
+    else if (S_ISREG(status.st_mode) && is_wanted)
+        add_file(search, name);
+}
+
+// A symlink back to a folder above it leads to nothing new.
+static bool is_above(const struct search *search, const struct stat *status, uint32_t depth) {
+    for (uint32_t i = 0; i < depth; i++)
+        if (search->above[i].st_dev == status->st_dev && search->above[i].st_ino == status->st_ino)
+            return true;
+    return false;
+}
+
+static void search_folder(struct search *search, const char *folder, const struct stat *status, uint32_t depth) {
+    if (depth > FILES_DEPTH_MAX) {
+        config_errors_add(search->errors, (struct place){folder, 0}, NULL, NULL, "is nested too deep; folders are read %u deep", FILES_DEPTH_MAX);
+        return;
+    }
+    if (is_above(search, status, depth))
+        return;
+    search->above[depth] = *status;
+    DIR *entries = opendir(folder);
+    if (entries == NULL) {
+        config_errors_add(search->errors, (struct place){folder, 0}, NULL, NULL, "cannot be read: %s", strerror(errno));
+        return;
+    }
+    for (const struct dirent *entry = readdir(entries); entry != NULL && !search->is_full; entry = readdir(entries))
+        search_entry(search, folder, entry->d_name, depth);
+    closedir(entries);
+}
+
+static int compare_names(const void *a, const void *b) {
+    const char *const *left = a, *const *right = b;
+    return strcmp(*left, *right);
+}
+
+static void search_path(struct search *search, const char *path) {
+    struct stat status;
+    uint32_t before = search->files->count;
+    const char *name = pool_copy(search->pool, bytes_from_text(path)).at;
+    if (stat(name, &status) != 0)
+        config_errors_add(search->errors, (struct place){name, 0}, NULL, NULL, "cannot be read: %s", strerror(errno));
+    else if (S_ISDIR(status.st_mode))
+        search_folder(search, name, &status, 0);
+    else if (S_ISREG(status.st_mode))
+        add_file(search, name);
+    else
+        config_errors_add(search->errors, (struct place){name, 0}, NULL, NULL, "is neither a file nor a folder");
+    if (search->files->count > before)
+        qsort(search->files->names + before, search->files->count - before, sizeof(search->files->names[0]), compare_names);
+}
+
+void file_list_read(struct file_list *files, struct pool *pool, const char *const *paths, uint32_t path_count, struct config_errors *errors) {
+    *files = (struct file_list){0};
+    struct search search = {.files = files, .pool = pool, .errors = errors};
+    for (uint32_t i = 0; i < path_count; i++)
+        search_path(&search, paths[i]);
+}
+
+void file_list_dispose(struct file_list *files) {
+    free(files->names);
+    *files = (struct file_list){0};
+}
+
+// A file may change while it is read: what is read is bounded by itself, not by what stat said.
+static enum error read_all(int descriptor, char *text, size_t *length) {
+    *length = 0;
+    while (*length <= FILE_BYTES_MAX) {
+        ssize_t got = read(descriptor, text + *length, FILE_BYTES_MAX + 1 - *length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return ERROR_IO;
+        if (got == 0)
+            return OK;
+        *length += (size_t)got;
+    }
+    return ERROR_FULL;
+}
+
+enum error file_read(const char *name, struct config_errors *errors, char **text, size_t *length) {
+    struct place place = {name, 0};
+    int descriptor = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) {
+        config_errors_add(errors, place, NULL, NULL, "cannot be read: %s", strerror(errno));
+        return ERROR_INVALID;
+    }
+    char *room = try_alloc(FILE_BYTES_MAX + 1);
+    enum error error = room == NULL ? ERROR_NO_MEMORY : read_all(descriptor, room, length);
+    if (error == ERROR_FULL)
+        config_errors_add(errors, place, NULL, NULL, "is too large; at most %u bytes are read", FILE_BYTES_MAX);
+    else if (error != OK)
+        config_errors_add(errors, place, NULL, NULL, "cannot be read: %s", error == ERROR_NO_MEMORY ? "no memory" : strerror(errno));
+    close(descriptor);
+    if (error != OK) {
+        free(room);
+        return ERROR_INVALID;
+    }
+    *text = room;
+    return OK;
+}

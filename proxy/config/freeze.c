@@ -1,0 +1,200 @@
+// The last step of a load: no errors any more; services by port with their merged policies, the table of hosts, keys and digests.
+#include "config/freeze.h"
+
+#include "base/check.h"
+#include "config/authority.h"
+#include "config/merge.h"
+#include "config/resources.h"
+#include "config/value.h"
+#include "config/worker_count.h"
+
+#include <stdlib.h>
+
+struct snapshot_memory *snapshot_memory_create(void) {
+    struct snapshot_memory *memory = alloc_zeroed_or_abort(1, sizeof(*memory));
+    pool_source_init(&memory->source, 0);
+    pool_init(&memory->pool, &memory->source);
+    return memory;
+}
+
+void snapshot_memory_destroy(struct snapshot_memory *memory) {
+    pool_dispose(&memory->pool);
+    pool_source_dispose(&memory->source);
+    free(memory);
+}
+
+struct freezing {
+    const struct loading *loading;
+    struct snapshot *snapshot;
+    struct pool *pool;
+    uint32_t capacity; // of snapshot->services
+};
+
+// "10.0.0.5:15006 none", "10.0.0.5:15006 mesh spiffe://a/b spiffe://a/c"
+static struct bytes endpoint_key(struct pool *pool, const struct endpoint_config *endpoint) {
+    struct bytes key = pool_format(pool, "%.*s %s", BYTES_FORMAT(endpoint->address.text), endpoint->tls == TLS_MESH ? "mesh" : "none");
+    for (uint32_t i = 0; i < endpoint->identity_count; i++)
+        key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(endpoint->identities[i].text));
+    return key;
+}
+
+static uint64_t service_digest(const struct service_config *service) {
+    uint64_t digest = digest_bytes(DIGEST_START, service->key);
+    digest = digest_bytes(digest, service->port_name);
+    digest = digest_number(digest, service->port);
+    digest = digest_number(digest, service->protocol);
+    for (uint32_t i = 0; i < service->endpoint_count; i++) {
+        digest = digest_bytes(digest, service->endpoints[i].key);
+        digest = digest_number(digest, service->endpoints[i].weight);
+    }
+    return traffic_digest(&service->traffic, digest);
+}
+
+static struct service_config *add_service(struct freezing *freezing) {
+    struct snapshot *snapshot = freezing->snapshot;
+    CHECK(snapshot->service_count < freezing->capacity);
+    struct service_config *service = pool_alloc_zeroed(freezing->pool, sizeof(*service));
+    snapshot->services[snapshot->service_count++] = service;
+    return service;
+}
+
+static void freeze_endpoint(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
+                            const struct entry_endpoint *from, struct endpoint_config *to) {
+    to->address = from->address;
+    if (address_port(&to->address) == 0) {
+        uint16_t number = port->target_port != 0 ? port->target_port : port->port;
+        address_set_port(&to->address, number);
+        to->address.text = pool_format(freezing->pool, "%.*s:%u", BYTES_FORMAT(from->address.text), number);
+    }
+    to->tls = from->tls;
+    to->weight = from->weight;
+    if (to->tls == TLS_MESH && from->identity.text.len > 0) {
+        to->identities = &from->identity;
+        to->identity_count = 1;
+    } else if (to->tls == TLS_MESH) {
+        to->identities = spec->identities;
+        to->identity_count = spec->identity_count;
+    }
+    to->key = endpoint_key(freezing->pool, to);
+}
+
+static struct service_config *freeze_port(struct freezing *freezing, const struct document *entry, const struct entry_port *port) {
+    const struct service_entry_spec *spec = entry->spec;
+    struct service_config *service = add_service(freezing);
+    service->namespace_name = entry->namespace_name;
+    service->name = entry->name;
+    service->port = port->port;
+    service->port_name = port->name;
+    service->protocol = port->protocol;
+    service->place = port->place;
+    service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
+    service->endpoint_count = spec->endpoint_count;
+    service->endpoints = pool_alloc_zeroed(freezing->pool, spec->endpoint_count * sizeof(service->endpoints[0]) + 1);
+    for (uint32_t i = 0; i < spec->endpoint_count; i++)
+        freeze_endpoint(freezing, spec, port, &spec->endpoints[i], &service->endpoints[i]);
+    traffic_merge(freezing->loading, freezing->snapshot->proxy.namespace_name, service, &service->traffic);
+    service->digest = service_digest(service);
+    return service;
+}
+
+// The first that claims a host keeps it: the caller's own namespace comes first.
+static void add_host(struct freezing *freezing, struct bytes key, struct service_config *service) {
+    if (map_get(&freezing->snapshot->hosts, key) == NULL)
+        map_put(&freezing->snapshot->hosts, key, service);
+}
+
+// A host without port leads to each port by its number, and to the first port with any other. A host with a port leads to that one alone.
+static void freeze_host(struct freezing *freezing, struct bytes host, struct service_config *const *ports, uint32_t port_count) {
+    struct authority authority;
+    bool is_wildcard = bytes_starts_with(host, BYTES("*."));
+    if (is_wildcard)
+        host = bytes_from(host.at + 2, host.len - 2);
+    CHECK(authority_parse(host, &authority));
+    if (is_wildcard) {
+        memmove(authority.text + 1, authority.text, authority.host_len);
+        authority.text[0] = '.';
+        authority.host_len++;
+    }
+    struct service_config *meant = ports[0];
+    for (uint32_t i = 0; i < port_count; i++) {
+        if (authority.port == 0)
+            add_host(freezing, authority_with_port(&authority, ports[i]->port), ports[i]);
+        else if (authority.port == ports[i]->port)
+            meant = ports[i];
+    }
+    add_host(freezing, authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority), meant);
+}
+
+static void freeze_entry(struct freezing *freezing, const struct document *entry) {
+    const struct service_entry_spec *spec = entry->spec;
+    struct service_config **ports = &freezing->snapshot->services[freezing->snapshot->service_count];
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        (void)freeze_port(freezing, entry, &spec->ports[i]);
+    for (uint32_t i = 0; i < spec->host_count; i++)
+        freeze_host(freezing, spec->hosts[i], ports, spec->port_count);
+}
+
+static bool is_visible(const struct document *entry, struct bytes caller) {
+    const struct service_entry_spec *spec = entry->spec;
+    return spec->export_mesh || bytes_equal(entry->namespace_name, caller);
+}
+
+static void freeze_entries(struct freezing *freezing, bool of_caller) {
+    struct bytes caller = freezing->snapshot->proxy.namespace_name;
+    for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next)
+        if (entry->kind->spec == &service_entry_table && is_visible(entry, caller) && bytes_equal(entry->namespace_name, caller) == of_caller)
+            freeze_entry(freezing, entry);
+}
+
+// The application behind an Inbound listener: one endpoint in plain text. Toward it only what was not sent is tried again: the caller's
+// proxy does the rest.
+static void freeze_application(struct freezing *freezing, struct listener_config *listener) {
+    static const enum port_protocol protocols[] = {
+        [APP_PROTOCOL_AUTO] = PROTOCOL_HTTP, [APP_PROTOCOL_HTTP1] = PROTOCOL_HTTP1, [APP_PROTOCOL_HTTP2] = PROTOCOL_HTTP2};
+    const struct proxy_config *proxy = &freezing->snapshot->proxy;
+    struct service_config *service = add_service(freezing);
+    service->namespace_name = proxy->namespace_name;
+    service->name = proxy->service.len > 0 ? proxy->service : proxy->name;
+    service->port = address_port(&listener->forward_to);
+    service->port_name = listener->name;
+    service->key = pool_format(freezing->pool, "app/%.*s", BYTES_FORMAT(listener->name));
+    service->protocol = protocols[listener->app_protocol];
+    service->endpoint_count = 1;
+    service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
+    service->endpoints[0] = (struct endpoint_config){.address = listener->forward_to, .tls = TLS_NONE, .weight = 1};
+    service->endpoints[0].key = endpoint_key(freezing->pool, &service->endpoints[0]);
+    traffic_defaults(&service->traffic);
+    service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
+    service->place = listener->place;
+    service->digest = service_digest(service);
+    listener->service = service;
+}
+
+static uint32_t count_services(const struct freezing *freezing) {
+    uint32_t count = freezing->snapshot->proxy.listener_count;
+    for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next) {
+        const struct service_entry_spec *spec = entry->spec;
+        if (entry->kind->spec == &service_entry_table)
+            count += spec->port_count;
+    }
+    return count;
+}
+
+struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct snapshot_memory *memory) {
+    const struct proxy_spec *spec = proxy->spec;
+    struct snapshot *snapshot = pool_alloc_zeroed(&memory->pool, sizeof(*snapshot));
+    struct freezing freezing = {.loading = loading, .snapshot = snapshot, .pool = &memory->pool};
+    atomic_init(&snapshot->references, 1);
+    snapshot->memory = memory;
+    snapshot->proxy = spec->config;
+    snapshot->proxy.workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
+    map_init(&snapshot->hosts);
+    freezing.capacity = count_services(&freezing);
+    snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
+    freeze_entries(&freezing, true);
+    freeze_entries(&freezing, false);
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
+        if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
+            freeze_application(&freezing, &snapshot->proxy.listeners[i]);
+    return snapshot;
+}

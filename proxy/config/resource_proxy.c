@@ -1,0 +1,381 @@
+// Kind Proxy: what one proxy is and listens on. Its table, and the rules between its fields.
+#include "config/resources.h"
+
+#include "base/check.h"
+#include "config/value.h"
+
+#include <netinet/in.h>
+
+#define SPEC(member) ROW_AT(struct proxy_spec, member)
+#define LISTENER(member) ROW_AT(struct listener_config, member)
+#define HOUR (3600 * NS_PER_S)
+
+static const struct row service_ref_rows[] = {
+    {.name = "name", .type = VALUE_LABEL, ROW_AT(struct service_ref, name), .is_required = true, .describes = "name of the Service or ServiceEntry"},
+    {.name = "port",
+     .type = VALUE_INTEGER,
+     ROW_AT(struct service_ref, port),
+     .min = 1,
+     .max = 65535,
+     .describes = "the port of it that is meant; none: all"},
+    {0}};
+static const struct table service_ref_table = {
+    .describes = "a service that the proxy stands beside", .rows = service_ref_rows, .size = sizeof(struct service_ref), .unique_key = "name"};
+
+static const struct choice roles[] = {{"Inbound", ROLE_INBOUND, false, "takes requests for the application beside the proxy"},
+                                      {"Outbound", ROLE_OUTBOUND, false, "takes the application's own requests to others"},
+                                      {"TCP", 0, true, NULL},
+                                      {"Gateway", 0, true, NULL},
+                                      {0}};
+static const struct choice mtls_modes[] = {{"Strict", MTLS_STRICT, false, "mutual TLS or nothing"},
+                                           {"Permissive", MTLS_PERMISSIVE, false, "mutual TLS with peers of the mesh, plain text with others"},
+                                           {"Disable", MTLS_DISABLE, false, "plain text"},
+                                           {0}};
+static const struct choice app_protocols[] = {
+    {"HTTP1", APP_PROTOCOL_HTTP1, false, "HTTP/1.1 always"}, {"HTTP2", APP_PROTOCOL_HTTP2, false, "HTTP/2 with prior knowledge always"}, {0}};
+static const struct choice unknown_host_actions[] = {
+    {"Reject", UNKNOWN_HOSTS_REJECT, false, "502 host_unknown"}, {"Passthrough", 0, true, NULL}, {0}};
+
+static const struct row mtls_rows[] = {{.name = "mode",
+                                        .type = VALUE_ENUM,
+                                        LISTENER(mtls),
+                                        .choices = mtls_modes,
+                                        .fallback = "Strict",
+                                        .describes = "whether peers must use mutual TLS"},
+                                       {0}};
+static const struct table mtls_table = {.describes = "mutual TLS of a listener", .rows = mtls_rows, .later = "plaintextFrom"};
+
+static const struct row listener_rows[] = {
+    {.name = "name", .type = VALUE_LABEL, LISTENER(name), .is_required = true, .describes = "what logs and metrics call the listener"},
+    {.name = "role", .type = VALUE_ENUM, LISTENER(role), .choices = roles, .is_required = true, .describes = "whose requests it takes"},
+    {.name = "address",
+     .type = VALUE_ADDRESS,
+     LISTENER(address),
+     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise"},
+    {.name = "forwardTo", .type = VALUE_ADDRESS, LISTENER(forward_to), .describes = "Inbound, needed there: where the application listens"},
+    {.name = "mtls", .type = VALUE_OBJECT, .object = &mtls_table, .describes = "Inbound: mutual TLS with callers"},
+    {.name = "appProtocol",
+     .type = VALUE_ENUM,
+     LISTENER(app_protocol),
+     .choices = app_protocols,
+     .describes = "Inbound: what the application speaks; none: HTTP/1.1, and HTTP/2 for gRPC"},
+    {.name = "unknownHosts",
+     .type = VALUE_ENUM,
+     LISTENER(unknown_hosts),
+     .choices = unknown_host_actions,
+     .fallback = "Reject",
+     .describes = "Outbound: what becomes of requests for hosts that no document has"},
+    {0}};
+static const struct table listener_table = {.describes = "a listener",
+                                            .rows = listener_rows,
+                                            .size = sizeof(struct listener_config),
+                                            .has_place = true,
+                                            .place_offset = offsetof(struct listener_config, place),
+                                            .unique_key = "name",
+                                            .later = "forwards service gateway transparent proxyProtocol detection"};
+
+static const struct row admin_rows[] = {
+    {.name = "address",
+     .type = VALUE_ADDRESS,
+     SPEC(config.admin),
+     .forms = ADDRESS_UNIX,
+     .fallback = "127.0.0.1:15000",
+     .describes = "where it listens: loopback, or unix:/path (mode 0600)"},
+    {.name = "disabled", .type = VALUE_BOOL, SPEC(admin_disabled), .fallback = "false", .describes = "no admin listener"},
+    {0}};
+static const struct table admin_table = {.describes = "the admin listener", .rows = admin_rows, .later = "tokenFile"};
+
+static const struct row metrics_rows[] = {
+    {.name = "address", .type = VALUE_ADDRESS, SPEC(config.metrics), .fallback = "0.0.0.0:15020", .describes = "where it listens"},
+    {.name = "disabled", .type = VALUE_BOOL, SPEC(metrics_disabled), .fallback = "false", .describes = "no listener for metrics and probes"},
+    {0}};
+static const struct table metrics_table = {.describes = "the listener for /metrics, /healthz and /readyz; it changes nothing", .rows = metrics_rows};
+
+static const struct choice identity_sources[] = {
+    {"Files", 0, false, "PEM files, watched for changes"}, {"Control", 0, true, NULL}, {"WorkloadAPI", 0, true, NULL}, {0}};
+static const struct row identity_rows[] = {
+    {.name = "source",
+     .type = VALUE_ENUM,
+     SPEC(identity_source),
+     .choices = identity_sources,
+     .fallback = "Files",
+     .describes = "where certificates come from"},
+    {.name = "certificate",
+     .type = VALUE_PATH,
+     SPEC(config.identity.certificate),
+     .is_required = true,
+     .describes = "PEM file: own certificate, then its intermediates; relative to the folder of this document's file"},
+    {.name = "privateKey",
+     .type = VALUE_PATH,
+     SPEC(config.identity.private_key),
+     .is_required = true,
+     .describes = "PEM file: the key of the certificate"},
+    {.name = "trustBundle",
+     .type = VALUE_PATH,
+     SPEC(config.identity.trust_bundle),
+     .is_required = true,
+     .describes = "PEM file: the roots that peers are checked against"},
+    {0}};
+static const struct table identity_table = {.describes = "who the proxy is in mutual TLS", .rows = identity_rows};
+
+static const struct row limits_rows[] = {{.name = "connections",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(config.limits.connections),
+                                          .min = 1,
+                                          .max = 1000000,
+                                          .fallback = "10000",
+                                          .describes = "connections that each listener keeps open"},
+                                         {.name = "headers",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(config.limits.headers),
+                                          .min = 1,
+                                          .max = 10000,
+                                          .fallback = "100",
+                                          .describes = "fields of a head; more: 431"},
+                                         {.name = "headerBytes",
+                                          .type = VALUE_QUANTITY,
+                                          SPEC(config.limits.header_bytes),
+                                          .min = 1024,
+                                          .max = 1 << 20,
+                                          .fallback = "60Ki",
+                                          .describes = "names and values of a head together, 32 more for each; more: 431"},
+                                         {.name = "urlBytes",
+                                          .type = VALUE_QUANTITY,
+                                          SPEC(config.limits.url_bytes),
+                                          .min = 128,
+                                          .max = 1 << 20,
+                                          .fallback = "8Ki",
+                                          .describes = "path and query; more: 414"},
+                                         {.name = "bodyBytes",
+                                          .type = VALUE_QUANTITY,
+                                          SPEC(config.limits.body_bytes),
+                                          .min = 0,
+                                          .max = UINT64_C(1) << 50,
+                                          .fallback = "0",
+                                          .describes = "body of a request; more: 413; 0: no limit"},
+                                         {.name = "streamsPerConnection",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(config.limits.streams_per_connection),
+                                          .min = 1,
+                                          .max = 100000,
+                                          .fallback = "100",
+                                          .describes = "requests at a time on one HTTP/2 connection"},
+                                         {.name = "bufferPerStream",
+                                          .type = VALUE_QUANTITY,
+                                          SPEC(config.limits.buffer_per_stream),
+                                          .min = 16384,
+                                          .max = 16 << 20,
+                                          .fallback = "64Ki",
+                                          .describes = "bytes of a body held in each direction"},
+                                         {.name = "headerTimeout",
+                                          .type = VALUE_DURATION,
+                                          SPEC(config.limits.header_timeout),
+                                          .min = NS_PER_MS,
+                                          .max = HOUR,
+                                          .fallback = "10s",
+                                          .describes = "for a whole head to come; then 408"},
+                                         {.name = "bodyIdleTimeout",
+                                          .type = VALUE_DURATION,
+                                          SPEC(config.limits.body_idle_timeout),
+                                          .min = NS_PER_MS,
+                                          .max = 24 * HOUR,
+                                          .fallback = "60s",
+                                          .describes = "between two pieces of a body; then 408"},
+                                         {.name = "idleTimeout",
+                                          .type = VALUE_DURATION,
+                                          SPEC(config.limits.idle_timeout),
+                                          .min = NS_PER_MS,
+                                          .max = 168 * HOUR,
+                                          .fallback = "1h",
+                                          .describes = "a connection with no request on it is closed after this"},
+                                         {.name = "drainTimeout",
+                                          .type = VALUE_DURATION,
+                                          SPEC(config.limits.drain_timeout),
+                                          .min = 0,
+                                          .max = 24 * HOUR,
+                                          .fallback = "20s",
+                                          .describes = "for requests to end when the proxy is told to"},
+                                         {.name = "memoryPercent",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(config.limits.memory_percent),
+                                          .min = 1,
+                                          .max = 100,
+                                          .fallback = "80",
+                                          .describes = "of the cgroup's memory limit that may be used before load is shed"},
+                                         {0}};
+static const struct table limits_table = {.describes = "bounds on what peers can make the proxy hold", .rows = limits_rows};
+
+static const struct choice log_formats[] = {{"JSON", 0, false, "one object a line"}, {0}};
+static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
+                                            {"All", LOG_FILTER_ALL, false, "every request"},
+                                            {"None", LOG_FILTER_NONE, false, "nothing"},
+                                            {0}};
+static const struct row access_log_rows[] = {
+    {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
+    {.name = "format", .type = VALUE_ENUM, SPEC(access_log_format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
+    {.name = "filter",
+     .type = VALUE_ENUM,
+     SPEC(config.access_log.filter),
+     .choices = log_filters,
+     .fallback = "Errors",
+     .describes = "which requests are logged"},
+    {0}};
+static const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
+static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
+                                            {0}};
+static const struct table telemetry_table = {.describes = "what the proxy tells of requests", .rows = telemetry_rows, .later = "traces metrics"};
+
+static const struct row proxy_rows[] = {
+    {.name = "services",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &service_ref_table,
+     ROW_LIST(struct proxy_spec, services, service_count),
+     .min = 0,
+     .max = 1,
+     .describes = "what it stands beside; no document needs to describe it"},
+    {.name = "service", .type = VALUE_LABEL, SPEC(service), .describes = "short for one of services"},
+    {.name = "workers",
+     .type = VALUE_INTEGER,
+     SPEC(config.workers),
+     .min = 0,
+     .max = 16,
+     .fallback = "1",
+     .describes = "threads that carry traffic; 0: as many as the CPUs that it may use, at most 4"},
+    {.name = "listeners",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &listener_table,
+     ROW_LIST(struct proxy_spec, config.listeners, config.listener_count),
+     .min = 1,
+     .max = 64,
+     .is_required = true,
+     .describes = "where it takes requests"},
+    {.name = "admin", .type = VALUE_OBJECT, .object = &admin_table, .describes = "the admin listener"},
+    {.name = "metrics", .type = VALUE_OBJECT, .object = &metrics_table, .describes = "the listener for metrics and probes"},
+    {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
+    {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
+    {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
+    {0}};
+const struct table proxy_table = {.describes = "what one proxy is and listens on",
+                                  .rows = proxy_rows,
+                                  .size = sizeof(struct proxy_spec),
+                                  .has_place = true,
+                                  .place_offset = offsetof(struct proxy_spec, config.place),
+                                  .later = "dns control redis trust trustDomain mtls outbound trustedProxies edge"};
+
+static void refuse_field(struct document *document, struct node *listener, const char *field, const char *role) {
+    const struct node *node = node_find(listener, field);
+    if (node != NULL)
+        document_error(document, node, NULL, "is for role %s alone", role);
+}
+
+// The address by role, where the document has none.
+static void complete_address(struct listener_config *listener, struct node *node) {
+    if (node_find(node, "address") != NULL)
+        return;
+    struct bytes text = listener->role == ROLE_INBOUND ? BYTES("0.0.0.0:15006") : BYTES("127.0.0.1:15001");
+    CHECK(address_parse(text, ADDRESS_PORT, &listener->address));
+}
+
+static void check_listener(struct document *document, struct listener_config *listener, struct node *node) {
+    const struct proxy_spec *spec = document->spec;
+    if (!document_has(node, "role"))
+        return;
+    complete_address(listener, node);
+    if (listener->role == ROLE_OUTBOUND) {
+        refuse_field(document, node, "forwardTo", "Inbound");
+        refuse_field(document, node, "mtls", "Inbound");
+        refuse_field(document, node, "appProtocol", "Inbound");
+        return;
+    }
+    refuse_field(document, node, "unknownHosts", "Outbound");
+    if (node_find(node, "forwardTo") == NULL)
+        document_error(document, node, "forwardTo", "is required for role Inbound: where the application listens, as 127.0.0.1:8000");
+    if (listener->mtls != MTLS_DISABLE && !spec->config.identity.given)
+        document_error(document, node, "mtls.mode", "%s needs spec.identity; without it allowed: Disable", mtls_modes[listener->mtls].name);
+}
+
+static bool is_any(const struct socket_address *address) {
+    if (address->storage.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address->storage, sizeof(v4));
+        return v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, &address->storage, sizeof(v6));
+    return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+}
+
+static bool addresses_clash(const struct socket_address *a, const struct socket_address *b) {
+    if (a->length == 0 || b->length == 0 || a->storage.ss_family != b->storage.ss_family)
+        return false;
+    if (a->length == b->length && memcmp(&a->storage, &b->storage, a->length) == 0)
+        return true;
+    return a->storage.ss_family != AF_UNIX && address_port(a) == address_port(b) && (is_any(a) || is_any(b));
+}
+
+struct bound {
+    const struct socket_address *address;
+    const struct node *node; // what has the address
+    const char *name;        // what messages call it
+};
+
+// All that the proxy listens on; no two may share an address.
+static void check_clashes(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *listeners = node_find(document->spec_node, "listeners");
+    struct bound bounds[64 + 2];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < spec->config.listener_count; i++) {
+        struct bytes name = pool_format(document->loading->scratch, "listener %.*s", BYTES_FORMAT(spec->config.listeners[i].name));
+        bounds[count++] = (struct bound){&spec->config.listeners[i].address, node_item(listeners, i), name.at};
+    }
+    bounds[count++] = (struct bound){&spec->config.admin, node_find(document->spec_node, "admin"), "admin"};
+    bounds[count++] = (struct bound){&spec->config.metrics, node_find(document->spec_node, "metrics"), "metrics"};
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (!addresses_clash(bounds[i].address, bounds[j].address))
+                continue;
+            const struct node *node = bounds[i].node != NULL ? bounds[i].node : document->spec_node;
+            const struct node *field = node_find(node, "address");
+            document_error(document, field != NULL ? field : node, NULL, "%s listens on %.*s, which %s has already (%.*s)", bounds[i].name,
+                           BYTES_FORMAT(bounds[i].address->text), bounds[j].name, BYTES_FORMAT(bounds[j].address->text));
+            break;
+        }
+    }
+}
+
+static void check_service(struct document *document) {
+    struct proxy_spec *spec = document->spec;
+    const struct node *services = node_find(document->spec_node, "services");
+    const struct node *service = node_find(document->spec_node, "service");
+    if (services != NULL && service != NULL)
+        document_error(document, service, NULL, "is short for spec.services: one of the two may stand");
+    spec->config.service = spec->service_count > 0 ? spec->services[0].name : spec->service;
+}
+
+static void check_optional_listener(struct document *document, const char *field, bool is_disabled, struct socket_address *address) {
+    const struct node *node = node_find(document->spec_node, field);
+    if (!is_disabled)
+        return;
+    *address = (struct socket_address){0};
+    if (node_find(node, "address") != NULL)
+        document_error(document, node_find(node, "address"), NULL, "stands beside disabled: true; one of the two may stand");
+}
+
+void proxy_check(struct document *document) {
+    struct proxy_spec *spec = document->spec;
+    spec->config.namespace_name = document->namespace_name;
+    spec->config.name = document->name;
+    const struct node *identity = node_find(document->spec_node, "identity");
+    spec->config.identity.given = identity != NULL;
+    spec->config.identity.place = document_place(document, identity);
+    check_service(document);
+    check_optional_listener(document, "admin", spec->admin_disabled, &spec->config.admin);
+    check_optional_listener(document, "metrics", spec->metrics_disabled, &spec->config.metrics);
+    const struct node *listeners = node_find(document->spec_node, "listeners");
+    for (uint32_t i = 0; i < spec->config.listener_count; i++)
+        check_listener(document, &spec->config.listeners[i], node_item(listeners, i));
+    check_clashes(document);
+}

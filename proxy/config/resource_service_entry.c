@@ -1,0 +1,228 @@
+// Kind ServiceEntry: a service outside Kubernetes, or any service where there is none. Its table, and the rules between its fields.
+#include "config/resources.h"
+
+#include "config/authority.h"
+#include "config/value.h"
+
+#define SPEC(member) ROW_AT(struct service_entry_spec, member)
+#define PORT(member) ROW_AT(struct entry_port, member)
+#define ENDPOINT(member) ROW_AT(struct entry_endpoint, member)
+
+static const struct choice protocols[] = {{"HTTP", PROTOCOL_HTTP, false, "HTTP/1.1, or HTTP/2 where the peer speaks it"},
+                                          {"HTTP1", PROTOCOL_HTTP1, false, "HTTP/1.1 always"},
+                                          {"HTTP2", PROTOCOL_HTTP2, false, "HTTP/2 always, with prior knowledge where there is no TLS"},
+                                          {"GRPC", PROTOCOL_GRPC, false, "as HTTP2"},
+                                          {"TCP", 0, true, NULL},
+                                          {"TLS", 0, true, NULL},
+                                          {0}};
+static const struct choice resolutions[] = {
+    {"Static", 0, false, "the endpoints are the addresses"}, {"DNS", 0, true, NULL}, {"SRV", 0, true, NULL}, {0}};
+static const struct choice tls_modes[] = {{"Mesh", TLS_MESH, false, "mutual TLS with our identity and one of identities"},
+                                          {"Simple", 0, true, NULL},
+                                          {"None", TLS_NONE, false, "plain text"},
+                                          {0}};
+static const struct choice export_scopes[] = {{"Mesh", offsetof(struct service_entry_spec, export_mesh), false, "all namespaces"}, {0}};
+
+static const struct row port_rows[] = {
+    {.name = "name", .type = VALUE_LABEL, PORT(name), .is_required = true, .describes = "what policies call the port (sectionName)"},
+    {.name = "port", .type = VALUE_INTEGER, PORT(port), .min = 1, .max = 65535, .is_required = true, .describes = "the port that callers name"},
+    {.name = "targetPort",
+     .type = VALUE_INTEGER,
+     PORT(target_port),
+     .min = 0,
+     .max = 65535,
+     .fallback = "0",
+     .describes = "the port of endpoints that name none themselves; 0: as port"},
+    {.name = "protocol",
+     .type = VALUE_ENUM,
+     PORT(protocol),
+     .choices = protocols,
+     .fallback = "HTTP",
+     .describes = "what is spoken with the endpoints"},
+    {0}};
+static const struct table port_table = {.describes = "a port of the service",
+                                        .rows = port_rows,
+                                        .size = sizeof(struct entry_port),
+                                        .has_place = true,
+                                        .place_offset = offsetof(struct entry_port, place),
+                                        .unique_key = "name"};
+
+static const struct row tls_rows[] = {{.name = "mode",
+                                       .type = VALUE_ENUM,
+                                       SPEC(tls),
+                                       .choices = tls_modes,
+                                       .fallback = "Mesh",
+                                       .describes = "how connections to the endpoints are protected"},
+                                      {0}};
+static const struct table tls_table = {.describes = "TLS toward the endpoints", .rows = tls_rows, .later = "sni caCertificates subjectAltNames"};
+
+static const struct row endpoint_tls_rows[] = {{.name = "mode",
+                                                .type = VALUE_ENUM,
+                                                ENDPOINT(tls),
+                                                .choices = tls_modes,
+                                                .is_required = true,
+                                                .describes = "how connections to this endpoint are protected"},
+                                               {0}};
+static const struct table endpoint_tls_table = {
+    .describes = "TLS toward this endpoint", .rows = endpoint_tls_rows, .later = "sni caCertificates subjectAltNames"};
+
+static const struct row endpoint_rows[] = {
+    {.name = "address",
+     .type = VALUE_ADDRESS,
+     ENDPOINT(address),
+     .forms = ADDRESS_PORT_OPTIONAL,
+     .is_required = true,
+     .describes = "where it is; with no port the service port's targetPort"},
+    {.name = "weight",
+     .type = VALUE_INTEGER,
+     ENDPOINT(weight),
+     .min = 0,
+     .max = 1000000,
+     .fallback = "1",
+     .describes = "its share of requests against the others'; 0: it gets no new ones"},
+    {.name = "tls", .type = VALUE_OBJECT, .object = &endpoint_tls_table, .describes = "wins over the service's tls"},
+    {.name = "identity", .type = VALUE_SPIFFE_ID, ENDPOINT(identity), .describes = "for Mesh: who it must be; wins over the service's identities"},
+    {0}};
+static const struct table endpoint_table = {.describes = "an endpoint",
+                                            .rows = endpoint_rows,
+                                            .size = sizeof(struct entry_endpoint),
+                                            .unique_key = "address",
+                                            .later = "zone region priority"};
+
+static const struct row service_entry_rows[] = {{.name = "hosts",
+                                                 .type = VALUE_LIST,
+                                                 .item = VALUE_HOST,
+                                                 ROW_LIST(struct service_entry_spec, hosts, host_count),
+                                                 .min = 1,
+                                                 .max = 256,
+                                                 .is_required = true,
+                                                 .describes = "names that callers use, with or without port; *.example.com for all below"},
+                                                {.name = "ports",
+                                                 .type = VALUE_LIST,
+                                                 .item = VALUE_OBJECT,
+                                                 .object = &port_table,
+                                                 ROW_LIST(struct service_entry_spec, ports, port_count),
+                                                 .min = 1,
+                                                 .max = 64,
+                                                 .is_required = true,
+                                                 .describes = "ports of the service"},
+                                                {.name = "resolution",
+                                                 .type = VALUE_ENUM,
+                                                 SPEC(resolution),
+                                                 .choices = resolutions,
+                                                 .fallback = "Static",
+                                                 .describes = "how addresses are found"},
+                                                {.name = "tls", .type = VALUE_OBJECT, .object = &tls_table, .describes = "TLS toward the endpoints"},
+                                                {.name = "identities",
+                                                 .type = VALUE_LIST,
+                                                 .item = VALUE_SPIFFE_ID,
+                                                 ROW_LIST(struct service_entry_spec, identities, identity_count),
+                                                 .min = 0,
+                                                 .max = 64,
+                                                 .describes = "for Mesh: one of them must be the peer's"},
+                                                {.name = "endpoints",
+                                                 .type = VALUE_LIST,
+                                                 .item = VALUE_OBJECT,
+                                                 .object = &endpoint_table,
+                                                 ROW_LIST(struct service_entry_spec, endpoints, endpoint_count),
+                                                 .min = 0,
+                                                 .max = 10000,
+                                                 .describes = "where the service runs"},
+                                                {.name = "exportTo",
+                                                 .type = VALUE_FLAGS,
+                                                 .choices = export_scopes,
+                                                 .width = sizeof(bool),
+                                                 .describes = "[Mesh]: callers of all namespaces see it; none: those of its own"},
+                                                {0}};
+const struct table service_entry_table = {
+    .describes = "the hosts of a service and where it runs", .rows = service_entry_rows, .size = sizeof(struct service_entry_spec)};
+
+static void check_ports(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *ports = node_find(document->spec_node, "ports");
+    for (uint32_t i = 1; i < spec->port_count; i++) {
+        for (uint32_t j = 0; j < i && spec->ports[i].port != 0; j++) {
+            if (spec->ports[i].port != spec->ports[j].port)
+                continue;
+            document_error(document, node_find(node_item(ports, i), "port"), NULL, "%u is the port of %.*s already", spec->ports[i].port,
+                           BYTES_FORMAT(spec->ports[j].name));
+            break;
+        }
+    }
+}
+
+static bool has_port(const struct service_entry_spec *spec, uint16_t port) {
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        if (spec->ports[i].port == port)
+            return true;
+    return false;
+}
+
+static void check_hosts(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *hosts = node_find(document->spec_node, "hosts");
+    for (uint32_t i = 0; i < spec->host_count; i++) {
+        struct authority authority;
+        const struct node *node = node_item(hosts, i);
+        if (node->bad || !authority_parse(spec->hosts[i], &authority))
+            continue;
+        if (authority.port != 0 && spec->port_count > 1 && !has_port(spec, authority.port))
+            document_error(document, node, NULL, "has port %u, which is none of spec.ports", authority.port);
+        if (bytes_ends_with(authority_host(&authority), BYTES(".svc.cluster.local")))
+            document_error(document, node, NULL, "is below svc.cluster.local, which belongs to Services alone");
+    }
+}
+
+// An endpoint with a port of its own is the same for all ports of the service.
+static void check_endpoint_port(struct document *document, const struct entry_endpoint *endpoint, const struct node *node) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *address = node_find(node, "address");
+    uint16_t own = address_port(&endpoint->address);
+    if (own == 0 || address == NULL || address->bad)
+        return;
+    for (uint32_t j = 0; j < spec->port_count; j++)
+        if (spec->ports[j].target_port != 0 && spec->ports[j].target_port != own)
+            document_error(document, address, NULL, "has port %u, but targetPort of port %.*s is %u; allowed: an address with no port", own,
+                           BYTES_FORMAT(spec->ports[j].name), spec->ports[j].target_port);
+    if (spec->port_count > 1)
+        document_warning(document, address, NULL, "has a port of its own: all %u ports of the service lead to it", spec->port_count);
+}
+
+// Whether it needs one of the service's identities. An endpoint with no `tls` gets the service's.
+static bool check_endpoint(struct document *document, struct entry_endpoint *endpoint, const struct node *node) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *identity = node_find(node, "identity");
+    check_endpoint_port(document, endpoint, node);
+    if (node_find(node, "tls") == NULL)
+        endpoint->tls = spec->tls;
+    if (endpoint->tls == TLS_NONE && identity != NULL && endpoint->identity.text.len > 0)
+        document_error(document, identity, NULL, "is for tls.mode Mesh alone; this endpoint has None");
+    bool has_own = identity != NULL && (identity->bad || endpoint->identity.text.len > 0);
+    return endpoint->tls == TLS_MESH && !has_own;
+}
+
+static void check_endpoints(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *endpoints = node_find(document->spec_node, "endpoints");
+    const struct node *identities = node_find(document->spec_node, "identities");
+    bool needs_identities = false;
+    uint64_t weight = 0;
+    if (spec->endpoint_count == 0)
+        document_warning(document, document->spec_node, "endpoints", "there is none: all requests get 503 no_endpoint");
+    for (const struct node *node = endpoints != NULL ? endpoints->first : NULL; node != NULL && node->index < spec->endpoint_count;
+         node = node->next) {
+        needs_identities = check_endpoint(document, &spec->endpoints[node->index], node) || needs_identities;
+        weight += spec->endpoints[node->index].weight;
+    }
+    if (spec->endpoint_count > 0 && weight == 0)
+        document_warning(document, endpoints, NULL, "all weigh 0: all requests get 503 no_endpoint");
+    if (needs_identities && spec->identity_count == 0 && (identities == NULL || !identities->bad))
+        document_error(document, identities != NULL ? identities : document->spec_node, identities != NULL ? NULL : "identities",
+                       "there is none, and tls.mode Mesh takes only peers that are named; allowed: at least one SPIFFE ID, or tls: {mode: None}");
+}
+
+void service_entry_check(struct document *document) {
+    check_ports(document);
+    check_hosts(document);
+    check_endpoints(document);
+}

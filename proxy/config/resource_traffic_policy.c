@@ -1,0 +1,287 @@
+// Kind TrafficPolicy: how requests to its targets are carried, in the caller's proxy. Its table, which is also where the defaults of all traffic stand, and the
+// rules between its fields. Merging is in merge.c.
+#include "config/resources.h"
+
+#define SPEC(member) ROW_AT(struct traffic_policy_spec, member)
+#define TARGET(member) ROW_AT(struct target_ref, member)
+#define HOUR (3600 * NS_PER_S)
+#define DISABLED_ROW(member, what)                                                 \
+    {                                                                              \
+        .name = "disabled", .type = VALUE_BOOL, SPEC(member), .fallback = "false", \
+        .describes = "true: what a less specific policy says is put aside; " what  \
+    }
+
+static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, "a Service or ServiceEntry of that name"},
+                                             {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
+                                             {"HTTPRoute", 0, true, NULL},
+                                             {"GRPCRoute", 0, true, NULL},
+                                             {"TLSRoute", 0, true, NULL},
+                                             {"TCPRoute", 0, true, NULL},
+                                             {"Gateway", 0, true, NULL},
+                                             {"Mesh", 0, true, NULL},
+                                             {0}};
+static const struct row target_rows[] = {
+    {.name = "group", .type = VALUE_TEXT, TARGET(group), .describes = "API group of the target; empty for Service and Namespace"},
+    {.name = "kind", .type = VALUE_ENUM, TARGET(kind), .choices = target_kinds, .is_required = true, .describes = "kind of the target"},
+    {.name = "namespace",
+     .type = VALUE_LABEL,
+     TARGET(namespace_name),
+     .describes = "Service: of another namespace; the policy then binds callers of its own namespace only"},
+    {.name = "name", .type = VALUE_LABEL, TARGET(name), .is_required = true, .describes = "name of the target"},
+    {.name = "sectionName", .type = VALUE_LABEL, TARGET(section_name), .describes = "Service: name of the one port that is meant"},
+    {0}};
+static const struct table target_table = {.describes = "what the policy is for", .rows = target_rows, .size = sizeof(struct target_ref)};
+
+static const struct choice lb_types[] = {{"PeakEWMA", LB_PEAK_EWMA, false, "the better of two by recent latency and load"},
+                                         {"RoundRobin", LB_ROUND_ROBIN, false, "each in turn"},
+                                         {"LeastRequest", 0, true, NULL},
+                                         {"Random", 0, true, NULL},
+                                         {"RingHash", 0, true, NULL},
+                                         {"Maglev", 0, true, NULL},
+                                         {0}};
+static const struct row load_balancer_rows[] = {{.name = "type",
+                                                 .type = VALUE_ENUM,
+                                                 SPEC(traffic.load_balancer.type),
+                                                 .choices = lb_types,
+                                                 .fallback = "PeakEWMA",
+                                                 .describes = "how an endpoint is chosen; weights hold for all"},
+                                                DISABLED_ROW(load_balancer_disabled, "the default balancer is used"),
+                                                {0}};
+static const struct table load_balancer_table = {.describes = "how an endpoint is chosen",
+                                                 .rows = load_balancer_rows,
+                                                 .later = "slowStart panicPercent key virtualNodes boundedLoadPercent ifMissing locality"};
+
+static const struct row connections_rows[] = {
+    {.name = "max",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.connections.max),
+     .min = 0,
+     .max = 1000000,
+     .fallback = "0",
+     .describes = "connections to one endpoint; 0: no limit"},
+    {.name = "maxPending",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.connections.max_pending),
+     .min = 0,
+     .max = 1000000,
+     .fallback = "1024",
+     .describes = "requests that may wait for a connection; more: 503 pool_full"},
+    {.name = "maxStreams",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.connections.max_streams),
+     .min = 1,
+     .max = 100000,
+     .fallback = "100",
+     .describes = "requests at a time on one HTTP/2 connection"},
+    {.name = "connectTimeout",
+     .type = VALUE_DURATION,
+     SPEC(traffic.connections.connect_timeout),
+     .min = NS_PER_MS,
+     .max = HOUR,
+     .fallback = "1s",
+     .describes = "for a connection, with its TLS handshake, to be made"},
+    {.name = "idleTimeout",
+     .type = VALUE_DURATION,
+     SPEC(traffic.connections.idle_timeout),
+     .min = 0,
+     .max = 24 * HOUR,
+     .fallback = "30s",
+     .describes = "an HTTP/2 connection with no request is closed after this; 0s: never"},
+    {.name = "http1IdleTimeout",
+     .type = VALUE_DURATION,
+     SPEC(traffic.connections.http1_idle_timeout),
+     .min = 0,
+     .max = 24 * HOUR,
+     .fallback = "4s",
+     .describes = "the same for HTTP/1.1; shorter than the server's own, so that no request meets a connection that is closing"},
+    {.name = "maxAge",
+     .type = VALUE_DURATION,
+     SPEC(traffic.connections.max_age),
+     .min = 0,
+     .max = 24 * HOUR,
+     .fallback = "0s",
+     .describes = "a connection takes no new request after this; 0s: no limit"},
+    {.name = "keepalive",
+     .type = VALUE_DURATION,
+     SPEC(traffic.connections.keepalive),
+     .min = 0,
+     .max = 24 * HOUR,
+     .fallback = "30s",
+     .describes = "an HTTP/2 peer that was silent for so long is asked for a sign of life; 0s: never"},
+    DISABLED_ROW(connections_disabled, "the defaults are used"),
+    {0}};
+static const struct table connections_table = {.describes = "connections to the endpoints", .rows = connections_rows};
+
+static const struct row timeouts_rows[] = {{.name = "request",
+                                            .type = VALUE_DURATION,
+                                            SPEC(traffic.timeouts.request),
+                                            .min = 0,
+                                            .max = 24 * HOUR,
+                                            .fallback = "0s",
+                                            .describes = "for the whole answer, all tries together; then 504 request_timeout; 0s: none"},
+                                           {.name = "backendRequest",
+                                            .type = VALUE_DURATION,
+                                            SPEC(traffic.timeouts.backend_request),
+                                            .min = 0,
+                                            .max = 24 * HOUR,
+                                            .fallback = "0s",
+                                            .describes = "for one try; then 504 try_timeout; 0s: none"},
+                                           {.name = "idle",
+                                            .type = VALUE_DURATION,
+                                            SPEC(traffic.timeouts.idle),
+                                            .min = 0,
+                                            .max = 24 * HOUR,
+                                            .fallback = "5m",
+                                            .describes = "with no byte in either direction; 0s: none"},
+                                           DISABLED_ROW(timeouts_disabled, "there are none"),
+                                           {0}};
+static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows, .later = "tcpIdle"};
+
+static const struct row deadline_rows[] = {
+    {.name = "propagate",
+     .type = VALUE_BOOL,
+     SPEC(traffic.deadline.propagate),
+     .fallback = "true",
+     .describes = "grpc-timeout and x-request-timeout-ms tell the endpoint what time remains; what is too late is not sent"},
+    DISABLED_ROW(deadline_disabled, "nothing is told"),
+    {0}};
+static const struct table deadline_table = {.describes = "the caller's deadline", .rows = deadline_rows};
+
+static const struct choice retry_conditions[] = {
+    {"ConnectFailure", offsetof(struct traffic_policy_spec, traffic.retry.connect_failure), false, "no connection could be made"},
+    {"RefusedStream", offsetof(struct traffic_policy_spec, traffic.retry.refused_stream), false, "the peer said that it did not process it"},
+    {"Unsent", offsetof(struct traffic_policy_spec, traffic.retry.unsent), false, "no byte of it was sent"},
+    {"GatewayError", 0, true, NULL},
+    {"Reset", 0, true, NULL},
+    {"Timeout", 0, true, NULL},
+    {0}};
+static const struct row backoff_rows[] = {{.name = "base",
+                                           .type = VALUE_DURATION,
+                                           SPEC(traffic.retry.backoff.base),
+                                           .min = 0,
+                                           .max = HOUR,
+                                           .fallback = "25ms",
+                                           .describes = "a try waits between 0 and this, doubled with each further try"},
+                                          {.name = "max",
+                                           .type = VALUE_DURATION,
+                                           SPEC(traffic.retry.backoff.max),
+                                           .min = 0,
+                                           .max = HOUR,
+                                           .fallback = "250ms",
+                                           .describes = "never longer than this"},
+                                          {0}};
+static const struct table backoff_table = {.describes = "how long a further try waits", .rows = backoff_rows};
+static const struct row budget_rows[] = {{.name = "percent",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(traffic.retry.budget.percent),
+                                          .min = 0,
+                                          .max = 100,
+                                          .fallback = "20",
+                                          .describes = "of the requests of the interval that may be tried again"},
+                                         {.name = "interval",
+                                          .type = VALUE_DURATION,
+                                          SPEC(traffic.retry.budget.interval),
+                                          .min = NS_PER_S,
+                                          .max = HOUR,
+                                          .fallback = "10s",
+                                          .describes = "over which requests are counted"},
+                                         {.name = "minPerSecond",
+                                          .type = VALUE_INTEGER,
+                                          SPEC(traffic.retry.budget.min_per_second),
+                                          .min = 0,
+                                          .max = 1000000,
+                                          .fallback = "1",
+                                          .describes = "tries that are allowed however few requests there are"},
+                                         {0}};
+static const struct table budget_table = {.describes = "bound on tries, per calling proxy and service", .rows = budget_rows};
+static const struct row retry_rows[] = {
+    {.name = "attempts",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.retry.attempts),
+     .min = 0,
+     .max = 10,
+     .fallback = "1",
+     .describes = "tries after the first"},
+    {.name = "conditions",
+     .type = VALUE_FLAGS,
+     .choices = retry_conditions,
+     .width = sizeof(bool),
+     .fallback = "ConnectFailure RefusedStream Unsent",
+     .describes = "what is tried again; the default is only what was provably not processed"},
+    {.name = "backoff", .type = VALUE_OBJECT, .object = &backoff_table, .describes = "how long a further try waits"},
+    {.name = "bufferBytes",
+     .type = VALUE_QUANTITY,
+     SPEC(traffic.retry.buffer_bytes),
+     .min = 0,
+     .max = 16 << 20,
+     .fallback = "64Ki",
+     .describes = "bytes of body kept for a further try; what is longer is not tried again"},
+    {.name = "budget", .type = VALUE_OBJECT, .object = &budget_table, .describes = "bound on tries, per calling proxy and service"},
+    DISABLED_ROW(retry_disabled, "nothing is tried again"),
+    {0}};
+static const struct table retry_table = {.describes = "further tries", .rows = retry_rows, .later = "codes grpcCodes methods respectRetryAfter"};
+
+static const struct row traffic_policy_rows[] = {
+    {.name = "targetRefs",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &target_table,
+     ROW_LIST(struct traffic_policy_spec, targets, target_count),
+     .min = 1,
+     .max = 64,
+     .is_required = true,
+     .describes = "what the policy is for"},
+    {.name = "loadBalancer", .type = VALUE_OBJECT, .object = &load_balancer_table, .is_group = true, .describes = "how an endpoint is chosen"},
+    {.name = "connections", .type = VALUE_OBJECT, .object = &connections_table, .is_group = true, .describes = "connections to the endpoints"},
+    {.name = "timeouts", .type = VALUE_OBJECT, .object = &timeouts_table, .is_group = true, .describes = "how long a request may take"},
+    {.name = "deadline", .type = VALUE_OBJECT, .object = &deadline_table, .is_group = true, .describes = "the caller's deadline"},
+    {.name = "retry", .type = VALUE_OBJECT, .object = &retry_table, .is_group = true, .describes = "further tries"},
+    {0}};
+const struct table traffic_policy_table = {.describes = "how requests to a target are carried, in the caller's proxy",
+                                           .rows = traffic_policy_rows,
+                                           .size = sizeof(struct traffic_policy_spec),
+                                           .has_place = true,
+                                           .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
+                                           .later = "mode backendSelection hedge circuitBreaker outlierDetection healthCheck"};
+
+struct bytes target_namespace(const struct document *policy, const struct target_ref *target) {
+    return target->namespace_name.len > 0 ? target->namespace_name : policy->namespace_name;
+}
+
+static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
+    const struct node *group = node_find(node, "group");
+    if (group != NULL && !group->bad && target->group.len > 0)
+        document_error(document, group, NULL, "\"%.*s\" is not the group of Service and Namespace; allowed: \"\" or none",
+                       BYTES_FORMAT(target->group));
+    if (target->kind != TARGET_NAMESPACE || !document_has(node, "kind"))
+        return;
+    static const char *const not_of_namespace[] = {"namespace", "sectionName"};
+    for (size_t i = 0; i < sizeof(not_of_namespace) / sizeof(not_of_namespace[0]); i++)
+        if (node_find(node, not_of_namespace[i]) != NULL)
+            document_error(document, node_find(node, not_of_namespace[i]), NULL, "is for kind Service alone");
+    if (document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))
+        document_error(document, node_find(node, "name"), NULL, "%.*s is another namespace; allowed: the policy's own, %.*s",
+                       BYTES_FORMAT(target->name), BYTES_FORMAT(document->namespace_name));
+}
+
+// What is switched off has nothing else to say.
+static void check_groups(struct document *document) {
+    for (const struct row *row = traffic_policy_rows; row->name != NULL; row++) {
+        const struct node *group = node_find(document->spec_node, row->name);
+        const struct node *disabled = row->is_group ? node_find(group, "disabled") : NULL;
+        if (disabled != NULL && disabled->kind == NODE_SCALAR && bytes_equal(disabled->text, BYTES("true")) && group->count > 1)
+            document_error(document, group, NULL, "is disabled and has other fields; allowed: {disabled: true} alone");
+    }
+}
+
+void traffic_policy_check(struct document *document) {
+    struct traffic_policy_spec *spec = document->spec;
+    const struct node *targets = node_find(document->spec_node, "targetRefs");
+    for (uint32_t i = 0; i < spec->target_count; i++)
+        check_target(document, &spec->targets[i], node_item(targets, i));
+    check_groups(document);
+    const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
+    if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
+        document_error(document, backoff, NULL, "base is above max; allowed: at most max");
+    spec->traffic.policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
+}

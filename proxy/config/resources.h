@@ -1,0 +1,80 @@
+// The decoded specs of all kinds, as the tables in resource_<kind>.c fill them. Where a part of a spec goes into a snapshot as it is, it is the snapshot's own
+// struct. Used by check.c and freeze.c.
+#ifndef CONFIG_RESOURCES_H
+#define CONFIG_RESOURCES_H
+
+#include "config/document.h"
+#include "config/snapshot.h"
+
+struct service_ref {
+    struct bytes name;
+    uint16_t port; // 0: not said
+};
+
+struct proxy_spec {
+    struct proxy_config config;
+    struct service_ref *services;
+    uint32_t service_count;
+    struct bytes service; // short for one of services
+    bool admin_disabled;
+    bool metrics_disabled;
+    uint32_t identity_source; // one word each so far
+    uint32_t access_log_format;
+};
+
+struct entry_port {
+    struct bytes name;
+    uint16_t port;
+    uint16_t target_port; // 0: as port
+    enum port_protocol protocol;
+    struct place place;
+};
+
+struct entry_endpoint {
+    struct socket_address address; // port 0: the service port's
+    enum tls_mode tls;             // its own or, once checked, the service's
+    struct spiffe_id identity;     // empty: the service's
+    uint32_t weight;
+};
+
+struct service_entry_spec {
+    struct bytes *hosts;
+    uint32_t host_count;
+    struct entry_port *ports;
+    uint32_t port_count;
+    uint32_t resolution; // one word so far
+    enum tls_mode tls;
+    struct spiffe_id *identities;
+    uint32_t identity_count;
+    struct entry_endpoint *endpoints;
+    uint32_t endpoint_count;
+    bool export_mesh;
+};
+
+enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE };
+
+struct target_ref {
+    struct bytes group;
+    enum target_kind kind;
+    struct bytes namespace_name; // empty: the policy's
+    struct bytes name;
+    struct bytes section_name; // empty: the whole
+};
+
+struct traffic_policy_spec {
+    struct target_ref *targets;
+    uint32_t target_count;
+    struct traffic_config traffic; // groups that the document does not have are at their defaults
+    bool load_balancer_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled;
+};
+
+extern const struct table proxy_table, service_entry_table, traffic_policy_table;
+
+void proxy_check(struct document *document);
+void service_entry_check(struct document *document);
+void traffic_policy_check(struct document *document);
+
+// The namespace that a target is in.
+struct bytes target_namespace(const struct document *policy, const struct target_ref *target);
+
+#endif
