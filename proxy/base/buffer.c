@@ -81,8 +81,6 @@ static void tail_drop(struct buffer *buffer) {
 // A tail with at least `size` bytes of room.
 static struct block *tail_with_room(struct buffer *buffer, size_t size) {
     struct block *tail = buffer->tail;
-    if (tail != NULL && tail->references == 1)
-        tail->filled = 0; // all that was in it has gone
     if (tail == NULL || block_room(tail) < size) {
         tail_drop(buffer);
         tail = buffer->tail = block_get(buffer->source);

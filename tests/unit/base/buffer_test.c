@@ -316,12 +316,12 @@ static void consuming_goes_over_segments_and_stops_inside(void **state) {
     finish(&f);
 }
 
-static void a_tail_whose_texts_are_gone_is_filled_from_its_start(void **state) {
+static void texts_that_pass_through_need_no_more_than_one_block_at_a_time(void **state) {
     (void)state;
     struct fixture f;
     begin(&f);
     struct block *block = block_of(&f, 10000, 0);
-    // Never empty: a piece always follows. Texts of 16 blocks go through one.
+    // Never empty: a piece always follows. Texts of 16 blocks go through.
     for (int i = 0; i < 160; i++) {
         size_t before = f.buffer.length;
         char *at = buffer_reserve(&f.buffer, BLOCK_CAPACITY / 10);
@@ -531,7 +531,7 @@ int main(void) {
         cmocka_unit_test(reserved_room_is_contiguous_near_the_end_of_a_block),
         cmocka_unit_test(a_reservation_may_be_given_up_or_used_in_part),
         cmocka_unit_test(consuming_goes_over_segments_and_stops_inside),
-        cmocka_unit_test(a_tail_whose_texts_are_gone_is_filled_from_its_start),
+        cmocka_unit_test(texts_that_pass_through_need_no_more_than_one_block_at_a_time),
         cmocka_unit_test(moving_takes_references_along),
         cmocka_unit_test(moving_copies_short_pieces_and_stops_at_the_maximum),
         cmocka_unit_test(text_that_was_moved_away_is_not_written_over),
