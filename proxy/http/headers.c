@@ -209,6 +209,11 @@ static struct field *add_with_id(struct fields *fields, struct bytes name, enum 
     return field;
 }
 
+void fields_reserve(struct fields *fields, uint32_t more) {
+    if (fields->capacity - fields->count < more)
+        set_capacity(fields, fields->count + more);
+}
+
 void fields_copy(struct fields *to, const struct fields *from, struct pool *pool) {
     fields_init(to, pool);
     if (from->count == 0)
@@ -223,6 +228,10 @@ void fields_copy(struct fields *to, const struct fields *from, struct pool *pool
 
 struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value) {
     return add_with_id(fields, name, field_id_of(name), value);
+}
+
+struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value) {
+    return add_with_id(fields, name, id, value);
 }
 
 struct field *fields_add_known(struct fields *fields, enum field_id id, struct bytes value) {

@@ -9,6 +9,9 @@
 
 void fields_init(struct fields *fields, struct pool *pool);
 
+// Room for `more` fields to be added, so that the list does not grow in steps.
+void fields_reserve(struct fields *fields, uint32_t more);
+
 // A list of its own with what is not removed in `from`; the text is shared.
 void fields_copy(struct fields *to, const struct fields *from, struct pool *pool);
 
@@ -17,6 +20,9 @@ enum field_id field_id_of(struct bytes name);
 
 // Appends. Name and value must live as long as the pool (they are not copied).
 struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value);
+
+// The same for one whose id is known already.
+struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value);
 
 // Appends a known field with its standard spelling.
 struct field *fields_add_known(struct fields *fields, enum field_id id, struct bytes value);

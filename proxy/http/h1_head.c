@@ -1,0 +1,401 @@
+// From the spans of a complete section to a head: what RFC 9112 and 9110 ask of it and llhttp does not check, what belongs to the connection
+// acted upon and taken out. What is in doubt is refused, never repaired. Called by h1_codec.c once a section is complete.
+#include "http/h1_private.h"
+
+#include "base/check.h"
+#include "base/pool.h"
+#include "http/canonical.h"
+#include "http/headers.h"
+
+// Room in a list for what an intermediary adds to a head.
+#define FIELDS_MORE 6
+
+// What the fields of a head say that concerns more than one of them, or this connection.
+struct notes {
+    struct field *host;
+    struct field *content_length;
+    struct field *transfer_encoding;
+    struct field *upgrade;
+    struct field *expect;
+    uint32_t hosts;
+    bool hop_by_hop; // some field belongs to this connection
+    bool close;      // Connection: close
+    bool keep_alive; // Connection: keep-alive
+    bool upgrading;  // Connection: upgrade
+    bool trailers;   // TE: trailers
+    uint32_t keep_alive_s;
+};
+
+static struct bytes span_text(const char *text, struct h1_span span) {
+    return bytes_from(text + span.at, span.len);
+}
+
+static bool is_option(struct bytes option, struct bytes name) {
+    return option.len == name.len && bytes_equal_nocase(option, name);
+}
+
+static void note_connection(struct notes *notes, struct bytes list) {
+    struct bytes option;
+    while (bytes_next(&list, ',', &option)) {
+        notes->close = notes->close || is_option(option, BYTES("close"));
+        notes->keep_alive = notes->keep_alive || is_option(option, BYTES("keep-alive"));
+        notes->upgrading = notes->upgrading || is_option(option, BYTES("upgrade"));
+    }
+}
+
+// Keep-Alive: timeout=5, max=100
+static void note_keep_alive(struct notes *notes, struct bytes list) {
+    static const struct bytes name = {"timeout=", 8};
+    struct bytes parameter;
+    while (bytes_next(&list, ',', &parameter)) {
+        uint64_t seconds;
+        if (parameter.len <= name.len || !bytes_equal_nocase(bytes_from(parameter.at, name.len), name))
+            continue;
+        if (bytes_to_u64(bytes_from(parameter.at + name.len, parameter.len - name.len), UINT32_MAX, &seconds))
+            notes->keep_alive_s = (uint32_t)seconds;
+    }
+}
+
+// RFC 9110 section 10.1.4: "trailers" is the one member that is no transfer coding.
+static void note_te(struct notes *notes, struct bytes list) {
+    struct bytes coding;
+    while (bytes_next(&list, ',', &coding))
+        notes->trailers = notes->trailers || is_option(coding, BYTES("trailers"));
+}
+
+static void note_field(struct notes *notes, struct field *field) {
+    switch (field->id) {
+    case FIELD_HOST:
+        notes->host = field;
+        notes->hosts++;
+        return;
+    case FIELD_CONTENT_LENGTH:
+        notes->content_length = field;
+        return;
+    case FIELD_EXPECT:
+        if (notes->expect == NULL)
+            notes->expect = field;
+        return;
+    case FIELD_TRANSFER_ENCODING:
+        if (notes->transfer_encoding == NULL)
+            notes->transfer_encoding = field;
+        break;
+    case FIELD_UPGRADE:
+        if (notes->upgrade == NULL)
+            notes->upgrade = field;
+        break;
+    case FIELD_CONNECTION:
+        note_connection(notes, field->value);
+        break;
+    case FIELD_KEEP_ALIVE:
+        note_keep_alive(notes, field->value);
+        break;
+    case FIELD_TE:
+        note_te(notes, field->value);
+        break;
+    case FIELD_PROXY_CONNECTION:
+        break;
+    default:
+        return;
+    }
+    notes->hop_by_hop = true;
+}
+
+static void read_fields(const struct h1_section *section, const char *text, struct fields *fields, struct notes *notes) {
+    fields_reserve(fields, section->count + FIELDS_MORE);
+    for (uint32_t i = 0; i < section->count; i++) {
+        const struct h1_line *line = &section->lines[i];
+        // llhttp leaves white space behind a value in some cases.
+        struct field *field = fields_add(fields, span_text(text, line->name), bytes_trim(span_text(text, line->value)));
+        if (field->id != FIELD_OTHER)
+            note_field(notes, field);
+    }
+}
+
+// How the fields say that a body is framed, by RFC 9112 section 6.3.
+enum framing {
+    FRAMED_BY_LENGTH, // or no length is stated: head->content_length is then -1
+    FRAMED_BY_CHUNKS,
+    FRAMED_UNKNOWN, // a transfer coding other than chunked alone
+    FRAMED_WRONGLY
+};
+
+static enum framing read_framing(struct head *head, const struct notes *notes) {
+    const struct field *coding = notes->transfer_encoding;
+    const struct field *length = notes->content_length;
+    // llhttp has refused both together already, and a second Content-Length even where it equals the first.
+    if (coding != NULL) {
+        if (length != NULL || head->version != HTTP_1_1)
+            return FRAMED_WRONGLY;
+        bool only = fields_find_next(&head->fields, coding) == NULL;
+        return only && is_option(coding->value, BYTES("chunked")) ? FRAMED_BY_CHUNKS : FRAMED_UNKNOWN;
+    }
+    if (length == NULL)
+        return FRAMED_BY_LENGTH;
+    uint64_t value;
+    if (fields_find_next(&head->fields, length) != NULL || !bytes_to_u64(length->value, INT64_MAX, &value))
+        return FRAMED_WRONGLY;
+    head->content_length = (int64_t)value;
+    return FRAMED_BY_LENGTH;
+}
+
+static enum error check_version(const struct h1_codec *h1, struct head *head) {
+    if (h1->parser.http_major != 1 || h1->parser.http_minor > 1)
+        return h1->codec.role == CODEC_SERVER ? ERROR_VERSION_UNSUPPORTED : ERROR_RESPONSE_MALFORMED;
+    head->version = h1->parser.http_minor == 0 ? HTTP_1_0 : HTTP_1_1;
+    return OK;
+}
+
+static void read_method(const struct h1_codec *h1, struct codec_stream *stream) {
+    const char *name = llhttp_method_name((llhttp_method_t)h1->parser.method);
+    stream->head.method_text = bytes_from_text(name);
+    stream->head.method = method_from_text(stream->head.method_text);
+    stream->method = stream->head.method;
+}
+
+static bool is_target_text(struct bytes target) {
+    for (size_t i = 0; i < target.len; i++) {
+        unsigned char c = (unsigned char)target.at[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#')
+            return false;
+    }
+    return target.len > 0;
+}
+
+static bool take_scheme(struct bytes *target, struct bytes scheme) {
+    if (target->len < scheme.len || !bytes_equal_nocase(bytes_from(target->at, scheme.len), scheme))
+        return false;
+    target->at += scheme.len;
+    target->len -= scheme.len;
+    return true;
+}
+
+// http://authority/path (RFC 9112 section 3.2.2): becomes origin-form, and its authority is the one that counts.
+static enum error read_absolute(struct head *head, struct bytes target) {
+    if (take_scheme(&target, BYTES("http://")))
+        head->scheme = BYTES("http");
+    else if (take_scheme(&target, BYTES("https://")))
+        head->scheme = BYTES("https");
+    else
+        return ERROR_BAD_REQUEST;
+    size_t end = 0;
+    while (end < target.len && target.at[end] != '/' && target.at[end] != '?')
+        end++;
+    head->authority = bytes_from(target.at, end);
+    struct bytes path = bytes_from(target.at + end, target.len - end);
+    if (path.len == 0)
+        head->path = head->method == METHOD_OPTIONS ? BYTES("*") : BYTES("/");
+    else if (path.at[0] == '/')
+        head->path = path;
+    else
+        head->path = pool_format(head->fields.pool, "/%.*s", BYTES_FORMAT(path));
+    return OK;
+}
+
+static enum error read_target(struct head *head, struct bytes target) {
+    if (!is_target_text(target))
+        return ERROR_BAD_REQUEST;
+    if (target.at[0] == '/') {
+        head->path = target;
+        return OK;
+    }
+    if (target.at[0] != '*')
+        return read_absolute(head, target);
+    if (target.len != 1 || head->method != METHOD_OPTIONS)
+        return ERROR_BAD_REQUEST;
+    head->path = target;
+    return OK;
+}
+
+// RFC 9112 section 3.2: exactly one Host on 1.1, valid even where the target's authority overrides it.
+static enum error read_host(struct head *head, const struct notes *notes) {
+    if (notes->hosts > 1 || (notes->hosts == 0 && head->version == HTTP_1_1))
+        return ERROR_BAD_REQUEST;
+    if (head->authority.len > 0 && !authority_is_valid(head->authority))
+        return ERROR_BAD_REQUEST;
+    if (notes->hosts == 0)
+        return OK;
+    if (!authority_is_valid(notes->host->value))
+        return ERROR_BAD_REQUEST;
+    if (head->authority.len == 0)
+        head->authority = notes->host->value;
+    else
+        fields_set_known(&head->fields, FIELD_HOST, head->authority);
+    return OK;
+}
+
+// RFC 9110 section 10.1.1. Of no use where no body comes.
+static enum error read_expect(struct head *head, const struct notes *notes, bool end) {
+    if (notes->expect == NULL)
+        return OK;
+    if (head->version == HTTP_1_1) {
+        for (const struct field *field = notes->expect; field != NULL; field = fields_find_next(&head->fields, field))
+            if (!is_option(field->value, BYTES("100-continue")))
+                return ERROR_EXPECTATION;
+        head->expect_continue = !end;
+    }
+    fields_remove(&head->fields, FIELD_EXPECT);
+    return OK;
+}
+
+// A coding that we do not know is answered 501; but the last must be chunked, else the end of the body is in doubt (RFC 9112 section 6.3).
+// llhttp refuses that only after the head.
+static enum error unknown_coding(const struct fields *fields) {
+    struct bytes last = BYTES("");
+    for (const struct field *field = fields_find(fields, FIELD_TRANSFER_ENCODING); field != NULL; field = fields_find_next(fields, field)) {
+        struct bytes list = field->value;
+        while (bytes_next(&list, ',', &last))
+            ;
+    }
+    return is_option(last, BYTES("chunked")) ? ERROR_METHOD_UNKNOWN : ERROR_FRAMING_INVALID;
+}
+
+static enum error request_framing(struct head *head, const struct notes *notes, bool *end) {
+    switch (read_framing(head, notes)) {
+    case FRAMED_BY_LENGTH:
+        *end = head->content_length <= 0;
+        return OK;
+    case FRAMED_BY_CHUNKS:
+        *end = false;
+        return OK;
+    case FRAMED_UNKNOWN:
+        return unknown_coding(&head->fields);
+    case FRAMED_WRONGLY:
+        break;
+    }
+    return ERROR_FRAMING_INVALID;
+}
+
+static bool is_supported(enum http_method method, int token) {
+    // CONNECT and TRACE are refused by default; PRI is the preface of HTTP/2, which is no request.
+    return method != METHOD_CONNECT && method != METHOD_TRACE && token != HTTP_PRI;
+}
+
+enum error h1_request_head(struct h1_codec *h1, bool *end) {
+    struct codec_stream *stream = h1->stream;
+    struct head *head = &stream->head;
+    struct notes notes = {0};
+    const char *text = h1_section_copy(&h1->section, stream->pool);
+    read_method(h1, stream);
+    enum error error = check_version(h1, head);
+    if (error != OK)
+        return error;
+    read_fields(&h1->section, text, &head->fields, &notes);
+    h1->speaks_1_0 = head->version == HTTP_1_0;
+    if (notes.close || (h1->speaks_1_0 && !notes.keep_alive))
+        h1->closing = true;
+    if (!is_supported(head->method, h1->parser.method))
+        return ERROR_METHOD_UNKNOWN;
+    head->scheme = h1->codec.scheme;
+    error = read_target(head, span_text(text, h1->section.start));
+    if (error == OK)
+        error = read_host(head, &notes);
+    if (error != OK)
+        return error;
+    error = request_framing(head, &notes, end);
+    if (error != OK)
+        return error;
+    head->te_trailers = notes.trailers && !h1->speaks_1_0;
+    if (notes.upgrading && notes.upgrade != NULL && !h1->speaks_1_0)
+        head->protocol = notes.upgrade->value;
+    error = read_expect(head, &notes, *end);
+    if (error == OK && notes.hop_by_hop && !fields_remove_hop_by_hop(&head->fields))
+        return ERROR_BAD_REQUEST;
+    return error;
+}
+
+static bool has_no_body(const struct codec_stream *stream) {
+    uint16_t status = stream->head.status;
+    return status < 200 || status == 204 || status == 304 || stream->method == METHOD_HEAD;
+}
+
+// The old "identity" says no more than no field at all.
+static bool is_identity(const struct notes *notes) {
+    return is_option(notes->transfer_encoding->value, BYTES("identity"));
+}
+
+static enum error response_framing(struct h1_codec *h1, const struct notes *notes, bool *end) {
+    struct codec_stream *stream = h1->stream;
+    struct head *head = &stream->head;
+    enum framing framing = read_framing(head, notes);
+    if (framing == FRAMED_WRONGLY || (framing == FRAMED_UNKNOWN && !is_identity(notes)))
+        return ERROR_RESPONSE_MALFORMED;
+    *end = has_no_body(stream) || (framing == FRAMED_BY_LENGTH && head->content_length == 0);
+    h1->until_close = !*end && framing != FRAMED_BY_CHUNKS && head->content_length < 0;
+    // There is nothing to describe: a length here must not be passed on (RFC 9110 section 8.6).
+    if (head->status < 200 || head->status == 204) {
+        head->content_length = -1;
+        fields_remove(&head->fields, FIELD_CONTENT_LENGTH);
+    }
+    return OK;
+}
+
+enum error h1_response_head(struct h1_codec *h1, bool *end) {
+    struct codec_stream *stream = h1->stream;
+    struct head *head = &stream->head;
+    struct notes notes = {0};
+    head_init(head, stream->pool); // a 1xx may have been there
+    enum error error = check_version(h1, head);
+    if (error != OK)
+        return error;
+    // No 101 was asked for.
+    if (h1->parser.status_code < 100 || h1->parser.status_code > 599 || h1->parser.status_code == 101)
+        return ERROR_RESPONSE_MALFORMED;
+    const char *text = h1_section_copy(&h1->section, stream->pool);
+    head->status = h1->parser.status_code;
+    head->reason = bytes_trim(span_text(text, h1->section.start));
+    read_fields(&h1->section, text, &head->fields, &notes);
+    error = response_framing(h1, &notes, end);
+    if (error != OK)
+        return error;
+    if (notes.hop_by_hop && !fields_remove_hop_by_hop(&head->fields))
+        return ERROR_RESPONSE_MALFORMED;
+    if (head->status < 200)
+        return OK;
+    if (notes.keep_alive_s > 0)
+        h1->codec.keep_alive_s = notes.keep_alive_s;
+    if (notes.close || h1->until_close || (head->version == HTTP_1_0 && !notes.keep_alive))
+        h1->codec.refuses_new = true;
+    return OK;
+}
+
+bool h1_is_trailer(const struct field *field) {
+    switch (field->id) {
+    case FIELD_AUTHORIZATION:
+    case FIELD_CONNECTION:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_CONTENT_TYPE:
+    case FIELD_COOKIE:
+    case FIELD_EXPECT:
+    case FIELD_HOST:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_MAX_FORWARDS:
+    case FIELD_PROXY_AUTHORIZATION:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_SET_COOKIE:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_UPGRADE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+enum error h1_trailers(struct h1_codec *h1) {
+    struct fields *trailers = &h1->stream->trailers;
+    const struct h1_section *section = &h1->section;
+    fields_init(trailers, h1->stream->pool);
+    if (section->count == 0)
+        return OK;
+    const char *text = h1_section_copy(section, h1->stream->pool);
+    fields_reserve(trailers, section->count + 1);
+    for (uint32_t i = 0; i < section->count; i++) {
+        struct bytes name = span_text(text, section->lines[i].name);
+        struct field field = {.name = name, .id = field_id_of(name)};
+        if (h1_is_trailer(&field))
+            fields_add(trailers, name, bytes_trim(span_text(text, section->lines[i].value)));
+    }
+    return OK;
+}
