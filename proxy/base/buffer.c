@@ -168,6 +168,14 @@ size_t buffer_move(struct buffer *to, struct buffer *from, size_t max) {
     return moved;
 }
 
+void buffer_share(struct buffer *to, const struct buffer *from) {
+    CHECK(to != from);
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct segment *segment = segment_at(from, i);
+        buffer_append_piece(to, segment->block, bytes_from(segment->block->bytes + segment->offset, segment->length));
+    }
+}
+
 int buffer_iovec(const struct buffer *buffer, struct iovec *iov, int count, size_t *length) {
     int used = 0;
     *length = 0;

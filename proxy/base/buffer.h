@@ -67,6 +67,9 @@ void buffer_append_piece(struct buffer *buffer, struct block *block, struct byte
 // Returns how many were moved.
 size_t buffer_move(struct buffer *to, struct buffer *from, size_t max);
 
+// Appends all of `from`, which keeps it, to `to`: both then hold the same blocks (short pieces are copied).
+void buffer_share(struct buffer *to, const struct buffer *from);
+
 // Fills `iov` with the first segments; returns how many entries (at most `count`) and their length in bytes.
 int buffer_iovec(const struct buffer *buffer, struct iovec *iov, int count, size_t *length);
 

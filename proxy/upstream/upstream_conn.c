@@ -303,6 +303,9 @@ static void become_open(struct upstream_conn *conn) {
     transport->ops->read_start(transport);
     flush_later(conn);
     conn_pool_update(conn->pool, conn);
+    // Made with credentials that were replaced during the handshake: whoever waits gets one made with the new.
+    if (conn->endpoint->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation)
+        upstream_conn_drain(conn);
 }
 
 static void on_ready(void *user, enum error error) {

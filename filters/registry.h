@@ -1,0 +1,12 @@
+// The only list of filters. What a filter is stands in stream/filter.h; where each runs, in stream/chain_order.c.
+#ifndef FILTERS_REGISTRY_H
+#define FILTERS_REGISTRY_H
+
+#include "stream/filter.h"
+
+// Ends with NULL.
+extern const struct filter_type *const filter_types[];
+
+extern const struct filter_type filter_deadline;
+
+#endif

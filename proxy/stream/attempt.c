@@ -1,0 +1,189 @@
+// See attempt.h. The state machine of one try, in the order of the traffic.
+#include "stream/attempt.h"
+
+#include "base/check.h"
+#include "stream/attempts.h"
+#include "stream/forward.h"
+#include "stream/stream.h"
+
+static void set_state(struct attempt *attempt, enum attempt_state state) {
+    CHECK(attempt->state < state);
+    attempt->state = state;
+}
+
+static void on_try_timeout(struct timer *timer) {
+    struct attempt *attempt = CONTAINER_OF(timer, struct attempt, try_timeout);
+    attempt->error = ERROR_TRY_TIMEOUT;
+    stream_wake(attempt->stream);
+}
+
+struct attempt *attempt_create(struct stream *stream) {
+    struct pool pool;
+    pool_init(&pool, &stream->env->loop->pools);
+    struct attempt *attempt = pool_alloc_zeroed(&pool, sizeof *attempt);
+    attempt->pool = pool;
+    attempt->stream = stream;
+    list_init(&attempt->link);
+    list_init(&attempt->waiter.link);
+    list_init(&attempt->up.link);
+    list_init(&attempt->up.interim);
+    buffer_init(&attempt->body, &stream->env->loop->blocks);
+    buffer_init(&attempt->up.body, &stream->env->loop->blocks);
+    timer_init(&attempt->try_timeout, on_try_timeout);
+    attempt->waiter.task = &stream->task;
+    attempt->up.task = &stream->task;
+    attempt->up.codec_stream.pool = &attempt->pool;
+    attempt->never_sent = true;
+    metric_add(&stream->env->metrics->attempts, 1);
+    return attempt;
+}
+
+static void fail(struct attempt *attempt, enum error error) {
+    CHECK(error != OK);
+    attempt->error = error;
+    attempt_end(attempt, error);
+}
+
+static void pick(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    struct attempts *attempts = stream->attempts;
+    struct cluster *cluster = stream->service->cluster;
+    struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count);
+    attempt->begun = stream->env->loop->now;
+    if (endpoint == NULL) {
+        fail(attempt, ERROR_NO_ENDPOINT);
+        return;
+    }
+    endpoint_ref(endpoint);
+    endpoint->requests++;
+    attempt->endpoint = endpoint;
+    cluster->lb.algorithm->begin(endpoint, attempt->begun);
+    nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
+    if (try_timeout > 0)
+        loop_timer_start(stream->env->loop, &attempt->try_timeout, try_timeout);
+    set_state(attempt, ATTEMPT_CONNECT);
+}
+
+static bool body_is_finished(const struct stream *stream) {
+    return stream->request_ended && buffer_is_empty(&stream->request_body);
+}
+
+static void connect_and_send(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    if (attempt->waiter.error != OK) {
+        fail(attempt, attempt->waiter.error);
+        return;
+    }
+    if (attempt->waiter.pool != NULL && !attempt->waiter.granted)
+        return; // still in the queue
+    struct conn_pool *pool = &attempt->endpoint->pools[forward_pool_kind(stream, attempt->endpoint)];
+    enum error error;
+    struct upstream_conn *conn = conn_pool_take(pool, &attempt->waiter, &error);
+    if (conn == NULL) {
+        if (error != OK)
+            fail(attempt, error);
+        return;
+    }
+    forward_attempt_head(attempt, conn);
+    bool end = body_is_finished(stream) && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
+    error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
+    if (error != OK) {
+        fail(attempt, error == ERROR_FULL ? ERROR_POOL_FULL : error);
+        return;
+    }
+    attempt->never_sent = false;
+    attempt->body_complete = end;
+    set_state(attempt, ATTEMPT_SENT);
+}
+
+// Passes on what came of the request's body; while the stream may have to be repeated it is kept by reference.
+static void send_body(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    struct attempts *attempts = stream->attempts;
+    if (attempt->up.codec_stream.sent >= PROGRESS_ENDED)
+        return;
+    if (!buffer_is_empty(&stream->request_body) || (stream->request_ended && !attempt->body_complete)) {
+        if (chain_request_data(stream, &stream->request_body, stream->request_ended) != FILTER_CONTINUE)
+            return;
+        if (attempts->replayable && attempts->replay.length + stream->request_body.length > stream->service->config->traffic.retry.buffer_bytes) {
+            attempts->replayable = false;
+            buffer_clear(&attempts->replay);
+        }
+        if (attempts->replayable)
+            buffer_share(&attempts->replay, &stream->request_body);
+        buffer_move(&attempt->body, &stream->request_body, SIZE_MAX);
+        attempt->body_complete = stream->request_ended;
+    }
+    size_t before = attempt->body.length;
+    if (before == 0 && !attempt->body_complete)
+        return;
+    upstream_stream_send(&attempt->up, &attempt->body, attempt->body_complete, stream->request_trailers);
+    size_t sent = before - attempt->body.length;
+    if (sent > 0) {
+        stream->active_at = stream->env->loop->now;
+        stream->sink->ops->consumed(stream->sink, sent);
+    }
+}
+
+static void receive_head(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    if (!attempt->up.head_arrived)
+        return;
+    attempt->answered_after = stream->env->loop->now - attempt->begun;
+    if (attempt->answered_after == 0)
+        attempt->answered_after = 1;
+    loop_timer_stop(stream->env->loop, &attempt->try_timeout);
+    set_state(attempt, ATTEMPT_ANSWERED);
+}
+
+void attempt_advance(struct attempt *attempt) {
+    if (attempt->state < ATTEMPT_ANSWERED && attempt->error != OK)
+        fail(attempt, attempt->error); // the try's own timeout
+    if (attempt->state == ATTEMPT_PICK)
+        pick(attempt);
+    if (attempt->state == ATTEMPT_CONNECT)
+        connect_and_send(attempt);
+    if (attempt->state == ATTEMPT_SENT) {
+        send_body(attempt);
+        receive_head(attempt);
+    } else if (attempt->state == ATTEMPT_ANSWERED) {
+        send_body(attempt);
+    }
+    if (attempt->state == ATTEMPT_SENT && attempt->up.error != OK)
+        fail(attempt, attempt->up.error);
+}
+
+static enum lb_outcome outcome_of(const struct attempt *attempt, enum error error) {
+    if (attempt->answered_after > 0)
+        return LB_ANSWERED;
+    return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE || error == ERROR_POOL_FULL ? LB_CANCELLED : LB_FAILED;
+}
+
+void attempt_end(struct attempt *attempt, enum error error) {
+    if (attempt->state == ATTEMPT_OVER)
+        return;
+    struct stream *stream = attempt->stream;
+    struct loop *loop = stream->env->loop;
+    attempt->state = ATTEMPT_OVER;
+    loop_timer_stop(loop, &attempt->try_timeout);
+    conn_waiter_cancel(&attempt->waiter);
+    upstream_stream_cancel(&attempt->up, error == OK ? ERROR_CANCELLED : error);
+    if (attempt->endpoint == NULL)
+        return;
+    enum lb_outcome outcome = outcome_of(attempt, error);
+    nanoseconds elapsed = attempt->answered_after > 0 ? attempt->answered_after : loop->now - attempt->begun;
+    if (outcome == LB_FAILED)
+        attempt->endpoint->failures++;
+    stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
+    if (attempt->answered_after > 0)
+        stream->upstream_took = attempt->answered_after;
+}
+
+void attempt_destroy(struct attempt *attempt) {
+    CHECK(attempt->state == ATTEMPT_OVER);
+    buffer_dispose(&attempt->body);
+    buffer_dispose(&attempt->up.body);
+    if (attempt->endpoint != NULL)
+        endpoint_unref(attempt->endpoint);
+    pool_dispose(&attempt->pool);
+}

@@ -1,0 +1,51 @@
+// One try of a request on one endpoint: picks it, waits for a connection, sends, receives. It owns its pool, its copy of the head and its upstream stream.
+#ifndef STREAM_ATTEMPT_H
+#define STREAM_ATTEMPT_H
+
+#include "base/pool.h"
+#include "stream/filter.h"
+#include "upstream/cluster.h"
+#include "upstream/upstream_conn.h"
+
+struct stream;
+
+// In the order of the traffic.
+enum attempt_state {
+    ATTEMPT_PICK,     // no endpoint yet
+    ATTEMPT_CONNECT,  // waits for a connection
+    ATTEMPT_SENT,     // the head went out
+    ATTEMPT_ANSWERED, // the final head came
+    ATTEMPT_OVER      // failed or cancelled
+};
+
+struct attempt {
+    struct pool pool;
+    struct list link;
+    struct stream *stream;
+    enum attempt_state state;
+    struct endpoint *endpoint;      // one reference
+    struct conn_waiter waiter;
+    struct upstream_stream up;
+    struct head head;               // what is sent
+    struct buffer body;             // to be sent
+    bool body_complete;             // nothing comes behind `body`
+    bool mesh;                      // the connection is one of the mesh: its headers are believed
+    struct timer try_timeout;
+    nanoseconds begun;
+    nanoseconds answered_after;     // 0: no answer
+    enum error error;               // why it failed
+    bool never_sent;                // no connection was had
+};
+
+struct attempt *attempt_create(struct stream *stream);
+
+// One step. The result stands in `state` and `error`.
+void attempt_advance(struct attempt *attempt);
+
+// Ends it, if it is not over: gives back connection and endpoint and tells the balancer how it went (`error` OK: by its answer; CANCELLED: says nothing).
+void attempt_end(struct attempt *attempt, enum error error);
+
+// After attempt_end.
+void attempt_destroy(struct attempt *attempt);
+
+#endif

@@ -1,0 +1,183 @@
+// See attempts.h.
+#include "stream/attempts.h"
+
+#include "base/check.h"
+#include "stream/stream.h"
+
+static void on_backoff(struct timer *timer) {
+    struct attempts *attempts = CONTAINER_OF(timer, struct attempts, backoff);
+    attempts->backing_off = false;
+    stream_wake(attempts->current->stream);
+}
+
+static struct retry_budget_rule budget_rule(const struct stream *stream) {
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    return (struct retry_budget_rule){
+        .percent = traffic->retry.budget.percent,
+        .interval = traffic->retry.budget.interval,
+        .min_per_second = traffic->retry.budget.min_per_second,
+    };
+}
+
+static void begin(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    attempts->current = attempt_create(stream);
+    attempts->begun++;
+    if (attempts->replayable)
+        buffer_share(&attempts->current->body, &attempts->replay);
+}
+
+void attempts_start(struct stream *stream) {
+    CHECK(stream->attempts == NULL);
+    struct attempts *attempts = pool_alloc_zeroed(&stream->pool, sizeof *attempts);
+    list_init(&attempts->over);
+    buffer_init(&attempts->replay, &stream->env->loop->blocks);
+    timer_init(&attempts->backoff, on_backoff);
+    attempts->replayable = stream->service->config->traffic.retry.attempts > 0;
+    stream->attempts = attempts;
+    struct retry_budget_rule rule = budget_rule(stream);
+    retry_budget_deposit(&stream->service->cluster->shared->budget, &rule, stream->env->loop->now);
+    begin(stream);
+}
+
+static bool is_connect_failure(const struct attempt *attempt) {
+    switch (attempt->error) {
+    case ERROR_CONNECT_REFUSED:
+    case ERROR_CONNECT_TIMEOUT:
+    case ERROR_TLS_FAILED:
+    case ERROR_IDENTITY_MISMATCH:
+        return attempt->never_sent;
+    default:
+        return false;
+    }
+}
+
+// Was it provably not processed, or may it be repeated since the connection's peer had closed it while it was idle?
+static bool is_unsent(const struct stream *stream, const struct attempt *attempt) {
+    if (attempt->error != ERROR_UPSTREAM_RESET || attempt->up.interim_count > 0)
+        return false;
+    return attempt->up.was_unsent || (attempt->up.was_reused && method_is_idempotent(stream->request->method));
+}
+
+static bool has_condition(const struct stream *stream, const struct attempt *attempt) {
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    return (traffic->retry.connect_failure && is_connect_failure(attempt)) ||
+           (traffic->retry.refused_stream && attempt->error == ERROR_REFUSED_STREAM) ||
+           (traffic->retry.unsent && is_unsent(stream, attempt));
+}
+
+static bool may_retry(struct stream *stream, const struct attempt *attempt) {
+    struct attempts *attempts = stream->attempts;
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    struct worker_metrics *metrics = stream->env->metrics;
+    nanoseconds now = stream->env->loop->now;
+    if (attempts->begun > traffic->retry.attempts || !has_condition(stream, attempt))
+        return false;
+    if (!attempts->replayable) {
+        metric_add(&metrics->retries_refused_body, 1);
+        return false;
+    }
+    if (stream->deadline <= now) {
+        metric_add(&metrics->retries_refused_deadline, 1);
+        return false;
+    }
+    struct retry_budget_rule rule = budget_rule(stream);
+    if (!retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, now)) {
+        metric_add(&metrics->retries_refused_budget, 1);
+        return false;
+    }
+    return true;
+}
+
+// Full jitter: uniform in [0, base x 2^n), at most max. None for a connection that had only been closed while idle, nor while an endpoint is untried.
+static nanoseconds backoff_for(struct stream *stream, const struct attempt *failed) {
+    const struct attempts *attempts = stream->attempts;
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    if (failed->error == ERROR_UPSTREAM_RESET || attempts->tried_count < stream->service->cluster->endpoint_count)
+        return 0;
+    nanoseconds bound = traffic->retry.backoff.base << (attempts->begun - 1 < 10 ? attempts->begun - 1 : 10);
+    if (bound > traffic->retry.backoff.max)
+        bound = traffic->retry.backoff.max;
+    return bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound;
+}
+
+static void remember_tried(struct attempts *attempts, struct endpoint *endpoint) {
+    if (endpoint == NULL || attempts->tried_count == ATTEMPTS_TRIED_MAX)
+        return;
+    // A connection that its peer had closed says nothing against the endpoint, but another one is as good.
+    endpoint_ref(endpoint);
+    attempts->tried[attempts->tried_count++] = endpoint;
+}
+
+static void retry(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    struct attempt *failed = attempts->current;
+    remember_tried(attempts, failed->endpoint);
+    nanoseconds wait = backoff_for(stream, failed);
+    list_push_back(&attempts->over, &failed->link);
+    metric_add(&stream->env->metrics->retries, 1);
+    begin(stream);
+    if (wait > 0) {
+        attempts->backing_off = true;
+        loop_timer_start(stream->env->loop, &attempts->backoff, wait);
+    }
+}
+
+static void commit(struct stream *stream) {
+    stream->attempts->committed = true;
+    stream->attempts->replayable = false;
+    buffer_clear(&stream->attempts->replay);
+}
+
+// What a client is told of an attempt that failed with an error between layers.
+static enum error reply_error(enum error error) {
+    switch (error) {
+    case ERROR_REFUSED_STREAM:
+        return ERROR_UPSTREAM_RESET;
+    case ERROR_CANCELLED:
+        return ERROR_INTERNAL;
+    default:
+        return error;
+    }
+}
+
+enum attempts_result attempts_advance(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    while (!attempts->backing_off) {
+        struct attempt *attempt = attempts->current;
+        attempt_advance(attempt);
+        if (attempt->state == ATTEMPT_ANSWERED) {
+            if (!attempts->committed)
+                commit(stream);
+            return ATTEMPTS_ANSWERED;
+        }
+        if (attempt->state != ATTEMPT_OVER)
+            return ATTEMPTS_RUNNING;
+        if (!may_retry(stream, attempt)) {
+            stream_fail(stream, reply_error(attempt->error), attempt->endpoint == NULL ? BYTES_NONE : attempt->endpoint->address.text);
+            return ATTEMPTS_FAILED;
+        }
+        retry(stream);
+    }
+    return ATTEMPTS_RUNNING;
+}
+
+void attempts_end(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    if (attempts == NULL)
+        return;
+    loop_timer_stop(stream->env->loop, &attempts->backoff);
+    attempt_end(attempts->current, attempts->committed && stream->end == OK ? OK : ERROR_CANCELLED);
+}
+
+void attempts_release(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    if (attempts == NULL)
+        return;
+    for (struct list *node = list_pop_front(&attempts->over); node != NULL; node = list_pop_front(&attempts->over))
+        attempt_destroy(LIST_ENTRY(node, struct attempt, link));
+    attempt_destroy(attempts->current);
+    for (uint32_t i = 0; i < attempts->tried_count; i++)
+        endpoint_unref(attempts->tried[i]);
+    buffer_dispose(&attempts->replay);
+}

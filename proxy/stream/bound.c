@@ -1,0 +1,56 @@
+// See bound.h.
+#include "stream/bound.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *snapshot, const struct filter_type *const *filters) {
+    struct bound_snapshot *bound = alloc_zeroed_or_abort(1, sizeof *bound);
+    bound->snapshot = snapshot;
+    bound->pins = 1;
+    pool_source_init(&bound->chunks, 0);
+    pool_init(&bound->pool, &bound->chunks);
+    bound->services = alloc_zeroed_or_abort(snapshot->service_count + 1, sizeof bound->services[0]);
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        const struct service_config *config = snapshot->services[i];
+        struct cluster *cluster = map_get(&upstream->clusters, config->key);
+        CHECK(cluster != NULL && config->index == i);
+        cluster_ref(cluster);
+        enum filter_role role = bytes_starts_with(config->key, BYTES("app/")) ? FILTER_INBOUND : FILTER_OUTBOUND;
+        bound->services[i] = (struct bound_service){
+            .config = config,
+            .cluster = cluster,
+            .chain = chain_build(filters, config, role, &bound->pool),
+        };
+    }
+    return bound;
+}
+
+static void dispose_filters(struct bound_service *service) {
+    for (uint32_t i = 0; i < service->chain->count; i++) {
+        const struct filter *filter = &service->chain->filters[i];
+        if (filter->type->ops.dispose != NULL)
+            filter->type->ops.dispose((void *)(uintptr_t)filter->config);
+    }
+}
+
+void bound_unpin(struct bound_snapshot *bound) {
+    CHECK(bound->pins > 0);
+    if (--bound->pins > 0)
+        return;
+    for (uint32_t i = 0; i < bound->snapshot->service_count; i++) {
+        dispose_filters(&bound->services[i]);
+        cluster_unref(bound->services[i].cluster);
+    }
+    free(bound->services);
+    pool_dispose(&bound->pool);
+    pool_source_dispose(&bound->chunks);
+    snapshot_unref(bound->snapshot);
+    free(bound);
+}
+
+struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service) {
+    CHECK(service->index < bound->snapshot->service_count);
+    return &bound->services[service->index];
+}

@@ -1,0 +1,36 @@
+// A snapshot as one worker uses it: for each of its services the live cluster and the chain of filters. Pinned by streams with a plain counter.
+#ifndef STREAM_BOUND_H
+#define STREAM_BOUND_H
+
+#include "base/pool.h"
+#include "config/snapshot.h"
+#include "stream/filter.h"
+#include "upstream/cluster.h"
+
+struct bound_service {
+    const struct service_config *config;
+    struct cluster *cluster;    // one reference
+    const struct chain *chain;
+};
+
+struct bound_snapshot {
+    struct snapshot *snapshot;  // one reference
+    struct bound_service *services; // in the order of snapshot->services
+    struct pool_source chunks;
+    struct pool pool;           // chains and their configs
+    uint32_t pins;              // one of the worker while it is the newest, one for each stream
+};
+
+// Worker's thread, after upstream_apply(snapshot). Takes over the caller's reference to the snapshot. One pin.
+struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *snapshot, const struct filter_type *const *filters);
+
+static inline void bound_pin(struct bound_snapshot *bound) {
+    bound->pins++;
+}
+
+// With the last pin the clusters' references, the chains and the snapshot's reference go.
+void bound_unpin(struct bound_snapshot *bound);
+
+struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service);
+
+#endif

@@ -1,0 +1,115 @@
+// Runs the list of filters of a stream: decide and charge on the way in, heads and bodies past them, and the end of each exactly once.
+#include "stream/filter.h"
+
+#include "base/check.h"
+#include "stream/stream.h"
+
+#define CHAIN_FILTERS_MAX 32
+
+static size_t aligned(size_t size) {
+    return (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+}
+
+const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
+                                struct pool *pool) {
+    struct filter found[CHAIN_FILTERS_MAX] = {{0}};
+    struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + CHAIN_FILTERS_MAX * sizeof chain->filters[0]);
+    for (size_t i = 0; types[i] != NULL; i++) {
+        int place = chain_order(types[i]->name, role);
+        const void *config = place < 0 ? NULL : types[i]->configure(service, role, pool);
+        if (config == NULL)
+            continue;
+        CHECK(place < CHAIN_FILTERS_MAX && found[place].type == NULL);
+        found[place] = (struct filter){.type = types[i], .config = config};
+    }
+    for (size_t place = 0; place < CHAIN_FILTERS_MAX; place++) {
+        if (found[place].type == NULL)
+            continue;
+        struct filter *filter = &chain->filters[chain->count++];
+        *filter = found[place];
+        filter->state_offset = chain->states_size;
+        chain->states_size += aligned(filter->type->state_size);
+        chain->has_request_data |= filter->type->ops.request_data != NULL;
+        chain->has_response_data |= filter->type->ops.response_data != NULL;
+    }
+    return chain;
+}
+
+static void *state_of(struct stream *stream, const struct filter *filter) {
+    return stream->filters.states + filter->state_offset;
+}
+
+enum filter_result chain_advance(struct stream *stream) {
+    struct filter_run *run = &stream->filters;
+    const struct chain *chain = run->chain;
+    while (run->decided < chain->count) {
+        const struct filter *filter = &chain->filters[run->decided];
+        run->begun = run->decided + 1;
+        enum filter_result result = filter->type->ops.decide(stream, filter->config, state_of(stream, filter));
+        if (result != FILTER_CONTINUE)
+            return result;
+        run->decided++;
+    }
+    run->charged = true;
+    for (uint32_t i = 0; i < chain->count; i++) {
+        const struct filter *filter = &chain->filters[i];
+        if (filter->type->ops.charge != NULL && filter->type->ops.charge(stream, filter->config, state_of(stream, filter)) != FILTER_CONTINUE)
+            return FILTER_REPLIED;
+    }
+    return FILTER_CONTINUE;
+}
+
+void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool) {
+    const struct chain *chain = stream->filters.chain;
+    for (uint32_t i = 0; i < chain->count; i++) {
+        const struct filter *filter = &chain->filters[i];
+        if (filter->type->ops.attempt_head != NULL)
+            filter->type->ops.attempt_head(stream, filter->config, state_of(stream, filter), head, pool);
+    }
+}
+
+void chain_response_head(struct stream *stream, struct head *head) {
+    const struct filter_run *run = &stream->filters;
+    for (uint32_t i = run->begun; i-- > 0;) {
+        const struct filter *filter = &run->chain->filters[i];
+        if (filter->type->ops.response_head != NULL)
+            (void)filter->type->ops.response_head(stream, filter->config, state_of(stream, filter), head);
+    }
+}
+
+enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end) {
+    const struct chain *chain = stream->filters.chain;
+    for (uint32_t i = 0; chain->has_request_data && i < chain->count; i++) {
+        const struct filter *filter = &chain->filters[i];
+        if (filter->type->ops.request_data == NULL)
+            continue;
+        enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(stream, filter), body, end);
+        if (result != FILTER_CONTINUE)
+            return result;
+    }
+    return FILTER_CONTINUE;
+}
+
+enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end) {
+    const struct filter_run *run = &stream->filters;
+    for (uint32_t i = run->begun; run->chain != NULL && run->chain->has_response_data && i-- > 0;) {
+        const struct filter *filter = &run->chain->filters[i];
+        if (filter->type->ops.response_data == NULL)
+            continue;
+        enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(stream, filter), body, end);
+        if (result != FILTER_CONTINUE)
+            return result;
+    }
+    return FILTER_CONTINUE;
+}
+
+void chain_end(struct stream *stream) {
+    struct filter_run *run = &stream->filters;
+    CHECK(!run->ended);
+    run->ended = true;
+    for (uint32_t i = run->begun; i-- > 0;) {
+        const struct filter *filter = &run->chain->filters[i];
+        if (filter->type->ops.end != NULL)
+            filter->type->ops.end(stream, filter->config, state_of(stream, filter));
+    }
+}

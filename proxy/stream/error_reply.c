@@ -1,0 +1,118 @@
+// See error_reply.h. The body is a problem document (RFC 9457) that names the `end` of the access log and, where known, why.
+#include "stream/error_reply.h"
+
+#include "base/check.h"
+#include "http/headers.h"
+#include "stream/stream.h"
+
+struct reply {
+    uint16_t status;
+    int16_t grpc;
+    const char *proxy_status;
+};
+
+// In the order of errors.md. What is missing is told between layers only and counts as internal.
+static const struct reply replies[ERROR_COUNT] = {
+#define REPLY(name, status, grpc, proxy_status) [ERROR_NUMBER_##name] = {status, grpc, proxy_status}
+    REPLY(BAD_REQUEST, 400, 13, "http_request_error"),
+    REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
+    REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),
+    REPLY(DENIED, 403, 7, "http_request_denied"),
+    REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),
+    REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
+    REPLY(BODY_TIMEOUT, 408, 4, "http_request_error"),
+    REPLY(BODY_TOO_LARGE, 413, 8, "http_request_error"),
+    REPLY(URI_TOO_LONG, 414, 13, "http_request_error"),
+    REPLY(HEADERS_TOO_LARGE, 431, 8, "http_request_error"),
+    REPLY(EXPECTATION, 417, 13, "http_request_error"),
+    REPLY(CLIENT_GONE, 0, 1, NULL),
+    REPLY(INTERNAL, 500, 13, "proxy_internal_error"),
+    REPLY(METHOD_UNKNOWN, 501, 12, "http_request_error"),
+    REPLY(VERSION_UNSUPPORTED, 505, 12, "http_request_error"),
+    REPLY(HOST_UNKNOWN, 502, 14, "destination_not_found"),
+    REPLY(CONNECT_REFUSED, 502, 14, "connection_refused"),
+    REPLY(TLS_FAILED, 502, 14, "tls_protocol_error"),
+    REPLY(IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"),
+    REPLY(UPSTREAM_RESET, 502, 14, "connection_terminated"),
+    REPLY(RESPONSE_MALFORMED, 502, 13, "http_protocol_error"),
+    REPLY(RESPONSE_INCOMPLETE, 0, 14, "http_response_incomplete"),
+    REPLY(UPGRADE_FAILED, 502, 13, "http_upgrade_failed"),
+    REPLY(LOOP, 502, 13, "proxy_loop_detected"),
+    REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),
+    REPLY(QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"),
+    REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
+    REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
+    REPLY(DRAINING, 503, 14, "proxy_internal_response"),
+    REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),
+    REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),
+    REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
+    REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
+#undef REPLY
+};
+
+static const struct reply *reply_of(enum error error) {
+    CHECK(error < 0 && -1 - error < ERROR_COUNT);
+    const struct reply *reply = &replies[-1 - error];
+    return reply->grpc == 0 ? &replies[ERROR_NUMBER_INTERNAL] : reply;
+}
+
+uint16_t error_status(enum error error) {
+    return reply_of(error)->status;
+}
+
+int error_grpc_status(enum error error) {
+    return reply_of(error)->grpc;
+}
+
+const char *error_proxy_status(enum error error) {
+    return reply_of(error)->proxy_status;
+}
+
+// Text for a quoted string of JSON or a structured field: what would need escaping there is left out, since it is ours or an address.
+static struct bytes plain(struct pool *pool, struct bytes text) {
+    struct bytes copy = pool_copy(pool, text);
+    char *out = (char *)(uintptr_t)copy.at;
+    for (size_t i = 0; i < copy.len; i++)
+        if (out[i] < ' ' || out[i] > '~' || out[i] == '"' || out[i] == '\\')
+            out[i] = '\'';
+    return copy;
+}
+
+static void add_grpc(struct stream *stream, struct head *head, enum error error, struct bytes detail) {
+    const struct reply *reply = reply_of(error);
+    head->status = 200;
+    fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/grpc"));
+    fields_add_known(&head->fields, FIELD_GRPC_STATUS, pool_format(&stream->pool, "%d", reply->grpc));
+    fields_add_known(&head->fields, FIELD_GRPC_MESSAGE,
+                     detail.len == 0 ? bytes_from_text(error_name(error))
+                                     : pool_format(&stream->pool, "%s: %.*s", error_name(error), BYTES_FORMAT(detail)));
+}
+
+static void add_problem(struct stream *stream, struct head *head, enum error error, struct bytes detail, struct buffer *body) {
+    struct bytes text = pool_format(&stream->pool, "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"}\n",
+                                    BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "",
+                                    BYTES_FORMAT(detail));
+    fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/problem+json"));
+    head->content_length = (int64_t)text.len;
+    if (stream->request == NULL || stream->request->method != METHOD_HEAD)
+        buffer_append(body, text);
+}
+
+const struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body) {
+    const struct reply *reply = reply_of(error);
+    CHECK(reply->status != 0);
+    struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
+    head_init(head, &stream->pool);
+    head->version = HTTP_1_1;
+    head->status = reply->status;
+    struct bytes detail = plain(&stream->pool, stream->detail);
+    if (stream->request_is_grpc)
+        add_grpc(stream, head, error, detail);
+    else
+        add_problem(stream, head, error, detail, body);
+    fields_add_known(&head->fields, FIELD_PROXY_STATUS,
+                     pool_format(&stream->pool, "outrigger; error=%s; details=\"%s\"", reply->proxy_status, error_name(error)));
+    if (stream->client.mesh)
+        fields_add_known(&head->fields, FIELD_OUTRIGGER_REFUSED, bytes_from_text(error_name(error)));
+    return head;
+}

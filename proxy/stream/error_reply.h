@@ -1,0 +1,20 @@
+// The one table from an error to what a client is told: HTTP status, grpc-status, Proxy-Status (RFC 9209). Nothing else in the proxy builds an error reply.
+#ifndef STREAM_ERROR_REPLY_H
+#define STREAM_ERROR_REPLY_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "http/message.h"
+
+struct stream;
+
+// 0: nothing can be sent (client_gone, response_incomplete: only logged).
+uint16_t error_status(enum error error);
+int error_grpc_status(enum error error);
+const char *error_proxy_status(enum error error);
+
+// The reply for `error` in the stream's pool, its body in `body`. For a gRPC request: HTTP 200, trailers only, with grpc-status. To one of our own proxies it carries
+// outrigger-refused.
+const struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body);
+
+#endif

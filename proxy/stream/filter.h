@@ -1,0 +1,108 @@
+// A filter of the chain: what a request passes through between its route and its attempts, and the response on its way back.
+//
+// A filter has two structs: its config, immutable, in the chain of a service; and its state, one for each stream, zeroed at the start. It touches no connection and no
+// other filter, waits by timers or subrequests that it cancels in `end`, and decides from config, state, request and the time in env->loop->now alone.
+#ifndef STREAM_FILTER_H
+#define STREAM_FILTER_H
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "config/snapshot.h"
+#include "http/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct stream;
+struct buffer;
+
+enum filter_result {
+    FILTER_CONTINUE, // the next one
+    FILTER_PAUSE,    // the filter wakes the stream when it can go on, and is then asked again
+    FILTER_REPLIED   // it ended the stream (stream_fail, stream_reply): nothing below runs
+};
+
+// vtable: 8 slots, all but `decide` may be NULL. Called from stream_advance only.
+struct filter_ops {
+    // May the request pass? Head complete, in the order of the chain. Changes nothing that others share. Again after each PAUSE.
+    enum filter_result (*decide)(struct stream *stream, const void *config, void *state);
+
+    // All have decided to let it pass: take what it costs. CONTINUE, or REPLIED where live state has changed since.
+    enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
+
+    // A piece of the request's body is about to go up. May change the buffer. `end`: the last.
+    enum filter_result (*request_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
+
+    // Each attempt's own copy of the head, before it is sent: for what differs by attempt (the time that is left).
+    void (*attempt_head)(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool);
+
+    // The response's head, local replies too, from the filter that is nearest to upstream back to the first.
+    enum filter_result (*response_head)(struct stream *stream, const void *config, void *state, struct head *head);
+
+    // A piece of the response's body is about to go down.
+    enum filter_result (*response_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
+
+    // The stream is over: exactly once for each filter whose decide was called. Stops timers, gives back what was taken. stream->end says how it ended.
+    void (*end)(struct stream *stream, const void *config, void *state);
+
+    // The config is no longer used by any stream. For what configure took beside memory of the pool.
+    void (*dispose)(void *config);
+};
+
+enum filter_role { FILTER_INBOUND, FILTER_OUTBOUND };
+
+struct filter_type {
+    const char *name;
+    size_t state_size;
+    // The config of this filter for a service, in `pool`; NULL: the filter has nothing to do there and is left out of the chain.
+    const void *(*configure)(const struct service_config *service, enum filter_role role, struct pool *pool);
+    struct filter_ops ops;
+};
+
+struct filter {
+    const struct filter_type *type;
+    const void *config;
+    size_t state_offset; // in the block of states of a stream
+};
+
+// The filters of one service in one role, in order. Immutable.
+struct chain {
+    uint32_t count;
+    size_t states_size;
+    bool has_request_data;
+    bool has_response_data;
+    struct filter filters[];
+};
+
+// Where a stream stands in its chain.
+struct filter_run {
+    const struct chain *chain;
+    char *states;
+    uint32_t begun;   // filters whose decide was called
+    uint32_t decided; // filters that let it pass
+    bool charged;
+    bool ended;
+};
+
+// Builds the chain of `service` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`.
+const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
+                                struct pool *pool);
+
+// Runs decide, then charge, from where the stream stands.
+enum filter_result chain_advance(struct stream *stream);
+
+void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool);
+
+// Walks back: from the last filter that began to the first.
+void chain_response_head(struct stream *stream, struct head *head);
+
+// PAUSE: not now, the filter wakes the stream.
+enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end);
+enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end);
+
+void chain_end(struct stream *stream);
+
+// The place of a filter in the chain by its name and role; lower runs earlier; -1: it has no place in that role.
+int chain_order(const char *name, enum filter_role role);
+
+#endif

@@ -1,0 +1,134 @@
+// See forward.h.
+#include "stream/forward.h"
+
+#include "base/check.h"
+#include "http/headers.h"
+#include "stream/stream.h"
+
+// The name that we sign Via with (RFC 9110 section 7.6.3), and how often it may be met: a chain of services that all pass Via on is shorter, a loop is not.
+#define PSEUDONYM "outrigger"
+#define VIA_MEETINGS_MAX 24
+
+static uint32_t count_meetings(struct bytes via) {
+    uint32_t count = 0;
+    struct bytes member;
+    while (bytes_next(&via, ',', &member))
+        count += bytes_ends_with(member, BYTES(" " PSEUDONYM));
+    return count;
+}
+
+static struct bytes via_of(enum http_version version) {
+    return version == HTTP_2 ? BYTES("2 " PSEUDONYM) : version == HTTP_1_1 ? BYTES("1.1 " PSEUDONYM) : BYTES("1.0 " PSEUDONYM);
+}
+
+// 128 random bits as a UUID of version 4 looks.
+static struct bytes make_request_id(struct stream *stream) {
+    static const char hex[] = "0123456789abcdef";
+    char *text = pool_alloc(&stream->pool, 36);
+    uint64_t bits[2] = {rng_next(&stream->env->loop->rng), rng_next(&stream->env->loop->rng)};
+    bits[0] = (bits[0] & ~UINT64_C(0xf0000000000000)) | UINT64_C(0x40000000000000);
+    bits[1] = (bits[1] & ~UINT64_C(0xc0)) | UINT64_C(0x80);
+    char *out = text;
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *out++ = '-';
+        uint8_t byte = (uint8_t)(bits[i / 8] >> (i % 8 * 8));
+        *out++ = hex[byte >> 4];
+        *out++ = hex[byte & 15];
+    }
+    return bytes_from(text, 36);
+}
+
+// What the caller's application spoke (design: outrigger-protocol): the far application is spoken to alike.
+static void read_marker(struct head *request, struct bytes value) {
+    if (bytes_equal(value, BYTES("1.0")))
+        request->version = HTTP_1_0;
+    else if (bytes_equal(value, BYTES("1.1")))
+        request->version = HTTP_1_1;
+    request->title_case = request->version != HTTP_2;
+}
+
+static void set_client_cert(struct stream *stream, struct head *request) {
+    if (stream->listener->role != ROLE_INBOUND || stream->client.identity == NULL)
+        return;
+    struct bytes text = stream->client.identity->text;
+    fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT, pool_format(&stream->pool, "URI=%.*s", BYTES_FORMAT(text)));
+}
+
+enum error forward_prepare(struct stream *stream) {
+    struct head *request = stream->request;
+    uint32_t meetings = 0;
+    bool has_id = false;
+    struct bytes via = via_of(request->version);
+    FIELDS_EACH(&request->fields, field) {
+        switch (field->id) {
+        case FIELD_OUTRIGGER_PROTOCOL:
+            if (stream->client.mesh)
+                read_marker(request, field->value);
+            field->removed = true;
+            break;
+        case FIELD_OUTRIGGER_REFUSED:
+        case FIELD_OUTRIGGER_OTHER:
+            field->removed = true;
+            break;
+        case FIELD_X_FORWARDED_CLIENT_CERT:
+            field->removed = true; // never passed on from a client: set from the handshake alone
+            break;
+        case FIELD_X_REQUEST_ID:
+            has_id = true;
+            break;
+        case FIELD_VIA:
+            meetings += count_meetings(field->value);
+            break;
+        default:
+            break;
+        }
+    }
+    if (meetings >= VIA_MEETINGS_MAX)
+        return ERROR_LOOP;
+    if (!has_id)
+        fields_add_known(&request->fields, FIELD_X_REQUEST_ID, make_request_id(stream));
+    fields_add_known(&request->fields, FIELD_VIA, via);
+    set_client_cert(stream, request);
+    return OK;
+}
+
+enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {
+    if (endpoint->tls == TLS_MESH)
+        return POOL_HTTP2;
+    switch (stream->service->config->protocol) {
+    case PROTOCOL_HTTP2:
+    case PROTOCOL_GRPC:
+        return POOL_HTTP2;
+    case PROTOCOL_HTTP1:
+        return POOL_HTTP1;
+    case PROTOCOL_HTTP:
+        break;
+    }
+    return stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
+}
+
+void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn) {
+    struct stream *stream = attempt->stream;
+    head_copy(&attempt->head, stream->request, &attempt->pool);
+    attempt->mesh = conn->mesh;
+    if (conn->mesh) {
+        enum http_version spoken = stream->request->version;
+        fields_add_known(&attempt->head.fields, FIELD_OUTRIGGER_PROTOCOL,
+                         spoken == HTTP_2 ? BYTES("2") : spoken == HTTP_1_1 ? BYTES("1.1") : BYTES("1.0"));
+    }
+    chain_attempt_head(stream, &attempt->head, &attempt->pool);
+}
+
+void forward_response_head(struct stream *stream, struct attempt *attempt) {
+    struct head *head = &attempt->up.codec_stream.head;
+    // Over the mesh's HTTP/2 names are in lower case: an HTTP/1 application gets them back in the form it knows.
+    head->title_case = attempt->mesh && head->version == HTTP_2 && stream->request->version != HTTP_2;
+    FIELDS_EACH(&head->fields, field) {
+        if (field->id == FIELD_OUTRIGGER_PROTOCOL || field->id == FIELD_OUTRIGGER_REFUSED || field->id == FIELD_OUTRIGGER_OTHER) {
+            if (attempt->mesh && field->id == FIELD_OUTRIGGER_REFUSED)
+                stream->detail = field->value;
+            field->removed = true;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// What a request looks like when it is passed on: headers of the mesh taken off and put on, where it goes, which protocol is spoken there.
+#ifndef STREAM_FORWARD_H
+#define STREAM_FORWARD_H
+
+#include "stream/attempt.h"
+
+struct stream;
+
+// Once, when the stream is routed: takes off what nobody outside of the mesh may say, adds x-request-id, Via and, inbound, x-forwarded-client-cert. An error
+// refuses the request (LOOP).
+MUST_CHECK enum error forward_prepare(struct stream *stream);
+
+// Each attempt's head, when its connection is known.
+void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn);
+
+// The response's head before the filters see it: takes off what belongs to one hop of the mesh.
+void forward_response_head(struct stream *stream, struct attempt *attempt);
+
+// Which of the endpoint's pools this request is for.
+enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,335 @@
+// The life of a stream: stream_advance decides everything, from what the functions stream_on_... recorded and what its attempt has received. See stream.h.
+#include "stream/stream.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "http/headers.h"
+#include "stream/attempts.h"
+#include "stream/error_reply.h"
+#include "stream/forward.h"
+#include "stream/stream_log.h"
+
+static void stream_advance(struct task *task);
+static void on_watch(struct timer *timer);
+static void free_stream(struct task *task);
+
+static void set_state(struct stream *stream, enum stream_state state) {
+    CHECK(stream->state < state);
+    stream->state = state;
+}
+
+static nanoseconds now_of(const struct stream *stream) {
+    return stream->env->loop->now;
+}
+
+struct stream *stream_create(struct stream_env *env, const struct listener_config *listener, const struct stream_client *client, size_t size,
+                             void **sink_memory) {
+    struct pool pool;
+    pool_init(&pool, &env->loop->pools);
+    struct stream *stream = pool_alloc_zeroed(&pool, sizeof *stream);
+    *sink_memory = pool_alloc_zeroed(&pool, size);
+    stream->pool = pool;
+    stream->env = env;
+    stream->listener = listener;
+    stream->client = *client;
+    stream->bound = env->bound;
+    bound_pin(stream->bound);
+    stream->begun = stream->active_at = env->loop->now;
+    stream->deadline = UINT64_MAX;
+    stream->grpc_status = ACCESS_LOG_NO_GRPC_STATUS;
+    task_init(&stream->task, stream_advance);
+    task_init(&stream->release, free_stream);
+    timer_init(&stream->watch, on_watch);
+    buffer_init(&stream->request_body, &env->loop->blocks);
+    buffer_init(&stream->response_body, &env->loop->blocks);
+    env->streams++;
+    metric_add(&env->metrics->streams_begun, 1);
+    metric_add(&env->metrics->streams_active, 1);
+    return stream;
+}
+
+// --- from below: record and wake ---
+
+void stream_on_head(struct stream *stream, struct head *request, bool end) {
+    CHECK(stream->state == STREAM_HEAD && !stream->request_arrived);
+    stream->request = request;
+    stream->request_arrived = true;
+    stream->request_ended = end;
+    stream_wake(stream);
+}
+
+void stream_on_body(struct stream *stream, struct block *block, struct bytes piece) {
+    stream->request_bytes += piece.len;
+    if (stream->state == STREAM_DONE)
+        return;
+    buffer_append_piece(&stream->request_body, block, piece);
+    stream_wake(stream);
+}
+
+void stream_on_end(struct stream *stream, const struct fields *trailers) {
+    if (stream->state == STREAM_DONE)
+        return;
+    stream->request_ended = true;
+    stream->request_trailers = trailers != NULL && trailers->count > 0 ? trailers : NULL;
+    stream_wake(stream);
+}
+
+void stream_on_writable(struct stream *stream) {
+    stream_wake(stream);
+}
+
+void stream_on_failed(struct stream *stream, enum error error) {
+    if (stream->request_error == OK)
+        stream->request_error = error;
+    stream_wake(stream);
+}
+
+size_t stream_body_credit(const struct stream *stream) {
+    return stream->state < STREAM_UPSTREAM ? LIMIT_BODY_BEFORE_DECISION : stream->bound->snapshot->proxy.limits.buffer_per_stream;
+}
+
+// --- the end ---
+
+static void finish(struct stream *stream, enum error end) {
+    if (stream->state == STREAM_DONE)
+        return;
+    if (stream->end == OK)
+        stream->end = end;
+    stream->state = STREAM_DONE;
+    loop_timer_stop(stream->env->loop, &stream->watch);
+    attempts_end(stream);
+    if (stream->filters.chain != NULL)
+        chain_end(stream);
+    stream_log(stream);
+    metric_subtract(&stream->env->metrics->streams_active, 1);
+    buffer_clear(&stream->request_body);
+    buffer_clear(&stream->response_body);
+    stream->sink->ops->done(stream->sink);
+}
+
+static void free_stream(struct task *task) {
+    struct stream *stream = CONTAINER_OF(task, struct stream, release);
+    struct stream_env *env = stream->env;
+    struct bound_snapshot *bound = stream->bound;
+    attempts_release(stream);
+    pool_dispose(&stream->pool);
+    bound_unpin(bound);
+    env->streams--;
+}
+
+void stream_release(struct stream *stream) {
+    CHECK(stream->state == STREAM_DONE);
+    task_cancel(&stream->task);
+    loop_defer(stream->env->loop, &stream->release);
+}
+
+// --- replies and errors ---
+
+static void send_response_head(struct stream *stream, struct head *head, bool end) {
+    if (stream->filters.chain != NULL)
+        chain_response_head(stream, head);
+    const struct field *grpc = stream->request_is_grpc ? fields_find(&head->fields, FIELD_GRPC_STATUS) : NULL;
+    uint64_t code;
+    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
+        stream->grpc_status = (int32_t)code;
+    stream->status = head->status;
+    stream->response = head;
+    stream->active_at = now_of(stream);
+    stream->sink->ops->send_head(stream->sink, head, end);
+}
+
+void stream_fail(struct stream *stream, enum error error, struct bytes detail) {
+    CHECK(error != OK);
+    if (stream->state == STREAM_DONE || stream->end != OK)
+        return;
+    stream->end = error;
+    if (detail.len > 0)
+        stream->detail = pool_copy(&stream->pool, detail);
+    stream_wake(stream);
+}
+
+// stream->end is an error: tell the client as far as that is still possible.
+static void reply_error(struct stream *stream) {
+    if (stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
+        if (stream->end != ERROR_CLIENT_GONE)
+            metric_add(&stream->env->metrics->streams_reset_proxy, 1);
+        stream->sink->ops->reset(stream->sink, stream->end);
+        finish(stream, stream->end);
+        return;
+    }
+    attempts_end(stream); // what a failed attempt received has no place behind this reply
+    struct head *head = (struct head *)(uintptr_t)error_reply_build(stream, stream->end, &stream->response_body);
+    bool end = buffer_is_empty(&stream->response_body);
+    send_response_head(stream, head, end);
+    if (!end) {
+        stream->response_bytes = stream->response_body.length;
+        stream->sink->ops->send_body(stream->sink, &stream->response_body, true, NULL);
+    }
+    finish(stream, stream->end);
+}
+
+// --- time ---
+
+static void on_watch(struct timer *timer) {
+    struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
+    const struct limits_config *limits = &stream->bound->snapshot->proxy.limits;
+    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
+    nanoseconds quiet = now_of(stream) - stream->active_at;
+    nanoseconds next = idle > 0 ? idle : UINT64_MAX;
+    // A client that owes a body must keep sending; one that streams both ways need not.
+    bool owes_body = stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && buffer_is_empty(&stream->request_body);
+    if (owes_body && limits->body_idle_timeout > 0 && limits->body_idle_timeout < next)
+        next = limits->body_idle_timeout;
+    if (quiet >= next)
+        stream_fail(stream, next == idle ? ERROR_REQUEST_TIMEOUT : ERROR_BODY_TIMEOUT, BYTES("idle"));
+    else if (next != UINT64_MAX)
+        loop_timer_start(stream->env->loop, &stream->watch, next - quiet);
+}
+
+static void start_watch(struct stream *stream) {
+    const struct limits_config *limits = &stream->bound->snapshot->proxy.limits;
+    nanoseconds first = stream->service->config->traffic.timeouts.idle;
+    if (!stream->request_ended && limits->body_idle_timeout > 0 && (first == 0 || limits->body_idle_timeout < first))
+        first = limits->body_idle_timeout;
+    if (first > 0)
+        loop_timer_start(stream->env->loop, &stream->watch, first);
+}
+
+// --- the states, in the order of the traffic ---
+
+static bool body_is_too_large(const struct stream *stream) {
+    uint64_t max = stream->bound->snapshot->proxy.limits.body_bytes;
+    if (max == 0)
+        return false;
+    return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
+}
+
+// Which service is meant, and by which chain the request goes.
+static void route(struct stream *stream) {
+    struct head *request = stream->request;
+    stream->begun_wall = clock_wall_ns();
+    stream->request_is_grpc = head_is_grpc(request);
+    const struct service_config *service = stream->listener->service;
+    if (stream->listener->role == ROLE_OUTBOUND) {
+        service = snapshot_find_host(stream->bound->snapshot, request->authority, 80);
+        if (service == NULL) {
+            stream_fail(stream, ERROR_HOST_UNKNOWN, request->authority);
+            return;
+        }
+    }
+    stream->service = bound_find(stream->bound, service);
+    enum error error = body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
+    if (error != OK) {
+        stream_fail(stream, error, BYTES_NONE);
+        return;
+    }
+    stream->filters.chain = stream->service->chain;
+    stream->filters.states = pool_alloc_zeroed(&stream->pool, stream->filters.chain->states_size);
+    start_watch(stream);
+    set_state(stream, STREAM_CHAIN);
+}
+
+static void run_chain(struct stream *stream) {
+    enum filter_result result = chain_advance(stream);
+    if (result == FILTER_PAUSE)
+        return;
+    if (result == FILTER_REPLIED) {
+        CHECK(stream->end != OK);
+        return;
+    }
+    attempts_start(stream);
+    set_state(stream, STREAM_UPSTREAM);
+}
+
+static void pass_interim_heads(struct stream *stream) {
+    struct upstream_stream *up = &stream->attempts->current->up;
+    for (struct list *node = list_pop_front(&up->interim); node != NULL; node = list_pop_front(&up->interim)) {
+        struct interim_head *interim = LIST_ENTRY(node, struct interim_head, link);
+        stream->sink->ops->send_head(stream->sink, &interim->head, false);
+    }
+}
+
+static void run_attempts(struct stream *stream) {
+    if (body_is_too_large(stream)) {
+        stream_fail(stream, ERROR_BODY_TOO_LARGE, BYTES_NONE);
+        return;
+    }
+    enum attempts_result result = attempts_advance(stream);
+    if (result == ATTEMPTS_FAILED)
+        return;
+    pass_interim_heads(stream);
+    if (result != ATTEMPTS_ANSWERED)
+        return;
+    struct attempt *attempt = stream->attempts->current;
+    struct upstream_stream *up = &attempt->up;
+    forward_response_head(stream, attempt);
+    bool end = up->ended && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
+    set_state(stream, STREAM_RESPONSE);
+    send_response_head(stream, &up->codec_stream.head, end);
+    if (end)
+        finish(stream, OK);
+}
+
+static void note_grpc_status(struct stream *stream, const struct fields *trailers) {
+    const struct field *grpc = fields_find(trailers, FIELD_GRPC_STATUS);
+    uint64_t code;
+    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
+        stream->grpc_status = (int32_t)code;
+}
+
+static void pass_response_body(struct stream *stream) {
+    struct upstream_stream *up = &stream->attempts->current->up;
+    bool end = up->ended;
+    size_t before = up->body.length;
+    if (before == 0 && !end) {
+        if (up->error != OK)
+            stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->current->endpoint->address.text);
+        return;
+    }
+    if (chain_response_data(stream, &up->body, end) != FILTER_CONTINUE)
+        return;
+    const struct fields *trailers = end && up->codec_stream.trailers.count > 0 ? &up->codec_stream.trailers : NULL;
+    stream->sink->ops->send_body(stream->sink, &up->body, end, trailers);
+    size_t passed = before - up->body.length;
+    if (passed > 0) {
+        stream->response_bytes += passed;
+        stream->active_at = now_of(stream);
+        upstream_stream_consumed(up, passed);
+    }
+    if (!buffer_is_empty(&up->body))
+        return;
+    if (end) {
+        if (trailers != NULL && stream->request_is_grpc)
+            note_grpc_status(stream, trailers);
+        finish(stream, OK);
+    } else if (up->error != OK) {
+        stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->current->endpoint->address.text);
+    }
+}
+
+static void pass_response(struct stream *stream) {
+    (void)attempts_advance(stream); // the rest of the request
+    if (stream->state == STREAM_RESPONSE)
+        pass_response_body(stream);
+}
+
+static void stream_advance(struct task *task) {
+    struct stream *stream = CONTAINER_OF(task, struct stream, task);
+    if (stream->state == STREAM_DONE)
+        return;
+    if (stream->request_error != OK && stream->end == OK) {
+        stream->end = stream->request_error;
+        if (stream->end == ERROR_CLIENT_GONE)
+            metric_add(&stream->env->metrics->streams_reset_client, 1);
+    }
+    if (stream->state == STREAM_HEAD && stream->end == OK && stream->request_arrived)
+        route(stream);
+    if (stream->state == STREAM_CHAIN && stream->end == OK)
+        run_chain(stream);
+    if (stream->state == STREAM_UPSTREAM && stream->end == OK)
+        run_attempts(stream);
+    if (stream->state == STREAM_RESPONSE && stream->end == OK)
+        pass_response(stream);
+    if (stream->state != STREAM_DONE && stream->end != OK)
+        reply_error(stream);
+}

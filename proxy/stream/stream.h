@@ -1,0 +1,126 @@
+// A stream: one request and its response on their way through the proxy. The state machine in stream.c is the only place that decides what happens next.
+//
+// Owner:      itself; made by whoever received the beginning of a request.
+// Start:      stream_create, then the stream_on_... functions tell what came from below; they record and wake.
+// Callbacks:  struct stream_sink_ops, from within stream_advance only; `done` is the last.
+// Cancel:     stream_on_failed.
+// Memory:     all in its pool, which goes at the end of the turn in which the sink calls stream_release, after `done`.
+#ifndef STREAM_STREAM_H
+#define STREAM_STREAM_H
+
+#include "base/buffer.h"
+#include "base/pool.h"
+#include "config/snapshot.h"
+#include "http/message.h"
+#include "net/loop.h"
+#include "net/transport.h"
+#include "stream/bound.h"
+#include "stream/filter.h"
+#include "stream/stream_sink.h"
+#include "telemetry/access_log.h"
+#include "telemetry/worker_metrics.h"
+
+// In the order of the traffic. A tunnel (after an upgrade, or opaque TCP) is STREAM_RESPONSE with bodies that have no framing: it needs no state of its own.
+enum stream_state {
+    STREAM_HEAD,     // the request's head is not complete
+    STREAM_CHAIN,    // its filters decide
+    STREAM_UPSTREAM, // attempts run; no final head went down yet
+    STREAM_RESPONSE, // the head went down, bodies are on their way
+    STREAM_DONE
+};
+
+// Who the request came from. Borrowed from the connection, which outlives its streams.
+struct stream_client {
+    const union address *address;
+    const struct spiffe_id *identity; // NULL: none was shown
+    bool secure;
+    bool mesh;                        // our own proxy: outrigger-* is believed
+};
+
+// What all streams of a worker share.
+struct stream_env {
+    struct loop *loop;
+    struct upstream *upstream;
+    struct worker_metrics *metrics;
+    struct request_metrics *unrouted;  // requests for which no service was found
+    struct bound_snapshot *bound;      // the newest; streams pin it
+    void (*log)(void *log_user, const struct access_record *record);
+    void *log_user;
+    bool draining;                     // the process is to end: responses say so
+    uint32_t streams;
+};
+
+struct stream {
+    struct pool pool;
+    struct stream_env *env;
+    struct stream_sink *sink;
+    struct stream_client client;
+    const struct listener_config *listener;
+    struct bound_snapshot *bound;
+    struct bound_service *service;     // NULL until routed
+    enum stream_state state;
+    struct task task;                  // runs stream_advance
+    struct task release;
+
+    // the request
+    struct head *request;              // the sink's; changed by filters
+    const struct fields *request_trailers;
+    struct buffer request_body;        // received, not yet passed on
+    uint64_t request_bytes;
+    bool request_arrived;              // the head
+    bool request_ended;
+    bool request_is_grpc;
+    enum error request_error;          // from below: broken or gone
+
+    // the response
+    struct buffer response_body;       // of a local reply
+    const struct head *response;       // sent down
+    uint64_t response_bytes;
+    uint16_t status;                   // of the final head; 0: none was sent
+    int32_t grpc_status;
+
+    struct filter_run filters;
+    struct attempts *attempts;         // NULL until the chain has let it pass
+
+    // time
+    nanoseconds begun;
+    nanoseconds begun_wall;
+    nanoseconds deadline;              // UINT64_MAX: none
+    nanoseconds active_at;             // a byte of body or a head moved
+    nanoseconds upstream_took;         // from the last attempt's start to its response head
+    struct timer watch;                // idle and slow bodies
+
+    // the end
+    enum error end;
+    struct bytes detail;               // why, in few words
+    struct bytes policy;               // "kind/namespace/name: rule" that decided it
+};
+
+// A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.
+struct stream *stream_create(struct stream_env *env, const struct listener_config *listener, const struct stream_client *client, size_t size,
+                             void **sink_memory);
+
+// From below. The head stays the sink's and must live as long as the stream.
+void stream_on_head(struct stream *stream, struct head *request, bool end);
+void stream_on_body(struct stream *stream, struct block *block, struct bytes piece);
+void stream_on_end(struct stream *stream, const struct fields *trailers);
+void stream_on_writable(struct stream *stream);
+
+// The request is broken (a reply to it is still possible as far as the sink takes one), or with ERROR_CLIENT_GONE nobody waits for an answer any more.
+void stream_on_failed(struct stream *stream, enum error error);
+
+// Body that the sink should stop receiving at: less before the chain has let the stream pass.
+size_t stream_body_credit(const struct stream *stream);
+
+// From the sink, once, in or after `done`: what was sent has left the codec, nothing refers to the stream any more.
+void stream_release(struct stream *stream);
+
+// For filters and attempts: run stream_advance in this or the next turn.
+static inline void stream_wake(struct stream *stream) {
+    loop_wake(stream->env->loop, &stream->task);
+}
+
+// For filters: ends the stream with the reply of errors.md for `error` (or cuts a response that has begun). At most the first one counts.
+void stream_fail(struct stream *stream, enum error error, struct bytes detail);
+
+#endif

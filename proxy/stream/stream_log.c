@@ -1,0 +1,72 @@
+// See stream_log.h.
+#include "stream/stream_log.h"
+
+#include "http/headers.h"
+#include "net/tcp.h"
+#include "stream/attempts.h"
+#include "stream/stream.h"
+
+static bool is_wanted(const struct stream *stream) {
+    switch (stream->bound->snapshot->proxy.access_log.filter) {
+    case LOG_FILTER_ALL:
+        return true;
+    case LOG_FILTER_NONE:
+        return false;
+    case LOG_FILTER_ERRORS:
+        break;
+    }
+    return stream->end != OK || stream->status >= 500 || stream->grpc_status > 0;
+}
+
+static struct bytes value_of(const struct head *head, enum field_id id) {
+    const struct field *field = head == NULL ? NULL : fields_find(&head->fields, id);
+    return field == NULL ? BYTES_NONE : field->value;
+}
+
+static void write_record(struct stream *stream, nanoseconds duration) {
+    char peer[ADDRESS_TEXT_MAX];
+    const struct head *request = stream->request;
+    const struct attempts *attempts = stream->attempts;
+    struct access_record record = {
+        .start_wall = stream->begun_wall,
+        .duration = duration,
+        .listener = stream->listener->name,
+        .direction = stream->listener->role == ROLE_INBOUND ? BYTES("inbound") : BYTES("outbound"),
+        .tls = stream->client.secure,
+        .status = stream->status,
+        .grpc_status = stream->grpc_status,
+        .end = stream->end,
+        .detail = stream->detail,
+        .policy = stream->policy,
+        .request_bytes = stream->request_bytes,
+        .response_bytes = stream->response_bytes,
+        .upstream_duration = stream->upstream_took,
+        .peer = bytes_from(peer, address_print(stream->client.address, peer, sizeof peer)),
+    };
+    if (request != NULL) {
+        record.method = request->method_text;
+        record.authority = request->authority;
+        record.path = request->path;
+        record.version = (uint8_t)request->version;
+        record.request_id = value_of(request, FIELD_X_REQUEST_ID);
+        record.user_agent = value_of(request, FIELD_USER_AGENT);
+    }
+    if (stream->client.identity != NULL)
+        record.peer_identity = stream->client.identity->text;
+    if (stream->service != NULL)
+        record.service = stream->service->config->key;
+    if (attempts != NULL) {
+        record.attempts = attempts->begun;
+        record.endpoint = attempts->current->endpoint == NULL ? BYTES_NONE : attempts->current->endpoint->address.text;
+    }
+    stream->env->log(stream->env->log_user, &record);
+}
+
+void stream_log(struct stream *stream) {
+    nanoseconds duration = stream->env->loop->now - stream->begun;
+    struct request_metrics *metrics = stream->service == NULL ? stream->env->unrouted : &stream->service->cluster->metrics;
+    unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
+    request_metrics_count(metrics, method, stream->status, stream->end, duration);
+    if (is_wanted(stream))
+        write_record(stream, duration);
+}
