@@ -1,0 +1,138 @@
+"""The cases: what is measured, on which shape of a peer, and the goal of each figure. CASES at the end is the table that run.py works through.
+
+A case's `measure` gets the bench and one peer's stack and returns a value for each of its rows. It runs once per round and peer, on a stack that
+was just started and is stopped afterwards; the rounds of all peers are interleaved.
+"""
+import time
+from dataclasses import dataclass, field
+
+from machine import Failure, cpu_us
+
+MIB = 1024 * 1024
+IDLE_CONNECTIONS = 3000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. Goal: `ratio` to the better peer's, or `absolute` in the unit of the row; neither = reported only. Less is better, always."""
+    key: str
+    title: str
+    unit: str
+    ratio: float = None
+    absolute: float = None
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    shape: str  # hop or pair
+    rows: list
+    measure: object
+    relay: bool = False  # whether the bare relay can do it too
+    rounds: int = 0      # 0 = as many as run.py was told
+    connections: int = 0 # the proxies' own limit of connections; 0 = peers.CONNECTIONS
+    paired: bool = False # the ratio is the median of the ratios of each round, and all stacks stay up
+    prepare: object = None
+
+
+def plain(connections=64, path="/1k", **more):
+    def measure(bench, stack):
+        result = bench.load(stack.http1, stack.pids(), connections=connections, path=path, **more)
+        return [sum(result["cpu_us"]) / result["requests"]]
+    return measure
+
+
+def h2c(bench, stack):
+    """h2load has no warm-up that it leaves out and no watch on processes: a short run warms, then a run of a fixed count is measured whole."""
+    per_second = bench.h2load(stack.h2c, 2000)
+    per_second = bench.h2load(stack.h2c, max(2000, int(per_second * bench.warmup)))
+    count = max(5000, int(per_second * bench.seconds))
+    pids = stack.pids()
+    before = cpu_us(pids)
+    bench.h2load(stack.h2c, count)
+    return [(cpu_us(pids) - before) / count]
+
+
+def handshake(bench, stack):
+    far = stack.processes[1].pids()
+    full = bench.load(stack.tls, far, mode="fresh", connections=8, tls=True)
+    if full["resumed"]:
+        raise Failure("a handshake that was to be full was a resumption")
+    again = bench.load(stack.tls, far, mode="fresh", connections=8, tls=True, resume=True)
+    resumed_share = again["resumed"] / again["requests"]
+    full_us = sum(full["cpu_us"]) / full["requests"]
+    again_us = sum(again["cpu_us"]) / again["requests"]
+    if resumed_share < 0.95:
+        bench.note(f"only {resumed_share:.0%} of the connections that offered a session were resumed")
+    return [full_us, again_us / full_us]
+
+
+def idle_memory(bench, stack):
+    bench.load(stack.http1, [], connections=1, warmup=0, requests=10)
+    time.sleep(1)
+    return [sum(process.pss_kb() for process in stack.processes) / len(stack.processes) / 1024]
+
+
+def connection_memory(tls):
+    def measure(bench, stack):
+        proxy = stack.processes[1 if tls else 0]
+        port = stack.tls if tls else stack.http1
+        bench.load(port, [], connections=64, seconds=0.5, tls=tls)
+        time.sleep(1)
+        before = proxy.pss_kb()
+        with bench.held(port, IDLE_CONNECTIONS, tls):
+            time.sleep(2)
+            after = proxy.pss_kb()
+        return [(after - before) / IDLE_CONNECTIONS]
+    return measure
+
+
+def closed_latency(connections):
+    def measure(bench, stack):
+        latency = bench.load(stack.http1, [], connections=connections)["latency_us"]
+        return [latency["p50"], latency["p99"]]
+    return measure
+
+
+def find_rate(bench, stacks):
+    """Half the knee of the slowest: what it carries with 64 connections that wait for nothing."""
+    knees = [bench.load(stack.http1, [], connections=64, seconds=bench.seconds / 2)["per_second"] for stack in stacks]
+    bench.rate = min(knees) / 2
+    bench.note(f"{bench.rate:.0f} requests per second, half of what the slowest carries")
+
+
+def open_latency(bench, stack):
+    latency = bench.load(stack.http1, [], mode="open", rate=bench.rate, connections=64)["latency_us"]
+    return [latency["p50"], latency["p99"]]
+
+
+def cpu_row(key, title, ratio):
+    return [Row(key, title, "us", ratio=ratio)]
+
+
+def latency_rows(key, title):
+    return [Row(key + "_p50", title + ", p50", "us", ratio=1.0), Row(key + "_p99", title + ", p99", "us", ratio=1.0)]
+
+
+CASES = [
+    Case("hop", "hop", cpu_row("hop", "plain HTTP/1.1, one hop: CPU per request", 0.9), plain(), relay=True),
+    Case("h2c", "hop", cpu_row("h2c", "h2c to HTTP/1.1, one hop: CPU per request", 0.9), h2c),
+    Case("pair", "pair", cpu_row("pair", "mTLS pair, HTTP/1.1 outside: CPU per request, both", 0.75), plain()),
+    Case("handshake", "pair", [Row("handshake", "new mTLS connection and one request: CPU", "us", ratio=0.8),
+                               Row("resumed", "the same resumed, as a part of the full one", "", absolute=0.4)], handshake),
+    Case("idle-memory", "pair", [Row("idle_memory", "idle memory with mTLS, PSS per instance", "MB", absolute=6.0)], idle_memory, connections=1024),
+    Case("connection", "hop", [Row("connection_plain", "memory per idle connection after traffic, plain", "KB", absolute=2.0)],
+         connection_memory(tls=False)),
+    Case("connection-tls", "pair", [Row("connection_tls", "memory per idle connection after traffic, TLS", "KB", ratio=1.0)],
+         connection_memory(tls=True)),
+    Case("body", "hop", cpu_row("body", "1 MiB response, plain hop: CPU", 1.0), plain(8, "/1m"), relay=True),
+    Case("body-pair", "pair", cpu_row("body_pair", "1 MiB response, mTLS pair: CPU, both", 1.0), plain(8, "/1m")),
+    Case("upload", "hop", cpu_row("upload", "1 MiB request, plain hop: CPU", 1.0), plain(8, "/0", body=MIB), relay=True),
+    Case("upload-pair", "pair", cpu_row("upload_pair", "1 MiB request, mTLS pair: CPU, both", 1.0), plain(8, "/0", body=MIB)),
+    Case("latency-1", "hop", latency_rows("latency_1", "plain hop, 1 connection"), closed_latency(1), relay=True),
+    Case("latency-8", "hop", latency_rows("latency_8", "plain hop, 8 connections"), closed_latency(8), relay=True),
+    Case("pair-latency-1", "pair", latency_rows("pair_latency_1", "mTLS pair, 1 connection"), closed_latency(1)),
+    Case("pair-latency-8", "pair", latency_rows("pair_latency_8", "mTLS pair, 8 connections"), closed_latency(8)),
+    Case("open", "hop", latency_rows("open", "plain hop, fixed rate"), open_latency, relay=True, paired=True, prepare=find_rate),
+    Case("pair-open", "pair", latency_rows("pair_open", "mTLS pair, fixed rate"), open_latency, paired=True, prepare=find_rate),
+]

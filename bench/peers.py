@@ -1,0 +1,244 @@
+"""The proxies that are compared, each with the configuration that its own documentation would have for the job: one worker or thread, no access
+log, upstream connections kept and reused, the same limit of connections.
+
+A peer can be put up in two shapes (Stack):
+  hop   one proxy: plain HTTP/1.1 or h2c in, HTTP/1.1 to the backend
+  pair  two proxies: HTTP/1.1 in, mutual TLS 1.3 between the two (both verify), HTTP/1.1 to the backend
+"""
+import os
+
+from machine import PROXY_CORE, Process
+from pki import TRUST_DOMAIN, spiffe_id
+
+CONNECTIONS = 8192
+
+
+class Stack:
+    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's)."""
+
+    def __init__(self, processes, http1, h2c=None, tls=None):
+        self.processes, self.http1, self.h2c, self.tls = processes, http1, h2c, tls
+
+    def pids(self):
+        return [pid for process in self.processes for pid in process.pids()]
+
+    def stop(self):
+        for process in self.processes:
+            process.stop()
+
+
+class Site:
+    """Where a stack stands: its folder, certificates, backend, connection limit and a source of ports."""
+
+    def __init__(self, folder, pki, backend, take_port, connections=CONNECTIONS):
+        self.folder, self.pki, self.backend, self.take_port, self.connections = folder, pki, backend, take_port, connections
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def start(self, arguments, name, ready_port):
+        return Process(arguments, PROXY_CORE, self.folder, name, ready_port)
+
+
+class Relay:
+    """The floor: moves bytes, knows nothing."""
+    name, title = "relay", "bare relay"
+
+    def __init__(self, binaries):
+        self.program = os.path.join(binaries, "bench-bare-relay")
+
+    def hop(self, site):
+        port = site.take_port()
+        return Stack([site.start([self.program, str(port), str(site.backend)], "relay", port)], port)
+
+
+class Nginx:
+    name, title = "nginx", "nginx"
+
+    def _config(self, site, name, servers):
+        folder = os.path.join(site.folder, name)
+        os.makedirs(folder, exist_ok=True)
+        user = "user root;" if os.geteuid() == 0 else ""
+        temporary = "\n".join(f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        return site.write(f"{name}/nginx.conf", f"""{user}
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {folder}/pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections {site.connections}; }}
+http {{
+    access_log off;
+    tcp_nodelay on;
+    keepalive_timeout 1h;
+    keepalive_requests 1000000000;
+    client_max_body_size 0;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+{temporary}
+{servers}
+}}
+""")
+
+    def _start(self, site, name, servers, port):
+        return site.start(["nginx", "-c", self._config(site, name, servers)], name, port)
+
+    @staticmethod
+    def _upstream(port):
+        return f"upstream next {{ server 127.0.0.1:{port}; keepalive 128; keepalive_requests 1000000000; keepalive_timeout 1h; }}"
+
+    def hop(self, site):
+        http1, h2c = site.take_port(), site.take_port()
+        servers = f"""
+    {self._upstream(site.backend)}
+    server {{ listen 127.0.0.1:{http1}; location / {{ proxy_pass http://next; }} }}
+    server {{ listen 127.0.0.1:{h2c} http2; location / {{ proxy_pass http://next; }} }}"""
+        return Stack([self._start(site, "nginx", servers, http1)], http1, h2c=h2c)
+
+    def pair(self, site):
+        http1, tls = site.take_port(), site.take_port()
+        far = f"""
+    {self._upstream(site.backend)}
+    server {{
+        listen 127.0.0.1:{tls} ssl;
+        ssl_protocols TLSv1.3;
+        ssl_certificate {site.pki}/b.crt;
+        ssl_certificate_key {site.pki}/b.key;
+        ssl_client_certificate {site.pki}/ca.crt;
+        ssl_verify_client on;
+        location / {{ proxy_pass http://next; }}
+    }}"""
+        near = f"""
+    {self._upstream(tls)}
+    server {{
+        listen 127.0.0.1:{http1};
+        location / {{
+            proxy_pass https://next;
+            proxy_ssl_protocols TLSv1.3;
+            proxy_ssl_certificate {site.pki}/a.crt;
+            proxy_ssl_certificate_key {site.pki}/a.key;
+            proxy_ssl_trusted_certificate {site.pki}/ca.crt;
+            proxy_ssl_verify on;
+            proxy_ssl_name b.{TRUST_DOMAIN};
+            proxy_ssl_server_name on;
+        }}
+    }}"""
+        far_process = self._start(site, "nginx-b", far, tls)
+        return Stack([self._start(site, "nginx-a", near, http1), far_process], http1, tls=tls)
+
+
+class Haproxy:
+    name, title = "haproxy", "HAProxy"
+
+    def _start(self, site, name, sections, port):
+        path = site.write(f"{name}.cfg", f"""
+global
+    nbthread 1
+    maxconn {site.connections}
+    ssl-default-bind-options ssl-min-ver TLSv1.3
+    ssl-default-server-options ssl-min-ver TLSv1.3
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    timeout http-keep-alive 1h
+    http-reuse always
+{sections}
+""")
+        return site.start(["haproxy", "-db", "-f", path], name, port)
+
+    def hop(self, site):
+        http1, h2c = site.take_port(), site.take_port()
+        sections = f"""
+listen hop
+    bind 127.0.0.1:{http1}
+    bind 127.0.0.1:{h2c} proto h2
+    server next 127.0.0.1:{site.backend}"""
+        return Stack([self._start(site, "haproxy", sections, http1)], http1, h2c=h2c)
+
+    def pair(self, site):
+        http1, tls = site.take_port(), site.take_port()
+        far = f"""
+listen far
+    bind 127.0.0.1:{tls} ssl crt {site.pki}/b.pem ca-file {site.pki}/ca.crt verify required alpn h2,http/1.1
+    server next 127.0.0.1:{site.backend}"""
+        near = f"""
+listen near
+    bind 127.0.0.1:{http1}
+    server next 127.0.0.1:{tls} ssl crt {site.pki}/a.pem ca-file {site.pki}/ca.crt verify required verifyhost b.{TRUST_DOMAIN} sni str(b.{TRUST_DOMAIN}) alpn h2"""
+        far_process = self._start(site, "haproxy-b", far, tls)
+        return Stack([self._start(site, "haproxy-a", near, http1), far_process], http1, tls=tls)
+
+
+class Outrigger:
+    name, title = "ours", "Outrigger"
+
+    def __init__(self, binaries):
+        self.program = os.path.join(binaries, "outrigger-proxy")
+
+    @staticmethod
+    def _proxy(site, name, listener):
+        return f"""
+apiVersion: outrigger.dev/v1alpha1
+kind: Proxy
+metadata: {{name: {name}, namespace: bench}}
+spec:
+  service: {name}
+  workers: 1
+  listeners:
+  - {listener}
+  admin: {{address: "127.0.0.1:{site.take_port()}"}}
+  metrics: {{address: "127.0.0.1:{site.take_port()}"}}
+  limits: {{connections: {site.connections}}}
+"""
+
+    @staticmethod
+    def _entry(address, tls):
+        return f"""
+---
+apiVersion: outrigger.dev/v1alpha1
+kind: ServiceEntry
+metadata: {{name: backend, namespace: bench}}
+spec:
+  hosts: [backend, "127.0.0.1"]
+  ports: [{{name: http, port: 80, protocol: {'HTTP' if tls else 'HTTP1'}}}]
+  resolution: Static
+  tls: {{mode: {'Mesh' if tls else 'None'}}}
+{'  identities: ["' + spiffe_id('b') + '"]' if tls else ''}
+  endpoints:
+  - {{address: "{address}"}}
+"""
+
+    @staticmethod
+    def _identity(site, name):
+        return f"  identity: {{source: Files, certificate: {site.pki}/{name}.crt, privateKey: {site.pki}/{name}.key, trustBundle: {site.pki}/ca.crt}}\n"
+
+    def _start(self, site, name, documents, port):
+        path = site.write(f"{name}/all.yaml", documents)
+        return site.start([self.program, "--config", os.path.dirname(path)], name, port)
+
+    def hop(self, site):
+        port = site.take_port()
+        listener = f'{{name: outbound, role: Outbound, address: "127.0.0.1:{port}"}}'
+        documents = self._proxy(site, "hop", listener) + self._entry(f"127.0.0.1:{site.backend}", tls=False)
+        return Stack([self._start(site, "ours", documents, port)], port, h2c=port)
+
+    def pair(self, site):
+        http1, tls = site.take_port(), site.take_port()
+        far = self._proxy(site, "b", f'{{name: inbound, role: Inbound, address: "127.0.0.1:{tls}", forwardTo: "127.0.0.1:{site.backend}", mtls: {{mode: Strict}}}}')
+        near = self._proxy(site, "a", f'{{name: outbound, role: Outbound, address: "127.0.0.1:{http1}"}}')
+        far_process = self._start(site, "ours-b", far + self._identity(site, "b"), tls)
+        near_documents = near + self._identity(site, "a") + self._entry(f"127.0.0.1:{tls}", tls=True)
+        return Stack([self._start(site, "ours-a", near_documents, http1), far_process], http1, tls=tls)
+
+
+def all_peers(binaries):
+    return [Outrigger(binaries), Nginx(), Haproxy(), Relay(binaries)]
