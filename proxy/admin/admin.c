@@ -1,0 +1,258 @@
+#include "admin/admin.h"
+
+#include "admin/access.h"
+#include "admin/text_view.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "net/loop.h"
+#include "rpc/query.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+struct site {
+    struct admin *admin;
+    enum admin_listener listener;
+    struct rpc_server *server; // NULL: none
+};
+
+struct admin {
+    struct loop *loop;
+    struct site sites[2];
+    const struct admin_page *pages;
+    uint32_t page_count;
+    char *token;
+    const struct admin_source *source;
+    void *owner;
+    uint32_t queries; // given to the source and not done
+    bool closing;
+    struct task release;
+};
+
+static void admin_release(struct task *task) {
+    struct admin *admin = CONTAINER_OF(task, struct admin, release);
+    free(admin->token);
+    free(admin);
+}
+
+static void release_when_done(struct admin *admin) {
+    if (admin->closing && admin->queries == 0)
+        loop_defer(admin->loop, &admin->release);
+}
+
+// ---- replies
+
+void admin_text_init(const struct admin_query *query, struct buffer *text) {
+    buffer_init(text, &query->admin->loop->blocks);
+}
+
+void admin_reply_text(struct admin_query *query, uint16_t status, struct bytes content_type, struct buffer *text) {
+    if (query->request != NULL)
+        rpc_reply(query->request, status, content_type, text);
+    query->request = NULL;
+    buffer_dispose(text);
+}
+
+static int append_dump(const char *text, size_t length, void *out) {
+    buffer_append(out, bytes_from(text, length));
+    return 0;
+}
+
+void admin_reply(struct admin_query *query, uint16_t status, struct json_t *value) {
+    struct buffer text;
+    admin_text_init(query, &text);
+    bool plain = bytes_equal(admin_parameter(query, BYTES("format")), BYTES("text"));
+    if (plain) {
+        text_view_append(&text, value);
+    } else {
+        int failed = json_dump_callback(value, append_dump, &text, JSON_INDENT(2));
+        CHECK(failed == 0);
+        buffer_append(&text, BYTES("\n"));
+    }
+    json_decref(value);
+    admin_reply_text(query, status, plain ? BYTES("text/plain; charset=utf-8") : BYTES("application/json"), &text);
+}
+
+void admin_reply_error(struct admin_query *query, uint16_t status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    json_t *text = json_vsprintf(format, arguments);
+    va_end(arguments);
+    json_t *value = json_object();
+    json_object_set_new(value, "error", text != NULL ? text : json_string("the request is not valid UTF-8"));
+    admin_reply(query, status, value);
+}
+
+struct bytes admin_parameter(struct admin_query *query, struct bytes name) {
+    struct bytes value;
+    if (query->request == NULL || !query_find(query->request->query, name, &query->pool, &value))
+        return BYTES_NONE;
+    return value;
+}
+
+// ---- queries
+
+static struct admin_query *query_create(const struct site *site, struct rpc_request *request) {
+    struct admin *admin = site->admin;
+    struct admin_query *query = alloc_zeroed_or_abort(1, sizeof(*query));
+    query->admin = admin;
+    query->owner = admin->owner;
+    query->listener = site->listener;
+    query->request = request;
+    request->user = query;
+    pool_init(&query->pool, &admin->loop->pools);
+    return query;
+}
+
+static void query_destroy(struct admin_query *query) {
+    CHECK(query->request == NULL);
+    pool_dispose(&query->pool);
+    free(query);
+}
+
+void admin_query_done(struct admin_query *query) {
+    struct admin *admin = query->admin;
+    CHECK(admin->queries > 0);
+    if (query->request != NULL)
+        query->page->handle(query);
+    query_destroy(query);
+    admin->queries--;
+    release_when_done(admin);
+}
+
+static void answer_now(struct admin_query *query) {
+    query->page->handle(query);
+    query_destroy(query);
+}
+
+static void refuse(struct admin_query *query, uint16_t status, const char *reason) {
+    admin_reply_error(query, status, "%s", reason);
+    query_destroy(query);
+}
+
+// The methods that a path has, for Allow; how many.
+static unsigned methods_of(const struct site *site, struct bytes path, struct bytes *allow) {
+    const struct admin *admin = site->admin;
+    bool get = false, post = false;
+    for (uint32_t i = 0; i < admin->page_count; i++)
+        if ((admin->pages[i].listeners & site->listener) != 0 && bytes_equal(bytes_from_text(admin->pages[i].path), path)) {
+            get |= admin->pages[i].method == METHOD_GET;
+            post |= admin->pages[i].method == METHOD_POST;
+        }
+    *allow = get && post ? BYTES("GET, HEAD, POST") : get ? BYTES("GET, HEAD") : BYTES("POST");
+    return get + post;
+}
+
+static const struct admin_page *find_page(const struct site *site, const struct rpc_request *request) {
+    enum http_method method = request->method == METHOD_HEAD ? METHOD_GET : request->method;
+    for (uint32_t i = 0; i < site->admin->page_count; i++) {
+        const struct admin_page *page = &site->admin->pages[i];
+        if ((page->listeners & site->listener) != 0 && page->method == method && bytes_equal(bytes_from_text(page->path), request->path))
+            return page;
+    }
+    return NULL;
+}
+
+static void refuse_unknown(struct site *site, struct admin_query *query) {
+    struct bytes allow;
+    if (methods_of(site, query->request->path, &allow) == 0) {
+        refuse(query, 404, "no such page; / lists those that are");
+        return;
+    }
+    rpc_reply_field(query->request, BYTES("Allow"), allow);
+    refuse(query, 405, "not with this method");
+}
+
+static void start(struct admin_query *query) {
+    struct admin *admin = query->admin;
+    const struct admin_page *page = query->page;
+    if (page->wants == 0 && page->command == ADMIN_NONE) {
+        answer_now(query);
+        return;
+    }
+    if (admin->queries >= ADMIN_QUERIES_MAX) {
+        refuse(query, 503, "too many questions are waiting for the workers");
+        return;
+    }
+    admin->queries++;
+    query->wants = page->wants;
+    if (page->command == ADMIN_NONE)
+        admin->source->collect(admin->owner, query);
+    else
+        admin->source->command(admin->owner, query);
+}
+
+static void on_request(void *owner, struct rpc_request *request) {
+    struct site *site = owner;
+    struct admin *admin = site->admin;
+    struct admin_query *query = query_create(site, request);
+    bool changes = request->method != METHOD_GET && request->method != METHOD_HEAD;
+    const char *refused = site->listener == ADMIN_ON_ADMIN ? admin_access_refused(request, changes, bytes_from_text(admin->token)) : NULL;
+    query->page = find_page(site, request);
+    if (refused != NULL) {
+        refuse(query, 403, refused);
+    } else if (query->page == NULL) {
+        refuse_unknown(site, query);
+    } else {
+        if (query->page->command != ADMIN_NONE)
+            log_event(LOG_INFO, "admin_command", "path=%s", query->page->path);
+        start(query);
+    }
+}
+
+static void on_cancelled(void *owner, struct rpc_request *request) {
+    (void)owner;
+    struct admin_query *query = request->user;
+    query->request = NULL; // the source still has it
+}
+
+static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled};
+
+// ---- life
+
+static void open_site(struct admin *admin, struct site *site, enum admin_listener listener, int socket) {
+    site->admin = admin;
+    site->listener = listener;
+    if (socket >= 0)
+        site->server = rpc_server_open(admin->loop, socket, &handler, site);
+}
+
+struct admin *admin_open(struct loop *loop, const struct admin_options *options, const struct admin_source *source, void *owner) {
+    struct admin *admin = alloc_zeroed_or_abort(1, sizeof(*admin));
+    admin->loop = loop;
+    admin->pages = options->pages;
+    admin->page_count = options->page_count;
+    admin->token = copy_text_or_abort(options->token);
+    admin->source = source;
+    admin->owner = owner;
+    task_init(&admin->release, admin_release);
+    open_site(admin, &admin->sites[0], ADMIN_ON_ADMIN, options->admin_socket);
+    open_site(admin, &admin->sites[1], ADMIN_ON_METRICS, options->metrics_socket);
+    return admin;
+}
+
+void admin_close(struct admin *admin) {
+    CHECK(!admin->closing);
+    admin->closing = true;
+    for (unsigned i = 0; i < 2; i++)
+        if (admin->sites[i].server != NULL)
+            rpc_server_close(admin->sites[i].server);
+    release_when_done(admin);
+}
+
+const struct admin_page *admin_pages(const struct admin *admin, uint32_t *count) {
+    *count = admin->page_count;
+    return admin->pages;
+}
+
+bool admin_is_ready(const struct admin *admin, struct bytes *reason) {
+    return admin->source->ready(admin->owner, reason);
+}
+
+const struct rpc_counters *admin_counters(const struct admin *admin, enum admin_listener listener) {
+    for (unsigned i = 0; i < 2; i++)
+        if (admin->sites[i].listener == listener && admin->sites[i].server != NULL)
+            return rpc_server_counters(admin->sites[i].server);
+    return NULL;
+}

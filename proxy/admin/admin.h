@@ -1,0 +1,113 @@
+// The admin and metrics endpoints: finds the page of a request, sees to it that only who may asks, gets the figures it needs, sends the reply.
+//
+// Two listeners share the pages: metrics (read-only, for scrapers and probes anywhere) and admin (loopback or a Unix socket; may change things). Which pages there are is a
+// table that app gives; pages.h has the usual ones. Everything here runs on the main thread: a page never delays traffic.
+//
+// Owner:      app.
+// Start:      admin_open.
+// Callbacks:  struct admin_source, to get figures and to carry out commands.
+// Cancel:     admin_close; queries that the source still has may be completed afterwards, to no effect.
+// Memory:     an admin frees itself once it is closed and every query that the source was given is done.
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "admin/figures.h"
+#include "base/pool.h"
+#include "rpc/http_server.h"
+
+struct admin;
+struct json_t; // jansson
+
+// Queries that wait for their figures; more are refused with 503. A place for each connection of both listeners.
+#define ADMIN_QUERIES_MAX (2 * RPC_CONNECTIONS_MAX)
+
+enum admin_want {
+    ADMIN_WANT_COUNTERS = 1 << 0,
+    ADMIN_WANT_SERVICES = 1 << 1,
+    ADMIN_WANT_LIMITS = 1 << 2,
+    ADMIN_WANT_IDENTITY = 1 << 3,
+    ADMIN_WANT_CONFIG = 1 << 4,
+};
+
+enum admin_command {
+    ADMIN_NONE,
+    ADMIN_DRAIN,    // begin to drain; done at once, not when drained
+    ADMIN_RELOAD,   // read documents and certificates again; done when they were accepted or refused
+    ADMIN_SHUTDOWN, // end the process, drained first; done at once
+};
+
+enum admin_listener { ADMIN_ON_ADMIN = 1 << 0, ADMIN_ON_METRICS = 1 << 1, ADMIN_ON_BOTH = ADMIN_ON_ADMIN | ADMIN_ON_METRICS };
+
+// One request to a page, until its reply.
+struct admin_query {
+    // For the source.
+    uint32_t wants;               // admin_want bits
+    struct admin_figures figures; // to be filled in; all zero at first
+    struct pool pool;             // lives as long as the query
+    void *source_state;           // the source's own; NULL at first
+
+    // For the page.
+    const struct admin_page *page;
+    struct rpc_request *request; // NULL once the client is gone
+    struct admin *admin;
+    void *owner;                  // of the source, as given to admin_open
+    enum admin_listener listener; // which one it came by
+};
+
+struct admin_source {
+    // Fills in the figures that query->wants names, and always those above the first comment in struct admin_figures; then admin_query_done, exactly once, from within or later
+    // (workers are asked by mailbox). A client gives up after RPC_REQUEST_TIMEOUT.
+    void (*collect)(void *owner, struct admin_query *query);
+
+    // Carries out query->page->command, then as `collect`.
+    void (*command)(void *owner, struct admin_query *query);
+
+    // Whether this proxy takes traffic, for probes: answered at once. Where not, `reason` is set to a text for people.
+    bool (*ready)(void *owner, struct bytes *reason);
+};
+
+struct admin_page {
+    const char *path;
+    enum http_method method; // METHOD_GET (a HEAD is answered as well) or METHOD_POST
+    enum admin_listener listeners;
+    uint32_t wants;             // figures that it needs; 0: `handle` is called at once
+    enum admin_command command; // instead of collecting
+    // Replies, by admin_reply or admin_reply_text, before it returns.
+    void (*handle)(struct admin_query *query);
+    const char *description; // for the list of pages
+};
+
+struct admin_options {
+    int admin_socket; // listening, see net/tcp_listener.h; -1: none
+    int metrics_socket;
+    const struct admin_page *pages; // must live as long as the admin
+    uint32_t page_count;
+    struct bytes
+        token; // copied. What changes something over TCP must show it as `Authorization: Bearer`; empty: a loopback Host suffices. Unix sockets need none: their mode is 0600
+};
+
+struct admin *admin_open(struct loop *loop, const struct admin_options *options, const struct admin_source *source, void *owner);
+void admin_close(struct admin *admin);
+
+// By the source: the figures are there.
+void admin_query_done(struct admin_query *query);
+
+// By a page, exactly one of these. The value is released. As JSON, or as text that reads well where the query says format=text.
+void admin_reply(struct admin_query *query, uint16_t status, struct json_t *value);
+void admin_reply_text(struct admin_query *query, uint16_t status, struct bytes content_type, struct buffer *text);
+
+// {"error": ...} with that status.
+void admin_reply_error(struct admin_query *query, uint16_t status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+// A buffer for admin_reply_text.
+void admin_text_init(const struct admin_query *query, struct buffer *text);
+
+// The value of a parameter of the request's query, empty when there is none.
+struct bytes admin_parameter(struct admin_query *query, struct bytes name);
+
+// For pages about the admin itself.
+const struct admin_page *admin_pages(const struct admin *admin, uint32_t *count);
+bool admin_is_ready(const struct admin *admin, struct bytes *reason);
+const struct rpc_counters *admin_counters(const struct admin *admin, enum admin_listener listener); // NULL: no such listener
+
+#endif

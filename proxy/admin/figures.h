@@ -1,0 +1,112 @@
+// What the admin pages show, as plain values of one moment, merged over workers: filled in by the source that app gives (admin.h), read by the pages.
+//
+// All texts and arrays must live as long as the query that they are for; its pool is the place for them. Nothing secret has a place here.
+#ifndef ADMIN_FIGURES_H
+#define ADMIN_FIGURES_H
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "config/snapshot.h"
+#include "telemetry/request_metrics.h"
+#include "telemetry/worker_metrics.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// One endpoint of a service; sums over workers unless a comment says otherwise.
+struct admin_endpoint {
+    struct bytes address;
+    struct bytes key;   // of the live endpoint: by it the rows of several workers are found to be one
+    struct bytes state; // "available", or why it is not picked
+    struct bytes tls;   // "Mesh" or "None"
+    uint32_t weight;
+    uint32_t active;  // attempts in flight
+    nanoseconds ewma; // response time as the balancer sees it: the mean over workers that have one; 0: none yet
+    uint32_t connections;
+    uint32_t idle; // of them
+    uint32_t connecting;
+    uint64_t requests;
+    uint64_t failures;
+};
+
+struct admin_service {
+    struct bytes key; // "namespace/name:port"
+    struct bytes protocol;
+    struct bytes load_balancer;
+    struct bytes policy;   // the TrafficPolicy that it follows; empty: defaults
+    uint32_t waiting;      // requests that wait for a connection
+    uint32_t retry_budget; // retries that it would still let pass
+    struct admin_endpoint *endpoints;
+    uint32_t endpoint_count;
+};
+
+// One bound with its use: the row that /limits and the metrics show.
+struct admin_limit {
+    struct bytes name;  // as in the policy language: "connections"
+    struct bytes scope; // what it bounds: "listener/inbound", "process"
+    struct bytes unit;  // "connections", "bytes", "ms"
+    struct bytes description;
+    uint64_t value; // 0: no bound
+    bool measured;  // use, peak and hits are known
+    uint64_t use;
+    uint64_t peak;
+    uint64_t hits; // how often it refused something
+};
+
+struct admin_certificate {
+    struct bytes role; // "identity" or "trust bundle"
+    struct bytes id;   // SPIFFE ID; of a bundle the trust domain
+    struct bytes subject;
+    struct bytes serial;
+    struct bytes file;
+    int64_t not_before; // seconds since 1970
+    int64_t not_after;
+};
+
+struct admin_identity {
+    bool given; // the proxy has an identity to load at all
+    bool loaded;
+    uint64_t generation;
+    nanoseconds loaded_wall;
+    struct bytes error; // of the newest files, while an older version stays in force; empty: none
+    uint64_t accepted;  // loads, by result
+    uint64_t refused;
+    struct admin_certificate *certificates;
+    uint32_t certificate_count;
+};
+
+struct admin_config {
+    const struct snapshot *snapshot; // in force; NULL: none yet
+    nanoseconds loaded_wall;         // when it was accepted, since 1970
+    nanoseconds checked_wall;        // when documents were last read
+    uint64_t accepted;               // loads, by result
+    uint64_t refused;
+    const char *const *paths; // what is read
+    uint32_t path_count;
+    const char *const *errors; // of the newest documents, while an older set stays in force
+    uint32_t error_count;
+    const char *const *warnings;
+    uint32_t warning_count;
+};
+
+struct admin_figures {
+    struct bytes state; // "starting", "ready", "draining"
+    bool ready;
+    bool draining;
+    uint32_t worker_count;
+    // With ADMIN_WANT_COUNTERS.
+    struct worker_metrics workers;
+    struct request_series *requests;
+    uint32_t request_count;
+    // With ADMIN_WANT_SERVICES.
+    struct admin_service *services;
+    uint32_t service_count;
+    // With ADMIN_WANT_LIMITS.
+    struct admin_limit *limits;
+    uint32_t limit_count;
+    // With ADMIN_WANT_IDENTITY and ADMIN_WANT_CONFIG.
+    struct admin_identity identity;
+    struct admin_config config;
+};
+
+#endif

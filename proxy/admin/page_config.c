@@ -1,0 +1,122 @@
+// /config: the set of documents in force, when it came, and what is wrong with a newer one. Paths of files are shown, what is in keys never is.
+#include "admin/json_build.h"
+#include "admin/pages.h"
+
+#include <jansson.h>
+
+static json_t *place_text(const struct place *place) {
+    return place->file != NULL ? json_sprintf("%s:%u", place->file, place->line) : json_null();
+}
+
+static void set_place(json_t *object, const struct place *place) {
+    json_t *text = place_text(place);
+    if (text != NULL && !json_is_null(text))
+        json_set(object, "place", text);
+    else
+        json_decref(text);
+}
+
+static json_t *listener_row(const struct listener_config *listener) {
+    static const char *const roles[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound"};
+    static const char *const modes[] = {[MTLS_STRICT] = "Strict", [MTLS_PERMISSIVE] = "Permissive", [MTLS_DISABLE] = "Disable"};
+    json_t *row = json_object();
+    json_set_text(row, "name", listener->name);
+    json_set(row, "role", json_string(roles[listener->role]));
+    json_set_text(row, "address", listener->address.text);
+    if (listener->role == ROLE_INBOUND) {
+        json_set_text(row, "forward_to", listener->forward_to.text);
+        json_set(row, "mtls", json_string(modes[listener->mtls]));
+    } else {
+        json_set(row, "unknown_hosts", json_string(listener->unknown_hosts == UNKNOWN_HOSTS_REJECT ? "Reject" : "Passthrough"));
+    }
+    set_place(row, &listener->place);
+    return row;
+}
+
+static json_t *proxy_value(const struct proxy_config *proxy) {
+    json_t *value = json_object();
+    json_set_text(value, "namespace", proxy->namespace_name);
+    json_set_text(value, "name", proxy->name);
+    json_set_text(value, "service", proxy->service);
+    json_set_number(value, "workers", proxy->workers);
+    set_place(value, &proxy->place);
+    json_set_text(value, "admin", proxy->admin.text);
+    json_set_text(value, "metrics", proxy->metrics.text);
+    json_set_text(value, "access_log", proxy->access_log.path);
+    if (proxy->identity.given) {
+        json_set_text(value, "certificate", proxy->identity.certificate);
+        json_set_text(value, "private_key", proxy->identity.private_key);
+        json_set_text(value, "trust_bundle", proxy->identity.trust_bundle);
+    }
+    json_t *listeners = json_array();
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        json_array_append_new(listeners, listener_row(&proxy->listeners[i]));
+    json_set(value, "listeners", listeners);
+    return value;
+}
+
+static json_t *traffic_value(const struct traffic_config *traffic) {
+    json_t *value = json_object();
+    json_set_text(value, "policy", traffic->policy);
+    set_place(value, &traffic->place);
+    json_set(value, "load_balancer", json_string(traffic->load_balancer.type == LB_PEAK_EWMA ? "PeakEWMA" : "RoundRobin"));
+    json_set(value, "connect_timeout", json_duration(traffic->connections.connect_timeout));
+    json_set_number(value, "max_connections", traffic->connections.max);
+    json_set_number(value, "max_pending", traffic->connections.max_pending);
+    json_set_number(value, "max_streams", traffic->connections.max_streams);
+    json_set(value, "idle_timeout", json_duration(traffic->connections.idle_timeout));
+    json_set(value, "http1_idle_timeout", json_duration(traffic->connections.http1_idle_timeout));
+    json_set(value, "request_timeout", json_duration(traffic->timeouts.request));
+    json_set(value, "backend_request_timeout", json_duration(traffic->timeouts.backend_request));
+    json_set(value, "stream_idle_timeout", json_duration(traffic->timeouts.idle));
+    json_set_number(value, "retry_attempts", traffic->retry.attempts);
+    json_set_number(value, "retry_budget_percent", traffic->retry.budget.percent);
+    return value;
+}
+
+static json_t *endpoint_row(const struct endpoint_config *endpoint) {
+    json_t *row = json_object();
+    json_set_text(row, "address", endpoint->address.text);
+    json_set(row, "tls", json_string(endpoint->tls == TLS_MESH ? "Mesh" : "None"));
+    json_set_number(row, "weight", endpoint->weight);
+    if (endpoint->identity_count > 0)
+        json_set_text(row, "identity", endpoint->identities[0].text);
+    if (endpoint->identity_count > 1)
+        json_set_number(row, "more_identities", endpoint->identity_count - 1);
+    return row;
+}
+
+static json_t *service_value(const struct service_config *service) {
+    static const char *const protocols[] = {
+        [PROTOCOL_HTTP] = "HTTP", [PROTOCOL_HTTP1] = "HTTP1", [PROTOCOL_HTTP2] = "HTTP2", [PROTOCOL_GRPC] = "GRPC"};
+    json_t *value = json_object();
+    json_set_text(value, "service", service->key);
+    json_set(value, "protocol", json_string(protocols[service->protocol]));
+    set_place(value, &service->place);
+    json_set(value, "traffic", traffic_value(&service->traffic));
+    json_t *endpoints = json_array();
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        json_array_append_new(endpoints, endpoint_row(&service->endpoints[i]));
+    json_set(value, "endpoints", endpoints);
+    return value;
+}
+
+void page_config(struct admin_query *query) {
+    const struct admin_config *config = &query->figures.config;
+    const struct snapshot *snapshot = config->snapshot;
+    json_t *value = json_object();
+    json_set_number(value, "generation", snapshot != NULL ? snapshot->generation : 0);
+    json_set(value, "accepted_at", json_wall_time(config->loaded_wall));
+    json_set(value, "checked_at", json_wall_time(config->checked_wall));
+    json_set(value, "paths", json_lines(config->paths, config->path_count));
+    json_set(value, "pending_errors", json_lines(config->errors, config->error_count));
+    json_set(value, "warnings", json_lines(config->warnings, config->warning_count));
+    if (snapshot != NULL) {
+        json_set(value, "proxy", proxy_value(&snapshot->proxy));
+        json_t *services = json_array();
+        for (uint32_t i = 0; i < snapshot->service_count; i++)
+            json_array_append_new(services, service_value(snapshot->services[i]));
+        json_set(value, "services", services);
+    }
+    admin_reply(query, 200, value);
+}

@@ -1,0 +1,92 @@
+// Pages of live state: /clusters, /limits, /certs.
+#include "admin/json_build.h"
+#include "admin/pages.h"
+
+#include <jansson.h>
+
+static json_t *endpoint_row(const struct admin_endpoint *endpoint) {
+    json_t *row = json_object();
+    json_set_text(row, "address", endpoint->address);
+    json_set_text(row, "state", endpoint->state);
+    json_set_text(row, "tls", endpoint->tls);
+    json_set_number(row, "weight", endpoint->weight);
+    json_set_number(row, "active", endpoint->active);
+    json_set_number(row, "ewma_us", endpoint->ewma / NS_PER_US);
+    json_set_number(row, "connections", endpoint->connections);
+    json_set_number(row, "idle", endpoint->idle);
+    json_set_number(row, "connecting", endpoint->connecting);
+    json_set_number(row, "requests", endpoint->requests);
+    json_set_number(row, "failures", endpoint->failures);
+    return row;
+}
+
+static json_t *service_value(const struct admin_service *service) {
+    json_t *value = json_object();
+    json_set_text(value, "service", service->key);
+    json_set_text(value, "protocol", service->protocol);
+    json_set_text(value, "load_balancer", service->load_balancer);
+    json_set_text(value, "policy", service->policy);
+    json_set_number(value, "waiting", service->waiting);
+    json_set_number(value, "retry_budget", service->retry_budget);
+    json_t *endpoints = json_array();
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        json_array_append_new(endpoints, endpoint_row(&service->endpoints[i]));
+    json_set(value, "endpoints", endpoints);
+    return value;
+}
+
+void page_clusters(struct admin_query *query) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < query->figures.service_count; i++)
+        json_array_append_new(list, service_value(&query->figures.services[i]));
+    admin_reply(query, 200, list);
+}
+
+static json_t *limit_row(const struct admin_limit *limit) {
+    json_t *row = json_object();
+    json_set_text(row, "limit", limit->name);
+    json_set_text(row, "scope", limit->scope);
+    json_set(row, "value", limit->value > 0 ? json_integer((json_int_t)limit->value) : json_null());
+    json_set_text(row, "unit", limit->unit);
+    json_set(row, "use", limit->measured ? json_integer((json_int_t)limit->use) : json_null());
+    json_set(row, "peak", limit->measured ? json_integer((json_int_t)limit->peak) : json_null());
+    json_set(row, "hits", limit->measured ? json_integer((json_int_t)limit->hits) : json_null());
+    json_set_text(row, "description", limit->description);
+    return row;
+}
+
+void page_limits(struct admin_query *query) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < query->figures.limit_count; i++)
+        json_array_append_new(list, limit_row(&query->figures.limits[i]));
+    admin_reply(query, 200, list);
+}
+
+static json_t *certificate_row(const struct admin_certificate *certificate, nanoseconds wall) {
+    json_t *row = json_object();
+    int64_t left = certificate->not_after - (int64_t)(wall / NS_PER_S);
+    json_set_text(row, "role", certificate->role);
+    json_set_text(row, "id", certificate->id);
+    json_set_text(row, "subject", certificate->subject);
+    json_set_text(row, "serial", certificate->serial);
+    json_set(row, "not_before", json_wall_time((nanoseconds)certificate->not_before * NS_PER_S));
+    json_set(row, "not_after", json_wall_time((nanoseconds)certificate->not_after * NS_PER_S));
+    json_set(row, "ends_in", left > 0 ? json_duration((nanoseconds)left * NS_PER_S) : json_string("has ended"));
+    json_set_text(row, "file", certificate->file);
+    return row;
+}
+
+void page_certs(struct admin_query *query) {
+    const struct admin_identity *identity = &query->figures.identity;
+    nanoseconds wall = clock_wall_ns();
+    json_t *value = json_object();
+    json_set(value, "identity", json_string(!identity->given ? "none" : identity->loaded ? "loaded" : "missing"));
+    json_set_number(value, "generation", identity->generation);
+    json_set(value, "loaded_at", json_wall_time(identity->loaded_wall));
+    json_set_text(value, "pending_error", identity->error);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < identity->certificate_count; i++)
+        json_array_append_new(list, certificate_row(&identity->certificates[i], wall));
+    json_set(value, "certificates", list);
+    admin_reply(query, 200, value);
+}

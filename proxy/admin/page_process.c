@@ -1,0 +1,92 @@
+// Pages about the process itself: the list of pages, probes, versions, the log's level, and what the commands answer.
+#include "admin/json_build.h"
+#include "admin/pages.h"
+#include "base/log.h"
+
+#include <jansson.h>
+#include <nghttp2/nghttp2.h>
+#include <openssl/crypto.h>
+#include <uv.h>
+
+static const char *const level_names[] = {[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+
+void page_list(struct admin_query *query) {
+    uint32_t count;
+    const struct admin_page *pages = admin_pages(query->admin, &count);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++) {
+        if ((pages[i].listeners & query->listener) == 0)
+            continue;
+        json_t *row = json_object();
+        json_set(row, "method", json_string(pages[i].method == METHOD_POST ? "POST" : "GET"));
+        json_set(row, "path", json_string(pages[i].path));
+        json_set(row, "description", json_string(pages[i].description));
+        json_array_append_new(list, row);
+    }
+    admin_reply(query, 200, list);
+}
+
+static void reply_line(struct admin_query *query, uint16_t status, struct bytes line) {
+    struct buffer text;
+    admin_text_init(query, &text);
+    buffer_append(&text, line);
+    buffer_append(&text, BYTES("\n"));
+    admin_reply_text(query, status, BYTES("text/plain; charset=utf-8"), &text);
+}
+
+void page_healthz(struct admin_query *query) {
+    reply_line(query, 200, BYTES("ok"));
+}
+
+void page_readyz(struct admin_query *query) {
+    struct bytes reason = BYTES("not ready");
+    bool ready = admin_is_ready(query->admin, &reason);
+    reply_line(query, ready ? 200 : 503, ready ? BYTES("ready") : reason);
+}
+
+void page_version(struct admin_query *query) {
+    json_t *value = json_object();
+    json_set(value, "outrigger", json_string(OUTRIGGER_VERSION));
+    json_set(value, "openssl", json_string(OpenSSL_version(OPENSSL_VERSION_STRING)));
+    json_set(value, "nghttp2", json_string(nghttp2_version(0)->version_str));
+    json_set(value, "libuv", json_string(uv_version_string()));
+    json_set(value, "jansson", json_string(jansson_version_str()));
+    admin_reply(query, 200, value);
+}
+
+void page_logging(struct admin_query *query) {
+    json_t *value = json_object();
+    json_set(value, "level", json_string(level_names[log_get_level()]));
+    admin_reply(query, 200, value);
+}
+
+void page_set_logging(struct admin_query *query) {
+    struct bytes wanted = admin_parameter(query, BYTES("level"));
+    for (enum log_level level = LOG_DEBUG; level <= LOG_ERROR; level++)
+        if (bytes_equal(wanted, bytes_from_text(level_names[level]))) {
+            log_set_level(level);
+            log_event(LOG_INFO, "log_level", "level=%s", level_names[level]);
+            page_logging(query);
+            return;
+        }
+    admin_reply_error(query, 400, "level is debug, info, warn or error");
+}
+
+void page_state(struct admin_query *query) {
+    json_t *value = json_object();
+    json_set_text(value, "state", query->figures.state);
+    admin_reply(query, 202, value);
+}
+
+void page_reloaded(struct admin_query *query) {
+    const struct admin_config *config = &query->figures.config;
+    const struct admin_identity *identity = &query->figures.identity;
+    bool refused = config->error_count > 0 || identity->error.len > 0;
+    json_t *value = json_object();
+    json_set(value, "result", json_string(refused ? "refused" : "accepted"));
+    json_set_number(value, "generation", config->snapshot != NULL ? config->snapshot->generation : 0);
+    json_set(value, "errors", json_lines(config->errors, config->error_count));
+    json_set_text(value, "identity_error", identity->error);
+    json_set(value, "warnings", json_lines(config->warnings, config->warning_count));
+    admin_reply(query, refused ? 422 : 200, value);
+}

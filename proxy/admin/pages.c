@@ -1,0 +1,23 @@
+#include "admin/pages.h"
+
+#define METRICS_WANTS (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS | ADMIN_WANT_IDENTITY | ADMIN_WANT_CONFIG)
+#define RELOAD_WANTS (ADMIN_WANT_CONFIG | ADMIN_WANT_IDENTITY)
+
+const struct admin_page admin_usual_pages[] = {
+    {"/", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_list, "this list"},
+    {"/healthz", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_healthz, "200 while the process works"},
+    {"/readyz", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_readyz, "200 while it takes traffic, else 503 with the reason"},
+    {"/metrics", METHOD_GET, ADMIN_ON_BOTH, METRICS_WANTS, ADMIN_NONE, page_metrics, "all metrics, Prometheus text"},
+    {"/config", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_config, "the documents in force, and what is wrong with newer ones"},
+    {"/clusters", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_SERVICES, ADMIN_NONE, page_clusters, "services and endpoints with their load"},
+    {"/certs", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_IDENTITY, ADMIN_NONE, page_certs, "identity and trust bundle"},
+    {"/limits", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_LIMITS, ADMIN_NONE, page_limits, "every limit with its use and high-water mark"},
+    {"/version", METHOD_GET, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_version, "versions of this program and its libraries"},
+    {"/logging", METHOD_GET, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_logging, "level of the log"},
+    {"/logging", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_set_logging, "sets it: ?level=debug, info, warn or error"},
+    {"/drain", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_DRAIN, page_state, "stops taking traffic, in order"},
+    {"/reload", METHOD_POST, ADMIN_ON_ADMIN, RELOAD_WANTS, ADMIN_RELOAD, page_reloaded, "reads documents and certificates again"},
+    {"/shutdown", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_SHUTDOWN, page_state, "drains, then ends the process"},
+};
+
+const uint32_t admin_usual_page_count = sizeof(admin_usual_pages) / sizeof(*admin_usual_pages);

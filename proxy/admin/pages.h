@@ -1,0 +1,31 @@
+// The usual pages of a proxy. App gives this table, or one of its own made of these handlers and others, to admin_open.
+#ifndef ADMIN_PAGES_H
+#define ADMIN_PAGES_H
+
+#include "admin/admin.h"
+
+extern const struct admin_page admin_usual_pages[];
+extern const uint32_t admin_usual_page_count;
+
+// page_process.c
+void page_list(struct admin_query *query);
+void page_healthz(struct admin_query *query);
+void page_readyz(struct admin_query *query);
+void page_version(struct admin_query *query);
+void page_logging(struct admin_query *query);
+void page_set_logging(struct admin_query *query);
+void page_state(struct admin_query *query); // after drain and shutdown
+void page_reloaded(struct admin_query *query);
+
+// page_metrics.c
+void page_metrics(struct admin_query *query);
+
+// page_config.c
+void page_config(struct admin_query *query);
+
+// page_live.c
+void page_clusters(struct admin_query *query);
+void page_limits(struct admin_query *query);
+void page_certs(struct admin_query *query);
+
+#endif

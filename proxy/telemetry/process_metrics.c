@@ -1,0 +1,69 @@
+#include "telemetry/process_metrics.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static nanoseconds of_timeval(struct timeval time) {
+    return (nanoseconds)time.tv_sec * NS_PER_S + (nanoseconds)time.tv_usec * NS_PER_US;
+}
+
+static void add(struct exposition *exposition, enum metric metric, uint64_t value) {
+    exposition_begin(exposition, metric);
+    exposition_add(exposition, NULL, value);
+}
+
+static void add_cpu(struct exposition *exposition) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+    exposition_begin(exposition, METRIC_PROCESS_CPU);
+    exposition_add_seconds(exposition, NULL, of_timeval(usage.ru_utime) + of_timeval(usage.ru_stime));
+}
+
+// proc(5): fields 22 and 24 of /proc/self/stat are the start in clock ticks after boot and the resident pages. The name of the program, which may hold anything,
+// ends at the last parenthesis.
+static void add_stat(struct exposition *exposition) {
+    char text[1024];
+    uint64_t start_ticks, pages;
+    FILE *file = fopen("/proc/self/stat", "re");
+    if (file == NULL)
+        return;
+    size_t length = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    const char *fields = strrchr(text, ')');
+    if (fields == NULL || sscanf(fields + 1, " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %*s %" SCNu64,
+                                 &start_ticks, &pages) != 2)
+        return;
+    struct timespec boot;
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    nanoseconds up = (nanoseconds)boot.tv_sec * NS_PER_S + (nanoseconds)boot.tv_nsec;
+    nanoseconds started = start_ticks * (NS_PER_S / (nanoseconds)sysconf(_SC_CLK_TCK));
+    add(exposition, METRIC_PROCESS_RESIDENT, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+    exposition_begin(exposition, METRIC_PROCESS_START);
+    exposition_add_seconds(exposition, NULL, clock_wall_ns() - (up - started));
+}
+
+static void add_descriptors(struct exposition *exposition) {
+    uint64_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder != NULL) {
+        while (readdir(folder) != NULL)
+            count++;
+        closedir(folder);
+        add(exposition, METRIC_PROCESS_OPEN_FDS, count - 3); // without ".", ".." and the folder's own
+    }
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        add(exposition, METRIC_PROCESS_MAX_FDS, limit.rlim_cur);
+}
+
+void process_metrics_expose(struct exposition *exposition) {
+    add_cpu(exposition);
+    add_stat(exposition);
+    add_descriptors(exposition);
+}
