@@ -147,7 +147,7 @@ static void update_closing(struct h2_codec *codec) {
 static void peer_closed(struct h2_codec *codec) {
     codec->peer_closed = true;
     codec->base.refuses_new = true;
-    LIST_EACH(&codec->streams, node, following) {
+    LIST_EACH (&codec->streams, node, following) {
         struct codec_stream *stream = LIST_ENTRY(node, struct codec_stream, link);
         if (stream->received >= PROGRESS_ENDED)
             continue;
@@ -237,8 +237,7 @@ static void h2_reset(struct codec *base, struct codec_stream *stream, enum error
     struct h2_codec *codec = h2_of(base);
     CHECK(codec->block == NULL && !codec->producing);
     CHECK(stream->codec == base);
-    if (!codec->finished &&
-        nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, reset_code(base->role, error)) != 0)
+    if (!codec->finished && nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, reset_code(base->role, error)) != 0)
         h2_fail(codec, ERROR_INTERNAL);
     stream->received = PROGRESS_BROKEN;
     stream->sent = PROGRESS_BROKEN;
@@ -267,8 +266,8 @@ static void h2_signal(struct codec *base, enum codec_signal signal) {
         break;
     case CODEC_DRAIN_FINAL:
         base->refuses_new = true;
-        result = nghttp2_submit_goaway(codec->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(codec->session),
-                                       NGHTTP2_NO_ERROR, NULL, 0);
+        result = nghttp2_submit_goaway(codec->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(codec->session), NGHTTP2_NO_ERROR,
+                                       NULL, 0);
         break;
     case CODEC_PING:
         result = ping(codec);
@@ -294,7 +293,7 @@ void h2_codec_grow_window(struct codec *base, struct codec_stream *stream) {
 static void h2_dispose(struct codec *base) {
     struct h2_codec *codec = h2_of(base);
     CHECK(codec->block == NULL && !codec->producing);
-    LIST_EACH(&codec->streams, node, following) {
+    LIST_EACH (&codec->streams, node, following) {
         struct codec_stream *stream = LIST_ENTRY(node, struct codec_stream, link);
         list_remove(&stream->link);
         buffer_clear(&stream->out);
@@ -331,9 +330,8 @@ static nghttp2_option *options_create(const struct codec_limits *limits) {
 static void session_create(struct h2_codec *codec) {
     nghttp2_option *option = options_create(&codec->base.limits);
     nghttp2_mem *memory = &codec->memory->allocator;
-    int result = codec->base.role == CODEC_SERVER
-                     ? nghttp2_session_server_new3(&codec->session, codec->memory->callbacks, codec, option, memory)
-                     : nghttp2_session_client_new3(&codec->session, codec->memory->callbacks, codec, option, memory);
+    int result = codec->base.role == CODEC_SERVER ? nghttp2_session_server_new3(&codec->session, codec->memory->callbacks, codec, option, memory)
+                                                  : nghttp2_session_client_new3(&codec->session, codec->memory->callbacks, codec, option, memory);
     CHECK(result == 0); // sizes that we choose: the allocator aborts rather than fail
     nghttp2_option_del(option);
 }
@@ -356,8 +354,8 @@ static void submit_settings(struct h2_codec *codec) {
     CHECK(nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, 0, H2_CONNECTION_WINDOW) == 0);
 }
 
-struct codec *h2_codec_create(enum codec_role role, const struct codec_limits *limits, const struct codec_handler *handler, void *owner, struct buffer *out,
-                              struct h2_memory *memory) {
+struct codec *h2_codec_create(enum codec_role role, const struct codec_limits *limits, const struct codec_handler *handler, void *owner,
+                              struct buffer *out, struct h2_memory *memory) {
     CHECK(limits->stream_window >= 1 && limits->stream_window_max <= INT32_MAX);
     CHECK(limits->streams >= 1);
     struct h2_codec *codec = alloc_zeroed_or_abort(1, sizeof(*codec));

@@ -24,7 +24,7 @@ static uint32_t class_of(size_t size) {
         return size == 0 ? 0 : (uint32_t)(size - 1) / H2_STEP;
     uint32_t class = H2_STEPPED_MAX / H2_STEP;
     for (size_t largest = 2 * H2_STEPPED_MAX; largest < size; largest *= 2)
-        class++;
+        class ++;
     return class;
 }
 
@@ -149,7 +149,7 @@ struct h2_memory *h2_memory_create(void) {
 
 void h2_memory_destroy(struct h2_memory *memory) {
     CHECK(memory->pieces_used == 0);
-    for (uint32_t class = 0; class < H2_CLASSES; class++) {
+    for (uint32_t class = 0; class < H2_CLASSES; class ++) {
         while (memory->lists[class].free != NULL) {
             struct h2_piece *piece = memory->lists[class].free;
             memory->lists[class].free = piece->next;

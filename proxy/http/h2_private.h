@@ -88,10 +88,10 @@ struct h2_receiving {
     struct codec_stream *stream; // NULL: nobody wants it
     struct fields *fields;       // of the head, or the trailers
     bool trailers;
-    enum error refusal;          // a limit that was exceeded; nothing is kept from then on
+    enum error refusal; // a limit that was exceeded; nothing is kept from then on
     uint32_t count;
-    uint32_t bytes;              // as RFC 9113 section 6.5.2 counts
-    uint32_t crumbs;             // cookie fields
+    uint32_t bytes;  // as RFC 9113 section 6.5.2 counts
+    uint32_t crumbs; // cookie fields
     struct bytes host;
     bool has_host;
 };
@@ -104,10 +104,10 @@ struct h2_codec {
     struct h2_receiving receiving;
     struct block *block; // that is being parsed; NULL outside of feed
     bool producing;
-    bool hold_bodies;    // while heads and control frames alone are written
+    bool hold_bodies; // while heads and control frames alone are written
     bool peer_closed;
-    bool finished;       // the last GOAWAY was written: the session is not touched any more
-    enum error failure;  // of the connection
+    bool finished;         // the last GOAWAY was written: the session is not touched any more
+    enum error failure;    // of the connection
     int32_t reset_by_peer; // stream of the RST_STREAM at hand; 0: none
     uint32_t barren_frames;
     uint32_t closed_streams; // of the last ones, how many,

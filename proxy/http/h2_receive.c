@@ -6,35 +6,40 @@
 #include "base/check.h"
 #include "http/h2_private.h"
 
+// One field of a header block, with the reference-counted buffers of HPACK that its text lies in.
+struct received_field {
+    nghttp2_rcbuf *name_buffer;
+    struct bytes name;
+    struct bytes value;
+    bool never_indexed;
+};
+
 static struct bytes text_of(nghttp2_rcbuf *buffer) {
     nghttp2_vec vec = nghttp2_rcbuf_get_buf(buffer);
     return h2_text(vec.base, vec.len);
 }
 
-// Lives as long as the stream: text of HPACK's static table lives for ever, the rest is copied.
-static struct bytes keep(const struct codec_stream *stream, nghttp2_rcbuf *buffer) {
-    struct bytes text = text_of(buffer);
-    if (nghttp2_rcbuf_is_static(buffer) || text.len == 0)
-        return text;
+// Lives as long as the stream.
+static struct bytes keep(const struct codec_stream *stream, struct bytes text) {
     char *copy = pool_alloc(stream->pool, text.len);
-    memcpy(copy, text.at, text.len);
+    if (text.len > 0)
+        memcpy(copy, text.at, text.len);
     return bytes_from(copy, text.len);
 }
 
 // --- header blocks: one field after the other ---
 
-static void receive_method(struct codec_stream *stream, nghttp2_rcbuf *value) {
+static void receive_method(struct codec_stream *stream, struct bytes value) {
     struct head *head = &stream->head;
-    head->method = method_from_text(text_of(value));
+    head->method = method_from_text(value);
     head->method_text = head->method == METHOD_OTHER ? keep(stream, value) : method_text(head->method);
 }
 
-static void receive_scheme(struct codec_stream *stream, nghttp2_rcbuf *value) {
-    struct bytes scheme = text_of(value);
+static void receive_scheme(struct codec_stream *stream, struct bytes value) {
     // Others stay empty and are refused.
-    if (bytes_equal_nocase(scheme, BYTES("https")))
+    if (bytes_equal_nocase(value, BYTES("https")))
         stream->head.scheme = BYTES("https");
-    else if (bytes_equal_nocase(scheme, BYTES("http")))
+    else if (bytes_equal_nocase(value, BYTES("http")))
         stream->head.scheme = BYTES("http");
 }
 
@@ -45,27 +50,27 @@ static void receive_status(struct codec_stream *stream, struct bytes value) {
         stream->head.status = (uint16_t)status;
 }
 
-static void receive_pseudo_field(struct h2_codec *codec, struct bytes name, nghttp2_rcbuf *value) {
+static void receive_pseudo_field(struct h2_codec *codec, const struct received_field *field) {
     struct h2_receiving *receiving = &codec->receiving;
     struct codec_stream *stream = receiving->stream;
-    if (bytes_equal(name, BYTES(":path"))) {
-        if (text_of(value).len > codec->base.limits.url_bytes)
+    if (bytes_equal(field->name, BYTES(":path"))) {
+        if (field->value.len > codec->base.limits.url_bytes)
             receiving->refusal = ERROR_URI_TOO_LONG;
         else
-            stream->head.path = keep(stream, value);
-    } else if (bytes_equal(name, BYTES(":method"))) {
-        receive_method(stream, value);
-    } else if (bytes_equal(name, BYTES(":scheme"))) {
-        receive_scheme(stream, value);
-    } else if (bytes_equal(name, BYTES(":authority"))) {
-        stream->head.authority = keep(stream, value);
-    } else if (bytes_equal(name, BYTES(":status"))) {
-        receive_status(stream, text_of(value));
+            stream->head.path = keep(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":method"))) {
+        receive_method(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":scheme"))) {
+        receive_scheme(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":authority"))) {
+        stream->head.authority = keep(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":status"))) {
+        receive_status(stream, field->value);
     }
 }
 
 // Fields that are acted upon and are not in the list. True when it was one.
-static bool receive_framing_field(struct h2_receiving *receiving, enum field_id id, nghttp2_rcbuf *value) {
+static bool receive_framing_field(struct h2_receiving *receiving, enum field_id id, struct bytes value) {
     struct codec_stream *stream = receiving->stream;
     struct head *head = &stream->head;
     uint64_t length;
@@ -75,14 +80,14 @@ static bool receive_framing_field(struct h2_receiving *receiving, enum field_id 
         receiving->host = keep(stream, value);
         return true;
     case FIELD_CONTENT_LENGTH:
-        if (bytes_to_u64(text_of(value), INT64_MAX, &length))
+        if (bytes_to_u64(value, INT64_MAX, &length))
             head->content_length = (int64_t)length;
         return true;
     case FIELD_TE:
         head->te_trailers = true; // nghttp2 lets nothing else pass
         return true;
     case FIELD_EXPECT: // RFC 9110 section 10.1.1: no other expectation is known
-        head->expect_continue = bytes_equal_nocase(text_of(value), BYTES("100-continue"));
+        head->expect_continue = bytes_equal_nocase(value, BYTES("100-continue"));
         if (!head->expect_continue)
             receiving->refusal = ERROR_EXPECTATION;
         return true;
@@ -106,9 +111,22 @@ static bool is_no_trailer(enum field_id id) {
     }
 }
 
-static void receive_field(struct h2_codec *codec, nghttp2_rcbuf *name_buffer, nghttp2_rcbuf *value_buffer) {
+// Name and value in one piece of the stream's pool; a name of HPACK's static table lives for ever and is not copied.
+static void add_field(struct h2_receiving *receiving, enum field_id id, const struct received_field *received) {
+    const bool static_name = nghttp2_rcbuf_is_static(received->name_buffer) != 0;
+    const size_t name_bytes = static_name ? 0 : received->name.len;
+    char *at = pool_alloc(receiving->stream->pool, name_bytes + received->value.len);
+    memcpy(at, received->name.at, name_bytes);
+    if (received->value.len > 0)
+        memcpy(at + name_bytes, received->value.at, received->value.len);
+    struct bytes name = static_name ? received->name : bytes_from(at, name_bytes);
+    struct field *field = fields_add_as(receiving->fields, id, name, bytes_from(at + name_bytes, received->value.len));
+    field->never_indexed = received->never_indexed;
+}
+
+static void receive_field(struct h2_codec *codec, const struct received_field *field) {
     struct h2_receiving *receiving = &codec->receiving;
-    enum field_id id = field_id_of(text_of(name_buffer));
+    enum field_id id = field_id_of(field->name);
     // A cookie in crumbs is one field (RFC 9113 section 8.2.3); each crumb counts in bytes.
     if (id != FIELD_COOKIE || receiving->crumbs++ == 0)
         receiving->count++;
@@ -116,30 +134,29 @@ static void receive_field(struct h2_codec *codec, nghttp2_rcbuf *name_buffer, ng
         receiving->refusal = ERROR_HEADERS_TOO_LARGE;
         return;
     }
-    if (receiving->trailers ? is_no_trailer(id) : receive_framing_field(receiving, id, value_buffer))
+    if (receiving->trailers ? is_no_trailer(id) : receive_framing_field(receiving, id, field->value))
         return;
-    fields_add(receiving->fields, keep(receiving->stream, name_buffer), keep(receiving->stream, value_buffer));
+    add_field(receiving, id, field);
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *user) {
     (void)session;
     (void)frame;
-    (void)flags;
     struct h2_codec *codec = user;
     struct h2_receiving *receiving = &codec->receiving;
     if (codec->failure != OK)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (receiving->stream == NULL || receiving->refusal != OK)
         return 0;
-    struct bytes text = text_of(name);
+    const struct received_field field = {name, text_of(name), text_of(value), (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0};
     // At most 64 KiB each, as nghttp2 has it: no overflow before the limit ends it.
-    receiving->bytes += (uint32_t)(text.len + text_of(value).len + 32);
-    if (text.at[0] == ':')
-        receive_pseudo_field(codec, text, value);
-    else
-        receive_field(codec, name, value);
-    if (receiving->bytes > codec->base.limits.header_bytes && receiving->refusal == OK)
+    receiving->bytes += (uint32_t)(field.name.len + field.value.len + 32);
+    if (receiving->bytes > codec->base.limits.header_bytes && !bytes_equal(field.name, BYTES(":path")))
         receiving->refusal = ERROR_HEADERS_TOO_LARGE;
+    else if (field.name.at[0] == ':')
+        receive_pseudo_field(codec, &field);
+    else
+        receive_field(codec, &field);
     return 0;
 }
 
@@ -202,13 +219,13 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 static void join_cookie_crumbs(struct h2_receiving *receiving) {
     struct fields *fields = receiving->fields;
     size_t length = 0;
-    FIELDS_EACH(fields, field) {
+    FIELDS_EACH (fields, field) {
         if (field->id == FIELD_COOKIE)
             length += field->value.len + 2;
     }
     char *joined = pool_alloc(receiving->stream->pool, length);
     char *at = joined;
-    FIELDS_EACH(fields, field) {
+    FIELDS_EACH (fields, field) {
         if (field->id != FIELD_COOKIE)
             continue;
         if (at != joined) {
@@ -343,8 +360,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 static void settings_received(struct h2_codec *codec) {
     uint32_t streams = nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     codec->base.streams_max = streams < codec->base.limits.streams ? streams : codec->base.limits.streams;
-    codec->base.peer_has_connect_protocol =
-        nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+    codec->base.peer_has_connect_protocol = nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 static int on_frame_received(nghttp2_session *session, const nghttp2_frame *frame, void *user) {

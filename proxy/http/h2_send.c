@@ -8,8 +8,6 @@
 #include "base/limits.h"
 #include "http/h2_private.h"
 
-#include <stdio.h>
-
 enum {
     FRAME_HEADER_BYTES = 9,
     PSEUDO_FIELDS_MAX = 5,
@@ -26,7 +24,8 @@ struct draft {
     size_t count;
     size_t bytes;
     char *text; // where lower-case names go
-    char digits[24];
+    char status[3];
+    char length[20];
 };
 
 // nghttp2 does not write to it.
@@ -109,10 +108,31 @@ static void draft_begin(struct draft *draft, struct h2_memory *memory, const str
     draft->text = h2_memory_text(memory, fields->bytes);
 }
 
+// Values that are new with each request: in HPACK's table they would only push out what comes again, at the price of an entry made and dropped on
+// either end. (nghttp2 knows the like of :path and content-length itself.)
+static bool is_of_one_request(const struct field *field) {
+    switch (field->id) {
+    case FIELD_X_REQUEST_ID:
+    case FIELD_GRPC_TIMEOUT:
+    case FIELD_GRPC_MESSAGE:
+    case FIELD_X_REQUEST_TIMEOUT_MS:
+        return true;
+    case FIELD_OTHER:
+        return field->name.len == 11 && bytes_equal_nocase(field->name, BYTES("traceparent"));
+    default:
+        return false;
+    }
+}
+
+static uint8_t entry_flags(const struct field *field) {
+    return field->never_indexed || is_of_one_request(field) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+}
+
 static void draft_add_fields(struct draft *draft, const struct head *head) {
-    FIELDS_EACH(&head->fields, field) {
+    FIELDS_EACH (&head->fields, field) {
         if (!is_left_out(field) && !(field->id == FIELD_EXPECT && head->expect_continue))
-            draft_add_now(draft, lower_name(draft, field), trimmed(field->value));
+            draft_add(draft, lower_name(draft, field), trimmed(field->value),
+                      NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE | entry_flags(field));
     }
     if (head->te_trailers)
         draft_add_now(draft, BYTES("te"), BYTES("trailers"));
@@ -123,8 +143,11 @@ static void draft_add_fields(struct draft *draft, const struct head *head) {
 static void draft_add_content_length(struct draft *draft, int64_t length) {
     if (length < 0)
         return;
-    int digits = snprintf(draft->digits, sizeof(draft->digits), "%lld", (long long)length);
-    draft_add_now(draft, BYTES("content-length"), bytes_from(draft->digits, (size_t)digits));
+    char *end = draft->length + sizeof(draft->length);
+    char *at = end;
+    for (uint64_t rest = (uint64_t)length; at == end || rest > 0; rest /= 10)
+        *--at = (char)('0' + rest % 10);
+    draft_add_now(draft, BYTES("content-length"), bytes_from(at, (size_t)(end - at)));
 }
 
 static void draft_request(struct draft *draft, const struct head *head) {
@@ -141,13 +164,11 @@ static void draft_request(struct draft *draft, const struct head *head) {
 }
 
 static void draft_response(struct draft *draft, const struct head *head) {
-    static const char digits[] = "0123456789";
-    char *status = draft->digits + sizeof(draft->digits) - 3; // a content-length of 19 digits ends before
     CHECK(head->status >= 100 && head->status <= 599 && head->status != 101);
-    status[0] = digits[head->status / 100];
-    status[1] = digits[head->status / 10 % 10];
-    status[2] = digits[head->status % 10];
-    draft_add_now(draft, BYTES(":status"), bytes_from(status, 3));
+    draft->status[0] = (char)('0' + head->status / 100);
+    draft->status[1] = (char)('0' + head->status / 10 % 10);
+    draft->status[2] = (char)('0' + head->status % 10);
+    draft_add_now(draft, BYTES(":status"), bytes_from(draft->status, sizeof(draft->status)));
     if (head->status >= 200 && head->status != 204)
         draft_add_content_length(draft, head->content_length);
     draft_add_fields(draft, head);
@@ -178,7 +199,8 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
     if (head->protocol.len > 0 && !codec->base.peer_has_connect_protocol)
         return ERROR_UPGRADE_FAILED;
     CHECK(head->path.len > 0 && head->method_text.len > 0);
-    int32_t id = nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, -1, NULL, draft->entries, draft->count, stream);
+    int32_t id =
+        nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, -1, NULL, draft->entries, draft->count, stream);
     if (id > 0) {
         stream->method = head->method;
         h2_stream_begin(codec, stream, id);
@@ -222,9 +244,9 @@ enum error h2_send_head(struct codec *base, struct codec_stream *stream, const s
 static int submit_trailers(struct h2_codec *codec, struct codec_stream *stream) {
     struct draft draft;
     draft_begin(&draft, codec->memory, stream->out_trailers);
-    FIELDS_EACH(stream->out_trailers, field) {
+    FIELDS_EACH (stream->out_trailers, field) {
         if (!is_left_out(field))
-            draft_add(&draft, field->name, trimmed(field->value), NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+            draft_add(&draft, field->name, trimmed(field->value), NGHTTP2_NV_FLAG_NO_COPY_VALUE | entry_flags(field));
     }
     return nghttp2_submit_trailer(codec->session, (int32_t)stream->id, draft.entries, draft.count);
 }
@@ -232,7 +254,7 @@ static int submit_trailers(struct h2_codec *codec, struct codec_stream *stream) 
 static bool has_trailers(const struct codec_stream *stream) {
     if (stream->out_trailers == NULL)
         return false;
-    FIELDS_EACH(stream->out_trailers, field) {
+    FIELDS_EACH (stream->out_trailers, field) {
         if (!is_left_out(field))
             return true;
     }

@@ -75,6 +75,7 @@ struct field {
     struct bytes value;
     enum field_id id;
     bool removed; // taken out by fields_remove: skipped by all; positions of others stay
+    bool never_indexed; // came so over HTTP/2: whoever sends it on says the same (RFC 7541 section 7.1.3)
 };
 
 struct fields {
