@@ -1,5 +1,4 @@
 // The list of messages that a load collects: one line each, sorted by file and line at the end. Used by config/ alone to write, by app and cli to print.
-#include "config/load.h"
 #include "config/errors.h"
 
 #include "base/check.h"

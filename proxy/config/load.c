@@ -12,46 +12,72 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static void read_documents(struct loading *loading, const char *file) {
-    char *text;
-    size_t length;
-    if (file_read(file, loading->errors, &text, &length) != OK)
-        return;
+static void read_documents(struct loading *loading, const char *file, struct bytes text) {
     struct tree *trees;
     struct tree_fault fault;
-    if (tree_read(loading->scratch, bytes_from(text, length), &trees, &fault) != OK)
+    if (tree_read(loading->scratch, text, &trees, &fault) != OK)
         config_errors_add(loading->errors, (struct place){file, fault.line}, NULL, NULL, "%.*s", BYTES_FORMAT(fault.text));
-    free(text);
     for (const struct tree *tree = trees; tree != NULL; tree = tree->next)
         (void)document_read(loading, file, tree->root);
 }
 
-// Decodes and checks all; a snapshot only if nothing is wrong.
-static struct snapshot *load_files(struct loading *loading, const struct file_list *files, const char *first_path, struct snapshot_memory *memory) {
+static void read_files(struct loading *loading, const struct file_list *files) {
+    for (uint32_t i = 0; i < files->count; i++) {
+        char *text;
+        size_t length;
+        if (file_read(files->names[i], loading->errors, &text, &length) != OK)
+            continue;
+        read_documents(loading, files->names[i], bytes_from(text, length));
+        free(text);
+    }
+}
+
+struct load {
+    struct loading loading;
+    struct snapshot_memory *memory, *scratch;
+};
+
+static void load_begin(struct load *load, struct config_errors *errors, struct config_errors *warnings) {
+    CHECK(errors->count == 0);
+    load->memory = snapshot_memory_create();
+    load->scratch = snapshot_memory_create();
+    load->loading = (struct loading){.scratch = &load->scratch->pool, .values = &load->memory->pool, .errors = errors, .warnings = warnings};
+    load->loading.next = &load->loading.first;
+}
+
+// All has been read: a snapshot, if nothing is wrong.
+static enum error load_end(struct load *load, const char *first_path, const char *const *files, uint32_t file_count, struct snapshot **snapshot) {
     const struct document *proxy = NULL;
-    for (uint32_t i = 0; i < files->count; i++)
-        read_documents(loading, files->names[i]);
-    config_check(loading, first_path, &proxy);
-    return loading->errors->count == 0 ? config_freeze(loading, proxy, memory) : NULL;
+    config_check(&load->loading, first_path, &proxy);
+    bool is_good = load->loading.errors->count == 0;
+    *snapshot = is_good ? config_freeze(&load->loading, proxy, load->memory) : NULL;
+    config_errors_sort(load->loading.errors, files, file_count);
+    config_errors_sort(load->loading.warnings, files, file_count);
+    snapshot_memory_destroy(load->scratch);
+    if (!is_good)
+        snapshot_memory_destroy(load->memory);
+    return is_good ? OK : ERROR_INVALID;
 }
 
 enum error config_load(const char *const *paths, uint32_t path_count, struct snapshot **snapshot, struct config_errors *errors,
                        struct config_errors *warnings) {
-    CHECK(path_count > 0 && errors->count == 0);
-    struct snapshot_memory *memory = snapshot_memory_create();
-    struct snapshot_memory *scratch = snapshot_memory_create();
-    struct loading loading = {.scratch = &scratch->pool, .values = &memory->pool, .errors = errors, .warnings = warnings};
-    loading.next = &loading.first;
+    CHECK(path_count > 0);
+    struct load load;
     struct file_list files;
-    file_list_read(&files, &memory->pool, paths, path_count, errors);
-    *snapshot = load_files(&loading, &files, paths[0], memory);
-    config_errors_sort(errors, files.names, files.count);
-    config_errors_sort(warnings, files.names, files.count);
+    load_begin(&load, errors, warnings);
+    file_list_read(&files, &load.memory->pool, paths, path_count, errors);
+    read_files(&load.loading, &files);
+    enum error error = load_end(&load, paths[0], files.names, files.count, snapshot);
     file_list_dispose(&files);
-    snapshot_memory_destroy(scratch);
-    if (*snapshot == NULL)
-        snapshot_memory_destroy(memory);
-    return *snapshot != NULL ? OK : ERROR_INVALID;
+    return error;
+}
+
+enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors, struct config_errors *warnings) {
+    struct load load;
+    load_begin(&load, errors, warnings);
+    const char *file = pool_copy(&load.memory->pool, bytes_from_text(name)).at;
+    read_documents(&load.loading, file, text);
+    return load_end(&load, name, &file, 1, snapshot);
 }
 
 uint64_t config_fingerprint(const char *const *paths, uint32_t path_count) {

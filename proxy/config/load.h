@@ -26,6 +26,10 @@ void config_errors_add(struct config_errors *errors, struct place place, const c
 enum error config_load(const char *const *paths, uint32_t path_count, struct snapshot **snapshot, struct config_errors *errors,
                        struct config_errors *warnings) MUST_CHECK;
 
+// The same with one file whose text is at hand; `name` is what messages and places call it.
+enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors,
+                            struct config_errors *warnings) MUST_CHECK;
+
 // A number over names, sizes and times of change of all files that config_load would read (symlinks followed): changed = load again.
 uint64_t config_fingerprint(const char *const *paths, uint32_t path_count);
 
