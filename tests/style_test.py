@@ -8,6 +8,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A folder may include, and link, only itself and folders of a lower row. docs/architecture.md draws them.
@@ -189,7 +191,8 @@ def libraries():
 
 
 def report(faults, rule):
-    assert not faults, rule + "\n" + "\n".join(sorted(faults))
+    if faults:
+        pytest.fail(rule + "\n" + "\n".join(sorted(faults)), pytrace=False)
 
 
 def test_includes_go_down_the_layers():
