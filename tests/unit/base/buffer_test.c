@@ -394,6 +394,44 @@ static void text_that_was_moved_away_is_not_written_over(void **state) {
     finish(&f);
 }
 
+static void sharing_leaves_both_with_the_same_bytes(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct block *block = block_of(&f, 1000, 0);
+    buffer_append(&f.other, BYTES("> "));
+    buffer_append(&f.buffer, BYTES("head"));
+    buffer_append_piece(&f.buffer, block, bytes_from(block->bytes, 1000));
+    buffer_share(&f.other, &f.buffer);
+    assert_int_equal(block->references, 3);
+    assert_int_equal(f.buffer.length, 1004);
+    assert_int_equal(f.other.length, 1006);
+    buffer_append(&f.buffer, BYTES("more")); // concerns one of them only
+    char all[1008];
+    read_all(&f.other, all);
+    assert_memory_equal(all, "> head", 6);
+    assert_memory_equal(all + 6, block->bytes, 1000);
+    buffer_clear(&f.other);
+    read_all(&f.buffer, all);
+    assert_memory_equal(all, "head", 4);
+    assert_memory_equal(all + 1004, "more", 4);
+    block_unref(block);
+    finish(&f);
+}
+
+static void the_front_piece_is_told_with_its_block(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    assert_null(buffer_front_block(&f.buffer));
+    struct block *block = block_of(&f, 1000, 0);
+    buffer_append_piece(&f.buffer, block, bytes_from(block->bytes + 5, 500));
+    assert_ptr_equal(buffer_front_block(&f.buffer), block);
+    assert_int_equal(block->references, 2);
+    block_unref(block);
+    finish(&f);
+}
+
 static void iovec_takes_no_more_than_its_entries(void **state) {
     (void)state;
     struct fixture f;
@@ -535,6 +573,8 @@ int main(void) {
         cmocka_unit_test(moving_takes_references_along),
         cmocka_unit_test(moving_copies_short_pieces_and_stops_at_the_maximum),
         cmocka_unit_test(text_that_was_moved_away_is_not_written_over),
+        cmocka_unit_test(sharing_leaves_both_with_the_same_bytes),
+        cmocka_unit_test(the_front_piece_is_told_with_its_block),
         cmocka_unit_test(iovec_takes_no_more_than_its_entries),
         cmocka_unit_test(behaves_like_a_plain_array_under_random_operations),
     };
