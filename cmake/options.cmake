@@ -6,8 +6,9 @@ target_compile_definitions(outrigger-options INTERFACE _GNU_SOURCE OUTRIGGER_VER
 target_include_directories(outrigger-options INTERFACE ${CMAKE_SOURCE_DIR}/proxy ${CMAKE_SOURCE_DIR})
 target_compile_options(outrigger-options INTERFACE
     -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings
-    -Wcast-qual -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
-    -fno-strict-aliasing -fno-common)
+    -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
+    -fno-strict-aliasing -fno-common
+    $<$<C_COMPILER_ID:GNU>:-Wcast-qual>) # clang also faults what OpenSSL's macros cast
 if(OUTRIGGER_WERROR)
     target_compile_options(outrigger-options INTERFACE -Werror)
 endif()
