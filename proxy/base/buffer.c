@@ -196,6 +196,10 @@ struct bytes buffer_front(const struct buffer *buffer) {
     return bytes_from(first->block->bytes + first->offset, first->length);
 }
 
+struct block *buffer_front_block(const struct buffer *buffer) {
+    return buffer->count == 0 ? NULL : segment_at(buffer, 0)->block;
+}
+
 void buffer_consume(struct buffer *buffer, size_t count) {
     CHECK(count <= buffer->length);
     buffer->length -= count;

@@ -76,6 +76,9 @@ int buffer_iovec(const struct buffer *buffer, struct iovec *iov, int count, size
 // The first contiguous piece; empty when the buffer is.
 struct bytes buffer_front(const struct buffer *buffer);
 
+// The block in which that piece lies; the reference stays the buffer's. NULL when empty.
+struct block *buffer_front_block(const struct buffer *buffer);
+
 // Drops `count` bytes (at most `length`) from the front, with the blocks that are no longer needed.
 void buffer_consume(struct buffer *buffer, size_t count);
 

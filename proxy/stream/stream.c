@@ -22,8 +22,8 @@ static nanoseconds now_of(const struct stream *stream) {
     return stream->env->loop->now;
 }
 
-struct stream *stream_create(struct stream_env *env, const struct listener_config *listener, const struct stream_client *client, size_t size,
-                             void **sink_memory) {
+struct stream *stream_create(struct stream_env *env, struct bound_snapshot *bound, const struct listener_config *listener,
+                             const struct stream_client *client, size_t size, void **sink_memory) {
     struct pool pool;
     pool_init(&pool, &env->loop->pools);
     struct stream *stream = pool_alloc_zeroed(&pool, sizeof *stream);
@@ -32,7 +32,7 @@ struct stream *stream_create(struct stream_env *env, const struct listener_confi
     stream->env = env;
     stream->listener = listener;
     stream->client = *client;
-    stream->bound = env->bound;
+    stream->bound = bound;
     bound_pin(stream->bound);
     stream->begun = stream->active_at = env->loop->now;
     stream->deadline = UINT64_MAX;

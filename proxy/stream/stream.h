@@ -43,7 +43,6 @@ struct stream_env {
     struct upstream *upstream;
     struct worker_metrics *metrics;
     struct request_metrics *unrouted;  // requests for which no service was found
-    struct bound_snapshot *bound;      // the newest; streams pin it
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
     bool draining;                     // the process is to end: responses say so
@@ -97,8 +96,9 @@ struct stream {
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.
-struct stream *stream_create(struct stream_env *env, const struct listener_config *listener, const struct stream_client *client, size_t size,
-                             void **sink_memory);
+// It pins `bound`, in which `listener` lies.
+struct stream *stream_create(struct stream_env *env, struct bound_snapshot *bound, const struct listener_config *listener,
+                             const struct stream_client *client, size_t size, void **sink_memory);
 
 // From below. The head stays the sink's and must live as long as the stream.
 void stream_on_head(struct stream *stream, struct head *request, bool end);

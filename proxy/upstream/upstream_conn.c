@@ -206,7 +206,9 @@ static void on_failed(void *owner, struct codec_stream *codec_stream, enum error
 }
 
 static void on_writable(void *owner, struct codec_stream *codec_stream) {
-    wake(owner, stream_of(codec_stream));
+    struct upstream_stream *stream = stream_of(codec_stream);
+    wake(owner, stream);
+    detach_when_done(stream);
 }
 
 static const struct codec_handler codec_handler = {
@@ -226,13 +228,15 @@ static void flush_now(struct task *task) {
         return;
     }
     conn->transport->ops->flush(conn->transport);
-    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
-        return;
-    LIST_EACH(&conn->streams, node, following) {
-        struct upstream_stream *stream = LIST_ENTRY(node, struct upstream_stream, link);
+    // HTTP/2 tells by `writable` which stream has room again.
+    struct list *first = list_first(&conn->streams);
+    if (conn->codec->version != HTTP_2 && first != NULL && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
+        struct upstream_stream *stream = LIST_ENTRY(first, struct upstream_stream, link);
         if (stream->wants_room)
             wake(conn, stream);
     }
+    if (conn->changed)
+        settle(conn);
 }
 
 static void on_drained(void *user) {

@@ -1,0 +1,173 @@
+// See downstream.h.
+#include "downstream/downstream.h"
+
+#include "base/check.h"
+#include "downstream/server_conn.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory) {
+    *downstream = (struct downstream){.env = env, .h2_memory = h2_memory};
+    map_init(&downstream->listeners);
+}
+
+static const struct listener_config *find_config(const struct snapshot *snapshot, struct bytes name) {
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
+        if (bytes_equal(snapshot->proxy.listeners[i].name, name))
+            return &snapshot->proxy.listeners[i];
+    return NULL;
+}
+
+static void bind_listener(struct downstream_listener *listener, struct bound_snapshot *bound, const struct listener_config *config) {
+    bound_pin(bound);
+    if (listener->bound != NULL)
+        bound_unpin(listener->bound);
+    listener->bound = bound;
+    listener->config = config;
+}
+
+static void free_listener(struct downstream_listener *listener) {
+    CHECK(listener->connection_count == 0);
+    bound_unpin(listener->bound);
+    free((void *)(uintptr_t)listener->name.at);
+    free(listener);
+}
+
+static void each_connection(struct downstream_listener *listener, void (*visit)(struct server_conn *conn, void *argument), void *argument) {
+    LIST_EACH(&listener->connections, node, following)
+        visit(server_conn_of_link(node), argument);
+}
+
+void downstream_connection_gone(struct downstream_listener *listener) {
+    CHECK(listener->connection_count > 0);
+    atomic_fetch_sub_explicit(&listener->downstream->connections, 1, memory_order_relaxed);
+    metric_subtract(&listener->downstream->env->metrics->downstream_active, 1);
+    if (--listener->connection_count == 0 && listener->removed)
+        free_listener(listener);
+}
+
+static void drain_one(struct server_conn *conn, void *argument) {
+    (void)argument;
+    server_conn_drain(conn);
+}
+
+static void remove_listener(struct downstream *downstream, struct downstream_listener *listener) {
+    map_remove(&downstream->listeners, listener->name);
+    listener->removed = true;
+    if (listener->connection_count == 0)
+        free_listener(listener);
+    else
+        each_connection(listener, drain_one, NULL);
+}
+
+static uint32_t collect(const struct downstream *downstream, struct downstream_listener ***all) {
+    uint32_t count = 0;
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    *all = alloc_zeroed_or_abort(downstream->listeners.count + 1, sizeof(struct downstream_listener *));
+    while (map_next(&downstream->listeners, &position, &key, &value))
+        (*all)[count++] = value;
+    return count;
+}
+
+void downstream_apply(struct downstream *downstream, struct bound_snapshot *bound) {
+    struct downstream_listener **known;
+    uint32_t count = collect(downstream, &known);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct listener_config *config = find_config(bound->snapshot, known[i]->name);
+        if (config != NULL)
+            bind_listener(known[i], bound, config);
+        else
+            remove_listener(downstream, known[i]);
+    }
+    free(known);
+    const struct proxy_config *proxy = &bound->snapshot->proxy;
+    for (uint32_t i = 0; i < proxy->listener_count; i++) {
+        const struct listener_config *config = &proxy->listeners[i];
+        if (map_get(&downstream->listeners, config->name) != NULL)
+            continue;
+        struct downstream_listener *listener = alloc_zeroed_or_abort(1, sizeof *listener);
+        listener->downstream = downstream;
+        listener->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
+        list_init(&listener->connections);
+        bind_listener(listener, bound, config);
+        map_put(&downstream->listeners, listener->name, listener);
+    }
+}
+
+static void check_one(struct server_conn *conn, void *argument) {
+    server_conn_check_peer(conn, argument);
+}
+
+static void visit_all(struct downstream *downstream, void (*visit)(struct server_conn *conn, void *argument), void *argument) {
+    struct downstream_listener **known;
+    uint32_t count = collect(downstream, &known);
+    for (uint32_t i = 0; i < count; i++)
+        each_connection(known[i], visit, argument);
+    free(known);
+}
+
+void downstream_set_credentials(struct downstream *downstream, struct credentials *credentials) {
+    if (downstream->credentials != NULL)
+        credentials_unref(downstream->credentials);
+    downstream->credentials = credentials_ref(credentials);
+    visit_all(downstream, check_one, credentials);
+}
+
+void downstream_accept(struct downstream *downstream, struct bytes name, int socket) {
+    struct worker_metrics *metrics = downstream->env->metrics;
+    struct downstream_listener *listener = map_get(&downstream->listeners, name);
+    metric_add(&metrics->downstream_accepted, 1);
+    if (listener == NULL || listener->connection_count >= listener->bound->snapshot->proxy.limits.connections) {
+        metric_add(&metrics->downstream_refused_limit, 1);
+        close(socket);
+        return;
+    }
+    server_conn_open(listener, socket);
+}
+
+void downstream_drain(struct downstream *downstream) {
+    downstream->draining = true;
+    struct downstream_listener **known;
+    uint32_t count = collect(downstream, &known);
+    for (uint32_t i = 0; i < count; i++)
+        if (known[i]->config->role == ROLE_INBOUND)
+            each_connection(known[i], drain_one, NULL);
+    free(known);
+}
+
+uint32_t downstream_inbound_count(const struct downstream *downstream) {
+    uint32_t total = 0;
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(&downstream->listeners, &position, &key, &value)) {
+        const struct downstream_listener *listener = value;
+        total += listener->config->role == ROLE_INBOUND ? listener->connection_count : 0;
+    }
+    return total;
+}
+
+static void close_one(struct server_conn *conn, void *argument) {
+    (void)argument;
+    server_conn_close(conn, ERROR_DRAINING);
+}
+
+void downstream_close_all(struct downstream *downstream) {
+    visit_all(downstream, close_one, NULL);
+}
+
+void downstream_dispose(struct downstream *downstream) {
+    struct downstream_listener **known;
+    uint32_t count = collect(downstream, &known);
+    for (uint32_t i = 0; i < count; i++) {
+        map_remove(&downstream->listeners, known[i]->name);
+        free_listener(known[i]);
+    }
+    free(known);
+    map_dispose(&downstream->listeners);
+    if (downstream->credentials != NULL)
+        credentials_unref(downstream->credentials);
+}

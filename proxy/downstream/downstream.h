@@ -1,0 +1,62 @@
+// The downstream side of one worker: its listeners by name, and the connections that came in on them.
+//
+// Sockets are accepted elsewhere (app/acceptor) and handed over here. Which configuration a request is served by is read when it begins, not when its connection did.
+#ifndef DOWNSTREAM_DOWNSTREAM_H
+#define DOWNSTREAM_DOWNSTREAM_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "net/tls.h"
+#include "stream/stream.h"
+
+#include <stdatomic.h>
+
+struct downstream;
+
+// One listener as a worker sees it while it lives; found by its name.
+struct downstream_listener {
+    struct downstream *downstream;
+    struct bytes name;                     // owned
+    struct bound_snapshot *bound;          // one pin: the newest snapshot that has the listener
+    const struct listener_config *config;  // in it
+    struct list connections;
+    uint32_t connection_count;
+    bool removed;                          // no snapshot has it any more: freed with its last connection
+};
+
+struct downstream {
+    struct stream_env *env;
+    struct h2_memory *h2_memory;       // borrowed
+    struct credentials *credentials;   // one reference; NULL: none yet
+    struct map listeners;
+    _Atomic uint32_t connections;      // read by the acceptor, to choose the worker with the fewest
+    bool draining;
+};
+
+void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory);
+
+// Listeners follow the snapshot; connections of one that is gone are drained.
+void downstream_apply(struct downstream *downstream, struct bound_snapshot *bound);
+
+// New credentials serve new connections; live ones whose peer is no longer trusted are drained.
+void downstream_set_credentials(struct downstream *downstream, struct credentials *credentials);
+
+// Takes over a socket that was accepted for the listener of that name; closes it when there is no such listener or no room.
+void downstream_accept(struct downstream *downstream, struct bytes listener, int socket);
+
+// From server_conn: a connection is gone.
+void downstream_connection_gone(struct downstream_listener *listener);
+
+// Inbound connections are told to begin nothing new; new ones are still accepted and told the same. Outbound ones go on.
+void downstream_drain(struct downstream *downstream);
+
+// Inbound connections that are open.
+uint32_t downstream_inbound_count(const struct downstream *downstream);
+
+// Closes every connection at once. The loop must still turn for them to go.
+void downstream_close_all(struct downstream *downstream);
+
+// When no connection is left.
+void downstream_dispose(struct downstream *downstream);
+
+#endif
