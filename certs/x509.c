@@ -287,7 +287,7 @@ bool certificates_digest(X509 *leaf, const STACK_OF(X509) *others, unsigned char
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     bool done = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 && digest_certificate(hash, leaf);
     for (int i = 0; done && i < sk_X509_num(others); i++)
-        done = digest_certificate(hash, sk_X509_value(others, i));
+        done = sk_X509_value(others, i) == leaf || digest_certificate(hash, sk_X509_value(others, i));
     done = done && EVP_DigestFinal_ex(hash, digest, NULL) == 1;
     EVP_MD_CTX_free(hash);
     return done;

@@ -71,7 +71,7 @@ void certificate_subject(const X509 *certificate, char *subject, size_t size);
 
 #define CERTIFICATE_DIGEST_SIZE 32
 
-// SHA-256 of the DER form of all, in order. False when there is no memory.
+// SHA-256 of the DER form of all, in order; `others` may begin with the leaf itself. False when there is no memory.
 bool certificates_digest(X509 *leaf, const STACK_OF(X509) *others, unsigned char digest[CERTIFICATE_DIGEST_SIZE]);
 
 #endif

@@ -1,5 +1,5 @@
-// TLS over a transport: OpenSSL with an own BIO that reads from the worker's receive block and writes into the lower transport's output. No memory
-// BIOs; an idle connection holds no buffer. TLS 1.3 only between sidecars.
+// TLS over a transport: OpenSSL with an own BIO that reads from the bytes that the lower transport delivers and writes into the lower transport's
+// output. No memory BIOs; an idle connection holds no buffer. TLS 1.3 only.
 //
 // A credentials object is an immutable version of (own SVID and key, trust bundle): made by identity/, shared read-only by all threads, replaced as a whole by
 // publishing a new one. Ticket keys live beside it and outlive versions.
@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "certs/spiffe_id.h"
+#include "certs/trust_bundle.h"
 #include "net/transport.h"
 
 #include <stdbool.h>
@@ -16,14 +17,17 @@
 
 struct credentials; // reference-counted over threads
 struct ticket_keys; // shared by all workers of the process, rotated hourly
+struct tls_counters; // see tls_counters.h: handshakes, resumptions, failures by reason
 
 #define ALPN_MESH "outrigger/1"
 
+// Thread-safe, all of them. Destroyed after the last credentials that were made with them.
 struct ticket_keys *ticket_keys_create(void);
 void ticket_keys_destroy(struct ticket_keys *keys);
 
 // From PEM texts. ERROR_INVALID with a text in `reason` (at most `reason_size`) when any of them is not usable: the key does not fit, the leaf breaks a rule of
-// X.509-SVID, the chain does not verify against the bundle, a certificate has expired at `wall_s`. Main thread. One reference.
+// X.509-SVID, the chain does not verify against the bundle, a certificate has expired at `wall_s`. Nothing of the key ever comes into `reason`. Main thread. One
+// reference.
 enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem, struct bytes bundle_pem, struct ticket_keys *keys,
                               uint64_t generation, int64_t wall_s, struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
 struct credentials *credentials_ref(struct credentials *credentials);
@@ -32,9 +36,12 @@ void credentials_unref(struct credentials *credentials);
 const struct spiffe_id *credentials_id(const struct credentials *credentials);
 uint64_t credentials_generation(const struct credentials *credentials);
 uint64_t credentials_bundle_digest(const struct credentials *credentials);
-int64_t credentials_not_after(const struct credentials *credentials); // of the leaf, seconds since 1970
+int64_t credentials_not_before(const struct credentials *credentials); // of the leaf, seconds since 1970
+int64_t credentials_not_after(const struct credentials *credentials);
+const char *credentials_serial(const struct credentials *credentials); // of the leaf, hexadecimal
+const struct trust_bundle *credentials_bundle(const struct credentials *credentials);
 
-// Whether a live peer's leaf would still be accepted under these credentials (after a change of bundle).
+// Whether a live peer's certificates would still be accepted under these credentials (after a change of bundle). True where the peer showed none.
 bool tls_peer_still_trusted(struct transport *tls, const struct credentials *credentials);
 
 // The peer's leaf ends at this time, seconds since 1970; INT64_MAX where there is no leaf.
@@ -43,25 +50,37 @@ int64_t tls_peer_not_after(const struct transport *tls);
 // True where the handshake was resumed from a ticket.
 bool tls_was_resumed(const struct transport *tls);
 
-struct tls_counters; // see tls_counters.h: handshakes, resumptions, failures by reason
+// Names of application protocols (ALPN). What it points to must be constant.
+struct tls_protocols {
+    const struct bytes *names; // most wanted first
+    uint32_t count;            // 0: outrigger/1, h2, http/1.1
+};
 
 struct tls_server_options {
     struct credentials *credentials;
     bool require_client;             // Strict and Permissive: the client must show an SVID of the bundle
-    nanoseconds handshake_timeout;   // then `ready` tells ERROR_TLS_FAILED
+    struct tls_protocols protocols;  // those that the server chooses from, in its own order
+    nanoseconds handshake_timeout;   // then `ready` tells ERROR_TLS_FAILED; 0: none
+    struct tls_counters *counters;   // of this worker; NULL: not counted
 };
 
-// Takes over `lower` (its handler is replaced, closing closes it). `ready` comes once the handshake is made or has failed. Bytes that were already read from `lower`
-// (detection) are given in `early`.
+// Takes over `lower`, which is connected (its handler is replaced, closing closes it). `ready` comes once the handshake is made or has failed, and may come with
+// ERROR_TLS_FAILED. Bytes that were already read from `lower` (detection) are taken out of `early`, which may be NULL.
+// Reading is stopped until read_start, but for the handshake.
+//
+// `ended` tells ERROR_CONNECTION_CLOSED only after the peer's close_notify: a bare FIN is an attacker's way of cutting a message short, and told as
+// ERROR_CONNECTION_RESET. A client whose certificate the server refuses learns it after its own handshake: `ended` tells ERROR_TLS_FAILED then.
 struct transport *tls_server_create(struct transport *lower, const struct tls_server_options *options, struct buffer *early,
                                     const struct transport_handler *handler, void *user);
 
 struct tls_client_options {
     struct credentials *credentials;
-    const struct spiffe_id *identities; // one must be the peer's, else ERROR_IDENTITY_MISMATCH. Copied
-    uint32_t identity_count;
-    struct bytes session_key;           // endpoint, expected identities, generation: sessions are resumed under it
-    nanoseconds handshake_timeout;
+    const struct spiffe_id *identities; // one must be the peer's, else ERROR_IDENTITY_MISMATCH. Must live until `ready`
+    uint32_t identity_count;            // 0: nobody is expected, every handshake fails
+    struct tls_protocols protocols;     // those that are offered
+    struct bytes session_key;           // endpoint and expected identities: sessions are resumed under it, within one version of credentials. Empty: none is. Copied
+    nanoseconds handshake_timeout;      // 0: none
+    struct tls_counters *counters;      // of this worker; NULL: not counted
 };
 
 struct transport *tls_client_create(struct transport *lower, const struct tls_client_options *options, const struct transport_handler *handler,

@@ -1,0 +1,248 @@
+// Resumption. Servers seal what they must know again into tickets: the bundle under which the client was verified, and how long its path holds; a resumed
+// handshake never calls the verifier. Clients keep sessions by the key of who they talk to.
+#include "net/tls_private.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+// Sealed into each ticket. Read only by this process: no byte order, no version.
+struct ticket_note {
+    unsigned char bundle[CERTIFICATE_DIGEST_SIZE];
+    unsigned char peer[CERTIFICATE_DIGEST_SIZE];
+    int64_t path_not_before;
+    int64_t path_not_after;
+};
+
+struct kept_session {
+    struct list by_use;
+    struct bytes key;
+    SSL_SESSION *session;
+    struct tls_peer *peer;
+    char key_text[];
+};
+
+struct tls_sessions {
+    pthread_mutex_t lock;
+    struct map by_key;
+    struct list by_use; // most recent first
+    uint32_t count;
+};
+
+static int64_t wall_seconds(void) {
+    return (int64_t)(clock_wall_ns() / NS_PER_S);
+}
+
+static int64_t at_most(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+// Seconds for which a session made now may be resumed: all that was verified for it, and our own leaf, must last as long. 0: not at all.
+static long session_life(const struct tls *tls) {
+    int64_t end = tls->credentials->not_after;
+    if (tls->peer != NULL)
+        end = at_most(end, tls->peer->path_not_after);
+    int64_t left = end - wall_seconds();
+    return left > 0 ? (long)at_most(left, TLS_SESSION_LIFE_S) : 0;
+}
+
+// --- server ---
+
+// OpenSSL seals with AES-256-CBC and HMAC-SHA-256, encrypt-then-MAC, as RFC 5077 section 4 recommends.
+static bool use_ticket_key(const struct ticket_key *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool sealing) {
+    unsigned char secret[TICKET_SECRET_SIZE];
+    char digest[] = "SHA256";
+    memcpy(secret, key->mac_secret, sizeof(secret));
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, secret, sizeof(secret)),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    bool done = EVP_MAC_CTX_set_params(mac, parameters) == 1;
+    done = done && EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher_secret, iv, sealing ? 1 : 0) == 1;
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return done;
+}
+
+static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing) {
+    const struct tls *tls = tls_from_ssl(ssl);
+    nanoseconds now = tls->transport.loop->now;
+    struct ticket_key key;
+    bool done;
+    if (sealing) {
+        ticket_keys_sealing(tls->credentials->ticket_keys, now, &key);
+        memcpy(name, key.name, TICKET_NAME_SIZE);
+        done = RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) == 1 && use_ticket_key(&key, iv, cipher, mac, true);
+    } else {
+        if (!ticket_keys_opening(tls->credentials->ticket_keys, now, name, &key))
+            return 0;
+        done = use_ticket_key(&key, iv, cipher, mac, false);
+    }
+    OPENSSL_cleanse(&key, sizeof(key));
+    return done ? 1 : -1;
+}
+
+static int on_ticket_sealed(SSL *ssl, void *unused) {
+    (void)unused;
+    const struct tls *tls = tls_from_ssl(ssl);
+    struct ticket_note note = {.path_not_before = INT64_MIN, .path_not_after = INT64_MAX};
+    memcpy(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle));
+    if (tls->peer != NULL) {
+        memcpy(note.peer, tls->peer->digest, sizeof(note.peer));
+        note.path_not_before = tls->peer->path_not_before;
+        note.path_not_after = tls->peer->path_not_after;
+    }
+    SSL_SESSION *session = SSL_get_session(ssl);
+    SSL_SESSION_set_timeout(session, session_life(tls));
+    return SSL_SESSION_set1_ticket_appdata(session, &note, sizeof(note));
+}
+
+// A ticket is good only under the bundle that its client was verified with, and while that path lasts; else the handshake is a full one.
+static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_length, SSL_TICKET_STATUS status,
+                                          void *unused) {
+    (void)name, (void)name_length, (void)unused;
+    struct tls *tls = tls_from_ssl(ssl);
+    void *sealed;
+    size_t length;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE;
+    struct ticket_note note;
+    if (SSL_SESSION_get0_ticket_appdata(session, &sealed, &length) != 1 || length != sizeof(note))
+        return SSL_TICKET_RETURN_IGNORE;
+    memcpy(&note, sealed, sizeof(note));
+    if (memcmp(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle)) != 0)
+        return SSL_TICKET_RETURN_IGNORE;
+    if (wall_seconds() > note.path_not_after)
+        return SSL_TICKET_RETURN_IGNORE;
+    memcpy(tls->ticket_peer, note.peer, sizeof(note.peer));
+    tls->ticket_not_before = note.path_not_before;
+    tls->ticket_not_after = note.path_not_after;
+    return SSL_TICKET_RETURN_USE;
+}
+
+void tls_send_ticket(struct transport *transport) {
+    struct tls *tls = tls_of(transport);
+    // Connections of the mesh live long and are few: a ticket would cost more than it ever saves.
+    if (!tls->is_server || tls->ticket_sent || tls->state != TLS_OPEN || tls->output != TLS_OUTPUT_OPEN ||
+        bytes_starts_with(transport->alpn, BYTES("outrigger")) || session_life(tls) == 0)
+        return;
+    tls->ticket_sent = true;
+    if (SSL_new_session_ticket(tls->ssl) != 1 || SSL_do_handshake(tls->ssl) != 1)
+        return; // the connection goes on without
+    if (tls->counters != NULL)
+        tls_count(&tls->counters->tickets);
+    loop_flush(transport->loop, &tls->flush);
+}
+
+// --- client ---
+
+struct tls_sessions *tls_sessions_create(void) {
+    struct tls_sessions *sessions = alloc_zeroed_or_abort(1, sizeof(*sessions));
+    CHECK(pthread_mutex_init(&sessions->lock, NULL) == 0);
+    map_init(&sessions->by_key);
+    list_init(&sessions->by_use);
+    return sessions;
+}
+
+static void forget(struct tls_sessions *sessions, struct kept_session *kept) {
+    CHECK(map_remove(&sessions->by_key, kept->key) == kept);
+    list_remove(&kept->by_use);
+    sessions->count--;
+    SSL_SESSION_free(kept->session);
+    tls_peer_unref(kept->peer);
+    free(kept);
+}
+
+void tls_sessions_destroy(struct tls_sessions *sessions) {
+    while (!list_is_empty(&sessions->by_use))
+        forget(sessions, LIST_ENTRY(list_first(&sessions->by_use), struct kept_session, by_use));
+    CHECK(sessions->count == 0);
+    map_dispose(&sessions->by_key);
+    pthread_mutex_destroy(&sessions->lock);
+    free(sessions);
+}
+
+// Takes over `session`.
+static void keep(struct tls_sessions *sessions, struct bytes key, SSL_SESSION *session, struct tls_peer *peer) {
+    struct kept_session *kept = alloc_zeroed_or_abort(1, sizeof(*kept) + key.len);
+    memcpy(kept->key_text, key.at, key.len);
+    kept->key = bytes_from(kept->key_text, key.len);
+    kept->session = session;
+    kept->peer = tls_peer_ref(peer);
+    list_init(&kept->by_use);
+
+    pthread_mutex_lock(&sessions->lock);
+    struct kept_session *before = map_get(&sessions->by_key, key);
+    if (before == NULL && sessions->count == TLS_SESSIONS_MAX)
+        before = LIST_ENTRY(sessions->by_use.prev, struct kept_session, by_use);
+    if (before != NULL)
+        forget(sessions, before);
+    CHECK(map_put(&sessions->by_key, kept->key, kept) == NULL);
+    list_push_front(&sessions->by_use, &kept->by_use);
+    sessions->count++;
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+// A copy, so that no two connections, on whatever threads, share a session that OpenSSL still writes to.
+static SSL_SESSION *copy_kept(struct tls_sessions *sessions, struct bytes key, int64_t wall_s, struct tls_peer **peer) {
+    SSL_SESSION *copy = NULL;
+    pthread_mutex_lock(&sessions->lock);
+    struct kept_session *kept = map_get(&sessions->by_key, key);
+    if (kept != NULL && (wall_s > kept->peer->path_not_after || wall_s < kept->peer->path_not_before)) {
+        forget(sessions, kept);
+        kept = NULL;
+    }
+    if (kept != NULL)
+        copy = SSL_SESSION_dup(kept->session);
+    if (copy != NULL) {
+        *peer = tls_peer_ref(kept->peer);
+        list_remove(&kept->by_use);
+        list_push_front(&sessions->by_use, &kept->by_use);
+    }
+    pthread_mutex_unlock(&sessions->lock);
+    return copy;
+}
+
+void tls_session_offer(struct tls *tls) {
+    if (tls->session_key.len == 0)
+        return;
+    struct tls_peer *peer;
+    SSL_SESSION *session = copy_kept(tls->credentials->sessions, tls->session_key, wall_seconds(), &peer);
+    if (session == NULL)
+        return;
+    bool expected = false;
+    for (uint32_t i = 0; i < tls->identity_count; i++)
+        expected = expected || spiffe_id_equal(&tls->identities[i], &peer->id);
+    if (expected && SSL_set_session(tls->ssl, session) == 1)
+        tls->peer = peer; // the verifier replaces it when the server does not resume
+    else
+        tls_peer_unref(peer);
+    SSL_SESSION_free(session);
+}
+
+static int on_session(SSL *ssl, SSL_SESSION *session) {
+    const struct tls *tls = tls_from_ssl(ssl);
+    if (tls->session_key.len == 0 || tls->peer == NULL)
+        return 0;
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy != NULL)
+        keep(tls->credentials->sessions, tls->session_key, copy, tls->peer);
+    return 0; // `session` itself stays OpenSSL's
+}
+
+void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client) {
+    SSL_CTX_set_session_cache_mode(server, SSL_SESS_CACHE_OFF);
+    CHECK(SSL_CTX_set_num_tickets(server, 0) == 1); // none in the handshake: tls_send_ticket, later
+    SSL_CTX_set_timeout(server, TLS_SESSION_LIFE_S);
+    CHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(server, on_ticket_key) == 1);
+    CHECK(SSL_CTX_set_session_ticket_cb(server, on_ticket_sealed, on_ticket_opened, NULL) == 1);
+
+    SSL_CTX_set_session_cache_mode(client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(client, on_session);
+}

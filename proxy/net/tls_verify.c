@@ -1,0 +1,197 @@
+// Whether a peer's certificates are trusted, and whether it is who was expected: the callback that takes the place of OpenSSL's own verification.
+//
+// Workloads meet again and again with the same certificates: what was verified once under a version of credentials is known by the digest of every byte that
+// the peer showed, and costs no second verification of its signatures; its times are looked at anew. Proof that the peer holds the key is part of each handshake.
+#include "net/tls_private.h"
+
+#include "base/check.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <stdlib.h>
+
+// Verified peers of one version of credentials: a table where each digest has one place and the newest wins.
+struct tls_peers {
+    pthread_mutex_t lock;
+    struct tls_peer *places[TLS_PEERS_MAX];
+};
+
+_Static_assert((TLS_PEERS_MAX & (TLS_PEERS_MAX - 1)) == 0, "the place is chosen by a mask");
+
+static struct tls_peer *peer_create(const struct spiffe_id *id, const X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
+    struct tls_peer *peer = alloc_zeroed_or_abort(1, sizeof(*peer) + id->text.len + 1);
+    const char *reason;
+    atomic_init(&peer->references, 1);
+    memcpy(peer->digest, digest, CERTIFICATE_DIGEST_SIZE);
+    memcpy(peer->text, id->text.at, id->text.len);
+    CHECK(spiffe_id_parse(bytes_from(peer->text, id->text.len), &peer->id, &reason) == OK);
+    peer->leaf_not_after = certificate_not_after(leaf);
+    return peer;
+}
+
+struct tls_peer *tls_peer_ref(struct tls_peer *peer) {
+    atomic_fetch_add_explicit(&peer->references, 1, memory_order_relaxed);
+    return peer;
+}
+
+void tls_peer_unref(struct tls_peer *peer) {
+    if (peer != NULL && atomic_fetch_sub_explicit(&peer->references, 1, memory_order_acq_rel) == 1)
+        free(peer);
+}
+
+struct tls_peers *tls_peers_create(void) {
+    struct tls_peers *peers = alloc_zeroed_or_abort(1, sizeof(*peers));
+    CHECK(pthread_mutex_init(&peers->lock, NULL) == 0);
+    return peers;
+}
+
+void tls_peers_destroy(struct tls_peers *peers) {
+    for (size_t i = 0; i < TLS_PEERS_MAX; i++)
+        tls_peer_unref(peers->places[i]);
+    pthread_mutex_destroy(&peers->lock);
+    free(peers);
+}
+
+static struct tls_peer **place_of(struct tls_peers *peers, const unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
+    return &peers->places[((unsigned)digest[1] << 8 | digest[2]) & (TLS_PEERS_MAX - 1)];
+}
+
+// With a reference for the caller; NULL when not known, or out of its time.
+static struct tls_peer *find_verified(struct tls_peers *peers, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t wall_s) {
+    pthread_mutex_lock(&peers->lock);
+    struct tls_peer *found = *place_of(peers, digest);
+    if (found != NULL && memcmp(found->digest, digest, CERTIFICATE_DIGEST_SIZE) == 0 && found->path_not_before <= wall_s &&
+        wall_s <= found->path_not_after)
+        tls_peer_ref(found);
+    else
+        found = NULL;
+    pthread_mutex_unlock(&peers->lock);
+    return found;
+}
+
+static void remember(struct tls_peers *peers, struct tls_peer *peer) {
+    pthread_mutex_lock(&peers->lock);
+    struct tls_peer **place = place_of(peers, peer->digest);
+    struct tls_peer *before = *place;
+    *place = tls_peer_ref(peer);
+    pthread_mutex_unlock(&peers->lock);
+    tls_peer_unref(before);
+}
+
+struct tls_peer *tls_peer_resumed(X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t path_not_before, int64_t path_not_after) {
+    struct spiffe_id id;
+    if (svid_check_leaf(leaf, &id) != SVID_FAULT_NONE)
+        return NULL;
+    struct tls_peer *peer = peer_create(&id, leaf, digest);
+    peer->path_not_before = path_not_before;
+    peer->path_not_after = path_not_after;
+    return peer;
+}
+
+static int64_t wall_seconds(void) {
+    return (int64_t)(clock_wall_ns() / NS_PER_S);
+}
+
+// The peer's role is part of the digest: signing certificates may be limited to one end of TLS.
+static bool digest_of(bool peer_is_client, X509 *leaf, STACK_OF(X509) *shown, unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
+    if (!certificates_digest(leaf, shown, digest))
+        return false;
+    digest[0] = (unsigned char)((digest[0] & 0xfe) | (peer_is_client ? 1 : 0));
+    return true;
+}
+
+static enum tls_failure failure_of(enum trust_outcome outcome) {
+    switch (outcome) {
+    case TRUST_NOT_SVID:
+        return TLS_FAILURE_NOT_SVID;
+    case TRUST_EXPIRED:
+        return TLS_FAILURE_EXPIRED;
+    default:
+        return TLS_FAILURE_UNTRUSTED;
+    }
+}
+
+// NULL with the failure noted when the path does not hold.
+static struct tls_peer *verify_anew(struct tls *tls, X509_STORE_CTX *path, const unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
+    struct trust_verdict verdict;
+    trust_bundle_verify_path(tls->credentials->bundle, path, &verdict);
+    if (verdict.outcome != TRUST_OK) {
+        X509_STORE_CTX_set_error(path, verdict.x509_error);
+        if (verdict.id.text.len > 0)
+            tls_compose_failure(tls, failure_of(verdict.outcome), "%.*s: %s", BYTES_FORMAT(verdict.id.text), verdict.text);
+        else
+            tls_set_failure(tls, failure_of(verdict.outcome), verdict.text);
+        return NULL;
+    }
+    struct tls_peer *peer = peer_create(&verdict.id, X509_STORE_CTX_get0_cert(path), digest);
+    peer->path_not_before = verdict.not_before;
+    peer->path_not_after = verdict.not_after;
+    remember(tls->credentials->peers, peer);
+    return peer;
+}
+
+static bool is_expected(const struct tls *tls, const struct spiffe_id *id) {
+    if (tls->is_server)
+        return true; // whom a server lets in is authorization's affair
+    for (uint32_t i = 0; i < tls->identity_count; i++)
+        if (spiffe_id_equal(&tls->identities[i], id))
+            return true;
+    return false;
+}
+
+int tls_verify_certificates(X509_STORE_CTX *path, void *unused) {
+    (void)unused;
+    struct tls *tls = tls_from_ssl(X509_STORE_CTX_get_ex_data(path, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    unsigned char digest[CERTIFICATE_DIGEST_SIZE];
+    if (!digest_of(tls->is_server, X509_STORE_CTX_get0_cert(path), X509_STORE_CTX_get0_untrusted(path), digest)) {
+        X509_STORE_CTX_set_error(path, X509_V_ERR_OUT_OF_MEM);
+        return 0;
+    }
+    struct tls_peer *peer = find_verified(tls->credentials->peers, digest, wall_seconds());
+    if (peer != NULL && tls->counters != NULL)
+        tls_count(&tls->counters->path_reused);
+    if (peer == NULL)
+        peer = verify_anew(tls, path, digest);
+    if (peer == NULL)
+        return 0;
+    if (!is_expected(tls, &peer->id)) {
+        tls_compose_failure(tls, TLS_FAILURE_IDENTITY, "the peer is %.*s, which is not expected", BYTES_FORMAT(peer->id.text));
+        X509_STORE_CTX_set_error(path, X509_V_ERR_HOSTNAME_MISMATCH);
+        tls_peer_unref(peer);
+        return 0;
+    }
+    tls_peer_unref(tls->peer); // of a session that was offered and not taken
+    tls->peer = peer;
+    X509_STORE_CTX_set_error(path, X509_V_OK);
+    return 1;
+}
+
+bool tls_peer_still_trusted(struct transport *transport, const struct credentials *credentials) {
+    struct tls *tls = tls_of(transport);
+    if (tls->state != TLS_OPEN)
+        return tls->state == TLS_HANDSHAKE; // it will be asked again once it is open
+    if (tls->peer == NULL)
+        return true;
+    struct tls_peers *peers = credentials->peers;
+    int64_t wall_s = wall_seconds();
+    struct tls_peer *known = find_verified(peers, tls->peer->digest, wall_s);
+    if (known != NULL) {
+        tls_peer_unref(known);
+        return true;
+    }
+    struct trust_verdict verdict;
+    trust_bundle_verify(credentials->bundle, SSL_get0_peer_certificate(tls->ssl), SSL_get_peer_cert_chain(tls->ssl),
+                        tls->is_server ? TRUST_CLIENT : TRUST_SERVER, wall_s, &verdict);
+    if (verdict.outcome != TRUST_OK)
+        return false;
+    struct tls_peer *peer = tls_peer_resumed(SSL_get0_peer_certificate(tls->ssl), tls->peer->digest, verdict.not_before, verdict.not_after);
+    CHECK(peer != NULL);
+    remember(peers, peer);
+    tls_peer_unref(peer);
+    return true;
+}
+
+int64_t tls_peer_not_after(const struct transport *transport) {
+    const struct tls *tls = tls_of_const(transport);
+    return tls->peer != NULL ? tls->peer->leaf_not_after : INT64_MAX;
+}
