@@ -1,4 +1,4 @@
-// See check_loop.h.
+// The loop of unit tests: net/loop.h with the clock replaced. See check_loop.h.
 #include "support/check_loop.h"
 
 #include "base/check.h"
