@@ -23,14 +23,18 @@ static char *value_at(const struct target *target) {
     return (char *)target->object + target->row->offset;
 }
 
-static void wrong(const struct target *target, const char *form) {
-    CHECK(target->node != NULL);
+// A list where a text should stand, or the like.
+static void wrong_kind(const struct target *target, const char *form) {
     target->node->bad = true;
-    if (target->node->kind != NODE_SCALAR)
-        document_error(target->document, target->node, NULL, "is %s; allowed: %s", node_kind_name(target->node), form);
-    else
-        document_error(target->document, target->node, NULL, "\"%.*s\" is not allowed; allowed: %s",
-                       (int)(target->node->text.len > 80 ? 80 : target->node->text.len), target->node->text.at, form);
+    document_error(target->document, target->node, NULL, "is %s; allowed: %s", node_kind_name(target->node), form);
+}
+
+// A text that is not of its form.
+static void wrong(const struct target *target, const char *form) {
+    CHECK(target->node != NULL && target->node->kind == NODE_SCALAR);
+    target->node->bad = true;
+    document_error(target->document, target->node, NULL, "\"%.*s\" is not allowed; allowed: %s",
+                   (int)(target->node->text.len > 80 ? 80 : target->node->text.len), target->node->text.at, form);
 }
 
 static struct bytes keep(const struct target *target, struct bytes text) {
@@ -279,7 +283,7 @@ static void warn_of_look(const struct target *target) {
 
 static void decode_one_scalar(const struct target *target) {
     if (target->node->kind != NODE_SCALAR) {
-        wrong(target, form_of(target->row->type));
+        wrong_kind(target, form_of(target->row->type));
         return;
     }
     decode_scalar(target, target->node->text);
@@ -311,7 +315,7 @@ static void refuse_twins(struct document *document, const struct node *list, con
 static bool check_list(const struct target *target) {
     const struct row *row = target->row;
     if (target->node->kind != NODE_LIST) {
-        wrong(target, "a list");
+        wrong_kind(target, "a list");
         return false;
     }
     if (target->node->count >= row->min && target->node->count <= row->max)
@@ -352,7 +356,7 @@ static void set_flags(const struct target *target, bool value) {
 
 static void decode_flags(const struct target *target) {
     if (target->node->kind != NODE_LIST) {
-        wrong(target, "a list");
+        wrong_kind(target, "a list");
         return;
     }
     set_flags(target, false);
@@ -361,7 +365,7 @@ static void decode_flags(const struct target *target) {
         const bool yes = true;
         const struct choice *choice = NULL;
         if (node->kind != NODE_SCALAR)
-            wrong(&item, words_of(target->document, target->row->choices));
+            wrong_kind(&item, words_of(target->document, target->row->choices));
         else
             choice = decode_choice(&item, node->text);
         if (choice != NULL)
@@ -372,7 +376,7 @@ static void decode_flags(const struct target *target) {
 
 static void decode_text_map(const struct target *target) {
     if (target->node->kind != NODE_OBJECT) {
-        wrong(target, "an object of texts");
+        wrong_kind(target, "an object of texts");
         return;
     }
     for (struct node *node = target->node->first; node != NULL; node = node->next) {
@@ -403,7 +407,7 @@ static void tell_unknown(struct document *document, const struct table *table, s
 
 static void decode_fields(struct document *document, const struct table *table, struct node *node, void *object) {
     if (node->kind != NODE_OBJECT) {
-        wrong(&(struct target){document, node, NULL, NULL}, "an object");
+        wrong_kind(&(struct target){document, node, NULL, NULL}, "an object");
         return;
     }
     for (struct node *field = node->first; field != NULL; field = field->next) {

@@ -29,11 +29,15 @@ static void make_room(struct config_errors *errors) {
     CHECK(errors->lines != NULL && errors->places != NULL);
 }
 
-// What a document says may stand in a message: nothing of it may break the line or the terminal.
+// What a document says may stand in a message: nothing of it may break the line or speak to the terminal. In UTF-8 the second set of control
+// characters, U+0080 to U+009F, begins with the byte C2.
 static void clean(char *line) {
-    for (char *at = line; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+    for (unsigned char *at = (unsigned char *)line; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f)
             *at = '?';
+        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
+            at[0] = at[1] = '?';
+    }
 }
 
 static void write_line(FILE *out, struct place place, const char *document, const char *path, const char *format, va_list arguments) {

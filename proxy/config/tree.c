@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+// More of a key than this says nothing to people.
+#define KEY_SHOWN_MAX 64
+
 struct reader {
     struct pool *pool;
     yaml_parser_t parser;
@@ -93,7 +96,8 @@ static enum error take_key(struct reader *reader, const yaml_event_t *event) {
         if (!bytes_equal(field->name, key))
             continue;
         reader->fault->line = line_of(&event->start_mark);
-        reader->fault->text = pool_format(reader->pool, "the key %.*s stands twice in one object, first in line %u", BYTES_FORMAT(key), field->line);
+        int shown = key.len > KEY_SHOWN_MAX ? KEY_SHOWN_MAX : (int)key.len;
+        reader->fault->text = pool_format(reader->pool, "the key %.*s stands twice in one object, first in line %u", shown, key.at, field->line);
         return ERROR_INVALID;
     }
     reader->key = pool_copy(reader->pool, key);
@@ -228,7 +232,9 @@ struct node *node_item(const struct node *list, uint32_t index) {
 // An item is called by its name where it has one that can be read, else by its number.
 static void write_step(FILE *out, const struct node *node) {
     if (node->parent->kind == NODE_OBJECT) {
-        fprintf(out, "%s%.*s", node->parent->parent != NULL ? "." : "", BYTES_FORMAT(node->name));
+        bool is_long = node->name.len > KEY_SHOWN_MAX;
+        fprintf(out, "%s%.*s%s", node->parent->parent != NULL ? "." : "", (int)(is_long ? KEY_SHOWN_MAX : node->name.len), node->name.at,
+                is_long ? "..." : "");
         return;
     }
     const struct node *name = node_find(node, "name");
