@@ -28,6 +28,9 @@ BIN = Path(os.environ.get("OUTRIGGER_BIN", ROOT / "build" / "dev" / "bin"))
 PRESET = os.environ.get("OUTRIGGER_PRESET", BIN.parent.name)
 WORKERS = int(os.environ.get("OUTRIGGER_WORKERS", "1"))
 
+# Programs that `./dev setup --peers` builds; tests that need one are skipped where it is not there.
+PEERS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "outrigger" / "peers"
+
 # Below the kernel's range of ephemeral ports, so that no outgoing connection takes one away.
 PORTS = range(20000, 32000)
 
