@@ -1,4 +1,4 @@
-// See cpu_watch.h.
+// The reader of /proc behind cpu_watch.h. A thread that ends while it is read counts as nothing.
 #include "bench/cpu_watch.h"
 
 #include <dirent.h>

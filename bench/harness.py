@@ -3,12 +3,13 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
-import tempfile
 
-from machine import LOAD_CORE, Failure, Ports, Process
-from peers import CONNECTIONS, Site
-from pki import TRUST_DOMAIN, Authority
+from machine import LOAD_CORE, Failure, pinned
+from peers import CONNECTIONS, TRUST_DOMAIN, Site, at, dns_name, identity
+from support.fleet import Fleet, FleetError, accepts, prints, take_port
+from support.test_ca import Authority
 
 H2_CONNECTIONS, H2_STREAMS = 8, 8
 
@@ -17,12 +18,10 @@ class Bench:
     def __init__(self, binaries, peers, rounds, seconds, warmup):
         self.binaries, self.peers, self.rounds, self.seconds, self.warmup = binaries, peers, rounds, seconds, warmup
         self.rate = 0.0
-        self.ports = Ports()
         self.samples = {}   # row key -> peer name -> values, one per round
         self.failures = {}  # (case name, peer name) -> text
         self.notes = {}     # case name -> texts
         self.case = None
-        self.attempt = 0
 
     # ---- load ----
 
@@ -30,11 +29,10 @@ class Bench:
         return os.path.join(self.binaries, name)
 
     def load_arguments(self, port, **options):
-        arguments = ["taskset", "-c", str(LOAD_CORE), self.program("bench-load"), "--port", str(port)]
+        arguments = pinned(LOAD_CORE, self.program("bench-load"), "--port", port)
         if options.pop("tls", False):
-            leaf = os.path.join(self.pki, "a")
-            arguments += ["--ca", os.path.join(self.pki, "ca.crt"), "--cert", leaf + ".crt", "--key", leaf + ".key",
-                          "--sni", f"b.{TRUST_DOMAIN}", "--alpn", "http/1.1"]
+            arguments += ["--ca", str(self.pki / "ca.crt"), "--cert", str(self.pki / "a.crt"), "--key", str(self.pki / "a.key"),
+                          "--sni", dns_name("b"), "--alpn", "http/1.1"]
         if options.pop("resume", False):
             arguments.append("--resume")
         if options.get("body"):
@@ -59,8 +57,7 @@ class Bench:
 
     def h2load(self, port, count):
         """Requests per second."""
-        arguments = ["taskset", "-c", str(LOAD_CORE), "h2load", "-n", str(count), "-c", str(H2_CONNECTIONS), "-m", str(H2_STREAMS), "-t", "1",
-                     f"http://127.0.0.1:{port}/1k"]
+        arguments = pinned(LOAD_CORE, "h2load", "-n", count, "-c", H2_CONNECTIONS, "-m", H2_STREAMS, "-t", 1, f"http://{at(port)}/1k")
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=self.seconds * 20 + 60, check=False)
         rate = re.search(r"finished in [^,]+, ([0-9.]+) req/s", done.stdout)
         if rate is None or f" {count} succeeded, 0 failed, 0 errored" not in done.stdout or f"status codes: {count} 2xx" not in done.stdout:
@@ -69,19 +66,15 @@ class Bench:
 
     @contextlib.contextmanager
     def held(self, port, connections, tls):
-        """Keeps that many connections open, each after five answered requests, for the time of the block."""
-        arguments = self.load_arguments(port, mode="idle", connections=connections, requests=5, warmup=0, seconds=60, tls=tls)
-        process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            if '"held"' not in process.stdout.readline():
-                raise Failure("the connections could not be held open")
+        """Keeps that many connections open, each after five answered requests; the block begins when all have been idle for two seconds."""
+        arguments = self.load_arguments(port, mode="idle", connections=connections, requests=5, warmup=0, seconds=120, settle=2, tls=tls)
+        with Fleet() as fleet:
+            process = fleet.start("load", arguments, prints('"held"'), exit_codes=(0,), timeout=120)
             yield
-        finally:
-            process.stdin.close()
-            result = json.loads(process.stdout.readline() or '{"lost": 0}')
-            process.wait(20)
-        if result["lost"]:
-            raise Failure(f"{result['lost']} held connections were closed")
+            process.stop()
+            lost = json.loads(process.output().splitlines()[-1])["lost"]
+        if lost:
+            raise Failure(f"{lost} held connections were closed")
 
     # ---- peers ----
 
@@ -92,24 +85,8 @@ class Bench:
 
     @contextlib.contextmanager
     def stack(self, case, peer):
-        self.attempt += 1
-        folder = os.path.join(self.folder, f"{self.attempt}-{case.name}-{peer.name}")
-        os.makedirs(folder)
-        taken = []
-
-        def take_port():
-            taken.append(self.ports.take())
-            return taken[-1]
-        site = Site(folder, self.pki, self.backend_port, take_port, case.connections or CONNECTIONS)
-        stack = getattr(peer, case.shape)(site)
-        try:
-            yield stack
-        except Failure as failure:
-            logs = "; ".join(f"{process.name}: {process.log()}" for process in stack.processes if process.log())
-            raise Failure(f"{failure} {logs}".strip()) from failure
-        finally:
-            stack.stop()
-            self.ports.release(taken)
+        with Fleet() as fleet:
+            yield getattr(peer, case.shape)(Site(fleet, self.pki, self.backend_port, case.connections or CONNECTIONS))
 
     def peers_of(self, case):
         return [peer for peer in self.peers if peer.name != "relay" or case.relay]
@@ -135,7 +112,7 @@ class Bench:
                 try:
                     with self.stack(case, peer) as stack:
                         self.keep(case, peer, case.measure(self, stack))
-                except Failure as failure:
+                except (Failure, FleetError) as failure:
                     self.give_up(case, peer, failure)
 
     def run_paired(self, case):
@@ -145,7 +122,7 @@ class Bench:
             for peer in self.peers_of(case):
                 try:
                     stacks[peer.name] = up.enter_context(self.stack(case, peer))
-                except Failure as failure:
+                except (Failure, FleetError) as failure:
                     self.give_up(case, peer, failure)
             if case.prepare and stacks:
                 case.prepare(self, [stack for name, stack in stacks.items() if name != "relay"] or list(stacks.values()))
@@ -153,23 +130,30 @@ class Bench:
                 for peer in self.order(case, turn):
                     try:
                         self.keep(case, peer, case.measure(self, stacks[peer.name]))
-                    except Failure as failure:
+                    except (Failure, FleetError) as failure:
                         self.give_up(case, peer, failure)
 
+    def certificates(self, folder):
+        folder.mkdir()
+        authority = Authority(TRUST_DOMAIN)
+        (folder / "ca.crt").write_bytes(authority.bundle_pem)
+        for name in ("a", "b"):
+            svid = authority.issue(identity(name), names=[dns_name(name)])
+            svid.write(folder, name)
+            (folder / f"{name}.pem").write_bytes(svid.certificate_pem + svid.key_pem)  # as HAProxy wants them
+        return folder
+
     def run(self, cases, progress):
-        with tempfile.TemporaryDirectory(prefix="outrigger-bench-") as folder:
-            self.folder = folder
-            self.pki = os.path.join(folder, "pki")
-            os.makedirs(self.pki)
-            authority = Authority(self.pki)
-            authority.issue("a")
-            authority.issue("b")
-            self.backend_port = self.ports.take()
-            backend = Process([self.program("bench-backend"), str(self.backend_port)], LOAD_CORE, folder, "backend", self.backend_port)
-            try:
-                for case in cases:
-                    self.case = case
+        with Fleet() as fleet:
+            self.pki = self.certificates(fleet.folder / "pki")
+            self.backend_port = take_port()
+            fleet.start("backend", pinned(LOAD_CORE, self.program("bench-backend"), self.backend_port), accepts(at(self.backend_port)),
+                        exit_codes=(-signal.SIGTERM,))
+            for case in cases:
+                self.case = case
+                try:
                     (self.run_paired if case.paired else self.run_alone)(case)
-                    progress(case)
-            finally:
-                backend.stop()
+                except FleetError as failure:  # a stack that did not end in order spoils what it measured
+                    for peer in self.peers_of(case):
+                        self.give_up(case, peer, failure)
+                progress(case)

@@ -1,4 +1,5 @@
-// See load_conn.h.
+// The I/O of one connection of the load program, as load_conn.h says: connect, handshake, send, and a reader of responses that takes them in
+// any pieces.
 #include "bench/load_conn.h"
 
 #include <errno.h>
@@ -76,8 +77,7 @@ void load_conn_open(struct load_conn *conn) {
     conn->head_length = 0;
     conn->wants_write = true;
     // An error of connect shows as an event as well; there is one place for it.
-    if (connect(conn->fd, (struct sockaddr *)&target->address, sizeof target->address) != 0 && errno != EINPROGRESS &&
-        errno != ECONNREFUSED) {
+    if (connect(conn->fd, (struct sockaddr *)&target->address, sizeof target->address) != 0 && errno != EINPROGRESS && errno != ECONNREFUSED) {
         perror("connect");
         exit(1);
     }

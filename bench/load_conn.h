@@ -43,9 +43,9 @@ enum load_state {
 };
 
 enum load_body {
-    LOAD_HEAD,    // the head is still being read
-    LOAD_LENGTH,  // body_left bytes
-    LOAD_CHUNK,   // body_left bytes of a chunk and its line end
+    LOAD_HEAD,   // the head is still being read
+    LOAD_LENGTH, // body_left bytes
+    LOAD_CHUNK,  // body_left bytes of a chunk and its line end
     LOAD_CHUNK_SIZE,
     LOAD_TRAILERS // until an empty line
 };

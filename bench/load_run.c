@@ -1,12 +1,12 @@
 // See load_run.h. One epoll loop; a turn first does what time asks for, then what came.
 #include "bench/load_run.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 #define EVENTS_PER_TURN 256
 #define ERRORS_MAX 1000 // a run with that many has failed; going on would only spin
@@ -21,12 +21,31 @@ struct load_run {
     struct load_conn **free_conns; // Open: a stack of those without a request
     size_t free_count;
     enum load_phase phase;
-    size_t ready; // connections that have been up once
+    size_t ready;             // connections that have been up once
     size_t opened, satisfied; // Idle
     uint64_t phase_ends_ns, counted_since_ns;
     uint64_t rate_since_ns, sent; // Open: request i is meant for rate_since_ns + i / rate
-    bool holding;
+    bool settling, holding;       // Idle: all are idle; and have been for long enough
 };
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_stop_signal(int number) {
+    (void)number;
+    told_to_stop = 1;
+}
+
+// SIGTERM is let through only while the loop waits, so that it is never missed between the look at the flag and the wait. Gives the mask to wait with.
+static sigset_t stop_signal_catch(void) {
+    struct sigaction action = {.sa_handler = on_stop_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    sigdelset(&before, SIGTERM);
+    return before;
+}
 
 static void note_error(struct load_run *run, const char *why) {
     if (run->result->errors++ == 0)
@@ -166,23 +185,20 @@ static void phase_advance(struct load_run *run, uint64_t now_ns) {
     }
 }
 
-// Idle: says so when every connection has had its requests. The reader of standard output may then measure; the end of standard input ends the run.
-static void idle_hold(struct load_run *run, int epoll_fd) {
+// Idle: says so when every connection has had its requests and all have been idle for a while. The reader of standard output may then measure.
+static void idle_hold(struct load_run *run, uint64_t now_ns) {
     if (run->holding || run->satisfied < run->plan->connections)
+        return;
+    if (!run->settling) {
+        run->settling = true;
+        run->phase_ends_ns = now_ns + run->plan->settle_ns;
+    }
+    if (now_ns < run->phase_ends_ns)
         return;
     run->holding = true;
     run->phase_ends_ns = UINT64_MAX;
     printf("{\"held\": %zu}\n", run->satisfied);
     fflush(stdout);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0)
-        run->phase = PHASE_OVER; // a file, which cannot be waited for: nobody wants us to hold
-}
-
-static void input_read(struct load_run *run) {
-    char byte;
-    if (read(STDIN_FILENO, &byte, 1) <= 0)
-        run->phase = PHASE_OVER;
 }
 
 static struct timespec turn_timeout(const struct load_run *run, uint64_t now_ns) {
@@ -197,21 +213,19 @@ static struct timespec turn_timeout(const struct load_run *run, uint64_t now_ns)
 
 static void run_loop(struct load_run *run, int epoll_fd) {
     struct epoll_event events[EVENTS_PER_TURN];
-    while (run->phase != PHASE_OVER) {
+    sigset_t waiting_mask = stop_signal_catch();
+    while (run->phase != PHASE_OVER && !told_to_stop) {
         uint64_t now_ns = load_now_ns();
-        phase_advance(run, now_ns);
+        if (!run->settling)
+            phase_advance(run, now_ns);
         if (run->plan->mode == LOAD_MODE_OPEN && run->phase != PHASE_OPENING)
             open_send_due(run, now_ns);
         if (run->plan->mode == LOAD_MODE_IDLE)
-            idle_hold(run, epoll_fd);
+            idle_hold(run, now_ns);
         struct timespec timeout = turn_timeout(run, load_now_ns());
-        int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_TURN, &timeout, NULL);
-        for (int i = 0; i < count && run->phase != PHASE_OVER; i++) {
-            if (events[i].data.ptr == NULL)
-                input_read(run);
-            else
-                load_conn_on_poll(events[i].data.ptr, events[i].events);
-        }
+        int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_TURN, &timeout, &waiting_mask);
+        for (int i = 0; i < count && run->phase != PHASE_OVER; i++)
+            load_conn_on_poll(events[i].data.ptr, events[i].events);
     }
 }
 

@@ -6,11 +6,22 @@ A peer can be put up in two shapes (Stack):
   pair  two proxies: HTTP/1.1 in, mutual TLS 1.3 between the two (both verify), HTTP/1.1 to the backend
 """
 import os
+import signal
 
-from machine import PROXY_CORE, Process
-from pki import TRUST_DOMAIN, spiffe_id
+from machine import PROXY_CORE, family, pinned
+from support.fleet import accepts, answers, take_port
+from support.test_ca import spiffe_id
 
+TRUST_DOMAIN = "bench.local"
 CONNECTIONS = 8192
+
+
+def identity(name):
+    return spiffe_id("bench", name, TRUST_DOMAIN)
+
+
+def dns_name(name):
+    return f"{name}.{TRUST_DOMAIN}"
 
 
 class Stack:
@@ -20,28 +31,25 @@ class Stack:
         self.processes, self.http1, self.h2c, self.tls = processes, http1, h2c, tls
 
     def pids(self):
-        return [pid for process in self.processes for pid in process.pids()]
-
-    def stop(self):
-        for process in self.processes:
-            process.stop()
+        return [pid for process in self.processes for pid in family(process.pid)]
 
 
 class Site:
-    """Where a stack stands: its folder, certificates, backend, connection limit and a source of ports."""
+    """Where a stack is put up: its fleet, the certificates, the backend's port and the connections that a proxy must allow."""
 
-    def __init__(self, folder, pki, backend, take_port, connections=CONNECTIONS):
-        self.folder, self.pki, self.backend, self.take_port, self.connections = folder, pki, backend, take_port, connections
+    def __init__(self, fleet, pki, backend, connections):
+        self.fleet, self.pki, self.backend, self.connections = fleet, pki, backend, connections
+        self.folder = fleet.folder
 
     def write(self, name, text):
-        path = os.path.join(self.folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as file:
-            file.write(text)
-        return path
+        return self.fleet.write(name, text)
 
-    def start(self, arguments, name, ready_port):
-        return Process(arguments, PROXY_CORE, self.folder, name, ready_port)
+    def start(self, name, words, ready, exit_codes=(0,)):
+        return self.fleet.start(name, pinned(PROXY_CORE, *words), ready, exit_codes=exit_codes)
+
+
+def at(port):
+    return f"127.0.0.1:{port}"
 
 
 class Relay:
@@ -52,16 +60,15 @@ class Relay:
         self.program = os.path.join(binaries, "bench-bare-relay")
 
     def hop(self, site):
-        port = site.take_port()
-        return Stack([site.start([self.program, str(port), str(site.backend)], "relay", port)], port)
+        port = take_port()
+        return Stack([site.start("relay", [self.program, port, site.backend], accepts(at(port)), (-signal.SIGTERM,))], port)
 
 
 class Nginx:
     name, title = "nginx", "nginx"
 
     def _config(self, site, name, servers):
-        folder = os.path.join(site.folder, name)
-        os.makedirs(folder, exist_ok=True)
+        folder = site.folder / name
         user = "user root;" if os.geteuid() == 0 else ""
         temporary = "\n".join(f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return site.write(f"{name}/nginx.conf", f"""{user}
@@ -88,14 +95,14 @@ http {{
 """)
 
     def _start(self, site, name, servers, port):
-        return site.start(["nginx", "-c", self._config(site, name, servers)], name, port)
+        return site.start(name, ["nginx", "-c", self._config(site, name, servers)], accepts(at(port)))
 
     @staticmethod
     def _upstream(port):
         return f"upstream next {{ server 127.0.0.1:{port}; keepalive 128; keepalive_requests 1000000000; keepalive_timeout 1h; }}"
 
     def hop(self, site):
-        http1, h2c = site.take_port(), site.take_port()
+        http1, h2c = take_port(), take_port()
         servers = f"""
     {self._upstream(site.backend)}
     server {{ listen 127.0.0.1:{http1}; location / {{ proxy_pass http://next; }} }}
@@ -103,7 +110,7 @@ http {{
         return Stack([self._start(site, "nginx", servers, http1)], http1, h2c=h2c)
 
     def pair(self, site):
-        http1, tls = site.take_port(), site.take_port()
+        http1, tls = take_port(), take_port()
         far = f"""
     {self._upstream(site.backend)}
     server {{
@@ -126,7 +133,7 @@ http {{
             proxy_ssl_certificate_key {site.pki}/a.key;
             proxy_ssl_trusted_certificate {site.pki}/ca.crt;
             proxy_ssl_verify on;
-            proxy_ssl_name b.{TRUST_DOMAIN};
+            proxy_ssl_name {dns_name('b')};
             proxy_ssl_server_name on;
         }}
     }}"""
@@ -153,10 +160,10 @@ defaults
     http-reuse always
 {sections}
 """)
-        return site.start(["haproxy", "-db", "-f", path], name, port)
+        return site.start(name, ["haproxy", "-db", "-f", path], accepts(at(port)), (0, -signal.SIGTERM))
 
     def hop(self, site):
-        http1, h2c = site.take_port(), site.take_port()
+        http1, h2c = take_port(), take_port()
         sections = f"""
 listen hop
     bind 127.0.0.1:{http1}
@@ -165,7 +172,7 @@ listen hop
         return Stack([self._start(site, "haproxy", sections, http1)], http1, h2c=h2c)
 
     def pair(self, site):
-        http1, tls = site.take_port(), site.take_port()
+        http1, tls = take_port(), take_port()
         far = f"""
 listen far
     bind 127.0.0.1:{tls} ssl crt {site.pki}/b.pem ca-file {site.pki}/ca.crt verify required alpn h2,http/1.1
@@ -173,7 +180,7 @@ listen far
         near = f"""
 listen near
     bind 127.0.0.1:{http1}
-    server next 127.0.0.1:{tls} ssl crt {site.pki}/a.pem ca-file {site.pki}/ca.crt verify required verifyhost b.{TRUST_DOMAIN} sni str(b.{TRUST_DOMAIN}) alpn h2"""
+    server next 127.0.0.1:{tls} ssl crt {site.pki}/a.pem ca-file {site.pki}/ca.crt verify required verifyhost {dns_name('b')} sni str({dns_name('b')}) alpn h2"""
         far_process = self._start(site, "haproxy-b", far, tls)
         return Stack([self._start(site, "haproxy-a", near, http1), far_process], http1, tls=tls)
 
@@ -185,7 +192,7 @@ class Outrigger:
         self.program = os.path.join(binaries, "outrigger-proxy")
 
     @staticmethod
-    def _proxy(site, name, listener):
+    def _proxy(site, name, listener, metrics):
         return f"""
 apiVersion: outrigger.dev/v1alpha1
 kind: Proxy
@@ -195,8 +202,8 @@ spec:
   workers: 1
   listeners:
   - {listener}
-  admin: {{address: "127.0.0.1:{site.take_port()}"}}
-  metrics: {{address: "127.0.0.1:{site.take_port()}"}}
+  admin: {{address: "{at(take_port())}"}}
+  metrics: {{address: "{at(metrics)}"}}
   limits: {{connections: {site.connections}}}
 """
 
@@ -212,7 +219,7 @@ spec:
   ports: [{{name: http, port: 80, protocol: {'HTTP' if tls else 'HTTP1'}}}]
   resolution: Static
   tls: {{mode: {'Mesh' if tls else 'None'}}}
-{'  identities: ["' + spiffe_id('b') + '"]' if tls else ''}
+{'  identities: ["' + identity('b') + '"]' if tls else ''}
   endpoints:
   - {{address: "{address}"}}
 """
@@ -221,23 +228,23 @@ spec:
     def _identity(site, name):
         return f"  identity: {{source: Files, certificate: {site.pki}/{name}.crt, privateKey: {site.pki}/{name}.key, trustBundle: {site.pki}/ca.crt}}\n"
 
-    def _start(self, site, name, documents, port):
-        path = site.write(f"{name}/all.yaml", documents)
-        return site.start([self.program, "--config", os.path.dirname(path)], name, port)
+    def _start(self, site, name, listener, more):
+        metrics = take_port()
+        path = site.write(f"{name}/all.yaml", self._proxy(site, name, listener, metrics) + more)
+        return site.start(name, [self.program, "--config", path.parent], answers(at(metrics)))
 
     def hop(self, site):
-        port = site.take_port()
-        listener = f'{{name: outbound, role: Outbound, address: "127.0.0.1:{port}"}}'
-        documents = self._proxy(site, "hop", listener) + self._entry(f"127.0.0.1:{site.backend}", tls=False)
-        return Stack([self._start(site, "ours", documents, port)], port, h2c=port)
+        port = take_port()
+        listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
+        return Stack([self._start(site, "hop", listener, self._entry(at(site.backend), tls=False))], port, h2c=port)
 
     def pair(self, site):
-        http1, tls = site.take_port(), site.take_port()
-        far = self._proxy(site, "b", f'{{name: inbound, role: Inbound, address: "127.0.0.1:{tls}", forwardTo: "127.0.0.1:{site.backend}", mtls: {{mode: Strict}}}}')
-        near = self._proxy(site, "a", f'{{name: outbound, role: Outbound, address: "127.0.0.1:{http1}"}}')
-        far_process = self._start(site, "ours-b", far + self._identity(site, "b"), tls)
-        near_documents = near + self._identity(site, "a") + self._entry(f"127.0.0.1:{tls}", tls=True)
-        return Stack([self._start(site, "ours-a", near_documents, http1), far_process], http1, tls=tls)
+        http1, tls = take_port(), take_port()
+        inbound = f'{{name: inbound, role: Inbound, address: "{at(tls)}", forwardTo: "{at(site.backend)}", mtls: {{mode: Strict}}}}'
+        outbound = f'{{name: outbound, role: Outbound, address: "{at(http1)}"}}'
+        far = self._start(site, "b", inbound, self._identity(site, "b"))
+        near = self._start(site, "a", outbound, self._identity(site, "a") + self._entry(at(tls), tls=True))
+        return Stack([near, far], http1, tls=tls)
 
 
 def all_peers(binaries):

@@ -3,6 +3,8 @@ import platform
 import statistics
 import subprocess
 
+from machine import CORES
+
 COLUMNS = ["ours", "nginx", "haproxy", "relay"]
 PEERS = ["nginx", "haproxy"]
 
@@ -69,7 +71,7 @@ def version(arguments):
 
 def as_json(results, bench, binaries):
     return {
-        "machine": {"system": platform.system() + " " + platform.release(), "processor": processor(), "cores": len(__import__("os").sched_getaffinity(0))},
+        "machine": {"system": platform.system() + " " + platform.release(), "processor": processor(), "cores": len(CORES)},
         "versions": {"nginx": version(["nginx", "-v"]), "haproxy": version(["haproxy", "-v"]), "h2load": version(["h2load", "--version"]),
                      "ours": version([binaries + "/outrigger-proxy", "--version"])},
         "rounds": bench.rounds, "seconds": bench.seconds,

@@ -13,14 +13,13 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(ROOT, "bench"), os.path.join(ROOT, "tests")]
 import chart  # noqa: E402
 import report  # noqa: E402
 from cases import CASES  # noqa: E402
 from harness import Bench  # noqa: E402
 from peers import all_peers  # noqa: E402
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def options_read():

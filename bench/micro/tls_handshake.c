@@ -1,7 +1,7 @@
 // What a mutual TLS handshake costs each end, in memory, without sockets: two loops in one thread, the bytes carried between them by hand, and the time
 // that each end takes summed apart. One small request and answer follow each handshake, since only then both ends are done.
 //
-//   tls_handshake [COUNT]      three figures: a peer seen for the first time, one seen before, and a resumed session
+//   tls_handshake [COUNT [STRANGERS]]      three figures: peers seen for the first time, one seen before, and a resumed session
 #include "net/loop.h"
 #include "net/tls.h"
 #include "net/tls_counters.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STRANGERS 256 // identities of clients that the server meets for the first time
+#define STRANGERS_MAX 256 // identities of clients that the server meets for the first time
 
 // One end: a loop, TLS over a lower transport that only has an output, and the time spent.
 struct end {
@@ -173,15 +173,17 @@ static struct credentials *make_credentials(const char *id, const struct test_id
 
 int main(int argc, char **argv) {
     unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2000;
+    unsigned stranger_count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : STRANGERS_MAX;
     static struct end client, server;
-    static struct credentials *strangers[STRANGERS];
+    static struct credentials *strangers[STRANGERS_MAX];
     static const struct bytes stranger_protocols[] = {{"http/1.1", 8}};
+    CHECK(count > 0 && stranger_count > 0 && stranger_count <= STRANGERS_MAX);
     loop_init(&client.loop, NULL);
     loop_init(&server.loop, NULL);
     struct ticket_keys *keys = ticket_keys_create();
     struct test_identity root = test_root("spiffe://bench.local");
     struct credentials *server_credentials = make_credentials("spiffe://bench.local/server", &root, keys);
-    for (unsigned i = 0; i < STRANGERS; i++)
+    for (unsigned i = 0; i < stranger_count; i++)
         strangers[i] = make_credentials("spiffe://bench.local/client", &root, keys);
 
     struct tls_server_options server_options = {.credentials = server_credentials, .require_client = true, .counters = &server.counters};
@@ -193,11 +195,12 @@ int main(int argc, char **argv) {
     };
     connect_once(&client, &server, &client_options, &server_options); // OpenSSL fetches its algorithms
     client.spent = server.spent = 0;
-    for (unsigned i = 1; i < STRANGERS; i++) {
+    for (unsigned i = 1; i < stranger_count; i++) {
         client_options.credentials = strangers[i];
         connect_once(&client, &server, &client_options, &server_options);
     }
-    report("full, peer not seen before", &client, &server, STRANGERS - 1);
+    if (stranger_count > 1)
+        report("full, peer not seen before", &client, &server, stranger_count - 1);
     for (unsigned i = 0; i < count; i++)
         connect_once(&client, &server, &client_options, &server_options);
     report("full, peer seen before", &client, &server, count);
@@ -209,7 +212,7 @@ int main(int argc, char **argv) {
         connect_once(&client, &server, &client_options, &server_options);
     report("resumed, with a new ticket", &client, &server, count);
 
-    for (unsigned i = 0; i < STRANGERS; i++)
+    for (unsigned i = 0; i < stranger_count; i++)
         credentials_unref(strangers[i]);
     credentials_unref(server_credentials);
     ticket_keys_destroy(keys);
