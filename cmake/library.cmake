@@ -1,4 +1,4 @@
-# outrigger_library(NAME LINKS target...): the static library `outrigger-NAME` of the current folder: all its .c files but main.c.
+# outrigger_library(NAME LINKS target...): the static library `outrigger-NAME` of the current folder: all its .c files but main.c, which is a program's.
 # LINKS are lower layers (outrigger-FOLDER) or imported targets; tests/style_test.py checks the order of the layers.
 function(outrigger_library name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
@@ -12,12 +12,4 @@ function(outrigger_library name)
         set(scope INTERFACE)
     endif()
     target_link_libraries(outrigger-${name} ${scope} outrigger-options ${arg_LINKS})
-endfunction()
-
-# outrigger_program(NAME LIBRARY): the program bin/NAME of the current folder's main.c, on `outrigger-LIBRARY`. A folder that has no main.c yet has no program.
-function(outrigger_program name library)
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/main.c)
-        add_executable(${name} main.c)
-        target_link_libraries(${name} PRIVATE outrigger-${library})
-    endif()
 endfunction()
