@@ -65,7 +65,7 @@ static uint32_t goaway_code(enum error failure) {
         return NGHTTP2_ENHANCE_YOUR_CALM;
     case ERROR_PROTOCOL:
         return NGHTTP2_PROTOCOL_ERROR;
-    default:
+    default: // no memory
         return NGHTTP2_INTERNAL_ERROR;
     }
 }
@@ -126,15 +126,17 @@ void h2_write(struct h2_codec *codec, bool bodies) {
     }
 }
 
-// The last that is written: GOAWAY, unless nghttp2 has sent one already.
+// The last that is written: GOAWAY, unless nghttp2 has sent one already. A session that has failed within itself is left as it is.
 static void finish(struct h2_codec *codec) {
     CHECK(codec->failure != OK);
     struct bytes frame;
+    codec->finished = true;
+    if (codec->failure == ERROR_INTERNAL)
+        return;
     codec->hold_bodies = true;
     (void)nghttp2_session_terminate_session(codec->session, goaway_code(codec->failure));
     while (next_frame(codec, &frame) > 0)
         buffer_append(codec->base.out, frame);
-    codec->finished = true;
 }
 
 static void update_closing(struct h2_codec *codec) {

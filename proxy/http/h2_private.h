@@ -109,6 +109,7 @@ struct h2_codec {
     bool finished;         // the last GOAWAY was written: the session is not touched any more
     enum error failure;    // of the connection
     int32_t reset_by_peer; // stream of the RST_STREAM at hand; 0: none
+    int32_t head_written;  // stream of the last HEADERS that went into `out`
     uint32_t barren_frames;
     uint32_t closed_streams; // of the last ones, how many,
     uint32_t closed_early;   // and how many of them were taken back before they had a response

@@ -179,13 +179,13 @@ static enum error error_of(int code) {
 }
 
 // The head's text is borrowed until it is written: it must be, now.
-static enum error write_head(struct h2_codec *codec, struct codec_stream *stream, int submitted) {
-    if (submitted < 0) {
-        h2_fail(codec, error_of(submitted));
-        return codec->failure;
-    }
+static enum error write_head(struct h2_codec *codec, int32_t id) {
+    codec->head_written = 0;
     h2_write(codec, false);
-    return stream->codec == NULL && stream->received == PROGRESS_BROKEN ? ERROR_CONNECTION_RESET : codec->failure;
+    // nghttp2 keeps heads back for reasons that were all looked at before. Were there one more, nothing of the session may be written any more.
+    if (codec->head_written != id)
+        h2_fail(codec, ERROR_INTERNAL);
+    return codec->failure;
 }
 
 static enum error send_request(struct h2_codec *codec, struct codec_stream *stream, const struct head *head, struct draft *draft, bool end) {
@@ -201,12 +201,14 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
     CHECK(head->path.len > 0 && head->method_text.len > 0);
     int32_t id =
         nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, -1, NULL, draft->entries, draft->count, stream);
-    if (id > 0) {
-        stream->method = head->method;
-        h2_stream_begin(codec, stream, id);
-        stream->sent = end ? PROGRESS_ENDED : PROGRESS_BODY;
+    if (id < 0) {
+        h2_fail(codec, error_of(id));
+        return codec->failure;
     }
-    return write_head(codec, stream, id);
+    stream->method = head->method;
+    h2_stream_begin(codec, stream, id);
+    stream->sent = end ? PROGRESS_ENDED : PROGRESS_BODY;
+    return write_head(codec, id);
 }
 
 static enum error send_response(struct h2_codec *codec, struct codec_stream *stream, const struct head *head, struct draft *draft, bool end) {
@@ -216,9 +218,13 @@ static enum error send_response(struct h2_codec *codec, struct codec_stream *str
     CHECK(final || !end);
     int result = nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, (int32_t)stream->id, NULL, draft->entries,
                                         draft->count, NULL);
-    if (result == 0 && final && !end)
+    if (result != 0) {
+        h2_fail(codec, error_of(result));
+        return codec->failure;
+    }
+    if (final && !end)
         stream->sent = PROGRESS_BODY;
-    return write_head(codec, stream, result);
+    return write_head(codec, (int32_t)stream->id);
 }
 
 enum error h2_send_head(struct codec *base, struct codec_stream *stream, const struct head *head, bool end) {
@@ -338,7 +344,11 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
             h2_fail(codec, frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM ? ERROR_FLOOD : ERROR_PROTOCOL);
         return 0;
     }
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        codec->head_written = frame->hd.stream_id;
+    else if (frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
     struct codec_stream *stream = h2_stream_of(codec, frame->hd.stream_id);
     if (stream != NULL)

@@ -207,8 +207,11 @@ static void on_failed(void *user, struct codec_stream *stream, enum error error)
 
 static void on_writable(void *user, struct codec_stream *stream) {
     struct codec_owner *owner = user;
-    struct owner_stream *item = called_for(owner, stream);
+    struct owner_stream *item = CONTAINER_OF(stream, struct owner_stream, stream);
+    CHECK(item->owner == owner);
     CHECK(owner->producing || owner->feeding);
+    // Also behind `failed`, when the reply that may follow it has gone out.
+    CHECK(!item->has_failed || codec_stream_is_done(stream));
     item->writables++;
 }
 

@@ -1,0 +1,575 @@
+// h2_codec as a server, frame by frame: what requests become, which are refused and how, and what is sent in answer.
+#include "h2_drive.h"
+
+#include "base/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define GET_LINES ":method: GET\n:scheme: http\n:authority: example.org\n:path: /\n"
+#define POST_LINES ":method: POST\n:scheme: http\n:authority: example.org\n:path: /\n"
+
+static int set_up(void **state) {
+    struct h2_drive *drive = test_malloc(sizeof(*drive));
+    h2_drive_start(drive, CODEC_SERVER);
+    *state = drive;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    h2_drive_dispose(*state);
+    test_free(*state);
+    return 0;
+}
+
+static void restart_with(struct h2_drive *drive, const struct codec_limits *limits) {
+    h2_drive_dispose(drive);
+    h2_drive_init(drive, CODEC_SERVER, limits);
+    h2_drive_hello(drive);
+}
+
+static void restart(struct h2_drive *drive) {
+    struct codec_limits limits = codec_owner_limits();
+    restart_with(drive, &limits);
+}
+
+// Feeds a request of one HEADERS frame on a connection of its own.
+static void request(struct h2_drive *drive, uint8_t flags, const char *lines) {
+    restart(drive);
+    h2_headers(&drive->wire, 1, flags, lines);
+    assert_int_equal(h2_drive_feed(drive), OK);
+}
+
+static void assert_reset(struct h2_drive *drive, const char *lines) {
+    request(drive, H2_END_STREAM, lines);
+    assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nfailed bad_request\n");
+    assert_null(codec_owner_stream(&drive->owner, 0)->stream.codec);
+}
+
+// The stream can still be answered, and is then done.
+static void assert_refused(struct h2_drive *drive, const char *lines, const char *error) {
+    char expected[64];
+    request(drive, H2_END_STREAM, lines);
+    assert_string_equal(h2_drive_sent(drive), "");
+    snprintf(expected, sizeof(expected), "stream 1\nfailed %s\n", error);
+    assert_string_equal(h2_drive_received(drive), expected);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    assert_non_null(item->stream.codec);
+    assert_int_equal(h2_respond(item, 431, "", true), OK);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1 end\n  :status: 431\n");
+    assert_true(codec_stream_is_done(&item->stream));
+}
+
+static void settings_say_the_limits(void **state) {
+    struct h2_drive *drive = *state;
+    struct codec_limits limits = codec_owner_limits();
+    h2_drive_dispose(drive);
+    h2_drive_init(drive, CODEC_SERVER, &limits);
+    assert_string_equal(h2_drive_sent(drive), "SETTINGS 4=65536 6=61440 3=100\nWINDOW_UPDATE 0 2147418112\n");
+}
+
+static void request_becomes_a_head(void **state) {
+    struct h2_drive *drive = *state;
+    request(drive, H2_END_STREAM,
+            ":method: GET\n:scheme: https\n:authority: Example.org:8080\n:path: /a?b=c\naccept: */*\nx-empty: \nx-tenant-id: acme\n");
+    assert_string_equal(h2_drive_received(drive),
+                        "stream 1\nhead GET https Example.org:8080 /a?b=c 20 length=-1 end\naccept: */*\nx-empty: \nx-tenant-id: acme\nend\n");
+    assert_string_equal(h2_drive_sent(drive), "");
+}
+
+static void unknown_method_is_kept(void **state) {
+    struct h2_drive *drive = *state;
+    request(drive, H2_END_STREAM, ":method: BREW\n:scheme: http\n:authority: example.org\n:path: /\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead BREW http example.org / 20 length=-1 end\nend\n");
+}
+
+static void body_and_trailers_are_delivered(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, 0, POST_LINES "content-length: 10\nte: trailers\n");
+    h2_data(&drive->wire, 1, 0, BYTES("hello "));
+    h2_data(&drive->wire, 1, 0, BYTES("you!"));
+    h2_headers(&drive->wire, 1, H2_END_STREAM, "x-sum: 7\ncontent-length: 10\nhost: other\nx-more: y\n");
+    // content-length in trailers is refused by the first to see two; here only the trailers that may stand are looked at.
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=10 te-trailers\nbody 10 hello you!\nfailed bad_request\n");
+    restart(drive);
+    h2_headers(&drive->wire, 1, 0, POST_LINES);
+    h2_data(&drive->wire, 1, 0, BYTES("hello"));
+    h2_headers(&drive->wire, 1, H2_END_STREAM, "x-sum: 7\nhost: other\nauthorization: no\nx-more: y\n");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=-1\nbody 5 hello\nend\nx-sum: 7\nx-more: y\n");
+}
+
+static void expectation_is_a_flag(void **state) {
+    struct h2_drive *drive = *state;
+    request(drive, 0, POST_LINES "expect: 100-Continue\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=-1 expect\n");
+    request(drive, H2_END_STREAM, POST_LINES "expect: 100-continue\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=-1 end\nend\n");
+    assert_refused(drive, POST_LINES "expect: miracles\n", "expectation");
+}
+
+static void cookie_crumbs_become_one_field(void **state) {
+    struct h2_drive *drive = *state;
+    request(drive, H2_END_STREAM, GET_LINES "cookie: a=1\nx-between: y\ncookie: b=2\ncookie: c=3\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead GET http example.org / 20 length=-1 end\ncookie: a=1; b=2; c=3\nx-between: y\nend\n");
+}
+
+// libraries.md: "host differing from :authority passes: we check".
+static void host_must_be_the_authority(void **state) {
+    struct h2_drive *drive = *state;
+    request(drive, H2_END_STREAM, GET_LINES "host: EXAMPLE.org\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead GET http example.org / 20 length=-1 end\nend\n");
+    request(drive, H2_END_STREAM, ":method: GET\n:scheme: http\n:path: /\nhost: example.net\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead GET http example.net / 20 length=-1 end\nend\n");
+    assert_reset(drive, GET_LINES "host: example.net\n");
+    assert_reset(drive, GET_LINES "host: example.org\nhost: example.org\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:path: /\n");
+}
+
+// libraries.md: "drops invalid header values silently": we reset.
+static void invalid_values_reset_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    assert_reset(drive, GET_LINES "x: abc \n");
+    assert_reset(drive, GET_LINES "x:  abc\n");
+    assert_reset(drive, GET_LINES "x: abc\t\n");
+    assert_reset(drive, GET_LINES "x: a\001b\n");
+    assert_reset(drive, GET_LINES "x: a\rb\n");
+    assert_reset(drive, GET_LINES "x: a\177b\n");
+    assert_reset(drive, GET_LINES "x y: a\n");
+    assert_reset(drive, GET_LINES "x\200: a\n");
+}
+
+// A text with a NUL or a line feed in it can be written by hand only.
+static void nul_and_line_feed_in_values_reset_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    const char bad[] = {'\0', '\n'};
+    for (size_t i = 0; i < sizeof(bad); i++) {
+        struct text block = {0};
+        h2_block(&block, GET_LINES);
+        const char field[] = {0, 1, 'x', 3, 'a', bad[i], 'b'};
+        text_add(&block, bytes_from(field, sizeof(field)));
+        h2_frame(&drive->wire, NGHTTP2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 2 * (uint32_t)i + 1, text_bytes(&block));
+        assert_int_equal(h2_drive_feed(drive), OK);
+        text_dispose(&block);
+    }
+    assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\nRST_STREAM 3 PROTOCOL_ERROR\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nfailed bad_request\nstream 2\nfailed bad_request\n");
+}
+
+static void malformed_heads_reset_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    assert_reset(drive, GET_LINES "X-Upper: a\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:authority: example.org\n");
+    assert_reset(drive, ":method: GET\n:authority: example.org\n:path: /\n");
+    assert_reset(drive, ":scheme: http\n:authority: example.org\n:path: /\n");
+    assert_reset(drive, GET_LINES ":path: /again\n");
+    assert_reset(drive, GET_LINES ":status: 200\n");
+    assert_reset(drive, GET_LINES ":unknown: x\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\nx: y\n:authority: example.org\n:path: /\n");
+    assert_reset(drive, ":method: G T\n:scheme: http\n:authority: example.org\n:path: /\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /a b\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: a\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:authority: exa mple.org\n:path: /\n");
+}
+
+static void connection_specific_fields_reset_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    assert_reset(drive, GET_LINES "connection: close\n");
+    assert_reset(drive, GET_LINES "keep-alive: timeout=5\n");
+    assert_reset(drive, GET_LINES "proxy-connection: close\n");
+    assert_reset(drive, GET_LINES "transfer-encoding: chunked\n");
+    assert_reset(drive, GET_LINES "upgrade: websocket\n");
+    assert_reset(drive, GET_LINES "te: gzip\n");
+    assert_reset(drive, ":method: CONNECT\n:protocol: websocket\n:scheme: http\n:authority: example.org\n:path: /\n");
+}
+
+static void targets_that_nobody_agrees_upon_are_refused(void **state) {
+    struct h2_drive *drive = *state;
+    assert_refused(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /a#b\n", "bad_request");
+    assert_refused(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: /\n", "bad_request");
+    assert_refused(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: a\n", "bad_request");
+    assert_refused(drive, ":method: GET\n:scheme: http\n:authority: user@example.org\n:path: /\n", "bad_request");
+    request(drive, H2_END_STREAM, ":method: OPTIONS\n:scheme: http\n:authority: example.org\n:path: *\n");
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead OPTIONS http example.org * 20 length=-1 end\nend\n");
+    assert_reset(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: *\n");
+}
+
+static void connect_and_trace_are_not_implemented(void **state) {
+    struct h2_drive *drive = *state;
+    assert_refused(drive, ":method: CONNECT\n:authority: example.org:443\n", "method_unknown");
+    assert_refused(drive, ":method: TRACE\n:scheme: http\n:authority: example.org\n:path: /\n", "method_unknown");
+}
+
+static void body_must_have_the_stated_length(void **state) {
+    struct h2_drive *drive = *state;
+    const char *const bodies[] = {"1234", "123456"};
+    for (size_t i = 0; i < 2; i++) {
+        restart(drive);
+        h2_headers(&drive->wire, 1, 0, POST_LINES "content-length: 5\n");
+        h2_data(&drive->wire, 1, H2_END_STREAM, bytes_from_text(bodies[i]));
+        assert_int_equal(h2_drive_feed(drive), OK);
+        assert_true(codec_owner_stream(&drive->owner, 0)->has_failed);
+        assert_int_equal(codec_owner_stream(&drive->owner, 0)->failed, ERROR_BAD_REQUEST);
+        assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+    }
+    assert_reset(drive, POST_LINES "content-length: 5\n");
+    assert_reset(drive, POST_LINES "content-length: x\n");
+    assert_reset(drive, POST_LINES "content-length: -1\n");
+    assert_reset(drive, POST_LINES "content-length: 99999999999999999999\n");
+    assert_reset(drive, POST_LINES "content-length: 0\ncontent-length: 0\n");
+}
+
+static void too_long_a_path_is_answered(void **state) {
+    struct h2_drive *drive = *state;
+    struct text lines = {0};
+    text_format(&lines, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /%08192d\n", 0);
+    assert_refused(drive, lines.at, "uri_too_long");
+    text_clear(&lines);
+    text_format(&lines, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /%08191d\n", 0);
+    request(drive, H2_END_STREAM, lines.at);
+    assert_int_equal(codec_owner_stream(&drive->owner, 0)->stream.head.path.len, 8192);
+    text_dispose(&lines);
+}
+
+static void too_many_fields_are_answered(void **state) {
+    struct h2_drive *drive = *state;
+    struct text lines = {0};
+    text_format(&lines, "%s", GET_LINES);
+    for (unsigned i = 0; i < 100; i++)
+        text_format(&lines, "x-%u: y\n", i);
+    request(drive, H2_END_STREAM, lines.at);
+    assert_int_equal(codec_owner_stream(&drive->owner, 0)->heads, 1);
+    text_format(&lines, "x-100: y\n");
+    assert_refused(drive, lines.at, "headers_too_large");
+    text_dispose(&lines);
+}
+
+static void too_large_a_head_is_answered_and_its_body_not_wanted(void **state) {
+    struct h2_drive *drive = *state;
+    struct codec_limits limits = codec_owner_limits();
+    limits.header_bytes = 1024;
+    restart_with(drive, &limits);
+    struct text lines = {0};
+    text_format(&lines, POST_LINES "x-long: %01000d\n", 0);
+    h2_headers(&drive->wire, 1, 0, lines.at);
+    h2_data(&drive->wire, 1, 0, BYTES("hello"));
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nfailed headers_too_large\n");
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    assert_int_equal(h2_respond(item, 431, "", false), OK);
+    owner_stream_send(item, BYTES("too large"), true, NULL);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1\n  :status: 431\nDATA 1 9 end\nRST_STREAM 1 NO_ERROR\n");
+    assert_true(codec_stream_is_done(&item->stream));
+    assert_null(item->stream.codec);
+    assert_int_equal(item->writables, 1);
+    // The connection goes on, body on its way and all.
+    h2_data(&drive->wire, 1, H2_END_STREAM, BYTES("more"));
+    h2_get(&drive->wire, 3, "/next");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_int_equal(codec_owner_stream(&drive->owner, 1)->heads, 1);
+    text_dispose(&lines);
+}
+
+static void too_large_trailers_fail_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    struct text lines = {0};
+    for (unsigned i = 0; i < 101; i++)
+        text_format(&lines, "x-%u: y\n", i);
+    for (unsigned answered = 0; answered < 2; answered++) {
+        uint32_t id = 2 * answered + 1;
+        h2_headers(&drive->wire, id, 0, POST_LINES);
+        assert_int_equal(h2_drive_feed(drive), OK);
+        struct owner_stream *item = codec_owner_stream(&drive->owner, answered);
+        if (answered)
+            assert_int_equal(h2_respond(item, 200, "", false), OK);
+        h2_headers(&drive->wire, id, H2_END_STREAM, lines.at);
+        assert_int_equal(h2_drive_feed(drive), OK);
+        assert_int_equal(item->failed, ERROR_HEADERS_TOO_LARGE);
+        assert_int_equal(item->stream.codec != NULL, !answered); // an answer is still possible, or there was one
+    }
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 3\n  :status: 200\nRST_STREAM 3 PROTOCOL_ERROR\n");
+    text_dispose(&lines);
+}
+
+static void refused_by_the_owner_is_refused_stream(void **state) {
+    struct h2_drive *drive = *state;
+    drive->owner.refuse = true;
+    h2_get(&drive->wire, 1, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 REFUSED_STREAM\n");
+    drive->owner.refuse = false;
+    h2_get(&drive->wire, 3, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead GET http example.org / 20 length=-1 end\nend\n");
+}
+
+static void response_is_sent_without_what_is_not_for_http2(void **state) {
+    struct h2_drive *drive = *state;
+    h2_get(&drive->wire, 1, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    struct head head;
+    head_init(&head, &item->pool);
+    head.status = 200;
+    head.content_length = 5;
+    h2_head_fields(&head, &item->pool,
+                   "Content-Type: text/plain\nContent-Length: 5\nConnection: close\nKeep-Alive: timeout=5\nProxy-Connection: close\n"
+                   "Transfer-Encoding: chunked\nUpgrade: h2c\nTE: gzip\nX-Custom:  blank at both ends\t \nX-Request-Id: 1\n");
+    fields_add(&head.fields, BYTES(":status"), BYTES("500"));
+    fields_add(&head.fields, BYTES(""), BYTES("none"));
+    fields_add(&head.fields, BYTES("X-Removed"), BYTES("none"));
+    assert_int_equal(fields_remove_name(&head.fields, BYTES("x-removed")), 1);
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &item->stream, &head, false), OK);
+    owner_stream_send(item, BYTES("hello"), true, NULL);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1\n  :status: 200\n  content-length: 5\n  content-type: text/plain\n"
+                                              "  x-custom: blank at both ends\n  x-request-id: 1 (never indexed)\nDATA 1 5 end\n");
+    assert_true(codec_stream_is_done(&item->stream));
+    assert_int_equal(item->stream.body_sent, 5);
+}
+
+static void never_indexed_fields_stay_so(void **state) {
+    struct h2_drive *drive = *state;
+    struct text block = {0};
+    h2_block(&block, GET_LINES);
+    const char field[] = {0x10, 5, 'x', '-', 'p', 'i', 'n', 2, '4', '2'}; // RFC 7541 section 6.2.3
+    text_add(&block, bytes_from(field, sizeof(field)));
+    h2_frame(&drive->wire, NGHTTP2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 1, text_bytes(&block));
+    assert_int_equal(h2_drive_feed(drive), OK);
+    text_dispose(&block);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    struct head head;
+    head_init(&head, &item->pool);
+    head.status = 200;
+    fields_copy(&head.fields, &item->stream.head.fields, &item->pool);
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &item->stream, &head, true), OK);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1 end\n  :status: 200\n  x-pin: 42 (never indexed)\n");
+}
+
+static void informational_heads_precede_the_response(void **state) {
+    struct h2_drive *drive = *state;
+    h2_get(&drive->wire, 1, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    assert_int_equal(h2_respond(item, 100, "", false), OK);
+    assert_int_equal(h2_respond(item, 103, "link: </a>\n", false), OK);
+    assert_int_equal(item->stream.sent, PROGRESS_HEAD);
+    assert_int_equal(h2_respond(item, 204, "", true), OK);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1\n  :status: 100\nHEADERS 1\n  :status: 103\n  link: </a>\nHEADERS 1 end\n  :status: 204\n");
+    assert_true(codec_stream_is_done(&item->stream));
+}
+
+static void response_without_a_body_keeps_its_length(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, H2_END_STREAM, ":method: HEAD\n:scheme: http\n:authority: example.org\n:path: /\n");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    struct head head;
+    head_init(&head, &item->pool);
+    head.status = 200;
+    head.content_length = 0;
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &item->stream, &head, true), OK);
+    h2_get(&drive->wire, 3, "/");
+    h2_get(&drive->wire, 5, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    head.status = 304;
+    head.content_length = INT64_MAX;
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &codec_owner_stream(&drive->owner, 1)->stream, &head, true), OK);
+    head.status = 204;
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &codec_owner_stream(&drive->owner, 2)->stream, &head, true), OK);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1 end\n  :status: 200\n  content-length: 0\n"
+                                              "HEADERS 3 end\n  :status: 304\n  content-length: 9223372036854775807\nHEADERS 5 end\n  :status: 204\n");
+}
+
+static void trailers_follow_the_body(void **state) {
+    struct h2_drive *drive = *state;
+    for (uint32_t id = 1; id <= 5; id += 2)
+        h2_get(&drive->wire, id, "/");
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct fields trailers;
+    struct pool pool;
+    pool_init(&pool, &drive->owner.chunks);
+    fields_init(&trailers, &pool);
+    fields_add(&trailers, BYTES("Grpc-Status"), BYTES("0"));
+    fields_add(&trailers, BYTES("X-Blank"), BYTES("y "));
+    fields_add(&trailers, BYTES("Connection"), BYTES("close"));
+    struct fields none;
+    fields_init(&none, &pool);
+    const char *const bodies[] = {"hello", "", "hello"};
+    for (unsigned i = 0; i < 3; i++) {
+        struct owner_stream *item = codec_owner_stream(&drive->owner, i);
+        assert_int_equal(h2_respond(item, 200, "", false), OK);
+        owner_stream_send(item, bytes_from_text(bodies[i]), true, i < 2 ? &trailers : &none);
+    }
+    h2_drive_sent(drive);
+    // Trailers are sent before the bodies of others: only the order within a stream is given.
+    const char *sent = drive->reader.words.at;
+    assert_non_null(strstr(sent, "DATA 1 5\n"));
+    assert_non_null(strstr(sent, "HEADERS 1 end\n  grpc-status: 0\n  x-blank: y\n"));
+    assert_non_null(strstr(sent, "HEADERS 3 end\n  grpc-status: 0\n  x-blank: y\n"));
+    assert_null(strstr(sent, "DATA 3"));
+    assert_non_null(strstr(sent, "DATA 5 5 end\n"));
+    assert_true(strstr(sent, "DATA 1 5\n") < strstr(sent, "HEADERS 1 end\n"));
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(codec_stream_is_done(&codec_owner_stream(&drive->owner, i)->stream));
+    pool_dispose(&pool);
+}
+
+// RFC 9113 section 8.1.
+static void early_response_ends_the_request_with_no_error(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, 0, POST_LINES);
+    h2_headers(&drive->wire, 3, 0, POST_LINES);
+    h2_data(&drive->wire, 1, 0, BYTES("hello"));
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    assert_int_equal(h2_respond(item, 403, "", true), OK);
+    assert_true(codec_stream_is_done(&item->stream));
+    assert_int_equal(item->writables, 0); // nothing is told within send_head
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1 end\n  :status: 403\nRST_STREAM 1 NO_ERROR\n");
+    item = codec_owner_stream(&drive->owner, 1);
+    assert_int_equal(h2_respond(item, 403, "", false), OK);
+    owner_stream_send(item, BYTES("no"), true, NULL);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 3\n  :status: 403\nDATA 3 2 end\nRST_STREAM 3 NO_ERROR\n");
+    assert_true(codec_stream_is_done(&item->stream));
+    assert_int_equal(item->writables, 1);
+    assert_int_equal(h2_drive_codec(drive)->streams_open, 0);
+}
+
+static void reset_by_the_client_is_client_gone(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, 0, POST_LINES);
+    h2_get(&drive->wire, 3, "/");
+    h2_rst_stream(&drive->wire, 1, NGHTTP2_CANCEL);
+    h2_rst_stream(&drive->wire, 3, NGHTTP2_NO_ERROR);
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_int_equal(codec_owner_stream(&drive->owner, 0)->failed, ERROR_CLIENT_GONE);
+    assert_int_equal(codec_owner_stream(&drive->owner, 1)->failed, ERROR_CLIENT_GONE);
+    assert_int_equal(h2_drive_codec(drive)->streams_open, 0);
+    assert_string_equal(h2_drive_sent(drive), "");
+}
+
+static void resets_have_the_code_of_their_error(void **state) {
+    struct h2_drive *drive = *state;
+    static const struct {
+        enum error error;
+        const char *code;
+    } cases[] = {
+        {ERROR_CANCELLED, "CANCEL"},
+        {ERROR_CLIENT_GONE, "CANCEL"},
+        {ERROR_REFUSED_STREAM, "REFUSED_STREAM"},
+        {ERROR_DRAINING, "REFUSED_STREAM"},
+        {ERROR_FLOOD, "ENHANCE_YOUR_CALM"},
+        {ERROR_BAD_REQUEST, "PROTOCOL_ERROR"},
+        {ERROR_INTERNAL, "INTERNAL_ERROR"},
+        {ERROR_RESPONSE_INCOMPLETE, "INTERNAL_ERROR"},
+    };
+    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char expected[64];
+        h2_get(&drive->wire, 2 * i + 1, "/");
+        assert_int_equal(h2_drive_feed(drive), OK);
+        struct owner_stream *item = codec_owner_stream(&drive->owner, i);
+        h2_reset(item, cases[i].error);
+        assert_null(item->stream.codec);
+        assert_true(codec_stream_is_done(&item->stream));
+        snprintf(expected, sizeof(expected), "RST_STREAM %u %s\n", 2 * i + 1, cases[i].code);
+        assert_string_equal(h2_drive_sent(drive), expected);
+    }
+    assert_int_equal(h2_drive_codec(drive)->streams_open, 0);
+}
+
+static void frames_for_a_stream_that_was_reset_are_ignored(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, 0, POST_LINES);
+    assert_int_equal(h2_drive_feed(drive), OK);
+    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+    h2_reset(item, ERROR_CANCELLED);
+    for (unsigned flushed = 0; flushed < 2; flushed++) { // before the reset has left, and after
+        h2_data(&drive->wire, 1, 0, BYTES("hello"));
+        h2_window_update(&drive->wire, 1, 100);
+        h2_headers(&drive->wire, 1, flushed ? H2_END_STREAM : 0, "x: y\n");
+        assert_int_equal(h2_drive_feed(drive), OK);
+        h2_drive_sent(drive);
+    }
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=-1\n");
+    assert_int_equal(item->stream.body_received, 0);
+}
+
+static void padding_is_no_body(void **state) {
+    struct h2_drive *drive = *state;
+    h2_headers(&drive->wire, 1, 0, POST_LINES);
+    h2_frame(&drive->wire, NGHTTP2_DATA, H2_PADDED | H2_END_STREAM, 1, BYTES("\003hello\0\0\0"));
+    assert_int_equal(h2_drive_feed(drive), OK);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=-1\nbody 5 hello\nend\n");
+}
+
+// Everything that the codec is told may come in any pieces.
+static void any_split_comes_to_the_same(void **state) {
+    struct h2_drive *drive = *state;
+    struct text wire = {0};
+    struct text expected = {0};
+    h2_headers(&wire, 1, 0, POST_LINES "cookie: a\ncookie: b\nx-long: 0123456789012345678901234567890123456789\n");
+    h2_get(&wire, 3, "/second");
+    h2_data(&wire, 1, 0, BYTES("hello "));
+    h2_headers(&wire, 5, H2_END_STREAM, GET_LINES "x: bad \n");
+    h2_data(&wire, 1, 0, BYTES("you"));
+    h2_rst_stream(&wire, 3, NGHTTP2_CANCEL);
+    h2_headers(&wire, 1, H2_END_STREAM, "x-sum: 1\n");
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct rng rng;
+        rng_init(&rng, seed);
+        restart(drive);
+        if (seed == 0)
+            assert_int_equal(codec_owner_feed(&drive->owner, text_bytes(&wire)), OK);
+        else
+            assert_int_equal(codec_owner_feed_split(&drive->owner, text_bytes(&wire), seed == 1 ? 1 : 60, seed == 1 ? NULL : &rng), OK);
+        h2_drive_received(drive);
+        if (seed == 0)
+            text_add(&expected, text_bytes(&drive->received));
+        assert_string_equal(drive->received.at, expected.at);
+        assert_string_equal(h2_drive_sent(drive), "RST_STREAM 5 PROTOCOL_ERROR\n");
+    }
+    text_dispose(&wire);
+    text_dispose(&expected);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(settings_say_the_limits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(request_becomes_a_head, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unknown_method_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(body_and_trailers_are_delivered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(expectation_is_a_flag, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cookie_crumbs_become_one_field, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(host_must_be_the_authority, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(invalid_values_reset_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nul_and_line_feed_in_values_reset_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(malformed_heads_reset_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connection_specific_fields_reset_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(targets_that_nobody_agrees_upon_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connect_and_trace_are_not_implemented, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(body_must_have_the_stated_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_long_a_path_is_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_many_fields_are_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_large_a_head_is_answered_and_its_body_not_wanted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_large_trailers_fail_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refused_by_the_owner_is_refused_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(response_is_sent_without_what_is_not_for_http2, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(never_indexed_fields_stay_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(informational_heads_precede_the_response, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(response_without_a_body_keeps_its_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(trailers_follow_the_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(early_response_ends_the_request_with_no_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reset_by_the_client_is_client_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frames_for_a_stream_that_was_reset_are_ignored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(padding_is_no_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_split_comes_to_the_same, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
