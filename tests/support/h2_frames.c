@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { HEADER_BYTES = 9 };
+enum { HEADER_BYTES = 9, FRAME_MAX = 16384 };
 
 static void add_number(struct text *to, uint64_t number, unsigned bytes) {
     while (bytes-- > 0) {
@@ -82,7 +82,15 @@ void h2_block(struct text *to, const char *lines) {
 void h2_headers(struct text *to, uint32_t stream, uint8_t flags, const char *lines) {
     struct text block = {0};
     h2_block(&block, lines);
-    h2_frame(to, NGHTTP2_HEADERS, flags | H2_END_HEADERS, stream, text_bytes(&block));
+    struct bytes rest = text_bytes(&block);
+    uint8_t type = NGHTTP2_HEADERS;
+    do {
+        struct bytes piece = bytes_from(rest.at, rest.len > FRAME_MAX ? FRAME_MAX : rest.len);
+        rest = bytes_from(rest.at + piece.len, rest.len - piece.len);
+        h2_frame(to, type, flags | (rest.len == 0 ? H2_END_HEADERS : 0), stream, piece);
+        type = NGHTTP2_CONTINUATION;
+        flags = 0;
+    } while (rest.len > 0);
     text_dispose(&block);
 }
 

@@ -25,7 +25,7 @@ void h2_hello(struct text *to, enum codec_role role_of_reader);
 // A header block of literal fields that touch no table. `lines` is "name: value\n" for each field, in order; names may begin with ':'.
 void h2_block(struct text *to, const char *lines);
 
-// HEADERS with such a block, END_HEADERS set.
+// HEADERS with such a block, END_HEADERS set; what does not fit follows in CONTINUATION.
 void h2_headers(struct text *to, uint32_t stream, uint8_t flags, const char *lines);
 
 // A request without a body: GET of `path` at example.org.
