@@ -54,6 +54,7 @@ static struct service_config *add_service(struct freezing *freezing) {
     struct snapshot *snapshot = freezing->snapshot;
     CHECK(snapshot->service_count < freezing->capacity);
     struct service_config *service = pool_alloc_zeroed(freezing->pool, sizeof(*service));
+    service->index = snapshot->service_count;
     snapshot->services[snapshot->service_count++] = service;
     return service;
 }

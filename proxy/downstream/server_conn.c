@@ -465,6 +465,7 @@ static void begin_tls(struct server_conn *conn) {
         .credentials = downstream->credentials,
         .require_client = true,
         .handshake_timeout = HANDSHAKE_TIMEOUT_NS,
+        .counters = &downstream->env->upstream->tls_counters,
     };
     conn->phase = CONN_HANDSHAKE;
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &transport_handler, conn);

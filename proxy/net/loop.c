@@ -32,7 +32,8 @@ void loop_turn(struct loop *loop, nanoseconds now) {
 }
 
 static void turn_now(struct loop *loop) {
-    nanoseconds begun = clock_monotonic_ns();
+    loop_enter(loop);
+    nanoseconds begun = loop->now;
     loop_turn(loop, begun);
     nanoseconds busy = clock_monotonic_ns() - begun;
     if (busy > loop->busy_longest)
@@ -68,6 +69,7 @@ static void on_again(uv_idle_t *again) {
 
 static void on_prepare(uv_prepare_t *prepare) {
     struct loop *loop = prepare->data;
+    loop->now_is_fresh = false;
     if (has_work(loop))
         turn_now(loop);
     bool busy = has_work(loop);
@@ -78,10 +80,12 @@ static void on_prepare(uv_prepare_t *prepare) {
             uv_idle_stop(&loop->again);
     }
     arm_alarm(loop);
+    loop->now_is_fresh = false;
 }
 
 static void on_mail(uv_async_t *mail) {
     struct loop *loop = mail->data;
+    loop_enter(loop);
     mailbox_receive(&loop->mailbox, loop->receiver);
 }
 

@@ -25,7 +25,8 @@ struct task {
 
 struct loop {
     uv_loop_t uv;
-    nanoseconds now;       // read once a turn, after poll
+    nanoseconds now;       // read once a turn, at the first event after poll
+    bool now_is_fresh;     // it was read since the last poll
     struct timer_wheel timers;
     struct block_source blocks;
     struct pool_source pools;
@@ -58,6 +59,14 @@ void loop_stop(struct loop *loop);
 
 // Runs the loop until what was closed before is gone, then frees all. All users must have called close.
 void loop_dispose(struct loop *loop);
+
+// At the begin of each libuv callback: what it records and starts counts from now, not from before a long poll.
+static inline void loop_enter(struct loop *loop) {
+    if (loop->now_is_fresh)
+        return;
+    loop->now = clock_monotonic_ns();
+    loop->now_is_fresh = true;
+}
 
 // Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock call instead of loop_run.
 void loop_turn(struct loop *loop, nanoseconds now);

@@ -218,6 +218,7 @@ static void tell_broken(struct task *task) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct tcp *tcp = poll->data;
+    loop_enter(tcp->transport.loop);
     if (tcp->connecting) {
         on_connected(tcp);
         return;

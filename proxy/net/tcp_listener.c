@@ -49,6 +49,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     struct tcp_listener *listener = poll->data;
+    loop_enter(listener->loop);
     for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && !listener->closing; taken++) {
         int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket >= 0) {

@@ -42,10 +42,11 @@ void attempts_start(struct stream *stream) {
 
 static bool is_connect_failure(const struct attempt *attempt) {
     switch (attempt->error) {
+    case ERROR_TLS_FAILED: // also where the server refused us after our side of the handshake
+    case ERROR_IDENTITY_MISMATCH:
+        return true;
     case ERROR_CONNECT_REFUSED:
     case ERROR_CONNECT_TIMEOUT:
-    case ERROR_TLS_FAILED:
-    case ERROR_IDENTITY_MISMATCH:
         return attempt->never_sent;
     default:
         return false;

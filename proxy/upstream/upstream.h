@@ -7,6 +7,7 @@
 #include "http/h2_codec.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "net/tls_counters.h"
 #include "telemetry/worker_metrics.h"
 #include "upstream/live_shared.h"
 
@@ -20,6 +21,7 @@ struct upstream {
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;
     struct map clusters;              // service key -> struct cluster
+    struct tls_counters tls_counters; // of the worker, its server side too
     uint32_t connections;             // open or closing: upstream_dispose waits for none
 };
 

@@ -98,6 +98,8 @@ static enum error stream_error(enum error reason) {
     case ERROR_PROTOCOL:
     case ERROR_FLOOD:
         return ERROR_RESPONSE_MALFORMED;
+    case ERROR_TLS_FAILED:
+        return ERROR_TLS_FAILED; // the server refused our certificate, told after our side of the handshake: nothing was processed
     default:
         return ERROR_UPSTREAM_RESET;
     }
@@ -336,7 +338,8 @@ static void on_ready(void *user, enum error error) {
         .credentials = credentials,
         .identities = conn->endpoint->identities,
         .identity_count = conn->endpoint->identity_count,
-        .session_key = conn->endpoint->key,
+        .session_key = conn->endpoint->shared_key,
+        .counters = &conn->upstream->tls_counters,
     };
     conn->transport = tls_client_create(conn->transport, &options, &transport_handler, conn);
 }

@@ -1,0 +1,144 @@
+// See acceptor.h.
+#include "app/acceptor.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "net/tcp_listener.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct open_socket {
+    struct list link;
+    struct acceptor *acceptor;
+    struct bytes name;             // of the listener; owned
+    struct socket_address address; // text not used
+    int socket;                    // until it is given to who accepts
+    struct tcp_listener *listener; // on the main loop; NULL: the only worker accepts
+    bool fresh;                    // bound for the snapshot that is being applied
+    bool wanted;
+};
+
+struct acceptor {
+    struct loop *loop;
+    struct worker *workers;
+    uint32_t worker_count;
+    struct list sockets;
+};
+
+struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count) {
+    struct acceptor *acceptor = alloc_zeroed_or_abort(1, sizeof *acceptor);
+    *acceptor = (struct acceptor){.loop = loop, .workers = workers, .worker_count = worker_count};
+    list_init(&acceptor->sockets);
+    return acceptor;
+}
+
+static void free_socket(struct open_socket *open) {
+    list_remove(&open->link);
+    free((void *)(uintptr_t)open->name.at);
+    free(open);
+}
+
+static bool same_address(const struct socket_address *a, const struct socket_address *b) {
+    return a->length == b->length && memcmp(&a->storage, &b->storage, a->length) == 0;
+}
+
+static struct open_socket *find(const struct acceptor *acceptor, const struct listener_config *config) {
+    LIST_EACH(&acceptor->sockets, node, following) {
+        struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
+        if (bytes_equal(open->name, config->name) && same_address(&open->address, &config->address))
+            return open;
+    }
+    return NULL;
+}
+
+static void bind_one(struct acceptor *acceptor, const struct listener_config *config, struct config_errors *errors) {
+    char reason[128];
+    int socket;
+    if (tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
+        config_errors_add(errors, config->place, NULL, "spec.listeners", "%.*s cannot be opened: %s", BYTES_FORMAT(config->address.text), reason);
+        return;
+    }
+    struct open_socket *open = alloc_zeroed_or_abort(1, sizeof *open);
+    open->acceptor = acceptor;
+    open->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
+    open->address = config->address;
+    open->socket = socket;
+    open->fresh = open->wanted = true;
+    list_init(&open->link);
+    list_push_back(&acceptor->sockets, &open->link);
+}
+
+static struct worker *least_busy(const struct acceptor *acceptor) {
+    struct worker *least = &acceptor->workers[0];
+    for (uint32_t i = 1; i < acceptor->worker_count; i++) {
+        struct worker *worker = &acceptor->workers[i];
+        if (atomic_load_explicit(&worker->downstream.connections, memory_order_relaxed) <
+            atomic_load_explicit(&least->downstream.connections, memory_order_relaxed))
+            least = worker;
+    }
+    return least;
+}
+
+static void on_accepted(void *user, int socket) {
+    struct open_socket *open = user;
+    worker_accept(least_busy(open->acceptor), open->name, socket);
+}
+
+static void begin(struct acceptor *acceptor, struct open_socket *open) {
+    open->fresh = false;
+    if (acceptor->worker_count == 1)
+        worker_listen(&acceptor->workers[0], open->name, open->socket);
+    else
+        open->listener = tcp_listener_open(acceptor->loop, open->socket, on_accepted, open);
+    open->socket = -1;
+}
+
+static void end(struct acceptor *acceptor, struct open_socket *open) {
+    if (open->socket >= 0)
+        close(open->socket);
+    else if (open->listener != NULL)
+        tcp_listener_close(open->listener);
+    else
+        worker_unlisten(&acceptor->workers[0], open->name);
+    free_socket(open);
+}
+
+enum error acceptor_apply(struct acceptor *acceptor, const struct snapshot *snapshot, struct config_errors *errors) {
+    uint32_t before = errors->count;
+    LIST_EACH(&acceptor->sockets, node, following)
+        LIST_ENTRY(node, struct open_socket, link)->wanted = false;
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++) {
+        const struct listener_config *config = &snapshot->proxy.listeners[i];
+        struct open_socket *open = find(acceptor, config);
+        if (open != NULL)
+            open->wanted = true;
+        else
+            bind_one(acceptor, config, errors);
+    }
+    bool failed = errors->count > before;
+    LIST_EACH(&acceptor->sockets, other, next) {
+        struct open_socket *open = LIST_ENTRY(other, struct open_socket, link);
+        if (failed ? open->fresh : !open->wanted)
+            end(acceptor, open);
+    }
+    return failed ? ERROR_INVALID : OK;
+}
+
+void acceptor_begin(struct acceptor *acceptor) {
+    LIST_EACH(&acceptor->sockets, node, following) {
+        struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
+        if (open->fresh)
+            begin(acceptor, open);
+    }
+}
+
+void acceptor_close_all(struct acceptor *acceptor) {
+    LIST_EACH(&acceptor->sockets, node, following)
+        end(acceptor, LIST_ENTRY(node, struct open_socket, link));
+}
+
+void acceptor_destroy(struct acceptor *acceptor) {
+    CHECK(list_is_empty(&acceptor->sockets));
+    free(acceptor);
+}

@@ -1,0 +1,25 @@
+// The listening sockets of the process: opened and closed as snapshots say. One worker accepts by itself; with more, the main thread accepts and hands each connection to the worker
+// with the fewest.
+#ifndef APP_ACCEPTOR_H
+#define APP_ACCEPTOR_H
+
+#include "app/worker.h"
+#include "config/load.h"
+
+struct acceptor;
+
+struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count);
+
+// Binds what `snapshot` has and is not open yet, before anything is closed: with an error nothing has changed. Then closes what it no longer has.
+MUST_CHECK enum error acceptor_apply(struct acceptor *acceptor, const struct snapshot *snapshot, struct config_errors *errors);
+
+// Begins to accept on what acceptor_apply has bound: once the workers know the snapshot.
+void acceptor_begin(struct acceptor *acceptor);
+
+// Stops accepting everywhere.
+void acceptor_close_all(struct acceptor *acceptor);
+
+// After acceptor_close_all.
+void acceptor_destroy(struct acceptor *acceptor);
+
+#endif

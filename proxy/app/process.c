@@ -1,0 +1,20 @@
+// See process.h.
+#include "app/process.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+void process_prepare(void) {
+    signal(SIGPIPE, SIG_IGN);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    limit = (struct rlimit){.rlim_cur = 0, .rlim_max = 0};
+    setrlimit(RLIMIT_CORE, &limit); // private keys and clients' secrets are in memory
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1); // blocks and chunks come from free lists: more arenas would only hold more memory
+#endif
+}

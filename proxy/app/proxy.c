@@ -1,0 +1,187 @@
+// See proxy.h. What starts stands in proxy_run, top to bottom; it ends in the opposite order.
+#include "app/proxy.h"
+
+#include "admin/pages.h"
+#include "app/process.h"
+#include "base/check.h"
+#include "base/log.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define DRAIN_LOOK_NS (50 * NS_PER_MS)
+
+// Before the drain's time is over nothing more is accepted and HTTP/2 clients are told the last stream: they go elsewhere without losing one.
+#define LAST_CALL_NS (2 * NS_PER_S)
+
+static enum error on_documents(void *user, struct snapshot *fresh, struct config_errors *errors) {
+    struct proxy *proxy = user;
+    if (proxy->workers == NULL)
+        return OK; // the first set: proxy_run goes on from here
+    if (fresh->proxy.workers != proxy->worker_count)
+        log_event(LOG_WARN, "workers_unchanged", "workers=%u wanted=%u", proxy->worker_count, fresh->proxy.workers);
+    enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
+    if (error != OK)
+        return error;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_apply(&proxy->workers[i], snapshot_ref(fresh));
+    acceptor_begin(proxy->acceptor);
+    return OK;
+}
+
+static bool is_drained(const struct proxy *proxy) {
+    for (uint32_t i = 0; i < proxy->worker_count; i++) {
+        const struct worker *worker = &proxy->workers[i];
+        if (atomic_load_explicit(&worker->inbound_open, memory_order_relaxed) > 0 ||
+            atomic_load_explicit(&worker->streams_open, memory_order_relaxed) > 0)
+            return false;
+    }
+    return true;
+}
+
+static void on_drain_timer(struct timer *timer) {
+    struct proxy *proxy = CONTAINER_OF(timer, struct proxy, drain_timer);
+    nanoseconds took = proxy->loop.now - proxy->drain_begun;
+    nanoseconds allowed = proxy->documents.snapshot->proxy.limits.drain_timeout;
+    if (took >= allowed || (took >= DRAIN_LOOK_NS * 2 && is_drained(proxy))) {
+        log_event(LOG_INFO, "drained", "took_ms=%llu complete=%s", (unsigned long long)(took / NS_PER_MS), took < allowed ? "true" : "false");
+        uv_stop(&proxy->loop.uv);
+        return;
+    }
+    if (!proxy->last_call && took + LAST_CALL_NS >= allowed) {
+        proxy->last_call = true;
+        acceptor_close_all(proxy->acceptor);
+    }
+    loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
+}
+
+void proxy_drain(struct proxy *proxy) {
+    if (proxy->state == PROXY_DRAINING)
+        return;
+    log_event(LOG_INFO, "draining", "timeout_ms=%llu", (unsigned long long)(proxy->documents.snapshot->proxy.limits.drain_timeout / NS_PER_MS));
+    proxy->state = PROXY_DRAINING;
+    proxy->drain_begun = proxy->loop.now;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_drain(&proxy->workers[i]);
+    loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct proxy *proxy = handle->data;
+    loop_enter(&proxy->loop);
+    if (number == SIGHUP)
+        documents_reload(&proxy->documents);
+    else if (proxy->state == PROXY_DRAINING && number == SIGINT)
+        uv_stop(&proxy->loop.uv); // a second Ctrl-C
+    else
+        proxy_drain(proxy);
+}
+
+static void watch_signals(struct proxy *proxy) {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        uv_signal_init(&proxy->loop.uv, &proxy->signals[i]);
+        proxy->signals[i].data = proxy;
+        uv_signal_start(&proxy->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static int listen_for_pages(const struct socket_address *address, const char *name, bool *failed) {
+    if (address->length == 0)
+        return -1;
+    char reason[128];
+    int socket;
+    if (tcp_listen((const struct sockaddr *)&address->storage, address->length, &socket, reason, sizeof reason) == OK)
+        return socket;
+    fprintf(stderr, "error: %s: %.*s cannot be opened: %s\n", name, BYTES_FORMAT(address->text), reason);
+    *failed = true;
+    return -1;
+}
+
+static bool open_admin(struct proxy *proxy) {
+    bool failed = false;
+    const struct proxy_config *config = &proxy->documents.snapshot->proxy;
+    struct admin_options options = {
+        .admin_socket = listen_for_pages(&config->admin, "spec.admin.address", &failed),
+        .metrics_socket = listen_for_pages(&config->metrics, "spec.metrics.address", &failed),
+        .pages = admin_usual_pages,
+        .page_count = admin_usual_page_count,
+    };
+    if (failed) {
+        if (options.admin_socket >= 0)
+            close(options.admin_socket);
+        if (options.metrics_socket >= 0)
+            close(options.metrics_socket);
+        return false;
+    }
+    proxy->admin = admin_open(&proxy->loop, &options, &proxy_admin_source, proxy);
+    return true;
+}
+
+static void start_workers(struct proxy *proxy) {
+    proxy->shared = live_shared_create();
+    proxy->worker_count = proxy->documents.snapshot->proxy.workers;
+    proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_start(&proxy->workers[i], i, proxy->shared);
+    proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count);
+}
+
+static void end_all(struct proxy *proxy) {
+    acceptor_close_all(proxy->acceptor);
+    if (proxy->admin != NULL)
+        admin_close(proxy->admin);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_stop(&proxy->workers[i]);
+    acceptor_destroy(proxy->acceptor);
+    free(proxy->workers);
+    live_shared_destroy(proxy->shared);
+    for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)
+        if (proxy->signals[i].data != NULL)
+            uv_close((uv_handle_t *)&proxy->signals[i], NULL);
+    loop_timer_stop(&proxy->loop, &proxy->drain_timer);
+}
+
+// Everything is open once this returns true; what went wrong was printed otherwise.
+static bool start(struct proxy *proxy) {
+    start_workers(proxy);
+    watch_signals(proxy);
+    struct config_errors errors;
+    config_errors_init(&errors);
+    enum error error = on_documents(proxy, proxy->documents.snapshot, &errors);
+    for (uint32_t i = 0; i < errors.count; i++)
+        fprintf(stderr, "error: %s\n", errors.lines[i]);
+    config_errors_dispose(&errors);
+    return error == OK && open_admin(proxy);
+}
+
+int proxy_run(const struct options *options) {
+    struct proxy proxy = {.options = options};
+    process_prepare();
+    if (options->debug)
+        log_set_level(LOG_DEBUG);
+    loop_init(&proxy.loop, &proxy);
+    timer_init(&proxy.drain_timer, on_drain_timer);
+    int exit_code = EXIT_OK;
+    if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK) {
+        exit_code = EXIT_REFUSED;
+    } else if (options->check) {
+        printf("the configuration is fine: %u services, %u listeners\n", proxy.documents.snapshot->service_count,
+               proxy.documents.snapshot->proxy.listener_count);
+    } else {
+        if (start(&proxy)) {
+            proxy.state = PROXY_READY;
+            documents_watch(&proxy.documents);
+            log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy.worker_count);
+            loop_run(&proxy.loop);
+        } else {
+            exit_code = EXIT_FAILED;
+        }
+        end_all(&proxy);
+    }
+    documents_close(&proxy.documents);
+    loop_dispose(&proxy.loop);
+    return exit_code;
+}

@@ -1,0 +1,40 @@
+// The proxy as a whole, on the main thread: what there is of everything, and how it starts and ends.
+#ifndef APP_PROXY_H
+#define APP_PROXY_H
+
+#include "admin/admin.h"
+#include "app/acceptor.h"
+#include "app/documents.h"
+#include "app/worker.h"
+#include "net/tls.h"
+
+#define WORKERS_MAX 16
+
+enum proxy_state { PROXY_STARTING, PROXY_READY, PROXY_DRAINING };
+
+struct proxy {
+    struct loop loop;              // of the main thread
+    const struct options *options;
+    enum proxy_state state;
+    struct documents documents;
+    struct live_shared *shared;
+    struct worker *workers;
+    uint32_t worker_count;
+    struct acceptor *acceptor;
+    struct admin *admin;
+    struct credentials *credentials; // in force; NULL: none
+    nanoseconds drain_begun;
+    struct timer drain_timer;
+    bool last_call;                // the listening sockets are closed
+    uv_signal_t signals[3];
+};
+
+// Exit code.
+int proxy_run(const struct options *options);
+
+// SIGTERM: finish what is under way, then end.
+void proxy_drain(struct proxy *proxy);
+
+extern const struct admin_source proxy_admin_source;
+
+#endif

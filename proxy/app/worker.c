@@ -1,0 +1,254 @@
+// See worker.h. Functions above the line run on the worker's thread, those below on the main thread.
+#include "app/worker.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "filters/registry.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define GAUGES_EVERY_NS (NS_PER_S / 4)
+
+// Waits this long for connections to close and streams to end when the worker is stopped.
+#define STOP_PATIENCE_NS (2 * NS_PER_S)
+
+static void copy_gauges(struct worker *worker) {
+    struct worker_metrics *metrics = &worker->metrics;
+    struct loop *loop = &worker->loop;
+    metric_set(&metrics->blocks_used, loop->blocks.used);
+    metric_set(&metrics->blocks_free, loop->blocks.free_count);
+    metric_set(&metrics->blocks_peak, loop->blocks.used_peak);
+    metric_set(&metrics->chunks_used, loop->pools.used);
+    metric_set(&metrics->chunks_free, loop->pools.free_count);
+    metric_set(&metrics->loop_turns, loop->turns);
+    metric_set(&metrics->loop_turn_longest, loop->busy_longest);
+    const struct tls_counters *tls = &worker->upstream.tls_counters;
+    uint64_t server_failed = 0;
+    uint64_t client_failed = 0;
+    for (int i = 0; i < TLS_FAILURE_COUNT; i++) {
+        server_failed += metric_read(&tls->server.failed[i]);
+        client_failed += metric_read(&tls->client.failed[i]);
+    }
+    metric_set(&metrics->tls_server_full, metric_read(&tls->server.handshakes) - metric_read(&tls->server.resumed));
+    metric_set(&metrics->tls_server_resumed, metric_read(&tls->server.resumed));
+    metric_set(&metrics->tls_client_full, metric_read(&tls->client.handshakes) - metric_read(&tls->client.resumed));
+    metric_set(&metrics->tls_client_resumed, metric_read(&tls->client.resumed));
+    metric_set(&metrics->tls_server_failed, server_failed);
+    metric_set(&metrics->tls_client_failed, client_failed);
+}
+
+static void note_open(struct worker *worker) {
+    atomic_store_explicit(&worker->streams_open, worker->env.streams, memory_order_relaxed);
+    atomic_store_explicit(&worker->inbound_open, downstream_inbound_count(&worker->downstream), memory_order_relaxed);
+}
+
+// Only while there is something that changes: an idle worker must not wake.
+static void on_gauges(struct timer *timer) {
+    struct worker *worker = CONTAINER_OF(timer, struct worker, gauges);
+    uint64_t turns_before = metric_read(&worker->metrics.loop_turns);
+    copy_gauges(worker);
+    note_open(worker);
+    bool quiet = worker->loop.turns <= turns_before + 1;
+    if (quiet) {
+        block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
+        pool_source_trim(&worker->loop.pools, worker->loop.pools.free_max / 4);
+    }
+    if (!quiet || worker->env.draining)
+        loop_timer_start(&worker->loop, &worker->gauges, GAUGES_EVERY_NS);
+}
+
+static void apply(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct snapshot *snapshot = argument;
+    upstream_apply(&worker->upstream, snapshot);
+    struct bound_snapshot *bound = bound_create(&worker->upstream, snapshot, filter_types);
+    downstream_apply(&worker->downstream, bound);
+    if (worker->bound != NULL)
+        bound_unpin(worker->bound);
+    worker->bound = bound;
+    metric_set(&worker->metrics.config_generation, snapshot->generation);
+    struct bytes path = snapshot->proxy.access_log.path;
+    if (snapshot->proxy.access_log.filter != LOG_FILTER_NONE)
+        log_writer_open(&worker->log, path.at);
+}
+
+static void set_credentials(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct credentials *credentials = argument;
+    upstream_set_credentials(&worker->upstream, credentials);
+    downstream_set_credentials(&worker->downstream, credentials);
+    credentials_unref(credentials);
+}
+
+struct handover {
+    struct bytes name; // owned
+    int socket;
+};
+
+static void free_handover(struct handover *handover) {
+    free((void *)(uintptr_t)handover->name.at);
+    free(handover);
+}
+
+static void wake_gauges(struct worker *worker) {
+    if (!timer_is_running(&worker->gauges))
+        loop_timer_start(&worker->loop, &worker->gauges, GAUGES_EVERY_NS);
+}
+
+static void accept_here(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct handover *handover = argument;
+    downstream_accept(&worker->downstream, handover->name, handover->socket);
+    wake_gauges(worker);
+    free_handover(handover);
+}
+
+static void on_accepted(void *user, int socket) {
+    struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } *place = user;
+    downstream_accept(&place->worker->downstream, place->name, socket);
+    wake_gauges(place->worker);
+}
+
+static void listen_here(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct handover *handover = argument;
+    CHECK(worker->accepting_count < WORKER_LISTENERS_MAX);
+    for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++) {
+        if (worker->accepting[i].listener != NULL)
+            continue;
+        worker->accepting[i].worker = worker;
+        worker->accepting[i].name = handover->name;
+        worker->accepting[i].listener = tcp_listener_open(&worker->loop, handover->socket, on_accepted, &worker->accepting[i]);
+        worker->accepting_count++;
+        break;
+    }
+    free(handover); // its name stays
+}
+
+static void unlisten_here(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct handover *handover = argument;
+    for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++) {
+        if (worker->accepting[i].listener == NULL || (handover->name.len > 0 && !bytes_equal(worker->accepting[i].name, handover->name)))
+            continue;
+        tcp_listener_close(worker->accepting[i].listener);
+        worker->accepting[i].listener = NULL;
+        worker->accepting_count--;
+        free((void *)(uintptr_t)worker->accepting[i].name.at);
+    }
+    free_handover(handover);
+}
+
+static void drain(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    (void)argument;
+    worker->env.draining = true;
+    downstream_drain(&worker->downstream);
+    note_open(worker);
+    wake_gauges(worker);
+}
+
+static void stop(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    (void)argument;
+    worker->stopping = true;
+    uv_stop(&worker->loop.uv);
+}
+
+// Ends what is left, in the order that keeps every reference valid: streams, their connections, clusters.
+static void tear_down(struct worker *worker) {
+    struct loop *loop = &worker->loop;
+    struct handover *all = alloc_zeroed_or_abort(1, sizeof *all);
+    unlisten_here(worker, all);
+    loop_timer_stop(loop, &worker->gauges);
+    downstream_close_all(&worker->downstream);
+    nanoseconds deadline = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    while ((worker->env.streams > 0 || atomic_load(&worker->downstream.connections) > 0) && clock_monotonic_ns() < deadline)
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    if (worker->bound != NULL)
+        downstream_dispose(&worker->downstream);
+    if (worker->bound != NULL)
+        bound_unpin(worker->bound);
+    upstream_close_all(&worker->upstream);
+    while (worker->upstream.connections > 0 && clock_monotonic_ns() < deadline)
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    log_writer_dispose(&worker->log);
+    loop_dispose(loop);
+    upstream_dispose(&worker->upstream);
+    h2_memory_destroy(worker->h2_memory);
+}
+
+static void *run(void *argument) {
+    struct worker *worker = argument;
+    while (!worker->stopping)
+        loop_run(&worker->loop);
+    tear_down(worker);
+    return NULL;
+}
+
+// --- the main thread ---
+
+static void post(struct worker *worker, void (*deliver)(void *receiver, void *argument), void *argument) {
+    // A full mailbox means that the worker is far behind: the main thread has nothing better to do than to wait for it.
+    while (loop_send(&worker->loop, deliver, argument) != OK) {
+        metric_add(&worker->metrics.mailbox_full, 1);
+        sched_yield();
+    }
+}
+
+void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared) {
+    *worker = (struct worker){.number = number};
+    loop_init(&worker->loop, worker);
+    worker->h2_memory = h2_memory_create();
+    upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
+    log_writer_init(&worker->log, &worker->loop, &worker->metrics);
+    worker->env = (struct stream_env){
+        .loop = &worker->loop,
+        .upstream = &worker->upstream,
+        .metrics = &worker->metrics,
+        .unrouted = &worker->unrouted,
+        .log = log_writer_write,
+        .log_user = &worker->log,
+    };
+    downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
+    timer_init(&worker->gauges, on_gauges);
+    int failed = pthread_create(&worker->thread, NULL, run, worker);
+    CHECK(failed == 0);
+}
+
+static struct handover *handover_of(struct bytes name, int socket) {
+    struct handover *handover = alloc_zeroed_or_abort(1, sizeof *handover);
+    handover->name = bytes_from(copy_text_or_abort(name), name.len);
+    handover->socket = socket;
+    return handover;
+}
+
+void worker_apply(struct worker *worker, struct snapshot *snapshot) {
+    post(worker, apply, snapshot);
+}
+
+void worker_set_credentials(struct worker *worker, struct credentials *credentials) {
+    post(worker, set_credentials, credentials);
+}
+
+void worker_listen(struct worker *worker, struct bytes name, int socket) {
+    post(worker, listen_here, handover_of(name, socket));
+}
+
+void worker_unlisten(struct worker *worker, struct bytes name) {
+    post(worker, unlisten_here, handover_of(name, -1));
+}
+
+void worker_accept(struct worker *worker, struct bytes name, int socket) {
+    post(worker, accept_here, handover_of(name, socket));
+}
+
+void worker_drain(struct worker *worker) {
+    post(worker, drain, NULL);
+}
+
+void worker_stop(struct worker *worker) {
+    post(worker, stop, NULL);
+    pthread_join(worker->thread, NULL);
+}

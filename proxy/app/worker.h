@@ -1,0 +1,50 @@
+// A worker: one thread with its own loop, connections, pools and counters. The main thread speaks to it by messages only.
+#ifndef APP_WORKER_H
+#define APP_WORKER_H
+
+#include "app/log_writer.h"
+#include "downstream/downstream.h"
+#include "net/tcp_listener.h"
+#include "upstream/upstream.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// Listening sockets that a single worker accepts on by itself.
+#define WORKER_LISTENERS_MAX 64
+
+struct worker {
+    struct loop loop;
+    pthread_t thread;
+    uint32_t number;
+    struct worker_metrics metrics;
+    struct request_metrics unrouted;
+    struct upstream upstream;
+    struct downstream downstream;
+    struct stream_env env;
+    struct log_writer log;
+    struct h2_memory *h2_memory;
+    struct bound_snapshot *bound;  // one pin
+    struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } accepting[WORKER_LISTENERS_MAX];
+    uint32_t accepting_count;
+    struct timer gauges;           // copies sizes of free lists and the loop's figures into the counters
+    _Atomic uint32_t streams_open; // for the main thread, while draining
+    _Atomic uint32_t inbound_open;
+    bool stopping;
+};
+
+// Starts the thread. `shared` outlives all workers.
+void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared);
+
+// Messages; from the main thread. Each takes over a reference or the socket.
+void worker_apply(struct worker *worker, struct snapshot *snapshot);
+void worker_set_credentials(struct worker *worker, struct credentials *credentials);
+void worker_listen(struct worker *worker, struct bytes name, int socket);  // accepts on its own loop
+void worker_unlisten(struct worker *worker, struct bytes name);            // empty name: all
+void worker_accept(struct worker *worker, struct bytes name, int socket);  // a connection accepted elsewhere
+void worker_drain(struct worker *worker);
+
+// Ends all connections and the thread, and waits for it.
+void worker_stop(struct worker *worker);
+
+#endif
