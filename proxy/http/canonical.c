@@ -78,29 +78,24 @@ static bool is_dots(struct bytes segment) {
     return bytes_equal(segment, BYTES(".")) || bytes_equal(segment, BYTES(".."));
 }
 
-// The length of an escaped or plain character at which some servers cut a segment: `;`, `%3B`, `%2F`. 0: none is here.
-static size_t cut_length(struct bytes text) {
-    if (text.at[0] == ';')
-        return 1;
-    bool escaped = bytes_starts_with(text, BYTES("%3B")) || bytes_starts_with(text, BYTES("%2F"));
-    return escaped ? 3 : 0;
+// Up to the first `mark`, or all of it.
+static struct bytes before(struct bytes text, struct bytes mark) {
+    const char *at = text.len == 0 ? NULL : memmem(text.at, text.len, mark.at, mark.len);
+    return at == NULL ? text : bytes_from(text.at, (size_t)(at - text.at));
 }
 
-// Whether a part of the segment, as somebody behind us may cut it, is a dot segment although the whole is not.
+// Whether the segment is none of dots, but somebody behind us could make it one: by taking `%2F` for a slash, or by cutting parameters off, from `;` on.
 static bool hides_dots(struct bytes segment) {
-    bool cut = false;
-    size_t begin = 0;
-    for (size_t i = 0; i < segment.len;) {
-        size_t length = cut_length(bytes_from(segment.at + i, segment.len - i));
-        if (length > 0) {
-            if (is_dots(bytes_from(segment.at + begin, i - begin)))
-                return true;
-            cut = true;
-            begin = i + length;
-        }
-        i += length > 0 ? length : 1;
+    struct bytes rest = segment;
+    for (;;) {
+        struct bytes part = before(rest, BYTES("%2F"));
+        struct bytes cut = before(before(part, BYTES(";")), BYTES("%3B"));
+        if (is_dots(cut) && cut.len < segment.len)
+            return true;
+        if (part.len == rest.len)
+            return false;
+        rest = bytes_from(part.at + part.len + 3, rest.len - part.len - 3);
     }
-    return cut && is_dots(bytes_from(segment.at + begin, segment.len - begin));
 }
 
 // A path on its way into its canonical form.

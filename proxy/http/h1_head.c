@@ -181,6 +181,8 @@ static enum error read_absolute(struct head *head, struct bytes target) {
     size_t end = 0;
     while (end < target.len && target.at[end] != '/' && target.at[end] != '?')
         end++;
+    if (end == 0)
+        return ERROR_BAD_REQUEST; // nor may it fall back on Host
     head->authority = bytes_from(target.at, end);
     struct bytes path = bytes_from(target.at + end, target.len - end);
     if (path.len == 0)
