@@ -3,12 +3,13 @@
 
 #include "base/check.h"
 #include "downstream/server_conn.h"
+#include "net/tcp.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory) {
-    *downstream = (struct downstream){.env = env, .h2_memory = h2_memory};
+    *downstream = (struct downstream){.adopt = tcp_adopt, .env = env, .h2_memory = h2_memory};
     map_init(&downstream->listeners);
 }
 

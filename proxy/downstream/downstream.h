@@ -25,6 +25,8 @@ struct downstream_listener {
 };
 
 struct downstream {
+    // How an accepted socket becomes a transport: tcp_adopt; tests put a fake one in its place.
+    enum error (*adopt)(struct loop *loop, int socket, const struct transport_handler *handler, void *user, struct transport **transport);
     struct stream_env *env;
     struct h2_memory *h2_memory;       // borrowed
     struct credentials *credentials;   // one reference; NULL: none yet

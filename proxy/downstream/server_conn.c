@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "downstream/detect.h"
 #include "http/h1_codec.h"
-#include "net/tcp.h"
 
 #include <stdlib.h>
 
@@ -729,7 +728,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     struct downstream *downstream = listener->downstream;
     struct server_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
     conn->listener = listener;
-    if (tcp_adopt(downstream->env->loop, socket, &transport_handler, conn, &conn->transport) != OK) {
+    if (downstream->adopt(downstream->env->loop, socket, &transport_handler, conn, &conn->transport) != OK) {
         metric_add(&downstream->env->metrics->downstream_refused_descriptors, 1);
         free(conn);
         return;

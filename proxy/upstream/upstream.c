@@ -2,6 +2,7 @@
 #include "upstream/upstream.h"
 
 #include "base/check.h"
+#include "net/tcp.h"
 #include "upstream/cluster.h"
 #include "upstream/upstream_conn.h"
 
@@ -9,7 +10,7 @@
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
                    struct h2_memory *h2_memory) {
-    *upstream = (struct upstream){.loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
+    *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
 }
 

@@ -12,6 +12,9 @@
 #include "upstream/live_shared.h"
 
 struct upstream {
+    // How connections are made: tcp_connect; tests put a fake transport in its place.
+    enum error (*connect)(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
+                          struct transport **transport);
     struct loop *loop;
     struct worker_metrics *metrics;
     struct live_shared *shared;       // over all workers of the process

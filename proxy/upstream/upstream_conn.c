@@ -6,7 +6,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/h1_codec.h"
-#include "net/tcp.h"
 #include "upstream/cluster.h"
 
 #include <stdlib.h>
@@ -426,7 +425,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     struct endpoint *endpoint = pool->endpoint;
     struct upstream *upstream = endpoint->upstream;
     struct upstream_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
-    enum error error = tcp_connect(upstream->loop, (const struct sockaddr *)&endpoint->address.storage, endpoint->address.length,
+    enum error error = upstream->connect(upstream->loop, (const struct sockaddr *)&endpoint->address.storage, endpoint->address.length,
                                    &transport_handler, conn, &conn->transport);
     if (error != OK) {
         free(conn);
