@@ -40,7 +40,7 @@ struct client {
     size_t input_length;
     size_t queued, sent; // replies in `queue`, bytes of the first that are already out
     const struct reply *queue[REPLIES_QUEUED];
-    char input[INPUT_BYTES];
+    char input[INPUT_BYTES + 1]; // ended by a NUL: numbers are read out of it
 };
 
 static struct reply replies[] = {{.path = "/1k", .body_bytes = 1024},
@@ -250,6 +250,7 @@ static bool client_readable(struct client *client) {
         client->body_left -= (size_t)got;
     else
         client->input_length += (size_t)got;
+    client->input[client->input_length] = '\0';
     return client_serve(client);
 }
 

@@ -209,6 +209,7 @@ static size_t take_until(struct load_conn *conn, const char *bytes, size_t lengt
     size_t before = conn->head_length;
     memcpy(conn->head + before, bytes, taken);
     conn->head_length += taken;
+    conn->head[conn->head_length] = '\0';
     const char *end = memmem(conn->head, conn->head_length, mark, mark_length);
     if (end == NULL)
         return taken;
@@ -261,9 +262,9 @@ static size_t response_step(struct load_conn *conn, const char *bytes, size_t le
 }
 
 static void conn_readable(struct load_conn *conn) {
-    static char bytes[READ_BYTES];
+    static char bytes[READ_BYTES + 1]; // ended by a NUL: numbers are read out of it
     for (;;) {
-        ssize_t got = conn_read(conn, bytes, sizeof bytes);
+        ssize_t got = conn_read(conn, bytes, READ_BYTES);
         if (got == 0)
             return;
         if (got < 0) {
@@ -274,6 +275,7 @@ static void conn_readable(struct load_conn *conn) {
             conn_fail(conn, "bytes that nobody asked for");
             return;
         }
+        bytes[got] = '\0';
         const char *why = NULL;
         size_t used = 0;
         while (used < (size_t)got && why == NULL && !(conn->body == LOAD_LENGTH && conn->body_left == 0))

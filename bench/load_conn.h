@@ -65,7 +65,7 @@ struct load_conn {
     int status;
     uint64_t started_ns; // the caller's: when the request, or the connection, was meant to begin
     uint64_t requests;   // the caller's
-    char head[LOAD_HEAD_BYTES];
+    char head[LOAD_HEAD_BYTES + 1];
 };
 
 uint64_t load_now_ns(void);
