@@ -53,6 +53,8 @@ static void check_target_exists(struct document *policy, const struct target_ref
     struct loading *loading = policy->loading;
     struct bytes namespace_name = target_namespace(policy, target);
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
+    if (entry == NULL && loading->is_partial)
+        return;
     if (entry == NULL) {
         document_error(policy, node_find(node, "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
                        BYTES_FORMAT(target->name), BYTES_FORMAT(namespace_name));
@@ -113,7 +115,7 @@ static void check_hosts(struct loading *loading) {
             const struct document *twin = map_get(&hosts, key);
             if (twin == NULL)
                 map_put(&hosts, key, entry);
-            else
+            else if (strcmp(twin->label, entry->label) != 0) // else it has been said that the whole stands twice
                 document_error(entry, node_item(list, i), NULL, "%.*s belongs to %s already (%s:%u); a host belongs to one service of a namespace",
                                BYTES_FORMAT(host), twin->label, twin->file, twin->root->line);
         }
@@ -175,9 +177,19 @@ static struct document *find_proxy(struct loading *loading, const char *first_pa
         else
             proxy = document;
     }
-    if (proxy == NULL)
+    if (proxy == NULL && !loading->is_partial)
         config_errors_add(loading->errors, (struct place){first_path, 0}, NULL, NULL, "there is no document of kind Proxy; needed: exactly one");
     return proxy;
+}
+
+// What no caller beside this proxy can see is dead weight here.
+static void warn_of_unseen(struct loading *loading, const struct document *proxy) {
+    for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
+        const struct service_entry_spec *spec = entry->spec;
+        if (is_kind(entry, &service_entry_table) && !spec->export_mesh && !bytes_equal(entry->namespace_name, proxy->namespace_name))
+            document_warning(entry, entry->root, NULL, "is seen in namespace %.*s alone, and %s is in another; exportTo: [Mesh] makes all see it",
+                             BYTES_FORMAT(entry->namespace_name), proxy->label);
+    }
 }
 
 void config_check(struct loading *loading, const char *first_path, const struct document **proxy) {
@@ -190,6 +202,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
     if (found != NULL) {
         check_services(loading, found, &names);
         check_identity(loading, found);
+        warn_of_unseen(loading, found);
     }
     map_dispose(&names);
     *proxy = found;

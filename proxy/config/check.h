@@ -4,7 +4,7 @@
 
 #include "config/document.h"
 
-// Tells all errors. `*proxy` is the one Proxy; NULL with an error when there is not exactly one. `first_path` is where a missing one is looked for.
+// Tells all errors. `*proxy` is the first Proxy; NULL where there is none (then there is an error). `first_path` is where a missing one is looked for.
 void config_check(struct loading *loading, const char *first_path, const struct document **proxy);
 
 #endif

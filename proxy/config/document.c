@@ -167,6 +167,7 @@ struct document *document_read(struct loading *loading, const char *file, struct
     document->root = root;
     if (root->kind != NODE_OBJECT) {
         document_error(document, root, NULL, "is %s; allowed: a document with apiVersion, kind, metadata and spec", node_kind_name(root));
+        loading->is_partial = true;
         return NULL;
     }
     document->label = label_of(document);
@@ -174,6 +175,8 @@ struct document *document_read(struct loading *loading, const char *file, struct
     read_kind(document);
     read_api_version(document);
     read_metadata(document);
+    if (document->kind == NULL || document->name.len == 0)
+        loading->is_partial = true;
     if (document->kind == NULL)
         return NULL;
     read_spec(document);

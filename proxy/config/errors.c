@@ -40,7 +40,8 @@ static void clean(char *line) {
     }
 }
 
-static void write_line(FILE *out, struct place place, const char *document, const char *path, const char *format, va_list arguments) {
+__attribute__((format(printf, 5, 0))) static void write_line(FILE *out, struct place place, const char *document, const char *path,
+                                                             const char *format, va_list arguments) {
     if (place.file != NULL && place.line != 0)
         fprintf(out, "%s:%u: ", place.file, place.line);
     else if (place.file != NULL)

@@ -15,8 +15,10 @@
 static void read_documents(struct loading *loading, const char *file, struct bytes text) {
     struct tree *trees;
     struct tree_fault fault;
-    if (tree_read(loading->scratch, text, &trees, &fault) != OK)
+    if (tree_read(loading->scratch, text, &trees, &fault) != OK) {
         config_errors_add(loading->errors, (struct place){file, fault.line}, NULL, NULL, "%.*s", BYTES_FORMAT(fault.text));
+        loading->is_partial = true;
+    }
     for (const struct tree *tree = trees; tree != NULL; tree = tree->next)
         (void)document_read(loading, file, tree->root);
 }
@@ -25,8 +27,10 @@ static void read_files(struct loading *loading, const struct file_list *files) {
     for (uint32_t i = 0; i < files->count; i++) {
         char *text;
         size_t length;
-        if (file_read(files->names[i], loading->errors, &text, &length) != OK)
+        if (file_read(files->names[i], loading->errors, &text, &length) != OK) {
+            loading->is_partial = true;
             continue;
+        }
         read_documents(loading, files->names[i], bytes_from(text, length));
         free(text);
     }
@@ -66,13 +70,15 @@ enum error config_load(const char *const *paths, uint32_t path_count, struct sna
     struct file_list files;
     load_begin(&load, errors, warnings);
     file_list_read(&files, &load.memory->pool, paths, path_count, errors);
+    load.loading.is_partial = errors->count > 0;
     read_files(&load.loading, &files);
     enum error error = load_end(&load, paths[0], files.names, files.count, snapshot);
     file_list_dispose(&files);
     return error;
 }
 
-enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors, struct config_errors *warnings) {
+enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors,
+                            struct config_errors *warnings) {
     struct load load;
     load_begin(&load, errors, warnings);
     const char *file = pool_copy(&load.memory->pool, bytes_from_text(name)).at;

@@ -101,6 +101,13 @@ void traffic_merge(const struct loading *loading, struct bytes caller, const str
     }
 }
 
+bool traffic_has_group(struct bytes field) {
+    for (uint32_t i = 0; i < GROUP_COUNT; i++)
+        if (bytes_equal(bytes_from_text(groups[i].name), field))
+            return true;
+    return false;
+}
+
 uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest) {
     struct traffic_policy_spec spec;
     memset(&spec, 0, sizeof(spec));

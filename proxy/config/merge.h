@@ -12,6 +12,9 @@ void traffic_defaults(struct traffic_config *traffic);
 // goes before the service's.
 void traffic_merge(const struct loading *loading, struct bytes caller, const struct service_config *service, struct traffic_config *traffic);
 
+// Whether a field of spec is merged as a group.
+bool traffic_has_group(struct bytes field);
+
 // The same number for equal settings; `place` and `policy` are left out.
 uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest);
 

@@ -103,18 +103,15 @@ static const struct row identity_rows[] = {
     {.name = "certificate",
      .type = VALUE_PATH,
      SPEC(config.identity.certificate),
-     .is_required = true,
-     .describes = "PEM file: own certificate, then its intermediates; relative to the folder of this document's file"},
+     .describes = "Files, needed there: PEM, own certificate, then its intermediates; relative to the folder of this document's file"},
     {.name = "privateKey",
      .type = VALUE_PATH,
      SPEC(config.identity.private_key),
-     .is_required = true,
-     .describes = "PEM file: the key of the certificate"},
+     .describes = "Files, needed there: PEM, the key of the certificate"},
     {.name = "trustBundle",
      .type = VALUE_PATH,
      SPEC(config.identity.trust_bundle),
-     .is_required = true,
-     .describes = "PEM file: the roots that peers are checked against"},
+     .describes = "Files, needed there: PEM, the roots that peers are checked against"},
     {0}};
 static const struct table identity_table = {.describes = "who the proxy is in mutual TLS", .rows = identity_rows};
 
@@ -307,6 +304,19 @@ static bool is_any(const struct socket_address *address) {
     return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
 }
 
+static bool is_loopback(const struct socket_address *address) {
+    if (address->storage.ss_family == AF_UNIX)
+        return true;
+    if (address->storage.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address->storage, sizeof(v4));
+        return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, &address->storage, sizeof(v6));
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 static bool addresses_clash(const struct socket_address *a, const struct socket_address *b) {
     if (a->length == 0 || b->length == 0 || a->storage.ss_family != b->storage.ss_family)
         return false;
@@ -328,7 +338,9 @@ static void check_clashes(struct document *document) {
     struct bound bounds[64 + 2];
     uint32_t count = 0;
     for (uint32_t i = 0; i < spec->config.listener_count; i++) {
-        struct bytes name = pool_format(document->loading->scratch, "listener %.*s", BYTES_FORMAT(spec->config.listeners[i].name));
+        struct bytes own = spec->config.listeners[i].name;
+        struct bytes name =
+            own.len > 0 ? pool_format(document->loading->scratch, "listener %.*s", BYTES_FORMAT(own)) : BYTES("a listener with no name");
         bounds[count++] = (struct bound){&spec->config.listeners[i].address, node_item(listeners, i), name.at};
     }
     bounds[count++] = (struct bound){&spec->config.admin, node_find(document->spec_node, "admin"), "admin"};
@@ -364,6 +376,23 @@ static void check_optional_listener(struct document *document, const char *field
         document_error(document, node_find(node, "address"), NULL, "stands beside disabled: true; one of the two may stand");
 }
 
+static void check_identity(struct document *document, const struct node *identity) {
+    static const char *const files[] = {"certificate", "privateKey", "trustBundle"};
+    const struct node *source = node_find(identity, "source");
+    bool is_files = identity != NULL && identity->kind == NODE_OBJECT && (source == NULL || !source->bad);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && is_files; i++)
+        if (node_find(identity, files[i]) == NULL)
+            document_error(document, identity, files[i], "is required for source Files: the path of a PEM file");
+}
+
+static void warn_of_open_admin(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *address = node_find(node_find(document->spec_node, "admin"), "address");
+    if (address != NULL && !address->bad && spec->config.admin.length > 0 && !is_loopback(&spec->config.admin))
+        document_warning(document, address, NULL, "%.*s can be reached from other machines; better: 127.0.0.1 or unix:/path",
+                         BYTES_FORMAT(spec->config.admin.text));
+}
+
 void proxy_check(struct document *document) {
     struct proxy_spec *spec = document->spec;
     spec->config.namespace_name = document->namespace_name;
@@ -371,6 +400,7 @@ void proxy_check(struct document *document) {
     const struct node *identity = node_find(document->spec_node, "identity");
     spec->config.identity.given = identity != NULL;
     spec->config.identity.place = document_place(document, identity);
+    check_identity(document, identity);
     check_service(document);
     check_optional_listener(document, "admin", spec->admin_disabled, &spec->config.admin);
     check_optional_listener(document, "metrics", spec->metrics_disabled, &spec->config.metrics);
@@ -378,4 +408,5 @@ void proxy_check(struct document *document) {
     for (uint32_t i = 0; i < spec->config.listener_count; i++)
         check_listener(document, &spec->config.listeners[i], node_item(listeners, i));
     check_clashes(document);
+    warn_of_open_admin(document);
 }

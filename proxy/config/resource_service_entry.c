@@ -188,11 +188,21 @@ static void check_endpoint_port(struct document *document, const struct entry_en
         document_warning(document, address, NULL, "has a port of its own: all %u ports of the service lead to it", spec->port_count);
 }
 
+static bool is_mode_known(const struct node *object) {
+    const struct node *tls = node_find(object, "tls");
+    const struct node *mode = node_find(tls, "mode");
+    return tls == NULL || (!tls->bad && (mode == NULL || !mode->bad));
+}
+
 // Whether it needs one of the service's identities. An endpoint with no `tls` gets the service's.
 static bool check_endpoint(struct document *document, struct entry_endpoint *endpoint, const struct node *node) {
     const struct service_entry_spec *spec = document->spec;
     const struct node *identity = node_find(node, "identity");
     check_endpoint_port(document, endpoint, node);
+    if (!is_mode_known(node) || !is_mode_known(document->spec_node)) {
+        endpoint->tls = TLS_NONE; // that has been told: nothing more is to be said of it
+        return false;
+    }
     if (node_find(node, "tls") == NULL)
         endpoint->tls = spec->tls;
     if (endpoint->tls == TLS_NONE && identity != NULL && endpoint->identity.text.len > 0)

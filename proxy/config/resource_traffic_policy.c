@@ -250,7 +250,7 @@ struct bytes target_namespace(const struct document *policy, const struct target
 
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
     const struct node *group = node_find(node, "group");
-    if (group != NULL && !group->bad && target->group.len > 0)
+    if (group != NULL && !group->bad && target->group.len > 0 && document_has(node, "kind"))
         document_error(document, group, NULL, "\"%.*s\" is not the group of Service and Namespace; allowed: \"\" or none",
                        BYTES_FORMAT(target->group));
     if (target->kind != TARGET_NAMESPACE || !document_has(node, "kind"))

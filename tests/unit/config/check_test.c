@@ -25,13 +25,16 @@ static void expect_policy_error(const char *spec, const char *part) {
 
 static void the_envelope_is_checked(void **state) {
     (void)state;
-    expect_error("kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND, "t.yaml:1: Proxy/default/p: apiVersion: is required; allowed: outrigger.dev/v1alpha1");
-    expect_error("apiVersion: v1\nkind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND, "t.yaml:1: Proxy/default/p: apiVersion: is not that of kind Proxy");
+    expect_error("kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND,
+                 "t.yaml:1: Proxy/default/p: apiVersion: is required; allowed: outrigger.dev/v1alpha1");
+    expect_error("apiVersion: v1\nkind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND,
+                 "t.yaml:1: Proxy/default/p: apiVersion: is not that of kind Proxy");
     expect_error(API "kind: Proxy\nmetadata: {}\nspec:\n" OUTBOUND, "t.yaml:3: Proxy/default/?: metadata.name: is required");
     expect_error(API "kind: Proxy\nspec:\n" OUTBOUND, "t.yaml:1: Proxy/default/?: metadata: is required");
     expect_error(API "kind: Proxy\nmetadata: {name: P_1}\nspec:\n" OUTBOUND, "metadata.name: \"P_1\" is not allowed");
     expect_error(API "kind: Proxy\nmetadata: {name: p, namespace: a.b}\nspec:\n" OUTBOUND, "Proxy/a.b/p: metadata.namespace: \"a.b\" is not allowed");
-    expect_error(API "kind: Proxy\nmetadata: {name: p, uid: x}\nspec:\n" OUTBOUND, "metadata.uid: unknown field; allowed: name, namespace, labels, annotations");
+    expect_error(API "kind: Proxy\nmetadata: {name: p, uid: x}\nspec:\n" OUTBOUND,
+                 "metadata.uid: unknown field; allowed: name, namespace, labels, annotations");
     expect_error(API "kind: Proxy\nmetadata: {name: p, labels: [a]}\nspec:\n" OUTBOUND, "metadata.labels: is a list; allowed: an object of texts");
     expect_error(API "kind: Proxy\nmetadata: {name: p, labels: {a: [b]}}\nspec:\n" OUTBOUND, "metadata.labels.a: is a list; allowed: a text");
     expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "status: {}\n", "t.yaml:6: Proxy/default/p: status: unknown field");
@@ -43,25 +46,31 @@ static void the_envelope_is_checked(void **state) {
 static void kinds_are_told_apart(void **state) {
     (void)state;
     expect_error(OUTBOUND_PROXY API "metadata: {name: x}\n", "t.yaml:7: ?/default/x: kind: is required");
-    expect_error(OUTBOUND_PROXY API "kind: ServiceEntri\nmetadata: {name: x}\n", "t.yaml:8: ServiceEntri/default/x: kind: unknown kind; did you mean ServiceEntry?");
+    expect_error(OUTBOUND_PROXY API "kind: ServiceEntri\nmetadata: {name: x}\n",
+                 "t.yaml:8: ServiceEntri/default/x: kind: unknown kind; did you mean ServiceEntry?");
     expect_error(OUTBOUND_PROXY API "kind: Banana\nmetadata: {name: x}\n", "kind: unknown kind; allowed: Proxy, ServiceEntry, TrafficPolicy");
     expect_error(OUTBOUND_PROXY API "kind: [x]\nmetadata: {name: x}\n", "kind: unknown kind; allowed: Proxy, ServiceEntry, TrafficPolicy");
-    expect_error(OUTBOUND_PROXY API "kind: RateLimitPolicy\nmetadata: {name: x}\n", "kind: RateLimitPolicy is not supported by this version; allowed: Proxy");
+    expect_error(OUTBOUND_PROXY API "kind: RateLimitPolicy\nmetadata: {name: x}\n",
+                 "kind: RateLimitPolicy is not supported by this version; allowed: Proxy");
 }
 
 static void exactly_one_proxy_is_needed(void **state) {
     (void)state;
     expect_error("", "t.yaml: there is no document of kind Proxy; needed: exactly one");
     expect_error(PLAIN_ENTRY("s", ""), "there is no document of kind Proxy");
-    expect_error(OUTBOUND_PROXY API "kind: Proxy\nmetadata: {name: q}\nspec:\n" OUTBOUND, "t.yaml:7: Proxy/default/q: is one Proxy too many, the first is in t.yaml:1");
+    expect_error(OUTBOUND_PROXY API "kind: Proxy\nmetadata: {name: q}\nspec:\n" OUTBOUND,
+                 "t.yaml:7: Proxy/default/q: is one Proxy too many, the first is in t.yaml:1");
 }
 
 static void names_are_unique_by_kind_and_namespace(void **state) {
     (void)state;
-    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "") API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [other]\n  ports: [{name: http, port: 80}]\n"
-                 "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n", "t.yaml:18: ServiceEntry/default/s: metadata.name: stands twice, first in t.yaml:7");
+    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "") API
+                 "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80}]\n"
+                 "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n",
+                 "t.yaml:18: ServiceEntry/default/s: metadata.name: stands twice, first in t.yaml:7");
     struct loaded loaded;
-    expect_good(&loaded, OUTBOUND_PROXY PLAIN_ENTRY("s", "") API "kind: ServiceEntry\nmetadata: {name: s, namespace: other}\nspec:\n  hosts: [s]\n"
+    expect_good(&loaded, OUTBOUND_PROXY PLAIN_ENTRY("s", "") API
+                "kind: ServiceEntry\nmetadata: {name: s, namespace: other}\nspec:\n  hosts: [s]\n"
                 "  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n");
     loaded_dispose(&loaded);
 }
@@ -72,14 +81,17 @@ static void unknown_fields_are_errors_with_the_nearest_name(void **state) {
     expect_proxy_error(OUTBOUND "  Workers: 1\n", "spec.Workers: unknown field; did you mean workers?");
     expect_proxy_error(OUTBOUND "  banana: 1\n", "spec.banana: unknown field; allowed: services, service, workers, listeners, admin");
     expect_proxy_error(OUTBOUND "  limits: {headerByte: 1Ki}\n", "spec.limits.headerByte: unknown field; did you mean headerBytes?");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {attemps: 1}\n", "spec.retry.attemps: unknown field; did you mean attempts?");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {attemps: 1}\n",
+                        "spec.retry.attemps: unknown field; did you mean attempts?");
 }
 
 static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     (void)state;
     expect_proxy_error(OUTBOUND "  dns: {servers: []}\n", "spec.dns: is not supported by this version");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, transparent: true}]\n", "spec.listeners[o].transparent: is not supported by this version");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, unknownHosts: Passthrough}]\n", "Passthrough is not supported by this version; allowed: Reject");
+    expect_proxy_error("  listeners: [{name: o, role: Outbound, transparent: true}]\n",
+                       "spec.listeners[o].transparent: is not supported by this version");
+    expect_proxy_error("  listeners: [{name: o, role: Outbound, unknownHosts: Passthrough}]\n",
+                       "Passthrough is not supported by this version; allowed: Reject");
     expect_proxy_error("  listeners: [{name: o, role: Gateway}]\n", "Gateway is not supported by this version; allowed: Inbound, Outbound");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80, protocol: TCP}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1'}]\n",
                        "TCP is not supported by this version; allowed: HTTP, HTTP1, HTTP2, GRPC");
@@ -103,10 +115,13 @@ static void bounds_say_what_is_allowed(void **state) {
     expect_proxy_error(OUTBOUND "  limits: {headerBytes: 64KB}\n", "allowed: a size, as 64Ki or 16Mi, 1Ki to 1Mi");
     expect_proxy_error(OUTBOUND "  limits: {memoryPercent: 101}\n", "allowed: 1 to 100");
     expect_proxy_error(OUTBOUND "  limits: []\n", "spec.limits: is a list; allowed: an object");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {budget: {percent: 101}}\n", "spec.retry.budget.percent: \"101\" is not allowed; allowed: 0 to 100");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {budget: {percent: 101}}\n",
+                        "spec.retry.budget.percent: \"101\" is not allowed; allowed: 0 to 100");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  deadline: {propagate: yes}\n", "\"yes\" is not allowed; allowed: true or false");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: roundRobin}\n", "\"roundRobin\" is not allowed; allowed: PeakEWMA, RoundRobin");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: Unsent}\n", "spec.retry.conditions: is a text; allowed: a list");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: roundRobin}\n",
+                        "\"roundRobin\" is not allowed; allowed: PeakEWMA, RoundRobin");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: Unsent}\n",
+                        "spec.retry.conditions: is a text; allowed: a list");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: [Unsent, Unsent]}\n", "\"Unsent\" stands twice in the list");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {backoff: {base: 1s}}\n", "spec.retry.backoff: base is above max");
     expect_policy_error("  targetRefs: []\n", "spec.targetRefs: has 0 items; allowed: 1 to 64");
@@ -114,8 +129,10 @@ static void bounds_say_what_is_allowed(void **state) {
 
 static void texts_have_no_control_characters(void **state) {
     (void)state;
-    expect_proxy_error(OUTBOUND "  telemetry: {accessLog: {path: \"a\\nb\"}}\n", "spec.telemetry.accessLog.path: \"a?b\" is not allowed; allowed: the path of a file");
-    expect_error(API "kind: Proxy\nmetadata: {name: p, annotations: {a: \"x\\e[31m\"}}\nspec:\n" OUTBOUND, "metadata.annotations.a: \"x?[31m\" is not allowed");
+    expect_proxy_error(OUTBOUND "  telemetry: {accessLog: {path: \"a\\nb\"}}\n",
+                       "spec.telemetry.accessLog.path: \"a?b\" is not allowed; allowed: the path of a file");
+    expect_error(API "kind: Proxy\nmetadata: {name: p, annotations: {a: \"x\\e[31m\"}}\nspec:\n" OUTBOUND,
+                 "metadata.annotations.a: \"x?[31m\" is not allowed");
 }
 
 static void listeners_are_checked_by_role(void **state) {
@@ -124,22 +141,48 @@ static void listeners_are_checked_by_role(void **state) {
     expect_proxy_error("  listeners: []\n", "spec.listeners: has 0 items; allowed: 1 to 64");
     expect_proxy_error("  listeners: [{role: Outbound}]\n", "spec.listeners[0].name: is required");
     expect_proxy_error("  listeners: [{name: o}]\n", "spec.listeners[o].role: is required");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, forwardTo: '127.0.0.1:1'}]\n", "spec.listeners[o].forwardTo: is for role Inbound alone");
+    expect_proxy_error("  listeners: [{name: o, role: Outbound, forwardTo: '127.0.0.1:1'}]\n",
+                       "spec.listeners[o].forwardTo: is for role Inbound alone");
     expect_proxy_error("  listeners: [{name: o, role: Outbound, mtls: {}}]\n", "spec.listeners[o].mtls: is for role Inbound alone");
     expect_proxy_error("  listeners: [{name: o, role: Outbound, appProtocol: HTTP1}]\n", "spec.listeners[o].appProtocol: is for role Inbound alone");
     expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: '127.0.0.1:1', unknownHosts: Reject}]\n",
                        "spec.listeners[i].unknownHosts: is for role Outbound alone");
-    expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}}]\n", "spec.listeners[i].forwardTo: is required for role Inbound");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound}, {name: o, role: Outbound, address: '127.0.0.1:1'}]\n", "\"o\" stands twice in the list, first in line 5");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, address: localhost:1}]\n", "\"localhost:1\" is not allowed; allowed: an IP address with a port");
+    expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}}]\n",
+                       "spec.listeners[i].forwardTo: is required for role Inbound");
+    expect_proxy_error("  listeners: [{name: o, role: Outbound}, {name: o, role: Outbound, address: '127.0.0.1:1'}]\n",
+                       "\"o\" stands twice in the list, first in line 5");
+    expect_proxy_error("  listeners: [{name: o, role: Outbound, address: localhost:1}]\n",
+                       "\"localhost:1\" is not allowed; allowed: an IP address with a port");
     expect_proxy_error("  listeners: [x]\n", "spec.listeners[0]: is a text; allowed: an object");
 }
 
 static void mutual_tls_inward_needs_an_identity(void **state) {
     (void)state;
-    expect_proxy_error("  listeners: [{name: i, role: Inbound, forwardTo: '127.0.0.1:1'}]\n", "spec.listeners[i].mtls.mode: Strict needs spec.identity; without it allowed: Disable");
-    expect_proxy_error("  listeners: [{name: i, role: Inbound, forwardTo: '127.0.0.1:1', mtls: {mode: Permissive}}]\n", "mtls.mode: Permissive needs spec.identity");
-    expect_proxy_error(OUTBOUND "  identity: {certificate: a, privateKey: b}\n", "spec.identity.trustBundle: is required");
+    expect_proxy_error("  listeners: [{name: i, role: Inbound, forwardTo: '127.0.0.1:1'}]\n",
+                       "spec.listeners[i].mtls.mode: Strict needs spec.identity; without it allowed: Disable");
+    expect_proxy_error("  listeners: [{name: i, role: Inbound, forwardTo: '127.0.0.1:1', mtls: {mode: Permissive}}]\n",
+                       "mtls.mode: Permissive needs spec.identity");
+    expect_proxy_error(OUTBOUND "  identity: {certificate: a, privateKey: b}\n", "spec.identity.trustBundle: is required for source Files");
+}
+
+static void what_may_be_in_a_part_that_cannot_be_read_is_not_missed(void **state) {
+    (void)state;
+    expect_error(OUTBOUND_PROXY POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n") "a: [\n", "is not YAML or JSON");
+    expect_error(OUTBOUND_PROXY POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n") API "kind: ServiceEntri\nmetadata: {name: s}\n",
+                 "did you mean ServiceEntry?");
+    expect_error(API "kind: Praxy\nmetadata: {name: p}\n", "did you mean Proxy?");
+    expect_error("a: [\n", "is not YAML or JSON");
+}
+
+static void one_mistake_is_one_error(void **state) {
+    (void)state;
+    expect_proxy_error(OUTBOUND "  identity: {source: WorkloadAPI}\n", "WorkloadAPI is not supported by this version; allowed: Files");
+    expect_proxy_error(OUTBOUND "  identity: files\n", "spec.identity: is a text; allowed: an object");
+    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: Simple}\n  endpoints: [{address: '10.0.0.1:1'}]\n",
+                       "Simple is not supported by this version");
+    expect_policy_error("  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: s}]\n", "HTTPRoute is not supported");
+    expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: here}]\n", "\"here\" is not allowed");
+    expect_proxy_error("  listeners: [{name: i, role: In, forwardTo: '127.0.0.1:1'}]\n", "\"In\" is not allowed");
 }
 
 static void two_errors_are_both_told(void **state) {
@@ -155,8 +198,10 @@ static void no_two_listeners_share_an_address(void **state) {
     (void)state;
     expect_proxy_error("  listeners: [{name: a, role: Outbound}, {name: b, role: Outbound}]\n",
                        "listener b listens on 127.0.0.1:15001, which listener a has already (127.0.0.1:15001)");
-    expect_proxy_error("  listeners: [{name: a, role: Outbound, address: '0.0.0.0:15000'}]\n", "admin listens on 127.0.0.1:15000, which listener a has already");
-    expect_proxy_error(OUTBOUND "  metrics: {address: '127.0.0.1:15000'}\n", "t.yaml:6: Proxy/default/p: spec.metrics.address: metrics listens on 127.0.0.1:15000, which admin has already");
+    expect_proxy_error("  listeners: [{name: a, role: Outbound, address: '0.0.0.0:15000'}]\n",
+                       "admin listens on 127.0.0.1:15000, which listener a has already");
+    expect_proxy_error(OUTBOUND "  metrics: {address: '127.0.0.1:15000'}\n",
+                       "t.yaml:6: Proxy/default/p: spec.metrics.address: metrics listens on 127.0.0.1:15000, which admin has already");
     expect_proxy_error(OUTBOUND "  admin: {disabled: true, address: '127.0.0.1:1'}\n", "spec.admin.address: stands beside disabled: true");
     struct loaded loaded;
     expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n"
@@ -185,43 +230,56 @@ static void entries_are_checked(void **state) {
     (void)state;
     expect_entry_error("  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: []\n", "spec.hosts: is required");
     expect_entry_error("  hosts: [s]\n  tls: {mode: None}\n  endpoints: []\n", "spec.ports: is required");
-    expect_entry_error("  hosts: ['a b']\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n", "spec.hosts[0]: \"a b\" is not allowed; allowed: a host name");
+    expect_entry_error("  hosts: ['a b']\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n",
+                       "spec.hosts[0]: \"a b\" is not allowed; allowed: a host name");
     expect_entry_error("  hosts: ['a', 'a']\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n", "\"a\" stands twice in the list");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 0}]\n  tls: {mode: None}\n", "spec.ports[h].port: \"0\" is not allowed; allowed: 1 to 65535");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}, {name: g, port: 80}]\n  tls: {mode: None}\n", "spec.ports[g].port: 80 is the port of h already");
+    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 0}]\n  tls: {mode: None}\n",
+                       "spec.ports[h].port: \"0\" is not allowed; allowed: 1 to 65535");
+    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}, {name: g, port: 80}]\n  tls: {mode: None}\n",
+                       "spec.ports[g].port: 80 is the port of h already");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}, {name: h, port: 81}]\n  tls: {mode: None}\n", "\"h\" stands twice in the list");
-    expect_entry_error("  hosts: ['s:90']\n  ports: [{name: h, port: 80}, {name: g, port: 81}]\n  tls: {mode: None}\n", "spec.hosts[0]: has port 90, which is none of spec.ports");
+    expect_entry_error("  hosts: ['s:90']\n  ports: [{name: h, port: 80}, {name: g, port: 81}]\n  tls: {mode: None}\n",
+                       "spec.hosts[0]: has port 90, which is none of spec.ports");
     expect_entry_error("  hosts: [s.default.svc.cluster.local]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n", "belongs to Services alone");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80, targetPort: 8080}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:90'}]\n",
-                       "spec.endpoints[0].address: has port 90, but targetPort of port h is 8080");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: a.example:80}]\n", "allowed: an IP address with or without a port");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  exportTo: [all]\n", "spec.exportTo[0]: \"all\" is not allowed; allowed: Mesh");
+    expect_entry_error(
+        "  hosts: [s]\n  ports: [{name: h, port: 80, targetPort: 8080}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:90'}]\n",
+        "spec.endpoints[0].address: has port 90, but targetPort of port h is 8080");
+    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: a.example:80}]\n",
+                       "allowed: an IP address with or without a port");
+    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  exportTo: [all]\n",
+                       "spec.exportTo[0]: \"all\" is not allowed; allowed: Mesh");
 }
 
 static void mesh_needs_identities(void **state) {
     (void)state;
+    expect_error(
+        API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  identity: {certificate: a, privateKey: b, trustBundle: c}\n---\n" API
+            "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  endpoints: [{address: '10.0.0.1:1'}]\n",
+        "t.yaml:11: ServiceEntry/default/s: spec.identities: there is none, and tls.mode Mesh takes only peers that are named");
     expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  identity: {certificate: a, privateKey: b, trustBundle: c}\n---\n" API
-                     "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  endpoints: [{address: '10.0.0.1:1'}]\n",
-                 "t.yaml:11: ServiceEntry/default/s: spec.identities: there is none, and tls.mode Mesh takes only peers that are named");
-    expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  identity: {certificate: a, privateKey: b, trustBundle: c}\n---\n" API
-                     "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  endpoints: [{address: '10.0.0.1:1'}]\n  identities: []\n",
+                     "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  endpoints: [{address: "
+                     "'10.0.0.1:1'}]\n  identities: []\n",
                  "t.yaml:15: ServiceEntry/default/s: spec.identities: there is none");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  identities: ['spiffe://a/b']\n  endpoints: [{address: '10.0.0.1:1'}]\n",
                        "ServiceEntry/default/s: spec.tls.mode: Mesh needs spec.identity of Proxy/default/p (t.yaml:1)");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  identities: ['https://a/b']\n  endpoints: [{address: '10.0.0.1:1'}]\n",
-                       "spec.identities[0]: is not a SPIFFE ID: ");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  identities: ['spiffe://a']\n  endpoints: [{address: '10.0.0.1:1'}]\n",
-                       "names a trust domain alone");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:1', identity: 'spiffe://a/b'}]\n",
-                       "spec.endpoints[0].identity: is for tls.mode Mesh alone");
+    expect_entry_error(
+        "  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  identities: ['https://a/b']\n  endpoints: [{address: '10.0.0.1:1'}]\n",
+        "spec.identities[0]: is not a SPIFFE ID: ");
+    expect_entry_error(
+        "  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  identities: ['spiffe://a']\n  endpoints: [{address: '10.0.0.1:1'}]\n",
+        "names a trust domain alone");
+    expect_entry_error(
+        "  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:1', identity: 'spiffe://a/b'}]\n",
+        "spec.endpoints[0].identity: is for tls.mode Mesh alone");
 }
 
 static void an_endpoint_with_its_own_identity_needs_none_of_the_service(void **state) {
     (void)state;
     struct loaded loaded;
-    expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  identity: {certificate: a, privateKey: b, trustBundle: c}\n---\n" API
-                             "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n"
-                             "  endpoints: [{address: '10.0.0.1:1', identity: 'spiffe://a/b'}, {address: '10.0.0.2:1', tls: {mode: None}}]\n");
+    expect_good(&loaded,
+                API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  identity: {certificate: a, privateKey: b, trustBundle: c}\n---\n" API
+                    "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n"
+                    "  endpoints: [{address: '10.0.0.1:1', identity: 'spiffe://a/b'}, {address: '10.0.0.2:1', tls: {mode: None}}]\n");
     const struct service_config *service = find_key(loaded.snapshot, "default/s:80");
     assert_int_equal(service->endpoints[0].tls, TLS_MESH);
     assert_int_equal(service->endpoints[0].identity_count, 1);
@@ -232,15 +290,19 @@ static void an_endpoint_with_its_own_identity_needs_none_of_the_service(void **s
 
 static void a_host_belongs_to_one_service_of_a_namespace(void **state) {
     (void)state;
-    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("a", "") API "kind: ServiceEntry\nmetadata: {name: b}\nspec:\n  hosts: [b, A.]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n"
-                 "  endpoints: [{address: '10.0.0.1:1'}]\n", "t.yaml:20: ServiceEntry/default/b: spec.hosts[1]: a belongs to ServiceEntry/default/a already (t.yaml:7)");
+    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("a", "") API
+                 "kind: ServiceEntry\nmetadata: {name: b}\nspec:\n  hosts: [b, A.]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n"
+                 "  endpoints: [{address: '10.0.0.1:1'}]\n",
+                 "t.yaml:20: ServiceEntry/default/b: spec.hosts[1]: a belongs to ServiceEntry/default/a already (t.yaml:7)");
 }
 
 static void targets_must_be_there(void **state) {
     (void)state;
-    expect_policy_error("  targetRefs: [{kind: Service, name: nowhere}]\n", "spec.targetRefs[nowhere].name: there is no Service or ServiceEntry nowhere in namespace default");
+    expect_policy_error("  targetRefs: [{kind: Service, name: nowhere}]\n",
+                        "spec.targetRefs[nowhere].name: there is no Service or ServiceEntry nowhere in namespace default");
     expect_policy_error("  targetRefs: [{kind: Service, name: s, namespace: far}]\n", "there is no Service or ServiceEntry s in namespace far");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s, sectionName: grpc}]\n", "sectionName: \"grpc\" is no port of ServiceEntry/default/s; allowed: http");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s, sectionName: grpc}]\n",
+                        "sectionName: \"grpc\" is no port of ServiceEntry/default/s; allowed: http");
     expect_policy_error("  targetRefs: [{kind: Service, name: s, group: apps}]\n", "\"apps\" is not the group of Service and Namespace");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: other}]\n", "other is another namespace; allowed: the policy's own, default");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: default, sectionName: http}]\n", "sectionName: is for kind Service alone");
@@ -249,35 +311,56 @@ static void targets_must_be_there(void **state) {
 
 static void a_wrong_document_can_still_be_referred_to(void **state) {
     (void)state;
-    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "  wrong: 1\n") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n"), "ServiceEntry/default/s: spec.wrong: unknown field");
+    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "  wrong: 1\n") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n"),
+                 "ServiceEntry/default/s: spec.wrong: unknown field");
 }
 
 static void a_target_has_one_policy(void **state) {
     (void)state;
-    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n") POLICY("u", "  targetRefs: [{kind: Service, name: s}]\n"),
-                 "t.yaml:26: TrafficPolicy/default/u: spec.targetRefs[s]: is the target of TrafficPolicy/default/t too (t.yaml:16); allowed: one TrafficPolicy for a target");
+    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n")
+                     POLICY("u", "  targetRefs: [{kind: Service, name: s}]\n"),
+                 "t.yaml:26: TrafficPolicy/default/u: spec.targetRefs[s]: is the target of TrafficPolicy/default/t too (t.yaml:16); allowed: one "
+                 "TrafficPolicy for a target");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}, {kind: Service, name: s}]\n", "is the same target as one before it in the list");
     struct loaded loaded;
     expect_good(&loaded, OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n")
-                             POLICY("u", "  targetRefs: [{kind: Service, name: s, sectionName: http}]\n") POLICY("v", "  targetRefs: [{kind: Namespace, name: default}]\n"));
+                             POLICY("u", "  targetRefs: [{kind: Service, name: s, sectionName: http}]\n")
+                                 POLICY("v", "  targetRefs: [{kind: Namespace, name: default}]\n"));
     loaded_dispose(&loaded);
 }
 
 static void what_is_disabled_says_nothing_else(void **state) {
     (void)state;
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {disabled: true, attempts: 2}\n", "spec.retry: is disabled and has other fields");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {disabled: true, attempts: 2}\n",
+                        "spec.retry: is disabled and has other fields");
 }
 
 static void what_is_doubtful_is_warned_of(void **state) {
     (void)state;
-    expect_warning(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n", "spec.endpoints: there is none: all requests get 503");
-    expect_warning(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n"
-                   "  endpoints: [{address: 10.0.0.1, weight: 0}]\n", "spec.endpoints: all weigh 0");
-    expect_warning(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}, {name: g, port: 81}]\n  tls: {mode: None}\n"
-                   "  endpoints: [{address: '10.0.0.1:1'}]\n", "all 2 ports of the service lead to it");
-    expect_warning(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  workers: '2'\n", "spec.workers: is in quotes: other YAML readers take it for a text");
-    expect_warning(API "kind: Proxy\nmetadata: {name: p, labels: {flag: on}}\nspec:\n" OUTBOUND, "metadata.labels.flag: should be in quotes: other YAML readers take on for a boolean");
-    expect_warning(API "kind: Proxy\nmetadata: {name: 007}\nspec:\n" OUTBOUND, "metadata.name: should be in quotes: other YAML readers take 007 for a number");
+    expect_warning(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n",
+                   "spec.endpoints: there is none: all requests get 503");
+    expect_warning(OUTBOUND_PROXY API
+                   "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n"
+                   "  endpoints: [{address: 10.0.0.1, weight: 0}]\n",
+                   "spec.endpoints: all weigh 0");
+    expect_warning(
+        OUTBOUND_PROXY API
+        "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}, {name: g, port: 81}]\n  tls: {mode: None}\n"
+        "  endpoints: [{address: '10.0.0.1:1'}]\n",
+        "all 2 ports of the service lead to it");
+    expect_warning(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  admin: {address: '0.0.0.0:1'}\n",
+                   "spec.admin.address: 0.0.0.0:1 can be reached from other machines");
+    expect_warning(
+        OUTBOUND_PROXY API
+        "kind: ServiceEntry\nmetadata: {name: s, namespace: far}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n"
+        "  endpoints: [{address: 10.0.0.1}]\n",
+        "t.yaml:7: ServiceEntry/far/s: is seen in namespace far alone, and Proxy/default/p is in another");
+    expect_warning(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  workers: '2'\n",
+                   "spec.workers: is in quotes: other YAML readers take it for a text");
+    expect_warning(API "kind: Proxy\nmetadata: {name: p, labels: {flag: on}}\nspec:\n" OUTBOUND,
+                   "metadata.labels.flag: should be in quotes: other YAML readers take on for a boolean");
+    expect_warning(API "kind: Proxy\nmetadata: {name: 007}\nspec:\n" OUTBOUND,
+                   "metadata.name: should be in quotes: other YAML readers take 007 for a number");
 }
 
 int main(void) {
@@ -292,6 +375,8 @@ int main(void) {
         cmocka_unit_test(texts_have_no_control_characters),
         cmocka_unit_test(listeners_are_checked_by_role),
         cmocka_unit_test(mutual_tls_inward_needs_an_identity),
+        cmocka_unit_test(what_may_be_in_a_part_that_cannot_be_read_is_not_missed),
+        cmocka_unit_test(one_mistake_is_one_error),
         cmocka_unit_test(two_errors_are_both_told),
         cmocka_unit_test(no_two_listeners_share_an_address),
         cmocka_unit_test(a_service_that_a_proxy_names_need_not_be_described),

@@ -15,12 +15,12 @@
 
 #define API "apiVersion: outrigger.dev/v1alpha1\n"
 // 6 lines, namespace default.
-#define OUTBOUND_PROXY                                                                                                                      \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                                         \
+#define OUTBOUND_PROXY                              \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n" \
         "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n---\n"
 // A plain ServiceEntry; `more` is further fields of spec, each as "  field: value\n".
-#define PLAIN_ENTRY(name, more)                                                                                                             \
-    API "kind: ServiceEntry\nmetadata: {name: " name "}\nspec:\n  hosts: [" name "]\n  ports: [{name: http, port: 80}]\n"                      \
+#define PLAIN_ENTRY(name, more)                                                                                           \
+    API "kind: ServiceEntry\nmetadata: {name: " name "}\nspec:\n  hosts: [" name "]\n  ports: [{name: http, port: 80}]\n" \
         "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n" more "---\n"
 #define POLICY(name, more) API "kind: TrafficPolicy\nmetadata: {name: " name "}\nspec:\n" more "---\n"
 

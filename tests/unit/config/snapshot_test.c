@@ -4,27 +4,34 @@
 #include "base/clock.h"
 #include "config/value.h"
 
-#define ENTRY(namespace_name, name, hosts, more)                                                                                             \
-    API "kind: ServiceEntry\nmetadata: {name: " name ", namespace: " namespace_name "}\nspec:\n  hosts: " hosts "\n  tls: {mode: None}\n" more "---\n"
+#define ENTRY(namespace_name, name, hosts, more)                                                                                                     \
+    API "kind: ServiceEntry\nmetadata: {name: " name ", namespace: " namespace_name "}\nspec:\n  hosts: " hosts "\n  tls: {mode: None}\n" more "---" \
+                                                                                                                                               "\n"
 #define ONE_PORT "  ports: [{name: http, port: 80}]\n  endpoints: [{address: '10.0.0.1:8000'}]\n"
-#define TWO_PORTS "  ports: [{name: http, port: 80}, {name: grpc, port: 9000, targetPort: 9001, protocol: GRPC}]\n  endpoints: [{address: 10.0.0.1}, {address: '[::1]'}]\n"
-#define POLICY_OF(namespace_name, name, more) API "kind: TrafficPolicy\nmetadata: {name: " name ", namespace: " namespace_name "}\nspec:\n" more "---\n"
+#define TWO_PORTS                                                                                                                                  \
+    "  ports: [{name: http, port: 80}, {name: grpc, port: 9000, targetPort: 9001, protocol: GRPC}]\n  endpoints: [{address: 10.0.0.1}, {address: " \
+    "'[::1]'}]\n"
+#define POLICY_OF(namespace_name, name, more) \
+    API "kind: TrafficPolicy\nmetadata: {name: " name ", namespace: " namespace_name "}\nspec:\n" more "---\n"
 #define TARGET(fields) "  targetRefs: [{" fields "}]\n"
-#define CALLER                                                                                                                               \
-    API "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n---\n"
+#define CALLER                                                                                                                 \
+    API "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: " \
+        "'127.0.0.1:15001'}]\n---\n"
 
 static void expect_host(const struct snapshot *snapshot, const char *authority, uint16_t port, const char *key) {
     const struct service_config *service = snapshot_find_host(snapshot, bytes_from_text(authority), port);
     if (key == NULL && service != NULL)
         fail_msg("%s was found", authority);
     if (key != NULL && (service == NULL || !bytes_equal(service->key, bytes_from_text(key))))
-        fail_msg("%s led to %.*s and not to %s", authority, service == NULL ? 4 : (int)service->key.len, service == NULL ? "none" : service->key.at, key);
+        fail_msg("%s led to %.*s and not to %s", authority, service == NULL ? 4 : (int)service->key.len, service == NULL ? "none" : service->key.at,
+                 key);
 }
 
 static void defaults_are_those_of_the_policy_language(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: o, role: Outbound}]\n---\n" PLAIN_ENTRY("s", ""));
+    const struct snapshot *snapshot =
+        expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: o, role: Outbound}]\n---\n" PLAIN_ENTRY("s", ""));
     const struct proxy_config *proxy = &snapshot->proxy;
     assert_int_equal(proxy->workers, 1);
     assert_bytes_equal(proxy->namespace_name, "default");
@@ -70,23 +77,28 @@ static void defaults_are_those_of_the_policy_language(void **state) {
 static void everything_that_is_said_arrives(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, API
+    const struct snapshot *snapshot = expect_good(
+        &loaded, API
         "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  service: courses\n  workers: 2\n"
         "  listeners:\n  - {name: in, role: Inbound, address: '[::]:1', forwardTo: '[::1]:2', mtls: {mode: Permissive}, appProtocol: HTTP2}\n"
         "  - {name: out, role: Outbound, address: '127.0.0.1:3', unknownHosts: Reject}\n"
         "  admin: {address: 'unix:/run/a.sock'}\n  metrics: {disabled: true}\n"
         "  identity: {source: Files, certificate: /c, privateKey: /k, trustBundle: /t}\n"
-        "  limits: {connections: 1, headers: 2, headerBytes: 3Ki, urlBytes: 4Ki, bodyBytes: 5Ki, streamsPerConnection: 6, bufferPerStream: 17Ki, headerTimeout: 7s,\n"
+        "  limits: {connections: 1, headers: 2, headerBytes: 3Ki, urlBytes: 4Ki, bodyBytes: 5Ki, streamsPerConnection: 6, bufferPerStream: 17Ki, "
+        "headerTimeout: 7s,\n"
         "    bodyIdleTimeout: 8s, idleTimeout: 9s, drainTimeout: 0s, memoryPercent: 10}\n"
         "  telemetry: {accessLog: {path: /log, format: JSON, filter: All}}\n---\n" API
-        "kind: ServiceEntry\nmetadata: {name: e, namespace: school}\nspec:\n  hosts: [e]\n  ports: [{name: h, port: 80, protocol: HTTP2}]\n  resolution: Static\n"
+        "kind: ServiceEntry\nmetadata: {name: e, namespace: school}\nspec:\n  hosts: [e]\n  ports: [{name: h, port: 80, protocol: HTTP2}]\n  "
+        "resolution: Static\n"
         "  tls: {mode: Mesh}\n  identities: ['spiffe://a/b', 'spiffe://a/c']\n"
         "  endpoints: [{address: '10.0.0.1:5', weight: 3}, {address: '10.0.0.2:5', identity: 'spiffe://a/d'}]\n---\n" API
         "kind: TrafficPolicy\nmetadata: {name: t, namespace: school}\nspec:\n  targetRefs: [{group: '', kind: Service, name: e, sectionName: h}]\n"
         "  loadBalancer: {type: RoundRobin}\n"
-        "  connections: {max: 1, maxPending: 2, maxStreams: 3, connectTimeout: 4s, idleTimeout: 5s, http1IdleTimeout: 6s, maxAge: 7s, keepalive: 8s}\n"
+        "  connections: {max: 1, maxPending: 2, maxStreams: 3, connectTimeout: 4s, idleTimeout: 5s, http1IdleTimeout: 6s, maxAge: 7s, keepalive: "
+        "8s}\n"
         "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s}\n  deadline: {propagate: false}\n"
-        "  retry: {attempts: 3, conditions: [Unsent], backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, minPerSecond: 7}}\n");
+        "  retry: {attempts: 3, conditions: [Unsent], backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
+        "minPerSecond: 7}}\n");
     const struct proxy_config *proxy = &snapshot->proxy;
     assert_bytes_equal(proxy->service, "courses");
     assert_int_equal(proxy->workers, 2);
@@ -149,7 +161,9 @@ static void an_application_is_a_service_of_one_plain_endpoint(void **state) {
         char text[512];
         struct loaded loaded;
         snprintf(text, sizeof(text),
-                 API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: in, role: Inbound, forwardTo: '127.0.0.1:8000', mtls: {mode: Disable}%s}]\n", cases[i].said);
+                 API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: in, role: Inbound, forwardTo: '127.0.0.1:8000', mtls: {mode: "
+                     "Disable}%s}]\n",
+                 cases[i].said);
         const struct snapshot *snapshot = expect_good(&loaded, text);
         const struct listener_config *listener = &snapshot->proxy.listeners[0];
         const struct service_config *service = listener->service;
@@ -180,8 +194,9 @@ static void hosts_are_found_in_any_form(void **state) {
     expect_host(snapshot, "courses:", 80, "school/courses:80");
     expect_host(snapshot, "courses:8123", 80, "school/courses:80");
     expect_host(snapshot, "courses.school.example:80", 80, "school/courses:80");
-    static const char *const unknown[] = {"", "course", "coursess", "courses.school", "a.courses", ".courses", "courses..", "courses:0", "courses:65536", "courses:8x",
-                                          "courses:80:80", ":80", ".", "..", "courses\0x", " courses", "user@courses", "[courses]", "[", "[::1"};
+    static const char *const unknown[] = {"",           "course",        "coursess",     "courses.school", "a.courses", ".courses", "courses..",
+                                          "courses:0",  "courses:65536", "courses:8x",   "courses:80:80",  ":80",       ".",        "..",
+                                          "courses\0x", " courses",      "user@courses", "[courses]",      "[",         "[::1"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         if (strcmp(unknown[i], "courses") != 0)
             expect_host(snapshot, unknown[i], 80, NULL);
@@ -229,7 +244,8 @@ static void each_port_is_a_service(void **state) {
 static void a_host_with_a_port_leads_there_alone(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, CALLER ENTRY("school", "s", "['s:9000', 'alias:9000']", TWO_PORTS) ENTRY("school", "one", "['one:7']", ONE_PORT));
+    const struct snapshot *snapshot =
+        expect_good(&loaded, CALLER ENTRY("school", "s", "['s:9000', 'alias:9000']", TWO_PORTS) ENTRY("school", "one", "['one:7']", ONE_PORT));
     expect_host(snapshot, "s:9000", 80, "school/s:9000");
     expect_host(snapshot, "s", 9000, "school/s:9000");
     expect_host(snapshot, "s", 80, NULL);
@@ -242,8 +258,9 @@ static void a_host_with_a_port_leads_there_alone(void **state) {
 static void exact_goes_before_wildcard_and_long_before_short(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, CALLER ENTRY("school", "a", "['*.example.com']", ONE_PORT) ENTRY("school", "b", "['*.b.example.com']", ONE_PORT)
-        ENTRY("school", "c", "[c.b.example.com]", ONE_PORT) ENTRY("school", "d", "['*.b.example.com:8443']", ONE_PORT));
+    const struct snapshot *snapshot =
+        expect_good(&loaded, CALLER ENTRY("school", "a", "['*.example.com']", ONE_PORT) ENTRY("school", "b", "['*.b.example.com']", ONE_PORT)
+                                 ENTRY("school", "c", "[c.b.example.com]", ONE_PORT) ENTRY("school", "d", "['*.b.example.com:8443']", ONE_PORT));
     expect_host(snapshot, "x.example.com", 80, "school/a:80");
     expect_host(snapshot, "x.y.example.com:5", 80, "school/a:80");
     expect_host(snapshot, "x.b.example.com", 80, "school/b:80");
@@ -261,7 +278,8 @@ static void exact_goes_before_wildcard_and_long_before_short(void **state) {
 static void ip_literals_are_hosts(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, CALLER ENTRY("school", "v4", "[10.0.0.9]", ONE_PORT) ENTRY("school", "v6", "['[2001:DB8::1]']", ONE_PORT));
+    const struct snapshot *snapshot =
+        expect_good(&loaded, CALLER ENTRY("school", "v4", "[10.0.0.9]", ONE_PORT) ENTRY("school", "v6", "['[2001:DB8::1]']", ONE_PORT));
     expect_host(snapshot, "10.0.0.9:1", 80, "school/v4:80");
     expect_host(snapshot, "[2001:db8::1]", 80, "school/v6:80");
     expect_host(snapshot, "[2001:db8::1]:80", 80, "school/v6:80");
@@ -272,8 +290,9 @@ static void ip_literals_are_hosts(void **state) {
 static void other_namespaces_are_seen_when_exported(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(&loaded, CALLER ENTRY("far", "hidden", "[hidden]", ONE_PORT) ENTRY("far", "open", "[open]", ONE_PORT "  exportTo: [Mesh]\n")
-        ENTRY("far", "taken", "[mine]", ONE_PORT "  exportTo: [Mesh]\n") ENTRY("school", "mine", "[mine]", ONE_PORT));
+    const struct snapshot *snapshot =
+        expect_good(&loaded, CALLER ENTRY("far", "hidden", "[hidden]", ONE_PORT) ENTRY("far", "open", "[open]", ONE_PORT "  exportTo: [Mesh]\n")
+                                 ENTRY("far", "taken", "[mine]", ONE_PORT "  exportTo: [Mesh]\n") ENTRY("school", "mine", "[mine]", ONE_PORT));
     expect_host(snapshot, "hidden", 80, NULL);
     assert_null(find_key(snapshot, "far/hidden:80"));
     expect_host(snapshot, "open", 80, "far/open:80");
@@ -288,10 +307,11 @@ static const struct traffic_config *merged(struct loaded *loaded, const char *te
 static void each_group_comes_from_the_most_specific_policy(void **state) {
     (void)state;
     struct loaded loaded;
-    const char *text = CALLER ENTRY("school", "s", "[s]", TWO_PORTS)
-        POLICY_OF("school", "ns", TARGET("kind: Namespace, name: school") "  timeouts: {request: 1s, idle: 1m}\n  retry: {attempts: 5}\n  loadBalancer: {type: RoundRobin}\n")
+    const char *text = CALLER ENTRY("school", "s", "[s]", TWO_PORTS) POLICY_OF(
+        "school", "ns",
+        TARGET("kind: Namespace, name: school") "  timeouts: {request: 1s, idle: 1m}\n  retry: {attempts: 5}\n  loadBalancer: {type: RoundRobin}\n")
         POLICY_OF("school", "svc", TARGET("kind: Service, name: s") "  timeouts: {request: 2s}\n")
-        POLICY_OF("school", "port", TARGET("kind: Service, name: s, sectionName: grpc") "  retry: {attempts: 7}\n");
+            POLICY_OF("school", "port", TARGET("kind: Service, name: s, sectionName: grpc") "  retry: {attempts: 7}\n");
     const struct traffic_config *traffic = merged(&loaded, text, "school/s:80");
     assert_true(traffic->timeouts.request == 2 * NS_PER_S);
     assert_true(traffic->timeouts.idle == 300 * NS_PER_S); // the group is taken whole: 1m of the namespace's is gone
@@ -309,8 +329,12 @@ static void each_group_comes_from_the_most_specific_policy(void **state) {
 static void the_order_of_documents_does_not_matter(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct traffic_config *traffic = merged(&loaded, POLICY_OF("school", "port", TARGET("kind: Service, name: s, sectionName: http") "  retry: {attempts: 7}\n")
-        POLICY_OF("school", "ns", TARGET("kind: Namespace, name: school") "  retry: {attempts: 5}\n") CALLER ENTRY("school", "s", "[s]", ONE_PORT), "school/s:80");
+    const struct traffic_config *traffic =
+        merged(&loaded,
+               POLICY_OF("school", "port", TARGET("kind: Service, name: s, sectionName: http") "  retry: {attempts: 7}\n")
+                   POLICY_OF("school", "ns", TARGET("kind: Namespace, name: school") "  retry: {attempts: 5}\n")
+                       CALLER ENTRY("school", "s", "[s]", ONE_PORT),
+               "school/s:80");
     assert_int_equal(traffic->retry.attempts, 7);
     loaded_dispose(&loaded);
 }
@@ -318,11 +342,16 @@ static void the_order_of_documents_does_not_matter(void **state) {
 static void disabled_switches_an_inherited_group_off(void **state) {
     (void)state;
     struct loaded loaded;
-    const struct traffic_config *traffic = merged(&loaded, CALLER ENTRY("school", "s", "[s]", ONE_PORT)
-        POLICY_OF("school", "ns", TARGET("kind: Namespace, name: school") "  timeouts: {request: 1s}\n  retry: {attempts: 5}\n  loadBalancer: {type: RoundRobin}\n"
-                  "  connections: {maxPending: 1}\n")
-        POLICY_OF("school", "svc", TARGET("kind: Service, name: s") "  timeouts: {disabled: true}\n  retry: {disabled: true}\n  loadBalancer: {disabled: true}\n"
-                  "  deadline: {disabled: true}\n  connections: {disabled: true}\n"), "school/s:80");
+    const struct traffic_config *traffic = merged(
+        &loaded,
+        CALLER ENTRY("school", "s", "[s]", ONE_PORT) POLICY_OF(
+            "school", "ns",
+            TARGET("kind: Namespace, name: school") "  timeouts: {request: 1s}\n  retry: {attempts: 5}\n  loadBalancer: {type: RoundRobin}\n"
+                                                    "  connections: {maxPending: 1}\n")
+            POLICY_OF("school", "svc",
+                      TARGET("kind: Service, name: s") "  timeouts: {disabled: true}\n  retry: {disabled: true}\n  loadBalancer: {disabled: true}\n"
+                                                       "  deadline: {disabled: true}\n  connections: {disabled: true}\n"),
+        "school/s:80");
     assert_true(traffic->timeouts.request == 0 && traffic->timeouts.idle == 0 && traffic->timeouts.backend_request == 0);
     assert_int_equal(traffic->retry.attempts, 0);
     assert_int_equal(traffic->load_balancer.type, LB_PEAK_EWMA);
@@ -336,8 +365,8 @@ static void a_policy_for_another_namespace_binds_its_own_callers_only(void **sta
     struct loaded loaded;
     const char *policies = ENTRY("far", "s", "[s]", ONE_PORT "  exportTo: [Mesh]\n")
         POLICY_OF("school", "caller", TARGET("kind: Service, name: s, namespace: far") "  retry: {attempts: 3}\n")
-        POLICY_OF("far", "owner", TARGET("kind: Service, name: s") "  retry: {attempts: 2}\n  timeouts: {request: 9s}\n")
-        POLICY_OF("third", "other", TARGET("kind: Service, name: s, namespace: far") "  retry: {attempts: 9}\n");
+            POLICY_OF("far", "owner", TARGET("kind: Service, name: s") "  retry: {attempts: 2}\n  timeouts: {request: 9s}\n")
+                POLICY_OF("third", "other", TARGET("kind: Service, name: s, namespace: far") "  retry: {attempts: 9}\n");
     char text[8192];
     snprintf(text, sizeof(text), "%s%s", CALLER, policies);
     const struct traffic_config *traffic = merged(&loaded, text, "far/s:80");
@@ -362,27 +391,35 @@ static void a_digest_changes_with_what_is_above_it_alone(void **state) {
     uint64_t digest = digest_of(OUTBOUND_PROXY PLAIN_ENTRY("s", ""));
     assert_true(digest == digest_of("# a comment\n\n" OUTBOUND_PROXY PLAIN_ENTRY("s", "")));
     assert_true(digest == digest_of(OUTBOUND_PROXY PLAIN_ENTRY("other", "") PLAIN_ENTRY("s", "  identities: []\n")));
-    assert_true(digest == digest_of(OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 1}\n")));
-    static const char *const changes[] = {"loadBalancer: {type: RoundRobin}", "connections: {max: 1}", "connections: {keepalive: 1s}", "timeouts: {request: 1s}",
-                                          "deadline: {propagate: false}", "retry: {attempts: 2}", "retry: {conditions: [Unsent]}", "retry: {conditions: [RefusedStream]}",
-                                          "retry: {backoff: {base: 1ms}}", "retry: {bufferBytes: 1Ki}", "retry: {budget: {percent: 1}}"};
+    assert_true(digest ==
+                digest_of(OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 1}\n")));
+    static const char *const changes[] = {
+        "loadBalancer: {type: RoundRobin}", "connections: {max: 1}",     "connections: {keepalive: 1s}",  "timeouts: {request: 1s}",
+        "deadline: {propagate: false}",     "retry: {attempts: 2}",      "retry: {conditions: [Unsent]}", "retry: {conditions: [RefusedStream]}",
+        "retry: {backoff: {base: 1ms}}",    "retry: {bufferBytes: 1Ki}", "retry: {budget: {percent: 1}}"};
     uint64_t seen[sizeof(changes) / sizeof(changes[0])];
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         char text[4096];
-        snprintf(text, sizeof(text), "%s%s%s  %s\n", OUTBOUND_PROXY, PLAIN_ENTRY("s", ""), API "kind: TrafficPolicy\nmetadata: {name: t}\nspec:\n  targetRefs: [{kind: Service, name: s}]\n",
-                 changes[i]);
+        snprintf(text, sizeof(text), "%s%s%s  %s\n", OUTBOUND_PROXY, PLAIN_ENTRY("s", ""),
+                 API "kind: TrafficPolicy\nmetadata: {name: t}\nspec:\n  targetRefs: [{kind: Service, name: s}]\n", changes[i]);
         seen[i] = digest_of(text);
         if (seen[i] == digest)
             fail_msg("%s changed nothing", changes[i]);
         for (size_t j = 0; j < i; j++)
             assert_true(seen[j] != seen[i]);
     }
-    assert_true(digest != digest_of(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n"
-                                    "  endpoints: [{address: '10.0.0.1:8001'}]\n"));
-    assert_true(digest != digest_of(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n"
-                                    "  endpoints: [{address: '10.0.0.1:8000', weight: 2}]\n"));
-    assert_true(digest != digest_of(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n"
-                                    "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n"));
+    assert_true(digest !=
+                digest_of(OUTBOUND_PROXY API
+                          "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n"
+                          "  endpoints: [{address: '10.0.0.1:8001'}]\n"));
+    assert_true(digest !=
+                digest_of(OUTBOUND_PROXY API
+                          "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n"
+                          "  endpoints: [{address: '10.0.0.1:8000', weight: 2}]\n"));
+    assert_true(digest !=
+                digest_of(OUTBOUND_PROXY API
+                          "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n"
+                          "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n"));
 }
 
 static void a_snapshot_lives_to_its_last_reference(void **state) {

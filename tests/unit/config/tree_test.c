@@ -81,7 +81,9 @@ static void json_with_tabs_is_read(void **state) {
 static void a_byte_order_mark_is_skipped(void **state) {
     (void)state;
     struct fixture fixture;
-    assert_int_equal(read_text(&fixture, "\xef\xbb\xbf" "a: 1\n"), OK);
+    assert_int_equal(read_text(&fixture, "\xef\xbb\xbf"
+                                         "a: 1\n"),
+                     OK);
     assert_non_null(node_find(fixture.trees->root, "a"));
     dispose(&fixture);
 }
@@ -193,7 +195,9 @@ static void bytes_that_are_not_utf8_are_refused(void **state) {
     (void)state;
     expect_fault("a: 1\nb: \xff\n", 2, "not text in UTF-8");
     expect_fault("a: \xc0\xaf\n", 1, "not text in UTF-8");
-    expect_fault("\xff\xfe" "a", 1, "not text in UTF-8");
+    expect_fault("\xff\xfe"
+                 "a",
+                 1, "not text in UTF-8");
 }
 
 static void a_key_must_be_a_text(void **state) {

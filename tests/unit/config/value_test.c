@@ -38,10 +38,19 @@ static void quantities_have_binary_and_decimal_units(void **state) {
     static const struct {
         const char *text;
         uint64_t value;
-    } good[] = {{"0", 0},           {"100", 100},    {"64Ki", 65536},        {"16Mi", 16 << 20},
-                {"2k", 2000},       {"3M", 3000000}, {"1Gi", 1u << 30},      {"18446744073709551615", UINT64_MAX},
-                {"1Ti", 1ull << 40}, {"4G", 4000000000}, {"1T", 1000000000000}};
-    static const char *const bad[] = {"", "Ki", "1.5Ki", "-1", "64KiB", "64K", "1ki", "18446744073709551616", "16777216Ti", "08", "1 Ki", "1m", "1e3"};
+    } good[] = {{"0", 0},
+                {"100", 100},
+                {"64Ki", 65536},
+                {"16Mi", 16 << 20},
+                {"2k", 2000},
+                {"3M", 3000000},
+                {"1Gi", 1u << 30},
+                {"18446744073709551615", UINT64_MAX},
+                {"1Ti", 1ull << 40},
+                {"4G", 4000000000},
+                {"1T", 1000000000000}};
+    static const char *const bad[] = {"",           "Ki", "1.5Ki", "-1", "64KiB", "64K", "1ki", "18446744073709551616",
+                                      "16777216Ti", "08", "1 Ki",  "1m", "1e3"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         uint64_t value = 1;
         if (!quantity_parse(bytes_from_text(good[i].text), &value))
@@ -78,9 +87,27 @@ static void addresses_are_literal(void **state) {
     assert_int_equal(address.storage.ss_family, AF_INET6);
     assert_int_equal(address.length, sizeof(struct sockaddr_in6));
     assert_int_equal(address_port(&address), 80);
-    static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:080", "localhost:80", ":80", "[::1]",
-                                      "[::1]80", "::1:80", "[::1", "[]:80", "[fe80::1%eth0]:80", "[127.0.0.1]:80", "1.2.3:80", "127.0.0.1:80 ",
-                                      "unix:/a", "[::ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1", "127.0.0.1:-1", "127.0.0.1:8 0"};
+    static const char *const bad[] = {"",
+                                      "127.0.0.1",
+                                      "127.0.0.1:",
+                                      "127.0.0.1:0",
+                                      "127.0.0.1:65536",
+                                      "127.0.0.1:080",
+                                      "localhost:80",
+                                      ":80",
+                                      "[::1]",
+                                      "[::1]80",
+                                      "::1:80",
+                                      "[::1",
+                                      "[]:80",
+                                      "[fe80::1%eth0]:80",
+                                      "[127.0.0.1]:80",
+                                      "1.2.3:80",
+                                      "127.0.0.1:80 ",
+                                      "unix:/a",
+                                      "[::ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1",
+                                      "127.0.0.1:-1",
+                                      "127.0.0.1:8 0"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (address_parse(bytes_from_text(bad[i]), ADDRESS_PORT, &address))
             fail_msg("\"%s\" was taken for an address", bad[i]);
@@ -128,13 +155,15 @@ static void a_unix_socket_has_an_absolute_path_that_fits(void **state) {
 static void names_are_those_of_rfc_1123(void **state) {
     (void)state;
     assert_true(is_label(BYTES("a")) && is_label(BYTES("courses-1")) && is_label(BYTES("1a")));
-    assert_false(is_label(BYTES("")) || is_label(BYTES("-a")) || is_label(BYTES("a-")) || is_label(BYTES("A")) || is_label(BYTES("a.b")) || is_label(BYTES("a_b")));
+    assert_false(is_label(BYTES("")) || is_label(BYTES("-a")) || is_label(BYTES("a-")) || is_label(BYTES("A")) || is_label(BYTES("a.b")) ||
+                 is_label(BYTES("a_b")));
     char label[64];
     memset(label, 'a', sizeof(label));
     assert_true(is_label(bytes_from(label, 63)));
     assert_false(is_label(bytes_from(label, 64)));
     assert_true(is_subdomain(BYTES("a.b-c.1")) && is_subdomain(BYTES("a")));
-    assert_false(is_subdomain(BYTES("")) || is_subdomain(BYTES("a..b")) || is_subdomain(BYTES(".a")) || is_subdomain(BYTES("a.")) || is_subdomain(BYTES("a/b")));
+    assert_false(is_subdomain(BYTES("")) || is_subdomain(BYTES("a..b")) || is_subdomain(BYTES(".a")) || is_subdomain(BYTES("a.")) ||
+                 is_subdomain(BYTES("a/b")));
     char name[254];
     memset(name, 'a', sizeof(name));
     for (size_t i = 50; i < sizeof(name); i += 51)
