@@ -73,6 +73,7 @@ static uint32_t goaway_code(enum error failure) {
 static enum error failure_of(int code) {
     switch (code) {
     case NGHTTP2_ERR_FLOODED:
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
         return ERROR_FLOOD;
     case NGHTTP2_ERR_NOMEM:
         return ERROR_NO_MEMORY;
