@@ -41,7 +41,7 @@ static void command(void *owner, struct admin_query *query) {
 
 static bool ready(void *owner, struct bytes *reason) {
     const struct proxy *proxy = owner;
-    *reason = proxy->state == PROXY_DRAINING ? BYTES("draining") : BYTES("starting");
+    *reason = proxy->state == PROXY_DRAINING ? BYTES("draining") : proxy->identity != NULL ? BYTES("no certificate yet") : BYTES("starting");
     return proxy->state == PROXY_READY;
 }
 

@@ -16,6 +16,41 @@
 // Before the drain's time is over nothing more is accepted and HTTP/2 clients are told the last stream: they go elsewhere without losing one.
 #define LAST_CALL_NS (2 * NS_PER_S)
 
+static void become_ready(struct proxy *proxy) {
+    proxy->state = PROXY_READY;
+    log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy->worker_count);
+}
+
+static void on_credentials(void *owner, struct credentials *credentials) {
+    struct proxy *proxy = owner;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_set_credentials(&proxy->workers[i], credentials_ref(credentials));
+    if (proxy->state == PROXY_STARTING)
+        become_ready(proxy);
+}
+
+// Another set of paths is another identity; what the same paths lead to is file_identity's to watch.
+static void follow_identity(struct proxy *proxy, const struct identity_config *config, const struct identity_config *before) {
+    bool same = before != NULL && before->given == config->given && bytes_equal(before->certificate, config->certificate) &&
+                bytes_equal(before->private_key, config->private_key) && bytes_equal(before->trust_bundle, config->trust_bundle);
+    if (same)
+        return;
+    if (proxy->identity != NULL)
+        file_identity_close(proxy->identity);
+    proxy->identity = NULL;
+    if (!config->given)
+        return;
+    struct file_identity_options options = {
+        .certificate = config->certificate,
+        .private_key = config->private_key,
+        .trust_bundle = config->trust_bundle,
+        .ticket_keys = proxy->ticket_keys,
+        .publish = on_credentials,
+        .owner = proxy,
+    };
+    proxy->identity = file_identity_create(&proxy->loop, &options);
+}
+
 static enum error on_documents(void *user, struct snapshot *fresh, struct config_errors *errors) {
     struct proxy *proxy = user;
     if (proxy->workers == NULL)
@@ -28,6 +63,8 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], snapshot_ref(fresh));
     acceptor_begin(proxy->acceptor);
+    const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
+    follow_identity(proxy, &fresh->proxy.identity, before == NULL ? NULL : &before->proxy.identity);
     return OK;
 }
 
@@ -122,6 +159,7 @@ static bool open_admin(struct proxy *proxy) {
 
 static void start_workers(struct proxy *proxy) {
     proxy->shared = live_shared_create();
+    proxy->ticket_keys = ticket_keys_create();
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
@@ -138,6 +176,8 @@ static void end_all(struct proxy *proxy) {
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);
+    if (proxy->identity != NULL)
+        file_identity_close(proxy->identity);
     for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)
         if (proxy->signals[i].data != NULL)
             uv_close((uv_handle_t *)&proxy->signals[i], NULL);
@@ -172,9 +212,9 @@ int proxy_run(const struct options *options) {
                proxy.documents.snapshot->proxy.listener_count);
     } else {
         if (start(&proxy)) {
-            proxy.state = PROXY_READY;
             documents_watch(&proxy.documents);
-            log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy.worker_count);
+            if (proxy.identity == NULL)
+                become_ready(&proxy); // else with its first certificate
             loop_run(&proxy.loop);
         } else {
             exit_code = EXIT_FAILED;
@@ -183,5 +223,7 @@ int proxy_run(const struct options *options) {
     }
     documents_close(&proxy.documents);
     loop_dispose(&proxy.loop);
+    if (proxy.ticket_keys != NULL)
+        ticket_keys_destroy(proxy.ticket_keys); // after the last credentials, which go with the loop's last turn
     return exit_code;
 }

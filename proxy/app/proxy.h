@@ -6,6 +6,7 @@
 #include "app/acceptor.h"
 #include "app/documents.h"
 #include "app/worker.h"
+#include "identity/file_identity.h"
 #include "net/tls.h"
 
 #define WORKERS_MAX 16
@@ -22,7 +23,8 @@ struct proxy {
     uint32_t worker_count;
     struct acceptor *acceptor;
     struct admin *admin;
-    struct credentials *credentials; // in force; NULL: none
+    struct ticket_keys *ticket_keys;
+    struct file_identity *identity;  // NULL: the documents name none
     nanoseconds drain_begun;
     struct timer drain_timer;
     bool last_call;                // the listening sockets are closed
