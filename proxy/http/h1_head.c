@@ -346,6 +346,8 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
     const char *text = h1_section_copy(&h1->section, stream->pool);
     head->status = h1->parser.status_code;
     head->reason = bytes_trim(span_text(text, h1->section.start));
+    if (!is_field_value(head->reason))
+        return ERROR_RESPONSE_MALFORMED; // llhttp lets control characters pass there
     read_fields(&h1->section, text, &head->fields, &notes);
     error = response_framing(h1, &notes, end);
     if (error != OK)

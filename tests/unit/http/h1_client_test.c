@@ -184,6 +184,8 @@ static void malformed_responses_are_refused(void **state) {
     assert_malformed_bytes(BYTES("HTTP/1.1 200 OK\r\nX: 1\0\r\n\r\n"));
     assert_malformed("HTTP/1.1 200 OK\r\nX: 1\rY: 2\r\n\r\n");
     assert_malformed("HTTP/1.1 200 O\rK\r\n\r\n");
+    assert_malformed("HTTP/1.1 200 O\x01K\r\n\r\n");
+    assert_malformed_bytes(BYTES("HTTP/1.1 200 O\0K\r\n\r\n"));
 }
 
 static void framing_in_doubt_is_refused(void **state) {
