@@ -37,7 +37,7 @@ static int bio_read(BIO *bio, char *at, int size) {
 static int bio_write(BIO *bio, const char *at, int size) {
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (size > 0)
+    if (size > 0 && !tls->lower_shut) // an alert may still be written when our side has ended: nobody can get it
         buffer_append(&tls->lower->out, bytes_from(at, (size_t)size));
     return size;
 }

@@ -141,6 +141,7 @@ struct tls {
     bool input_ended;            // an end was told to the user
     bool told_broken;
     bool lower_paused;
+    bool lower_shut;             // its output has ended
     bool left_output;            // a flush left bytes in `out`: `drained` is owed
     bool wants_flush;            // flush was called before the handshake was done
     bool ticket_sent;

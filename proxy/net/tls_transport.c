@@ -128,6 +128,7 @@ static void end_output(struct tls *tls) {
     (void)SSL_shutdown(tls->ssl);
     tls->lower->ops->flush(tls->lower);
     tls->lower->ops->shutdown(tls->lower);
+    tls->lower_shut = true;
 }
 
 // Seals and sends until `out` is empty or the lower transport has enough.
