@@ -35,6 +35,8 @@ bool authority_parse(struct bytes text, struct authority *authority) {
         host.len--;
     if (host.len == 0 || host.len > AUTHORITY_HOST_MAX || host.at[0] == '.')
         return false;
+    if (host.at[0] == '[' && host.at[host.len - 1] != ']')
+        return false;
     for (size_t i = 0; i < host.len; i++) {
         if (host.at[i] == '.' && (i + 1 == host.len || host.at[i + 1] == '.'))
             return false;

@@ -23,7 +23,7 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 static int remove_folder(void **state) {
     (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return nftw(folder, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
 }
 
 static const char *in_folder(const char *name) {
@@ -173,6 +173,47 @@ static void a_file_has_a_bound(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void folders_are_read_so_deep_and_no_deeper(void **state) {
+    (void)state;
+    struct loaded loaded;
+    char deep[256] = "p.yaml";
+    write_file(deep, OUTBOUND_PROXY);
+    deep[0] = '\0';
+    for (unsigned i = 0; i <= FILES_DEPTH_MAX; i++) {
+        load_folder(&loaded);
+        assert_int_equal(loaded.errors.count, 0);
+        loaded_dispose(&loaded);
+        strcat(deep, i == 0 ? "d" : "/d");
+        assert_int_equal(mkdir(in_folder(deep), 0700), 0);
+    }
+    load_folder(&loaded);
+    assert_int_equal(loaded.errors.count, 1);
+    assert_true(has_line(&loaded.errors, "/d: is nested too deep; folders are read 16 deep"));
+    loaded_dispose(&loaded);
+}
+
+static void files_have_a_bound(void **state) {
+    (void)state;
+    struct loaded loaded;
+    write_file("00000.yaml", OUTBOUND_PROXY);
+    for (unsigned i = 1; i < FILES_MAX; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "%05u.yaml", i);
+        int descriptor = open(in_folder(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(descriptor >= 0);
+        close(descriptor);
+    }
+    load_folder(&loaded);
+    assert_int_equal(loaded.errors.count, 0);
+    loaded_dispose(&loaded);
+    write_file("x.yaml", "");
+    write_file("y.yaml", "");
+    load_folder(&loaded);
+    assert_int_equal(loaded.errors.count, 1);
+    assert_true(has_line(&loaded.errors, ".yaml: is one file too many; at most 10000 are read"));
+    loaded_dispose(&loaded);
+}
+
 static void paths_of_certificates_count_from_the_file(void **state) {
     (void)state;
     struct loaded loaded;
@@ -257,6 +298,8 @@ int main(void) {
         IN_FOLDER(what_cannot_be_read_is_an_error),
         IN_FOLDER(a_folder_with_no_documents_has_no_proxy),
         IN_FOLDER(a_file_has_a_bound),
+        IN_FOLDER(folders_are_read_so_deep_and_no_deeper),
+        IN_FOLDER(files_have_a_bound),
         IN_FOLDER(paths_of_certificates_count_from_the_file),
         IN_FOLDER(the_fingerprint_changes_with_the_files),
         IN_FOLDER(the_fingerprint_follows_a_swap_of_links),
