@@ -6,7 +6,6 @@
 #include "http/h2_codec.h"
 
 #include "base/check.h"
-#include "base/limits.h"
 #include "base/pool.h"
 #include "http/h2_private.h"
 

@@ -7,6 +7,7 @@
 #ifndef HTTP_H2_PRIVATE_H
 #define HTTP_H2_PRIVATE_H
 
+#include "base/limits.h"
 #include "http/codec.h"
 #include "http/h2_codec.h"
 #include "http/headers.h"
