@@ -40,6 +40,8 @@ static struct bytes endpoint_key(struct pool *pool, const struct endpoint_config
 
 static uint64_t service_digest(const struct service_config *service) {
     uint64_t digest = digest_bytes(DIGEST_START, service->key);
+    digest = digest_bytes(digest, service->namespace_name);
+    digest = digest_bytes(digest, service->name);
     digest = digest_bytes(digest, service->port_name);
     digest = digest_number(digest, service->port);
     digest = digest_number(digest, service->protocol);

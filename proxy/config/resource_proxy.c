@@ -358,6 +358,21 @@ static void check_clashes(struct document *document) {
     }
 }
 
+// An application that is one of our own listeners would send each request round and round.
+static void check_forwards(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *listeners = node_find(document->spec_node, "listeners");
+    for (uint32_t i = 0; i < spec->config.listener_count; i++) {
+        const struct socket_address *target = &spec->config.listeners[i].forward_to;
+        for (uint32_t j = 0; j < spec->config.listener_count && target->length > 0 && is_loopback(target); j++) {
+            const struct listener_config *listener = &spec->config.listeners[j];
+            if (addresses_clash(target, &listener->address))
+                document_error(document, node_find(node_item(listeners, i), "forwardTo"), NULL,
+                               "%.*s is where listener %.*s listens, not the application", BYTES_FORMAT(target->text), BYTES_FORMAT(listener->name));
+        }
+    }
+}
+
 static void check_service(struct document *document) {
     struct proxy_spec *spec = document->spec;
     const struct node *services = node_find(document->spec_node, "services");
@@ -408,5 +423,6 @@ void proxy_check(struct document *document) {
     for (uint32_t i = 0; i < spec->config.listener_count; i++)
         check_listener(document, &spec->config.listeners[i], node_item(listeners, i));
     check_clashes(document);
+    check_forwards(document);
     warn_of_open_admin(document);
 }

@@ -211,6 +211,17 @@ static void no_two_listeners_share_an_address(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void an_application_is_not_the_proxy_itself(void **state) {
+    (void)state;
+    expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: '127.0.0.1:15006'}]\n",
+                       "spec.listeners[i].forwardTo: 127.0.0.1:15006 is where listener i listens, not the application");
+    struct loaded loaded;
+    expect_good(
+        &loaded,
+        API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: '10.0.0.9:15006'}]\n");
+    loaded_dispose(&loaded);
+}
+
 static void a_service_that_a_proxy_names_need_not_be_described(void **state) {
     (void)state;
     struct loaded loaded;
@@ -379,6 +390,7 @@ int main(void) {
         cmocka_unit_test(one_mistake_is_one_error),
         cmocka_unit_test(two_errors_are_both_told),
         cmocka_unit_test(no_two_listeners_share_an_address),
+        cmocka_unit_test(an_application_is_not_the_proxy_itself),
         cmocka_unit_test(a_service_that_a_proxy_names_need_not_be_described),
         cmocka_unit_test(entries_are_checked),
         cmocka_unit_test(mesh_needs_identities),

@@ -1,6 +1,7 @@
 // Which files a load reads, in which order their errors come, and when the fingerprint changes.
 #include "load_text.h"
 
+#include "base/pool.h"
 #include "config/files.h"
 
 #include <fcntl.h>
@@ -214,6 +215,20 @@ static void files_have_a_bound(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void a_file_that_there_is_no_memory_for_is_an_error(void **state) {
+    (void)state;
+    struct loaded loaded;
+    write_file("a.yaml", OUTBOUND_PROXY);
+    write_file("b.yaml", PLAIN_ENTRY("b", "  wrong: 1\n"));
+    try_alloc_fail_after(1);
+    load_folder(&loaded);
+    try_alloc_fail_after(0);
+    assert_int_equal(loaded.errors.count, 2);
+    assert_true(has_line(&loaded.errors, "/a.yaml: cannot be read: no memory"));
+    assert_true(has_line(&loaded.errors, "spec.wrong"));
+    loaded_dispose(&loaded);
+}
+
 static void paths_of_certificates_count_from_the_file(void **state) {
     (void)state;
     struct loaded loaded;
@@ -300,6 +315,7 @@ int main(void) {
         IN_FOLDER(a_file_has_a_bound),
         IN_FOLDER(folders_are_read_so_deep_and_no_deeper),
         IN_FOLDER(files_have_a_bound),
+        IN_FOLDER(a_file_that_there_is_no_memory_for_is_an_error),
         IN_FOLDER(paths_of_certificates_count_from_the_file),
         IN_FOLDER(the_fingerprint_changes_with_the_files),
         IN_FOLDER(the_fingerprint_follows_a_swap_of_links),

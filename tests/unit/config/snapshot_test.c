@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "config/value.h"
 
+#include <pthread.h>
+
 #define ENTRY(namespace_name, name, hosts, more)                                                                                                     \
     API "kind: ServiceEntry\nmetadata: {name: " name ", namespace: " namespace_name "}\nspec:\n  hosts: " hosts "\n  tls: {mode: None}\n" more "---" \
-                                                                                                                                               "\n"
+        "\n"
 #define ONE_PORT "  ports: [{name: http, port: 80}]\n  endpoints: [{address: '10.0.0.1:8000'}]\n"
 #define TWO_PORTS                                                                                                                                  \
     "  ports: [{name: http, port: 80}, {name: grpc, port: 9000, targetPort: 9001, protocol: GRPC}]\n  endpoints: [{address: 10.0.0.1}, {address: " \
@@ -435,6 +437,33 @@ static void a_snapshot_lives_to_its_last_reference(void **state) {
     snapshot_unref(snapshot);
 }
 
+static void *look_up_and_let_go(void *argument) {
+    struct snapshot *snapshot = argument;
+    for (unsigned i = 0; i < 1000; i++) {
+        struct snapshot *mine = snapshot_ref(snapshot);
+        if (snapshot_find_host(mine, BYTES("s:80"), 80) == NULL)
+            return NULL;
+        snapshot_unref(mine);
+    }
+    snapshot_unref(snapshot);
+    return argument;
+}
+
+static void threads_share_a_snapshot_and_the_last_frees_it(void **state) {
+    (void)state;
+    struct loaded loaded;
+    pthread_t threads[4];
+    struct snapshot *snapshot = expect_good(&loaded, OUTBOUND_PROXY PLAIN_ENTRY("s", ""));
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look_up_and_let_go, snapshot_ref(snapshot)), 0);
+    loaded_dispose(&loaded);
+    for (unsigned i = 0; i < 4; i++) {
+        void *result;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, snapshot);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_policy_language),
@@ -453,6 +482,7 @@ int main(void) {
         cmocka_unit_test(a_policy_for_another_namespace_binds_its_own_callers_only),
         cmocka_unit_test(a_digest_changes_with_what_is_above_it_alone),
         cmocka_unit_test(a_snapshot_lives_to_its_last_reference),
+        cmocka_unit_test(threads_share_a_snapshot_and_the_last_frees_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
