@@ -1,3 +1,4 @@
+// The rules of access.h on Host, Origin and the token, on the request alone.
 #include "admin/access.h"
 
 #include "http/headers.h"

@@ -1,3 +1,4 @@
+// From a request to its page and back: who may ask, which page, which figures, as JSON or text. See admin.h.
 #include "admin/admin.h"
 
 #include "admin/access.h"
@@ -111,9 +112,37 @@ static void query_destroy(struct admin_query *query) {
     free(query);
 }
 
+// Behind the limits that the source told come those of our own listeners.
+static void add_own_limits(struct admin_query *query) {
+    static const struct bytes scopes[] = {BYTES("listener/admin"), BYTES("listener/metrics")};
+    struct admin_figures *figures = &query->figures;
+    struct admin_limit *limits = pool_alloc(&query->pool, (figures->limit_count + 2) * sizeof(*limits));
+    if (figures->limit_count > 0)
+        memcpy(limits, figures->limits, figures->limit_count * sizeof(*limits));
+    for (unsigned i = 0; i < 2; i++) {
+        if (query->admin->sites[i].server == NULL)
+            continue;
+        const struct rpc_counters *counters = rpc_server_counters(query->admin->sites[i].server);
+        limits[figures->limit_count++] = (struct admin_limit){
+            .name = BYTES("connections"),
+            .scope = scopes[i],
+            .unit = BYTES("connections"),
+            .description = BYTES("connections to this listener; an idle one makes room"),
+            .value = RPC_CONNECTIONS_MAX,
+            .measured = true,
+            .use = counters->connections,
+            .peak = counters->connections_peak,
+            .hits = counters->refused,
+        };
+    }
+    figures->limits = limits;
+}
+
 void admin_query_done(struct admin_query *query) {
     struct admin *admin = query->admin;
     CHECK(admin->queries > 0);
+    if (query->request != NULL && (query->wants & ADMIN_WANT_LIMITS) != 0)
+        add_own_limits(query);
     if (query->request != NULL)
         query->page->handle(query);
     query_destroy(query);
@@ -248,11 +277,4 @@ const struct admin_page *admin_pages(const struct admin *admin, uint32_t *count)
 
 bool admin_is_ready(const struct admin *admin, struct bytes *reason) {
     return admin->source->ready(admin->owner, reason);
-}
-
-const struct rpc_counters *admin_counters(const struct admin *admin, enum admin_listener listener) {
-    for (unsigned i = 0; i < 2; i++)
-        if (admin->sites[i].listener == listener && admin->sites[i].server != NULL)
-            return rpc_server_counters(admin->sites[i].server);
-    return NULL;
 }

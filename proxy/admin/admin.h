@@ -55,7 +55,7 @@ struct admin_query {
 };
 
 struct admin_source {
-    // Fills in the figures that query->wants names, and always those above the first comment in struct admin_figures; then admin_query_done, exactly once, from within or later
+    // Fills in the figures that query->wants names (the admin adds the limits of its own listeners), and always those above the first comment in struct admin_figures; then admin_query_done, exactly once, from within or later
     // (workers are asked by mailbox). A client gives up after RPC_REQUEST_TIMEOUT.
     void (*collect)(void *owner, struct admin_query *query);
 
@@ -108,6 +108,5 @@ struct bytes admin_parameter(struct admin_query *query, struct bytes name);
 // For pages about the admin itself.
 const struct admin_page *admin_pages(const struct admin *admin, uint32_t *count);
 bool admin_is_ready(const struct admin *admin, struct bytes *reason);
-const struct rpc_counters *admin_counters(const struct admin *admin, enum admin_listener listener); // NULL: no such listener
 
 #endif

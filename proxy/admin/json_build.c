@@ -1,3 +1,4 @@
+// The few forms that values take on the admin pages: see json_build.h.
 #include "admin/json_build.h"
 
 #include "base/check.h"
@@ -61,10 +62,6 @@ void json_set_text(json_t *object, const char *name, struct bytes text) {
 
 void json_set_number(json_t *object, const char *name, uint64_t value) {
     json_set(object, name, json_integer((json_int_t)(value < INT64_MAX ? value : INT64_MAX)));
-}
-
-void json_set_bool(json_t *object, const char *name, bool value) {
-    json_set(object, name, json_boolean(value));
 }
 
 json_t *json_lines(const char *const *lines, uint32_t count) {

@@ -5,8 +5,6 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#include <stdbool.h>
-
 struct json_t; // jansson; all functions give a new reference, or take one over
 
 // A string; bytes that are not ASCII become '?' where the text is not valid UTF-8.
@@ -22,7 +20,6 @@ struct json_t *json_duration(nanoseconds duration);
 void json_set(struct json_t *object, const char *name, struct json_t *value);
 void json_set_text(struct json_t *object, const char *name, struct bytes text);
 void json_set_number(struct json_t *object, const char *name, uint64_t value);
-void json_set_bool(struct json_t *object, const char *name, bool value);
 
 // A list of C strings.
 struct json_t *json_lines(const char *const *lines, uint32_t count);

@@ -1,3 +1,4 @@
+// The usual table of pages; the handlers are in page_process.c, page_metrics.c, page_config.c and page_live.c.
 #include "admin/pages.h"
 
 #define METRICS_WANTS (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS | ADMIN_WANT_IDENTITY | ADMIN_WANT_CONFIG)

@@ -273,7 +273,7 @@ static enum error send_reply_head(struct connection *connection) {
     fields_add(&head.fields, BYTES("Cache-Control"), BYTES("no-store"));
     fields_add(&head.fields, BYTES("X-Content-Type-Options"), BYTES("nosniff")); // names of metrics may look like HTML
     FIELDS_EACH(&connection->reply_fields, field)
-    fields_add(&head.fields, field->name, field->value);
+        fields_add(&head.fields, field->name, field->value);
     if (connection->last)
         codec->ops->signal(codec, CODEC_DRAIN);
     if (connection->stream.method == METHOD_HEAD)
@@ -327,15 +327,15 @@ static void finish_reply(struct connection *connection) {
 static bool send_reply(struct connection *connection) {
     struct codec *codec = connection->codec;
     struct transport *transport = connection->transport;
-    while (connection->stream.sent != PROGRESS_ENDED && !connection->broken) {
-        if (transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
-            return false; // until drained
-        codec->ops->send_body(codec, &connection->stream, &connection->body, true, NULL);
-        if (codec->ops->produce(codec) != OK)
-            connection->broken = true;
+    while (!connection->broken && transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
+        if (connection->stream.sent != PROGRESS_ENDED)
+            codec->ops->send_body(codec, &connection->stream, &connection->body, true, NULL);
+        connection->broken = codec->ops->produce(codec) != OK;
         transport->ops->flush(transport);
+        if (connection->stream.sent == PROGRESS_ENDED)
+            return !connection->broken;
     }
-    return !connection->broken;
+    return false; // until drained
 }
 
 // ---- receiving

@@ -1,3 +1,4 @@
+// The life of the server and its bound on connections; what happens on one of them is in connection.c.
 #include "rpc/http_server.h"
 
 #include "base/check.h"

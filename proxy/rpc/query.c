@@ -1,3 +1,4 @@
+// Walks over the parameters of a query: see query.h.
 #include "rpc/query.h"
 
 static int hex_value(char c) {

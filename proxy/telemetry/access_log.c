@@ -1,3 +1,4 @@
+// One record as one line of JSON, field by field, each with its bound: see access_log.h.
 #include "telemetry/access_log.h"
 
 #include "base/check.h"

@@ -1,3 +1,4 @@
+// The table of families and the writer of a page: see metrics.h.
 #include "telemetry/metrics.h"
 
 #include "base/check.h"

@@ -1,3 +1,4 @@
+// What /proc and getrusage tell of this process, as metrics: see process_metrics.h.
 #include "telemetry/process_metrics.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+// Counting, merging and writing of the requests of services: see request_metrics.h.
 #include "telemetry/request_metrics.h"
 
 #include "base/check.h"

@@ -1,3 +1,4 @@
+// Escaping by characters, cutting where the room ends: see text_escape.h.
 #include "telemetry/text_escape.h"
 
 #include "base/check.h"

@@ -1,3 +1,4 @@
+// Merging and writing of the counters of workers, row by row of their table: see worker_metrics.h.
 #include "telemetry/worker_metrics.h"
 
 #include "base/check.h"

@@ -1,3 +1,4 @@
+// Parameters of a query: order, decoding, and what is not a valid escape.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

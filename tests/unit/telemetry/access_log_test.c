@@ -1,3 +1,4 @@
+// Lines of the access log: what they hold, and that nothing a peer sends breaks or forges one.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

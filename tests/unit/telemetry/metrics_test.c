@@ -1,3 +1,4 @@
+// The writer of Prometheus text: form, escaping, histograms; and the names in the table of families.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

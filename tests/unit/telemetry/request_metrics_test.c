@@ -1,3 +1,4 @@
+// Cells of requests: what one request counts, merging of workers, and the page that comes of them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+// The table of a worker's metrics: merging as each row says, a line for each cell, names by the conventions.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,0 +1,283 @@
+// What the pages of figures show, as JSON that a machine reads and as text.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "admin_client.h"
+
+#include <jansson.h>
+
+static struct admin_client client;
+
+static int begin(void **state) {
+    (void)state;
+    client_open(&client, BYTES_NONE);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    client_dispose(&client);
+    return 0;
+}
+
+static json_t *get_json(const char *target) {
+    const char *response = client_get(&client, target);
+    assert_int_equal(status_of(response), 200);
+    json_t *value = json_loads(body_of(response), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(value);
+    return value;
+}
+
+static void assert_member(json_t *object, const char *name, const char *expected) {
+    assert_non_null(json_object_get(object, name));
+    assert_string_equal(json_string_value(json_object_get(object, name)), expected);
+}
+
+static void assert_number(json_t *object, const char *name, uint64_t expected) {
+    assert_true(json_is_integer(json_object_get(object, name)));
+    assert_int_equal(json_integer_value(json_object_get(object, name)), expected);
+}
+
+static void clusters_show_services_and_the_load_of_endpoints(void **state) {
+    (void)state;
+    struct admin_endpoint endpoints[] = {
+        {.address = BYTES("10.0.0.5:15006"),
+         .state = BYTES("available"),
+         .tls = BYTES("Mesh"),
+         .weight = 1,
+         .active = 3,
+         .ewma = 1500 * NS_PER_US,
+         .connections = 2,
+         .idle = 1,
+         .connecting = 1,
+         .requests = 1000,
+         .failures = 7},
+        {.address = BYTES("10.0.0.6:15006"), .state = BYTES("available"), .tls = BYTES("None")},
+    };
+    struct admin_service services[] = {{.key = BYTES("school/courses:80"),
+                                        .protocol = BYTES("HTTP"),
+                                        .load_balancer = BYTES("PeakEWMA"),
+                                        .waiting = 4,
+                                        .retry_budget = 9,
+                                        .endpoints = endpoints,
+                                        .endpoint_count = 2}};
+    client.figures.services = services;
+    client.figures.service_count = 1;
+    json_t *value = get_json("/clusters");
+    assert_int_equal(client.wants, ADMIN_WANT_SERVICES);
+    json_t *service = json_array_get(value, 0);
+    assert_member(service, "service", "school/courses:80");
+    assert_number(service, "waiting", 4);
+    json_t *row = json_array_get(json_object_get(service, "endpoints"), 0);
+    assert_member(row, "address", "10.0.0.5:15006");
+    assert_number(row, "active", 3);
+    assert_number(row, "ewma_us", 1500);
+    assert_number(row, "connections", 2);
+    assert_number(row, "failures", 7);
+    json_decref(value);
+
+    const char *text = body_of(client_get(&client, "/clusters?format=text"));
+    assert_non_null(strstr(text, "service: school/courses:80\n"));
+    assert_non_null(strstr(text, "  10.0.0.5:15006  available  Mesh       1       3     1500            2"));
+}
+
+static void limits_show_value_use_and_high_water_mark(void **state) {
+    (void)state;
+    struct admin_limit limits[] = {
+        {.name = BYTES("connections"),
+         .scope = BYTES("listener/inbound"),
+         .unit = BYTES("connections"),
+         .description = BYTES("open at once"),
+         .value = 10000,
+         .measured = true,
+         .use = 12,
+         .peak = 40,
+         .hits = 2},
+        {.name = BYTES("bodyBytes"), .scope = BYTES("listener/inbound"), .unit = BYTES("bytes")},
+    };
+    client.figures.limits = limits;
+    client.figures.limit_count = 2;
+    json_t *value = get_json("/limits");
+    json_t *row = json_array_get(value, 0);
+    assert_member(row, "limit", "connections");
+    assert_number(row, "value", 10000);
+    assert_number(row, "use", 12);
+    assert_number(row, "peak", 40);
+    assert_number(row, "hits", 2);
+    row = json_array_get(value, 1);
+    assert_true(json_is_null(json_object_get(row, "value"))); // no bound
+    assert_true(json_is_null(json_object_get(row, "use")));   // not measured
+    json_decref(value);
+}
+
+static void limits_show_those_of_the_admin_listeners_too(void **state) {
+    (void)state;
+    json_t *value = get_json("/limits");
+    assert_int_equal(json_array_size(value), 2);
+    json_t *row = json_array_get(value, 0);
+    assert_member(row, "scope", "listener/admin");
+    assert_number(row, "value", RPC_CONNECTIONS_MAX);
+    assert_number(row, "use", 1);
+    assert_member(json_array_get(value, 1), "scope", "listener/metrics");
+    json_decref(value);
+}
+
+static void certs_show_ids_and_ends_and_the_pending_error(void **state) {
+    (void)state;
+    int64_t now = (int64_t)(clock_wall_ns() / NS_PER_S);
+    struct admin_certificate certificates[] = {
+        {.role = BYTES("identity"),
+         .id = BYTES("spiffe://school.local/ns/school/sa/courses"),
+         .serial = BYTES("01:ff"),
+         .file = BYTES("certs/courses.crt"),
+         .not_before = 1767225599,
+         .not_after = now + 7205},
+        {.role = BYTES("trust bundle"), .id = BYTES("spiffe://school.local"), .not_before = 1767225599, .not_after = now - 1},
+    };
+    client.figures.identity = (struct admin_identity){.given = true,
+                                                      .loaded = true,
+                                                      .generation = 3,
+                                                      .loaded_wall = UINT64_C(1767225599) * NS_PER_S,
+                                                      .error = BYTES("the key does not fit the certificate"),
+                                                      .certificates = certificates,
+                                                      .certificate_count = 2};
+    json_t *value = get_json("/certs");
+    assert_member(value, "identity", "loaded");
+    assert_member(value, "loaded_at", "2025-12-31T23:59:59Z");
+    assert_member(value, "pending_error", "the key does not fit the certificate");
+    json_t *rows = json_object_get(value, "certificates");
+    assert_member(json_array_get(rows, 0), "id", "spiffe://school.local/ns/school/sa/courses");
+    assert_member(json_array_get(rows, 0), "not_before", "2025-12-31T23:59:59Z");
+    assert_memory_equal(json_string_value(json_object_get(json_array_get(rows, 0), "ends_in")), "2h", 2);
+    assert_member(json_array_get(rows, 1), "ends_in", "has ended");
+    json_decref(value);
+}
+
+static struct snapshot *small_snapshot(void) {
+    static struct listener_config listeners[2];
+    static struct endpoint_config endpoint;
+    static struct service_config service, *services[1] = {&service};
+    static struct snapshot snapshot;
+    listeners[0] = (struct listener_config){.name = BYTES("inbound"),
+                                            .role = ROLE_INBOUND,
+                                            .address.text = BYTES("0.0.0.0:15006"),
+                                            .forward_to.text = BYTES("127.0.0.1:8000"),
+                                            .mtls = MTLS_STRICT,
+                                            .place = {"proxy.yaml", 7}};
+    listeners[1] = (struct listener_config){.name = BYTES("outbound"), .role = ROLE_OUTBOUND, .address.text = BYTES("127.0.0.1:15001")};
+    endpoint = (struct endpoint_config){.address.text = BYTES("10.0.0.5:15006"), .tls = TLS_MESH, .weight = 1};
+    service = (struct service_config){
+        .key = BYTES("school/courses:80"), .protocol = PROTOCOL_HTTP, .endpoints = &endpoint, .endpoint_count = 1, .place = {"courses.yaml", 1}};
+    service.traffic.connections.connect_timeout = NS_PER_S;
+    service.traffic.policy = BYTES("school/courses");
+    snapshot = (struct snapshot){.references = 1, .generation = 5, .services = services, .service_count = 1};
+    snapshot.proxy = (struct proxy_config){
+        .namespace_name = BYTES("school"), .name = BYTES("courses-1"), .workers = 1, .listeners = listeners, .listener_count = 2};
+    return &snapshot;
+}
+
+static void config_shows_the_last_good_set_and_pending_errors(void **state) {
+    (void)state;
+    static const char *const errors[] = {"a.yaml:3: Proxy/school/a: spec.workers: must be 0 to 16", "b.yaml:1: no such kind"};
+    static const char *const paths[] = {"/etc/outrigger"};
+    client.figures.config = (struct admin_config){.snapshot = small_snapshot(),
+                                                  .loaded_wall = UINT64_C(1767225599) * NS_PER_S,
+                                                  .paths = paths,
+                                                  .path_count = 1,
+                                                  .errors = errors,
+                                                  .error_count = 2};
+    json_t *value = get_json("/config");
+    assert_number(value, "generation", 5);
+    assert_member(value, "accepted_at", "2025-12-31T23:59:59Z");
+    assert_int_equal(json_array_size(json_object_get(value, "pending_errors")), 2);
+    json_t *listeners = json_object_get(json_object_get(value, "proxy"), "listeners");
+    assert_member(json_array_get(listeners, 0), "mtls", "Strict");
+    assert_member(json_array_get(listeners, 0), "place", "proxy.yaml:7");
+    assert_null(json_object_get(json_array_get(listeners, 1), "place"));
+    json_t *service = json_array_get(json_object_get(value, "services"), 0);
+    assert_member(service, "service", "school/courses:80");
+    assert_member(json_object_get(service, "traffic"), "connect_timeout", "1s");
+    assert_member(json_object_get(service, "traffic"), "policy", "school/courses");
+    assert_member(json_array_get(json_object_get(service, "endpoints"), 0), "tls", "Mesh");
+    json_decref(value);
+
+    const char *text = body_of(client_get(&client, "/config?format=text"));
+    assert_non_null(strstr(text, "pending errors:\n  a.yaml:3: Proxy/school/a: spec.workers: must be 0 to 16\n  b.yaml:1: no such kind\n"));
+}
+
+static void config_before_any_was_accepted_shows_the_errors(void **state) {
+    (void)state;
+    static const char *const errors[] = {"no Proxy document"};
+    client.figures.config = (struct admin_config){.errors = errors, .error_count = 1};
+    json_t *value = get_json("/config");
+    assert_number(value, "generation", 0);
+    assert_true(json_is_null(json_object_get(value, "accepted_at")));
+    assert_null(json_object_get(value, "proxy"));
+    json_decref(value);
+}
+
+static void metrics_are_one_page_with_every_family_once(void **state) {
+    (void)state;
+    static struct request_metrics requests;
+    struct request_series series[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
+    struct admin_limit limits[] = {{.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .measured = true, .use = 1}};
+    struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
+    request_metrics_count(&requests, 1, 200, OK, NS_PER_MS);
+    metric_set(&client.figures.workers.retries, 17);
+    client.figures.ready = true;
+    client.figures.worker_count = 2;
+    client.figures.requests = series;
+    client.figures.request_count = 1;
+    client.figures.limits = limits;
+    client.figures.limit_count = 1;
+    client.figures.identity = (struct admin_identity){.given = true, .certificates = &certificate, .certificate_count = 1};
+    client.figures.config = (struct admin_config){.snapshot = small_snapshot(), .error_count = 3};
+    const char *response = client_ask(&client, &client.metrics_address, "GET /metrics", "Host: 10.0.0.1:15020\r\n");
+    assert_int_equal(status_of(response), 200);
+    assert_non_null(strcasestr(response, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    static const char *const lines[] = {"\noutrigger_build_info{version=\"" OUTRIGGER_VERSION "\"} 1\n",
+                                        "\noutrigger_ready 1\n",
+                                        "\noutrigger_workers 2\n",
+                                        "\noutrigger_config_generation 5\n",
+                                        "\noutrigger_config_pending_errors 3\n",
+                                        "\noutrigger_identity_not_after_timestamp_seconds{identity=\"spiffe://a/b\"} 1767225599\n",
+                                        "\noutrigger_retries_total 17\n",
+                                        "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",status_class=\"2xx\"} 1\n",
+                                        "\noutrigger_limit{limit=\"connections\",scope=\"listener/inbound\"} 10\n",
+                                        "\noutrigger_limit_use{limit=\"connections\",scope=\"listener/metrics\"} 1\n",
+                                        "\nprocess_cpu_seconds_total ",
+                                        "\nprocess_open_fds ",
+                                        "\nprocess_resident_memory_bytes ",
+                                        "\nprocess_start_time_seconds "};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+        assert_non_null(strstr(response, lines[i]));
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        char type[128];
+        snprintf(type, sizeof(type), "\n# TYPE %s ", metric_family(metric)->name);
+        const char *found = strstr(response, type);
+        assert_non_null(found);
+        assert_null(strstr(found + 1, type));
+    }
+}
+
+static void version_names_the_program_and_its_libraries(void **state) {
+    (void)state;
+    json_t *value = get_json("/version");
+    assert_member(value, "outrigger", OUTRIGGER_VERSION);
+    assert_non_null(json_object_get(value, "openssl"));
+    json_decref(value);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(clusters_show_services_and_the_load_of_endpoints),  TEST(limits_show_value_use_and_high_water_mark),
+        TEST(limits_show_those_of_the_admin_listeners_too),      TEST(certs_show_ids_and_ends_and_the_pending_error),
+        TEST(config_shows_the_last_good_set_and_pending_errors), TEST(config_before_any_was_accepted_shows_the_errors),
+        TEST(metrics_are_one_page_with_every_family_once),       TEST(version_names_the_program_and_its_libraries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
