@@ -31,7 +31,7 @@ class Case:
     rounds: int = 0      # 0 = as many as run.py was told
     connections: int = 0 # the proxies' own limit of connections; 0 = peers.CONNECTIONS
     paired: bool = False # the ratio is the median of the ratios of each round, and all stacks stay up
-    prepare: object = None
+    knee: object = None
 
 
 def plain(connections=64, path="/1k", **more):
@@ -91,11 +91,9 @@ def closed_latency(connections):
     return measure
 
 
-def find_rate(bench, stacks):
-    """Half the knee of the slowest: what it carries with 64 connections that wait for nothing."""
-    knees = [bench.load(stack.http1, [], connections=64, seconds=bench.seconds / 2)["per_second"] for stack in stacks]
-    bench.rate = min(knees) / 2
-    bench.note(f"{bench.rate:.0f} requests per second, half of what the slowest carries")
+def knee(bench, stack):
+    """What a peer carries with 64 connections that wait for nothing, in requests per second."""
+    return bench.load(stack.http1, [], connections=64, seconds=bench.seconds / 2)["per_second"]
 
 
 def open_latency(bench, stack):
@@ -130,6 +128,6 @@ CASES = [
     Case("latency-8", "hop", latency_rows("latency_8", "plain hop, 8 connections"), closed_latency(8), relay=True),
     Case("pair-latency-1", "pair", latency_rows("pair_latency_1", "mTLS pair, 1 connection"), closed_latency(1)),
     Case("pair-latency-8", "pair", latency_rows("pair_latency_8", "mTLS pair, 8 connections"), closed_latency(8)),
-    Case("open", "hop", latency_rows("open", "plain hop, fixed rate"), open_latency, relay=True, paired=True, prepare=find_rate),
-    Case("pair-open", "pair", latency_rows("pair_open", "mTLS pair, fixed rate"), open_latency, paired=True, prepare=find_rate),
+    Case("open", "hop", latency_rows("open", "plain hop, fixed rate"), open_latency, relay=True, paired=True, knee=knee),
+    Case("pair-open", "pair", latency_rows("pair_open", "mTLS pair, fixed rate"), open_latency, paired=True, knee=knee),
 ]

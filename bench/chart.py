@@ -5,7 +5,7 @@ from report import COLUMNS, digits
 
 COLOURS = {"ours": "#0b7a75", "nginx": "#8a8f98", "haproxy": "#b9a44c", "relay": "#d0d3d8"}
 TITLES = {"ours": "Outrigger", "nginx": "nginx", "haproxy": "HAProxy", "relay": "bare relay"}
-WIDTH, LEFT, RIGHT, BAR, GAP = 920, 360, 150, 11, 16
+WIDTH, LEFT, RIGHT, BAR, GAP = 960, 360, 190, 11, 16
 
 
 def _text(x, y, text, size=12, weight="normal", anchor="start", fill="#333"):

@@ -85,8 +85,16 @@ class Bench:
 
     @contextlib.contextmanager
     def stack(self, case, peer):
+        """The peer in the case's shape for the time of the block. A measurement that fails in it gets the proxies' last words."""
+        failure = None
         with Fleet() as fleet:
-            yield getattr(peer, case.shape)(Site(fleet, self.pki, self.backend_port, case.connections or CONNECTIONS))
+            try:
+                yield getattr(peer, case.shape)(Site(fleet, self.pki, self.backend_port, case.connections or CONNECTIONS))
+            except Failure as caught:
+                words = [f"{process.name}: {process.output().strip()[-300:]}" for process in fleet.processes if process.output().strip()]
+                failure = Failure("; ".join([str(caught), *words]))
+        if failure:
+            raise failure
 
     def peers_of(self, case):
         return [peer for peer in self.peers if peer.name != "relay" or case.relay]
@@ -106,32 +114,38 @@ class Bench:
         turn %= max(1, len(peers))
         return peers[turn:] + peers[:turn]
 
+    def try_on(self, case, peer, action):
+        """What `action` gives, or None after a failure, which puts the peer out of the case."""
+        try:
+            return action()
+        except (Failure, FleetError) as failure:
+            self.give_up(case, peer, failure)
+            return None
+
     def run_alone(self, case):
+        def measure(peer):
+            with self.stack(case, peer) as stack:
+                self.keep(case, peer, case.measure(self, stack))
+
         for turn in range(case.rounds or self.rounds):
             for peer in self.order(case, turn):
-                try:
-                    with self.stack(case, peer) as stack:
-                        self.keep(case, peer, case.measure(self, stack))
-                except (Failure, FleetError) as failure:
-                    self.give_up(case, peer, failure)
+                self.try_on(case, peer, lambda peer=peer: measure(peer))
 
     def run_paired(self, case):
-        """All stacks stay up and take turns: A B C A B C ..."""
+        """All stacks stay up and take turns, A B C A B C ..., at half the rate that the slowest peer carries."""
         with contextlib.ExitStack() as up:
-            stacks = {}
+            stacks, knees = {}, []
             for peer in self.peers_of(case):
-                try:
-                    stacks[peer.name] = up.enter_context(self.stack(case, peer))
-                except (Failure, FleetError) as failure:
-                    self.give_up(case, peer, failure)
-            if case.prepare and stacks:
-                case.prepare(self, [stack for name, stack in stacks.items() if name != "relay"] or list(stacks.values()))
+                stacks[peer.name] = self.try_on(case, peer, lambda peer=peer: up.enter_context(self.stack(case, peer)))
+            for peer in self.order(case, 0):
+                knees.append(self.try_on(case, peer, lambda peer=peer: case.knee(self, stacks[peer.name])))
+            self.rate = min((knee for knee in knees if knee), default=0) / 2
+            self.note(f"{self.rate:.0f} requests per second, half of what the slowest carries")
             for turn in range(case.rounds or self.rounds):
                 for peer in self.order(case, turn):
-                    try:
-                        self.keep(case, peer, case.measure(self, stacks[peer.name]))
-                    except (Failure, FleetError) as failure:
-                        self.give_up(case, peer, failure)
+                    values = self.try_on(case, peer, lambda peer=peer: case.measure(self, stacks[peer.name]))
+                    if values:
+                        self.keep(case, peer, values)
 
     def certificates(self, folder):
         folder.mkdir()
