@@ -1,0 +1,107 @@
+// What the files of server_conn share: the struct of a client's connection and of the client's side of a stream. Nobody else includes it.
+#ifndef DOWNSTREAM_SERVER_CONN_PRIVATE_H
+#define DOWNSTREAM_SERVER_CONN_PRIVATE_H
+
+#include "downstream/server_conn.h"
+
+#include "base/check.h"
+#include "http/codec.h"
+
+// Between the two GOAWAYs of a drain: more than a round trip (RFC 9113 section 6.8).
+#define GOAWAY_PAUSE_NS NS_PER_S
+
+enum conn_phase {
+    CONN_DETECT,    // too few bytes to know what is spoken
+    CONN_HANDSHAKE, // TLS
+    CONN_OPEN,      // has a codec
+    CONN_LINGER,    // all was sent; input is thrown away until the client closes
+    CONN_CLOSED     // the transport is closing
+};
+
+struct server_conn {
+    struct list link;
+    struct downstream_listener *listener;
+    struct transport *transport;
+    struct codec *codec;
+    struct buffer pending;       // read and not yet fed
+    struct list streams;         // struct server_stream
+    struct stream_client client;
+    union address address;       // of the client; the transport's goes before the last stream does
+    struct spiffe_id identity;   // likewise; its text is owned
+    struct task flush;
+    struct task resume;          // feeds `pending`
+    struct task release;
+    struct timer timer;
+    nanoseconds head_begun_at;   // when the oldest incomplete head began
+    nanoseconds idle_since;
+    nanoseconds drain_begun_at;
+    nanoseconds expires_at;      // of the peer's leaf; UINT64_MAX: never
+    uint32_t heads_open;         // requests whose head is incomplete
+    enum conn_phase phase;
+    bool paused;                 // reading is off: a body or `pending` is full
+    bool input_ended;
+    bool input_unread;           // a request was answered that had not been read to its end
+    bool draining;
+    bool drained_finally;        // the last GOAWAY went out
+    bool ticket_sent;
+    bool transport_closed;
+};
+
+// The client's side of a stream; lies in the stream's pool.
+struct server_stream {
+    struct stream_sink sink;
+    struct codec_stream codec_stream;
+    struct server_conn *conn; // NULL once the connection is closed
+    struct stream *stream;
+    struct list link;
+    bool head_open;
+    bool finished;            // the stream is over: released once the codec has forgotten it
+    bool released;
+};
+
+static inline struct loop *loop_of(const struct server_conn *conn) {
+    return conn->listener->downstream->env->loop;
+}
+
+static inline struct worker_metrics *metrics_of(const struct server_conn *conn) {
+    return conn->listener->downstream->env->metrics;
+}
+
+static inline const struct limits_config *limits_of(const struct server_conn *conn) {
+    return &conn->listener->bound->snapshot->proxy.limits;
+}
+
+static inline void flush_later(struct server_conn *conn) {
+    if (conn->phase == CONN_OPEN)
+        loop_flush(loop_of(conn), &conn->flush);
+}
+
+static inline void watch_by(struct server_conn *conn, nanoseconds deadline) {
+    struct loop *loop = loop_of(conn);
+    if (!timer_is_running(&conn->timer) || conn->timer.expiry_ms * NS_PER_MS > deadline)
+        timer_start(&loop->timers, &conn->timer, deadline);
+}
+
+static inline bool is_idle(const struct server_conn *conn) {
+    return list_is_empty(&conn->streams);
+}
+
+// server_stream.c: what the codec tells, and the stream's way down.
+extern const struct codec_handler server_codec_handler;
+
+// The stream is over and the codec has forgotten it.
+void server_stream_release(struct server_stream *stream);
+
+// Its head is complete, or will never be.
+void server_stream_close_head(struct server_stream *stream);
+
+// server_conn.c: reading goes on where it was paused and nothing stands in its way.
+void server_conn_resume_reading(struct server_conn *conn);
+
+// Its memory goes once its transport and its last stream are gone: streams refer to its address and identity.
+void server_conn_free_when_unused(struct server_conn *conn);
+
+// server_conn_time.c: whatever the connection waits for.
+void server_conn_on_timer(struct timer *timer);
+
+#endif

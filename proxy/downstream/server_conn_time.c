@@ -1,0 +1,87 @@
+// What happens to a client's connection by time and by order: heads that do not come, idleness, the end of the peer's certificate, a drain.
+#include "downstream/server_conn_private.h"
+
+void server_conn_drain(struct server_conn *conn) {
+    if (conn->phase == CONN_CLOSED || conn->phase == CONN_LINGER || conn->drain_begun_at != 0)
+        return;
+    conn->draining = true;
+    if (conn->phase != CONN_OPEN)
+        return; // as soon as it is open
+    conn->drain_begun_at = loop_of(conn)->now;
+    conn->codec->ops->signal(conn->codec, CODEC_DRAIN);
+    flush_later(conn);
+    watch_by(conn, loop_of(conn)->now + GOAWAY_PAUSE_NS);
+}
+
+void server_conn_check_peer(struct server_conn *conn, const struct credentials *credentials) {
+    if (conn->phase != CONN_OPEN || !conn->client.secure || tls_peer_still_trusted(conn->transport, credentials))
+        return;
+    metric_add(&metrics_of(conn)->downstream_closed_untrusted, 1);
+    server_conn_drain(conn);
+}
+
+// A second after the drain began: HTTP/2 is told the last stream that counts; an HTTP/1 client that was idle all the time has none on its way.
+static void drain_further(struct server_conn *conn, nanoseconds now) {
+    if (now < conn->drain_begun_at + GOAWAY_PAUSE_NS)
+        return;
+    if (conn->codec->version == HTTP_2 && !conn->drained_finally) {
+        conn->drained_finally = true;
+        conn->codec->ops->signal(conn->codec, CODEC_DRAIN_FINAL);
+        flush_later(conn);
+    } else if (conn->codec->version != HTTP_2 && is_idle(conn) && now >= conn->idle_since + GOAWAY_PAUSE_NS) {
+        server_conn_close(conn, ERROR_DRAINING);
+    }
+}
+
+static void time_out_heads(struct server_conn *conn) {
+    if (conn->codec->version == HTTP_2) {
+        server_conn_close(conn, ERROR_HEADER_TIMEOUT);
+        return;
+    }
+    LIST_EACH(&conn->streams, node, following) {
+        struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
+        if (stream->head_open)
+            stream_on_failed(stream->stream, ERROR_HEADER_TIMEOUT);
+        server_stream_close_head(stream);
+    }
+}
+
+static nanoseconds next_look(const struct server_conn *conn, nanoseconds now) {
+    const struct limits_config *limits = limits_of(conn);
+    nanoseconds next = conn->expires_at;
+    nanoseconds idle = limits->idle_timeout > 0 ? (is_idle(conn) ? conn->idle_since : now) + limits->idle_timeout : UINT64_MAX;
+    nanoseconds head = conn->heads_open > 0 ? conn->head_begun_at + limits->header_timeout : UINT64_MAX;
+    nanoseconds drain = conn->drain_begun_at != 0 ? now + GOAWAY_PAUSE_NS : UINT64_MAX;
+    next = idle < next ? idle : next;
+    next = head < next ? head : next;
+    return drain < next ? drain : next;
+}
+
+void server_conn_on_timer(struct timer *timer) {
+    struct server_conn *conn = CONTAINER_OF(timer, struct server_conn, timer);
+    nanoseconds now = loop_of(conn)->now;
+    const struct limits_config *limits = limits_of(conn);
+    if (conn->phase == CONN_DETECT) {
+        server_conn_close(conn, buffer_is_empty(&conn->pending) ? ERROR_IDLE_TIMEOUT : ERROR_HEADER_TIMEOUT);
+        return;
+    }
+    if (conn->phase != CONN_OPEN) {
+        server_conn_close(conn, OK); // it has lingered long enough
+        return;
+    }
+    if (conn->heads_open > 0 && now >= conn->head_begun_at + limits->header_timeout)
+        time_out_heads(conn);
+    else if (is_idle(conn) && limits->idle_timeout > 0 && now >= conn->idle_since + limits->idle_timeout)
+        server_conn_close(conn, ERROR_IDLE_TIMEOUT);
+    else if (now >= conn->expires_at && conn->drain_begun_at == 0)
+        server_conn_drain(conn);
+    else if (conn->drain_begun_at != 0)
+        drain_further(conn, now);
+    if (conn->phase != CONN_OPEN)
+        return;
+    if (now >= conn->expires_at)
+        conn->expires_at = UINT64_MAX;
+    nanoseconds next = next_look(conn, now);
+    if (next != UINT64_MAX)
+        watch_by(conn, next);
+}

@@ -1,0 +1,182 @@
+// The client's side of a stream: what the codec tells of it goes up (struct codec_handler), what the stream sends goes down (struct stream_sink_ops). See
+// server_conn.h for the connection itself.
+#include "downstream/server_conn_private.h"
+
+static const struct stream_sink_ops sink_ops;
+
+void server_stream_release(struct server_stream *stream) {
+    CHECK(stream->finished && !stream->released);
+    stream->released = true;
+    list_remove(&stream->link);
+    stream_release(stream->stream);
+}
+
+static struct server_stream *stream_of(struct codec_stream *stream) {
+    return CONTAINER_OF(stream, struct server_stream, codec_stream);
+}
+
+void server_stream_close_head(struct server_stream *stream) {
+    if (!stream->head_open)
+        return;
+    stream->head_open = false;
+    stream->conn->heads_open--;
+}
+
+static struct codec_stream *on_begin(void *owner) {
+    struct server_conn *conn = owner;
+    struct downstream_listener *listener = conn->listener;
+    void *memory;
+    struct stream *stream = stream_create(listener->downstream->env, listener->bound, listener->config, &conn->client,
+                                          sizeof(struct server_stream), &memory);
+    struct server_stream *side = memory;
+    side->sink.ops = &sink_ops;
+    side->codec_stream.pool = &stream->pool;
+    side->conn = conn;
+    side->stream = stream;
+    side->head_open = true;
+    list_init(&side->link);
+    list_push_back(&conn->streams, &side->link);
+    stream->sink = &side->sink;
+    if (conn->heads_open++ == 0)
+        conn->head_begun_at = loop_of(conn)->now;
+    return &side->codec_stream;
+}
+
+static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
+    (void)owner;
+    struct server_stream *stream = stream_of(codec_stream);
+    server_stream_close_head(stream);
+    stream_on_head(stream->stream, &codec_stream->head, end);
+}
+
+static void on_body(void *owner, struct codec_stream *codec_stream, struct block *block, struct bytes piece) {
+    struct server_conn *conn = owner;
+    struct server_stream *stream = stream_of(codec_stream);
+    stream_on_body(stream->stream, block, piece);
+    // HTTP/2 holds the client by its window instead.
+    if (conn->codec->version != HTTP_2 && !conn->paused && stream->stream->request_body.length >= stream_body_credit(stream->stream)) {
+        conn->paused = true;
+        conn->transport->ops->read_stop(conn->transport);
+    }
+}
+
+static void on_end(void *owner, struct codec_stream *codec_stream) {
+    (void)owner;
+    stream_on_end(stream_of(codec_stream)->stream, &codec_stream->trailers);
+}
+
+static void release_when_done(struct server_stream *stream) {
+    struct server_conn *conn = stream->conn;
+    bool forgotten = stream->codec_stream.codec == NULL || codec_stream_is_done(&stream->codec_stream);
+    if (!stream->finished || stream->released || !forgotten)
+        return;
+    server_stream_release(stream);
+    if (is_idle(conn))
+        conn->idle_since = loop_of(conn)->now;
+    if (conn->phase == CONN_OPEN && !buffer_is_empty(&conn->pending))
+        loop_wake(loop_of(conn), &conn->resume);
+    server_conn_free_when_unused(conn);
+}
+
+static void on_failed(void *owner, struct codec_stream *codec_stream, enum error error) {
+    (void)owner;
+    struct server_stream *stream = stream_of(codec_stream);
+    server_stream_close_head(stream);
+    if (stream->finished)
+        release_when_done(stream);
+    else
+        stream_on_failed(stream->stream, error);
+}
+
+static void on_writable(void *owner, struct codec_stream *codec_stream) {
+    (void)owner;
+    struct server_stream *stream = stream_of(codec_stream);
+    if (stream->finished)
+        release_when_done(stream);
+    else
+        stream_on_writable(stream->stream);
+}
+
+const struct codec_handler server_codec_handler = {
+    .begin = on_begin,
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .failed = on_failed,
+    .writable = on_writable,
+};
+
+// --- the stream's way down ---
+
+static struct server_stream *side_of(struct stream_sink *sink) {
+    return CONTAINER_OF(sink, struct server_stream, sink);
+}
+
+static bool can_send(const struct server_stream *stream) {
+    return stream->conn->phase == CONN_OPEN && stream->codec_stream.codec != NULL;
+}
+
+static void sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
+    struct server_stream *stream = side_of(sink);
+    if (!can_send(stream))
+        return;
+    struct codec *codec = stream->conn->codec;
+    if (codec->ops->send_head(codec, &stream->codec_stream, head, end) != OK)
+        stream_on_failed(stream->stream, ERROR_CLIENT_GONE);
+    flush_later(stream->conn);
+}
+
+static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
+    struct server_stream *stream = side_of(sink);
+    if (!can_send(stream))
+        return;
+    struct codec *codec = stream->conn->codec;
+    codec->ops->send_body(codec, &stream->codec_stream, body, end, trailers);
+    flush_later(stream->conn);
+}
+
+static void sink_consumed(struct stream_sink *sink, size_t count) {
+    struct server_stream *stream = side_of(sink);
+    struct server_conn *conn = stream->conn;
+    if (!can_send(stream))
+        return;
+    conn->codec->ops->consumed(conn->codec, &stream->codec_stream, count);
+    if (conn->codec->version == HTTP_2)
+        flush_later(conn);
+    else if (conn->paused && stream->stream->request_body.length <= stream_body_credit(stream->stream) / 2)
+        server_conn_resume_reading(conn);
+}
+
+static void cut(struct server_stream *stream, enum error error) {
+    struct server_conn *conn = stream->conn;
+    if (!can_send(stream) || codec_stream_is_done(&stream->codec_stream))
+        return;
+    if (conn->codec->version != HTTP_2)
+        conn->input_unread = true;
+    conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
+    stream->codec_stream.codec = NULL;
+    flush_later(conn);
+}
+
+static void sink_reset(struct stream_sink *sink, enum error error) {
+    cut(side_of(sink), error);
+}
+
+static void sink_done(struct stream_sink *sink) {
+    struct server_stream *stream = side_of(sink);
+    stream->finished = true;
+    server_stream_close_head(stream);
+    // The response is complete and the request is not: nobody will read its rest.
+    if (stream->codec_stream.received < PROGRESS_ENDED && stream->codec_stream.sent >= PROGRESS_ENDED)
+        cut(stream, OK);
+    flush_later(stream->conn);
+    release_when_done(stream);
+}
+
+static const struct stream_sink_ops sink_ops = {
+    .send_head = sink_send_head,
+    .send_body = sink_send_body,
+    .consumed = sink_consumed,
+    .reset = sink_reset,
+    .done = sink_done,
+};
