@@ -20,7 +20,7 @@
 struct loop;
 struct rpc_server;
 
-// Many times what Prometheus, a probe and a few people need; 64 x (4 KiB of pool + one block) is 1.3 MiB at worst.
+// Many times what Prometheus, a probe and a few people need. At worst each holds a body and as much behind it: 64 x 2 x 80 KiB = 10 MiB.
 #define RPC_CONNECTIONS_MAX 64
 
 // Documents and commands that are posted; more is 413.

@@ -223,6 +223,22 @@ static void body_of_the_greatest_size_passes(void **state) {
     free(request);
 }
 
+static void body_in_small_pieces_takes_little_memory(void **state) {
+    (void)state;
+    int client = connect_client();
+    char piece[301];
+    memset(piece, 'p', 300);
+    piece[300] = '\0';
+    send_text(client, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n");
+    for (int i = 0; i < 199; i++)
+        send_text(client, piece);
+    assert_int_equal(requests, 0);
+    assert_true(loop.blocks.used <= 60000 / BLOCK_CAPACITY + 2);
+    send_text(client, piece);
+    starts_with(receive(client, "hello\n"), "HTTP/1.1 200 OK\r\n");
+    assert_int_equal(strlen(strchr(seen, '|') + 1), 60000);
+}
+
 static void reply_may_come_later(void **state) {
     (void)state;
     int client = connect_client();
@@ -530,6 +546,7 @@ int main(void) {
         TEST(request_comes_whole_with_path_query_host_and_body),
         TEST(body_in_chunks_is_put_together),
         TEST(body_of_the_greatest_size_passes),
+        TEST(body_in_small_pieces_takes_little_memory),
         TEST(reply_may_come_later),
         TEST(connection_is_kept_for_the_next_request),
         TEST(pipelined_requests_are_answered_one_after_the_other),

@@ -7,6 +7,7 @@
 #include "http/message.h"
 #include "telemetry/request_metrics.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static struct request_metrics *metrics;
@@ -80,6 +81,32 @@ static void merging_sums_all_cells_of_workers(void **state) {
     free(total);
 }
 
+#define COUNTED 100000
+
+static void *count_many(void *unused) {
+    (void)unused;
+    for (unsigned i = 0; i < COUNTED; i++)
+        request_metrics_count(metrics, METHOD_GET, 200, OK, 1);
+    return NULL;
+}
+
+static void workers_may_count_while_they_are_merged(void **state) {
+    (void)state;
+    pthread_t worker;
+    uint64_t before = 0;
+    assert_int_equal(pthread_create(&worker, NULL, count_many, NULL), 0);
+    while (before < COUNTED) {
+        struct request_metrics total = {0};
+        request_metrics_merge(&total, metrics);
+        uint64_t now = metric_read(&total.requests[METHOD_GET][2]);
+        assert_true(now >= before);
+        before = now;
+    }
+    pthread_join(worker, NULL);
+    assert_int_equal(before, COUNTED);
+    assert_int_equal(metric_read(&metrics->durations[2].sum_ns), COUNTED);
+}
+
 static void families_of_several_services_are_contiguous(void **state) {
     (void)state;
     request_metrics_count(&metrics[0], METHOD_GET, 200, OK, 1);
@@ -129,6 +156,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(request_without_a_status_has_a_class_of_its_own, create, destroy),
         cmocka_unit_test_setup_teardown(last_error_of_the_list_has_a_cell, create, destroy),
         cmocka_unit_test_setup_teardown(merging_sums_all_cells_of_workers, create, destroy),
+        cmocka_unit_test_setup_teardown(workers_may_count_while_they_are_merged, create, destroy),
         cmocka_unit_test_setup_teardown(families_of_several_services_are_contiguous, create, destroy),
         cmocka_unit_test_setup_teardown(services_without_requests_give_no_series, create, destroy),
         cmocka_unit_test_setup_teardown(methods_are_those_of_http_in_their_order, create, destroy),
