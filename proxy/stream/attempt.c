@@ -96,32 +96,42 @@ static void connect_and_send(struct attempt *attempt) {
     set_state(attempt, ATTEMPT_SENT);
 }
 
-// Passes on what came of the request's body; while the stream may have to be repeated it is kept by reference.
-static void send_body(struct attempt *attempt) {
+// Takes what came of the request's body to be sent next; while the stream may have to be repeated it is kept by reference. False: a filter waits.
+static bool take_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
-    if (attempt->up.codec_stream.sent >= PROGRESS_ENDED)
-        return;
-    if (!buffer_is_empty(&stream->request_body) || (stream->request_ended && !attempt->body_complete)) {
-        if (chain_request_data(stream, &stream->request_body, stream->request_ended) != FILTER_CONTINUE)
-            return;
-        if (attempts->replayable && attempts->replay.length + stream->request_body.length > stream->service->config->traffic.retry.buffer_bytes) {
-            attempts->replayable = false;
-            buffer_clear(&attempts->replay);
-        }
-        if (attempts->replayable)
-            buffer_share(&attempts->replay, &stream->request_body);
-        buffer_move(&attempt->body, &stream->request_body, SIZE_MAX);
-        attempt->body_complete = stream->request_ended;
+    if (buffer_is_empty(&stream->request_body) && (!stream->request_ended || attempt->body_complete))
+        return true;
+    if (chain_request_data(stream, &stream->request_body, stream->request_ended) != FILTER_CONTINUE)
+        return false;
+    if (attempts->replayable && attempts->replay.length + stream->request_body.length > stream->service->config->traffic.retry.buffer_bytes) {
+        attempts->replayable = false;
+        buffer_clear(&attempts->replay);
     }
-    size_t before = attempt->body.length;
-    if (before == 0 && !attempt->body_complete)
-        return;
-    upstream_stream_send(&attempt->up, &attempt->body, attempt->body_complete, stream->request_trailers);
-    size_t sent = before - attempt->body.length;
-    if (sent > 0) {
-        stream->active_at = stream->env->loop->now;
-        stream->sink->ops->consumed(stream->sink, sent);
+    if (attempts->replayable)
+        buffer_share(&attempts->replay, &stream->request_body);
+    buffer_move(&attempt->body, &stream->request_body, SIZE_MAX);
+    attempt->body_complete = stream->request_ended;
+    return true;
+}
+
+// Passes on what came of the request's body, one portion at a time: the next stays in the stream, where it holds the client up, until the codec has taken this one.
+static void send_body(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    bool may_have_more = true;
+    while (may_have_more && attempt->up.codec_stream.sent < PROGRESS_ENDED) {
+        if ((buffer_is_empty(&attempt->body) || buffer_is_empty(&stream->request_body)) && !take_body(attempt))
+            return;
+        size_t before = attempt->body.length;
+        if (before == 0 && !attempt->body_complete)
+            return;
+        upstream_stream_send(&attempt->up, &attempt->body, attempt->body_complete, stream->request_trailers);
+        size_t sent = before - attempt->body.length;
+        if (sent > 0) {
+            stream->active_at = stream->env->loop->now;
+            stream->sink->ops->consumed(stream->sink, sent);
+        }
+        may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempt->body_complete;
     }
 }
 
