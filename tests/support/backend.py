@@ -38,19 +38,18 @@ class Connection:
         self.socket = sock
         self.number = number
         self.requests = []
-        self.received = b""
+        self.received = bytearray()
 
     def read_until(self, mark):
         """Bytes up to and with `mark`; None when the peer ends before the first of them. What is behind it stays for the next call."""
-        while mark not in self.received:
+        while (position := self.received.find(mark)) < 0:
             more = self.socket.recv(65536)
             if not more:
                 if not self.received:
                     return None
                 raise ConnectionError("the peer ended in the middle of a message")
             self.received += more
-        found, _, self.received = self.received.partition(mark)
-        return found + mark
+        return self.read_exactly(position + len(mark))
 
     def read_exactly(self, count):
         while len(self.received) < count:
@@ -58,7 +57,8 @@ class Connection:
             if not more:
                 raise ConnectionError("the peer ended in the middle of a message")
             self.received += more
-        found, self.received = self.received[:count], self.received[count:]
+        found = bytes(memoryview(self.received)[:count])
+        del self.received[:count]
         return found
 
     def read_chunked(self, request):

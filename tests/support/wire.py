@@ -42,7 +42,7 @@ class Wire:
         self.socket.settimeout(READY_S)
         self.socket.connect(split_address(address))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.received = b""
+        self.received = bytearray()
 
     def __enter__(self):
         return self
@@ -89,19 +89,23 @@ class Wire:
         self.received += content
         return bool(content)
 
+    def drop(self, count):
+        """What is taken out of the front of what was received."""
+        taken = bytes(memoryview(self.received)[:count])
+        del self.received[:count]
+        return taken
+
     def take(self, count):
         while len(self.received) < count:
             if not self.more():
-                raise EOFError(f"the peer ended after {self.received[-200:]!r}")
-        taken, self.received = self.received[:count], self.received[count:]
-        return taken
+                raise EOFError(f"the peer ended after {bytes(self.received[-200:])!r}")
+        return self.drop(count)
 
     def take_until(self, mark):
-        while mark not in self.received:
+        while (position := self.received.find(mark)) < 0:
             if not self.more():
-                raise EOFError(f"the peer ended after {self.received[-200:]!r}")
-        taken, _, self.received = self.received.partition(mark)
-        return taken
+                raise EOFError(f"the peer ended after {bytes(self.received[-200:])!r}")
+        return self.drop(position + len(mark))[:-len(mark)]
 
     def rest(self):
         """All up to the end; a reset counts as one."""
@@ -110,8 +114,7 @@ class Wire:
                 pass
         except ConnectionResetError:
             pass
-        taken, self.received = self.received, b""
-        return taken
+        return self.drop(len(self.received))
 
     def is_ended(self):
         """Waits for the peer's end; False when bytes come first."""
@@ -138,8 +141,7 @@ class Wire:
         if method == "HEAD" or response.status in (204, 304):
             return response
         if (response.header("transfer-encoding") or "").lower() == "chunked":
-            while content := self.chunk():
-                response.body += content
+            response.body = b"".join(iter(self.chunk, b""))
             lines = []
             while line := self.take_until(b"\r\n"):
                 lines.append(line.decode("latin-1"))
