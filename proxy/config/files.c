@@ -116,20 +116,44 @@ void file_list_dispose(struct file_list *files) {
     *files = (struct file_list){0};
 }
 
-// A file may change while it is read: what is read is bounded by itself, not by what stat said.
-static enum error read_all(int descriptor, char *text, size_t *length) {
-    *length = 0;
-    while (*length <= FILE_BYTES_MAX) {
-        ssize_t got = read(descriptor, text + *length, FILE_BYTES_MAX + 1 - *length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return ERROR_IO;
+struct reading {
+    char *text;
+    size_t length;
+    size_t capacity; // at most one byte over the bound: that one tells that there is more
+};
+
+static enum error grow(struct reading *reading, size_t capacity) {
+    capacity = capacity > FILE_BYTES_MAX ? FILE_BYTES_MAX + 1 : capacity;
+    char *larger = try_alloc(capacity);
+    if (larger == NULL)
+        return ERROR_NO_MEMORY;
+    if (reading->length > 0)
+        memcpy(larger, reading->text, reading->length);
+    free(reading->text);
+    reading->text = larger;
+    reading->capacity = capacity;
+    return OK;
+}
+
+// A file may grow while it is read: what is read is bounded by itself, not by what fstat said.
+static enum error read_all(int descriptor, struct reading *reading) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0)
+        return ERROR_IO;
+    enum error error = grow(reading, (size_t)(status.st_size < 0 ? 0 : status.st_size) + 1);
+    while (error == OK) {
+        ssize_t got = read(descriptor, reading->text + reading->length, reading->capacity - reading->length);
         if (got == 0)
             return OK;
-        *length += (size_t)got;
+        if (got < 0 && errno != EINTR)
+            return ERROR_IO;
+        reading->length += got > 0 ? (size_t)got : 0;
+        if (reading->length > FILE_BYTES_MAX)
+            return ERROR_FULL;
+        if (reading->length == reading->capacity)
+            error = grow(reading, reading->capacity * 2);
     }
-    return ERROR_FULL;
+    return error;
 }
 
 enum error file_read(const char *name, struct config_errors *errors, char **text, size_t *length) {
@@ -139,17 +163,18 @@ enum error file_read(const char *name, struct config_errors *errors, char **text
         config_errors_add(errors, place, NULL, NULL, "cannot be read: %s", strerror(errno));
         return ERROR_INVALID;
     }
-    char *room = try_alloc(FILE_BYTES_MAX + 1);
-    enum error error = room == NULL ? ERROR_NO_MEMORY : read_all(descriptor, room, length);
+    struct reading reading = {0};
+    enum error error = read_all(descriptor, &reading);
     if (error == ERROR_FULL)
         config_errors_add(errors, place, NULL, NULL, "is too large; at most %u bytes are read", FILE_BYTES_MAX);
     else if (error != OK)
         config_errors_add(errors, place, NULL, NULL, "cannot be read: %s", error == ERROR_NO_MEMORY ? "no memory" : strerror(errno));
     close(descriptor);
     if (error != OK) {
-        free(room);
+        free(reading.text);
         return ERROR_INVALID;
     }
-    *text = room;
+    *text = reading.text;
+    *length = reading.length;
     return OK;
 }

@@ -229,6 +229,20 @@ static void a_file_that_there_is_no_memory_for_is_an_error(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void a_file_longer_than_it_says_is_read_to_its_end(void **state) {
+    (void)state;
+    struct config_errors errors;
+    char *text;
+    size_t length;
+    config_errors_init(&errors);
+    assert_int_equal(file_read("/proc/self/status", &errors, &text, &length), OK); // which says that it has 0 bytes
+    assert_true(length > 100);
+    assert_memory_equal(text, "Name:", 5);
+    assert_int_equal(text[length - 1], '\n');
+    free(text);
+    config_errors_dispose(&errors);
+}
+
 static void paths_of_certificates_count_from_the_file(void **state) {
     (void)state;
     struct loaded loaded;
@@ -316,6 +330,7 @@ int main(void) {
         IN_FOLDER(folders_are_read_so_deep_and_no_deeper),
         IN_FOLDER(files_have_a_bound),
         IN_FOLDER(a_file_that_there_is_no_memory_for_is_an_error),
+        cmocka_unit_test(a_file_longer_than_it_says_is_read_to_its_end),
         IN_FOLDER(paths_of_certificates_count_from_the_file),
         IN_FOLDER(the_fingerprint_changes_with_the_files),
         IN_FOLDER(the_fingerprint_follows_a_swap_of_links),

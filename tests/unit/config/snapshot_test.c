@@ -76,12 +76,8 @@ static void defaults_are_those_of_the_policy_language(void **state) {
     loaded_dispose(&loaded);
 }
 
-static void everything_that_is_said_arrives(void **state) {
-    (void)state;
-    struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(
-        &loaded, API
-        "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  service: courses\n  workers: 2\n"
+static const char *const everything =
+    API "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  service: courses\n  workers: 2\n"
         "  listeners:\n  - {name: in, role: Inbound, address: '[::]:1', forwardTo: '[::1]:2', mtls: {mode: Permissive}, appProtocol: HTTP2}\n"
         "  - {name: out, role: Outbound, address: '127.0.0.1:3', unknownHosts: Reject}\n"
         "  admin: {address: 'unix:/run/a.sock'}\n  metrics: {disabled: true}\n"
@@ -100,7 +96,12 @@ static void everything_that_is_said_arrives(void **state) {
         "8s}\n"
         "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s}\n  deadline: {propagate: false}\n"
         "  retry: {attempts: 3, conditions: [Unsent], backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
-        "minPerSecond: 7}}\n");
+        "minPerSecond: 7}}\n";
+
+static void everything_that_is_said_of_a_proxy_arrives(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(&loaded, everything);
     const struct proxy_config *proxy = &snapshot->proxy;
     assert_bytes_equal(proxy->service, "courses");
     assert_int_equal(proxy->workers, 2);
@@ -125,6 +126,13 @@ static void everything_that_is_said_arrives(void **state) {
     assert_int_equal(proxy->limits.memory_percent, 10);
     assert_bytes_equal(proxy->access_log.path, "/log");
     assert_int_equal(proxy->access_log.filter, LOG_FILTER_ALL);
+    loaded_dispose(&loaded);
+}
+
+static void everything_that_is_said_of_a_service_arrives(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(&loaded, everything);
     const struct service_config *service = find_key(snapshot, "school/e:80");
     assert_int_equal(service->protocol, PROTOCOL_HTTP2);
     assert_bytes_equal(service->port_name, "h");
@@ -467,7 +475,8 @@ static void threads_share_a_snapshot_and_the_last_frees_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_policy_language),
-        cmocka_unit_test(everything_that_is_said_arrives),
+        cmocka_unit_test(everything_that_is_said_of_a_proxy_arrives),
+        cmocka_unit_test(everything_that_is_said_of_a_service_arrives),
         cmocka_unit_test(an_application_is_a_service_of_one_plain_endpoint),
         cmocka_unit_test(hosts_are_found_in_any_form),
         cmocka_unit_test(a_host_too_long_to_be_one_is_unknown),
