@@ -215,16 +215,23 @@ static bool is_ipv6(struct bytes text) {
     return strlen(terminated) == text.len && inet_pton(AF_INET6, terminated, &address) == 1;
 }
 
+enum host_class { HOST_REFUSED, HOST_LABEL, HOST_DOT };
+
+static const unsigned char host_classes[256] = {
+    ['a' ... 'z'] = HOST_LABEL, ['A' ... 'Z'] = HOST_LABEL, ['0' ... '9'] = HOST_LABEL, ['-'] = HOST_LABEL,
+    ['_'] = HOST_LABEL,         ['~'] = HOST_LABEL,         ['.'] = HOST_DOT,
+};
+
 // Labels of letters, digits, `-`, `_` and `~`; none empty but that behind the last dot.
 static bool is_name(struct bytes text) {
     if (text.len == 0 || text.len > HOST_MAX)
         return false;
-    bool label = false;
+    unsigned char previous = HOST_DOT;
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        if (!is_unreserved(c) || (c == '.' && !label))
+        unsigned char class = host_classes[(unsigned char)text.at[i]];
+        if (class == HOST_REFUSED || (class == HOST_DOT && previous == HOST_DOT))
             return false;
-        label = c != '.';
+        previous = class;
     }
     return true;
 }

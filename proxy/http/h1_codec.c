@@ -1,9 +1,10 @@
 // The life of an HTTP/1 connection: one exchange at a time, what llhttp finds in the bytes told to the owner, and when the connection ends.
 // Heads are checked in h1_head.c and written in h1_write.c. Used by whoever owns an HTTP/1 connection, through the vtable of codec.h.
-#include "http/h1_private.h"
+#include "http/h1_codec.h"
 
 #include "base/check.h"
 #include "base/pool.h"
+#include "http/h1_private.h"
 #include "http/headers.h"
 
 #include <stdlib.h>
@@ -155,11 +156,17 @@ static int on_status(llhttp_t *parser, const char *at, size_t length) {
     return h1_section_start(h1, at, length, h1->codec.limits.url_bytes) ? 0 : -1;
 }
 
+static bool is_part_of_http(const char *at, size_t length, size_t position) {
+    static const char name[] = {'H', 'T', 'T', 'P'};
+    if (position == 0 && length == sizeof(name))
+        return memcmp(at, name, sizeof(name)) == 0; // whole, as nearly always
+    return length <= sizeof(name) - position && memcmp(at, name + position, length) == 0;
+}
+
 // llhttp takes RTSP and ICE as well.
 static int on_protocol(llhttp_t *parser, const char *at, size_t length) {
-    static const char name[] = "HTTP";
     struct h1_codec *h1 = h1_of_parser(parser);
-    if (length > sizeof(name) - 1 - h1->protocol_len || memcmp(name + h1->protocol_len, at, length) != 0)
+    if (!is_part_of_http(at, length, h1->protocol_len))
         return refuse(h1, h1->codec.role == CODEC_SERVER ? ERROR_BAD_REQUEST : ERROR_RESPONSE_MALFORMED);
     h1->protocol_len += (uint8_t)length;
     return 0;
@@ -240,10 +247,12 @@ static enum error message_complete(struct h1_codec *h1) {
         set_input(h1, INPUT_IDLE);
         return OK;
     }
-    enum error error = h1_trailers(h1);
-    if (error != OK)
-        return error;
-    h1_section_reset(&h1->section);
+    if (h1->section.began) {
+        enum error error = h1_trailers(h1);
+        if (error != OK)
+            return error;
+        h1_section_reset(&h1->section);
+    }
     bool told = stream->received == PROGRESS_ENDED;
     stream->received = PROGRESS_ENDED;
     if (h1->codec.role == CODEC_SERVER) {
@@ -485,6 +494,8 @@ struct codec *h1_codec_create(enum codec_role role, const struct codec_limits *l
         .scheme = BYTES("http"),
         .streams_max = 1,
     };
+    // What the limits allow, with the white space, line ends and the rest of the start line, which they do not count. Only long runs of white space exceed it.
+    h1->raw_max = limits->url_bytes + limits->header_bytes + 256;
     llhttp_init(&h1->parser, role == CODEC_SERVER ? HTTP_REQUEST : HTTP_RESPONSE, &parser_settings);
     h1->parser.data = h1;
     return &h1->codec;

@@ -10,20 +10,22 @@
 // Room in a list for what an intermediary adds to a head.
 #define FIELDS_MORE 6
 
-// What the fields of a head say that concerns more than one of them, or this connection.
+// What the fields of a head say that concerns more than one of them, or this connection. Fields that say it to us alone are taken out as they are read.
 struct notes {
     struct field *host;
     struct field *content_length;
     struct field *transfer_encoding;
-    struct field *upgrade;
     struct field *expect;
+    struct bytes upgrade;
     uint32_t hosts;
-    bool hop_by_hop; // some field belongs to this connection
-    bool close;      // Connection: close
-    bool keep_alive; // Connection: keep-alive
-    bool upgrading;  // Connection: upgrade
-    bool trailers;   // TE: trailers
+    uint32_t lengths;
+    uint32_t codings;
     uint32_t keep_alive_s;
+    bool names_others; // Connection names fields that we know nothing of
+    bool close;        // Connection: close
+    bool keep_alive;   // Connection: keep-alive
+    bool upgrading;    // Connection: upgrade
+    bool trailers;     // TE: trailers
 };
 
 static struct bytes span_text(const char *text, struct h1_span span) {
@@ -34,13 +36,24 @@ static bool is_option(struct bytes option, struct bytes name) {
     return option.len == name.len && bytes_equal_nocase(option, name);
 }
 
+// False: another field is named.
+static bool note_option(struct notes *notes, struct bytes option) {
+    if (is_option(option, BYTES("keep-alive")))
+        notes->keep_alive = true;
+    else if (is_option(option, BYTES("close")))
+        notes->close = true;
+    else if (is_option(option, BYTES("upgrade")))
+        notes->upgrading = true;
+    else
+        return is_option(option, BYTES("te"));
+    return true;
+}
+
 static void note_connection(struct notes *notes, struct bytes list) {
     struct bytes option;
-    while (bytes_next(&list, ',', &option)) {
-        notes->close = notes->close || is_option(option, BYTES("close"));
-        notes->keep_alive = notes->keep_alive || is_option(option, BYTES("keep-alive"));
-        notes->upgrading = notes->upgrading || is_option(option, BYTES("upgrade"));
-    }
+    while (bytes_next(&list, ',', &option))
+        if (!note_option(notes, option))
+            notes->names_others = true;
 }
 
 // Keep-Alive: timeout=5, max=100
@@ -63,7 +76,7 @@ static void note_te(struct notes *notes, struct bytes list) {
         notes->trailers = notes->trailers || is_option(coding, BYTES("trailers"));
 }
 
-static void note_field(struct notes *notes, struct field *field) {
+static void note_field(struct notes *notes, struct fields *fields, struct field *field) {
     switch (field->id) {
     case FIELD_HOST:
         notes->host = field;
@@ -71,21 +84,24 @@ static void note_field(struct notes *notes, struct field *field) {
         return;
     case FIELD_CONTENT_LENGTH:
         notes->content_length = field;
+        notes->lengths++;
+        return;
+    case FIELD_TRANSFER_ENCODING:
+        notes->transfer_encoding = field;
+        notes->codings++;
         return;
     case FIELD_EXPECT:
         if (notes->expect == NULL)
             notes->expect = field;
         return;
-    case FIELD_TRANSFER_ENCODING:
-        if (notes->transfer_encoding == NULL)
-            notes->transfer_encoding = field;
-        break;
-    case FIELD_UPGRADE:
-        if (notes->upgrade == NULL)
-            notes->upgrade = field;
-        break;
     case FIELD_CONNECTION:
         note_connection(notes, field->value);
+        if (notes->names_others)
+            return; // for fields_remove_hop_by_hop
+        break;
+    case FIELD_UPGRADE:
+        if (notes->upgrade.len == 0)
+            notes->upgrade = field->value;
         break;
     case FIELD_KEEP_ALIVE:
         note_keep_alive(notes, field->value);
@@ -98,17 +114,24 @@ static void note_field(struct notes *notes, struct field *field) {
     default:
         return;
     }
-    notes->hop_by_hop = true;
+    fields_remove_field(fields, field);
+}
+
+// llhttp leaves white space behind a value in some cases.
+static struct bytes value_text(const char *text, struct h1_span span) {
+    struct bytes value = span_text(text, span);
+    bool blank_behind = value.len > 0 && (value.at[value.len - 1] == ' ' || value.at[value.len - 1] == '\t');
+    return blank_behind ? bytes_trim(value) : value;
 }
 
 static void read_fields(const struct h1_section *section, const char *text, struct fields *fields, struct notes *notes) {
     fields_reserve(fields, section->count + FIELDS_MORE);
     for (uint32_t i = 0; i < section->count; i++) {
         const struct h1_line *line = &section->lines[i];
-        // llhttp leaves white space behind a value in some cases.
-        struct field *field = fields_add(fields, span_text(text, line->name), bytes_trim(span_text(text, line->value)));
+        struct bytes name = span_text(text, line->name);
+        struct field *field = fields_add_reserved(fields, name, field_id_of(name), value_text(text, line->value));
         if (field->id != FIELD_OTHER)
-            note_field(notes, field);
+            note_field(notes, fields, field);
     }
 }
 
@@ -121,22 +144,28 @@ enum framing {
 };
 
 static enum framing read_framing(struct head *head, const struct notes *notes) {
-    const struct field *coding = notes->transfer_encoding;
-    const struct field *length = notes->content_length;
     // llhttp has refused both together already, and a second Content-Length even where it equals the first.
-    if (coding != NULL) {
-        if (length != NULL || head->version != HTTP_1_1)
+    if (notes->codings > 0) {
+        if (notes->lengths > 0 || head->version != HTTP_1_1)
             return FRAMED_WRONGLY;
-        bool only = fields_find_next(&head->fields, coding) == NULL;
-        return only && is_option(coding->value, BYTES("chunked")) ? FRAMED_BY_CHUNKS : FRAMED_UNKNOWN;
+        return notes->codings == 1 && is_option(notes->transfer_encoding->value, BYTES("chunked")) ? FRAMED_BY_CHUNKS : FRAMED_UNKNOWN;
     }
-    if (length == NULL)
+    if (notes->lengths == 0)
         return FRAMED_BY_LENGTH;
     uint64_t value;
-    if (fields_find_next(&head->fields, length) != NULL || !bytes_to_u64(length->value, INT64_MAX, &value))
+    if (notes->lengths > 1 || !bytes_to_u64(notes->content_length->value, INT64_MAX, &value))
         return FRAMED_WRONGLY;
     head->content_length = (int64_t)value;
     return FRAMED_BY_LENGTH;
+}
+
+// What else belongs to the connection, once the framing is known.
+static bool remove_hop_by_hop(struct fields *fields, const struct notes *notes) {
+    if (notes->names_others)
+        return fields_remove_hop_by_hop(fields);
+    if (notes->codings > 0)
+        fields_remove(fields, FIELD_TRANSFER_ENCODING);
+    return true;
 }
 
 static enum error check_version(const struct h1_codec *h1, struct head *head) {
@@ -298,10 +327,10 @@ enum error h1_request_head(struct h1_codec *h1, bool *end) {
     if (error != OK)
         return error;
     head->te_trailers = notes.trailers && !h1->speaks_1_0;
-    if (notes.upgrading && notes.upgrade != NULL && !h1->speaks_1_0)
-        head->protocol = notes.upgrade->value;
+    if (notes.upgrading && !h1->speaks_1_0)
+        head->protocol = notes.upgrade;
     error = read_expect(head, &notes, *end);
-    if (error == OK && notes.hop_by_hop && !fields_remove_hop_by_hop(&head->fields))
+    if (error == OK && !remove_hop_by_hop(&head->fields, &notes))
         return ERROR_BAD_REQUEST;
     return error;
 }
@@ -336,7 +365,8 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
     struct codec_stream *stream = h1->stream;
     struct head *head = &stream->head;
     struct notes notes = {0};
-    head_init(head, stream->pool); // a 1xx may have been there
+    if (head->status != 0)
+        head_init(head, stream->pool); // a 1xx was there
     enum error error = check_version(h1, head);
     if (error != OK)
         return error;
@@ -352,7 +382,7 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
     error = response_framing(h1, &notes, end);
     if (error != OK)
         return error;
-    if (notes.hop_by_hop && !fields_remove_hop_by_hop(&head->fields))
+    if (!remove_hop_by_hop(&head->fields, &notes))
         return ERROR_RESPONSE_MALFORMED;
     if (head->status < 200)
         return OK;
@@ -399,7 +429,7 @@ enum error h1_trailers(struct h1_codec *h1) {
         struct bytes name = span_text(text, section->lines[i].name);
         struct field field = {.name = name, .id = field_id_of(name)};
         if (h1_is_trailer(&field))
-            fields_add(trailers, name, bytes_trim(span_text(text, section->lines[i].value)));
+            fields_add(trailers, name, value_text(text, section->lines[i].value));
     }
     return OK;
 }

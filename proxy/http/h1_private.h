@@ -35,10 +35,11 @@ struct h1_section {
     struct h1_line *lines; // in the stream's pool
     uint32_t count;
     uint32_t capacity;
-    uint32_t bytes;  // of names and values, and 32 for each line, as codec_limits counts
-    uint32_t end;    // where the last span ends
-    bool began;      // there was a span
-    uint32_t before; // bytes in `earlier`
+    uint32_t bytes;    // of names and values, and 32 for each line, as codec_limits counts
+    uint32_t end;      // where the last span ends
+    uint32_t name_end; // where the last name ends
+    bool began;        // there was a span
+    uint32_t before;   // bytes in `earlier`
     uint32_t earlier_capacity;
     char *earlier;
     const char *origin; // what follows `before` begins here in the input of this feed
@@ -61,6 +62,7 @@ struct h1_codec {
     enum error failure; // what a callback of the parser found wrong
     uint32_t exchanges;
     uint32_t chunk_extension_bytes; // of this message
+    uint32_t raw_max;               // raw text that a section may have
     uint8_t blanks;                 // CR and LF before this request
     uint8_t interims;               // 1xx before this response
     uint8_t protocol_len;           // bytes of "HTTP" seen in this start line

@@ -10,12 +10,6 @@
 // Lines of a usual head, and then twice as many each time.
 #define LINES_FIRST 24
 
-// Raw text that a section may have: what its limits allow, with the white space, line ends and the rest of the start line that limits do not count. Long runs of
-// white space before a value are what exceeds it.
-static uint32_t raw_max(const struct h1_codec *h1) {
-    return h1->codec.limits.url_bytes + h1->codec.limits.header_bytes + 256;
-}
-
 // Where `at` lies in the section's raw text. The first span of a section begins it.
 static uint32_t offset_of(struct h1_section *section, const char *at) {
     if (!section->began) {
@@ -24,10 +18,6 @@ static uint32_t offset_of(struct h1_section *section, const char *at) {
     }
     CHECK(at >= section->origin);
     return section->before + (uint32_t)(at - section->origin);
-}
-
-static bool continues(const struct h1_span *span, uint32_t offset) {
-    return span->at + span->len == offset;
 }
 
 static bool refuse(struct h1_codec *h1, enum error error) {
@@ -49,7 +39,7 @@ bool h1_section_start(struct h1_codec *h1, const char *at, size_t length, uint32
     uint32_t offset = offset_of(section, at);
     if (first)
         section->start.at = offset;
-    else if (!continues(&section->start, offset))
+    else if (offset != section->end)
         return refuse(h1, malformed(h1));
     section->start.len += (uint32_t)length;
     section->end = offset + (uint32_t)length;
@@ -58,13 +48,15 @@ bool h1_section_start(struct h1_codec *h1, const char *at, size_t length, uint32
     return true;
 }
 
+// There is never room for more lines than the limit allows.
 static bool lines_grow(struct h1_codec *h1) {
     struct h1_section *section = &h1->section;
-    if (section->count == h1->codec.limits.headers)
-        return refuse(h1, too_large(h1));
-    if (section->count < section->capacity)
-        return true;
+    uint32_t limit = h1->codec.limits.headers;
     uint32_t capacity = section->capacity == 0 ? LINES_FIRST : 2 * section->capacity;
+    if (section->count == limit)
+        return refuse(h1, too_large(h1));
+    if (capacity > limit)
+        capacity = limit;
     struct h1_line *lines = pool_alloc(h1->stream->pool, capacity * sizeof(*lines));
     if (section->count > 0)
         memcpy(lines, section->lines, section->count * sizeof(*lines));
@@ -73,11 +65,12 @@ static bool lines_grow(struct h1_codec *h1) {
     return true;
 }
 
-static bool count_bytes(struct h1_codec *h1, uint32_t end, size_t more) {
+// The section ends at `end` for now.
+static bool extend(struct h1_codec *h1, uint32_t end, size_t more) {
     struct h1_section *section = &h1->section;
     section->bytes += (uint32_t)more;
     section->end = end;
-    if (section->bytes > h1->codec.limits.header_bytes || end > raw_max(h1))
+    if (section->bytes > h1->codec.limits.header_bytes || end > h1->raw_max)
         return refuse(h1, too_large(h1));
     return true;
 }
@@ -85,32 +78,33 @@ static bool count_bytes(struct h1_codec *h1, uint32_t end, size_t more) {
 bool h1_section_name(struct h1_codec *h1, const char *at, size_t length) {
     struct h1_section *section = &h1->section;
     uint32_t offset = offset_of(section, at);
-    struct h1_line *line = section->count > 0 ? &section->lines[section->count - 1] : NULL;
+    uint32_t end = offset + (uint32_t)length;
     size_t more = length;
     // Between two names there is a colon and the end of a line at least: a name that begins where the last one ended is its rest.
-    if (line != NULL && continues(&line->name, offset)) {
-        line->name.len += (uint32_t)length;
+    if (offset == section->name_end && section->count > 0) {
+        section->lines[section->count - 1].name.len += (uint32_t)length;
     } else {
-        if (!lines_grow(h1))
+        if (section->count == section->capacity && !lines_grow(h1))
             return false;
         section->lines[section->count++] = (struct h1_line){.name = {offset, (uint32_t)length}};
         more += 32;
     }
-    return count_bytes(h1, offset + (uint32_t)length, more);
+    section->name_end = end;
+    return extend(h1, end, more);
 }
 
 bool h1_section_value(struct h1_codec *h1, const char *at, size_t length) {
     struct h1_section *section = &h1->section;
     CHECK(section->count > 0);
     uint32_t offset = offset_of(section, at);
-    struct h1_line *line = &section->lines[section->count - 1];
+    struct h1_span *value = &section->lines[section->count - 1].value;
     // No value lies at 0, since its name is before it.
-    if (line->value.at == 0)
-        line->value = (struct h1_span){offset, 0};
-    else if (!continues(&line->value, offset))
+    if (value->at == 0)
+        value->at = offset;
+    else if (offset != section->end)
         return refuse(h1, malformed(h1)); // in two lines (obs-fold): the strict parser lets none through
-    line->value.len += (uint32_t)length;
-    return count_bytes(h1, offset + (uint32_t)length, length);
+    value->len += (uint32_t)length;
+    return extend(h1, offset + (uint32_t)length, length);
 }
 
 bool h1_section_keep(struct h1_codec *h1, const char *end) {
@@ -119,7 +113,7 @@ bool h1_section_keep(struct h1_codec *h1, const char *end) {
     size_t more = (size_t)(end - section->origin);
     size_t length = section->before + more;
     // The end of the head is not counted where it comes in one piece; so not here either.
-    if (length > raw_max(h1) + strlen("\r\n\r\n"))
+    if (length > h1->raw_max + strlen("\r\n\r\n"))
         return refuse(h1, too_large(h1));
     if (length > section->earlier_capacity) {
         size_t capacity = 2 * length < 1024 ? 1024 : 2 * length;

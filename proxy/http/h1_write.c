@@ -7,42 +7,31 @@
 #include "base/pool.h"
 #include "http/headers.h"
 
+#include <stdlib.h>
+
 // What a head has besides its target and fields: the start line's rest, a status phrase, framing and connection fields.
 #define HEAD_FIXED_BYTES 256
 
-// Written in place into the buffer's last block; a head that outgrows what was reserved goes on by copies.
-struct writer {
-    struct buffer *out;
-    char *start;
-    char *at;
-    char *end;
-};
-
-static void writer_begin(struct writer *writer, struct buffer *out, size_t estimate) {
-    size_t size = estimate < BLOCK_CAPACITY ? estimate : BLOCK_CAPACITY;
-    writer->out = out;
-    writer->start = writer->at = buffer_reserve(out, size);
-    writer->end = writer->start + size;
-}
-
-static void writer_end(struct writer *writer) {
-    buffer_commit(writer->out, (size_t)(writer->at - writer->start));
-    writer->start = writer->at = writer->end = NULL;
-}
-
-static void put_beyond(struct writer *writer, struct bytes text) {
-    writer_end(writer);
-    buffer_append(writer->out, text);
-    writer_begin(writer, writer->out, 1024);
-}
-
-static inline void put(struct writer *writer, struct bytes text) {
-    if ((size_t)(writer->end - writer->at) < text.len) {
-        put_beyond(writer, text);
-        return;
+// Writes `text` at `at`, where there is room, and returns what is behind it. Most texts in a head are shorter than it costs to call memcpy.
+static inline char *put(char *at, struct bytes text) {
+    if (text.len > 16) {
+        memcpy(at, text.at, text.len);
+    } else if (text.len >= 8) {
+        memcpy(at, text.at, 8);
+        memcpy(at + text.len - 8, text.at + text.len - 8, 8);
+    } else if (text.len >= 4) {
+        memcpy(at, text.at, 4);
+        memcpy(at + text.len - 4, text.at + text.len - 4, 4);
+    } else {
+        for (size_t i = 0; i < text.len; i++)
+            at[i] = text.at[i];
     }
-    memcpy(writer->at, text.at, text.len);
-    writer->at += text.len;
+    return at + text.len;
+}
+
+static inline char *put_line_end(char *at) {
+    memcpy(at, "\r\n", 2);
+    return at + 2;
 }
 
 // `text` has room for 20 digits at its end, where they are written.
@@ -55,56 +44,72 @@ static struct bytes decimal(char text[20], uint64_t value) {
     return bytes_from(at, (size_t)(text + 20 - at));
 }
 
-static void put_number(struct writer *writer, uint64_t value) {
-    char text[20];
-    put(writer, decimal(text, value));
+static inline char *put_field(char *at, struct bytes name, struct bytes value, bool title_case) {
+    if (title_case)
+        h1_title_case(at, name);
+    else
+        put(at, name);
+    at += name.len;
+    memcpy(at, ": ", 2);
+    return put_line_end(put(at + 2, value));
 }
 
-static void put_name(struct writer *writer, struct bytes name, bool title_case) {
-    char spelled[64];
-    if (!title_case || name.len > sizeof(spelled)) {
-        put(writer, name);
+static char *put_content_length(char *at, struct bytes name, uint64_t length, bool title_case) {
+    char text[20];
+    return put_field(at, name, decimal(text, length), title_case);
+}
+
+// Which bytes of eight are under 0x0e: CR, LF and NUL are, and hardly anything else in a head. Bytes over 0x7f are never taken for them.
+static inline uint64_t low_bytes(const char *at) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return (word - 0x0e * ones) & ~word & 0x80 * ones;
+}
+
+static bool has_line_end(struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] == '\r' || text.at[i] == '\n' || text.at[i] == '\0')
+            return true;
+    return false;
+}
+
+// No CR, LF or NUL: whatever made the text, nothing in it ends a line early (response splitting).
+static inline bool is_one_line(struct bytes text) {
+    if (text.len < 8)
+        return !has_line_end(text);
+    uint64_t low = low_bytes(text.at + text.len - 8);
+    for (size_t i = 0; i + 8 < text.len; i += 8)
+        low |= low_bytes(text.at + i);
+    return low == 0 || !has_line_end(text);
+}
+
+// Whether all fields can be written, and how much there is to write at most.
+static bool measure_fields(const struct fields *fields, size_t *size) {
+    FIELDS_EACH(fields, field) {
+        // The name of a known field is one.
+        bool sound = is_one_line(field->value) && (field->id != FIELD_OTHER || (field->name.len > 0 && is_one_line(field->name)));
+        if (!sound)
+            return false;
+        *size += field->name.len + field->value.len + 4;
+    }
+    return true;
+}
+
+// Room for `size` bytes in the output, or in memory of its own for a head that is larger than a block. NULL: there is no memory.
+static char *begin_text(struct buffer *out, size_t size) {
+    return size <= BLOCK_CAPACITY ? buffer_reserve(out, size) : try_alloc(size);
+}
+
+static void end_text(struct buffer *out, size_t size, char *start, const char *end) {
+    size_t written = (size_t)(end - start);
+    CHECK(written <= size);
+    if (size <= BLOCK_CAPACITY) {
+        buffer_commit(out, written);
         return;
     }
-    h1_title_case(spelled, name);
-    put(writer, bytes_from(spelled, name.len));
-}
-
-static void put_field(struct writer *writer, struct bytes name, struct bytes value, bool title_case) {
-    put_name(writer, name, title_case);
-    put(writer, BYTES(": "));
-    if (value.len > 0)
-        put(writer, value);
-    put(writer, BYTES("\r\n"));
-}
-
-static void put_content_length(struct writer *writer, struct bytes name, uint64_t length, bool title_case) {
-    char text[20];
-    put_field(writer, name, decimal(text, length), title_case);
-}
-
-// No CR, LF or NUL: whatever made the text, nothing in it ends a line early (response splitting). Eight bytes at a time: bytes under 0x0e, rare, are looked at one by one.
-static bool is_one_line(struct bytes text) {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    size_t i = 0;
-    for (; i + 8 <= text.len; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + i, sizeof(word));
-        if (((word - 0x0e * ones) & ~word & 0x80 * ones) != 0)
-            break;
-    }
-    for (; i < text.len; i++)
-        if (text.at[i] == '\r' || text.at[i] == '\n' || text.at[i] == '\0')
-            return false;
-    return true;
-}
-
-static bool fields_are_lines(const struct fields *fields) {
-    FIELDS_EACH(fields, field) {
-        if (field->name.len == 0 || !is_one_line(field->name) || !is_one_line(field->value))
-            return false;
-    }
-    return true;
+    buffer_append(out, bytes_from(start, written));
+    free(start);
 }
 
 // Fields that are written anew, from what the head says, or belong to another connection.
@@ -130,53 +135,49 @@ struct framing {
 };
 
 // All fields in their order, Host and Content-Length with the values that count, at their places where they have one. Then the framing.
-static void put_fields(struct writer *writer, const struct head *head, struct framing framing, bool request) {
+static char *put_fields(char *at, const struct head *head, struct framing framing, bool request) {
     bool title_case = head->title_case;
     bool has_length = false;
     FIELDS_EACH(&head->fields, field) {
-        if (field->id == FIELD_OTHER)
-            put_field(writer, field->name, field->value, title_case);
-        else if (is_written_apart(field->id))
-            continue;
-        else if (field->id == FIELD_CONTENT_LENGTH) {
+        if (field->id == FIELD_OTHER) {
+            at = put_field(at, field->name, field->value, title_case);
+        } else if (field->id == FIELD_CONTENT_LENGTH) {
             if (framing.length >= 0 && !has_length)
-                put_content_length(writer, field->name, (uint64_t)framing.length, title_case);
+                at = put_content_length(at, field->name, (uint64_t)framing.length, title_case);
             has_length = true;
-        } else
-            put_field(writer, field->name, request && field->id == FIELD_HOST ? head->authority : field->value, title_case);
+        } else if (!is_written_apart(field->id)) {
+            at = put_field(at, field->name, request && field->id == FIELD_HOST ? head->authority : field->value, title_case);
+        }
     }
     if (framing.length >= 0 && !has_length)
-        put_content_length(writer, BYTES("Content-Length"), (uint64_t)framing.length, false);
+        at = put_content_length(at, BYTES("Content-Length"), (uint64_t)framing.length, false);
     if (framing.chunked)
-        put(writer, BYTES("Transfer-Encoding: chunked\r\n"));
-}
-
-static size_t head_estimate(const struct head *head) {
-    return HEAD_FIXED_BYTES + head->fields.bytes + 4 * head->fields.count + head->path.len + head->authority.len + head->reason.len +
-           head->method_text.len;
+        at = put(at, BYTES("Transfer-Encoding: chunked\r\n"));
+    return at;
 }
 
 // ---- server: responses
 
-static void put_status_line(struct writer *writer, const struct head *head) {
-    struct bytes reason = head->reason.len > 0 ? head->reason : status_reason(head->status);
-    put(writer, BYTES("HTTP/1.1 "));
-    put_number(writer, head->status);
-    put(writer, BYTES(" "));
-    put(writer, reason);
-    put(writer, BYTES("\r\n"));
+static char *put_status_line(char *at, const struct head *head) {
+    char text[20];
+    at = put(at, BYTES("HTTP/1.1 "));
+    at = put(at, decimal(text, head->status));
+    *at++ = ' ';
+    at = put(at, head->reason.len > 0 ? head->reason : status_reason(head->status));
+    return put_line_end(at);
 }
 
-static void send_interim(struct h1_codec *h1, const struct head *head) {
+static enum error send_interim(struct h1_codec *h1, const struct head *head, size_t size) {
     // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2).
     if (h1->speaks_1_0)
-        return;
-    struct writer writer;
-    writer_begin(&writer, h1->codec.out, head_estimate(head));
-    put_status_line(&writer, head);
-    put_fields(&writer, head, (struct framing){.length = -1}, false);
-    put(&writer, BYTES("\r\n"));
-    writer_end(&writer);
+        return OK;
+    char *start = begin_text(h1->codec.out, size);
+    if (start == NULL)
+        return ERROR_NO_MEMORY;
+    char *at = put_status_line(start, head);
+    at = put_fields(at, head, (struct framing){.length = -1}, false);
+    end_text(h1->codec.out, size, start, put_line_end(at));
+    return OK;
 }
 
 static bool response_is_bodyless(const struct codec_stream *stream, uint16_t status) {
@@ -203,23 +204,23 @@ static bool leaves_request_unread(const struct codec_stream *stream, const struc
     return end || head->status >= 400 || stream->received != PROGRESS_BODY;
 }
 
-static enum error send_response(struct h1_codec *h1, struct codec_stream *stream, const struct head *head, bool end) {
+static enum error send_response(struct h1_codec *h1, struct codec_stream *stream, const struct head *head, bool end, size_t size) {
     h1->bodyless = response_is_bodyless(stream, head->status);
     if (end && !h1->bodyless && head->content_length > 0)
         return ERROR_INTERNAL;
+    char *start = begin_text(h1->codec.out, size);
+    if (start == NULL)
+        return ERROR_NO_MEMORY;
     if (h1->draining || leaves_request_unread(stream, head, end))
         h1->closing = true;
     struct framing framing = response_framing(h1, head, end);
-    struct writer writer;
-    writer_begin(&writer, h1->codec.out, head_estimate(head));
-    put_status_line(&writer, head);
-    put_fields(&writer, head, framing, false);
+    char *at = put_status_line(start, head);
+    at = put_fields(at, head, framing, false);
     if (h1->closing)
-        put(&writer, BYTES("Connection: close\r\n"));
+        at = put(at, BYTES("Connection: close\r\n"));
     else if (h1->speaks_1_0)
-        put(&writer, BYTES("Connection: keep-alive\r\n"));
-    put(&writer, BYTES("\r\n"));
-    writer_end(&writer);
+        at = put(at, BYTES("Connection: keep-alive\r\n"));
+    end_text(h1->codec.out, size, start, put_line_end(at));
     stream->chunked = framing.chunked;
     stream->out_left = framing.length;
     return OK;
@@ -252,33 +253,34 @@ static bool is_sendable_request(const struct head *head, bool end) {
     return head->path.len > 0 && is_one_line(head->authority);
 }
 
-static void put_request(struct writer *writer, const struct head *head, struct framing framing) {
-    put(writer, head->method == METHOD_OTHER ? head->method_text : method_text(head->method));
-    put(writer, BYTES(" "));
-    put(writer, head->path);
-    put(writer, BYTES(" HTTP/1.1\r\n"));
+static char *put_request(char *at, const struct head *head, struct framing framing) {
+    at = put(at, head->method == METHOD_OTHER ? head->method_text : method_text(head->method));
+    *at++ = ' ';
+    at = put(at, head->path);
+    at = put(at, BYTES(" HTTP/1.1\r\n"));
     if (fields_find(&head->fields, FIELD_HOST) == NULL)
-        put_field(writer, BYTES("Host"), head->authority, false);
-    put_fields(writer, head, framing, true);
+        at = put_field(at, BYTES("Host"), head->authority, false);
+    at = put_fields(at, head, framing, true);
     if (head->expect_continue)
-        put(writer, BYTES("Expect: 100-continue\r\n"));
+        at = put(at, BYTES("Expect: 100-continue\r\n"));
     if (head->te_trailers)
-        put(writer, BYTES("TE: trailers\r\nConnection: TE\r\n"));
-    put(writer, BYTES("\r\n"));
+        at = put(at, BYTES("TE: trailers\r\nConnection: TE\r\n"));
+    return put_line_end(at);
 }
 
-static enum error send_request(struct h1_codec *h1, struct codec_stream *stream, const struct head *head, bool end) {
+static enum error send_request(struct h1_codec *h1, struct codec_stream *stream, const struct head *head, bool end, size_t size) {
     if (h1->codec.refuses_new || h1->stream != NULL)
         return ERROR_FULL;
     if (!is_sendable_request(head, end))
         return ERROR_INTERNAL;
+    size += head->path.len + head->authority.len + head->method_text.len;
+    char *start = begin_text(h1->codec.out, size);
+    if (start == NULL)
+        return ERROR_NO_MEMORY;
     h1_attach(h1, stream);
     stream->method = head->method;
     struct framing framing = request_framing(head, end);
-    struct writer writer;
-    writer_begin(&writer, h1->codec.out, head_estimate(head));
-    put_request(&writer, head, framing);
-    writer_end(&writer);
+    end_text(h1->codec.out, size, start, put_request(start, head, framing));
     stream->chunked = framing.chunked;
     stream->out_left = framing.length;
     return OK;
@@ -286,20 +288,23 @@ static enum error send_request(struct h1_codec *h1, struct codec_stream *stream,
 
 enum error h1_send_head(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end) {
     struct h1_codec *h1 = h1_of(codec);
-    if (!fields_are_lines(&head->fields) || !is_one_line(head->reason))
+    // A Host that stands there gives way to the authority, which may be longer.
+    size_t size = HEAD_FIXED_BYTES + head->reason.len + head->authority.len;
+    if (!measure_fields(&head->fields, &size) || !is_one_line(head->reason))
         return ERROR_INTERNAL;
+    enum error error;
     if (codec->role == CODEC_SERVER) {
         CHECK(h1->stream == stream && stream->codec == codec);
         CHECK(stream->sent == PROGRESS_HEAD);
         // No protocol is switched to.
         if (head->status < 100 || head->status > 599 || head->status == 101)
             return ERROR_INTERNAL;
-        if (head->status < 200) {
-            send_interim(h1, head);
-            return OK;
-        }
+        if (head->status < 200)
+            return send_interim(h1, head, size);
+        error = send_response(h1, stream, head, end, size);
+    } else {
+        error = send_request(h1, stream, head, end, size);
     }
-    enum error error = codec->role == CODEC_SERVER ? send_response(h1, stream, head, end) : send_request(h1, stream, head, end);
     if (error != OK)
         return error;
     h1->title_case = head->title_case;
@@ -319,21 +324,23 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-// Trailers that would not stay lines are left out: the body has gone already.
+// Trailers that cannot be written are left out: the body has gone already.
 static void put_last_chunk(struct h1_codec *h1, const struct fields *trailers) {
-    if (trailers == NULL || trailers->count == 0 || !fields_are_lines(trailers)) {
-        buffer_append(h1->codec.out, BYTES("0\r\n\r\n"));
+    struct buffer *out = h1->codec.out;
+    size_t size = sizeof("0\r\n\r\n");
+    char *start = NULL;
+    if (trailers != NULL && trailers->count > 0 && measure_fields(trailers, &size))
+        start = begin_text(out, size);
+    if (start == NULL) {
+        buffer_append(out, BYTES("0\r\n\r\n"));
         return;
     }
-    struct writer writer;
-    writer_begin(&writer, h1->codec.out, trailers->bytes + 4 * trailers->count + 8);
-    put(&writer, BYTES("0\r\n"));
+    char *at = put(start, BYTES("0\r\n"));
     FIELDS_EACH(trailers, field) {
         if (h1_is_trailer(field))
-            put_field(&writer, field->name, field->value, h1->title_case);
+            at = put_field(at, field->name, field->value, h1->title_case);
     }
-    put(&writer, BYTES("\r\n"));
-    writer_end(&writer);
+    end_text(out, size, start, put_line_end(at));
 }
 
 static void send_chunk(struct h1_codec *h1, struct codec_stream *stream, struct buffer *body) {

@@ -203,10 +203,7 @@ static void set_capacity(struct fields *fields, uint32_t capacity) {
 static struct field *add_with_id(struct fields *fields, struct bytes name, enum field_id id, struct bytes value) {
     if (fields->count == fields->capacity)
         set_capacity(fields, fields->capacity == 0 ? FIELDS_CAPACITY_FIRST : 2 * fields->capacity);
-    struct field *field = &fields->items[fields->count++];
-    *field = (struct field){.name = name, .value = value, .id = id};
-    fields->bytes += (uint32_t)(name.len + value.len);
-    return field;
+    return fields_add_reserved(fields, name, id, value);
 }
 
 void fields_reserve(struct fields *fields, uint32_t more) {
@@ -263,7 +260,7 @@ struct field *fields_find_name(const struct fields *fields, struct bytes name) {
     return NULL;
 }
 
-static void remove_one(struct fields *fields, struct field *field) {
+void fields_remove_field(struct fields *fields, struct field *field) {
     CHECK(!field->removed);
     field->removed = true;
     fields->bytes -= (uint32_t)(field->name.len + field->value.len);
@@ -272,7 +269,7 @@ static void remove_one(struct fields *fields, struct field *field) {
 uint32_t fields_remove(struct fields *fields, enum field_id id) {
     uint32_t count = 0;
     for (struct field *field = find_from(fields, 0, id); field != NULL; field = fields_find_next(fields, field)) {
-        remove_one(fields, field);
+        fields_remove_field(fields, field);
         count++;
     }
     return count;
@@ -282,7 +279,7 @@ uint32_t fields_remove_name(struct fields *fields, struct bytes name) {
     uint32_t count = 0;
     FIELDS_EACH(fields, field) {
         if (field->name.len == name.len && bytes_equal_nocase(field->name, name)) {
-            remove_one(fields, field);
+            fields_remove_field(fields, field);
             count++;
         }
     }
@@ -298,7 +295,7 @@ void fields_set_known(struct fields *fields, enum field_id id, struct bytes valu
     fields->bytes += (uint32_t)value.len - (uint32_t)first->value.len;
     first->value = value;
     for (struct field *next = fields_find_next(fields, first); next != NULL; next = fields_find_next(fields, next))
-        remove_one(fields, next);
+        fields_remove_field(fields, next);
 }
 
 // Whether Connection must not take the field away, because somebody behind us decides by it.
@@ -322,7 +319,7 @@ static bool is_kept_from_connection(const struct field *field) {
 static void remove_named(struct fields *fields, struct bytes name) {
     FIELDS_EACH(fields, field) {
         if (field->name.len == name.len && bytes_equal_nocase(field->name, name) && !is_kept_from_connection(field))
-            remove_one(fields, field);
+            fields_remove_field(fields, field);
     }
 }
 
@@ -354,7 +351,7 @@ bool fields_remove_hop_by_hop(struct fields *fields) {
         case FIELD_TE:
         case FIELD_TRANSFER_ENCODING:
         case FIELD_UPGRADE:
-            remove_one(fields, field);
+            fields_remove_field(fields, field);
             break;
         default:
             break;

@@ -24,6 +24,14 @@ struct field *fields_add(struct fields *fields, struct bytes name, struct bytes 
 // The same for one whose id is known already.
 struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value);
 
+// The same where fields_reserve has made room and the id of the name is known.
+static inline struct field *fields_add_reserved(struct fields *fields, struct bytes name, enum field_id id, struct bytes value) {
+    struct field *field = &fields->items[fields->count++];
+    *field = (struct field){.name = name, .value = value, .id = id};
+    fields->bytes += (uint32_t)(name.len + value.len);
+    return field;
+}
+
 // Appends a known field with its standard spelling.
 struct field *fields_add_known(struct fields *fields, enum field_id id, struct bytes value);
 
@@ -38,6 +46,9 @@ struct field *fields_find_next(const struct fields *fields, const struct field *
 
 // By name, for fields without an id.
 struct field *fields_find_name(const struct fields *fields, struct bytes name);
+
+// Removes this one, which is in the list and not removed.
+void fields_remove_field(struct fields *fields, struct field *field);
 
 // Removes all with that id; returns how many there were.
 uint32_t fields_remove(struct fields *fields, enum field_id id);

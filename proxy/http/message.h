@@ -74,7 +74,7 @@ struct field {
     struct bytes name;
     struct bytes value;
     enum field_id id;
-    bool removed; // taken out by fields_remove: skipped by all; positions of others stay
+    bool removed;       // taken out by fields_remove: skipped by all; positions of others stay
     bool never_indexed; // came so over HTTP/2: whoever sends it on says the same (RFC 7541 section 7.1.3)
 };
 
@@ -94,12 +94,12 @@ struct head {
     uint16_t status;           // response
     enum http_method method;   // request
     struct bytes method_text;
-    struct bytes scheme;       // "http" or "https": of the connection or of :scheme
-    struct bytes authority;    // Host or :authority as received; empty where a 1.0 request has none
-    struct bytes path;         // origin-form: path and query; "*" for OPTIONS
-    struct bytes protocol;     // Upgrade's value where Connection named it, or :protocol of extended CONNECT; else empty
-    struct bytes reason;       // response over HTTP/1: the phrase
-    int64_t content_length;    // as stated; -1: none
+    struct bytes scheme;    // "http" or "https": of the connection or of :scheme
+    struct bytes authority; // Host or :authority as received; empty where a 1.0 request has none
+    struct bytes path;      // origin-form: path and query; "*" for OPTIONS
+    struct bytes protocol;  // Upgrade's value where Connection named it, or :protocol of extended CONNECT; else empty
+    struct bytes reason;    // response over HTTP/1: the phrase
+    int64_t content_length; // as stated; -1: none
     struct fields fields;
 };
 
