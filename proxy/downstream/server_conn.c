@@ -285,9 +285,14 @@ static void on_ended(void *user, enum error error) {
 
 // --- output ---
 
+// The output was full and has room again. An HTTP/2 codec has what waits in its own streams and is asked for more; HTTP/1 takes it from whoever has some.
 static void wake_for_room(struct server_conn *conn) {
-    if (conn->codec->version == HTTP_2 || conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
+    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
         return;
+    if (conn->codec->version == HTTP_2) {
+        flush_later(conn);
+        return;
+    }
     LIST_EACH(&conn->streams, node, following) {
         struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
         if (!stream->finished && stream->stream->state == STREAM_RESPONSE)

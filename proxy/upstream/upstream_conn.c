@@ -228,10 +228,14 @@ static void flush_now(struct task *task) {
         upstream_conn_close(conn, ERROR_PROTOCOL);
         return;
     }
+    bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES;
     conn->transport->ops->flush(conn->transport);
-    // HTTP/2 tells by `writable` which stream has room again.
+    // HTTP/2 tells by `writable` which stream has room again, and is asked for more of what waits in its own streams.
     struct list *first = list_first(&conn->streams);
-    if (conn->codec->version != HTTP_2 && first != NULL && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
+    if (conn->codec->version == HTTP_2) {
+        if (was_full && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2)
+            flush_later(conn);
+    } else if (first != NULL && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
         struct upstream_stream *stream = LIST_ENTRY(first, struct upstream_stream, link);
         if (stream->wants_room)
             wake(conn, stream);
