@@ -1,0 +1,161 @@
+"""The course platform's applications: small stand-ins that know nothing of a mesh. `apps.py NAME PORT [GRPC_PORT]` runs one until it is stopped.
+
+They speak plain HTTP/1.1 (and gRPC in clear text), listen on loopback, and call each other by name through whatever `http_proxy` says.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COURSES = {"1": "Sailing for beginners", "2": "Knots", "3": "Reading the wind"}
+TIMEOUT_S = 10
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; `routes` of a subclass: (method, first path segment) -> function(handler, rest of the path, body) -> (status, object)."""
+    protocol_version = "HTTP/1.1"
+    server_version = "course-platform"
+    routes = {}
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        _, first, rest = (self.path + "/").split("/", 2)
+        route = self.routes.get((self.command, first))
+        status, value = route(self, rest.strip("/"), body) if route else (404, {"error": "no such page"})
+        text = json.dumps({"served_by": self.server.name, **value}).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = answer
+
+    def log_message(self, *_words):
+        pass
+
+
+def caller(handler):
+    """Who called, as the mesh tells: from the client's certificate."""
+    return {"caller": handler.headers.get("x-forwarded-client-cert", "unknown")}
+
+
+class Courses(Handler):
+    @staticmethod
+    def browse(handler, rest, _body):
+        if not rest:
+            return 200, {"courses": COURSES, **caller(handler)}
+        if rest in COURSES:
+            return 200, {"course": COURSES[rest], **caller(handler)}
+        return 404, {"error": "no such course"}
+
+    routes = {("GET", "courses"): browse}
+
+
+class Auth(Handler):
+    @staticmethod
+    def login(handler, _rest, body):
+        user = json.loads(body or b"{}").get("user")
+        return (200, {"token": f"token-of-{user}", **caller(handler)}) if user else (400, {"error": "who are you?"})
+
+    routes = {("POST", "login"): login}
+
+
+class Progress(Handler):
+    saved = {}
+
+    @staticmethod
+    def save(handler, rest, body):
+        Progress.saved[rest] = json.loads(body)
+        return 200, {"saved": rest, **caller(handler)}
+
+    @staticmethod
+    def load(_handler, rest, _body):
+        return (200, {"progress": Progress.saved[rest]}) if rest in Progress.saved else (404, {"error": "nothing saved"})
+
+    routes = {("PUT", "progress"): save, ("GET", "progress"): load}
+
+
+def call(method, url, value=None):
+    """A call to another service, by its name: the sidecar that http_proxy names does the rest."""
+    data = json.dumps(value).encode() if value is not None else None
+    request = urllib.request.Request(url, data=data, method=method)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+        return json.load(response)
+
+
+class Frontend(Handler):
+    @staticmethod
+    def browse(_handler, rest, _body):
+        return 200, {"page": call("GET", f"http://courses/courses/{rest}".rstrip("/"))}
+
+    @staticmethod
+    def login(_handler, _rest, body):
+        return 200, {"page": call("POST", "http://auth/login", json.loads(body))}
+
+    @staticmethod
+    def save(_handler, rest, body):
+        call("PUT", f"http://progress/progress/{rest}", json.loads(body))
+        return 200, {"page": call("GET", f"http://progress/progress/{rest}")}
+
+    @staticmethod
+    def rank(_handler, rest, _body):
+        return 200, {"rank": grpc_rank(rest)}
+
+    routes = {("GET", "browse"): browse, ("POST", "login"): login, ("PUT", "save"): save, ("GET", "rank"): rank}
+
+
+RANK = "/school.Ranking/Rank"
+
+
+def grpc_rank(user):
+    """A gRPC call to `ranking`, through the sidecar: its address is where to connect, the service's name is the authority."""
+    import grpc
+    with grpc.insecure_channel(os.environ["SIDECAR"], options=[("grpc.default_authority", "ranking"), ("grpc.enable_http_proxy", 0)]) as channel:
+        rank = channel.unary_unary(RANK, request_serializer=str.encode, response_deserializer=bytes.decode)
+        return rank(user, timeout=TIMEOUT_S)
+
+
+def grpc_serve(port):
+    import grpc
+
+    def rank(request, _context):
+        return b"%s is number %d" % (request, len(request))
+
+    class Ranking(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_unary_rpc_method_handler(rank) if details.method == RANK else None
+
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), handlers=[Ranking()])
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    return server
+
+
+APPLICATIONS = {"courses": Courses, "auth": Auth, "progress": Progress, "frontend": Frontend}
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main():
+    name, port = sys.argv[1], int(sys.argv[2])
+    grpc_server = grpc_serve(int(sys.argv[3])) if len(sys.argv) > 3 else None
+    server = Server(("127.0.0.1", port), APPLICATIONS[name.split("-")[0]])
+    server.name = name
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever(poll_interval=0.05)
+    if grpc_server:
+        grpc_server.stop(None)
+
+
+if __name__ == "__main__":
+    main()
