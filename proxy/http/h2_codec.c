@@ -1,5 +1,5 @@
 // The HTTP/2 codec on nghttp2: its life, what the connection does (feed, produce, signals, its end) and which streams are open. What heads mean is in
-// h2_receive.c and h2_send.c. nghttp2 keeps the frames, HPACK, windows and priorities; it is driven through mem_recv and mem_send only.
+// h2_head.c and h2_send.c. nghttp2 keeps the frames, HPACK, windows and priorities; it is driven through mem_recv and mem_send only.
 //
 // nghttp2 calls back from within both. A callback that finds the connection lost sets `failure`; from then on every callback fails, so that parsing ends
 // at once; feed sends the GOAWAY and the session is never touched again.
@@ -149,7 +149,7 @@ static void update_closing(struct h2_codec *codec) {
 static void peer_closed(struct h2_codec *codec) {
     codec->peer_closed = true;
     codec->base.refuses_new = true;
-    LIST_EACH (&codec->streams, node, following) {
+    LIST_EACH(&codec->streams, node, following) {
         struct codec_stream *stream = LIST_ENTRY(node, struct codec_stream, link);
         if (stream->received >= PROGRESS_ENDED)
             continue;
@@ -295,7 +295,7 @@ void h2_codec_grow_window(struct codec *base, struct codec_stream *stream) {
 static void h2_dispose(struct codec *base) {
     struct h2_codec *codec = h2_of(base);
     CHECK(codec->block == NULL && !codec->producing);
-    LIST_EACH (&codec->streams, node, following) {
+    LIST_EACH(&codec->streams, node, following) {
         struct codec_stream *stream = LIST_ENTRY(node, struct codec_stream, link);
         list_remove(&stream->link);
         buffer_clear(&stream->out);

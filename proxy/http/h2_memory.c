@@ -141,6 +141,7 @@ struct h2_memory *h2_memory_create(void) {
         .realloc = reallocate,
     };
     CHECK(nghttp2_session_callbacks_new(&memory->callbacks) == 0);
+    h2_set_head_callbacks(memory->callbacks);
     h2_set_receive_callbacks(memory->callbacks);
     h2_set_send_callbacks(memory->callbacks);
     make_lower_names(memory);

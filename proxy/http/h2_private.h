@@ -1,7 +1,8 @@
 // What the files of the HTTP/2 codec share: the codec itself and its memory. Nobody else includes it, but their tests.
 //
 // h2_codec.c    creation, the vtable, feed and produce, the end of a connection
-// h2_receive.c  nghttp2's callbacks on frames received: heads and their checks, bodies, resets
+// h2_head.c     header blocks received: heads and trailers, their limits and checks
+// h2_receive.c  the other frames received: bodies, resets, ends of streams, floods
 // h2_send.c     heads, bodies and trailers to be sent
 // h2_memory.c   the allocator that nghttp2 is given
 #ifndef HTTP_H2_PRIVATE_H
@@ -143,6 +144,16 @@ void h2_fail(struct h2_codec *codec, enum error error);
 
 // Writes what nghttp2 has ready into `out`: all but bodies (`bodies` false), or all until the output is full.
 void h2_write(struct h2_codec *codec, bool bodies);
+
+// --- h2_head.c ---
+
+void h2_set_head_callbacks(nghttp2_session_callbacks *callbacks);
+
+// The header block at hand has ended; `end`: its stream with it.
+void h2_fields_complete(struct h2_codec *codec, bool end);
+
+// All of a message has come.
+void h2_message_complete(struct h2_codec *codec, struct codec_stream *stream);
 
 // --- h2_receive.c ---
 

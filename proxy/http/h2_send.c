@@ -4,8 +4,9 @@
 //
 // What HTTP/2 has no place for is left out here, whatever brought it into a head: fields of one connection (RFC 9113 section 8.2.2), white space at
 // the ends of values, names in upper case.
-#include "base/check.h"
 #include "http/h2_private.h"
+
+#include "base/check.h"
 
 enum {
     FRAME_HEADER_BYTES = 9,
@@ -128,7 +129,7 @@ static uint8_t entry_flags(const struct field *field) {
 }
 
 static void draft_add_fields(struct draft *draft, const struct head *head) {
-    FIELDS_EACH (&head->fields, field) {
+    FIELDS_EACH(&head->fields, field) {
         if (!is_left_out(field) && !(field->id == FIELD_EXPECT && head->expect_continue))
             draft_add(draft, lower_name(draft, field), trimmed(field->value),
                       NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE | entry_flags(field));
@@ -249,7 +250,7 @@ enum error h2_send_head(struct codec *base, struct codec_stream *stream, const s
 static int submit_trailers(struct h2_codec *codec, struct codec_stream *stream) {
     struct draft draft;
     draft_begin(&draft, codec->memory, stream->out_trailers);
-    FIELDS_EACH (stream->out_trailers, field) {
+    FIELDS_EACH(stream->out_trailers, field) {
         if (!is_left_out(field))
             draft_add(&draft, field->name, trimmed(field->value), NGHTTP2_NV_FLAG_NO_COPY_VALUE | entry_flags(field));
     }
@@ -259,7 +260,7 @@ static int submit_trailers(struct h2_codec *codec, struct codec_stream *stream) 
 static bool has_trailers(const struct codec_stream *stream) {
     if (stream->out_trailers == NULL)
         return false;
-    FIELDS_EACH (stream->out_trailers, field) {
+    FIELDS_EACH(stream->out_trailers, field) {
         if (!is_left_out(field))
             return true;
     }

@@ -70,15 +70,17 @@ static void request_is_sent_without_what_is_not_for_http2(void **state) {
     struct head head;
     h2_request_head(&head, item, "POST", "/a", "");
     h2_head_fields(&head, &item->pool,
-                   "Host: other.example\nContent-Length: 7\nConnection: x-named, te\nKeep-Alive: timeout=5\nProxy-Connection: close\nTransfer-Encoding: chunked\n"
+                   "Host: other.example\nContent-Length: 7\nConnection: x-named, te\nKeep-Alive: timeout=5\nProxy-Connection: "
+                   "close\nTransfer-Encoding: chunked\n"
                    "Upgrade: h2c\nTE: gzip\nX-Custom: \t blank at both ends \t\nExpect: 100-continue\n");
     head.content_length = 5;
     head.te_trailers = true;
     head.expect_continue = true;
     assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &item->stream, &head, false), OK);
     owner_stream_send(item, BYTES("hello"), true, NULL);
-    assert_string_equal(h2_drive_sent(drive), "HEADERS 1\n  :method: POST\n  :scheme: http\n  :authority: example.org\n  :path: /a\n  content-length: 5\n"
-                                              "  x-custom: blank at both ends\n  te: trailers\n  expect: 100-continue\nDATA 1 5 end\n");
+    assert_string_equal(h2_drive_sent(drive),
+                        "HEADERS 1\n  :method: POST\n  :scheme: http\n  :authority: example.org\n  :path: /a\n  content-length: 5\n"
+                        "  x-custom: blank at both ends\n  te: trailers\n  expect: 100-continue\nDATA 1 5 end\n");
     assert_int_equal(item->stream.sent, PROGRESS_ENDED);
     assert_non_null(item->stream.codec); // its response is to come
 }
@@ -208,8 +210,12 @@ static void body_that_does_not_fit_its_head_is_malformed(void **state) {
         const char *lines;
         const char *body;
     } cases[] = {
-        {"GET", ":status: 200\ncontent-length: 5\n", "1234"},  {"GET", ":status: 200\ncontent-length: 5\n", "123456"}, {"HEAD", ":status: 200\n", "1"},
-        {"GET", ":status: 204\n", "1"},                        {"GET", ":status: 304\n", "1"},                        {"GET", ":status: 103\n", "1"},
+        {"GET", ":status: 200\ncontent-length: 5\n", "1234"},
+        {"GET", ":status: 200\ncontent-length: 5\n", "123456"},
+        {"HEAD", ":status: 200\n", "1"},
+        {"GET", ":status: 204\n", "1"},
+        {"GET", ":status: 304\n", "1"},
+        {"GET", ":status: 103\n", "1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         restart(drive);

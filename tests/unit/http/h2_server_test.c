@@ -96,7 +96,8 @@ static void body_and_trailers_are_delivered(void **state) {
     h2_headers(&drive->wire, 1, H2_END_STREAM, "x-sum: 7\ncontent-length: 10\nhost: other\nx-more: y\n");
     // content-length in trailers is refused by the first to see two; here only the trailers that may stand are looked at.
     assert_int_equal(h2_drive_feed(drive), OK);
-    assert_string_equal(h2_drive_received(drive), "stream 1\nhead POST http example.org / 20 length=10 te-trailers\nbody 10 hello you!\nfailed bad_request\n");
+    assert_string_equal(h2_drive_received(drive),
+                        "stream 1\nhead POST http example.org / 20 length=10 te-trailers\nbody 10 hello you!\nfailed bad_request\n");
     restart(drive);
     h2_headers(&drive->wire, 1, 0, POST_LINES);
     h2_data(&drive->wire, 1, 0, BYTES("hello"));
@@ -117,7 +118,8 @@ static void expectation_is_a_flag(void **state) {
 static void cookie_crumbs_become_one_field(void **state) {
     struct h2_drive *drive = *state;
     request(drive, H2_END_STREAM, GET_LINES "cookie: a=1\nx-between: y\ncookie: b=2\ncookie: c=3\n");
-    assert_string_equal(h2_drive_received(drive), "stream 1\nhead GET http example.org / 20 length=-1 end\ncookie: a=1; b=2; c=3\nx-between: y\nend\n");
+    assert_string_equal(h2_drive_received(drive),
+                        "stream 1\nhead GET http example.org / 20 length=-1 end\ncookie: a=1; b=2; c=3\nx-between: y\nend\n");
 }
 
 // libraries.md: "host differing from :authority passes: we check".
@@ -382,8 +384,9 @@ static void response_without_a_body_keeps_its_length(void **state) {
     assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &codec_owner_stream(&drive->owner, 1)->stream, &head, true), OK);
     head.status = 204;
     assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &codec_owner_stream(&drive->owner, 2)->stream, &head, true), OK);
-    assert_string_equal(h2_drive_sent(drive), "HEADERS 1 end\n  :status: 200\n  content-length: 0\n"
-                                              "HEADERS 3 end\n  :status: 304\n  content-length: 9223372036854775807\nHEADERS 5 end\n  :status: 204\n");
+    assert_string_equal(h2_drive_sent(drive),
+                        "HEADERS 1 end\n  :status: 200\n  content-length: 0\n"
+                        "HEADERS 3 end\n  :status: 304\n  content-length: 9223372036854775807\nHEADERS 5 end\n  :status: 204\n");
 }
 
 static void trailers_follow_the_body(void **state) {
