@@ -92,8 +92,12 @@ void load_conn_open(struct load_conn *conn) {
     }
     if (target->server_name != NULL)
         SSL_set_tlsext_host_name(conn->tls, target->server_name);
-    if (target->resume && target->session != NULL)
-        SSL_set_session(conn->tls, target->session);
+    if (target->resume && target->session != NULL) {
+        // A copy: OpenSSL lets a session of TLS 1.3 be offered once, and the server's next ticket may come after we have closed.
+        SSL_SESSION *copy = SSL_SESSION_dup(target->session);
+        SSL_set_session(conn->tls, copy);
+        SSL_SESSION_free(copy);
+    }
     SSL_set_connect_state(conn->tls);
 }
 

@@ -90,8 +90,6 @@ static void on_ready(struct load_conn *conn, void *owner) {
         run->free_conns[run->free_count++] = conn;
         break;
     case LOAD_MODE_FRESH:
-        if (run->phase == PHASE_COUNTED && load_conn_resumed(conn))
-            run->result->resumed++;
         load_conn_send(conn);
         break;
     case LOAD_MODE_CLOSED:
@@ -105,6 +103,8 @@ static void answer_count(struct load_run *run, const struct load_conn *conn, uin
     if (run->phase != PHASE_COUNTED)
         return;
     histogram_record(&run->result->latency, now_ns - conn->started_ns);
+    if (run->plan->mode == LOAD_MODE_FRESH && load_conn_resumed(conn))
+        run->result->resumed++;
     if (++run->result->requests >= run->plan->requests && run->plan->mode != LOAD_MODE_IDLE)
         run->phase = PHASE_OVER;
 }
