@@ -68,31 +68,37 @@ static bool body_is_finished(const struct stream *stream) {
     return stream->request_ended && buffer_is_empty(&stream->request_body);
 }
 
-static void connect_and_send(struct attempt *attempt) {
+// Opens the stream on a connection of the pool. False: it waits for one, or the attempt has failed.
+static bool send_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
+    struct conn_pool *pool = &attempt->endpoint->pools[forward_pool_kind(stream, attempt->endpoint)];
+    bool end = body_is_finished(stream) && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
+    enum error error;
+    struct upstream_conn *conn;
+    while ((conn = conn_pool_take(pool, &attempt->waiter, &error)) != NULL) {
+        forward_attempt_head(attempt, conn);
+        error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
+        if (error == OK) {
+            attempt->body_complete = end;
+            return true;
+        }
+        if (error != ERROR_FULL)
+            break; // FULL: it takes no more after all, and the pool has another one, or opens one
+    }
+    if (error != OK)
+        fail(attempt, error);
+    return false;
+}
+
+static void connect_and_send(struct attempt *attempt) {
     if (attempt->waiter.error != OK) {
         fail(attempt, attempt->waiter.error);
         return;
     }
-    if (attempt->waiter.pool != NULL && !attempt->waiter.granted)
-        return; // still in the queue
-    struct conn_pool *pool = &attempt->endpoint->pools[forward_pool_kind(stream, attempt->endpoint)];
-    enum error error;
-    struct upstream_conn *conn = conn_pool_take(pool, &attempt->waiter, &error);
-    if (conn == NULL) {
-        if (error != OK)
-            fail(attempt, error);
+    bool in_queue = attempt->waiter.pool != NULL && !attempt->waiter.granted;
+    if (in_queue || !send_head(attempt))
         return;
-    }
-    forward_attempt_head(attempt, conn);
-    bool end = body_is_finished(stream) && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
-    error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
-    if (error != OK) {
-        fail(attempt, error == ERROR_FULL ? ERROR_POOL_FULL : error);
-        return;
-    }
     attempt->never_sent = false;
-    attempt->body_complete = end;
     set_state(attempt, ATTEMPT_SENT);
 }
 

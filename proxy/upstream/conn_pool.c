@@ -18,9 +18,18 @@ static struct worker_metrics *metrics_of(const struct conn_pool *pool) {
     return pool->endpoint->upstream->metrics;
 }
 
-static struct upstream_conn *first_usable(const struct conn_pool *pool) {
-    struct list *first = list_first(&pool->usable);
-    return first == NULL ? NULL : LIST_ENTRY(first, struct upstream_conn, link);
+// What lost its room meanwhile (its last send was refused, say) is put among the busy ones, or closed where nothing is left on it.
+static struct upstream_conn *first_usable(struct conn_pool *pool) {
+    for (struct list *first = list_first(&pool->usable); first != NULL; first = list_first(&pool->usable)) {
+        struct upstream_conn *conn = LIST_ENTRY(first, struct upstream_conn, link);
+        if (upstream_conn_room(conn) > 0)
+            return conn;
+        if (list_is_empty(&conn->streams))
+            upstream_conn_close(conn, OK);
+        else
+            conn_pool_update(pool, conn);
+    }
+    return NULL;
 }
 
 static uint64_t total_room(const struct conn_pool *pool) {
@@ -164,6 +173,7 @@ static void count_idle(struct conn_pool *pool, struct upstream_conn *conn, bool 
 void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn) {
     CHECK(conn->open && !conn->closing);
     bool room = upstream_conn_room(conn) > 0;
+    conn->listed_usable = room;
     list_remove(&conn->link);
     list_push_front(room ? &pool->usable : &pool->busy, &conn->link);
     count_idle(pool, conn, list_is_empty(&conn->streams));

@@ -260,8 +260,8 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
         task_cancel(&conn->flush);
         flush_now(&conn->flush);
         upstream_conn_close(conn, error);
-    } else if (conn->changed) {
-        settle(conn);
+    } else if (conn->changed || conn->listed_usable != (upstream_conn_room(conn) > 0)) {
+        settle(conn); // a stream ended; or GOAWAY, or other SETTINGS, came
     }
 }
 

@@ -61,6 +61,7 @@ struct upstream_conn {
     bool closing;
     bool mesh;                 // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
+    bool listed_usable;        // on its pool's list of those with room
     bool changed;              // a stream ended inside feed: `settle` follows
 };
 
