@@ -42,20 +42,9 @@ static struct tcp *tcp_of(struct transport *transport) {
     return CONTAINER_OF(transport, struct tcp, transport);
 }
 
-static enum error error_of_errno(int number) {
-    switch (number) {
-    case ECONNREFUSED:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ENOENT: // Unix sockets
-    case EACCES:
-    case EADDRNOTAVAIL:
-        return ERROR_CONNECT_REFUSED;
-    case ETIMEDOUT:
-        return ERROR_CONNECT_TIMEOUT;
-    default:
-        return ERROR_CONNECTION_RESET;
-    }
+// Whatever else kept it from being made (nobody listens, no route, a Unix socket that is missing or has a full backlog): there is no connection.
+static enum error connect_error(int number) {
+    return number == ETIMEDOUT ? ERROR_CONNECT_TIMEOUT : ERROR_CONNECT_REFUSED;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -155,7 +144,7 @@ static void write_some(struct tcp *tcp) {
             continue;
         if (sent < 0 && errno != EAGAIN) {
             buffer_clear(out);
-                set_broken(tcp, ERROR_CONNECTION_RESET);
+            set_broken(tcp, ERROR_CONNECTION_RESET);
             return;
         }
         if (sent > 0) {
@@ -181,7 +170,7 @@ static void on_connected(struct tcp *tcp) {
         getsockname(tcp->fd, &tcp->transport.local.any, &length);
     }
     arm(tcp, number == 0 ? mask_wanted(tcp) : 0);
-    tcp->transport.handler->ready(tcp->transport.user, number == 0 ? OK : error_of_errno(number));
+    tcp->transport.handler->ready(tcp->transport.user, number == 0 ? OK : connect_error(number));
 }
 
 static bool has_unread(const struct tcp *tcp) {
@@ -348,7 +337,7 @@ enum error tcp_connect(struct loop *loop, const struct sockaddr *address, sockle
     memcpy(&tcp->transport.peer, address, length < sizeof tcp->transport.peer ? length : sizeof tcp->transport.peer);
     tcp->connecting = true;
     if (connect(fd, address, length) != 0 && errno != EINPROGRESS)
-        set_broken(tcp, error_of_errno(errno));
+        set_broken(tcp, connect_error(errno));
     else
         arm(tcp, UV_WRITABLE);
     *transport = &tcp->transport;
