@@ -50,7 +50,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     (void)events;
     struct tcp_listener *listener = poll->data;
     loop_enter(listener->loop);
-    for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && !listener->closing; taken++) {
+    // `accepted` may pause or close it.
+    for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && uv_is_active((uv_handle_t *)poll); taken++) {
         int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket >= 0) {
             listener->counters.accepted++;
