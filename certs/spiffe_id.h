@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#define SPIFFE_ID_MAX 2048          // bytes of the whole id
+#define SPIFFE_ID_MAX 2048 // bytes of the whole id
 #define SPIFFE_TRUST_DOMAIN_MAX 255
 
 // Borrowed slices of one text; `text` is the whole, as written.

@@ -25,11 +25,11 @@ enum trust_outcome {
 
 struct trust_verdict {
     enum trust_outcome outcome;
-    const char *text;     // constant: why not; "" when OK
-    struct spiffe_id id;  // of the leaf, borrowed from it; empty where the leaf is no SVID
-    int64_t not_before;   // latest of the path, when OK: seconds since 1970
-    int64_t not_after;    // earliest of the path, when OK
-    int x509_error;       // OpenSSL's X509_V_ERR_...: decides the alert that a peer gets
+    const char *text;    // constant: why not; "" when OK
+    struct spiffe_id id; // of the leaf, borrowed from it; empty where the leaf is no SVID
+    int64_t not_before;  // latest of the path, when OK: seconds since 1970
+    int64_t not_after;   // earliest of the path, when OK
+    int x509_error;      // OpenSSL's X509_V_ERR_...: decides the alert that a peer gets
 };
 
 enum trust_purpose { TRUST_CLIENT, TRUST_SERVER }; // what the leaf is shown as
@@ -44,8 +44,8 @@ struct trust_root {
 };
 
 // ERROR_INVALID with a text in `reason` when the text has no root, one is malformed, or one is no signing certificate.
-enum error trust_bundle_create(struct bytes pem, struct bytes own_trust_domain, struct trust_bundle **bundle, char *reason,
-                               size_t reason_size) MUST_CHECK;
+enum error trust_bundle_create(struct bytes pem, struct bytes own_trust_domain, struct trust_bundle **bundle, char *reason, size_t reason_size)
+    MUST_CHECK;
 void trust_bundle_destroy(struct trust_bundle *bundle);
 
 // The same for the same roots in the same trust domains, in whatever order they were written.

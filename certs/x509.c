@@ -20,10 +20,9 @@
 #define RSA_BITS_MIN 2048
 
 const char *svid_fault_text(enum svid_fault fault) {
-    static const char *const texts[SVID_FAULT_COUNT] = {
-        [SVID_FAULT_NONE] = "",
+    static const char *const texts[SVID_FAULT_COUNT] = {[SVID_FAULT_NONE] = "",
 #define X(name, text) [SVID_FAULT_##name] = text,
-        SVID_FAULT_LIST(X)
+                                                        SVID_FAULT_LIST(X)
 #undef X
     };
     CHECK((unsigned)fault < SVID_FAULT_COUNT);

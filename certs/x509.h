@@ -16,22 +16,22 @@
 #define CERTIFICATE_CHAIN_MAX 8
 
 // Why a certificate is no X.509-SVID. X(name, text)
-#define SVID_FAULT_LIST(X)                                                                                             \
-    X(MALFORMED, "an extension is malformed or stands twice")                                                          \
-    X(URI_MISSING, "no URI in the subject alternative name")                                                           \
-    X(URI_REPEATED, "more than one URI in the subject alternative name")                                               \
-    X(URI_INVALID, "the URI in the subject alternative name is no SPIFFE ID")                                          \
-    X(URI_WITHOUT_PATH, "the SPIFFE ID names a trust domain and no workload")                                          \
-    X(URI_NOT_CRITICAL, "the subject is empty and the subject alternative name is not critical")                       \
-    X(KEY_USAGE_MISSING, "no key usage")                                                                               \
-    X(KEY_USAGE_NOT_CRITICAL, "the key usage is not critical")                                                         \
-    X(DIGITAL_SIGNATURE_MISSING, "the key usage lacks digitalSignature")                                               \
-    X(SIGNS_CERTIFICATES, "the key usage of a leaf has keyCertSign")                                                   \
-    X(SIGNS_REVOCATIONS, "the key usage of a leaf has cRLSign")                                                        \
-    X(IS_AUTHORITY, "a leaf with CA=true")                                                                             \
-    X(EXTENDED_KEY_USAGE, "the extended key usage lacks serverAuth or clientAuth")                                     \
-    X(NOT_AUTHORITY, "a signing certificate without CA=true")                                                          \
-    X(AUTHORITY_CANNOT_SIGN, "a signing certificate whose key usage lacks keyCertSign")                                \
+#define SVID_FAULT_LIST(X)                                                                       \
+    X(MALFORMED, "an extension is malformed or stands twice")                                    \
+    X(URI_MISSING, "no URI in the subject alternative name")                                     \
+    X(URI_REPEATED, "more than one URI in the subject alternative name")                         \
+    X(URI_INVALID, "the URI in the subject alternative name is no SPIFFE ID")                    \
+    X(URI_WITHOUT_PATH, "the SPIFFE ID names a trust domain and no workload")                    \
+    X(URI_NOT_CRITICAL, "the subject is empty and the subject alternative name is not critical") \
+    X(KEY_USAGE_MISSING, "no key usage")                                                         \
+    X(KEY_USAGE_NOT_CRITICAL, "the key usage is not critical")                                   \
+    X(DIGITAL_SIGNATURE_MISSING, "the key usage lacks digitalSignature")                         \
+    X(SIGNS_CERTIFICATES, "the key usage of a leaf has keyCertSign")                             \
+    X(SIGNS_REVOCATIONS, "the key usage of a leaf has cRLSign")                                  \
+    X(IS_AUTHORITY, "a leaf with CA=true")                                                       \
+    X(EXTENDED_KEY_USAGE, "the extended key usage lacks serverAuth or clientAuth")               \
+    X(NOT_AUTHORITY, "a signing certificate without CA=true")                                    \
+    X(AUTHORITY_CANNOT_SIGN, "a signing certificate whose key usage lacks keyCertSign")          \
     X(AUTHORITY_WITH_PATH, "the SPIFFE ID of a signing certificate has a path")
 
 enum svid_fault {
@@ -39,7 +39,7 @@ enum svid_fault {
 #define X(name, text) SVID_FAULT_##name,
     SVID_FAULT_LIST(X)
 #undef X
-    SVID_FAULT_COUNT
+        SVID_FAULT_COUNT
 };
 
 const char *svid_fault_text(enum svid_fault fault); // "" for none

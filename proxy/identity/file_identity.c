@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 #define POLL_INTERVAL_DEFAULT (5 * NS_PER_S)
-#define SETTLE_FIRST (20 * NS_PER_MS)  // after a change: whoever writes three files one by one is done by then, mostly
+#define SETTLE_FIRST (20 * NS_PER_MS) // after a change: whoever writes three files one by one is done by then, mostly
 #define SETTLE_AGAIN (200 * NS_PER_MS)
 #define SETTLE_MAX (2 * NS_PER_S)
 
@@ -45,7 +45,7 @@ struct file_identity {
     void (*publish)(void *owner, struct credentials *credentials);
     void *owner;
     char *paths[FILE_COUNT];
-    uint64_t marks[FILE_COUNT]; // of the set that was tried last
+    uint64_t marks[FILE_COUNT];       // of the set that was tried last
     unsigned char content_digest[32]; // of the set in force
     struct watched_folder folders[FILE_COUNT];
     uint32_t folder_count;
@@ -56,7 +56,7 @@ struct file_identity {
     struct timer attempt;
     struct credentials *credentials;
     struct identity_state state;
-    uint32_t warned_percent;    // of the life left, when last warned; 100: not warned
+    uint32_t warned_percent; // of the life left, when last warned; 100: not warned
     uint32_t handles_closing;
     bool closing;
     struct task release;
@@ -81,8 +81,8 @@ static void warn_of_end(struct file_identity *identity) {
         if (left * 100 > life * (int64_t)steps[i] || identity->warned_percent <= steps[i])
             continue;
         identity->warned_percent = steps[i];
-        log_event(steps[i] < 30 ? LOG_ERROR : LOG_WARN, left > 0 ? "identity_expires" : "identity_expired",
-                  "id=%.*s left_s=%lld not_after=%lld", BYTES_FORMAT(credentials_id(identity->credentials)->text), (long long)left, (long long)end);
+        log_event(steps[i] < 30 ? LOG_ERROR : LOG_WARN, left > 0 ? "identity_expires" : "identity_expired", "id=%.*s left_s=%lld not_after=%lld",
+                  BYTES_FORMAT(credentials_id(identity->credentials)->text), (long long)left, (long long)end);
         return;
     }
 }
@@ -142,8 +142,9 @@ static enum error load(struct file_identity *identity, char *reason, size_t reas
         // Touched, or swapped for the same: nobody needs new connections for it.
         bool same = identity->credentials != NULL && memcmp(digest, identity->content_digest, sizeof(digest)) == 0;
         if (!same)
-            error = credentials_create(contents[FILE_CERTIFICATE], contents[FILE_PRIVATE_KEY], contents[FILE_TRUST_BUNDLE], identity->ticket_keys,
-                                       identity->state.generation + 1, (int64_t)(identity->wall_clock() / NS_PER_S), &credentials, reason, reason_size);
+            error =
+                credentials_create(contents[FILE_CERTIFICATE], contents[FILE_PRIVATE_KEY], contents[FILE_TRUST_BUNDLE], identity->ticket_keys,
+                                   identity->state.generation + 1, (int64_t)(identity->wall_clock() / NS_PER_S), &credentials, reason, reason_size);
     }
     for (int i = 0; i < FILE_COUNT; i++)
         secret_file_forget(&contents[i]);

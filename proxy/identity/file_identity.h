@@ -36,10 +36,10 @@ struct file_identity_options {
 
 // What there is to say about it, for admin pages and metrics. The certificates themselves are in the credentials.
 struct identity_state {
-    uint64_t generation;       // of the credentials in force, counted from 1; 0: none yet
-    uint64_t refused;          // sets of files that could not be used
-    nanoseconds loaded_wall;   // when the ones in force were loaded, since 1970
-    char last_error[384];      // of the newest set of files; "": it is in force
+    uint64_t generation;     // of the credentials in force, counted from 1; 0: none yet
+    uint64_t refused;        // sets of files that could not be used
+    nanoseconds loaded_wall; // when the ones in force were loaded, since 1970
+    char last_error[384];    // of the newest set of files; "": it is in force
 };
 
 struct file_identity *file_identity_create(struct loop *loop, const struct file_identity_options *options);

@@ -17,8 +17,8 @@ uint64_t secret_file_mark(const char *path) {
     if (stat(path, &found) != 0)
         return 0;
     const uint64_t parts[] = {
-        (uint64_t)found.st_dev, (uint64_t)found.st_ino, (uint64_t)found.st_size, (uint64_t)found.st_mtim.tv_sec, (uint64_t)found.st_mtim.tv_nsec,
-        (uint64_t)found.st_ctim.tv_sec, (uint64_t)found.st_ctim.tv_nsec,
+        (uint64_t)found.st_dev,          (uint64_t)found.st_ino,         (uint64_t)found.st_size,         (uint64_t)found.st_mtim.tv_sec,
+        (uint64_t)found.st_mtim.tv_nsec, (uint64_t)found.st_ctim.tv_sec, (uint64_t)found.st_ctim.tv_nsec,
     };
     return hash_bytes(bytes_from((const char *)parts, sizeof(parts))) | 1;
 }

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct credentials; // reference-counted over threads
-struct ticket_keys; // shared by all workers of the process, rotated hourly
+struct credentials;  // reference-counted over threads
+struct ticket_keys;  // shared by all workers of the process, rotated hourly
 struct tls_counters; // see tls_counters.h: handshakes, resumptions, failures by reason
 
 #define ALPN_MESH "outrigger/1"
@@ -58,10 +58,10 @@ struct tls_protocols {
 
 struct tls_server_options {
     struct credentials *credentials;
-    bool require_client;             // Strict and Permissive: the client must show an SVID of the bundle
-    struct tls_protocols protocols;  // those that the server chooses from, in its own order
-    nanoseconds handshake_timeout;   // then `ready` tells ERROR_TLS_FAILED; 0: none
-    struct tls_counters *counters;   // of this worker; NULL: not counted
+    bool require_client;            // Strict and Permissive: the client must show an SVID of the bundle
+    struct tls_protocols protocols; // those that the server chooses from, in its own order
+    nanoseconds handshake_timeout;  // then `ready` tells ERROR_TLS_FAILED; 0: none
+    struct tls_counters *counters;  // of this worker; NULL: not counted
 };
 
 // Takes over `lower`, which is connected (its handler is replaced, closing closes it). `ready` comes once the handshake is made or has failed, and may come with
@@ -78,9 +78,10 @@ struct tls_client_options {
     const struct spiffe_id *identities; // one must be the peer's, else ERROR_IDENTITY_MISMATCH. Must live until `ready`
     uint32_t identity_count;            // 0: nobody is expected, every handshake fails
     struct tls_protocols protocols;     // those that are offered
-    struct bytes session_key;           // endpoint and expected identities: sessions are resumed under it, within one version of credentials. Empty: none is. Copied
-    nanoseconds handshake_timeout;      // 0: none
-    struct tls_counters *counters;      // of this worker; NULL: not counted
+    struct bytes
+        session_key; // endpoint and expected identities: sessions are resumed under it, within one version of credentials. Empty: none is. Copied
+    nanoseconds handshake_timeout; // 0: none
+    struct tls_counters *counters; // of this worker; NULL: not counted
 };
 
 struct transport *tls_client_create(struct transport *lower, const struct tls_client_options *options, const struct transport_handler *handler,

@@ -189,6 +189,7 @@ enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem
     struct credentials *made = alloc_zeroed_or_abort(1, sizeof(*made));
     atomic_init(&made->references, 1);
     made->generation = generation;
+    made->wall_clock = clock_wall_ns;
     made->ticket_keys = keys;
     made->bio_method = tls_bio_method_create();
     made->peers = tls_peers_create();

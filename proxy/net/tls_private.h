@@ -40,7 +40,7 @@ struct tls_peer {
     unsigned char digest[CERTIFICATE_DIGEST_SIZE]; // of all that the peer showed; the role is part of it
     struct spiffe_id id;                           // of `text`
     int64_t leaf_not_after;
-    int64_t path_not_before;                       // of the whole path, root included
+    int64_t path_not_before; // of the whole path, root included
     int64_t path_not_after;
     char text[];
 };
@@ -63,8 +63,8 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused);
 
 // --- sessions (tls_session.c) ---
 
-#define TLS_SESSIONS_MAX 256     // of a version of credentials: about 4 KiB each
-#define TLS_SESSION_LIFE_S 3600  // ticket keys are good for twice as long at most
+#define TLS_SESSIONS_MAX 256    // of a version of credentials: about 4 KiB each
+#define TLS_SESSION_LIFE_S 3600 // ticket keys are good for twice as long at most
 
 // Sessions that servers gave us, by session key; the least recently used goes first.
 struct tls_sessions;
@@ -87,6 +87,7 @@ void tls_session_offer(struct tls *tls);
 struct credentials {
     _Atomic uint32_t references;
     uint64_t generation;
+    nanoseconds (*wall_clock)(void); // clock_wall_ns; tests set another
     char *id_text;
     struct spiffe_id id;
     int64_t not_before;
@@ -102,6 +103,11 @@ struct credentials {
     struct tls_peers *peers;
     struct tls_sessions *sessions;
 };
+
+// Seconds since 1970.
+static inline int64_t credentials_wall_s(const struct credentials *credentials) {
+    return (int64_t)(credentials->wall_clock() / NS_PER_S);
+}
 
 // Protocols as ALPN has them on the wire: a length byte before each name.
 #define TLS_PROTOCOLS_WIRE_MAX 128
@@ -133,38 +139,38 @@ struct tls {
     SSL *ssl;
     struct credentials *credentials;
     struct tls_counters *counters;
-    struct tls_peer *peer;       // NULL: showed no certificate
+    struct tls_peer *peer; // NULL: showed no certificate
     enum tls_state state;
     enum tls_output output;
     bool is_server;
-    bool reading;                // the user wants bytes
-    bool input_ended;            // an end was told to the user
+    bool reading;     // the user wants bytes
+    bool input_ended; // an end was told to the user
     bool told_broken;
     bool lower_paused;
-    bool lower_shut;             // its output has ended
-    bool left_output;            // a flush left bytes in `out`: `drained` is owed
-    bool wants_flush;            // flush was called before the handshake was done
+    bool lower_shut;  // its output has ended
+    bool left_output; // a flush left bytes in `out`: `drained` is owed
+    bool wants_flush; // flush was called before the handshake was done
     bool ticket_sent;
-    bool received_any;           // application bytes came
-    bool advancing;              // on the stack: bytes are being read
-    bool sealing_failed;         // to be told by `resume`
-    enum error lower_end;        // what the lower transport told, while bytes before it wait
-    enum tls_failure failure;    // valid when failure_known
+    bool received_any;        // application bytes came
+    bool advancing;           // on the stack: bytes are being read
+    bool sealing_failed;      // to be told by `resume`
+    enum error lower_end;     // what the lower transport told, while bytes before it wait
+    enum tls_failure failure; // valid when failure_known
     bool failure_known;
-    char *failure_text;          // transport.failure, where it had to be composed
-    struct bytes input;          // rest of what the lower transport just delivered
-    struct buffer held;          // what it delivered and was not wanted yet; before `input`
+    char *failure_text; // transport.failure, where it had to be composed
+    struct bytes input; // rest of what the lower transport just delivered
+    struct buffer held; // what it delivered and was not wanted yet; before `input`
     struct tls_protocols protocols;
     const struct spiffe_id *identities; // client: until `ready`
     uint32_t identity_count;
     char *session_key_text;
     struct bytes session_key;
-    int64_t ticket_not_before;   // server, while a ticket is being accepted: the path as the ticket tells
+    int64_t ticket_not_before; // server, while a ticket is being accepted: the path as the ticket tells
     int64_t ticket_not_after;
     unsigned char ticket_peer[CERTIFICATE_DIGEST_SIZE];
     struct timer timer;
-    struct task resume;          // goes on where reading was stopped, or begins
-    struct task flush;           // sends what TLS itself has to say, at the end of the turn
+    struct task resume; // goes on where reading was stopped, or begins
+    struct task flush;  // sends what TLS itself has to say, at the end of the turn
     struct task release;
 };
 
@@ -189,10 +195,6 @@ void tls_set_failure_from_queue(struct tls *tls);
 
 static inline struct tls *tls_from_ssl(const SSL *ssl) {
     return SSL_get_app_data(ssl);
-}
-
-static inline void tls_count(struct metric_cell *cell) {
-    metric_add(cell, 1);
 }
 
 #endif

@@ -35,10 +35,6 @@ struct tls_sessions {
     uint32_t count;
 };
 
-static int64_t wall_seconds(void) {
-    return (int64_t)(clock_wall_ns() / NS_PER_S);
-}
-
 static int64_t at_most(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -48,7 +44,7 @@ static long session_life(const struct tls *tls) {
     int64_t end = tls->credentials->not_after;
     if (tls->peer != NULL)
         end = at_most(end, tls->peer->path_not_after);
-    int64_t left = end - wall_seconds();
+    int64_t left = end - credentials_wall_s(tls->credentials);
     return left > 0 ? (long)at_most(left, TLS_SESSION_LIFE_S) : 0;
 }
 
@@ -118,7 +114,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     memcpy(&note, sealed, sizeof(note));
     if (memcmp(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle)) != 0)
         return SSL_TICKET_RETURN_IGNORE;
-    if (wall_seconds() > note.path_not_after)
+    if (credentials_wall_s(tls->credentials) > note.path_not_after)
         return SSL_TICKET_RETURN_IGNORE;
     memcpy(tls->ticket_peer, note.peer, sizeof(note.peer));
     tls->ticket_not_before = note.path_not_before;
@@ -136,7 +132,7 @@ void tls_send_ticket(struct transport *transport) {
     if (SSL_new_session_ticket(tls->ssl) != 1 || SSL_do_handshake(tls->ssl) != 1)
         return; // the connection goes on without
     if (tls->counters != NULL)
-        tls_count(&tls->counters->tickets);
+        metric_add(&tls->counters->tickets, 1);
     loop_flush(transport->loop, &tls->flush);
 }
 
@@ -213,7 +209,7 @@ void tls_session_offer(struct tls *tls) {
     if (tls->session_key.len == 0)
         return;
     struct tls_peer *peer;
-    SSL_SESSION *session = copy_kept(tls->credentials->sessions, tls->session_key, wall_seconds(), &peer);
+    SSL_SESSION *session = copy_kept(tls->credentials->sessions, tls->session_key, credentials_wall_s(tls->credentials), &peer);
     if (session == NULL)
         return;
     bool expected = false;

@@ -61,9 +61,7 @@ static bool opens(const struct ticket_key *key, nanoseconds now, const unsigned 
 
 bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsigned char name[TICKET_NAME_SIZE], struct ticket_key *copy) {
     pthread_mutex_lock(&keys->lock);
-    const struct ticket_key *found = opens(&keys->current, now, name)    ? &keys->current
-                                     : opens(&keys->previous, now, name) ? &keys->previous
-                                                                         : NULL;
+    const struct ticket_key *found = opens(&keys->current, now, name) ? &keys->current : opens(&keys->previous, now, name) ? &keys->previous : NULL;
     if (found != NULL)
         *copy = *found;
     pthread_mutex_unlock(&keys->lock);

@@ -44,7 +44,7 @@ static struct tls_role_counters *role_counters(const struct tls *tls) {
 static void count_failure(const struct tls *tls) {
     struct tls_role_counters *counters = role_counters(tls);
     if (counters != NULL)
-        tls_count(&counters->failed[tls->failure]);
+        metric_add(&counters->failed[tls->failure], 1);
 }
 
 static void flush_lower_later(struct tls *tls) {
@@ -210,7 +210,7 @@ static void tell_lower_end(struct tls *tls) {
     if (tls->lower_end == ERROR_CONNECTION_CLOSED) {
         tls_set_failure(tls, TLS_FAILURE_CLOSED, "the connection ended without close_notify");
         if (tls->counters != NULL)
-            tls_count(&tls->counters->truncated);
+            metric_add(&tls->counters->truncated, 1);
     }
     fail_open(tls, ERROR_CONNECTION_RESET);
 }
@@ -323,9 +323,9 @@ static void open_connection(struct tls *tls) {
     loop_timer_stop(transport->loop, &tls->timer);
     struct tls_role_counters *counters = role_counters(tls);
     if (counters != NULL) {
-        tls_count(&counters->handshakes);
+        metric_add(&counters->handshakes, 1);
         if (resumed)
-            tls_count(&counters->resumed);
+            metric_add(&counters->resumed, 1);
     }
     set_state(tls, TLS_OPEN);
     transport->handler->ready(transport->user, OK);

@@ -88,10 +88,6 @@ struct tls_peer *tls_peer_resumed(X509 *leaf, const unsigned char digest[CERTIFI
     return peer;
 }
 
-static int64_t wall_seconds(void) {
-    return (int64_t)(clock_wall_ns() / NS_PER_S);
-}
-
 // The peer's role is part of the digest: signing certificates may be limited to one end of TLS.
 static bool digest_of(bool peer_is_client, X509 *leaf, STACK_OF(X509) *shown, unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
     if (!certificates_digest(leaf, shown, digest))
@@ -112,8 +108,9 @@ static enum tls_failure failure_of(enum trust_outcome outcome) {
 }
 
 // NULL with the failure noted when the path does not hold.
-static struct tls_peer *verify_anew(struct tls *tls, X509_STORE_CTX *path, const unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
+static struct tls_peer *verify_anew(struct tls *tls, X509_STORE_CTX *path, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t wall_s) {
     struct trust_verdict verdict;
+    X509_STORE_CTX_set_time(path, 0, (time_t)wall_s);
     trust_bundle_verify_path(tls->credentials->bundle, path, &verdict);
     if (verdict.outcome != TRUST_OK) {
         X509_STORE_CTX_set_error(path, verdict.x509_error);
@@ -147,11 +144,12 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused) {
         X509_STORE_CTX_set_error(path, X509_V_ERR_OUT_OF_MEM);
         return 0;
     }
-    struct tls_peer *peer = find_verified(tls->credentials->peers, digest, wall_seconds());
+    int64_t wall_s = credentials_wall_s(tls->credentials);
+    struct tls_peer *peer = find_verified(tls->credentials->peers, digest, wall_s);
     if (peer != NULL && tls->counters != NULL)
-        tls_count(&tls->counters->path_reused);
+        metric_add(&tls->counters->path_reused, 1);
     if (peer == NULL)
-        peer = verify_anew(tls, path, digest);
+        peer = verify_anew(tls, path, digest, wall_s);
     if (peer == NULL)
         return 0;
     if (!is_expected(tls, &peer->id)) {
@@ -173,7 +171,7 @@ bool tls_peer_still_trusted(struct transport *transport, const struct credential
     if (tls->peer == NULL)
         return true;
     struct tls_peers *peers = credentials->peers;
-    int64_t wall_s = wall_seconds();
+    int64_t wall_s = credentials_wall_s(credentials);
     struct tls_peer *known = find_verified(peers, tls->peer->digest, wall_s);
     if (known != NULL) {
         tls_peer_unref(known);

@@ -1,4 +1,4 @@
-// See test_ca.h.
+// See test_ca.h. Certificates are put together by OpenSSL's own functions and read back from their DER form, so that tests see them as a peer would get them.
 #include "support/test_ca.h"
 
 #include "base/check.h"

@@ -13,11 +13,11 @@ enum test_key { TEST_KEY_P256, TEST_KEY_P384, TEST_KEY_ED25519, TEST_KEY_RSA2048
 
 // What a certificate shall say. Start from one of the functions below and change what the test is about.
 struct test_template {
-    const char *common_name;        // NULL: empty subject
-    struct bytes uris[2];           // URI SANs; length 0: none
-    const char *other_names;        // further SANs in OpenSSL's form ("DNS:a.example,email:x@y"); NULL: none
+    const char *common_name; // NULL: empty subject
+    struct bytes uris[2];    // URI SANs; length 0: none
+    const char *other_names; // further SANs in OpenSSL's form ("DNS:a.example,email:x@y"); NULL: none
     bool names_critical;
-    const char *basic_constraints;  // OpenSSL's form; NULL: no such extension
+    const char *basic_constraints; // OpenSSL's form; NULL: no such extension
     const char *key_usage;
     const char *extended_key_usage;
     const char *name_constraints;

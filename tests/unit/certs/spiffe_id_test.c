@@ -34,8 +34,8 @@ static void an_id_is_cut_into_trust_domain_and_path(void **state) {
 
 static void an_id_must_have_the_scheme_spiffe(void **state) {
     (void)state;
-    const char *const others[] = {"", "spiffe", "spiffe:/", "spiffe:/a/b", "https://school.local/a", "//school.local/a", " spiffe://a/b",
-                                  "xspiffe://a/b"};
+    const char *const others[] = {
+        "", "spiffe", "spiffe:/", "spiffe:/a/b", "https://school.local/a", "//school.local/a", " spiffe://a/b", "xspiffe://a/b"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_string_equal(reason_of(others[i]), "does not begin with spiffe://");
 }
