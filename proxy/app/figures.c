@@ -1,5 +1,5 @@
 // What the admin pages show: collects the figures of documents, workers and identity, and carries out the pages' commands. The implementation of struct admin_source.
-#include "app/proxy.h"
+#include "app/figures.h"
 
 static void fill_state(const struct proxy *proxy, struct admin_figures *figures) {
     static const struct bytes names[] = {
@@ -20,6 +20,8 @@ static void collect(void *owner, struct admin_query *query) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         cells[i] = &proxy->workers[i].metrics;
     worker_metrics_merge(&query->figures.workers, cells, proxy->worker_count);
+    if ((query->wants & ADMIN_WANT_IDENTITY) != 0)
+        figures_fill_identity(proxy, &query->pool, &query->figures.identity);
     admin_query_done(query);
 }
 
@@ -32,6 +34,8 @@ static void command(void *owner, struct admin_query *query) {
         break;
     case ADMIN_RELOAD:
         documents_reload(&proxy->documents);
+        if (proxy->identity != NULL)
+            file_identity_reload(proxy->identity);
         break;
     case ADMIN_NONE:
         break;
