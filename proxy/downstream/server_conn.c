@@ -303,6 +303,11 @@ static void wake_for_room(struct server_conn *conn) {
 static void flush_now(struct task *task) {
     struct server_conn *conn = CONTAINER_OF(task, struct server_conn, flush);
     CHECK(conn->phase == CONN_OPEN);
+    if (conn->wants_ticket) {
+        // Off the handshake, but in front of the first answer in the same write: a client that closes behind it has its ticket.
+        conn->wants_ticket = false;
+        tls_send_ticket(conn->transport);
+    }
     enum error error = conn->codec->ops->produce(conn->codec);
     bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2;
     conn->transport->ops->flush(conn->transport);
@@ -317,10 +322,6 @@ static void flush_now(struct task *task) {
     } else {
         if (was_full)
             wake_for_room(conn);
-        if (!conn->ticket_sent && conn->client.secure && !conn->client.mesh && is_idle(conn)) {
-            conn->ticket_sent = true; // behind the first answer, so that the handshake does not wait for it
-            tls_send_ticket(conn->transport);
-        }
         if (is_idle(conn) && limits_of(conn)->idle_timeout > 0 && !timer_is_running(&conn->timer))
             watch_by(conn, conn->idle_since + limits_of(conn)->idle_timeout);
     }

@@ -43,7 +43,8 @@ struct server_conn {
     bool input_unread;           // a request was answered that had not been read to its end
     bool draining;
     bool drained_finally;        // the last GOAWAY went out
-    bool ticket_sent;
+    bool answered;               // a final head went out
+    bool wants_ticket;           // it was the first, on TLS
     bool transport_closed;
 };
 

@@ -120,10 +120,14 @@ static void sink_send_head(struct stream_sink *sink, const struct head *head, bo
     struct server_stream *stream = side_of(sink);
     if (!can_send(stream))
         return;
-    struct codec *codec = stream->conn->codec;
-    if (codec->ops->send_head(codec, &stream->codec_stream, head, end) != OK)
+    struct server_conn *conn = stream->conn;
+    if (conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end) != OK)
         stream_on_failed(stream->stream, ERROR_CLIENT_GONE);
-    flush_later(stream->conn);
+    if (!conn->answered && head->status >= 200) {
+        conn->answered = true;
+        conn->wants_ticket = conn->client.secure && !conn->client.mesh;
+    }
+    flush_later(conn);
 }
 
 static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
