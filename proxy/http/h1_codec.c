@@ -240,17 +240,15 @@ static int on_chunk_extension(llhttp_t *parser, const char *at, size_t length) {
 }
 
 // Also the end of a 1xx, and of a response that ends with its connection.
-static enum error message_complete(struct h1_codec *h1) {
+static void message_complete(struct h1_codec *h1) {
     struct codec_stream *stream = h1->stream;
     if (h1->interim) {
         h1->interim = false;
         set_input(h1, INPUT_IDLE);
-        return OK;
+        return;
     }
     if (h1->section.began) {
-        enum error error = h1_trailers(h1);
-        if (error != OK)
-            return error;
+        h1_trailers(h1);
         h1_section_reset(&h1->section);
     }
     bool told = stream->received == PROGRESS_ENDED;
@@ -267,13 +265,11 @@ static enum error message_complete(struct h1_codec *h1) {
     }
     if (!told)
         h1->codec.handler->end(h1->codec.owner, stream);
-    return OK;
 }
 
 static int on_message_complete(llhttp_t *parser) {
-    struct h1_codec *h1 = h1_of_parser(parser);
-    enum error error = message_complete(h1);
-    return error == OK ? HPE_PAUSED : refuse(h1, error);
+    message_complete(h1_of_parser(parser));
+    return HPE_PAUSED;
 }
 
 static const llhttp_settings_t parser_settings = {
@@ -365,7 +361,7 @@ static bool take_blank(struct h1_codec *h1, char c) {
     return true;
 }
 
-static enum error peer_closed_on_server(struct h1_codec *h1) {
+static void peer_closed_on_server(struct h1_codec *h1) {
     switch (h1->input) {
     case INPUT_IDLE:
         end_connection(h1);
@@ -381,27 +377,30 @@ static enum error peer_closed_on_server(struct h1_codec *h1) {
     case INPUT_DISCARD:
         break;
     }
-    return OK;
 }
 
-static enum error peer_closed_on_client(struct h1_codec *h1) {
+static void peer_closed_on_client(struct h1_codec *h1) {
     struct codec_stream *stream = h1->stream;
     if (stream == NULL || stream->received == PROGRESS_ENDED)
         end_connection(h1);
     else if (stream->received == PROGRESS_HEAD)
         fail(h1, ERROR_UPSTREAM_RESET);
     else if (h1->until_close && !h1->section.began)
-        return message_complete(h1);
+        message_complete(h1);
     else
         fail(h1, ERROR_RESPONSE_INCOMPLETE);
-    return OK;
 }
 
 static enum error feed(struct codec *codec, struct block *block, struct bytes in, size_t *used) {
     struct h1_codec *h1 = h1_of(codec);
     *used = 0;
-    if (in.len == 0)
-        return codec->role == CODEC_SERVER ? peer_closed_on_server(h1) : peer_closed_on_client(h1);
+    if (in.len == 0) {
+        if (codec->role == CODEC_SERVER)
+            peer_closed_on_server(h1);
+        else
+            peer_closed_on_client(h1);
+        return OK;
+    }
     h1->block = block;
     while (*used < in.len && h1->input != INPUT_HELD && h1->input != INPUT_DISCARD) {
         if (codec->role == CODEC_CLIENT && h1->stream == NULL) {

@@ -417,12 +417,22 @@ bool h1_is_trailer(const struct field *field) {
     }
 }
 
-enum error h1_trailers(struct h1_codec *h1) {
+// Connection speaks of trailers too. Its fields were taken out of the head, but stand in the list.
+static void remove_named_trailers(struct fields *trailers, const struct fields *fields) {
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct bytes list = fields->items[i].value;
+        struct bytes option;
+        while (fields->items[i].id == FIELD_CONNECTION && bytes_next(&list, ',', &option))
+            fields_remove_name(trailers, option);
+    }
+}
+
+void h1_trailers(struct h1_codec *h1) {
     struct fields *trailers = &h1->stream->trailers;
     const struct h1_section *section = &h1->section;
     fields_init(trailers, h1->stream->pool);
     if (section->count == 0)
-        return OK;
+        return;
     const char *text = h1_section_copy(section, h1->stream->pool);
     fields_reserve(trailers, section->count + 1);
     for (uint32_t i = 0; i < section->count; i++) {
@@ -431,5 +441,5 @@ enum error h1_trailers(struct h1_codec *h1) {
         if (h1_is_trailer(&field))
             fields_add(trailers, name, value_text(text, section->lines[i].value));
     }
-    return OK;
+    remove_named_trailers(trailers, &h1->stream->head.fields);
 }

@@ -103,7 +103,7 @@ void h1_section_reset(struct h1_section *section);
 // Makes a head or trailers of the complete section, in the stream. *end: no body follows.
 MUST_CHECK enum error h1_request_head(struct h1_codec *h1, bool *end);
 MUST_CHECK enum error h1_response_head(struct h1_codec *h1, bool *end);
-MUST_CHECK enum error h1_trailers(struct h1_codec *h1);
+void h1_trailers(struct h1_codec *h1);
 
 // May be sent as or received in a trailer: not a field of framing, routing or of one connection.
 bool h1_is_trailer(const struct field *field);

@@ -488,6 +488,9 @@ static void head_larger_than_a_block_is_written_whole(void **state) {
         text_format(&expected, "X-Long: %0*d\r\n", 1000 + i, i);
     }
     text_format(&expected, "\r\n");
+    try_alloc_fail_after(1);
+    assert_int_equal(client_send(&client, true), ERROR_NO_MEMORY);
+    assert_null(client.item->stream.codec);
     assert_int_equal(client_send(&client, true), OK);
     assert_written(&client, expected.at);
     text_dispose(&expected);

@@ -414,6 +414,13 @@ static void trailers_are_bounded(void **state) {
     text_dispose(&in);
 }
 
+static void trailers_that_connection_names_are_dropped(void **state) {
+    (void)state;
+    assert_received(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nX-Hop: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx-HOP: 2\r\nX-T: 3\r\n\r\n",
+        "stream 1\nhead POST http a / 11 length=-1\nHost: a\nend\nX-T: 3\n");
+}
+
 // ---- limits
 
 static void assert_limited(struct text *in, const struct codec_limits *limits, enum error error) {
@@ -688,6 +695,7 @@ int main(void) {
         cmocka_unit_test(chunk_size_overflow_is_refused),
         cmocka_unit_test(chunk_extensions_are_bounded),
         cmocka_unit_test(trailers_are_bounded),
+        cmocka_unit_test(trailers_that_connection_names_are_dropped),
         cmocka_unit_test(heads_are_bounded),
         cmocka_unit_test(head_that_never_ends_is_refused_before_it_takes_memory),
         cmocka_unit_test(head_gathered_without_memory_is_refused),
