@@ -107,14 +107,16 @@ struct codec_ops {
     enum error (*feed)(struct codec *codec, struct block *block, struct bytes in, size_t *used) MUST_CHECK;
 
     // Server: a 1xx or the response. Client: the request, which begins the stream (ERROR_FULL: no more streams on this connection; nothing
-    // happened). The head is written out at once: it need not outlive the call. `end`: no body and no trailers follow.
+    // happened). The head is written out at once: it need not outlive the call. `end`: no body and no trailers follow. HTTP/2 also has, with
+    // nothing sent, ERROR_HEADERS_TOO_LARGE (much larger than what may be received) and ERROR_UPGRADE_FAILED (`protocol` set, and the peer does not
+    // know extended CONNECT); any other error is of the connection.
     enum error (*send_head)(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end) MUST_CHECK;
 
     // Moves from `body` what there is room for; what is left must be offered again after `writable` (HTTP/2) or once `out` has drained (HTTP/1).
     // `end`: nothing follows what is in `body` now; it takes effect only when all of it was moved. `trailers` (may be NULL; with `end` only) must live until the stream is done.
     void (*send_body)(struct codec *codec, struct codec_stream *stream, struct buffer *body, bool end, const struct fields *trailers);
 
-    // `count` bytes of body that were delivered have gone on: the peer may send as much again.
+    // `count` bytes of body that were delivered have gone on: the peer may send as much again. Of a stream that was forgotten meanwhile it is ignored.
     void (*consumed)(struct codec *codec, struct codec_stream *stream, size_t count);
 
     // Ends the stream at once; the codec forgets it. HTTP/1: the connection cannot be used again (close_when_flushed), unless the stream is done.

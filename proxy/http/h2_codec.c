@@ -112,18 +112,36 @@ static ssize_t next_frame(struct h2_codec *codec, struct bytes *frame) {
     return length;
 }
 
-void h2_write(struct h2_codec *codec, bool bodies) {
+// False when there is nothing (more) to write.
+static bool write_next(struct h2_codec *codec) {
+    struct bytes frame;
+    ssize_t length = next_frame(codec, &frame);
+    if (length < 0)
+        h2_fail(codec, failure_of((int)length));
+    if (length <= 0)
+        return false;
+    write_frame(codec, frame);
+    return codec->failure == OK;
+}
+
+void h2_write_head(struct h2_codec *codec, int32_t id) {
     CHECK(!codec->finished);
-    codec->hold_bodies = !bodies;
-    while (codec->failure == OK && (!bodies || codec->base.out->length < LIMIT_OUTPUT_BYTES)) {
-        struct bytes frame;
-        ssize_t length = next_frame(codec, &frame);
-        if (length < 0)
-            h2_fail(codec, failure_of((int)length));
-        if (length <= 0)
-            break;
-        write_frame(codec, frame);
-    }
+    codec->hold_bodies = true;
+    codec->head_written = 0;
+    while (codec->head_written != id && write_next(codec))
+        ;
+}
+
+static void write_control(struct h2_codec *codec) {
+    codec->hold_bodies = true;
+    while (write_next(codec))
+        ;
+}
+
+static void write_all(struct h2_codec *codec) {
+    codec->hold_bodies = false;
+    while (codec->base.out->length < LIMIT_OUTPUT_BYTES && write_next(codec))
+        ;
 }
 
 // The last that is written: GOAWAY, unless nghttp2 has sent one already. A session that has failed within itself is left as it is.
@@ -169,7 +187,7 @@ static void parse(struct h2_codec *codec, struct block *block, struct bytes in) 
     // What nghttp2 has to say to this (resets, acknowledgements) is written now: its writing tells which streams are lost, and a connection error
     // of its own shows as the GOAWAY.
     if (codec->failure == OK && nghttp2_session_get_outbound_queue_size(codec->session) > 0)
-        h2_write(codec, false);
+        write_control(codec);
     codec->block = NULL;
 }
 
@@ -195,7 +213,8 @@ static enum error h2_produce(struct codec *base) {
     if (codec->finished)
         return OK;
     codec->producing = true;
-    h2_write(codec, true);
+    if (codec->failure == OK)
+        write_all(codec);
     codec->producing = false;
     if (codec->failure != OK)
         finish(codec);

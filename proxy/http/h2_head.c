@@ -103,8 +103,13 @@ static bool is_no_trailer(enum field_id id) {
     switch (id) {
     case FIELD_AUTHORIZATION:
     case FIELD_CONTENT_LENGTH:
+    case FIELD_CONTENT_TYPE:
+    case FIELD_COOKIE:
     case FIELD_EXPECT:
     case FIELD_HOST:
+    case FIELD_MAX_FORWARDS:
+    case FIELD_PROXY_AUTHORIZATION:
+    case FIELD_SET_COOKIE:
     case FIELD_TE:
     case FIELD_TRAILER:
         return true;
@@ -192,7 +197,9 @@ static void begin_fields(struct h2_codec *codec, struct codec_stream *stream) {
 }
 
 static int begin_request(struct h2_codec *codec, int32_t id) {
-    struct codec_stream *stream = codec->base.handler->begin(codec->base.owner);
+    struct codec_stream *stream = NULL;
+    if (codec->base.out->length <= H2_UNREAD_MAX)
+        stream = codec->base.handler->begin(codec->base.owner);
     if (stream == NULL) {
         (void)nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
         // The block is decoded, for HPACK's sake, and nothing more is heard of it.

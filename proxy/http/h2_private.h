@@ -26,6 +26,10 @@
 // read is no peer.
 #define H2_CONTROL_BYTES_MAX 65536
 
+// Heads are written at once, whatever waits in the output; bodies stop at LIMIT_OUTPUT_BYTES. So answers that are heads alone could pile up before a
+// peer that asks and does not read: above this its requests are refused (REFUSED_STREAM: it may ask again).
+#define H2_UNREAD_MAX (4 * LIMIT_OUTPUT_BYTES)
+
 // Frames in a row that carry nothing (SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, heads of streams that are gone) while no head and no body
 // passes either way. A download is interleaved with what it sends; nobody needs a thousand of them.
 #define H2_BARREN_FRAMES_MAX 1000
@@ -142,8 +146,8 @@ void h2_stream_break(struct h2_codec *codec, struct codec_stream *stream, uint32
 // The connection is lost for `error`: nothing is parsed any more, and feed or produce will say so.
 void h2_fail(struct h2_codec *codec, enum error error);
 
-// Writes what nghttp2 has ready into `out`: all but bodies (`bodies` false), or all until the output is full.
-void h2_write(struct h2_codec *codec, bool bodies);
+// Writes control frames and heads that nghttp2 has ready into `out`, up to the head of stream `id`; no bodies.
+void h2_write_head(struct h2_codec *codec, int32_t id);
 
 // --- h2_head.c ---
 

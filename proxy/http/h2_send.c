@@ -180,8 +180,7 @@ static enum error error_of(int code) {
 
 // The head's text is borrowed until it is written: it must be, now.
 static enum error write_head(struct h2_codec *codec, int32_t id) {
-    codec->head_written = 0;
-    h2_write(codec, false);
+    h2_write_head(codec, id);
     // nghttp2 keeps heads back for reasons that were all looked at before. Were there one more, nothing of the session may be written any more.
     if (codec->head_written != id)
         h2_fail(codec, ERROR_INTERNAL);

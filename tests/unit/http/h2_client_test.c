@@ -330,6 +330,7 @@ static void streams_above_the_last_id_of_goaway_are_refused(void **state) {
 static void first_goaway_of_a_graceful_end_lets_all_streams_finish(void **state) {
     struct h2_drive *drive = *state;
     struct owner_stream *item = request(drive);
+    h2_drive_sent(drive);
     h2_goaway(&drive->wire, INT32_MAX, NGHTTP2_NO_ERROR);
     assert_int_equal(h2_drive_feed(drive), OK);
     assert_true(h2_drive_codec(drive)->refuses_new);

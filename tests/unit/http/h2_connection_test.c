@@ -514,6 +514,23 @@ static void row_10_slow_reader_holds_a_bounded_output(void **state) {
     assert_true(item->stream.out.length <= H2_STREAM_OUT_BYTES);
 }
 
+// Row 10: nor do answers that are heads alone pile up before it.
+static void row_10_heads_that_are_not_read_are_bounded(void **state) {
+    struct h2_drive *drive = *state;
+    uint32_t id = 1;
+    struct text value = {0};
+    text_format(&value, "x-long: %04000d\n", 0); // too long for HPACK to keep
+    for (; drive->owner.error == OK && id < 40000; id += 2) {
+        h2_get(&drive->wire, id, "/");
+        if (h2_drive_feed(drive) == OK && drive->owner.last->stream.sent == PROGRESS_HEAD)
+            assert_int_equal(h2_respond(drive->owner.last, 200, value.at, true), OK);
+    }
+    assert_int_equal(drive->owner.error, ERROR_FLOOD); // for the resets that it did not read either
+    assert_true(drive->owner.count > 80);
+    assert_true(drive->owner.out.length <= H2_UNREAD_MAX + 4100 + H2_CONTROL_BYTES_MAX + 100);
+    text_dispose(&value);
+}
+
 // --- cheap frames ---
 
 // Feeds `count` times what `add` makes, in reads of a hundred, and drops what is sent where the peer reads it.
@@ -685,6 +702,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(row_9_many_streams_are_reset_one_by_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_10_one_byte_frames_hold_no_more_than_their_window, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_10_slow_reader_holds_a_bounded_output, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(row_10_heads_that_are_not_read_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pings_that_are_read_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ping_flood_that_is_not_read_ends_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_flood_ends_the_connection, set_up, tear_down),
