@@ -9,22 +9,28 @@
 
 #define DECAY_NS (10.0 * (double)NS_PER_S)
 
-// Before anything was measured an endpoint counts as answering in 30 ms: it gets traffic, but not a flood of it.
-#define SEED_NS (30.0 * (double)NS_PER_MS)
-
 // A failure counts at least as a second: refusing fast must not attract traffic.
 #define FAILURE_NS (1.0 * (double)NS_PER_S)
 
+static bool is_measured(const struct endpoint *endpoint) {
+    return endpoint->cost_at != 0;
+}
+
 static double cost_now(const struct endpoint *endpoint, nanoseconds now) {
-    if (endpoint->cost_at == 0)
-        return SEED_NS;
     double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
     // Below a millisecond nothing has decayed that would matter: the exponential is spared on the busy path.
     return idle < (double)NS_PER_MS ? endpoint->cost_ns : endpoint->cost_ns * exp(-idle / DECAY_NS);
 }
 
-static double load(const struct endpoint *endpoint, nanoseconds now) {
-    return cost_now(endpoint, now) * (endpoint->in_flight + 1) / endpoint->weight;
+// Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer.
+static bool is_lighter(const struct endpoint *a, const struct endpoint *b, nanoseconds now) {
+    double load_a = (double)(a->in_flight + 1) / a->weight;
+    double load_b = (double)(b->in_flight + 1) / b->weight;
+    if (is_measured(a) && is_measured(b)) {
+        load_a *= cost_now(a, now);
+        load_b *= cost_now(b, now);
+    }
+    return load_a <= load_b;
 }
 
 static struct endpoint *draw_weighted(const struct lb_request *request, const struct endpoint *other) {
@@ -56,6 +62,18 @@ static struct endpoint *draw(const struct lb *lb, const struct lb_request *reque
     return drawn;
 }
 
+// Any that was not tried, each alike; NULL when there is none.
+static struct endpoint *draw_untried(const struct lb_request *request) {
+    struct endpoint *drawn = NULL;
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        struct endpoint *endpoint = request->endpoints[i];
+        if (endpoint->weight > 0 && !lb_was_tried(request, endpoint) && rng_below(request->rng, ++seen) == 0)
+            drawn = endpoint;
+    }
+    return drawn;
+}
+
 static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
     struct endpoint *first = draw(lb, request, NULL);
     if (first == NULL || request->count == 1)
@@ -63,16 +81,14 @@ static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
     struct endpoint *second = draw(lb, request, first);
     if (second == NULL)
         return first;
-    struct endpoint *better = load(first, request->now) <= load(second, request->now) ? first : second;
+    struct endpoint *better = is_lighter(first, second, request->now) ? first : second;
     if (!lb_was_tried(request, better))
         return better;
     struct endpoint *worse = better == first ? second : first;
     if (!lb_was_tried(request, worse))
         return worse;
-    for (uint32_t i = 0; i < request->count; i++)
-        if (request->endpoints[i]->weight > 0 && !lb_was_tried(request, request->endpoints[i]))
-            return request->endpoints[i];
-    return better;
+    struct endpoint *untried = draw_untried(request);
+    return untried != NULL ? untried : better;
 }
 
 static void begin(struct endpoint *endpoint, nanoseconds now) {
@@ -88,7 +104,7 @@ static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds
     double sample = (double)elapsed;
     if (outcome == LB_FAILED && sample < FAILURE_NS)
         sample = FAILURE_NS;
-    double cost = endpoint->cost_at == 0 ? 0 : endpoint->cost_ns;
+    double cost = is_measured(endpoint) ? endpoint->cost_ns : 0;
     if (sample >= cost) {
         cost = sample;
     } else {
