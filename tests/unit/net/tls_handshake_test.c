@@ -113,6 +113,44 @@ static void an_identity_is_checked_although_its_path_is_known(void **state) {
     tls_pair_dispose(&pair);
 }
 
+// Where a server remembers a client that shows this leaf alone.
+static unsigned place_of(const struct test_identity *identity) {
+    unsigned char digest[CERTIFICATE_DIGEST_SIZE];
+    assert_true(certificates_digest(identity->certificate, NULL, digest));
+    return ((unsigned)digest[1] << 8 | digest[2]) % TLS_PEERS_MAX;
+}
+
+static void a_peer_is_not_taken_for_another_that_is_remembered_in_its_place(void **state) {
+    (void)state;
+    static struct test_identity seen[TLS_PEERS_MAX]; // by place
+    struct test_identity second;
+    char id[64];
+    for (unsigned count = 0;; count++) {
+        snprintf(id, sizeof(id), "spiffe://school.local/client/%u", count);
+        second = test_svid(id, &root);
+        if (seen[place_of(&second)].certificate != NULL)
+            break; // after some 30 by chance, 512 at the latest
+        seen[place_of(&second)] = second;
+    }
+    const struct test_identity *const both[] = {&seen[place_of(&second)], &second};
+    struct tls_pair pair;
+    tls_pair_init(&pair, client_credentials, server_credentials);
+    for (unsigned i = 0; i < 6; i++) {
+        pair.client_options.credentials = tls_make_credentials(both[i % 2], &root, NULL, keys, 1);
+        tls_pair_begin(&pair, NULL);
+        check_loop_settle(&pair.check);
+        assert_int_equal(pair.server.ready_error, OK);
+        assert_true(spiffe_id_equal(pair.server.tls->peer_id, credentials_id(pair.client_options.credentials)));
+        tls_pair_end(&pair);
+        credentials_unref(pair.client_options.credentials);
+    }
+    assert_int_equal(metric_read(&pair.server.counters.path_reused), 0); // they push each other out
+    tls_pair_dispose(&pair);
+    for (unsigned i = 0; i < TLS_PEERS_MAX; i++)
+        test_identity_free(&seen[i]);
+    test_identity_free(&second);
+}
+
 static nanoseconds two_hours_later(void) {
     return clock_wall_ns() + 7200 * NS_PER_S;
 }
@@ -517,6 +555,7 @@ int main(void) {
         cmocka_unit_test(both_ends_learn_who_the_other_is),
         cmocka_unit_test(a_peer_that_is_none_of_those_expected_is_refused),
         cmocka_unit_test(an_identity_is_checked_although_its_path_is_known),
+        cmocka_unit_test(a_peer_is_not_taken_for_another_that_is_remembered_in_its_place),
         cmocka_unit_test(a_path_that_was_verified_before_is_refused_once_it_has_expired),
         cmocka_unit_test(a_server_under_another_root_is_refused),
         cmocka_unit_test(a_client_under_another_root_learns_it_after_its_handshake),

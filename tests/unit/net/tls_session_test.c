@@ -202,6 +202,32 @@ static void threat_24_a_server_with_another_bundle_makes_a_full_handshake(void *
     test_identity_free(&other_root);
 }
 
+// The two guards against a session of another bundle, one at a time.
+static void threat_24_the_bundle_is_in_the_session_context_and_in_the_ticket(void **state) {
+    (void)state;
+    struct test_identity other_root = test_root("spiffe://other.local");
+    struct test_identity other = test_svid("spiffe://school.local/ns/school/sa/other", &root);
+    struct credentials *one = make(&server_identity, NULL);
+    struct credentials *more = make(&server_identity, &other_root);
+    struct credentials *other_id = make(&other, NULL);
+    for (int required = 0; required < 2; required++) {
+        assert_memory_not_equal(one->session_context[required], more->session_context[required], TLS_SESSION_CONTEXT_SIZE);
+        assert_memory_not_equal(one->session_context[required], other_id->session_context[required], TLS_SESSION_CONTEXT_SIZE);
+    }
+    assert_memory_not_equal(one->session_context[0], one->session_context[1], TLS_SESSION_CONTEXT_SIZE);
+
+    struct tls_pair pair;
+    begin_with(&pair, make(&client_identity, NULL), one);
+    assert_false(connect_once(&pair));
+    memcpy(more->session_context, one->session_context, sizeof(one->session_context));
+    replace(&pair.server_options.credentials, more);
+    assert_false(connect_once(&pair));
+    end(&pair);
+    credentials_unref(other_id);
+    test_identity_free(&other);
+    test_identity_free(&other_root);
+}
+
 static void threat_24_a_ticket_does_not_let_in_whose_root_was_taken_away(void **state) {
     (void)state;
     struct test_identity next_root = test_root("spiffe://school.local");
@@ -444,6 +470,7 @@ int main(void) {
         cmocka_unit_test(a_session_is_not_offered_where_another_peer_is_expected),
         cmocka_unit_test(the_sessions_kept_are_bounded_and_the_least_used_goes_first),
         cmocka_unit_test(threat_24_a_server_with_another_bundle_makes_a_full_handshake),
+        cmocka_unit_test(threat_24_the_bundle_is_in_the_session_context_and_in_the_ticket),
         cmocka_unit_test(threat_24_a_ticket_does_not_let_in_whose_root_was_taken_away),
         cmocka_unit_test(a_ticket_stays_good_when_our_certificate_is_renewed),
         cmocka_unit_test(a_ticket_is_void_for_a_server_of_another_identity),
