@@ -270,7 +270,11 @@ static void end_input(struct server_conn *conn) {
         (void)feed(conn, block, BYTES_NONE, &used);
         block_unref(block);
     }
-    // A client may end its side and wait for its answers; with none to come the connection is over.
+    // A client may end its side and wait for its answers, and looks then as one that is gone. Over HTTP/2 that can be told: one that is gone answers
+    // whatever it is sent with a reset, also where a stream waits for a window that nobody can open any more.
+    if (conn->phase == CONN_OPEN && conn->codec->version == HTTP_2)
+        conn->codec->ops->signal(conn->codec, CODEC_PING);
+    // With no answers to come the connection is over.
     if (conn->phase == CONN_OPEN && is_idle(conn) && buffer_is_empty(&conn->pending))
         server_conn_close(conn, ERROR_CONNECTION_CLOSED);
 }
