@@ -154,12 +154,11 @@ def test_a_client_that_reads_nothing_holds_up_its_server_and_little_is_kept(flee
     hop.reload()
     with Wire(hop.address, receive_buffer=4096) as wire:
         wire.get(host="slow")
-        received = hop.figure("outrigger_upstream_received_bytes_total")
         assert wire.head().status == 200
         with Wire(hop.address) as other:
             for _ in range(20):
                 assert other.get(host="other").response().status == 200
-        assert len(sent) < 64 and received >= 0
+        assert len(sent) < 64
         body = hashlib.sha256()
         while piece := wire.chunk():
             body.update(piece)
@@ -200,7 +199,8 @@ def test_a_server_that_reads_nothing_holds_up_its_client_and_little_is_kept(flee
         moved = [-1, 0]
 
         def stands_still():
-            moved.append(hop.figure("process_cpu_seconds_total") and len(sent))
+            hop.figures()
+            moved.append(len(sent))
             return len(moved) > 50 and len(set(moved[-50:])) == 1
         eventually(stands_still, what="a client that is held up")
         assert len(sent) < 32

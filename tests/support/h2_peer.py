@@ -17,6 +17,7 @@ import h2.settings
 import hpack
 
 from support.fleet import READY_S, split_address
+from support.wire import Wire
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -102,7 +103,10 @@ class H2Peer:
         events = self.h2.receive_data(content)
         for event in events:
             self.note(event)
-        self.flush()
+        try:
+            self.flush()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # our side is ended, or theirs: what they sent before is still to be read
         return events
 
     def message(self, stream):
@@ -173,6 +177,67 @@ class H2Peer:
     def reset_stream(self, stream, code=CANCEL):
         self.h2.reset_stream(stream, code)
         self.flush()
+
+
+class H2Wire(Wire):
+    """A client without the library: sends frames exactly as told and reads frames as they come. `frames` are those read: (kind, flags, stream, payload)."""
+
+    def __init__(self, address, settings=b"", greet=True, **options):
+        super().__init__(address, **options)
+        self.frames = []
+        self.decoder = hpack.Decoder()
+        if greet:
+            self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
+
+    def read(self):
+        """The next frame; None at the end of the connection."""
+        try:
+            header = self.take(9)
+            length = int.from_bytes(header[:3], "big")
+            kind, flags, stream = header[3], header[4], int.from_bytes(header[5:9], "big") & 0x7FFFFFFF
+            self.frames.append((kind, flags, stream, self.take(length)))
+        except (EOFError, ConnectionResetError):
+            return None
+        return self.frames[-1]
+
+    def until(self, condition):
+        """Reads up to the first frame for which condition(kind, flags, stream, payload) is true; None when the connection ends before it."""
+        while (found := self.read()) is not None:
+            if condition(*found):
+                return found
+        return None
+
+    def until_kind(self, kind, stream=None):
+        return self.until(lambda found, flags, on, payload: found == kind and stream in (None, on))
+
+    def ping(self):
+        """A round trip; False when the connection ended instead."""
+        try:
+            self.send(frame(PING, 0, 0, b"roundtrp"))
+        except OSError:
+            return False
+        return self.until(lambda kind, flags, stream, payload: kind == PING and flags & ACK and payload == b"roundtrp") is not None
+
+    def goaway(self):
+        """The error code of the GOAWAY that comes before the end of the connection; None: there was none."""
+        found = self.until_kind(GOAWAY)
+        return None if found is None else int.from_bytes(found[3][4:8], "big")
+
+    def reset(self, stream=1):
+        """The error code of the RST_STREAM on that stream; None: there was none."""
+        found = self.until_kind(RST_STREAM, stream)
+        return None if found is None else int.from_bytes(found[3], "big")
+
+    def begin(self, stream=1, path="/", authority="backend", method="GET", headers=(), flags=END_STREAM | END_HEADERS):
+        """Sends a request's head."""
+        head = [(":method", method), (":scheme", "http"), (":authority", authority), (":path", path), *headers]
+        return self.send(frame(HEADERS, flags, stream, block(head)))
+
+    def status(self, stream=1):
+        """The status of the next head on that stream."""
+        found = self.until_kind(HEADERS, stream)
+        assert found is not None, f"the connection ended; frames: {self.frames[-5:]}"
+        return int(dict(self.decoder.decode(found[3]))[":status"])
 
 
 class H2Client(H2Peer):

@@ -73,7 +73,7 @@ class Wire:
         """Ends our side in order."""
         self.socket.shutdown(socket.SHUT_WR)
 
-    def reset(self):
+    def break_off(self):
         """Closes with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
