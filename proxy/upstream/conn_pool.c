@@ -75,22 +75,59 @@ static void grant_room(struct conn_pool *pool) {
     }
 }
 
-static bool may_open(const struct conn_pool *pool) {
+// Counts one more connection to the endpoint; false when all workers together have as many as they may.
+static bool take_place(const struct conn_pool *pool) {
     const struct cluster *cluster = pool->endpoint->cluster;
     if (cluster == NULL)
         return false;
     uint32_t max = cluster->traffic.connections.max;
-    return max == 0 || atomic_load_explicit(&pool->endpoint->shared->connections, memory_order_relaxed) < max;
+    _Atomic uint32_t *connections = &pool->endpoint->shared->connections;
+    uint32_t before = atomic_load_explicit(connections, memory_order_relaxed);
+    do {
+        if (max > 0 && before >= max)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(connections, &before, before + 1, memory_order_relaxed, memory_order_relaxed));
+    return true;
 }
 
 // One connection for each `room_last` waiters that none under way will serve.
 static enum error open_for_waiters(struct conn_pool *pool) {
-    while (pool->waiter_count > (uint64_t)pool->connecting_count * pool->room_last && may_open(pool)) {
+    while (pool->waiter_count > (uint64_t)pool->connecting_count * pool->room_last && take_place(pool)) {
         enum error error = upstream_conn_open(pool);
-        if (error != OK)
+        if (error != OK) {
+            atomic_fetch_sub_explicit(&pool->endpoint->shared->connections, 1, memory_order_relaxed);
             return error;
+        }
     }
     return OK;
+}
+
+// The endpoint's pool of the other kind: it has the same bound on connections.
+static struct conn_pool *sibling_of(const struct conn_pool *pool) {
+    return &pool->endpoint->pools[pool->kind == POOL_HTTP1 ? POOL_HTTP2 : POOL_HTTP1];
+}
+
+// Somebody waits, no connection of this pool will ever be free for him, and none can be opened.
+static bool is_starved(const struct conn_pool *pool) {
+    return pool->waiter_count > 0 && pool->open + pool->connecting_count == 0;
+}
+
+bool conn_pool_is_owed(const struct conn_pool *pool) {
+    return pool->waiter_count == 0 && pool->granted == 0 && is_starved(sibling_of(pool));
+}
+
+// An idle connection of the other kind gives its place up, if there is one.
+static void claim_place(const struct conn_pool *pool) {
+    struct conn_pool *sibling = sibling_of(pool);
+    if (!conn_pool_is_owed(sibling))
+        return;
+    LIST_EACH(&sibling->usable, node, following) {
+        struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
+        if (list_is_empty(&conn->streams)) {
+            upstream_conn_close(conn, OK); // and conn_pool_lost opens one here
+            return;
+        }
+    }
 }
 
 static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bool at_front) {
@@ -110,7 +147,10 @@ static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bo
     waiter->since = pool->endpoint->upstream->loop->now;
     metric_add(&metrics_of(pool)->pool_waits, 1);
     metric_add(&metrics_of(pool)->pool_waiting, 1);
-    if (open_for_waiters(pool) == OK || pool->open + pool->connecting_count > 0)
+    enum error error = open_for_waiters(pool);
+    if (error == OK && is_starved(pool))
+        claim_place(pool);
+    if (error == OK || pool->open + pool->connecting_count > 0)
         return OK;
     leave_queue(waiter); // no descriptor, and nobody who would give his connection back
     waiter->pool = NULL;
@@ -179,6 +219,9 @@ void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn) {
     count_idle(pool, conn, list_is_empty(&conn->streams));
     if (room)
         grant_room(pool);
+    // It may take fewer than was thought when it was opened: the rest gets another.
+    if (!list_is_empty(&pool->waiters) && open_for_waiters(pool) != OK)
+        return; // no descriptor; this one will be free again
 }
 
 void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum error error) {
@@ -193,6 +236,8 @@ void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum err
         if (error != OK)
             fail_waiters(pool, alone ? UINT32_MAX : pool->room_last, error);
     }
-    if (open_for_waiters(pool) != OK && pool->open + pool->connecting_count == 0)
-        fail_waiters(pool, UINT32_MAX, ERROR_POOL_FULL);
+    struct conn_pool *const pools[] = {pool, sibling_of(pool)};
+    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
+        if (open_for_waiters(pools[i]) != OK && pools[i]->open + pools[i]->connecting_count == 0)
+            fail_waiters(pools[i], UINT32_MAX, ERROR_POOL_FULL);
 }

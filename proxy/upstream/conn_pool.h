@@ -55,6 +55,9 @@ void conn_waiter_cancel(struct conn_waiter *waiter);
 // Closes what is idle, lets the rest drain, fails who waits. For an endpoint that is gone.
 void conn_pool_retire(struct conn_pool *pool);
 
+// From upstream_conn, for one that is idle: the endpoint's pool of the other kind waits for a place that this one could give up.
+bool conn_pool_is_owed(const struct conn_pool *pool);
+
 // From upstream_conn: the state or room of a connection changed; it is put where it belongs and waiters get what room there is.
 void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn);
 

@@ -104,6 +104,20 @@ static enum error stream_error(enum error reason) {
     }
 }
 
+// Whatever the transport calls it: a connection that was not made. Whoever waits for it may try elsewhere.
+static enum error connect_error(enum error reason) {
+    switch (reason) {
+    case ERROR_CONNECT_TIMEOUT:
+    case ERROR_TLS_FAILED:
+    case ERROR_IDENTITY_MISMATCH:
+    case ERROR_NO_ENDPOINT: // retired meanwhile
+    case OK:
+        return reason;
+    default:
+        return ERROR_CONNECT_REFUSED;
+    }
+}
+
 void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     if (conn->closing)
         return;
@@ -122,7 +136,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     metric_add(&conn->upstream->metrics->upstream_bytes_out, conn->transport->bytes_out);
     atomic_fetch_sub_explicit(&conn->endpoint->shared->connections, 1, memory_order_relaxed);
     conn->transport->ops->close(conn->transport, false);
-    conn_pool_lost(conn->pool, conn, conn->open ? OK : reason);
+    conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
 
 void upstream_conn_drain(struct upstream_conn *conn) {
@@ -139,7 +153,7 @@ static void settle(struct upstream_conn *conn) {
         return;
     conn->changed = false;
     bool idle = list_is_empty(&conn->streams);
-    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed)) {
+    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed || conn_pool_is_owed(conn->pool))) {
         upstream_conn_close(conn, OK);
         return;
     }
@@ -447,7 +461,6 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     loop_timer_start(upstream->loop, &conn->timer, traffic_of(conn)->connections.connect_timeout);
     endpoint_ref(endpoint);
     upstream->connections++;
-    atomic_fetch_add_explicit(&endpoint->shared->connections, 1, memory_order_relaxed);
     list_push_back(&pool->connecting, &conn->link);
     pool->connecting_count++;
     return OK;
@@ -461,8 +474,13 @@ enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stre
     stream->sent_mark = conn->transport->bytes_out;
     stream->was_reused = conn->streams_total > 0;
     enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
-    if (error != OK)
+    if (error != OK) {
+        if (stream->codec_stream.codec != NULL) // begun, and then the connection failed
+            conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
+        flush_later(conn);
+        settle(conn); // the place goes to another
         return error;
+    }
     conn->streams_total++;
     stream->conn = conn;
     list_push_back(&conn->streams, &stream->link);

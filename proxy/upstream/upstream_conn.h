@@ -65,7 +65,7 @@ struct upstream_conn {
     bool changed;              // a stream ended inside feed: `settle` follows
 };
 
-// Begins to connect for the pool. ERROR_IO: no socket.
+// Begins to connect for the pool, which has counted it in endpoint_shared. ERROR_IO: no socket.
 MUST_CHECK enum error upstream_conn_open(struct conn_pool *pool);
 
 // Sends the head of a request on a connection that conn_pool_take gave in this turn. `end`: no body follows. ERROR_FULL: no room after all.
