@@ -151,6 +151,22 @@ static void too_many_1xx_are_refused(void **state) {
     text_dispose(&in);
 }
 
+static void number_of_1xx_is_counted_for_each_response(void **state) {
+    (void)state;
+    struct codec_limits limits = codec_owner_limits();
+    struct h1_drive drive;
+    h1_drive_init(&drive, CODEC_CLIENT, &limits);
+    for (int i = 0; i < 3; i++) {
+        h1_request(&drive);
+        for (int k = 0; k < 10; k++)
+            h1_feed(&drive, BYTES("HTTP/1.1 102 Processing\r\n\r\n"));
+        h1_feed(&drive, BYTES("HTTP/1.1 204 No Content\r\n\r\n"));
+        assert_true(drive.owner.last->ended);
+        assert_int_equal(drive.owner.last->heads, 11);
+    }
+    h1_drive_dispose(&drive);
+}
+
 static void switching_protocols_that_was_not_asked_for_is_refused(void **state) {
     (void)state;
     assert_malformed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
@@ -309,6 +325,20 @@ static void request_has_host_first_or_where_it_was(void **state) {
     add(&client, "HOST", "old");
     assert_int_equal(client_send(&client, true), OK);
     assert_written(&client, "GET / HTTP/1.1\r\naccept: x\r\nHOST: b\r\n\r\n");
+    client_dispose(&client);
+}
+
+static void long_target_and_host_are_written_whole(void **state) {
+    (void)state;
+    struct client client;
+    struct text expected = {0};
+    client_init(&client, METHOD_GET, "b", "/");
+    client.head.path = pool_format(&client.item->pool, "/%08000d", 1);
+    client.head.authority = pool_format(&client.item->pool, "%0250d", 2);
+    assert_int_equal(client_send(&client, true), OK);
+    text_format(&expected, "GET /%08000d HTTP/1.1\r\nHost: %0250d\r\n\r\n", 1, 2);
+    assert_written(&client, expected.at);
+    text_dispose(&expected);
     client_dispose(&client);
 }
 
@@ -600,6 +630,7 @@ int main(void) {
         cmocka_unit_test(response_of_head_204_and_304_has_no_body),
         cmocka_unit_test(every_1xx_is_told_before_the_response),
         cmocka_unit_test(too_many_1xx_are_refused),
+        cmocka_unit_test(number_of_1xx_is_counted_for_each_response),
         cmocka_unit_test(switching_protocols_that_was_not_asked_for_is_refused),
         cmocka_unit_test(status_is_from_100_to_599),
         cmocka_unit_test(malformed_responses_are_refused),
@@ -610,6 +641,7 @@ int main(void) {
         cmocka_unit_test(truncated_response_is_incomplete_and_a_missing_one_a_reset),
         cmocka_unit_test(heads_of_responses_are_bounded),
         cmocka_unit_test(request_has_host_first_or_where_it_was),
+        cmocka_unit_test(long_target_and_host_are_written_whole),
         cmocka_unit_test(fields_of_another_connection_are_not_written),
         cmocka_unit_test(names_from_the_mesh_are_written_in_title_case),
         cmocka_unit_test(request_body_of_a_stated_length_is_sent_plain),

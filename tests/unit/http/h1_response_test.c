@@ -286,6 +286,17 @@ static void response_before_the_end_of_the_request_ends_the_connection(void **st
     server_dispose(&server);
 }
 
+static void response_before_the_head_of_the_request_says_that_it_is_the_last(void **state) {
+    (void)state;
+    struct server server;
+    server_init(&server, "GET / HTTP/1.1\r\nHo", 302);
+    assert_int_equal(send_head(&server, false), OK);
+    owner_stream_send(server.item, BYTES("x"), true, NULL);
+    assert_written(&server, "HTTP/1.1 302 Found\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+    assert_true(server.codec->close_when_flushed);
+    server_dispose(&server);
+}
+
 static void both_directions_may_stream_at_once(void **state) {
     (void)state;
     struct server server;
@@ -341,6 +352,7 @@ int main(void) {
         cmocka_unit_test(body_longer_than_stated_is_cut_and_the_connection_lost),
         cmocka_unit_test(body_shorter_than_stated_loses_the_connection),
         cmocka_unit_test(response_before_the_end_of_the_request_ends_the_connection),
+        cmocka_unit_test(response_before_the_head_of_the_request_says_that_it_is_the_last),
         cmocka_unit_test(both_directions_may_stream_at_once),
         cmocka_unit_test(request_broken_while_its_response_is_sent_ends_both),
         cmocka_unit_test(reply_to_a_broken_head_request_has_no_body),

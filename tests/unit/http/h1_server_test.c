@@ -256,6 +256,19 @@ static void empty_lines_before_a_request_are_skipped_up_to_a_bound(void **state)
     assert_refused("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ERROR_BAD_REQUEST);
 }
 
+static void empty_lines_are_counted_for_each_request(void **state) {
+    (void)state;
+    struct text in = {0};
+    for (int i = 0; i < 6; i++)
+        text_format(&in, "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct outcome outcome;
+    run(&outcome, in.at);
+    assert_int_equal(outcome.failed, OK);
+    assert_false(outcome.closes);
+    outcome_dispose(&outcome);
+    text_dispose(&in);
+}
+
 // ---- Host and targets
 
 static void host_is_there_once_and_valid(void **state) {
@@ -515,6 +528,12 @@ static void fields_of_the_connection_are_taken_out(void **state) {
                     "stream 1\nhead GET http a / 11 length=-1 end te-trailers\nHost: a\nY: 1\nend\n");
 }
 
+static void trailers_are_for_1_1(void **state) {
+    (void)state;
+    assert_received("GET / HTTP/1.0\r\nHost: a\r\nTE: trailers\r\nConnection: TE, keep-alive\r\n\r\n",
+                    "stream 1\nhead GET http a / 10 length=-1 end\nHost: a\nend\n");
+}
+
 static void connection_cannot_take_away_what_decisions_rest_on(void **state) {
     (void)state;
     assert_received("GET / HTTP/1.1\r\nHost: a\r\nConnection: host, authorization, x-forwarded-for, cookie, outrigger-protocol, x-request-id\r\n"
@@ -700,6 +719,7 @@ int main(void) {
         cmocka_unit_test(folded_line_is_refused),
         cmocka_unit_test(white_space_before_the_colon_or_the_first_line_is_refused),
         cmocka_unit_test(empty_lines_before_a_request_are_skipped_up_to_a_bound),
+        cmocka_unit_test(empty_lines_are_counted_for_each_request),
         cmocka_unit_test(host_is_there_once_and_valid),
         cmocka_unit_test(request_of_1_0_needs_no_host),
         cmocka_unit_test(absolute_form_wins_over_host_and_becomes_origin_form),
@@ -720,6 +740,7 @@ int main(void) {
         cmocka_unit_test(head_that_never_ends_is_refused_before_it_takes_memory),
         cmocka_unit_test(head_gathered_without_memory_is_refused),
         cmocka_unit_test(fields_of_the_connection_are_taken_out),
+        cmocka_unit_test(trailers_are_for_1_1),
         cmocka_unit_test(connection_cannot_take_away_what_decisions_rest_on),
         cmocka_unit_test(connection_that_names_too_much_is_refused),
         cmocka_unit_test(upgrade_request_is_a_plain_one_that_names_its_protocol),
