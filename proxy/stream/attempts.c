@@ -57,7 +57,8 @@ static bool is_connect_failure(const struct attempt *attempt) {
 static bool is_unsent(const struct stream *stream, const struct attempt *attempt) {
     if (attempt->error != ERROR_UPSTREAM_RESET || attempt->up.interim_count > 0)
         return false;
-    return attempt->up.was_unsent || (attempt->up.was_reused && method_is_idempotent(stream->request->method));
+    bool may_have_been_idle = attempt->up.was_conn_lost && attempt->up.was_reused;
+    return attempt->up.was_unsent || (may_have_been_idle && method_is_idempotent(stream->request->method));
 }
 
 static bool has_condition(const struct stream *stream, const struct attempt *attempt) {

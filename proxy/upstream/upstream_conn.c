@@ -70,6 +70,7 @@ static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enu
         error = ERROR_RESPONSE_INCOMPLETE;
     stream->error = error;
     stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
+    stream->was_conn_lost = conn->closing || conn->input_ended;
     wake(conn, stream);
     detach(stream);
 }
@@ -289,6 +290,7 @@ static void on_ended(void *user, enum error error) {
         // An end in order completes what is delimited by it; the codec tells what was cut short.
         struct block *block = block_get(&loop_of(conn)->blocks);
         size_t used = 0;
+        conn->input_ended = true;
         if (conn->codec->ops->feed(conn->codec, block, BYTES_NONE, &used) != OK)
             error = ERROR_CONNECTION_RESET;
         block_unref(block);
@@ -437,6 +439,17 @@ static void on_timer(struct timer *timer) {
         timer_start(&loop_of(conn)->timers, &conn->timer, next);
 }
 
+// A stream begins: the timer may be set for when the connection, were it idle, is closed.
+static void watch_for_silence(struct upstream_conn *conn) {
+    const struct traffic_config *traffic = traffic_of(conn);
+    if (conn->codec->version != HTTP_2 || traffic == NULL || traffic->connections.keepalive == 0)
+        return;
+    struct loop *loop = loop_of(conn);
+    nanoseconds look = loop->now + traffic->connections.keepalive;
+    if (!timer_is_running(&conn->timer) || conn->timer.expiry_ms * NS_PER_MS > look)
+        timer_start(&loop->timers, &conn->timer, look);
+}
+
 // --- for the pool and for attempts ---
 
 enum error upstream_conn_open(struct conn_pool *pool) {
@@ -484,6 +497,7 @@ enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stre
     conn->streams_total++;
     stream->conn = conn;
     list_push_back(&conn->streams, &stream->link);
+    watch_for_silence(conn);
     if (stream->was_reused)
         metric_add(&conn->upstream->metrics->pool_reused, 1);
     flush_later(conn);

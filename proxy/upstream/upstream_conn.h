@@ -35,6 +35,7 @@ struct upstream_stream {
     bool wants_room;            // a send was short
     bool was_reused;            // the connection had carried another stream before
     bool was_unsent;            // failed, and no byte had left since it was opened
+    bool was_conn_lost;         // failed with the connection: not that the peer answered by a reset
     enum error error;           // failed
 };
 
@@ -58,6 +59,7 @@ struct upstream_conn {
     bool open;                 // usable or busy
     bool draining;             // takes no new streams, closes after the last
     bool paused;               // reading is off: a stream's body is full
+    bool input_ended;          // the peer's end was read
     bool closing;
     bool mesh;                 // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
