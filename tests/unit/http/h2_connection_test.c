@@ -489,29 +489,32 @@ static void row_10_one_byte_frames_hold_no_more_than_their_window(void **state) 
     assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 FLOW_CONTROL_ERROR\n");
 }
 
-// Row 10: a peer that does not read. What it asked for waits, bounded.
+// Row 10: a peer that does not read. What it asked for waits, bounded, with each stream; `out` takes no more than its limit from all of them.
 static void row_10_slow_reader_holds_a_bounded_output(void **state) {
     struct h2_drive *drive = *state;
+    enum { STREAMS = 10 };
     static char body[1 << 20];
     h2_settings(&drive->wire, 1, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, INT32_MAX);
     h2_window_update(&drive->wire, 0, INT32_MAX - 65535);
-    h2_get(&drive->wire, 1, "/");
+    for (uint32_t i = 0; i < STREAMS; i++)
+        h2_get(&drive->wire, 2 * i + 1, "/");
     assert_int_equal(h2_drive_feed(drive), OK);
-    struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
-    assert_int_equal(h2_respond(item, 200, "", false), OK);
-    owner_stream_send(item, bytes_from(body, sizeof(body)), true, NULL);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        assert_int_equal(h2_respond(codec_owner_stream(&drive->owner, i), 200, "", false), OK);
+        owner_stream_send(codec_owner_stream(&drive->owner, i), bytes_from(body, sizeof(body)), true, NULL);
+    }
     struct codec *codec = h2_drive_codec(drive);
-    drive->owner.producing = true;
     for (unsigned i = 0; i < 100; i++) {
+        drive->owner.producing = true;
         assert_int_equal(codec->ops->produce(codec), OK);
         drive->owner.producing = false;
-        assert_true(owner_stream_resume(item) == false);
-        drive->owner.producing = true;
+        for (unsigned k = 0; k < STREAMS; k++)
+            assert_false(owner_stream_resume(codec_owner_stream(&drive->owner, k)));
     }
-    drive->owner.producing = false;
     assert_true(drive->owner.out.length >= LIMIT_OUTPUT_BYTES);
     assert_true(drive->owner.out.length <= LIMIT_OUTPUT_BYTES + 16384 + 9);
-    assert_true(item->stream.out.length <= H2_STREAM_OUT_BYTES);
+    for (unsigned k = 0; k < STREAMS; k++)
+        assert_true(codec_owner_stream(&drive->owner, k)->stream.out.length <= H2_STREAM_OUT_BYTES);
 }
 
 // Row 10: nor do answers that are heads alone pile up before it.
