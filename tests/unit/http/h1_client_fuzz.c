@@ -1,5 +1,5 @@
 // What any server may answer. Properties: the same comes of it however it is cut; what is told obeys the grammar and the limits; and a response that is sent on, as
-// a proxy does, arrives at the next client as it was told.
+// a proxy does, arrives at the next client as it was told. And whatever the owner does meanwhile, the contract of the codec holds.
 //
 // The first byte of an input chooses the method of the requests, limits and whether the connection ends behind it, the second the cutting; the rest is what the server sends.
 #include "h1_fuzz.h"
@@ -83,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     }
     h1_drive_dispose(&whole);
     h1_drive_dispose(&split);
+    run_at_random(CODEC_CLIENT, in, input[1]);
     return 0;
 }

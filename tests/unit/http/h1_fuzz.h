@@ -71,6 +71,50 @@ static inline bool is_of_the_head(enum error error) {
            error == ERROR_VERSION_UNSUPPORTED || error == ERROR_METHOD_UNKNOWN;
 }
 
+// What an owner may do at any moment between feeds: answer early, give up, ask for an end.
+static inline void act_at_random(struct h1_drive *drive) {
+    struct codec *codec = drive->owner.codec;
+    struct owner_stream *item = drive->owner.last;
+    bool attached = item != NULL && item->stream.codec != NULL;
+    switch (rng_below(&drive->rng, 24)) {
+    case 0:
+        codec->ops->signal(codec, CODEC_DRAIN);
+        break;
+    case 1:
+        if (attached)
+            codec->ops->reset(codec, &item->stream, ERROR_CANCELLED);
+        break;
+    case 2:
+        if (attached && codec->role == CODEC_SERVER && item->stream.sent == PROGRESS_HEAD)
+            h1_reply(item);
+        break;
+    case 3:
+        h1_feed_end(drive);
+        break;
+    default:
+        break;
+    }
+}
+
+// The contract of the codec holds whatever its owner does (codec_owner checks it), and nothing is left behind.
+static inline void run_at_random(enum codec_role role, struct bytes in, uint64_t seed) {
+    struct codec_limits limits = codec_owner_limits();
+    struct h1_drive drive;
+    h1_drive_init(&drive, role, &limits);
+    drive.split = SPLIT_WHOLE;
+    rng_init(&drive.rng, seed);
+    if (role == CODEC_CLIENT)
+        h1_request(&drive);
+    while (in.len > 0) {
+        size_t length = 1 + rng_below(&drive.rng, in.len < 20 ? (uint32_t)in.len : 20);
+        h1_feed(&drive, bytes_from(in.at, length));
+        act_at_random(&drive);
+        in.at += length;
+        in.len -= length;
+    }
+    h1_drive_dispose(&drive);
+}
+
 static inline void check_same(struct h1_drive *whole, struct h1_drive *split) {
     h1_drive_collect(whole);
     h1_drive_collect(split);

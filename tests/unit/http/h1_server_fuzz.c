@@ -1,5 +1,5 @@
 // What any client may send. Properties: the same comes of it however it is cut; what is told obeys the grammar and the limits; and a request that is sent on, as
-// a proxy does, arrives at the next server as it was told.
+// a proxy does, arrives at the next server as it was told. And whatever the owner does meanwhile, the contract of the codec holds.
 //
 // The first byte of an input chooses limits and whether the connection ends behind it, the second the cutting; the rest is what the client sends.
 #include "h1_fuzz.h"
@@ -78,5 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     }
     h1_drive_dispose(&whole);
     h1_drive_dispose(&split);
+    run_at_random(CODEC_SERVER, in, input[1]);
     return 0;
 }
