@@ -129,7 +129,7 @@ static void add_own_limits(struct admin_query *query) {
             .unit = BYTES("connections"),
             .description = BYTES("connections to this listener; an idle one makes room"),
             .value = RPC_CONNECTIONS_MAX,
-            .measured = true,
+            .known = ADMIN_LIMIT_ALL,
             .use = counters->connections,
             .peak = counters->connections_peak,
             .hits = counters->refused,

@@ -7,11 +7,15 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "config/snapshot.h"
+#include "net/tls_counters.h"
 #include "telemetry/request_metrics.h"
 #include "telemetry/worker_metrics.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+// Stands for a service in metrics where none was found; no service has a key like it.
+#define ADMIN_SERVICE_UNKNOWN "unknown"
 
 // One endpoint of a service; sums over workers unless a comment says otherwise.
 struct admin_endpoint {
@@ -22,6 +26,7 @@ struct admin_endpoint {
     uint32_t weight;
     uint32_t active;  // attempts in flight
     nanoseconds ewma; // response time as the balancer sees it: the mean over workers that have one; 0: none yet
+    uint32_t ewma_workers; // that have one
     uint32_t connections;
     uint32_t idle; // of them
     uint32_t connecting;
@@ -40,6 +45,8 @@ struct admin_service {
     uint32_t endpoint_count;
 };
 
+enum { ADMIN_LIMIT_USE = 1 << 0, ADMIN_LIMIT_PEAK = 1 << 1, ADMIN_LIMIT_HITS = 1 << 2, ADMIN_LIMIT_ALL = 7 };
+
 // One bound with its use: the row that /limits and the metrics show.
 struct admin_limit {
     struct bytes name;  // as in the policy language: "connections"
@@ -47,10 +54,11 @@ struct admin_limit {
     struct bytes unit;  // "connections", "bytes", "ms"
     struct bytes description;
     uint64_t value; // 0: no bound
-    bool measured;  // use, peak and hits are known
+    unsigned known; // ADMIN_LIMIT_..., of what follows
     uint64_t use;
     uint64_t peak;
     uint64_t hits; // how often it refused something
+    bool one_of_many; // there is one for each service or endpoint: no metric before it was used
 };
 
 struct admin_certificate {
@@ -94,8 +102,9 @@ struct admin_figures {
     bool ready;
     bool draining;
     uint32_t worker_count;
-    // With ADMIN_WANT_COUNTERS.
+    // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service ADMIN_SERVICE_UNKNOWN.
     struct worker_metrics workers;
+    struct tls_counters tls;
     struct request_series *requests;
     uint32_t request_count;
     // With ADMIN_WANT_SERVICES.

@@ -48,9 +48,9 @@ static json_t *limit_row(const struct admin_limit *limit) {
     json_set_text(row, "scope", limit->scope);
     json_set(row, "value", limit->value > 0 ? json_integer((json_int_t)limit->value) : json_null());
     json_set_text(row, "unit", limit->unit);
-    json_set(row, "use", limit->measured ? json_integer((json_int_t)limit->use) : json_null());
-    json_set(row, "peak", limit->measured ? json_integer((json_int_t)limit->peak) : json_null());
-    json_set(row, "hits", limit->measured ? json_integer((json_int_t)limit->hits) : json_null());
+    json_set(row, "use", (limit->known & ADMIN_LIMIT_USE) != 0 ? json_integer((json_int_t)limit->use) : json_null());
+    json_set(row, "peak", (limit->known & ADMIN_LIMIT_PEAK) != 0 ? json_integer((json_int_t)limit->peak) : json_null());
+    json_set(row, "hits", (limit->known & ADMIN_LIMIT_HITS) != 0 ? json_integer((json_int_t)limit->hits) : json_null());
     json_set_text(row, "description", limit->description);
     return row;
 }

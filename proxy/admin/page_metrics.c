@@ -36,17 +36,55 @@ static void add_identity(struct exposition *page, const struct admin_identity *i
     for (uint32_t i = 0; i < identity->certificate_count; i++)
         if (bytes_equal(identity->certificates[i].role, BYTES("identity")))
             exposition_add(page, &identity->certificates[i].id, (uint64_t)identity->certificates[i].not_after);
+    exposition_begin(page, METRIC_TRUST_ROOT_NOT_AFTER);
+    for (uint32_t i = 0; i < identity->certificate_count; i++) {
+        const struct admin_certificate *root = &identity->certificates[i];
+        if (bytes_equal(root->role, BYTES("trust bundle")))
+            exposition_add(page, (const struct bytes[]){root->id, root->serial}, (uint64_t)root->not_after);
+    }
     add_results(page, METRIC_IDENTITY_LOADS, identity->accepted, identity->refused);
+}
+
+static void add_handshakes(struct exposition *page, struct bytes side, const struct tls_role_counters *counters) {
+    uint64_t resumed = metric_read(&counters->resumed);
+    uint64_t all = metric_read(&counters->handshakes);
+    // The two are read one after the other while they count: never below zero.
+    exposition_add(page, (const struct bytes[]){side, BYTES("full")}, all > resumed ? all - resumed : 0);
+    exposition_add(page, (const struct bytes[]){side, BYTES("resumed")}, resumed);
+}
+
+static void add_failures(struct exposition *page, struct bytes side, const struct tls_role_counters *counters) {
+    for (int i = 0; i < TLS_FAILURE_COUNT; i++) {
+        struct bytes reason = bytes_from_text(tls_failure_label((enum tls_failure)i));
+        exposition_add(page, (const struct bytes[]){side, reason}, metric_read(&counters->failed[i]));
+    }
+}
+
+static void add_tls(struct exposition *page, const struct tls_counters *tls) {
+    exposition_begin(page, METRIC_TLS_HANDSHAKES);
+    add_handshakes(page, BYTES("server"), &tls->server);
+    add_handshakes(page, BYTES("client"), &tls->client);
+    exposition_begin(page, METRIC_TLS_FAILURES);
+    add_failures(page, BYTES("server"), &tls->server);
+    add_failures(page, BYTES("client"), &tls->client);
+    add_number(page, METRIC_TLS_TICKETS, metric_read(&tls->tickets));
+    add_number(page, METRIC_TLS_PATHS_REUSED, metric_read(&tls->path_reused));
+    add_number(page, METRIC_TLS_TRUNCATED, metric_read(&tls->truncated));
+}
+
+static bool has_sample(const struct admin_limit *limit, unsigned known) {
+    return (limit->known & known) == known && (!limit->one_of_many || limit->peak > 0 || limit->hits > 0);
 }
 
 static void add_limits(struct exposition *page, const struct admin_figures *figures) {
     static const enum metric families[] = {METRIC_LIMIT, METRIC_LIMIT_USE, METRIC_LIMIT_PEAK, METRIC_LIMIT_HITS};
+    static const unsigned known[] = {0, ADMIN_LIMIT_USE, ADMIN_LIMIT_PEAK, ADMIN_LIMIT_HITS};
     for (unsigned family = 0; family < 4; family++) {
         exposition_begin(page, families[family]);
         for (uint32_t i = 0; i < figures->limit_count; i++) {
             const struct admin_limit *limit = &figures->limits[i];
             const uint64_t values[] = {limit->value, limit->use, limit->peak, limit->hits};
-            if (family == 0 || limit->measured)
+            if (has_sample(limit, known[family]))
                 exposition_add(page, (const struct bytes[]){limit->name, limit->scope}, values[family]);
         }
     }
@@ -62,6 +100,7 @@ void page_metrics(struct admin_query *query) {
     add_config(&page, &figures->config);
     add_identity(&page, &figures->identity);
     worker_metrics_expose(&page, &figures->workers);
+    add_tls(&page, &figures->tls);
     request_metrics_expose(&page, figures->requests, figures->request_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);

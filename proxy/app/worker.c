@@ -23,19 +23,6 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->chunks_free, loop->pools.free_count);
     metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);
-    const struct tls_counters *tls = &worker->upstream.tls_counters;
-    uint64_t server_failed = 0;
-    uint64_t client_failed = 0;
-    for (int i = 0; i < TLS_FAILURE_COUNT; i++) {
-        server_failed += metric_read(&tls->server.failed[i]);
-        client_failed += metric_read(&tls->client.failed[i]);
-    }
-    metric_set(&metrics->tls_server_full, metric_read(&tls->server.handshakes) - metric_read(&tls->server.resumed));
-    metric_set(&metrics->tls_server_resumed, metric_read(&tls->server.resumed));
-    metric_set(&metrics->tls_client_full, metric_read(&tls->client.handshakes) - metric_read(&tls->client.resumed));
-    metric_set(&metrics->tls_client_resumed, metric_read(&tls->client.resumed));
-    metric_set(&metrics->tls_server_failed, server_failed);
-    metric_set(&metrics->tls_client_failed, client_failed);
 }
 
 static void note_open(struct worker *worker) {

@@ -43,6 +43,14 @@ struct metric_family {
       "Errors of the newest set of documents; not 0 while an older one stays in force.", NULL)                                                \
     X(IDENTITY_NOT_AFTER, GAUGE, "outrigger_identity_not_after_timestamp_seconds", "When the certificate of this proxy ends.", "identity")    \
     X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                    \
+    X(TRUST_ROOT_NOT_AFTER, GAUGE, "outrigger_trust_root_not_after_timestamp_seconds", "When a root of the trust bundle ends.", "trust_domain", \
+      "serial")                                                                                                                               \
+    X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                       \
+    X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                         \
+    X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                          \
+    X(TLS_PATHS_REUSED, COUNTER, "outrigger_tls_paths_reused_total", "Handshakes with a peer whose certificates had been verified before.",   \
+      NULL)                                                                                                                                   \
+    X(TLS_TRUNCATED, COUNTER, "outrigger_tls_truncated_total", "TLS connections that ended without a notice of the peer.", NULL)              \
     X(LIMIT, GAUGE, "outrigger_limit", "What a limit is set to.", "limit", "scope")                                                           \
     X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                            \
     X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                        \

@@ -27,7 +27,7 @@ static const struct row rows[] = {WORKER_METRIC_LIST(X)};
 #undef X
 
 #define ROWS (sizeof(rows) / sizeof(*rows))
-static_assert(sizeof(struct worker_metrics) == ROWS * sizeof(struct metric_cell), "a row for each cell");
+static_assert(offsetof(struct worker_metrics, limits) == ROWS * sizeof(struct metric_cell), "a row for each cell");
 
 static const struct metric_cell *cell_of(const struct worker_metrics *metrics, const struct row *row) {
     const void *cell = (const char *)metrics + row->offset;
@@ -46,12 +46,27 @@ static uint64_t merged(const struct row *row, const struct worker_metrics *const
     return total;
 }
 
+// The peak of a worker is of one head, stream or connection: the highest of all workers is the process's.
+static void merge_limit(struct limit_cells *total, const struct worker_metrics *const *workers, uint32_t count, enum limit_metric limit) {
+    uint64_t peak = 0;
+    uint64_t hits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t other = metric_read(&workers[i]->limits[limit].peak);
+        peak = other > peak ? other : peak;
+        hits += metric_read(&workers[i]->limits[limit].hits);
+    }
+    metric_set(&total->peak, peak);
+    metric_set(&total->hits, hits);
+}
+
 void worker_metrics_merge(struct worker_metrics *total, const struct worker_metrics *const *workers, uint32_t count) {
     CHECK(count > 0);
     for (size_t i = 0; i < ROWS; i++) {
         void *cell = (char *)total + rows[i].offset;
         metric_set(cell, merged(&rows[i], workers, count));
     }
+    for (int limit = 0; limit < LIMIT_METRIC_COUNT; limit++)
+        merge_limit(&total->limits[limit], workers, count, (enum limit_metric)limit);
 }
 
 void worker_metrics_expose(struct exposition *exposition, const struct worker_metrics *total) {

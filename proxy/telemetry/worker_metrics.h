@@ -1,10 +1,11 @@
-// Counters and gauges of one worker: connections, pool, TLS, retries, buffers, the loop. Cells with one writer, the worker; read by the main thread.
+// Counters and gauges of one worker: connections, pool, retries, buffers, the loop. Cells with one writer, the worker; read by the main thread.
 //
-// The table below is the only list: fields, names, help and how workers are merged come from it. A row more is a metric more.
+// TLS counts by itself (net/tls_counters.h). The table below is the only list: fields, names, help and how workers are merged come from it. A row more is a metric more.
 #ifndef TELEMETRY_WORKER_METRICS_H
 #define TELEMETRY_WORKER_METRICS_H
 
 #include "base/metric_cell.h"
+#include "telemetry/limit_metrics.h"
 #include "telemetry/metrics.h"
 
 // X(field, type, merge, unit, name, labels, help). Rows of one name stand together; the help of the first counts. `labels` are constant, in their final form.
@@ -69,14 +70,6 @@
       "Failed tries that were to be repeated and were not.")                                                                                     \
     X(retries_refused_body, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"body\"", "")                                       \
     X(retries_refused_deadline, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"deadline\"", "")                               \
-    /* TLS */                                                                                                                                    \
-    X(tls_server_full, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"server\",kind=\"full\"",                                   \
-      "TLS handshakes that were completed.")                                                                                                     \
-    X(tls_server_resumed, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"server\",kind=\"resumed\"", "")                         \
-    X(tls_client_full, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"client\",kind=\"full\"", "")                               \
-    X(tls_client_resumed, COUNTER, SUM, PLAIN, "outrigger_tls_handshakes_total", "side=\"client\",kind=\"resumed\"", "")                         \
-    X(tls_server_failed, COUNTER, SUM, PLAIN, "outrigger_tls_failures_total", "side=\"server\"", "TLS handshakes that failed.")                  \
-    X(tls_client_failed, COUNTER, SUM, PLAIN, "outrigger_tls_failures_total", "side=\"client\"", "")                                             \
     /* bounds that were hit */                                                                                                                   \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
     X(wake_left, COUNTER, SUM, PLAIN, "outrigger_loop_turns_cut_total", "", "Turns of the loop that left streams for the next.")                 \
@@ -97,6 +90,7 @@ struct worker_metrics {
 #define X(field, ...) struct metric_cell field;
     WORKER_METRIC_LIST(X)
 #undef X
+    struct limit_cells limits[LIMIT_METRIC_COUNT]; // exposed with what each is set to, not by this table
 };
 
 // All zero is the initial state: no init. The worker bumps the cells: metric_add(&metrics->retries, 1).

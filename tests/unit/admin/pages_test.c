@@ -91,7 +91,7 @@ static void limits_show_value_use_and_high_water_mark(void **state) {
          .unit = BYTES("connections"),
          .description = BYTES("open at once"),
          .value = 10000,
-         .measured = true,
+         .known = ADMIN_LIMIT_ALL,
          .use = 12,
          .peak = 40,
          .hits = 2},
@@ -222,7 +222,7 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
     (void)state;
     static struct request_metrics requests;
     struct request_series series[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
-    struct admin_limit limits[] = {{.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .measured = true, .use = 1}};
+    struct admin_limit limits[] = {{.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
     struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
     request_metrics_count(&requests, 1, 200, OK, NS_PER_MS);
     metric_set(&client.figures.workers.retries, 17);
