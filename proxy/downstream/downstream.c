@@ -31,6 +31,7 @@ static void bind_listener(struct downstream_listener *listener, struct bound_sna
 static void free_listener(struct downstream_listener *listener) {
     CHECK(listener->connection_count == 0);
     bound_unpin(listener->bound);
+    live_shared_listener_release(listener->downstream->env->upstream->shared, listener->name);
     free((void *)(uintptr_t)listener->name.at);
     free(listener);
 }
@@ -44,6 +45,7 @@ void downstream_connection_gone(struct downstream_listener *listener) {
     CHECK(listener->connection_count > 0);
     atomic_fetch_sub_explicit(&listener->downstream->connections, 1, memory_order_relaxed);
     metric_subtract(&listener->downstream->env->metrics->downstream_active, 1);
+    listener_shared_give_back(listener->shared);
     if (--listener->connection_count == 0 && listener->removed)
         free_listener(listener);
 }
@@ -92,6 +94,7 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
         struct downstream_listener *listener = alloc_zeroed_or_abort(1, sizeof *listener);
         listener->downstream = downstream;
         listener->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
+        listener->shared = live_shared_listener(downstream->env->upstream->shared, listener->name);
         list_init(&listener->connections);
         bind_listener(listener, bound, config);
         map_put(&downstream->listeners, listener->name, listener);
@@ -121,7 +124,7 @@ void downstream_accept(struct downstream *downstream, struct bytes name, int soc
     struct worker_metrics *metrics = downstream->env->metrics;
     struct downstream_listener *listener = map_get(&downstream->listeners, name);
     metric_add(&metrics->downstream_accepted, 1);
-    if (listener == NULL || listener->connection_count >= listener->bound->snapshot->proxy.limits.connections) {
+    if (listener == NULL || !listener_shared_take(listener->shared, listener->bound->snapshot->proxy.limits.connections)) {
         metric_add(&metrics->downstream_refused_limit, 1);
         close(socket);
         return;

@@ -19,6 +19,7 @@ struct downstream_listener {
     struct bytes name;                     // owned
     struct bound_snapshot *bound;          // one pin: the newest snapshot that has the listener
     const struct listener_config *config;  // in it
+    struct listener_shared *shared;        // over all workers: how many connections are open
     struct list connections;
     uint32_t connection_count;
     bool removed;                          // no snapshot has it any more: freed with its last connection

@@ -34,9 +34,11 @@ static void count_close(struct server_conn *conn, enum error reason) {
         cell = &metrics->downstream_closed_reset;
         break;
     case ERROR_IDLE_TIMEOUT:
+        limit_hit(metrics->limits, LIMIT_METRIC_IDLE_TIMEOUT);
         cell = &metrics->downstream_closed_idle;
         break;
     case ERROR_HEADER_TIMEOUT:
+        limit_hit(metrics->limits, LIMIT_METRIC_HEADER_TIMEOUT);
         cell = &metrics->downstream_closed_header_timeout;
         break;
     case ERROR_DRAINING:
@@ -395,6 +397,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     conn->listener = listener;
     if (downstream->adopt(downstream->env->loop, socket, &transport_handler, conn, &conn->transport) != OK) {
         metric_add(&downstream->env->metrics->downstream_refused_descriptors, 1);
+        listener_shared_give_back(listener->shared);
         free(conn);
         return;
     }

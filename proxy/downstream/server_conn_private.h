@@ -37,6 +37,7 @@ struct server_conn {
     nanoseconds drain_begun_at;
     nanoseconds expires_at;      // of the peer's leaf; UINT64_MAX: never
     uint32_t heads_open;         // requests whose head is incomplete
+    uint32_t stream_count;       // on `streams`
     enum conn_phase phase;
     bool paused;                 // reading is off: a body or `pending` is full
     bool input_ended;
@@ -70,6 +71,10 @@ static inline struct worker_metrics *metrics_of(const struct server_conn *conn) 
 
 static inline const struct limits_config *limits_of(const struct server_conn *conn) {
     return &conn->listener->bound->snapshot->proxy.limits;
+}
+
+static inline struct limit_cells *limit_cells_of(const struct server_conn *conn) {
+    return metrics_of(conn)->limits;
 }
 
 static inline void flush_later(struct server_conn *conn) {

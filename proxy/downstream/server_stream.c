@@ -8,6 +8,7 @@ void server_stream_release(struct server_stream *stream) {
     CHECK(stream->finished && !stream->released);
     stream->released = true;
     list_remove(&stream->link);
+    stream->conn->stream_count--;
     stream_release(stream->stream);
 }
 
@@ -36,16 +37,25 @@ static struct codec_stream *on_begin(void *owner) {
     side->head_open = true;
     list_init(&side->link);
     list_push_back(&conn->streams, &side->link);
+    limit_use(limit_cells_of(conn), LIMIT_METRIC_STREAMS_PER_CONNECTION, ++conn->stream_count);
     stream->sink = &side->sink;
     if (conn->heads_open++ == 0)
         conn->head_begun_at = loop_of(conn)->now;
     return &side->codec_stream;
 }
 
+// RFC 9113 section 10.5.1 counts 32 bytes more for each field; the limit does so as well.
+static void note_size(const struct server_conn *conn, const struct head *head) {
+    struct limit_cells *cells = limit_cells_of(conn);
+    limit_use(cells, LIMIT_METRIC_HEADERS, head->fields.count);
+    limit_use(cells, LIMIT_METRIC_HEADER_BYTES, head->fields.bytes + UINT64_C(32) * head->fields.count);
+    limit_use(cells, LIMIT_METRIC_URL_BYTES, head->path.len);
+}
+
 static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
-    (void)owner;
     struct server_stream *stream = stream_of(codec_stream);
     server_stream_close_head(stream);
+    note_size(owner, &codec_stream->head);
     stream_on_head(stream->stream, &codec_stream->head, end);
 }
 
@@ -53,8 +63,10 @@ static void on_body(void *owner, struct codec_stream *codec_stream, struct block
     struct server_conn *conn = owner;
     struct server_stream *stream = stream_of(codec_stream);
     stream_on_body(stream->stream, block, piece);
+    limit_use(limit_cells_of(conn), LIMIT_METRIC_BUFFER_PER_STREAM, stream->stream->request_body.length);
     // HTTP/2 holds the client by its window instead.
     if (conn->codec->version != HTTP_2 && !conn->paused && stream->stream->request_body.length >= stream_body_credit(stream->stream)) {
+        limit_hit(limit_cells_of(conn), LIMIT_METRIC_BUFFER_PER_STREAM);
         conn->paused = true;
         conn->transport->ops->read_stop(conn->transport);
     }
@@ -166,8 +178,32 @@ static void sink_reset(struct stream_sink *sink, enum error error) {
     cut(side_of(sink), error);
 }
 
+static void count_limits(const struct stream *stream, struct limit_cells *cells) {
+    limit_use(cells, LIMIT_METRIC_BODY_BYTES, stream->request_bytes);
+    switch (stream->end) {
+    case ERROR_HEADERS_TOO_LARGE:
+        limit_hit(cells, LIMIT_METRIC_HEADERS);
+        break;
+    case ERROR_URI_TOO_LONG:
+        limit_hit(cells, LIMIT_METRIC_URL_BYTES);
+        break;
+    case ERROR_BODY_TOO_LARGE:
+        limit_hit(cells, LIMIT_METRIC_BODY_BYTES);
+        break;
+    case ERROR_HEADER_TIMEOUT:
+        limit_hit(cells, LIMIT_METRIC_HEADER_TIMEOUT);
+        break;
+    case ERROR_BODY_TIMEOUT:
+        limit_hit(cells, LIMIT_METRIC_BODY_IDLE_TIMEOUT);
+        break;
+    default:
+        break;
+    }
+}
+
 static void sink_done(struct stream_sink *sink) {
     struct server_stream *stream = side_of(sink);
+    count_limits(stream->stream, limit_cells_of(stream->conn));
     stream->finished = true;
     server_stream_close_head(stream);
     // The response is complete and the request is not: nobody will read its rest.

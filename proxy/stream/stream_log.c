@@ -62,11 +62,19 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     stream->env->log(stream->env->log_user, &record);
 }
 
+// Behind an inbound listener there is one application: what is refused before it was asked for counts as its own.
+static struct request_metrics *metrics_of(const struct stream *stream) {
+    if (stream->service != NULL)
+        return &stream->service->cluster->metrics;
+    if (stream->listener->service != NULL)
+        return &bound_find(stream->bound, stream->listener->service)->cluster->metrics;
+    return stream->env->unrouted;
+}
+
 void stream_log(struct stream *stream) {
     nanoseconds duration = stream->env->loop->now - stream->begun;
-    struct request_metrics *metrics = stream->service == NULL ? stream->env->unrouted : &stream->service->cluster->metrics;
     unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
-    request_metrics_count(metrics, method, stream->status, stream->end, duration);
+    request_metrics_count(metrics_of(stream), method, stream->status, stream->end, duration);
     if (is_wanted(stream))
         write_record(stream, duration);
 }

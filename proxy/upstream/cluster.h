@@ -19,6 +19,7 @@ struct cluster {
     struct request_metrics metrics;
     uint32_t waiting;               // requests that wait for a connection
     uint32_t waiting_peak;
+    uint64_t waiting_refused;       // requests that found the queue full
     uint32_t references;            // one while a snapshot has it, one for each stream that uses it
 };
 

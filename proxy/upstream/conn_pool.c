@@ -84,9 +84,12 @@ static bool take_place(const struct conn_pool *pool) {
     _Atomic uint32_t *connections = &pool->endpoint->shared->connections;
     uint32_t before = atomic_load_explicit(connections, memory_order_relaxed);
     do {
-        if (max > 0 && before >= max)
+        if (max > 0 && before >= max) {
+            pool->endpoint->connections_refused++;
             return false;
+        }
     } while (!atomic_compare_exchange_weak_explicit(connections, &before, before + 1, memory_order_relaxed, memory_order_relaxed));
+    peak_note(&pool->endpoint->shared->connections_peak, before + 1);
     return true;
 }
 
@@ -134,6 +137,7 @@ static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bo
     struct cluster *cluster = pool->endpoint->cluster;
     if (!at_front && cluster->waiting >= cluster->traffic.connections.max_pending) {
         metric_add(&metrics_of(pool)->pool_full, 1);
+        cluster->waiting_refused++;
         return ERROR_POOL_FULL;
     }
     if (at_front)

@@ -30,6 +30,7 @@ struct endpoint {
     // numbers for people
     uint64_t requests;
     uint64_t failures;
+    uint64_t connections_refused;  // times that connections.max let none more be opened
     uint32_t references;           // one of the cluster, one for each attempt and each connection
 };
 

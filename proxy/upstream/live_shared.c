@@ -1,4 +1,4 @@
-// See live_shared.h: two maps under one mutex, taken only when clusters and endpoints come and go.
+// See live_shared.h: three maps under one mutex, taken only when clusters and endpoints come and go.
 #include "upstream/live_shared.h"
 
 #include "base/check.h"
@@ -12,6 +12,7 @@ struct live_shared {
     pthread_mutex_t lock;
     struct map services;
     struct map endpoints;
+    struct map listeners;
 };
 
 struct live_shared *live_shared_create(void) {
@@ -19,13 +20,15 @@ struct live_shared *live_shared_create(void) {
     pthread_mutex_init(&shared->lock, NULL);
     map_init(&shared->services);
     map_init(&shared->endpoints);
+    map_init(&shared->listeners);
     return shared;
 }
 
 void live_shared_destroy(struct live_shared *shared) {
-    CHECK(shared->services.count == 0 && shared->endpoints.count == 0);
+    CHECK(shared->services.count == 0 && shared->endpoints.count == 0 && shared->listeners.count == 0);
     map_dispose(&shared->services);
     map_dispose(&shared->endpoints);
+    map_dispose(&shared->listeners);
     pthread_mutex_destroy(&shared->lock);
     free(shared);
 }
@@ -74,4 +77,43 @@ void live_shared_endpoint_release(struct live_shared *shared, struct bytes key) 
         free(endpoint);
     }
     pthread_mutex_unlock(&shared->lock);
+}
+
+struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name) {
+    pthread_mutex_lock(&shared->lock);
+    struct listener_shared *listener = map_get(&shared->listeners, name);
+    if (listener == NULL) {
+        listener = alloc_zeroed_or_abort(1, sizeof *listener);
+        map_put(&shared->listeners, name, listener);
+    }
+    listener->references++;
+    pthread_mutex_unlock(&shared->lock);
+    return listener;
+}
+
+void live_shared_listener_release(struct live_shared *shared, struct bytes name) {
+    pthread_mutex_lock(&shared->lock);
+    struct listener_shared *listener = map_get(&shared->listeners, name);
+    CHECK(listener != NULL && listener->references > 0);
+    if (--listener->references == 0) {
+        map_remove(&shared->listeners, name);
+        free(listener);
+    }
+    pthread_mutex_unlock(&shared->lock);
+}
+
+bool listener_shared_take(struct listener_shared *listener, uint32_t max) {
+    uint32_t before = atomic_fetch_add_explicit(&listener->connections, 1, memory_order_relaxed);
+    if (before >= max) {
+        atomic_fetch_sub_explicit(&listener->connections, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&listener->refused, 1, memory_order_relaxed);
+        return false;
+    }
+    peak_note(&listener->connections_peak, before + 1);
+    return true;
+}
+
+void listener_shared_give_back(struct listener_shared *listener) {
+    uint32_t before = atomic_fetch_sub_explicit(&listener->connections, 1, memory_order_relaxed);
+    CHECK(before > 0);
 }

@@ -1,4 +1,4 @@
-// Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint. Found by key when a snapshot is applied
+// Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint and by listener. Found by key when a snapshot is applied
 // (under a lock, off the data path), then used through atomics alone.
 #ifndef UPSTREAM_LIVE_SHARED_H
 #define UPSTREAM_LIVE_SHARED_H
@@ -7,6 +7,7 @@
 #include "upstream/retry_budget.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct live_shared;
 
@@ -17,8 +18,23 @@ struct service_shared {
 
 struct endpoint_shared {
     _Atomic uint32_t connections;
+    _Atomic uint32_t connections_peak;
     uint32_t references;
 };
+
+struct listener_shared {
+    _Atomic uint32_t connections;
+    _Atomic uint32_t connections_peak;
+    _Atomic uint64_t refused; // for want of room
+    uint32_t references;
+};
+
+// Raises a high-water mark. Any worker.
+static inline void peak_note(_Atomic uint32_t *peak, uint32_t use) {
+    uint32_t before = atomic_load_explicit(peak, memory_order_relaxed);
+    while (use > before && !atomic_compare_exchange_weak_explicit(peak, &before, use, memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
 
 struct live_shared *live_shared_create(void);
 void live_shared_destroy(struct live_shared *shared);
@@ -28,5 +44,11 @@ struct service_shared *live_shared_service(struct live_shared *shared, struct by
 void live_shared_service_release(struct live_shared *shared, struct bytes key);
 struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key);
 void live_shared_endpoint_release(struct live_shared *shared, struct bytes key);
+struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name);
+void live_shared_listener_release(struct live_shared *shared, struct bytes name);
+
+// Takes the place of one connection, of `max` that there are; false when all are taken. Any worker.
+bool listener_shared_take(struct listener_shared *listener, uint32_t max);
+void listener_shared_give_back(struct listener_shared *listener);
 
 #endif

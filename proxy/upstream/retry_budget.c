@@ -57,24 +57,39 @@ void retry_budget_deposit(struct retry_budget *budget, const struct retry_budget
     count(&budget->slots[epoch % RETRY_BUDGET_SLOTS], epoch, 1, 0);
 }
 
-// Counts first and takes back what is too much: two workers at once may both be refused the last retry, never both be given it.
-bool retry_budget_withdraw(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now) {
-    uint64_t epoch = epoch_of(now, rule);
-    _Atomic uint64_t *current = &budget->slots[epoch % RETRY_BUDGET_SLOTS];
-    count(current, epoch, 0, 1);
-    uint64_t originals = 0;
-    uint64_t retries = 0;
+// What all slots of the interval that ends with `epoch` hold together.
+static struct slot sum_of(const struct retry_budget *budget, uint64_t epoch) {
+    struct slot sum = {.epoch = epoch};
     for (uint64_t back = 0; back < RETRY_BUDGET_SLOTS && back <= epoch; back++) {
         uint64_t then = epoch - back;
         struct slot slot = unpack(atomic_load_explicit(&budget->slots[then % RETRY_BUDGET_SLOTS], memory_order_relaxed));
         if (slot.epoch != epoch_word(then))
             continue;
-        originals += slot.originals;
-        retries += slot.retries;
+        sum.originals += slot.originals;
+        sum.retries += slot.retries;
     }
+    return sum;
+}
+
+static uint64_t allowed(const struct slot *sum, const struct retry_budget_rule *rule) {
     uint64_t reserve = rule->min_per_second * (rule->interval / NS_PER_MS) / 1000;
-    if (retries <= originals * rule->percent / 100 + reserve)
+    return sum->originals * rule->percent / 100 + reserve;
+}
+
+// Counts first and takes back what is too much: two workers at once may both be refused the last retry, never both be given it.
+bool retry_budget_withdraw(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now) {
+    uint64_t epoch = epoch_of(now, rule);
+    _Atomic uint64_t *current = &budget->slots[epoch % RETRY_BUDGET_SLOTS];
+    count(current, epoch, 0, 1);
+    struct slot sum = sum_of(budget, epoch);
+    if (sum.retries <= allowed(&sum, rule))
         return true;
     count(current, epoch, 0, -1);
     return false;
+}
+
+uint64_t retry_budget_left(const struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now) {
+    struct slot sum = sum_of(budget, epoch_of(now, rule));
+    uint64_t most = allowed(&sum, rule);
+    return most > sum.retries ? most - sum.retries : 0;
 }

@@ -28,4 +28,7 @@ void retry_budget_deposit(struct retry_budget *budget, const struct retry_budget
 // Takes one retry; false when the budget is spent. Any worker.
 bool retry_budget_withdraw(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now);
 
+// How many retries could be taken now; for people. Any thread.
+uint64_t retry_budget_left(const struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now);
+
 #endif

@@ -189,6 +189,21 @@ static void two_workers_are_never_given_more_than_there_is(void **state) {
     assert_int_equal(withdraw_all(&budget, &no_reserve, START), 0);
 }
 
+static void what_is_left_is_what_would_be_given(void **state) {
+    (void)state;
+    struct retry_budget budget = {0};
+    assert_int_equal(retry_budget_left(&budget, &usual, START), 10);
+    deposit(&budget, &usual, 100, START);
+    assert_int_equal(retry_budget_left(&budget, &usual, START), 30);
+    assert_true(retry_budget_withdraw(&budget, &usual, START));
+    assert_int_equal(retry_budget_left(&budget, &usual, START), 29); // asking takes none
+    assert_int_equal(withdraw_all(&budget, &usual, START), 29);
+    assert_int_equal(retry_budget_left(&budget, &usual, START), 0);
+    // A lower percentage than what was taken already leaves nothing, not a huge number.
+    assert_int_equal(retry_budget_left(&budget, &no_reserve, START), 0);
+    assert_int_equal(retry_budget_left(&budget, &usual, START + 20 * NS_PER_S), 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reserve_is_there_without_any_request),
@@ -200,6 +215,7 @@ int main(void) {
         cmocka_unit_test(a_request_counts_for_nine_to_ten_slots),
         cmocka_unit_test(a_changed_percentage_keeps_the_counts),
         cmocka_unit_test(a_changed_interval_forgets_what_was_counted),
+        cmocka_unit_test(what_is_left_is_what_would_be_given),
         cmocka_unit_test(time_since_the_start_of_the_machine_may_be_short),
         cmocka_unit_test(two_workers_lose_no_original),
         cmocka_unit_test(two_workers_are_never_given_more_than_there_is),
