@@ -1,5 +1,6 @@
 // HTTP/1.0 and 1.1 (RFC 9112) on llhttp, in both roles. What llhttp lets through and we do not is refused here:
 // the version is exactly 1.0 or 1.1, no Transfer-Encoding on 1.0, none together with Content-Length, no `#`, space or control in a target, one valid Host, statuses 100 to 599, no 101 that was not asked for.
+// llhttp itself refuses a second Content-Length, even one that equals the first. Upgrades are not performed: such a request goes on as a plain one, with its protocol in the head.
 #ifndef HTTP_H1_CODEC_H
 #define HTTP_H1_CODEC_H
 
