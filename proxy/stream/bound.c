@@ -5,6 +5,13 @@
 
 #include <stdlib.h>
 
+static enum filter_role role_of(const struct snapshot *snapshot, const struct service_config *service) {
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
+        if (snapshot->proxy.listeners[i].service == service)
+            return FILTER_INBOUND;
+    return FILTER_OUTBOUND;
+}
+
 struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *snapshot, const struct filter_type *const *filters) {
     struct bound_snapshot *bound = alloc_zeroed_or_abort(1, sizeof *bound);
     bound->snapshot = snapshot;
@@ -17,11 +24,12 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *
         struct cluster *cluster = map_get(&upstream->clusters, config->key);
         CHECK(cluster != NULL && config->index == i);
         cluster_ref(cluster);
-        enum filter_role role = bytes_starts_with(config->key, BYTES("app/")) ? FILTER_INBOUND : FILTER_OUTBOUND;
+        enum filter_role role = role_of(snapshot, config);
         bound->services[i] = (struct bound_service){
             .config = config,
             .cluster = cluster,
             .chain = chain_build(filters, config, role, &bound->pool),
+            .role = role,
         };
     }
     return bound;

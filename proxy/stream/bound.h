@@ -11,6 +11,7 @@ struct bound_service {
     const struct service_config *config;
     struct cluster *cluster;    // one reference
     const struct chain *chain;
+    enum filter_role role;      // inbound: the application behind a listener
 };
 
 struct bound_snapshot {
