@@ -4,6 +4,7 @@ from html import escape
 from report import COLUMNS, digits
 
 COLOURS = {"ours": "#0b7a75", "nginx": "#8a8f98", "haproxy": "#b9a44c", "relay": "#d0d3d8"}
+VERDICTS = {"ok": "#0b7a75", "unclear": "#7a6a1d", "MISSED": "#b3261e"}
 TITLES = {"ours": "Outrigger", "nginx": "nginx", "haproxy": "HAProxy", "relay": "bare relay"}
 WIDTH, LEFT, RIGHT, BAR, GAP = 960, 360, 190, 11, 16
 
@@ -28,7 +29,7 @@ def _row(result, y):
     lines.append(_text(LEFT - 10, middle, result["title"], 12, anchor="end"))
     if result["verdict"]:
         ratio = f"{result['ratio']:.2f} x, " if result["ratio"] is not None else ""
-        lines.append(_text(WIDTH - 10, middle, f"{ratio}{result['verdict']}", 11, "bold", "end", "#0b7a75" if result["verdict"] == "ok" else "#b3261e"))
+        lines.append(_text(WIDTH - 10, middle, f"{ratio}{result['verdict']}", 11, "bold", "end", VERDICTS[result["verdict"]]))
     return lines, len(names) * (BAR + 2) + GAP
 
 

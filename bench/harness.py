@@ -47,7 +47,8 @@ class Bench:
         options.setdefault("warmup", self.warmup)
         if watch:
             options["watch"] = ",".join(map(str, watch))
-        done = subprocess.run(self.load_arguments(port, **options), capture_output=True, text=True, timeout=options["seconds"] + 60, check=False)
+        done = subprocess.run(self.load_arguments(port, **options), capture_output=True, text=True, timeout=options["seconds"] + 60, check=False,
+                              start_new_session=True)
         if not done.stdout:
             raise Failure(f"the load program failed: {done.stderr.strip()[-500:]}")
         result = json.loads(done.stdout)
@@ -58,7 +59,7 @@ class Bench:
     def h2load(self, port, count):
         """Requests per second."""
         arguments = pinned(LOAD_CORE, "h2load", "-n", count, "-c", H2_CONNECTIONS, "-m", H2_STREAMS, "-t", 1, f"http://{at(port)}/1k")
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=self.seconds * 20 + 60, check=False)
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=self.seconds * 20 + 60, check=False, start_new_session=True)
         rate = re.search(r"finished in [^,]+, ([0-9.]+) req/s", done.stdout)
         if rate is None or f" {count} succeeded, 0 failed, 0 errored" not in done.stdout or f"status codes: {count} 2xx" not in done.stdout:
             raise Failure("h2load: " + (done.stdout + done.stderr).strip()[-600:])

@@ -17,8 +17,15 @@ def paired_ratio(ours, better):
     return statistics.median(mine / theirs for mine, theirs in zip(ours, better) if theirs)
 
 
+def verdict(value, goal, ours, bound):
+    """ok or MISSED; unclear where it is missed by less than the rounds lie apart: `ours` against `bound`, both with all their rounds."""
+    if value <= goal:
+        return "ok"
+    return "unclear" if len(ours["samples"]) > 1 and ours["low"] <= bound else "MISSED"
+
+
 def row_result(case, row, samples):
-    """The figures of one row for each peer, and how ours stands to its goal: `verdict` is ok, MISSED, or None where it cannot be told."""
+    """The figures of one row for each peer, and how ours stands to its goal; the verdict is None where it cannot be told."""
     figures = {name: summary(values) for name, values in samples.get(row.key, {}).items()}
     result = {"case": case.name, "row": row.key, "title": row.title, "unit": row.unit, "figures": figures, "ratio": None, "verdict": None,
               "goal": f"<= {row.absolute:g} {row.unit}".strip() if row.absolute is not None else f"<= {row.ratio:g} x" if row.ratio is not None else ""}
@@ -30,9 +37,9 @@ def row_result(case, row, samples):
             result["ratio"] = (paired_ratio(samples[row.key]["ours"], samples[row.key][better]) if case.paired
                                else figures["ours"]["median"] / figures[better]["median"])
     if "ours" in figures and row.absolute is not None:
-        result["verdict"] = "ok" if figures["ours"]["median"] <= row.absolute else "MISSED"
+        result["verdict"] = verdict(figures["ours"]["median"], row.absolute, figures["ours"], row.absolute)
     elif result["ratio"] is not None and row.ratio is not None:
-        result["verdict"] = "ok" if result["ratio"] <= row.ratio else "MISSED"
+        result["verdict"] = verdict(result["ratio"], row.ratio, figures["ours"], row.ratio * figures[better]["high"])
     return result
 
 

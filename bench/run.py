@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures Outrigger beside nginx and HAProxy in one run and prints a table of ratios: see bench/README.md. `./dev bench` calls it.
 
-    bench/run.py [case...] [--quick] [--no-peers] [--only NAME,NAME] [--seconds N] [--rounds N] [--build DIR] [--list]
+    bench/run.py [case...] [--quick] [--no-peers] [--only NAME,NAME] [--seconds N] [--rounds N] [--build DIR] [--no-build] [--list]
 
 A run of all cases with all peers writes bench/results/bench.json and bench.svg; any other writes both into the build folder.
 Exit codes: 0 all goals met (or none could be told), 1 a goal missed or a measurement failed, 2 usage.
@@ -31,6 +31,7 @@ def options_read():
     parser.add_argument("--seconds", type=float, help="the counted phase of a measurement")
     parser.add_argument("--rounds", type=int, help="how often each is measured")
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="the build folder")
+    parser.add_argument("--no-build", action="store_true", help="measure what is there")
     parser.add_argument("--list", action="store_true", help="the names of the cases")
     options = parser.parse_args()
     known = [case.name for case in CASES]
@@ -67,7 +68,8 @@ def main():
     if options.list:
         print("\n".join(case.name for case in CASES))
         return 0
-    build(options.build, options.names)
+    if not options.no_build:
+        build(options.build, options.names)
     binaries = os.path.join(options.build, "bin")
     peers = [peer for peer in all_peers(binaries) if peer.name in options.names]
     cases = [case for case in CASES if not options.cases or case.name in options.cases]
