@@ -151,6 +151,7 @@ struct tls {
     bool left_output; // a flush left bytes in `out`: `drained` is owed
     bool wants_flush; // flush was called before the handshake was done
     bool ticket_sent;
+    bool ticket_is_young; // the one that the connection was resumed from
     bool received_any;        // application bytes came
     bool advancing;           // on the stack: bytes are being read
     bool sealing_failed;      // to be told by `resume`

@@ -18,6 +18,7 @@ struct ticket_note {
     unsigned char peer[CERTIFICATE_DIGEST_SIZE];
     int64_t path_not_before;
     int64_t path_not_after;
+    int64_t sealed_at;
 };
 
 struct kept_session {
@@ -87,7 +88,11 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 static int on_ticket_sealed(SSL *ssl, void *unused) {
     (void)unused;
     const struct tls *tls = tls_from_ssl(ssl);
-    struct ticket_note note = {.path_not_before = INT64_MIN, .path_not_after = INT64_MAX};
+    struct ticket_note note = {
+        .path_not_before = INT64_MIN,
+        .path_not_after = INT64_MAX,
+        .sealed_at = credentials_wall_s(tls->credentials),
+    };
     memcpy(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle));
     if (tls->peer != NULL) {
         memcpy(note.peer, tls->peer->digest, sizeof(note.peer));
@@ -114,19 +119,30 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     memcpy(&note, sealed, sizeof(note));
     if (memcmp(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle)) != 0)
         return SSL_TICKET_RETURN_IGNORE;
-    if (credentials_wall_s(tls->credentials) > note.path_not_after)
+    int64_t wall_s = credentials_wall_s(tls->credentials);
+    if (wall_s > note.path_not_after)
         return SSL_TICKET_RETURN_IGNORE;
     memcpy(tls->ticket_peer, note.peer, sizeof(note.peer));
     tls->ticket_not_before = note.path_not_before;
     tls->ticket_not_after = note.path_not_after;
+    tls->ticket_is_young = wall_s - note.sealed_at < SSL_SESSION_get_timeout(session) / 2;
     return SSL_TICKET_RETURN_USE;
+}
+
+static bool is_ticket_due(const struct tls *tls) {
+    if (!tls->is_server || tls->ticket_sent || tls->state != TLS_OPEN || tls->output != TLS_OUTPUT_OPEN)
+        return false;
+    // Connections of the mesh live long and are few: a ticket would cost more than it ever saves.
+    if (bytes_starts_with(tls->transport.alpn, BYTES("outrigger")) || session_life(tls) == 0)
+        return false;
+    // A ticket with a client's certificate in it costs as much to seal as the rest of a resumed handshake. Who resumes with one that is still good for long has
+    // one; who throws it away after one use pays for a full handshake every second time what the tickets between would have cost.
+    return tls->peer == NULL || SSL_session_reused(tls->ssl) == 0 || !tls->ticket_is_young;
 }
 
 void tls_send_ticket(struct transport *transport) {
     struct tls *tls = tls_of(transport);
-    // Connections of the mesh live long and are few: a ticket would cost more than it ever saves.
-    if (!tls->is_server || tls->ticket_sent || tls->state != TLS_OPEN || tls->output != TLS_OUTPUT_OPEN ||
-        bytes_starts_with(transport->alpn, BYTES("outrigger")) || session_life(tls) == 0)
+    if (!is_ticket_due(tls))
         return;
     tls->ticket_sent = true;
     if (SSL_new_session_ticket(tls->ssl) != 1 || SSL_do_handshake(tls->ssl) != 1)

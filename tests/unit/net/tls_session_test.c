@@ -90,7 +90,6 @@ static void a_session_is_resumed_with_the_same_identities(void **state) {
     assert_false(connect_once(&pair));
     for (int i = 0; i < 5; i++)
         assert_true(connect_once(&pair));
-    assert_int_equal(tickets(&pair), 6);
     assert_int_equal(metric_read(&pair.server.counters.server.resumed), 5);
     assert_int_equal(metric_read(&pair.client.counters.client.resumed), 5);
     assert_int_equal(metric_read(&pair.server.counters.server.handshakes), 6);
@@ -102,6 +101,36 @@ static void a_session_is_resumed_with_the_same_identities(void **state) {
     assert_true(tls_peer_still_trusted(pair.server.tls, pair.server_options.credentials));
     assert_true(tls_peer_still_trusted(pair.client.tls, pair.client_options.credentials));
     tls_pair_end(&pair);
+    end(&pair);
+}
+
+static nanoseconds half_an_hour_later(void) {
+    return clock_wall_ns() + 1801 * NS_PER_S;
+}
+
+static void a_ticket_is_renewed_in_the_second_half_of_its_life(void **state) {
+    (void)state;
+    struct tls_pair pair;
+    begin(&pair);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(connect_once(&pair), i > 0);
+    assert_int_equal(tickets(&pair), 1);
+    pair.server_options.credentials->wall_clock = half_an_hour_later;
+    assert_true(connect_once(&pair));
+    assert_int_equal(tickets(&pair), 2);
+    assert_true(connect_once(&pair));
+    assert_int_equal(tickets(&pair), 2);
+    // Without a client's certificate a ticket is cheap, and always given.
+    pair.server_options.require_client = false;
+    for (int i = 0; i < 3; i++) {
+        tls_pair_begin(&pair, NULL);
+        check_loop_settle(&pair.check);
+        assert_int_equal(tls_was_resumed(pair.server.tls), i > 0);
+        tls_send_ticket(pair.server.tls);
+        check_loop_settle(&pair.check);
+        tls_pair_end(&pair);
+    }
+    assert_int_equal(tickets(&pair), 5);
     end(&pair);
 }
 
@@ -464,6 +493,7 @@ static void live_peers_are_judged_again_by_a_new_bundle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_resumed_with_the_same_identities),
+        cmocka_unit_test(a_ticket_is_renewed_in_the_second_half_of_its_life),
         cmocka_unit_test(no_ticket_is_part_of_a_handshake),
         cmocka_unit_test(connections_of_the_mesh_get_no_ticket),
         cmocka_unit_test(sessions_are_kept_by_their_key),
