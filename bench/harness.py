@@ -133,7 +133,7 @@ class Bench:
                 self.try_on(case, peer, lambda peer=peer: measure(peer))
 
     def run_paired(self, case):
-        """All stacks stay up and take turns, A B C A B C ..., at half the rate that the slowest peer carries."""
+        """All stacks stay up and take turns at half the rate that the slowest peer carries."""
         with contextlib.ExitStack() as up:
             stacks, knees = {}, []
             for peer in self.peers_of(case):

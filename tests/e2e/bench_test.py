@@ -5,12 +5,18 @@ import json
 import select
 import signal
 import socket
+import sys
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
 
-from support.fleet import BIN, accepts, eventually, http_get, prints, split_address
+from support.fleet import BIN, ROOT, accepts, eventually, http_get, prints, split_address
 from support.stall_relay import StallRelay
+
+sys.path.insert(0, str(ROOT / "bench"))
+import cases  # needs the path above
+import report
 
 
 @pytest.fixture
@@ -130,3 +136,47 @@ def test_the_stalling_relay_cuts_connections_with_a_reset(backend):
             relay.cut()
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
+
+
+def judged(row, paired=False, **samples):
+    """The result of one row with these samples of each peer, one per round."""
+    return report.row_result(cases.Case("case", "hop", [row], None, paired=paired), row, {"row": samples})
+
+
+def test_a_ratio_is_to_the_better_peer():
+    result = judged(cases.Row("row", "", "us", ratio=0.9), ours=[8.0, 9.0, 100.0], nginx=[12.0, 10.0, 9.0], haproxy=[20.0, 20.0, 1.0])
+    assert (result["better"], result["ratio"], result["verdict"]) == ("nginx", 0.9, "ok")
+
+
+def test_a_goal_is_missed_only_beyond_the_spread():
+    row = cases.Row("row", "", "us", ratio=1.0)
+    assert judged(row, ours=[11.0, 11.1, 11.2], nginx=[10.0, 10.1, 10.2])["verdict"] == "MISSED"
+    assert judged(row, ours=[10.1, 11.1, 11.2], nginx=[10.0, 10.1, 10.2])["verdict"] == "unclear"
+    assert judged(row, ours=[11.0], nginx=[10.0])["verdict"] == "MISSED"
+
+
+def test_a_plain_bound_needs_no_peer():
+    row = cases.Row("row", "", "MB", absolute=6.0)
+    assert judged(row, ours=[5.9])["verdict"] == "ok"
+    assert judged(row, ours=[6.1])["verdict"] == "MISSED"
+    assert judged(row, nginx=[6.1])["verdict"] is None
+
+
+def test_paired_rounds_are_compared_round_by_round():
+    # Each round is twice as slow as the last for both: the medians' ratio and the median of ratios would differ if rounds were mixed.
+    result = judged(cases.Row("row", "", "us", ratio=1.0), paired=True, ours=[90.0, 45.0, 220.0], nginx=[100.0, 50.0, 200.0])
+    assert result["ratio"] == 0.9
+
+
+def test_a_run_ends_in_a_table_a_file_and_a_chart(fleet):
+    done = fleet.run(["/usr/bin/python3", "-B", ROOT / "bench" / "run.py", "hop", "--only", "relay", "--quick", "--no-build", "--build", BIN.parent], timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plain HTTP/1.1, one hop" in done.stdout
+    results = json.loads((BIN.parent / "bench" / "bench.json").read_text())["results"]
+    assert results[0]["figures"]["relay"]["median"] > 0
+    assert xml.etree.ElementTree.parse(BIN.parent / "bench" / "bench.svg").getroot().tag.endswith("svg")
+
+
+def test_a_case_that_is_not_there_is_refused(fleet):
+    done = fleet.run(["/usr/bin/python3", "-B", ROOT / "bench" / "run.py", "nothing"])
+    assert done.returncode == 2 and "no case nothing" in done.stderr
