@@ -257,13 +257,15 @@ static char *put_request(char *at, const struct head *head, struct framing frami
     at = put(at, head->method == METHOD_OTHER ? head->method_text : method_text(head->method));
     *at++ = ' ';
     at = put(at, head->path);
-    at = put(at, BYTES(" HTTP/1.1\r\n"));
+    // A body of unknown length has no form in 1.0.
+    bool as_1_0 = head->as_http_1_0 && !framing.chunked;
+    at = put(at, as_1_0 ? BYTES(" HTTP/1.0\r\n") : BYTES(" HTTP/1.1\r\n"));
     if (fields_find(&head->fields, FIELD_HOST) == NULL)
         at = put_field(at, BYTES("Host"), head->authority, false);
     at = put_fields(at, head, framing, true);
-    if (head->expect_continue)
+    if (head->expect_continue && !as_1_0)
         at = put(at, BYTES("Expect: 100-continue\r\n"));
-    if (head->te_trailers)
+    if (head->te_trailers && !as_1_0)
         at = put(at, BYTES("TE: trailers\r\nConnection: TE\r\n"));
     return put_line_end(at);
 }

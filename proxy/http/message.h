@@ -89,6 +89,7 @@ struct fields {
 struct head {
     enum http_version version; // of the connection that it came from
     bool title_case;           // an HTTP/1 sender writes names in Title-Case (they came over the mesh's HTTP/2)
+    bool as_http_1_0;          // request: an HTTP/1 sender writes version 1.0, as the caller's application spoke
     bool expect_continue;      // request: Expect: 100-continue (1.1 and 2 only)
     bool te_trailers;          // request: the peer takes trailers
     uint16_t status;           // response

@@ -2,7 +2,9 @@
 #include "stream/forward.h"
 
 #include "base/check.h"
+#include "http/canonical.h"
 #include "http/headers.h"
+#include "net/tls.h"
 #include "stream/stream.h"
 
 // The name that we sign Via with (RFC 9110 section 7.6.3), and how often it may be met: a chain of services that all pass Via on is shorter, a loop is not.
@@ -41,21 +43,22 @@ static struct bytes make_request_id(struct stream *stream) {
 
 // What the caller's application spoke (design: outrigger-protocol): the far application is spoken to alike.
 static void read_marker(struct head *request, struct bytes value) {
-    if (bytes_equal(value, BYTES("1.0")))
-        request->version = HTTP_1_0;
-    else if (bytes_equal(value, BYTES("1.1")))
-        request->version = HTTP_1_1;
-    request->title_case = request->version != HTTP_2;
+    request->as_http_1_0 = bytes_equal(value, BYTES("1.0"));
+    request->title_case = request->as_http_1_0 || bytes_equal(value, BYTES("1.1"));
 }
 
 static void set_client_cert(struct stream *stream, struct head *request) {
     if (stream->listener->role != ROLE_INBOUND || stream->client.identity == NULL)
         return;
-    struct bytes text = stream->client.identity->text;
-    fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT, pool_format(&stream->pool, "URI=%.*s", BYTES_FORMAT(text)));
+    const struct credentials *ours = stream->env->upstream->credentials;
+    struct bytes by = ours == NULL ? BYTES_NONE : credentials_id(ours)->text;
+    struct bytes uri = stream->client.identity->text;
+    fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT,
+                     pool_format(&stream->pool, "By=%.*s;URI=%.*s", BYTES_FORMAT(by), BYTES_FORMAT(uri)));
 }
 
-enum error forward_prepare(struct stream *stream) {
+// Which fields stay, what is added. Returns how often the request has met a proxy of ours.
+static uint32_t prepare_fields(struct stream *stream) {
     struct head *request = stream->request;
     uint32_t meetings = 0;
     bool has_id = false;
@@ -84,13 +87,19 @@ enum error forward_prepare(struct stream *stream) {
             break;
         }
     }
-    if (meetings >= VIA_MEETINGS_MAX)
-        return ERROR_LOOP;
     if (!has_id)
         fields_add_known(&request->fields, FIELD_X_REQUEST_ID, make_request_id(stream));
     fields_add_known(&request->fields, FIELD_VIA, via);
     set_client_cert(stream, request);
-    return OK;
+    return meetings;
+}
+
+enum error forward_prepare(struct stream *stream) {
+    struct head *request = stream->request;
+    enum error error = canonical_path(request->path, &stream->pool, &request->path);
+    if (error != OK)
+        return error;
+    return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {

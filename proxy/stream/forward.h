@@ -6,8 +6,8 @@
 
 struct stream;
 
-// Once, when the stream is routed: takes off what nobody outside of the mesh may say, adds x-request-id, Via and, inbound, x-forwarded-client-cert. An error
-// refuses the request (LOOP).
+// Once, when the stream is routed: brings the path into its canonical form, takes off what nobody outside of the mesh may say, adds x-request-id, Via and,
+// inbound, x-forwarded-client-cert. An error refuses the request (BAD_REQUEST: a path that can be read in two ways; LOOP).
 MUST_CHECK enum error forward_prepare(struct stream *stream);
 
 // Each attempt's head, when its connection is known.
