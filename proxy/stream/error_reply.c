@@ -68,24 +68,27 @@ const char *error_proxy_status(enum error error) {
     return reply_of(error)->proxy_status;
 }
 
-// Text for a quoted string of JSON or a structured field: what would need escaping there is left out, since it is ours or an address.
+// Text for a quoted string of JSON, a structured field or a percent-encoded grpc-message: what would need escaping there is left out, since it is ours or an address.
 static struct bytes plain(struct pool *pool, struct bytes text) {
     struct bytes copy = pool_copy(pool, text);
     char *out = (char *)(uintptr_t)copy.at;
     for (size_t i = 0; i < copy.len; i++)
-        if (out[i] < ' ' || out[i] > '~' || out[i] == '"' || out[i] == '\\')
+        if (out[i] < ' ' || out[i] > '~' || out[i] == '"' || out[i] == '\\' || out[i] == '%')
             out[i] = '\'';
     return copy;
 }
 
-static void add_grpc(struct stream *stream, struct head *head, enum error error, struct bytes detail) {
-    const struct reply *reply = reply_of(error);
-    head->status = 200;
-    fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/grpc"));
-    fields_add_known(&head->fields, FIELD_GRPC_STATUS, pool_format(&stream->pool, "%d", reply->grpc));
-    fields_add_known(&head->fields, FIELD_GRPC_MESSAGE,
+static void add_grpc_status(struct stream *stream, struct fields *fields, enum error error, struct bytes detail) {
+    fields_add_known(fields, FIELD_GRPC_STATUS, pool_format(&stream->pool, "%d", reply_of(error)->grpc));
+    fields_add_known(fields, FIELD_GRPC_MESSAGE,
                      detail.len == 0 ? bytes_from_text(error_name(error))
                                      : pool_format(&stream->pool, "%s: %.*s", error_name(error), BYTES_FORMAT(detail)));
+}
+
+static void add_grpc(struct stream *stream, struct head *head, enum error error, struct bytes detail) {
+    head->status = 200;
+    fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/grpc"));
+    add_grpc_status(stream, &head->fields, error, detail);
 }
 
 static void add_problem(struct stream *stream, struct head *head, enum error error, struct bytes detail, struct buffer *body) {
@@ -115,4 +118,13 @@ const struct head *error_reply_build(struct stream *stream, enum error error, st
     if (stream->client.mesh)
         fields_add_known(&head->fields, FIELD_OUTRIGGER_REFUSED, bytes_from_text(error_name(error)));
     return head;
+}
+
+const struct fields *error_reply_trailers(struct stream *stream, enum error error) {
+    if (!stream->request_is_grpc || stream->request->version != HTTP_2 || error == ERROR_CLIENT_GONE)
+        return NULL;
+    struct fields *trailers = pool_alloc_zeroed(&stream->pool, sizeof *trailers);
+    fields_init(trailers, &stream->pool);
+    add_grpc_status(stream, trailers, error, plain(&stream->pool, stream->detail));
+    return trailers;
 }

@@ -148,13 +148,24 @@ void stream_fail(struct stream *stream, enum error error, struct bytes detail) {
     stream_wake(stream);
 }
 
-// stream->end is an error: tell the client as far as that is still possible.
-static void reply_error(struct stream *stream) {
-    if (stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
+// A response that cannot be completed: cut, so that the client notices, or where gRPC has a word for it, said by trailers.
+static void cut_response(struct stream *stream) {
+    const struct fields *trailers = stream->state == STREAM_RESPONSE ? error_reply_trailers(stream, stream->end) : NULL;
+    if (trailers != NULL) {
+        stream->grpc_status = error_grpc_status(stream->end);
+        stream->sink->ops->send_body(stream->sink, &stream->response_body, true, trailers);
+    } else {
         if (stream->end != ERROR_CLIENT_GONE)
             metric_add(&stream->env->metrics->streams_reset_proxy, 1);
         stream->sink->ops->reset(stream->sink, stream->end);
-        finish(stream, stream->end);
+    }
+    finish(stream, stream->end);
+}
+
+// stream->end is an error: tell the client as far as that is still possible.
+static void reply_error(struct stream *stream) {
+    if (stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
+        cut_response(stream);
         return;
     }
     attempts_end(stream); // what a failed attempt received has no place behind this reply
