@@ -96,7 +96,9 @@ static void connect_and_send(struct attempt *attempt) {
         return;
     }
     bool in_queue = attempt->waiter.pool != NULL && !attempt->waiter.granted;
-    if (in_queue || !send_head(attempt))
+    // What is too late is not sent: the deadline's own timer, which counts whole milliseconds, says so in a moment.
+    bool too_late = attempt->stream->deadline <= attempt->stream->env->loop->now;
+    if (in_queue || too_late || !send_head(attempt))
         return;
     attempt->never_sent = false;
     set_state(attempt, ATTEMPT_SENT);
