@@ -1,11 +1,13 @@
-// What the admin pages show: collects the figures of documents, workers and identity, and carries out the pages' commands. The implementation of struct admin_source.
+// What the admin pages show: collects the figures of documents, workers and identity. The implementation of struct admin_source, with commands.c.
 #include "app/figures.h"
+
+#define OF_WORKERS (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)
 
 static void fill_state(const struct proxy *proxy, struct admin_figures *figures) {
     static const struct bytes names[] = {
-        [PROXY_STARTING] = {"starting", 8},
-        [PROXY_READY] = {"ready", 5},
-        [PROXY_DRAINING] = {"draining", 8},
+        [PROXY_STARTING] = BYTES("starting"),
+        [PROXY_READY] = BYTES("ready"),
+        [PROXY_DRAINING] = BYTES("draining"),
     };
     figures->state = names[proxy->state];
     figures->ready = proxy->state == PROXY_READY;
@@ -13,34 +15,71 @@ static void fill_state(const struct proxy *proxy, struct admin_figures *figures)
     figures->worker_count = proxy->worker_count;
 }
 
-static void collect(void *owner, struct admin_query *query) {
-    struct proxy *proxy = owner;
-    fill_state(proxy, &query->figures);
+// `struct tls_counters` is nothing but cells: added up as one array of them.
+static void add_tls(struct tls_counters *total, const struct tls_counters *from) {
+    _Static_assert(sizeof *total % sizeof(struct metric_cell) == 0, "only cells");
+    void *whole = total;
+    const void *whole_from = from;
+    struct metric_cell *to = whole;
+    const struct metric_cell *cells = whole_from;
+    for (size_t i = 0; i < sizeof *total / sizeof *to; i++)
+        metric_add(&to[i], metric_read(&cells[i]));
+}
+
+static void fill_counters(const struct proxy *proxy, struct admin_figures *figures) {
     const struct worker_metrics *cells[WORKERS_MAX];
-    for (uint32_t i = 0; i < proxy->worker_count; i++)
+    for (uint32_t i = 0; i < proxy->worker_count; i++) {
         cells[i] = &proxy->workers[i].metrics;
-    worker_metrics_merge(&query->figures.workers, cells, proxy->worker_count);
-    if ((query->wants & ADMIN_WANT_IDENTITY) != 0)
-        figures_fill_identity(proxy, &query->pool, &query->figures.identity);
+        add_tls(&figures->tls, &proxy->workers[i].upstream.tls_counters);
+    }
+    worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
+}
+
+static const char *const *lines_of(const struct config_errors *errors, struct pool *pool) {
+    const char **lines = pool_alloc(pool, (errors->count + 1) * sizeof *lines);
+    for (uint32_t i = 0; i < errors->count; i++)
+        lines[i] = errors->lines[i];
+    return lines;
+}
+
+static void fill_config(const struct proxy *proxy, struct pool *pool, struct admin_config *figures) {
+    const struct documents *documents = &proxy->documents;
+    *figures = (struct admin_config){
+        .snapshot = documents->snapshot,
+        .loaded_wall = documents->loaded_wall,
+        .checked_wall = documents->checked_wall,
+        .accepted = documents->accepted,
+        .refused = documents->refused,
+        .paths = documents->options->paths,
+        .path_count = documents->options->path_count,
+        .errors = lines_of(&documents->errors, pool),
+        .error_count = documents->errors.count,
+        .warnings = lines_of(&documents->warnings, pool),
+        .warning_count = documents->warnings.count,
+    };
+}
+
+void figures_complete(struct proxy *proxy, struct admin_query *query) {
+    if (query->request != NULL) {
+        fill_state(proxy, &query->figures);
+        if ((query->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS)) != 0)
+            fill_counters(proxy, &query->figures);
+        if ((query->wants & ADMIN_WANT_LIMITS) != 0)
+            figures_fill_limits(proxy, query);
+        if ((query->wants & ADMIN_WANT_IDENTITY) != 0)
+            figures_fill_identity(proxy, &query->pool, &query->figures.identity);
+        if ((query->wants & ADMIN_WANT_CONFIG) != 0)
+            fill_config(proxy, &query->pool, &query->figures.config);
+    }
     admin_query_done(query);
 }
 
-static void command(void *owner, struct admin_query *query) {
+static void collect(void *owner, struct admin_query *query) {
     struct proxy *proxy = owner;
-    switch (query->page->command) {
-    case ADMIN_DRAIN:
-    case ADMIN_SHUTDOWN:
-        proxy_drain(proxy);
-        break;
-    case ADMIN_RELOAD:
-        documents_reload(&proxy->documents);
-        if (proxy->identity != NULL)
-            file_identity_reload(proxy->identity);
-        break;
-    case ADMIN_NONE:
-        break;
-    }
-    collect(owner, query);
+    if ((query->wants & OF_WORKERS) != 0)
+        gathering_begin(proxy, query);
+    else
+        figures_complete(proxy, query);
 }
 
 static bool ready(void *owner, struct bytes *reason) {
@@ -49,4 +88,4 @@ static bool ready(void *owner, struct bytes *reason) {
     return proxy->state == PROXY_READY;
 }
 
-const struct admin_source proxy_admin_source = {.collect = collect, .command = command, .ready = ready};
+const struct admin_source proxy_admin_source = {.collect = collect, .command = proxy_command, .ready = ready};

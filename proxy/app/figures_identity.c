@@ -14,7 +14,8 @@ static struct admin_certificate leaf_figures(const struct credentials *credentia
     };
 }
 
-static struct admin_certificate root_figures(const struct trust_bundle *bundle, uint32_t index, const struct identity_config *config, struct pool *pool) {
+static struct admin_certificate root_figures(const struct trust_bundle *bundle, uint32_t index, const struct identity_config *config,
+                                             struct pool *pool) {
     struct trust_root *root = pool_alloc(pool, sizeof *root);
     trust_bundle_root(bundle, index, root);
     return (struct admin_certificate){

@@ -2,6 +2,7 @@
 #include "app/proxy.h"
 
 #include "admin/pages.h"
+#include "app/figures.h"
 #include "app/process.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -97,11 +98,19 @@ static void on_drain_timer(struct timer *timer) {
 void proxy_drain(struct proxy *proxy) {
     if (proxy->state == PROXY_DRAINING)
         return;
-    log_event(LOG_INFO, "draining", "timeout_ms=%llu", (unsigned long long)(proxy->documents.snapshot->proxy.limits.drain_timeout / NS_PER_MS));
+    log_event(LOG_INFO, "draining", "workers=%u", proxy->worker_count);
     proxy->state = PROXY_DRAINING;
-    proxy->drain_begun = proxy->loop.now;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drain(&proxy->workers[i]);
+}
+
+void proxy_shut_down(struct proxy *proxy) {
+    if (proxy->ending)
+        return;
+    proxy_drain(proxy);
+    log_event(LOG_INFO, "ending", "timeout_ms=%llu", (unsigned long long)(proxy->documents.snapshot->proxy.limits.drain_timeout / NS_PER_MS));
+    proxy->ending = true;
+    proxy->drain_begun = proxy->loop.now;
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
 
@@ -110,10 +119,10 @@ static void on_signal(uv_signal_t *handle, int number) {
     loop_enter(&proxy->loop);
     if (number == SIGHUP)
         documents_reload(&proxy->documents);
-    else if (proxy->state == PROXY_DRAINING && number == SIGINT)
+    else if (proxy->ending && number == SIGINT)
         uv_stop(&proxy->loop.uv); // a second Ctrl-C
     else
-        proxy_drain(proxy);
+        proxy_shut_down(proxy);
 }
 
 static void watch_signals(struct proxy *proxy) {
@@ -171,8 +180,11 @@ static void end_all(struct proxy *proxy) {
     acceptor_close_all(proxy->acceptor);
     if (proxy->admin != NULL)
         admin_close(proxy->admin);
+    reloads_end(proxy);
+    gatherings_close(proxy);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_stop(&proxy->workers[i]);
+    gatherings_end(proxy);
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);
@@ -204,6 +216,8 @@ int proxy_run(const struct options *options) {
         log_set_level(LOG_DEBUG);
     loop_init(&proxy.loop, &proxy);
     timer_init(&proxy.drain_timer, on_drain_timer);
+    gatherings_init(&proxy.gatherings);
+    reloads_init(&proxy);
     int exit_code = EXIT_OK;
     if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK) {
         exit_code = EXIT_REFUSED;

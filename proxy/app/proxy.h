@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "app/acceptor.h"
 #include "app/documents.h"
+#include "app/gathering.h"
 #include "app/worker.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
@@ -25,6 +26,10 @@ struct proxy {
     struct admin *admin;
     struct ticket_keys *ticket_keys;
     struct file_identity *identity;  // NULL: the documents name none
+    struct gatherings gatherings;    // questions of pages to the workers
+    struct list reloads;             // by pages, that wait for the identity's files
+    struct timer reload_look;
+    bool ending;                     // once drained, or after limits.drainTimeout
     nanoseconds drain_begun;
     struct timer drain_timer;
     bool last_call;                // the listening sockets are closed
@@ -34,8 +39,11 @@ struct proxy {
 // Exit code.
 int proxy_run(const struct options *options);
 
-// SIGTERM: finish what is under way, then end.
+// Not ready any more; inbound connections are told to begin nothing new. The process stays.
 void proxy_drain(struct proxy *proxy);
+
+// SIGTERM: drains, then ends.
+void proxy_shut_down(struct proxy *proxy);
 
 extern const struct admin_source proxy_admin_source;
 

@@ -136,6 +136,14 @@ static void drain(void *receiver, void *argument) {
     wake_gauges(worker);
 }
 
+static void begin_report(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    if (worker->stopping)
+        return; // it is taken back once this thread has ended
+    copy_gauges(worker);
+    reports_add(&worker->reports, argument, worker->bound);
+}
+
 static void stop(void *receiver, void *argument) {
     struct worker *worker = receiver;
     (void)argument;
@@ -149,6 +157,7 @@ static void tear_down(struct worker *worker) {
     struct handover *all = alloc_zeroed_or_abort(1, sizeof *all);
     unlisten_here(worker, all);
     loop_timer_stop(loop, &worker->gauges);
+    reports_drop(&worker->reports);
     downstream_close_all(&worker->downstream);
     nanoseconds deadline = clock_monotonic_ns() + STOP_PATIENCE_NS;
     while ((worker->env.streams > 0 || atomic_load(&worker->downstream.connections) > 0) && clock_monotonic_ns() < deadline)
@@ -200,6 +209,7 @@ void worker_start(struct worker *worker, uint32_t number, struct live_shared *sh
     };
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
     timer_init(&worker->gauges, on_gauges);
+    reports_init(&worker->reports, &worker->loop);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
     CHECK(failed == 0);
 }
@@ -233,6 +243,10 @@ void worker_accept(struct worker *worker, struct bytes name, int socket) {
 
 void worker_drain(struct worker *worker) {
     post(worker, drain, NULL);
+}
+
+enum error worker_ask(struct worker *worker, struct worker_report *report) {
+    return loop_send(&worker->loop, begin_report, report);
 }
 
 void worker_stop(struct worker *worker) {

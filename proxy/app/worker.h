@@ -3,6 +3,7 @@
 #define APP_WORKER_H
 
 #include "app/log_writer.h"
+#include "app/worker_report.h"
 #include "downstream/downstream.h"
 #include "net/tcp_listener.h"
 #include "upstream/upstream.h"
@@ -30,6 +31,7 @@ struct worker {
     struct timer gauges;           // copies sizes of free lists and the loop's figures into the counters
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
+    struct reports reports;
     bool stopping;
 };
 
@@ -43,6 +45,9 @@ void worker_listen(struct worker *worker, struct bytes name, int socket);  // ac
 void worker_unlisten(struct worker *worker, struct bytes name);            // empty name: all
 void worker_accept(struct worker *worker, struct bytes name, int socket);  // a connection accepted elsewhere
 void worker_drain(struct worker *worker);
+
+// A report that the worker is to fill in. ERROR_FULL: its mailbox is full; nothing happened.
+MUST_CHECK enum error worker_ask(struct worker *worker, struct worker_report *report);
 
 // Ends all connections and the thread, and waits for it.
 void worker_stop(struct worker *worker);

@@ -51,6 +51,13 @@ enum error mailbox_send(struct mailbox *mailbox, struct message message) {
     return full ? ERROR_FULL : OK;
 }
 
+void mailbox_read_use(struct mailbox *mailbox, uint32_t *use, uint32_t *peak) {
+    lock(mailbox);
+    *use = mailbox->count;
+    *peak = mailbox->count_peak;
+    unlock(mailbox);
+}
+
 // Takes at most `max` messages; `*left` tells how many then wait.
 static uint32_t take(struct mailbox *mailbox, struct message *batch, uint32_t max, uint32_t *left) {
     uint32_t taken = 0;

@@ -36,6 +36,9 @@ void mailbox_dispose(struct mailbox *mailbox);
 // Any thread. ERROR_FULL when there is no room; the message then still belongs to the caller.
 MUST_CHECK enum error mailbox_send(struct mailbox *mailbox, struct message message);
 
+// Any thread: how many wait now, and the most that ever did at once.
+void mailbox_read_use(struct mailbox *mailbox, uint32_t *use, uint32_t *peak);
+
 // The receiver's thread: delivers what was there at the call, in order, with `receiver` passed to each. Returns how many.
 uint32_t mailbox_receive(struct mailbox *mailbox, void *receiver);
 

@@ -287,6 +287,10 @@ void file_identity_reload(struct file_identity *identity) {
     look(identity);
 }
 
+bool file_identity_is_settling(const struct file_identity *identity) {
+    return identity->phase == IDENTITY_SETTLING;
+}
+
 static void on_folder_closed(uv_handle_t *handle) {
     struct watched_folder *folder = handle->data;
     struct file_identity *identity = folder->identity;

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct credentials;
@@ -51,6 +52,9 @@ struct credentials *file_identity_credentials(const struct file_identity *identi
 
 // Looks at the files now, as a signal or an admin's reload asks.
 void file_identity_reload(struct file_identity *identity);
+
+// Whether files that have changed were neither loaded nor refused yet.
+bool file_identity_is_settling(const struct file_identity *identity);
 
 void file_identity_close(struct file_identity *identity);
 

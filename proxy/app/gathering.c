@@ -1,0 +1,121 @@
+// See gathering.h. A report belongs to its worker from the message that asks to the message that answers; only when the thread has ended without an answer is it taken back.
+#include "app/figures.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+// A worker whose mailbox is full is asked again after this time.
+#define ASK_AGAIN_NS (10 * NS_PER_MS)
+
+struct gathering {
+    struct list link;
+    struct proxy *proxy;
+    struct admin_query *query;
+    struct worker_report reports[WORKERS_MAX];
+    uint32_t asked; // the first so many workers
+    uint32_t outstanding;
+    struct timer again;
+};
+
+static void start_next(struct proxy *proxy);
+
+static void free_gathering(struct gathering *gathering) {
+    loop_timer_stop(&gathering->proxy->loop, &gathering->again);
+    for (uint32_t i = 0; i < gathering->proxy->worker_count; i++)
+        worker_report_dispose(&gathering->reports[i]);
+    list_remove(&gathering->link);
+    free(gathering);
+}
+
+// What the reports hold is shown before they are freed.
+static void finish(struct gathering *gathering) {
+    struct proxy *proxy = gathering->proxy;
+    struct admin_query *query = gathering->query;
+    if (query->request != NULL)
+        figures_merge_reports(proxy, gathering->reports, gathering->asked, query);
+    figures_complete(proxy, query);
+    free_gathering(gathering);
+}
+
+static void finish_active(struct gathering *gathering) {
+    struct proxy *proxy = gathering->proxy;
+    proxy->gatherings.active_count--;
+    finish(gathering);
+    start_next(proxy);
+}
+
+static void on_report(void *receiver, void *argument) {
+    struct worker_report *report = argument;
+    struct gathering *gathering = report->owner;
+    CHECK(receiver == gathering->proxy && gathering->outstanding > 0);
+    if (--gathering->outstanding == 0 && gathering->asked == gathering->proxy->worker_count)
+        finish_active(gathering);
+}
+
+static void ask(struct gathering *gathering) {
+    struct proxy *proxy = gathering->proxy;
+    while (gathering->asked < proxy->worker_count) {
+        if (worker_ask(&proxy->workers[gathering->asked], &gathering->reports[gathering->asked]) != OK) {
+            loop_timer_start(&proxy->loop, &gathering->again, ASK_AGAIN_NS);
+            return;
+        }
+        gathering->asked++;
+        gathering->outstanding++;
+    }
+}
+
+static void on_again(struct timer *timer) {
+    ask(CONTAINER_OF(timer, struct gathering, again));
+}
+
+static void start_next(struct proxy *proxy) {
+    struct gatherings *gatherings = &proxy->gatherings;
+    while (!gatherings->closed && gatherings->active_count < GATHERINGS_ACTIVE_MAX && !list_is_empty(&gatherings->waiting)) {
+        struct gathering *gathering = LIST_ENTRY(list_pop_front(&gatherings->waiting), struct gathering, link);
+        if (gathering->query->request == NULL) {
+            finish(gathering); // nobody waits for it any more
+            continue;
+        }
+        list_push_back(&gatherings->active, &gathering->link);
+        gatherings->active_count++;
+        ask(gathering);
+    }
+}
+
+void gatherings_init(struct gatherings *gatherings) {
+    *gatherings = (struct gatherings){0};
+    list_init(&gatherings->waiting);
+    list_init(&gatherings->active);
+}
+
+void gathering_begin(struct proxy *proxy, struct admin_query *query) {
+    struct gathering *gathering = alloc_zeroed_or_abort(1, sizeof *gathering);
+    gathering->proxy = proxy;
+    gathering->query = query;
+    timer_init(&gathering->again, on_again);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_report_init(&gathering->reports[i], query->wants, &proxy->loop, on_report, gathering);
+    list_init(&gathering->link);
+    list_push_back(&proxy->gatherings.waiting, &gathering->link);
+    start_next(proxy);
+}
+
+static void finish_all(struct list *gatherings) {
+    while (!list_is_empty(gatherings))
+        finish(LIST_ENTRY(list_first(gatherings), struct gathering, link));
+}
+
+void gatherings_close(struct proxy *proxy) {
+    proxy->gatherings.closed = true;
+    finish_all(&proxy->gatherings.waiting);
+    LIST_EACH(&proxy->gatherings.active, node, following)
+        loop_timer_stop(&proxy->loop, &LIST_ENTRY(node, struct gathering, link)->again);
+}
+
+void gatherings_end(struct proxy *proxy) {
+    CHECK(proxy->gatherings.closed);
+    // Reports that were sent are delivered: their messages must not outlive them.
+    (void)mailbox_receive(&proxy->loop.mailbox, proxy);
+    finish_all(&proxy->gatherings.active);
+}

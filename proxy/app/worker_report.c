@@ -1,0 +1,187 @@
+// See worker_report.h. A report pins the snapshot that it began with: its services and their clusters stay until it is done, whatever is applied meanwhile; endpoints come
+// and go, and are shown as they are when the slice comes to their service.
+#include "app/worker_report.h"
+
+#include "base/check.h"
+
+void worker_report_init(struct worker_report *report, uint32_t wants, struct loop *home, void (*done)(void *receiver, void *report), void *owner) {
+    *report = (struct worker_report){.wants = wants, .home = home, .done = done, .owner = owner};
+    list_init(&report->link);
+    pool_source_init(&report->chunks, 0); // of its own: the report changes threads
+    pool_init(&report->pool, &report->chunks);
+}
+
+void worker_report_dispose(struct worker_report *report) {
+    CHECK(report->bound == NULL);
+    pool_dispose(&report->pool);
+    pool_source_dispose(&report->chunks);
+    if (report->snapshot != NULL)
+        snapshot_unref(report->snapshot);
+}
+
+// --- one service ---
+
+static bool has_counted(const struct request_metrics *metrics) {
+    for (unsigned end = 0; end <= ERROR_COUNT; end++)
+        if (metric_read(&metrics->ends[end]) > 0)
+            return true;
+    return false;
+}
+
+static struct admin_endpoint endpoint_figures(const struct endpoint *endpoint, struct pool *pool) {
+    struct admin_endpoint figures = {
+        .address = pool_copy(pool, endpoint->address.text),
+        .key = pool_copy(pool, endpoint->key),
+        .state = endpoint->weight > 0 ? BYTES("available") : BYTES("weight 0"),
+        .tls = endpoint->tls == TLS_MESH ? BYTES("Mesh") : BYTES("None"),
+        .weight = endpoint->weight,
+        .active = endpoint->in_flight,
+        .requests = endpoint->requests,
+        .failures = endpoint->failures,
+    };
+    if (endpoint->cost_at != 0) {
+        figures.ewma = (nanoseconds)endpoint->cost_ns;
+        figures.ewma_workers = 1;
+    }
+    for (int kind = 0; kind < POOL_KINDS; kind++) {
+        figures.connections += endpoint->pools[kind].open;
+        figures.idle += endpoint->pools[kind].idle;
+        figures.connecting += endpoint->pools[kind].connecting_count;
+    }
+    return figures;
+}
+
+static struct admin_service *service_figures(const struct bound_service *service, struct pool *pool, nanoseconds now) {
+    static const struct bytes protocols[] = {
+        [PROTOCOL_HTTP] = BYTES("HTTP"), [PROTOCOL_HTTP1] = BYTES("HTTP1"), [PROTOCOL_HTTP2] = BYTES("HTTP2"), [PROTOCOL_GRPC] = BYTES("GRPC")};
+    const struct cluster *cluster = service->cluster;
+    const struct traffic_config *traffic = &service->config->traffic;
+    struct retry_budget_rule rule = {
+        .percent = traffic->retry.budget.percent,
+        .interval = traffic->retry.budget.interval,
+        .min_per_second = traffic->retry.budget.min_per_second,
+    };
+    struct admin_service *figures = pool_alloc_zeroed(pool, sizeof *figures);
+    *figures = (struct admin_service){
+        .key = service->config->key,
+        .protocol = protocols[service->config->protocol],
+        .load_balancer = bytes_from_text(cluster->lb.algorithm->name),
+        .policy = traffic->policy,
+        .waiting = cluster->waiting,
+        .retry_budget = (uint32_t)retry_budget_left(&cluster->shared->budget, &rule, now),
+        .endpoints = pool_alloc_zeroed(pool, (cluster->endpoint_count + 1) * sizeof *figures->endpoints),
+        .endpoint_count = cluster->endpoint_count,
+    };
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        figures->endpoints[i] = endpoint_figures(cluster->endpoints[i], pool);
+    return figures;
+}
+
+static void add_limit(struct worker_report *report, struct admin_limit limit) {
+    if (report->limit_count == report->limit_capacity) {
+        uint32_t capacity = report->limit_capacity == 0 ? 64 : report->limit_capacity * 2;
+        struct admin_limit *larger = pool_alloc(&report->pool, capacity * sizeof *larger);
+        if (report->limit_count > 0)
+            memcpy(larger, report->limits, report->limit_count * sizeof *larger);
+        report->limits = larger;
+        report->limit_capacity = capacity;
+    }
+    report->limits[report->limit_count++] = limit;
+}
+
+static void add_limits_of(struct worker_report *report, const struct bound_service *service) {
+    const struct cluster *cluster = service->cluster;
+    add_limit(report, (struct admin_limit){
+                          .name = BYTES("connections.maxPending"),
+                          .scope = pool_format(&report->pool, "service/%.*s", BYTES_FORMAT(cluster->key)),
+                          .unit = BYTES("requests"),
+                          .description = BYTES("requests that wait for a connection, in one worker; else 503 pool_full"),
+                          .value = cluster->traffic.connections.max_pending,
+                          .known = ADMIN_LIMIT_ALL,
+                          .use = cluster->waiting,
+                          .peak = cluster->waiting_peak,
+                          .hits = cluster->waiting_refused,
+                          .one_of_many = true,
+                      });
+    for (uint32_t i = 0; cluster->traffic.connections.max > 0 && i < cluster->endpoint_count; i++) {
+        const struct endpoint *endpoint = cluster->endpoints[i];
+        add_limit(report, (struct admin_limit){
+                              .name = BYTES("connections.max"),
+                              .scope = pool_format(&report->pool, "endpoint/%.*s/%.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(endpoint->key)),
+                              .unit = BYTES("connections"),
+                              .description = BYTES("connections to one endpoint, of all workers; else requests wait"),
+                              .value = cluster->traffic.connections.max,
+                              .known = ADMIN_LIMIT_ALL,
+                              .use = atomic_load_explicit(&endpoint->shared->connections, memory_order_relaxed),
+                              .peak = atomic_load_explicit(&endpoint->shared->connections_peak, memory_order_relaxed),
+                              .hits = endpoint->connections_refused,
+                              .one_of_many = true,
+                          });
+    }
+}
+
+// Returns how much work it was.
+static uint32_t copy_service(struct worker_report *report, const struct bound_service *service, nanoseconds now) {
+    struct report_row *row = &report->rows[report->row_count++];
+    *row = (struct report_row){.config = service->config, .direction = service->role == FILTER_INBOUND ? REQUEST_INBOUND : REQUEST_OUTBOUND};
+    if ((report->wants & ADMIN_WANT_COUNTERS) != 0 && has_counted(&service->cluster->metrics)) {
+        row->requests = pool_alloc_zeroed(&report->pool, sizeof *row->requests);
+        request_metrics_merge(row->requests, &service->cluster->metrics);
+    }
+    if ((report->wants & ADMIN_WANT_SERVICES) != 0)
+        row->service = service_figures(service, &report->pool, now);
+    if ((report->wants & ADMIN_WANT_LIMITS) != 0)
+        add_limits_of(report, service);
+    return 1 + ((report->wants & (ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)) != 0 ? service->cluster->endpoint_count : 0);
+}
+
+// --- in slices ---
+
+static bool is_complete(const struct worker_report *report) {
+    return report->bound == NULL || report->next == report->bound->snapshot->service_count;
+}
+
+static void let_go(struct worker_report *report) {
+    list_remove(&report->link);
+    if (report->bound != NULL)
+        bound_unpin(report->bound);
+    report->bound = NULL;
+}
+
+static void copy_slice(struct task *task) {
+    struct reports *reports = CONTAINER_OF(task, struct reports, task);
+    struct worker_report *report = LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link);
+    for (uint32_t work = 0; work < REPORT_SLICE && !is_complete(report);)
+        work += copy_service(report, &report->bound->services[report->next++], reports->loop->now);
+    if (is_complete(report)) {
+        let_go(report);
+        // Where the mailbox is full the report stays the first one: the next turn tries again.
+        if (loop_send(report->home, report->done, report) != OK)
+            list_push_front(&reports->under_way, &report->link);
+    }
+    if (!list_is_empty(&reports->under_way))
+        loop_wake(reports->loop, &reports->task);
+}
+
+void reports_init(struct reports *reports, struct loop *loop) {
+    reports->loop = loop;
+    list_init(&reports->under_way);
+    task_init(&reports->task, copy_slice);
+}
+
+void reports_add(struct reports *reports, struct worker_report *report, struct bound_snapshot *bound) {
+    if (bound != NULL) {
+        bound_pin(bound);
+        report->bound = bound;
+        report->snapshot = snapshot_ref(bound->snapshot);
+        report->rows = pool_alloc(&report->pool, (bound->snapshot->service_count + 1) * sizeof *report->rows);
+    }
+    list_push_back(&reports->under_way, &report->link);
+    loop_wake(reports->loop, &reports->task);
+}
+
+void reports_drop(struct reports *reports) {
+    task_cancel(&reports->task);
+    while (!list_is_empty(&reports->under_way))
+        let_go(LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link));
+}
