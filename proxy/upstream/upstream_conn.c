@@ -47,6 +47,12 @@ uint32_t upstream_conn_room(const struct upstream_conn *conn) {
     return max > conn->codec->streams_open ? max - conn->codec->streams_open : 0;
 }
 
+// The timer looks at `when` at the latest.
+static void look_by(struct upstream_conn *conn, nanoseconds when) {
+    if (!timer_is_running(&conn->timer) || conn->timer.expiry_ms * NS_PER_MS > when)
+        timer_start(&loop_of(conn)->timers, &conn->timer, when);
+}
+
 static void flush_later(struct upstream_conn *conn) {
     loop_flush(loop_of(conn), &conn->flush);
 }
@@ -160,6 +166,8 @@ static void settle(struct upstream_conn *conn) {
     }
     if (idle) {
         conn->idle_since = loop_of(conn)->now;
+        if (conn->codec->keep_alive_s > 0) // the peer may have asked for less than the timer was set for
+            look_by(conn, conn->idle_since + idle_timeout(conn));
         if (conn->paused) {
             conn->paused = false;
             conn->transport->ops->read_start(conn->transport);
@@ -184,8 +192,7 @@ static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
     struct upstream_stream *stream = stream_of(codec_stream);
     wake(conn, stream);
     if (codec_stream->head.status < 200) {
-        if (++stream->interim_count > INTERIM_HEADS_MAX)
-            return; // a flood of 1xx: the first ones were enough
+        stream->interim_count++; // the codec bounds them
         struct interim_head *interim = pool_alloc(codec_stream->pool, sizeof *interim);
         list_init(&interim->link);
         interim->head = codec_stream->head;
@@ -444,10 +451,7 @@ static void watch_for_silence(struct upstream_conn *conn) {
     const struct traffic_config *traffic = traffic_of(conn);
     if (conn->codec->version != HTTP_2 || traffic == NULL || traffic->connections.keepalive == 0)
         return;
-    struct loop *loop = loop_of(conn);
-    nanoseconds look = loop->now + traffic->connections.keepalive;
-    if (!timer_is_running(&conn->timer) || conn->timer.expiry_ms * NS_PER_MS > look)
-        timer_start(&loop->timers, &conn->timer, look);
+    look_by(conn, loop_of(conn)->now + traffic->connections.keepalive);
 }
 
 // --- for the pool and for attempts ---

@@ -12,9 +12,6 @@
 
 struct upstream;
 
-// 1xx heads that may wait to be forwarded; more fail the stream.
-#define INTERIM_HEADS_MAX 8
-
 struct interim_head {
     struct list link;
     struct head head;
