@@ -1,0 +1,122 @@
+// A service outlives its configuration: an update keeps endpoints that are still in it, with their load and connections, and lets go of the others; what
+// all workers share is found by key.
+#include "unit/upstream/pool_drive.h"
+
+#define TWO "{address: '127.0.0.1:8001'}, {address: '127.0.0.1:8002'}"
+#define ONE_AND_THREE "{address: '127.0.0.1:8001', weight: 3}, {address: '127.0.0.1:8003'}"
+#define KEY "default/a:80"
+#define WITH(endpoints) PROXY_DOCUMENT SERVICE_DOCUMENT("a", "HTTP1", endpoints)
+
+static void an_update_keeps_what_is_still_there(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    struct try try;
+    fake_upstream_init(&far, WITH(TWO));
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    struct endpoint *first = cluster->endpoints[0];
+    struct endpoint *second = cluster->endpoints[1];
+    try_begin(&try, &far, pool_of(&far, KEY, 0, POOL_HTTP1));
+    fake_upstream_settle(&far);
+    cluster->lb.algorithm->begin(first, far.check.loop.now);
+    first->cost_ns = 5e6;
+    endpoint_ref(second);
+    fake_upstream_apply(&far, WITH(ONE_AND_THREE));
+    assert_ptr_equal(fake_upstream_cluster(&far, KEY), cluster);
+    assert_int_equal(cluster->endpoint_count, 2);
+    assert_ptr_equal(cluster->endpoints[0], first);
+    assert_int_equal(first->weight, 3);
+    assert_true(cluster->lb.weighted);
+    assert_int_equal(first->in_flight, 1);
+    assert_true(first->cost_ns == 5e6);
+    assert_int_equal(first->pools[POOL_HTTP1].open, 1);
+    assert_ptr_not_equal(cluster->endpoints[1], second);
+    assert_null(second->cluster);
+    endpoint_unref(second);
+    // The stream under way ends as ever.
+    far_respond(far_conn(&far, 0), far_request(far_conn(&far, 0), 0), 204, "", NULL, true);
+    assert_true(try.up.ended);
+    cluster->lb.algorithm->done(first, LB_ANSWERED, NS_PER_MS, far.check.loop.now);
+    try_end(&try);
+    fake_upstream_dispose(&far);
+}
+
+static void an_update_keeps_endpoints_in_any_order(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH(TWO));
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    struct endpoint *first = cluster->endpoints[0];
+    struct endpoint *second = cluster->endpoints[1];
+    fake_upstream_apply(&far, WITH("{address: '127.0.0.1:8002'}, {address: '127.0.0.1:8001'}"));
+    assert_ptr_equal(cluster->endpoints[0], second);
+    assert_ptr_equal(cluster->endpoints[1], first);
+    assert_false(cluster->lb.weighted);
+    fake_upstream_dispose(&far);
+}
+
+static void an_update_changes_settings_at_once(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH(TWO) POLICY_DOCUMENT("a", "  loadBalancer: {type: RoundRobin}\n  connections: {max: 7}\n"));
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    assert_ptr_equal(cluster->lb.algorithm, &lb_round_robin);
+    assert_int_equal(cluster->traffic.connections.max, 7);
+    cluster->lb.algorithm->begin(cluster->endpoints[0], far.check.loop.now);
+    fake_upstream_apply(&far, WITH(TWO));
+    assert_ptr_equal(cluster->lb.algorithm, &lb_peak_ewma);
+    assert_int_equal(cluster->traffic.connections.max, 0);
+    // Work in flight is given back to the algorithm that is there now.
+    cluster->lb.algorithm->done(cluster->endpoints[0], LB_ANSWERED, NS_PER_MS, far.check.loop.now);
+    assert_int_equal(cluster->endpoints[0]->in_flight, 0);
+    fake_upstream_dispose(&far);
+}
+
+static void a_service_that_is_gone_lives_while_it_is_used(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH(TWO));
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    cluster_ref(cluster);
+    fake_upstream_apply(&far, PROXY_DOCUMENT);
+    assert_int_equal(far.upstream.clusters.count, 0);
+    assert_non_null(cluster_pick(cluster, NULL, 0));
+    fake_upstream_apply(&far, WITH(TWO));
+    assert_ptr_not_equal(fake_upstream_cluster(&far, KEY), cluster);
+    // The two share what all workers do.
+    assert_ptr_equal(fake_upstream_cluster(&far, KEY)->shared, cluster->shared);
+    cluster_unref(cluster);
+    fake_upstream_dispose(&far);
+}
+
+static void a_service_without_endpoints_has_none_to_pick(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH("{address: '127.0.0.1:8001', weight: 0}, {address: '127.0.0.1:8002', weight: 0}"));
+    assert_null(cluster_pick(fake_upstream_cluster(&far, KEY), NULL, 0));
+    fake_upstream_dispose(&far);
+}
+
+static void a_tried_endpoint_is_picked_again_only_when_it_is_alone(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH(TWO));
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    struct endpoint *tried[] = {cluster->endpoints[0], NULL};
+    for (int i = 0; i < 20; i++)
+        assert_ptr_equal(cluster_pick(cluster, tried, 2), cluster->endpoints[1]);
+    fake_upstream_apply(&far, WITH("{address: '127.0.0.1:8001'}"));
+    assert_ptr_equal(cluster_pick(cluster, tried, 2), tried[0]);
+    fake_upstream_dispose(&far);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_update_keeps_what_is_still_there),
+        cmocka_unit_test(an_update_keeps_endpoints_in_any_order),
+        cmocka_unit_test(an_update_changes_settings_at_once),
+        cmocka_unit_test(a_service_that_is_gone_lives_while_it_is_used),
+        cmocka_unit_test(a_service_without_endpoints_has_none_to_pick),
+        cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,67 @@
+// What the workers of a process share is one object per key while anybody holds it, whichever worker asks.
+#include "upstream/live_shared.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static void one_object_per_key_while_it_is_held(void **state) {
+    (void)state;
+    struct live_shared *shared = live_shared_create();
+    struct service_shared *service = live_shared_service(shared, BYTES("a"));
+    assert_ptr_equal(live_shared_service(shared, BYTES("a")), service);
+    assert_ptr_not_equal(live_shared_service(shared, BYTES("b")), service);
+    struct retry_budget_rule rule = {.percent = 100, .interval = NS_PER_S};
+    retry_budget_deposit(&service->budget, &rule, NS_PER_S);
+    live_shared_service_release(shared, BYTES("a"));
+    assert_true(retry_budget_withdraw(&service->budget, &rule, NS_PER_S));
+    live_shared_service_release(shared, BYTES("a"));
+    live_shared_service_release(shared, BYTES("b"));
+    // Services and endpoints of one name are different things.
+    struct endpoint_shared *endpoint = live_shared_endpoint(shared, BYTES("a"));
+    assert_int_equal(atomic_load(&endpoint->connections), 0);
+    live_shared_endpoint_release(shared, BYTES("a"));
+    live_shared_destroy(shared);
+}
+
+#define ROUNDS 20000
+
+static void *come_and_go(void *argument) {
+    struct live_shared *shared = argument;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct bytes key = i % 2 == 0 ? BYTES("even") : BYTES("odd");
+        struct endpoint_shared *endpoint = live_shared_endpoint(shared, key);
+        atomic_fetch_add_explicit(&endpoint->connections, 1, memory_order_relaxed);
+        (void)live_shared_service(shared, key);
+        atomic_fetch_sub_explicit(&endpoint->connections, 1, memory_order_relaxed);
+        live_shared_service_release(shared, key);
+        live_shared_endpoint_release(shared, key);
+    }
+    return NULL;
+}
+
+static void workers_may_come_and_go_at_once(void **state) {
+    (void)state;
+    struct live_shared *shared = live_shared_create();
+    struct endpoint_shared *kept = live_shared_endpoint(shared, BYTES("even"));
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, shared), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&kept->connections), 0);
+    assert_int_equal(kept->references, 1);
+    live_shared_endpoint_release(shared, BYTES("even"));
+    live_shared_destroy(shared); // aborts when anything is left
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_object_per_key_while_it_is_held),
+        cmocka_unit_test(workers_may_come_and_go_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
