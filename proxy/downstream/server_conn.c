@@ -7,6 +7,7 @@
 #include "downstream/detect.h"
 #include "http/h1_codec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 // After the last response the client gets this long to read it and to close, while what it still sends is thrown away: closing at once would reset
@@ -73,6 +74,7 @@ static void free_conn(struct task *task) {
     list_remove(&conn->link);
     buffer_dispose(&conn->pending);
     free((void *)(uintptr_t)conn->identity.text.at);
+    free((void *)(uintptr_t)conn->client.forwarded_cert.at);
     free(conn);
     downstream_connection_gone(listener);
 }
@@ -354,6 +356,14 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
     enum error error = spiffe_id_parse(text, &conn->identity, &reason);
     CHECK(error == OK); // the handshake has checked it
     conn->client.identity = &conn->identity;
+    if (conn->listener->config->role != ROLE_INBOUND)
+        return;
+    // As Envoy writes it, so that applications can read it alike.
+    struct bytes ours = credentials_id(conn->listener->downstream->credentials)->text;
+    size_t size = ours.len + text.len + sizeof "By=;URI=";
+    char *forwarded = alloc_or_abort(size);
+    int length = snprintf(forwarded, size, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
+    conn->client.forwarded_cert = bytes_from(forwarded, (size_t)length);
 }
 
 static void on_ready(void *user, enum error error) {

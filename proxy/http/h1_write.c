@@ -54,9 +54,9 @@ static inline char *put_field(char *at, struct bytes name, struct bytes value, b
     return put_line_end(put(at + 2, value));
 }
 
-static char *put_content_length(char *at, struct bytes name, uint64_t length, bool title_case) {
+static char *put_content_length(char *at, struct bytes name, uint64_t length) {
     char text[20];
-    return put_field(at, name, decimal(text, length), title_case);
+    return put_field(at, name, decimal(text, length), false);
 }
 
 // Which bytes of eight are under 0x0e: CR, LF and NUL are, and hardly anything else in a head. Bytes over 0x7f are never taken for them.
@@ -136,21 +136,24 @@ struct framing {
 
 // All fields in their order, Host and Content-Length with the values that count, at their places where they have one. Then the framing.
 static char *put_fields(char *at, const struct head *head, struct framing framing, bool request) {
-    bool title_case = head->title_case;
     bool has_length = false;
     FIELDS_EACH(&head->fields, field) {
         if (field->id == FIELD_OTHER) {
-            at = put_field(at, field->name, field->value, title_case);
-        } else if (field->id == FIELD_CONTENT_LENGTH) {
+            at = put_field(at, field->name, field->value, head->title_case);
+            continue;
+        }
+        // The standard spelling of a known field is its Title-Case, and as long as any other.
+        struct bytes name = head->title_case ? field_name(field->id) : field->name;
+        if (field->id == FIELD_CONTENT_LENGTH) {
             if (framing.length >= 0 && !has_length)
-                at = put_content_length(at, field->name, (uint64_t)framing.length, title_case);
+                at = put_content_length(at, name, (uint64_t)framing.length);
             has_length = true;
         } else if (!is_written_apart(field->id)) {
-            at = put_field(at, field->name, request && field->id == FIELD_HOST ? head->authority : field->value, title_case);
+            at = put_field(at, name, request && field->id == FIELD_HOST ? head->authority : field->value, false);
         }
     }
     if (framing.length >= 0 && !has_length)
-        at = put_content_length(at, BYTES("Content-Length"), (uint64_t)framing.length, false);
+        at = put_content_length(at, BYTES("Content-Length"), (uint64_t)framing.length);
     if (framing.chunked)
         at = put(at, BYTES("Transfer-Encoding: chunked\r\n"));
     return at;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 // Segments of one writev: a turn's heads and pieces of some dozen messages.
@@ -18,6 +19,20 @@
 
 // What we listen for while reading is off: the peer's reset arrives with any mask but an empty one.
 #define MASK_RESET_ONLY UV_PRIORITIZED
+
+// libc's own calls are cancellation points: once there is a second thread each costs two locked instructions. No thread here is ever cancelled.
+static ssize_t receive(int fd, void *to, size_t size) {
+    return syscall(SYS_recvfrom, fd, to, size, 0, NULL, NULL);
+}
+
+static ssize_t send_one(int fd, const struct iovec *piece) {
+    return syscall(SYS_sendto, fd, piece->iov_base, piece->iov_len, MSG_NOSIGNAL, NULL, 0);
+}
+
+static ssize_t send_many(int fd, struct iovec *pieces, int count) {
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+    return syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
+}
 
 struct tcp {
     struct transport transport; // first: the user's view
@@ -102,7 +117,7 @@ static bool read_some(struct tcp *tcp) {
         blocks[i] = block_get(&tcp->transport.loop->blocks);
         iov[i] = (struct iovec){.iov_base = blocks[i]->bytes, .iov_len = BLOCK_CAPACITY};
     }
-    ssize_t got = count == 1 ? recv(tcp->fd, iov[0].iov_base, iov[0].iov_len, 0) : readv(tcp->fd, iov, count);
+    ssize_t got = count == 1 ? receive(tcp->fd, iov[0].iov_base, iov[0].iov_len) : readv(tcp->fd, iov, count);
     int number = errno;
     if (got > 0) {
         tcp->transport.bytes_in += (uint64_t)got;
@@ -137,9 +152,7 @@ static void write_some(struct tcp *tcp) {
         struct iovec iov[WRITE_SEGMENTS];
         size_t length;
         int count = buffer_iovec(out, iov, WRITE_SEGMENTS, &length);
-        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
-        ssize_t sent = count == 1 ? send(tcp->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                                  : sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = count == 1 ? send_one(tcp->fd, iov) : send_many(tcp->fd, iov, count);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno != EAGAIN) {

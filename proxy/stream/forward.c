@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "http/canonical.h"
 #include "http/headers.h"
-#include "net/tls.h"
 #include "stream/stream.h"
 
 // The name that we sign Via with (RFC 9110 section 7.6.3), and how often it may be met: a chain of services that all pass Via on is shorter, a loop is not.
@@ -26,17 +25,16 @@ static struct bytes via_of(enum http_version version) {
 // 128 random bits as a UUID of version 4 looks.
 static struct bytes make_request_id(struct stream *stream) {
     static const char hex[] = "0123456789abcdef";
+    static const uint8_t places[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
     char *text = pool_alloc(&stream->pool, 36);
     uint64_t bits[2] = {rng_next(&stream->env->loop->rng), rng_next(&stream->env->loop->rng)};
     bits[0] = (bits[0] & ~UINT64_C(0xf0000000000000)) | UINT64_C(0x40000000000000);
     bits[1] = (bits[1] & ~UINT64_C(0xc0)) | UINT64_C(0x80);
-    char *out = text;
+    text[8] = text[13] = text[18] = text[23] = '-';
     for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *out++ = '-';
         uint8_t byte = (uint8_t)(bits[i / 8] >> (i % 8 * 8));
-        *out++ = hex[byte >> 4];
-        *out++ = hex[byte & 15];
+        text[places[i]] = hex[byte >> 4];
+        text[places[i] + 1] = hex[byte & 15];
     }
     return bytes_from(text, 36);
 }
@@ -45,16 +43,6 @@ static struct bytes make_request_id(struct stream *stream) {
 static void read_marker(struct head *request, struct bytes value) {
     request->as_http_1_0 = bytes_equal(value, BYTES("1.0"));
     request->title_case = request->as_http_1_0 || bytes_equal(value, BYTES("1.1"));
-}
-
-static void set_client_cert(struct stream *stream, struct head *request) {
-    if (stream->listener->role != ROLE_INBOUND || stream->client.identity == NULL)
-        return;
-    const struct credentials *ours = stream->env->upstream->credentials;
-    struct bytes by = ours == NULL ? BYTES_NONE : credentials_id(ours)->text;
-    struct bytes uri = stream->client.identity->text;
-    fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT,
-                     pool_format(&stream->pool, "By=%.*s;URI=%.*s", BYTES_FORMAT(by), BYTES_FORMAT(uri)));
 }
 
 // Which fields stay, what is added. Returns how often the request has met a proxy of ours.
@@ -90,7 +78,8 @@ static uint32_t prepare_fields(struct stream *stream) {
     if (!has_id)
         fields_add_known(&request->fields, FIELD_X_REQUEST_ID, make_request_id(stream));
     fields_add_known(&request->fields, FIELD_VIA, via);
-    set_client_cert(stream, request);
+    if (stream->client.forwarded_cert.len > 0)
+        fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT, stream->client.forwarded_cert);
     return meetings;
 }
 

@@ -218,7 +218,6 @@ static bool body_is_too_large(const struct stream *stream) {
 // Which service is meant, and by which chain the request goes.
 static void route(struct stream *stream) {
     struct head *request = stream->request;
-    stream->begun_wall = clock_wall_ns();
     stream->request_is_grpc = head_is_grpc(request);
     const struct service_config *service = stream->listener->service;
     if (stream->listener->role == ROLE_OUTBOUND) {

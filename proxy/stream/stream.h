@@ -33,6 +33,7 @@ enum stream_state {
 struct stream_client {
     const union address *address;
     const struct spiffe_id *identity; // NULL: none was shown
+    struct bytes forwarded_cert;      // what x-forwarded-client-cert is to say; empty: nothing
     bool secure;
     bool mesh;                        // our own proxy: outrigger-* is believed
 };
@@ -83,7 +84,6 @@ struct stream {
 
     // time
     nanoseconds begun;
-    nanoseconds begun_wall;
     nanoseconds deadline;              // UINT64_MAX: none
     nanoseconds active_at;             // a byte of body or a head moved
     nanoseconds upstream_took;         // from the last attempt's start to its response head

@@ -28,7 +28,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     const struct head *request = stream->request;
     const struct attempts *attempts = stream->attempts;
     struct access_record record = {
-        .start_wall = stream->begun_wall,
+        .start_wall = clock_wall_ns() - duration,
         .duration = duration,
         .listener = stream->listener->name,
         .direction = stream->listener->role == ROLE_INBOUND ? BYTES("inbound") : BYTES("outbound"),
