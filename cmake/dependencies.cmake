@@ -17,7 +17,7 @@ elseif(EXISTS ${LLHTTP_SOURCE}/src/llhttp.c)
     add_library(outrigger-llhttp STATIC
         ${LLHTTP_SOURCE}/src/llhttp.c ${LLHTTP_SOURCE}/src/api.c ${LLHTTP_SOURCE}/src/http.c)
     target_include_directories(outrigger-llhttp SYSTEM PUBLIC ${LLHTTP_SOURCE}/include)
-    target_compile_options(outrigger-llhttp PRIVATE ${OUTRIGGER_INSTRUMENT})
+    target_compile_options(outrigger-llhttp PRIVATE ${OUTRIGGER_INSTRUMENT} ${OUTRIGGER_LLHTTP_MACHINE})
 else()
     message(FATAL_ERROR "llhttp >= 9.2.1 is missing: run ./dev setup")
 endif()

@@ -24,6 +24,14 @@ if(OUTRIGGER_FUZZ)
 endif()
 target_compile_options(outrigger-options INTERFACE ${OUTRIGGER_INSTRUMENT})
 
+# llhttp looks for the ends of names and values 16 bytes at a time where it may use SSE 4.2, which x86-64 processors have since 2009; app/process.c says so where one has
+# it not.
+set(OUTRIGGER_LLHTTP_MACHINE "")
+if(OUTRIGGER_HARDEN AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    set(OUTRIGGER_LLHTTP_MACHINE -msse4.2)
+    target_compile_definitions(outrigger-options INTERFACE OUTRIGGER_NEEDS_SSE42)
+endif()
+
 if(OUTRIGGER_HARDEN)
     target_compile_options(outrigger-options INTERFACE
         -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)

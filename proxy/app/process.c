@@ -3,9 +3,21 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
+static void check_processor(void) {
+#ifdef OUTRIGGER_NEEDS_SSE42
+    if (!__builtin_cpu_supports("sse4.2")) {
+        fputs("outrigger-proxy: this build needs a processor with SSE 4.2\n", stderr);
+        exit(1);
+    }
+#endif
+}
+
 void process_prepare(void) {
+    check_processor();
     signal(SIGPIPE, SIG_IGN);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
