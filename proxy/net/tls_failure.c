@@ -57,3 +57,8 @@ void tls_set_failure_from_queue(struct tls *tls) {
     else
         tls_set_failure(tls, failure, text != NULL ? text : "broken TLS");
 }
+
+void tls_clear_errors(void) {
+    if (ERR_peek_error() != 0) // to look costs a tenth of clearing what is empty
+        ERR_clear_error();
+}

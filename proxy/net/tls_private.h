@@ -11,6 +11,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct tls;
+struct tls_peers;
+struct tls_sessions;
+
 // --- ticket keys (tls_ticket_keys.c) ---
 
 #define TICKET_KEY_LIFE (UINT64_C(3600) * NS_PER_S) // a key seals for this long, and opens for as long again
@@ -27,7 +31,6 @@ struct ticket_key {
 
 // A copy of the key to seal with now; a new one when the current one is an hour old.
 void ticket_keys_sealing(struct ticket_keys *keys, nanoseconds now, struct ticket_key *copy);
-
 // False when no key of that name is still good.
 bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsigned char name[TICKET_NAME_SIZE], struct ticket_key *copy);
 
@@ -47,8 +50,6 @@ struct tls_peer {
 
 #define TLS_PEERS_MAX 512 // that one version of credentials remembers
 
-struct tls_peers;
-
 struct tls_peers *tls_peers_create(void);
 void tls_peers_destroy(struct tls_peers *peers);
 
@@ -67,15 +68,11 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused);
 #define TLS_SESSION_LIFE_S 3600 // ticket keys are good for twice as long at most
 
 // Sessions that servers gave us, by session key; the least recently used goes first.
-struct tls_sessions;
-
 struct tls_sessions *tls_sessions_create(void);
 void tls_sessions_destroy(struct tls_sessions *sessions);
 
 // Takes part in what OpenSSL asks about sessions and tickets, for both roles.
 void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client);
-
-struct tls;
 
 // Offers a session to resume where there is one that is still good for who is expected.
 void tls_session_offer(struct tls *tls);
@@ -151,7 +148,7 @@ struct tls {
     bool left_output; // a flush left bytes in `out`: `drained` is owed
     bool wants_flush; // flush was called before the handshake was done
     bool ticket_sent;
-    bool ticket_is_young; // the one that the connection was resumed from
+    bool ticket_is_young;     // the one that the connection was resumed from
     bool received_any;        // application bytes came
     bool advancing;           // on the stack: bytes are being read
     bool sealing_failed;      // to be told by `resume`
@@ -187,12 +184,14 @@ static inline const struct tls *tls_of_const(const struct transport *transport) 
 
 // Notes why TLS fails; the first reason counts. `text` is constant.
 void tls_set_failure(struct tls *tls, enum tls_failure failure, const char *text);
-
 // The same with a text made for it.
 void tls_compose_failure(struct tls *tls, enum tls_failure failure, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // The same with what OpenSSL's queue of errors says.
 void tls_set_failure_from_queue(struct tls *tls);
+
+// OpenSSL's queue of errors must be empty before each call whose error is asked for.
+void tls_clear_errors(void);
 
 static inline struct tls *tls_from_ssl(const SSL *ssl) {
     return SSL_get_app_data(ssl);

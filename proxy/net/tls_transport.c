@@ -12,7 +12,6 @@
 #include "base/limits.h"
 
 #include <assert.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 
 // A record holds what a block does, so that the other end needs one block for it.
@@ -110,7 +109,7 @@ static bool seal(struct tls *tls) {
     } else if (record.len > RECORD_MAX) {
         record.len = RECORD_MAX;
     }
-    ERR_clear_error();
+    tls_clear_errors();
     int written = SSL_write(tls->ssl, record.at, (int)record.len);
     if (scratch != NULL)
         block_unref(scratch);
@@ -124,7 +123,7 @@ static bool seal(struct tls *tls) {
 // Everything was sent that was to be sent before the end: close_notify, and the lower transport's own end behind it.
 static void end_output(struct tls *tls) {
     tls->output = TLS_OUTPUT_ENDED;
-    ERR_clear_error();
+    tls_clear_errors();
     (void)SSL_shutdown(tls->ssl);
     tls->lower->ops->flush(tls->lower);
     tls->lower->ops->shutdown(tls->lower);
@@ -241,7 +240,11 @@ static enum read_end read_block(struct tls *tls) {
     enum read_end end = READ_MORE;
     size_t filled = 0;
     while (filled < BLOCK_CAPACITY && end == READ_MORE) {
-        ERR_clear_error();
+        if (filled > 0 && !has_waiting(tls)) {
+            end = READ_DRY; // as OpenSSL would say, after setting up a buffer for nothing
+            break;
+        }
+        tls_clear_errors();
         int result = SSL_read(tls->ssl, block->bytes + filled, (int)(BLOCK_CAPACITY - filled));
         if (result > 0)
             filled += (size_t)result;
@@ -334,7 +337,7 @@ static void open_connection(struct tls *tls) {
 }
 
 static void shake_hands(struct tls *tls) {
-    ERR_clear_error();
+    tls_clear_errors();
     int result = SSL_do_handshake(tls->ssl);
     // Together with what else is written in this turn: a client's request goes out in the segment of its Finished.
     flush_lower_later(tls);
@@ -479,7 +482,7 @@ static void tls_close(struct transport *transport, bool reset) {
         return;
     // An end in order is said even now, if it can be sent at once: the peer then knows that it got everything.
     if (!reset && tls->state == TLS_OPEN && tls->output == TLS_OUTPUT_OPEN && buffer_is_empty(&transport->out)) {
-        ERR_clear_error();
+        tls_clear_errors();
         (void)SSL_shutdown(tls->ssl);
     }
     if (!reset && !buffer_is_empty(&tls->lower->out))
