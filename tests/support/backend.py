@@ -61,14 +61,20 @@ class Connection:
         del self.received[:count]
         return found
 
+    def read_line(self):
+        line = self.read_until(b"\r\n")
+        if line is None:
+            raise ConnectionError("the peer ended in the middle of a message")
+        return line
+
     def read_chunked(self, request):
         while True:
-            size = int(self.read_until(b"\r\n").split(b";")[0], 16)
+            size = int(self.read_line().split(b";")[0], 16)
             if size == 0:
                 break
             request.body += self.read_exactly(size)
             assert self.read_exactly(2) == b"\r\n"
-        while (line := self.read_until(b"\r\n")) != b"\r\n":
+        while (line := self.read_line()) != b"\r\n":
             name, value = line[:-2].decode("latin-1").split(":", 1)
             request.trailers.append((name, value.strip(" \t")))
 

@@ -4,13 +4,17 @@ For tests: `hop = Hop(fleet, {"backend": [backend.address]})`, then requests for
 by what the proxy itself says (log line, metric, admin page).
 """
 
+import contextlib
 import json
 import signal
+import urllib.error
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.fleet import eventually, http_get, take_port
+from support.h2_peer import H2Client
+from support.wire import Wire
 
 API = "outrigger.dev/v1alpha1"
 
@@ -130,3 +134,15 @@ class Hop:
         address = f"127.0.0.1:{take_port()}"
         self.proxy["spec"]["listeners"].append({"name": name, "role": role, "address": address, **options})
         return address
+
+
+@contextlib.contextmanager
+def undisturbed(hop, host="witness"):
+    """Two clients of an innocent service, over HTTP/1.1 and HTTP/2: what happens inside takes neither their connections nor their answers away."""
+    with Wire(hop.address) as wire, H2Client(hop.address) as client:
+        def ask():
+            assert wire.get(host=host).response().status == 200
+            assert client.get(authority=host).status == 200
+        ask()
+        yield
+        ask()
