@@ -2,6 +2,7 @@
 #include "stream/attempt.h"
 
 #include "base/check.h"
+#include "http/headers.h"
 #include "stream/attempts.h"
 #include "stream/forward.h"
 #include "stream/stream.h"
@@ -143,10 +144,26 @@ static void send_body(struct attempt *attempt) {
     }
 }
 
+// What our own proxy at the far end says instead of an answer when it did not get as far as the application; OK for an answer, and for what it refuses for good.
+static enum error unreached(const struct attempt *attempt) {
+    static const enum error reasons[] = {ERROR_CONNECT_REFUSED, ERROR_CONNECT_TIMEOUT, ERROR_DRAINING};
+    const struct field *refused = attempt->mesh ? fields_find(&attempt->up.codec_stream.head.fields, FIELD_OUTRIGGER_REFUSED) : NULL;
+    for (size_t i = 0; refused != NULL && i < sizeof reasons / sizeof reasons[0]; i++)
+        if (bytes_equal(refused->value, bytes_from_text(error_name(reasons[i]))))
+            return reasons[i];
+    return OK;
+}
+
 static void receive_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     if (!attempt->up.head_arrived)
         return;
+    enum error error = unreached(attempt);
+    if (error != OK) {
+        attempt->was_unreached = true;
+        fail(attempt, error);
+        return;
+    }
     attempt->answered_after = stream->env->loop->now - attempt->begun;
     if (attempt->answered_after == 0)
         attempt->answered_after = 1;

@@ -35,6 +35,7 @@ struct attempt {
     nanoseconds answered_after;     // 0: no answer
     enum error error;               // why it failed
     bool never_sent;                // no connection was had
+    bool was_unreached;             // our own proxy had it and could not reach its application: nothing was processed
 };
 
 struct attempt *attempt_create(struct stream *stream);

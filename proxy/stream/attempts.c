@@ -47,7 +47,9 @@ static bool is_connect_failure(const struct attempt *attempt) {
         return true;
     case ERROR_CONNECT_REFUSED:
     case ERROR_CONNECT_TIMEOUT:
-        return attempt->never_sent;
+        return attempt->never_sent || attempt->was_unreached;
+    case ERROR_DRAINING:
+        return attempt->was_unreached;
     default:
         return false;
     }
