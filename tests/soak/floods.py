@@ -1,0 +1,2 @@
+def floods(run):
+    pass
