@@ -1,4 +1,5 @@
-// See documents.h.
+// See documents.h. Whoever changes several files, or one in several writes, leaves a set that is wrong for a moment: it is read once the files have been still for a little
+// while, and one with errors is read once more before it is refused.
 #include "app/documents.h"
 
 #include "base/check.h"
@@ -6,36 +7,64 @@
 
 #include <stdio.h>
 
-#define POLL_NS NS_PER_S
+// What inotify does not tell shows after this time at the latest.
+#define POLL_NS (5 * NS_PER_S)
+
+// After a change the files are to be still for this long before they are read; somebody who never stops writing does not put it off for more than SETTLE_MAX_NS.
+#define SETTLE_NS (50 * NS_PER_MS)
+#define SETTLE_MAX_NS (250 * NS_PER_MS)
+
+// A set with errors that was changed less than this ago may be half written: it is read once more when it was still for so long, at the latest after DOUBT_MAX_NS.
+#define DOUBT_NS (250 * NS_PER_MS)
+#define DOUBT_MAX_NS (2 * NS_PER_S)
+
+static void set_phase(struct documents *documents, enum documents_phase phase) {
+    static const bool legal[3][3] = {
+        [DOCUMENTS_STEADY] = {[DOCUMENTS_SETTLING] = true},
+        [DOCUMENTS_SETTLING] = {[DOCUMENTS_STEADY] = true, [DOCUMENTS_DOUBTED] = true},
+        [DOCUMENTS_DOUBTED] = {[DOCUMENTS_STEADY] = true},
+    };
+    CHECK(legal[documents->phase][phase]);
+    documents->phase = phase;
+}
 
 static void print_lines(const struct config_errors *lines, const char *what) {
     for (uint32_t i = 0; i < lines->count; i++)
         fprintf(stderr, "%s: %s\n", what, lines->lines[i]);
 }
 
-// Decodes and offers the set; true when it is in force afterwards.
-static bool take(struct documents *documents) {
-    struct snapshot *fresh = NULL;
-    config_errors_dispose(&documents->errors);
-    config_errors_dispose(&documents->warnings);
-    config_errors_init(&documents->errors);
-    config_errors_init(&documents->warnings);
-    documents->fingerprint = config_fingerprint(documents->options->paths, documents->options->path_count);
+static uint64_t fingerprint_now(const struct documents *documents) {
+    return config_fingerprint(documents->options->paths, documents->options->path_count);
+}
+
+// --- a set of documents ---
+
+struct reading {
+    struct snapshot *fresh; // NULL where there are errors
+    struct config_errors errors;
+    struct config_errors warnings;
+};
+
+// Reads and offers the set.
+static enum error read_set(struct documents *documents, struct reading *reading) {
+    *reading = (struct reading){0};
+    config_errors_init(&reading->errors);
+    config_errors_init(&reading->warnings);
+    documents->fingerprint = fingerprint_now(documents); // first: what changes while they are read is a further change
     documents->checked_wall = clock_wall_ns();
-    enum error error = config_load(documents->options->paths, documents->options->path_count, &fresh, &documents->errors, &documents->warnings);
-    if (error == OK) {
-        fresh->generation = documents->generation + 1;
-        error = documents->changed(documents->user, fresh, &documents->errors);
-    }
-    print_lines(&documents->warnings, "warning");
-    print_lines(&documents->errors, "error");
+    enum error error = config_load(documents->options->paths, documents->options->path_count, &reading->fresh, &reading->errors, &reading->warnings);
+    if (error != OK)
+        return error;
+    reading->fresh->generation = documents->generation + 1;
+    error = documents->changed(documents->user, reading->fresh, &reading->errors);
     if (error != OK) {
-        if (fresh != NULL)
-            snapshot_unref(fresh);
-        documents->refused++;
-        log_event(LOG_ERROR, "config_refused", "errors=%u generation=%llu", documents->errors.count, (unsigned long long)documents->generation);
-        return false;
+        snapshot_unref(reading->fresh);
+        reading->fresh = NULL;
     }
+    return error;
+}
+
+static void take(struct documents *documents, struct snapshot *fresh) {
     if (documents->snapshot != NULL)
         snapshot_unref(documents->snapshot);
     documents->snapshot = fresh;
@@ -43,35 +72,130 @@ static bool take(struct documents *documents) {
     documents->accepted++;
     documents->loaded_wall = documents->checked_wall;
     log_event(LOG_INFO, "config_accepted", "generation=%llu services=%u", (unsigned long long)documents->generation, fresh->service_count);
-    return true;
 }
 
-static void on_poll(struct timer *timer) {
-    struct documents *documents = CONTAINER_OF(timer, struct documents, poll);
-    if (config_fingerprint(documents->options->paths, documents->options->path_count) != documents->fingerprint)
-        (void)take(documents);
-    loop_timer_start(documents->loop, &documents->poll, POLL_NS);
+static void refuse(struct documents *documents) {
+    documents->refused++;
+    log_event(LOG_ERROR, "config_refused", "errors=%u generation=%llu", documents->errors.count, (unsigned long long)documents->generation);
 }
+
+// Folders may have come and gone, symlinks lead elsewhere.
+static void follow_files(struct documents *documents) {
+    if (documents->watch == NULL)
+        return;
+    struct pool pool;
+    const char *const *paths;
+    uint32_t count;
+    pool_init(&pool, &documents->loop->pools);
+    config_watch_list(documents->options->paths, documents->options->path_count, &pool, &paths, &count);
+    file_watch_set(documents->watch, paths, count);
+    pool_dispose(&pool);
+}
+
+// What was read is the newest set, for better or worse.
+static void settle(struct documents *documents, struct reading *reading) {
+    loop_timer_stop(documents->loop, &documents->settle);
+    if (documents->phase != DOCUMENTS_STEADY)
+        set_phase(documents, DOCUMENTS_STEADY);
+    config_errors_dispose(&documents->errors);
+    config_errors_dispose(&documents->warnings);
+    documents->errors = reading->errors;
+    documents->warnings = reading->warnings;
+    print_lines(&documents->warnings, "warning");
+    print_lines(&documents->errors, "error");
+    if (reading->fresh != NULL)
+        take(documents, reading->fresh);
+    else
+        refuse(documents);
+    follow_files(documents);
+}
+
+// --- changes ---
+
+// After `patience`, counted from now, but not later than `most` after the files began to change.
+static void wait_for_quiet(struct documents *documents, nanoseconds patience, nanoseconds most) {
+    nanoseconds end = documents->loop->now + patience;
+    if (end > documents->unsettled_since + most)
+        end = documents->unsettled_since + most;
+    timer_start(&documents->loop->timers, &documents->settle, end);
+}
+
+static void on_look(void *owner) {
+    struct documents *documents = owner;
+    uint64_t fingerprint = fingerprint_now(documents);
+    if (fingerprint == documents->fingerprint)
+        return;
+    documents->fingerprint = fingerprint;
+    documents->changed_at = documents->loop->now;
+    switch (documents->phase) {
+    case DOCUMENTS_STEADY:
+        documents->unsettled_since = documents->loop->now;
+        set_phase(documents, DOCUMENTS_SETTLING);
+        wait_for_quiet(documents, SETTLE_NS, SETTLE_MAX_NS);
+        break;
+    case DOCUMENTS_SETTLING:
+        wait_for_quiet(documents, SETTLE_NS, SETTLE_MAX_NS);
+        break;
+    case DOCUMENTS_DOUBTED:
+        wait_for_quiet(documents, DOUBT_NS, DOUBT_MAX_NS);
+        break;
+    }
+}
+
+static void on_settle(struct timer *timer) {
+    struct documents *documents = CONTAINER_OF(timer, struct documents, settle);
+    struct reading reading;
+    bool may_be_partial = documents->phase == DOCUMENTS_SETTLING && documents->loop->now < documents->changed_at + DOUBT_NS;
+    if (read_set(documents, &reading) == OK || !may_be_partial) {
+        settle(documents, &reading);
+        return;
+    }
+    log_event(LOG_DEBUG, "config_doubted", "errors=%u", reading.errors.count);
+    config_errors_dispose(&reading.errors);
+    config_errors_dispose(&reading.warnings);
+    set_phase(documents, DOCUMENTS_DOUBTED);
+    follow_files(documents);
+    wait_for_quiet(documents, DOUBT_NS, DOUBT_MAX_NS);
+}
+
+// A log that lies beside the documents, say, is not read.
+static bool matters(void *owner, const char *name) {
+    (void)owner;
+    static const struct bytes suffixes[] = {BYTES(".yaml"), BYTES(".yml"), BYTES(".json")};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+        if (bytes_ends_with(bytes_from_text(name), suffixes[i]))
+            return true;
+    return false;
+}
+
+// --- life ---
 
 enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options,
                           enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors), void *user) {
     *documents = (struct documents){.loop = loop, .options = options, .changed = changed, .user = user};
-    config_errors_init(&documents->errors);
-    config_errors_init(&documents->warnings);
-    timer_init(&documents->poll, on_poll);
-    return take(documents) ? OK : ERROR_INVALID;
+    timer_init(&documents->settle, on_settle);
+    documents_reload(documents);
+    return documents->snapshot != NULL ? OK : ERROR_INVALID;
 }
 
 void documents_watch(struct documents *documents) {
-    loop_timer_start(documents->loop, &documents->poll, POLL_NS);
+    const struct file_watch_options options = {.poll_interval = POLL_NS, .look = on_look, .matters = matters, .owner = documents};
+    documents->watch = file_watch_create(documents->loop, &options);
+    follow_files(documents);
+    on_look(documents); // what has changed since they were read
 }
 
 void documents_reload(struct documents *documents) {
-    (void)take(documents);
+    struct reading reading;
+    (void)read_set(documents, &reading);
+    settle(documents, &reading);
 }
 
 void documents_close(struct documents *documents) {
-    loop_timer_stop(documents->loop, &documents->poll);
+    if (documents->watch != NULL)
+        file_watch_close(documents->watch);
+    documents->watch = NULL;
+    loop_timer_stop(documents->loop, &documents->settle);
     config_errors_dispose(&documents->errors);
     config_errors_dispose(&documents->warnings);
     if (documents->snapshot != NULL)

@@ -1,24 +1,41 @@
 // The documents of this process: reads them at the start, again when they change, and keeps the last good set when the new one is refused.
+//
+// Owner:      the proxy.
+// Start:      documents_open reads for the first time, documents_watch begins to follow changes.
+// Callbacks:  `changed`, for each set that has no error, from documents_open and _reload too.
+// Cancel:     documents_close.
+// Memory:     the caller's.
 #ifndef APP_DOCUMENTS_H
 #define APP_DOCUMENTS_H
 
 #include "app/options.h"
 #include "config/load.h"
+#include "net/file_watch.h"
 #include "net/loop.h"
+
+//   steady -> settling: the files have changed
+//   settling -> steady: the set was taken; or refused, where its last change is long ago
+//   settling -> doubted: it has errors, and may be half written
+//   doubted -> steady: read once more, and taken or refused
+enum documents_phase { DOCUMENTS_STEADY, DOCUMENTS_SETTLING, DOCUMENTS_DOUBTED };
 
 struct documents {
     struct loop *loop;
     const struct options *options;
-    struct snapshot *snapshot;      // in force; one reference
+    struct snapshot *snapshot; // in force; one reference
     uint64_t generation;
-    uint64_t fingerprint;
-    struct config_errors errors;    // of the newest set; empty: it is in force
+    uint64_t fingerprint;        // of the files as they were last seen
+    struct config_errors errors; // of the newest set; empty: it is in force
     struct config_errors warnings;
     uint64_t accepted;
     uint64_t refused;
     nanoseconds loaded_wall;
     nanoseconds checked_wall;
-    struct timer poll;
+    struct file_watch *watch; // NULL: not watched
+    enum documents_phase phase;
+    nanoseconds unsettled_since;
+    nanoseconds changed_at; // last
+    struct timer settle;
     // A new set is in force: the old snapshot is still whole during the call. ERROR_INVALID with lines added to `errors` refuses it (a socket that cannot be bound, say).
     enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors);
     void *user;
@@ -28,10 +45,10 @@ struct documents {
 MUST_CHECK enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options,
                                      enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors), void *user);
 
-// Looks every second whether a file has changed.
+// Reads again when files change.
 void documents_watch(struct documents *documents);
 
-// Reads again whether or not anything changed. The result is in errors.count.
+// Reads again at once, whether or not anything changed. The result is in errors.count.
 void documents_reload(struct documents *documents);
 
 void documents_close(struct documents *documents);

@@ -18,6 +18,13 @@ struct search {
     struct stat above[FILES_DEPTH_MAX + 1]; // the folders that are open, outermost first
 };
 
+static const char **grow_list(const char **names, uint32_t *capacity) {
+    *capacity = *capacity == 0 ? 16 : *capacity * 2;
+    names = realloc(names, *capacity * sizeof(names[0]));
+    CHECK(names != NULL);
+    return names;
+}
+
 static void add_file(struct search *search, const char *name) {
     struct file_list *files = search->files;
     if (files->count == FILES_MAX) {
@@ -26,12 +33,15 @@ static void add_file(struct search *search, const char *name) {
         search->is_full = true;
         return;
     }
-    if (files->count == files->capacity) {
-        files->capacity = files->capacity == 0 ? 16 : files->capacity * 2;
-        files->names = realloc(files->names, files->capacity * sizeof(files->names[0]));
-        CHECK(files->names != NULL);
-    }
+    if (files->count == files->capacity)
+        files->names = grow_list(files->names, &files->capacity);
     files->names[files->count++] = name;
+}
+
+static void add_folder(struct file_list *files, const char *name) {
+    if (files->folder_count == files->folder_capacity)
+        files->folders = grow_list(files->folders, &files->folder_capacity);
+    files->folders[files->folder_count++] = name;
 }
 
 static bool has_suffix_of_documents(struct bytes name) {
@@ -73,6 +83,7 @@ static void search_folder(struct search *search, const char *folder, const struc
     if (is_above(search, status, depth))
         return;
     search->above[depth] = *status;
+    add_folder(search->files, folder);
     DIR *entries = opendir(folder);
     if (entries == NULL) {
         config_errors_add(search->errors, (struct place){folder, 0}, NULL, NULL, "cannot be read: %s", strerror(errno));
@@ -113,6 +124,7 @@ void file_list_read(struct file_list *files, struct pool *pool, const char *cons
 
 void file_list_dispose(struct file_list *files) {
     free(files->names);
+    free(files->folders);
     *files = (struct file_list){0};
 }
 

@@ -12,11 +12,14 @@
 // A folder in a folder ...: also what ends a loop of symlinks.
 #define FILES_DEPTH_MAX 16
 
-// Names in the order of reading, in `pool`. A path that cannot be read is an error in `errors`.
+// Names in the order of reading, in `pool`; the folders that were looked through for them. A path that cannot be read is an error in `errors`.
 struct file_list {
     const char **names;
     uint32_t count;
     uint32_t capacity;
+    const char **folders;
+    uint32_t folder_count;
+    uint32_t folder_capacity;
 };
 
 void file_list_read(struct file_list *files, struct pool *pool, const char *const *paths, uint32_t path_count, struct config_errors *errors);

@@ -3,6 +3,7 @@
 #define CONFIG_LOAD_H
 
 #include "base/error.h"
+#include "base/pool.h"
 #include "config/snapshot.h"
 
 // Messages in the order of files and lines: "file:line: kind/namespace/name: path: what is wrong, what is allowed". What a message has no place,
@@ -29,6 +30,13 @@ enum error config_load(const char *const *paths, uint32_t path_count, struct sna
 // The same with one file whose text is at hand; `name` is what messages and places call it.
 enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors,
                             struct config_errors *warnings) MUST_CHECK;
+
+// More are not worth their watches: looking at the fingerprint every few seconds finds the rest.
+#define CONFIG_WATCH_MAX 512
+
+// What config_load depends on in the file system, for watching: the folders that `paths` lie in, the folders that are read, and the files that symlinks lead to. In `pool`; most
+// telling first.
+void config_watch_list(const char *const *paths, uint32_t path_count, struct pool *pool, const char *const **watched, uint32_t *watched_count);
 
 // A number over names, sizes and times of change of all files that config_load would read (symlinks followed): changed = load again.
 uint64_t config_fingerprint(const char *const *paths, uint32_t path_count);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "identity/secret_file.h"
+#include "net/file_watch.h"
 #include "net/loop.h"
 #include "net/tls.h"
 
@@ -32,12 +33,6 @@ enum { FILE_CERTIFICATE, FILE_PRIVATE_KEY, FILE_TRUST_BUNDLE, FILE_COUNT };
 
 enum identity_phase { IDENTITY_STEADY, IDENTITY_SETTLING, IDENTITY_REFUSED };
 
-struct watched_folder {
-    uv_fs_event_t handle;
-    struct file_identity *identity;
-    char *path;
-};
-
 struct file_identity {
     struct loop *loop;
     struct ticket_keys *ticket_keys;
@@ -47,17 +42,13 @@ struct file_identity {
     char *paths[FILE_COUNT];
     uint64_t marks[FILE_COUNT];       // of the set that was tried last
     unsigned char content_digest[32]; // of the set in force
-    struct watched_folder folders[FILE_COUNT];
-    uint32_t folder_count;
+    struct file_watch *watch;
     enum identity_phase phase;
     nanoseconds settle_until;
-    nanoseconds poll_interval;
-    struct timer poll;
     struct timer attempt;
     struct credentials *credentials;
     struct identity_state state;
     uint32_t warned_percent; // of the life left, when last warned; 100: not warned
-    uint32_t handles_closing;
     bool closing;
     struct task release;
 };
@@ -203,39 +194,25 @@ static void look(struct file_identity *identity) {
 
 // --- watching ---
 
-static void on_folder_event(uv_fs_event_t *handle, const char *name, int events, int status) {
-    (void)name, (void)events, (void)status;
-    struct watched_folder *folder = handle->data;
-    look(folder->identity);
-}
-
-static void begin_watching(struct watched_folder *folder) {
-    // Where it fails (no such folder, no inotify left) the look every few seconds does alone, and tries again.
-    if (uv_is_active((uv_handle_t *)&folder->handle) == 0)
-        (void)uv_fs_event_start(&folder->handle, on_folder_event, folder->path, 0);
-}
-
-static void add_folder(struct file_identity *identity, const char *path) {
-    const char *slash = strrchr(path, '/');
-    struct bytes name = slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path));
-    for (uint32_t i = 0; i < identity->folder_count; i++)
-        if (bytes_equal(bytes_from_text(identity->folders[i].path), name))
-            return;
-    struct watched_folder *folder = &identity->folders[identity->folder_count++];
-    folder->identity = identity;
-    folder->path = copy_text_or_abort(name);
-    CHECK(uv_fs_event_init(&identity->loop->uv, &folder->handle) == 0);
-    folder->handle.data = folder;
-    begin_watching(folder);
-}
-
-static void on_poll(struct timer *timer) {
-    struct file_identity *identity = CONTAINER_OF(timer, struct file_identity, poll);
-    loop_timer_start(identity->loop, timer, identity->poll_interval);
-    for (uint32_t i = 0; i < identity->folder_count; i++)
-        begin_watching(&identity->folders[i]);
+static void on_look(void *owner) {
+    struct file_identity *identity = owner;
     look(identity);
     warn_of_end(identity);
+}
+
+// Each file's folder tells of what is renamed over it; of a mounted secret it is where the symbolic link is swapped.
+static void watch_folders(struct file_identity *identity) {
+    char *folders[FILE_COUNT];
+    const char *watched[FILE_COUNT];
+    for (int i = 0; i < FILE_COUNT; i++) {
+        const char *path = identity->paths[i];
+        const char *slash = strrchr(path, '/');
+        struct bytes name = slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path));
+        watched[i] = folders[i] = copy_text_or_abort(name);
+    }
+    file_watch_set(identity->watch, watched, FILE_COUNT);
+    for (int i = 0; i < FILE_COUNT; i++)
+        free(folders[i]);
 }
 
 // --- life ---
@@ -244,10 +221,8 @@ static void on_release(struct task *task) {
     struct file_identity *identity = CONTAINER_OF(task, struct file_identity, release);
     identity->loop->handles--;
     credentials_unref(identity->credentials);
-    for (int i = 0; i < FILE_COUNT; i++) {
+    for (int i = 0; i < FILE_COUNT; i++)
         free(identity->paths[i]);
-        free(identity->folders[i].path);
-    }
     free(identity);
 }
 
@@ -258,20 +233,22 @@ struct file_identity *file_identity_create(struct loop *loop, const struct file_
     identity->wall_clock = options->wall_clock != NULL ? options->wall_clock : clock_wall_ns;
     identity->publish = options->publish;
     identity->owner = options->owner;
-    identity->poll_interval = options->poll_interval > 0 ? options->poll_interval : POLL_INTERVAL_DEFAULT;
     identity->paths[FILE_CERTIFICATE] = copy_text_or_abort(options->certificate);
     identity->paths[FILE_PRIVATE_KEY] = copy_text_or_abort(options->private_key);
     identity->paths[FILE_TRUST_BUNDLE] = copy_text_or_abort(options->trust_bundle);
     task_init(&identity->release, on_release);
-    timer_init(&identity->poll, on_poll);
     timer_init(&identity->attempt, on_attempt);
     loop->handles++;
-    for (int i = 0; i < FILE_COUNT; i++)
-        add_folder(identity, identity->paths[i]);
+    const struct file_watch_options watch = {
+        .poll_interval = options->poll_interval > 0 ? options->poll_interval : POLL_INTERVAL_DEFAULT,
+        .look = on_look,
+        .owner = identity,
+    };
+    identity->watch = file_watch_create(loop, &watch);
+    watch_folders(identity);
     identity->phase = IDENTITY_SETTLING;
     identity->settle_until = loop->now + SETTLE_MAX;
     loop_timer_start(loop, &identity->attempt, 0);
-    loop_timer_start(loop, &identity->poll, identity->poll_interval);
     return identity;
 }
 
@@ -291,20 +268,11 @@ bool file_identity_is_settling(const struct file_identity *identity) {
     return identity->phase == IDENTITY_SETTLING;
 }
 
-static void on_folder_closed(uv_handle_t *handle) {
-    struct watched_folder *folder = handle->data;
-    struct file_identity *identity = folder->identity;
-    CHECK(identity->handles_closing > 0);
-    if (--identity->handles_closing == 0)
-        loop_defer(identity->loop, &identity->release);
-}
-
 void file_identity_close(struct file_identity *identity) {
-    CHECK(!identity->closing && identity->folder_count > 0);
+    CHECK(!identity->closing);
     identity->closing = true;
-    loop_timer_stop(identity->loop, &identity->poll);
+    file_watch_close(identity->watch);
+    identity->watch = NULL;
     loop_timer_stop(identity->loop, &identity->attempt);
-    identity->handles_closing = identity->folder_count;
-    for (uint32_t i = 0; i < identity->folder_count; i++)
-        uv_close((uv_handle_t *)&identity->folders[i].handle, on_folder_closed);
+    loop_defer(identity->loop, &identity->release);
 }
