@@ -115,8 +115,11 @@ static bool carry(struct end *from, struct end *to) {
 }
 
 static void exchange(struct end *client, struct end *server) {
-    while (carry(client, server) | carry(server, client))
-        continue;
+    bool moved = true;
+    while (moved) {
+        moved = carry(client, server);
+        moved = carry(server, client) || moved;
+    }
 }
 
 static void say(struct end *end, struct bytes text) {

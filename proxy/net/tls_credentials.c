@@ -12,8 +12,6 @@
 #include <stdlib.h>
 
 #define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS "X25519:P-256"
-#define SIGNATURES "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256"
 
 // A chain of SVIDs is under 8 KiB; whatever a peer sends beyond this ends the handshake.
 #define PEER_CERTIFICATES_BYTES_MAX 32768
@@ -59,12 +57,14 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
 }
 
 static SSL_CTX *context_create(void) {
+    char groups[] = "X25519:P-256"; // OpenSSL's macros take no const text
+    char signatures[] = "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256";
     SSL_CTX *context = SSL_CTX_new(TLS_method());
     CHECK(context != NULL);
     CHECK(SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1);
     CHECK(SSL_CTX_set_ciphersuites(context, CIPHERS) == 1);
-    CHECK(SSL_CTX_set1_groups_list(context, GROUPS) == 1);
-    CHECK(SSL_CTX_set1_sigalgs_list(context, SIGNATURES) == 1);
+    CHECK(SSL_CTX_set1_groups_list(context, groups) == 1);
+    CHECK(SSL_CTX_set1_sigalgs_list(context, signatures) == 1);
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
     // No records that only imitate TLS 1.2 for middleboxes.
     SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
