@@ -18,8 +18,14 @@ static uint32_t count_meetings(struct bytes via) {
     return count;
 }
 
-static struct bytes via_of(enum http_version version) {
-    return version == HTTP_2 ? BYTES("2 " PSEUDONYM) : version == HTTP_1_1 ? BYTES("1.1 " PSEUDONYM) : BYTES("1.0 " PSEUDONYM);
+// One member for each proxy that the request has passed. The caller's sidecar adds none of its own to what it sends into the mesh: every field costs there, and
+// the far sidecar knows that there was one.
+static struct bytes via_of(const struct stream *stream) {
+    static const struct bytes alone[] = {BYTES_OF("1.0 " PSEUDONYM), BYTES_OF("1.1 " PSEUDONYM), BYTES_OF("2 " PSEUDONYM)};
+    static const struct bytes behind_mesh[] = {BYTES_OF("1.0 " PSEUDONYM ", 2 " PSEUDONYM), BYTES_OF("1.1 " PSEUDONYM ", 2 " PSEUDONYM),
+                                               BYTES_OF("2 " PSEUDONYM ", 2 " PSEUDONYM)};
+    int version = stream->spoken == HTTP_2 ? 2 : stream->spoken == HTTP_1_1 ? 1 : 0;
+    return stream->client.mesh ? behind_mesh[version] : alone[version];
 }
 
 // 128 random bits as a UUID of version 4 looks.
@@ -39,10 +45,9 @@ static struct bytes make_request_id(struct stream *stream) {
     return bytes_from(text, 36);
 }
 
-// What the caller's application spoke (design: outrigger-protocol): the far application is spoken to alike.
-static void read_marker(struct head *request, struct bytes value) {
-    request->as_http_1_0 = bytes_equal(value, BYTES("1.0"));
-    request->title_case = request->as_http_1_0 || bytes_equal(value, BYTES("1.1"));
+// What the caller's application spoke (outrigger-protocol; on the mesh none means 1.1): the far application is spoken to alike.
+static enum http_version read_marker(struct bytes value) {
+    return bytes_equal(value, BYTES("1.0")) ? HTTP_1_0 : bytes_equal(value, BYTES("2")) ? HTTP_2 : HTTP_1_1;
 }
 
 // Which fields stay, what is added. Returns how often the request has met a proxy of ours.
@@ -50,12 +55,12 @@ static uint32_t prepare_fields(struct stream *stream) {
     struct head *request = stream->request;
     uint32_t meetings = 0;
     bool has_id = false;
-    struct bytes via = via_of(request->version);
+    stream->spoken = stream->client.mesh ? HTTP_1_1 : request->version;
     FIELDS_EACH(&request->fields, field) {
         switch (field->id) {
         case FIELD_OUTRIGGER_PROTOCOL:
             if (stream->client.mesh)
-                read_marker(request, field->value);
+                stream->spoken = read_marker(field->value);
             field->removed = true;
             break;
         case FIELD_OUTRIGGER_REFUSED:
@@ -77,7 +82,8 @@ static uint32_t prepare_fields(struct stream *stream) {
     }
     if (!has_id)
         fields_add_known(&request->fields, FIELD_X_REQUEST_ID, make_request_id(stream));
-    fields_add_known(&request->fields, FIELD_VIA, via);
+    request->as_http_1_0 = stream->client.mesh && stream->spoken == HTTP_1_0;
+    request->title_case = stream->client.mesh && stream->spoken != HTTP_2;
     if (stream->client.forwarded_cert.len > 0)
         fields_add_known(&request->fields, FIELD_X_FORWARDED_CLIENT_CERT, stream->client.forwarded_cert);
     return meetings;
@@ -89,6 +95,26 @@ enum error forward_prepare(struct stream *stream) {
     if (error != OK)
         return error;
     return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;
+}
+
+static bool is_of_the_mesh(enum field_id id) {
+    return id == FIELD_OUTRIGGER_PROTOCOL || id == FIELD_OUTRIGGER_REFUSED || id == FIELD_OUTRIGGER_OTHER;
+}
+
+const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers) {
+    uint32_t kept = 0;
+    uint32_t all = 0;
+    FIELDS_EACH(trailers, field) {
+        all++;
+        kept += !is_of_the_mesh(field->id) && field->id != FIELD_X_FORWARDED_CLIENT_CERT;
+    }
+    if (kept == 0 || kept == all)
+        return kept == 0 ? NULL : trailers;
+    struct fields *rest = pool_alloc_zeroed(&stream->pool, sizeof *rest);
+    fields_copy(rest, trailers, &stream->pool);
+    FIELDS_EACH(rest, field)
+        field->removed = is_of_the_mesh(field->id) || field->id == FIELD_X_FORWARDED_CLIENT_CERT;
+    return rest;
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {
@@ -110,11 +136,10 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
     struct stream *stream = attempt->stream;
     head_copy(&attempt->head, stream->request, &attempt->pool);
     attempt->mesh = conn->mesh;
-    if (conn->mesh) {
-        enum http_version spoken = stream->request->version;
-        fields_add_known(&attempt->head.fields, FIELD_OUTRIGGER_PROTOCOL,
-                         spoken == HTTP_2 ? BYTES("2") : spoken == HTTP_1_1 ? BYTES("1.1") : BYTES("1.0"));
-    }
+    if (!conn->mesh)
+        fields_add_known(&attempt->head.fields, FIELD_VIA, via_of(stream));
+    else if (stream->spoken != HTTP_1_1)
+        fields_add_known(&attempt->head.fields, FIELD_OUTRIGGER_PROTOCOL, stream->spoken == HTTP_2 ? BYTES("2") : BYTES("1.0"));
     chain_attempt_head(stream, &attempt->head, &attempt->pool);
 }
 
@@ -123,7 +148,7 @@ void forward_response_head(struct stream *stream, struct attempt *attempt) {
     // Over the mesh's HTTP/2 names are in lower case: an HTTP/1 application gets them back in the form it knows.
     head->title_case = attempt->mesh && head->version == HTTP_2 && stream->request->version != HTTP_2;
     FIELDS_EACH(&head->fields, field) {
-        if (field->id == FIELD_OUTRIGGER_PROTOCOL || field->id == FIELD_OUTRIGGER_REFUSED || field->id == FIELD_OUTRIGGER_OTHER) {
+        if (is_of_the_mesh(field->id)) {
             if (attempt->mesh && field->id == FIELD_OUTRIGGER_REFUSED)
                 stream->detail = field->value;
             field->removed = true;

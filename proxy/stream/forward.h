@@ -16,6 +16,9 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
 // The response's head before the filters see it: takes off what belongs to one hop of the mesh.
 void forward_response_head(struct stream *stream, struct attempt *attempt);
 
+// Trailers, of either direction, as they are passed on: without what heads of the mesh, or the handshake, alone may say. NULL: none is left.
+const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers);
+
 // Which of the endpoint's pools this request is for.
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint);
 

@@ -70,7 +70,7 @@ void stream_on_end(struct stream *stream, const struct fields *trailers) {
     if (stream->state == STREAM_DONE)
         return;
     stream->request_ended = true;
-    stream->request_trailers = trailers != NULL && trailers->count > 0 ? trailers : NULL;
+    stream->request_trailers = trailers != NULL ? forward_trailers(stream, trailers) : NULL;
     stream_wake(stream);
 }
 
@@ -298,7 +298,7 @@ static void pass_response_body(struct stream *stream) {
     }
     if (chain_response_data(stream, &up->body, end) != FILTER_CONTINUE)
         return;
-    const struct fields *trailers = end && up->codec_stream.trailers.count > 0 ? &up->codec_stream.trailers : NULL;
+    const struct fields *trailers = end ? forward_trailers(stream, &up->codec_stream.trailers) : NULL;
     stream->sink->ops->send_body(stream->sink, &up->body, end, trailers);
     size_t passed = before - up->body.length;
     if (passed > 0) {
