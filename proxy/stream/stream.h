@@ -69,6 +69,7 @@ struct stream {
     uint64_t request_bytes;
     bool request_arrived;              // the head
     bool request_ended;
+    enum http_version spoken;          // by the application that asks: of its connection, or as the mesh tells
     bool request_is_grpc;
     enum error request_error;          // from below: broken or gone
 
