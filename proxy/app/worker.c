@@ -2,9 +2,11 @@
 #include "app/worker.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "filters/registry.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,12 +32,27 @@ static void note_open(struct worker *worker) {
     atomic_store_explicit(&worker->inbound_open, downstream_inbound_count(&worker->downstream), memory_order_relaxed);
 }
 
+// After a burst the allocator keeps what it got back under whatever lies on top of it: 70 MiB after 400 streams that nobody read. It is told to give the
+// pages back, once most of the blocks are free again; that takes some milliseconds, so only for bursts that went well beyond what the free list keeps.
+static void return_memory(struct worker *worker) {
+    uint32_t used = worker->loop.blocks.used;
+    if (used > worker->blocks_high)
+        worker->blocks_high = used;
+    if (worker->blocks_high < 2 * LIMIT_FREE_BLOCKS || used > worker->blocks_high / 4)
+        return;
+    worker->blocks_high = used;
+    block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
+    pool_source_trim(&worker->loop.pools, worker->loop.pools.free_max / 4);
+    malloc_trim(0);
+}
+
 // Only while there is something that changes: an idle worker must not wake.
 static void on_gauges(struct timer *timer) {
     struct worker *worker = CONTAINER_OF(timer, struct worker, gauges);
     uint64_t turns_before = metric_read(&worker->metrics.loop_turns);
     copy_gauges(worker);
     note_open(worker);
+    return_memory(worker);
     bool quiet = worker->loop.turns <= turns_before + 1;
     if (quiet) {
         block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
