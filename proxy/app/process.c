@@ -1,6 +1,8 @@
 // See process.h.
 #include "app/process.h"
 
+#include "net/tls_memory.h"
+
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@ static void check_processor(void) {
 
 void process_prepare(void) {
     check_processor();
+    tls_memory_install(); // before anything asks OpenSSL for memory
     signal(SIGPIPE, SIG_IGN);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
