@@ -65,22 +65,21 @@ static void pick(struct attempt *attempt) {
     set_state(attempt, ATTEMPT_CONNECT);
 }
 
-static bool body_is_finished(const struct stream *stream) {
-    return stream->request_ended && buffer_is_empty(&stream->request_body);
-}
-
 // Opens the stream on a connection of the pool. False: it waits for one, or the attempt has failed.
 static bool send_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct conn_pool *pool = &attempt->endpoint->pools[forward_pool_kind(stream, attempt->endpoint)];
-    bool end = body_is_finished(stream) && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
+    struct attempts *attempts = stream->attempts;
+    bool no_more = stream->request_ended && buffer_is_empty(&stream->request_body) && !attempts->piece_in_hand;
+    bool end = no_more && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
     enum error error;
     struct upstream_conn *conn;
     while ((conn = conn_pool_take(pool, &attempt->waiter, &error)) != NULL) {
         forward_attempt_head(attempt, conn);
         error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
         if (error == OK) {
-            attempt->body_complete = end;
+            if (end)
+                attempt->body_complete = attempts->body_taken = true;
             return true;
         }
         if (error != ERROR_FULL)
@@ -105,23 +104,51 @@ static void connect_and_send(struct attempt *attempt) {
     set_state(attempt, ATTEMPT_SENT);
 }
 
-// Takes what came of the request's body to be sent next; while the stream may have to be repeated it is kept by reference. False: a filter waits.
-static bool take_body(struct attempt *attempt) {
+// What came of the request's body and has passed the filters; NULL: nothing more came, or a filter waits.
+static struct buffer *next_piece(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    if (!attempts->piece_in_hand) {
+        if (buffer_is_empty(&stream->request_body) && (!stream->request_ended || attempts->body_taken))
+            return NULL;
+        attempts->unconsumed += stream->request_body.length;
+        attempts->piece_is_last = stream->request_ended;
+        if (!stream->filters.chain->has_request_data)
+            return &stream->request_body;
+        buffer_move(&attempts->piece, &stream->request_body, SIZE_MAX);
+        attempts->piece_in_hand = true;
+    }
+    if (chain_request_data(stream, &attempts->piece, attempts->piece_is_last) != FILTER_CONTINUE)
+        return NULL;
+    attempts->piece_in_hand = false;
+    return &attempts->piece;
+}
+
+// Takes the next piece, to be sent behind what is left; while the stream may have to be repeated it is kept by reference.
+static void take_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
-    if (buffer_is_empty(&stream->request_body) && (!stream->request_ended || attempt->body_complete))
-        return true;
-    if (chain_request_data(stream, &stream->request_body, stream->request_ended) != FILTER_CONTINUE)
-        return false;
-    if (attempts->replayable && attempts->replay.length + stream->request_body.length > stream->service->config->traffic.retry.buffer_bytes) {
+    struct buffer *piece = next_piece(stream);
+    if (piece == NULL)
+        return;
+    if (attempts->replayable && attempts->replay.length + piece->length > stream->service->config->traffic.retry.buffer_bytes) {
         attempts->replayable = false;
         buffer_clear(&attempts->replay);
     }
     if (attempts->replayable)
-        buffer_share(&attempts->replay, &stream->request_body);
-    buffer_move(&attempt->body, &stream->request_body, SIZE_MAX);
-    attempt->body_complete = stream->request_ended;
-    return true;
+        buffer_share(&attempts->replay, piece);
+    buffer_move(&attempt->body, piece, SIZE_MAX);
+    attempt->body_complete = attempts->body_taken = attempts->piece_is_last;
+}
+
+// `sent` bytes have gone on. Told to the client's side once, however often they are sent, and whatever filters made of them.
+static void tell_consumed(struct attempt *attempt, size_t sent) {
+    struct stream *stream = attempt->stream;
+    struct attempts *attempts = stream->attempts;
+    bool all = buffer_is_empty(&attempt->body) && !attempts->piece_in_hand;
+    size_t count = all || sent > attempts->unconsumed ? attempts->unconsumed : sent;
+    attempts->unconsumed -= count;
+    if (count > 0)
+        stream->sink->ops->consumed(stream->sink, count);
 }
 
 // Passes on what came of the request's body, one portion at a time: the next stays in the stream, where it holds the client up, until the codec has taken this one.
@@ -129,17 +156,18 @@ static void send_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     bool may_have_more = true;
     while (may_have_more && attempt->up.codec_stream.sent < PROGRESS_ENDED) {
-        if ((buffer_is_empty(&attempt->body) || buffer_is_empty(&stream->request_body)) && !take_body(attempt))
-            return;
+        if (buffer_is_empty(&attempt->body) || buffer_is_empty(&stream->request_body))
+            take_body(attempt);
         size_t before = attempt->body.length;
-        if (before == 0 && !attempt->body_complete)
+        if (before == 0 && !attempt->body_complete) {
+            tell_consumed(attempt, 0); // what filters kept for themselves
             return;
+        }
         upstream_stream_send(&attempt->up, &attempt->body, attempt->body_complete, stream->request_trailers);
         size_t sent = before - attempt->body.length;
-        if (sent > 0) {
+        if (sent > 0)
             stream->active_at = stream->env->loop->now;
-            stream->sink->ops->consumed(stream->sink, sent);
-        }
+        tell_consumed(attempt, sent);
         may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempt->body_complete;
     }
 }

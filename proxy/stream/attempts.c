@@ -23,6 +23,7 @@ static void begin(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
     attempts->current = attempt_create(stream);
     attempts->begun++;
+    attempts->current->body_complete = attempts->body_taken;
     if (attempts->replayable)
         buffer_share(&attempts->current->body, &attempts->replay);
 }
@@ -31,6 +32,7 @@ void attempts_start(struct stream *stream) {
     CHECK(stream->attempts == NULL);
     struct attempts *attempts = pool_alloc_zeroed(&stream->pool, sizeof *attempts);
     list_init(&attempts->over);
+    buffer_init(&attempts->piece, &stream->env->loop->blocks);
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
     timer_init(&attempts->backoff, on_backoff);
     attempts->replayable = stream->service->config->traffic.retry.attempts > 0;
@@ -183,5 +185,6 @@ void attempts_release(struct stream *stream) {
     attempt_destroy(attempts->current);
     for (uint32_t i = 0; i < attempts->tried_count; i++)
         endpoint_unref(attempts->tried[i]);
+    buffer_dispose(&attempts->piece);
     buffer_dispose(&attempts->replay);
 }

@@ -78,28 +78,30 @@ void chain_response_head(struct stream *stream, struct head *head) {
 }
 
 enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end) {
-    const struct chain *chain = stream->filters.chain;
-    for (uint32_t i = 0; chain->has_request_data && i < chain->count; i++) {
-        const struct filter *filter = &chain->filters[i];
+    struct filter_run *run = &stream->filters;
+    for (; run->chain->has_request_data && run->request_passed < run->chain->count; run->request_passed++) {
+        const struct filter *filter = &run->chain->filters[run->request_passed];
         if (filter->type->ops.request_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(stream, filter), body, end);
         if (result != FILTER_CONTINUE)
             return result;
     }
+    run->request_passed = 0;
     return FILTER_CONTINUE;
 }
 
 enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end) {
-    const struct filter_run *run = &stream->filters;
-    for (uint32_t i = run->begun; run->chain != NULL && run->chain->has_response_data && i-- > 0;) {
-        const struct filter *filter = &run->chain->filters[i];
+    struct filter_run *run = &stream->filters;
+    for (; run->chain->has_response_data && run->response_passed < run->begun; run->response_passed++) {
+        const struct filter *filter = &run->chain->filters[run->begun - 1 - run->response_passed];
         if (filter->type->ops.response_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(stream, filter), body, end);
         if (result != FILTER_CONTINUE)
             return result;
     }
+    run->response_passed = 0;
     return FILTER_CONTINUE;
 }
 

@@ -30,7 +30,8 @@ struct filter_ops {
     // All have decided to let it pass: take what it costs. CONTINUE, or REPLIED where live state has changed since.
     enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
 
-    // A piece of the request's body is about to go up. May change the buffer. `end`: the last.
+    // A piece of the request's body is about to go up. May change the buffer. `end`: the last. Each piece comes once, whatever is repeated toward upstream;
+    // after PAUSE the same piece again, to this filter and not to those before it.
     enum filter_result (*request_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
     // Each attempt's own copy of the head, before it is sent: for what differs by attempt (the time that is left).
@@ -39,7 +40,7 @@ struct filter_ops {
     // The response's head, local replies too, from the filter that is nearest to upstream back to the first.
     enum filter_result (*response_head)(struct stream *stream, const void *config, void *state, struct head *head);
 
-    // A piece of the response's body is about to go down.
+    // A piece of the response's body is about to go down. Each comes once, as above.
     enum filter_result (*response_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
     // The stream is over: exactly once for each filter whose decide was called. Stops timers, gives back what was taken. stream->end says how it ended.
@@ -80,6 +81,8 @@ struct filter_run {
     char *states;
     uint32_t begun;   // filters whose decide was called
     uint32_t decided; // filters that let it pass
+    uint32_t request_passed;  // filters that the piece of the request's body in hand has passed
+    uint32_t response_passed; // and of the response's
     bool charged;
     bool ended;
 };
@@ -96,7 +99,7 @@ void chain_attempt_head(struct stream *stream, struct head *head, struct pool *p
 // Walks back: from the last filter that began to the first.
 void chain_response_head(struct stream *stream, struct head *head);
 
-// PAUSE: not now, the filter wakes the stream.
+// PAUSE: not now, the filter wakes the stream; to be called again with the same `body` and `end`.
 enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end);
 enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end);
 
