@@ -18,6 +18,9 @@
 #define DOUBT_NS (250 * NS_PER_MS)
 #define DOUBT_MAX_NS (2 * NS_PER_S)
 
+// As deep as folders are read.
+#define FOLLOW_DEPTH_MAX 17
+
 static void set_phase(struct documents *documents, enum documents_phase phase) {
     static const bool legal[3][3] = {
         [DOCUMENTS_STEADY] = {[DOCUMENTS_SETTLING] = true},
@@ -79,17 +82,18 @@ static void refuse(struct documents *documents) {
     log_event(LOG_ERROR, "config_refused", "errors=%u generation=%llu", documents->errors.count, (unsigned long long)documents->generation);
 }
 
-// Folders may have come and gone, symlinks lead elsewhere.
+// Folders may have come and gone, symlinks lead elsewhere. In a new folder there may be another one by the time that it is watched: again, until nothing is new.
 static void follow_files(struct documents *documents) {
-    if (documents->watch == NULL)
-        return;
-    struct pool pool;
-    const char *const *paths;
-    uint32_t count;
-    pool_init(&pool, &documents->loop->pools);
-    config_watch_list(documents->options->paths, documents->options->path_count, &pool, &paths, &count);
-    file_watch_set(documents->watch, paths, count);
-    pool_dispose(&pool);
+    bool has_new = documents->watch != NULL;
+    for (unsigned depth = 0; has_new && depth < FOLLOW_DEPTH_MAX; depth++) {
+        struct pool pool;
+        const char *const *paths;
+        uint32_t count;
+        pool_init(&pool, &documents->loop->pools);
+        config_watch_list(documents->options->paths, documents->options->path_count, &pool, &paths, &count);
+        has_new = file_watch_set(documents->watch, paths, count);
+        pool_dispose(&pool);
+    }
 }
 
 // What was read is the newest set, for better or worse.
@@ -107,7 +111,6 @@ static void settle(struct documents *documents, struct reading *reading) {
         take(documents, reading->fresh);
     else
         refuse(documents);
-    follow_files(documents);
 }
 
 // --- changes ---
@@ -122,6 +125,7 @@ static void wait_for_quiet(struct documents *documents, nanoseconds patience, na
 
 static void on_look(void *owner) {
     struct documents *documents = owner;
+    follow_files(documents);
     uint64_t fingerprint = fingerprint_now(documents);
     if (fingerprint == documents->fingerprint)
         return;
@@ -154,7 +158,6 @@ static void on_settle(struct timer *timer) {
     config_errors_dispose(&reading.errors);
     config_errors_dispose(&reading.warnings);
     set_phase(documents, DOCUMENTS_DOUBTED);
-    follow_files(documents);
     wait_for_quiet(documents, DOUBT_NS, DOUBT_MAX_NS);
 }
 
@@ -181,7 +184,6 @@ enum error documents_open(struct documents *documents, struct loop *loop, const 
 void documents_watch(struct documents *documents) {
     const struct file_watch_options options = {.poll_interval = POLL_NS, .look = on_look, .matters = matters, .owner = documents};
     documents->watch = file_watch_create(documents->loop, &options);
-    follow_files(documents);
     on_look(documents); // what has changed since they were read
 }
 

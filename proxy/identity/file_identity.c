@@ -210,7 +210,7 @@ static void watch_folders(struct file_identity *identity) {
         struct bytes name = slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path));
         watched[i] = folders[i] = copy_text_or_abort(name);
     }
-    file_watch_set(identity->watch, watched, FILE_COUNT);
+    (void)file_watch_set(identity->watch, watched, FILE_COUNT);
     for (int i = 0; i < FILE_COUNT; i++)
         free(folders[i]);
 }

@@ -137,14 +137,17 @@ static struct watched *add(struct file_watch *watch, const char *path) {
     return watched;
 }
 
-void file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t count) {
+bool file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t count) {
     CHECK(!watch->closing);
+    bool has_new = false;
     LIST_EACH(&watch->watched, node, following)
         LIST_ENTRY(node, struct watched, link)->is_wanted = false;
     for (uint32_t i = 0; i < count && i < FILE_WATCH_PATHS_MAX; i++) {
         struct watched *watched = find(watch, paths[i]);
-        if (watched == NULL)
+        if (watched == NULL) {
             watched = add(watch, paths[i]);
+            has_new = true;
+        }
         watched->is_wanted = true;
     }
     LIST_EACH(&watch->watched, other, next) {
@@ -152,6 +155,7 @@ void file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t
         if (!watched->is_wanted)
             forget(watched);
     }
+    return has_new;
 }
 
 // --- life ---

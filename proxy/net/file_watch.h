@@ -33,7 +33,8 @@ struct file_watch *file_watch_create(struct loop *loop, const struct file_watch_
 
 // What is watched from now on, files and folders (of those their entries, not what is below); symbolic links are followed. One that is not there, or is replaced by another, is watched again
 // when that shows.
-void file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t count);
+// True: some of them are new, and what has changed in those just before is not told.
+bool file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t count);
 
 void file_watch_close(struct file_watch *watch);
 
