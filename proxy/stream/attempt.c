@@ -101,6 +101,7 @@ static void connect_and_send(struct attempt *attempt) {
     if (in_queue || too_late || !send_head(attempt))
         return;
     attempt->never_sent = false;
+    attempt->sent_at = attempt->stream->env->loop->now;
     set_state(attempt, ATTEMPT_SENT);
 }
 
@@ -234,7 +235,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->endpoint == NULL)
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);
-    nanoseconds elapsed = attempt->answered_after > 0 ? attempt->answered_after : loop->now - attempt->begun;
+    nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
     if (outcome == LB_FAILED)
         attempt->endpoint->failures++;
     stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);

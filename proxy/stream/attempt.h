@@ -32,7 +32,8 @@ struct attempt {
     bool mesh;                      // the connection is one of the mesh: its headers are believed
     struct timer try_timeout;
     nanoseconds begun;
-    nanoseconds answered_after;     // 0: no answer
+    nanoseconds sent_at;            // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
+    nanoseconds answered_after;     // since `begun`; 0: no answer
     enum error error;               // why it failed
     bool never_sent;                // no connection was had
     bool was_unreached;             // our own proxy had it and could not reach its application: nothing was processed
