@@ -36,12 +36,15 @@ static void follow_identity(struct proxy *proxy, const struct identity_config *c
                 bytes_equal(before->private_key, config->private_key) && bytes_equal(before->trust_bundle, config->trust_bundle);
     if (same)
         return;
-    if (proxy->identity != NULL)
+    if (proxy->identity != NULL) {
+        proxy->identity_generation = file_identity_state(proxy->identity)->generation;
         file_identity_close(proxy->identity);
+    }
     proxy->identity = NULL;
     if (!config->given)
         return;
     struct file_identity_options options = {
+        .generation_before = proxy->identity_generation,
         .certificate = config->certificate,
         .private_key = config->private_key,
         .trust_bundle = config->trust_bundle,

@@ -26,6 +26,7 @@ struct proxy {
     struct admin *admin;
     struct ticket_keys *ticket_keys;
     struct file_identity *identity;  // NULL: the documents name none
+    uint64_t identity_generation;    // of the one before it
     struct gatherings gatherings;    // questions of pages to the workers
     struct list reloads;             // by pages, that wait for the identity's files
     struct timer reload_look;

@@ -49,11 +49,11 @@ static void return_memory(struct worker *worker) {
 // Only while there is something that changes: an idle worker must not wake.
 static void on_gauges(struct timer *timer) {
     struct worker *worker = CONTAINER_OF(timer, struct worker, gauges);
-    uint64_t turns_before = metric_read(&worker->metrics.loop_turns);
     copy_gauges(worker);
     note_open(worker);
     return_memory(worker);
-    bool quiet = worker->loop.turns <= turns_before + 1;
+    bool quiet = worker->loop.turns <= worker->turns_seen + 1;
+    worker->turns_seen = worker->loop.turns;
     if (quiet) {
         block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
         pool_source_trim(&worker->loop.pools, worker->loop.pools.free_max / 4);
@@ -158,6 +158,7 @@ static void begin_report(void *receiver, void *argument) {
     if (worker->stopping)
         return; // it is taken back once this thread has ended
     copy_gauges(worker);
+    wake_gauges(worker); // traffic on connections that were there has woken nobody
     reports_add(&worker->reports, argument, worker->bound);
 }
 

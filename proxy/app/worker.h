@@ -29,6 +29,7 @@ struct worker {
     struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } accepting[WORKER_LISTENERS_MAX];
     uint32_t accepting_count;
     struct timer gauges;           // copies sizes of free lists and the loop's figures into the counters
+    uint64_t turns_seen;           // of the loop, when it last did
     uint32_t blocks_high;          // most blocks in use since memory was last given back
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;

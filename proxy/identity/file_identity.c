@@ -231,6 +231,7 @@ struct file_identity *file_identity_create(struct loop *loop, const struct file_
     identity->loop = loop;
     identity->ticket_keys = options->ticket_keys;
     identity->wall_clock = options->wall_clock != NULL ? options->wall_clock : clock_wall_ns;
+    identity->state.generation = options->generation_before;
     identity->publish = options->publish;
     identity->owner = options->owner;
     identity->paths[FILE_CERTIFICATE] = copy_text_or_abort(options->certificate);

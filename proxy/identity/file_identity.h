@@ -26,6 +26,7 @@ struct file_identity_options {
     struct bytes private_key;
     struct bytes trust_bundle;
     struct ticket_keys *ticket_keys; // must outlive all credentials
+    uint64_t generation_before;      // of what another identity published before this one: versions count on from it, so that no two are taken for one
     nanoseconds poll_interval;       // the files are looked at this often, whatever the system tells of changes; 0: 5 s
 
     nanoseconds (*wall_clock)(void); // tests; NULL: the system's
@@ -37,7 +38,7 @@ struct file_identity_options {
 
 // What there is to say about it, for admin pages and metrics. The certificates themselves are in the credentials.
 struct identity_state {
-    uint64_t generation;     // of the credentials in force, counted from 1; 0: none yet
+    uint64_t generation;     // of the credentials in force, counted on from `generation_before`; that one: none yet
     uint64_t refused;        // sets of files that could not be used
     nanoseconds loaded_wall; // when the ones in force were loaded, since 1970
     char last_error[384];    // of the newest set of files; "": it is in force

@@ -55,8 +55,9 @@ struct metric_family {
     X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                            \
     X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                        \
     X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                            \
-    X(REQUESTS, COUNTER, "outrigger_requests_total", "Requests that ended, by method and class of status.", "direction", "service", "method", \
-      "status_class")                                                                                                                         \
+    X(REQUESTS, COUNTER, "outrigger_requests_total",                                                                                          \
+      "Requests that ended, by method and class of status; service unknown: those that no service was found for.", "direction", "service",    \
+      "method", "status_class")                                                                                                               \
     X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")        \
     X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds", "Time from the head of a request to its end, inbound.", "service",  \
       "status_class")                                                                                                                         \

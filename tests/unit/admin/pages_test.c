@@ -112,6 +112,56 @@ static void limits_show_value_use_and_high_water_mark(void **state) {
     json_decref(value);
 }
 
+static void limits_tell_only_what_is_known(void **state) {
+    (void)state;
+    struct admin_limit limits[] = {
+        {.name = BYTES("idleTimeout"), .scope = BYTES("process"), .unit = BYTES("ms"), .value = 5, .known = ADMIN_LIMIT_HITS, .hits = 3},
+        {.name = BYTES("maxPending"),
+         .scope = BYTES("service/a"),
+         .unit = BYTES("requests"),
+         .value = 8,
+         .known = ADMIN_LIMIT_ALL,
+         .one_of_many = true},
+        {.name = BYTES("maxPending"),
+         .scope = BYTES("service/b"),
+         .unit = BYTES("requests"),
+         .value = 8,
+         .known = ADMIN_LIMIT_ALL,
+         .peak = 1,
+         .one_of_many = true},
+    };
+    client.figures.limits = limits;
+    client.figures.limit_count = 3;
+    json_t *value = get_json("/limits");
+    assert_true(json_is_null(json_object_get(json_array_get(value, 0), "use")));
+    assert_true(json_is_null(json_object_get(json_array_get(value, 0), "peak")));
+    assert_number(json_array_get(value, 0), "hits", 3);
+    assert_member(json_array_get(value, 1), "scope", "service/a");
+    json_decref(value);
+    // In the metrics one of thousands stands only once it was used.
+    const char *text = body_of(client_ask(&client, &client.metrics_address, "GET /metrics", "Host: a\r\n"));
+    assert_non_null(strstr(text, "\noutrigger_limit{limit=\"idleTimeout\",scope=\"process\"} 5\n"));
+    assert_non_null(strstr(text, "\noutrigger_limit_hits_total{limit=\"idleTimeout\",scope=\"process\"} 3\n"));
+    assert_null(strstr(text, "\noutrigger_limit_use{limit=\"idleTimeout\""));
+    assert_null(strstr(text, "service/a"));
+    assert_non_null(strstr(text, "\noutrigger_limit_use{limit=\"maxPending\",scope=\"service/b\"} 0\n"));
+}
+
+static void handshakes_are_exposed_by_side_and_failures_by_reason(void **state) {
+    (void)state;
+    struct tls_counters *tls = &client.figures.tls;
+    metric_set(&tls->server.handshakes, 10);
+    metric_set(&tls->server.resumed, 4);
+    metric_set(&tls->client.failed[TLS_FAILURE_EXPIRED], 2);
+    metric_set(&tls->tickets, 7);
+    const char *text = body_of(client_ask(&client, &client.metrics_address, "GET /metrics", "Host: a\r\n"));
+    assert_non_null(strstr(text, "\noutrigger_tls_handshakes_total{side=\"server\",kind=\"full\"} 6\n"));
+    assert_non_null(strstr(text, "\noutrigger_tls_handshakes_total{side=\"server\",kind=\"resumed\"} 4\n"));
+    assert_non_null(strstr(text, "\noutrigger_tls_failures_total{side=\"client\",reason=\"expired\"} 2\n"));
+    assert_non_null(strstr(text, "\noutrigger_tls_failures_total{side=\"server\",reason=\"expired\"} 0\n"));
+    assert_non_null(strstr(text, "\noutrigger_tls_tickets_total 7\n"));
+}
+
 static void limits_show_those_of_the_admin_listeners_too(void **state) {
     (void)state;
     json_t *value = get_json("/limits");
@@ -222,7 +272,8 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
     (void)state;
     static struct request_metrics requests;
     struct request_series series[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
-    struct admin_limit limits[] = {{.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
+    struct admin_limit limits[] = {
+        {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
     struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
     request_metrics_count(&requests, 1, 200, OK, NS_PER_MS);
     metric_set(&client.figures.workers.retries, 17);
@@ -276,10 +327,16 @@ static void version_names_the_program_and_its_libraries(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(clusters_show_services_and_the_load_of_endpoints),  TEST(limits_show_value_use_and_high_water_mark),
-        TEST(limits_show_those_of_the_admin_listeners_too),      TEST(certs_show_ids_and_ends_and_the_pending_error),
-        TEST(config_shows_the_last_good_set_and_pending_errors), TEST(config_before_any_was_accepted_shows_the_errors),
-        TEST(metrics_are_one_page_with_every_family_once),       TEST(version_names_the_program_and_its_libraries),
+        TEST(clusters_show_services_and_the_load_of_endpoints),
+        TEST(limits_show_value_use_and_high_water_mark),
+        TEST(limits_tell_only_what_is_known),
+        TEST(handshakes_are_exposed_by_side_and_failures_by_reason),
+        TEST(limits_show_those_of_the_admin_listeners_too),
+        TEST(certs_show_ids_and_ends_and_the_pending_error),
+        TEST(config_shows_the_last_good_set_and_pending_errors),
+        TEST(config_before_any_was_accepted_shows_the_errors),
+        TEST(metrics_are_one_page_with_every_family_once),
+        TEST(version_names_the_program_and_its_libraries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

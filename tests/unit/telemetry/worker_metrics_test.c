@@ -43,6 +43,24 @@ static void workers_are_merged_as_the_table_says(void **state) {
     assert_int_equal(metric_read(&total.config_generation), 7);
 }
 
+static void limits_are_merged_to_the_highest_peak_and_all_hits(void **state) {
+    (void)state;
+    struct worker_metrics first = {0}, second = {0}, total = {0};
+    limit_use(first.limits, LIMIT_METRIC_URL_BYTES, 100);
+    limit_use(first.limits, LIMIT_METRIC_URL_BYTES, 40); // the mark stays
+    limit_use(second.limits, LIMIT_METRIC_URL_BYTES, 70);
+    limit_hit(first.limits, LIMIT_METRIC_URL_BYTES);
+    limit_hit(second.limits, LIMIT_METRIC_URL_BYTES);
+    limit_hit(second.limits, LIMIT_METRIC_IDLE_TIMEOUT);
+    for (int again = 0; again < 2; again++) {
+        worker_metrics_merge(&total, (const struct worker_metrics *const[]){&first, &second}, 2);
+        assert_int_equal(metric_read(&total.limits[LIMIT_METRIC_URL_BYTES].peak), 100);
+        assert_int_equal(metric_read(&total.limits[LIMIT_METRIC_URL_BYTES].hits), 2);
+        assert_int_equal(metric_read(&total.limits[LIMIT_METRIC_IDLE_TIMEOUT].hits), 1);
+        assert_int_equal(metric_read(&total.limits[LIMIT_METRIC_HEADERS].hits), 0);
+    }
+}
+
 static void every_cell_is_exposed_with_its_own_value(void **state) {
     (void)state;
     struct worker_metrics total = {0};
@@ -92,9 +110,8 @@ static void counters_end_in_total_and_gauges_do_not(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(workers_are_merged_as_the_table_says),
-        cmocka_unit_test(every_cell_is_exposed_with_its_own_value),
-        cmocka_unit_test(families_are_declared_once_with_help),
+        cmocka_unit_test(workers_are_merged_as_the_table_says),     cmocka_unit_test(limits_are_merged_to_the_highest_peak_and_all_hits),
+        cmocka_unit_test(every_cell_is_exposed_with_its_own_value), cmocka_unit_test(families_are_declared_once_with_help),
         cmocka_unit_test(counters_end_in_total_and_gauges_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
