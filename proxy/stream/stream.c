@@ -153,6 +153,7 @@ static void cut_response(struct stream *stream) {
     const struct fields *trailers = stream->state == STREAM_RESPONSE ? error_reply_trailers(stream, stream->end) : NULL;
     if (trailers != NULL) {
         stream->grpc_status = error_grpc_status(stream->end);
+        buffer_clear(&stream->response_body);
         stream->sink->ops->send_body(stream->sink, &stream->response_body, true, trailers);
     } else {
         if (stream->end != ERROR_CLIENT_GONE)
@@ -265,8 +266,8 @@ static void run_attempts(struct stream *stream) {
         return;
     }
     enum attempts_result result = attempts_advance(stream);
-    if (result == ATTEMPTS_FAILED)
-        return;
+    if (stream->end != OK)
+        return; // it failed, or a filter has ended the stream
     pass_interim_heads(stream);
     if (result != ATTEMPTS_ANSWERED)
         return;
@@ -287,39 +288,75 @@ static void note_grpc_status(struct stream *stream, const struct fields *trailer
         stream->grpc_status = (int32_t)code;
 }
 
+// What came of the response's body and has passed the filters; NULL: nothing more came, or a filter waits. `*last`: nothing follows.
+static struct buffer *next_response_piece(struct stream *stream, bool *last) {
+    struct upstream_stream *up = &stream->attempts->current->up;
+    if (!stream->filters.chain->has_response_data) {
+        *last = up->ended;
+        return up->body.length > 0 || up->ended ? &up->body : NULL;
+    }
+    if (buffer_is_empty(&stream->response_body) && !stream->response_in_hand) {
+        if (buffer_is_empty(&up->body) && !up->ended)
+            return NULL;
+        stream->response_taken = up->body.length;
+        stream->response_is_last = up->ended;
+        stream->response_in_hand = true;
+        buffer_move(&stream->response_body, &up->body, SIZE_MAX);
+    }
+    if (stream->response_in_hand && chain_response_data(stream, &stream->response_body, stream->response_is_last) != FILTER_CONTINUE)
+        return NULL;
+    stream->response_in_hand = false;
+    *last = stream->response_is_last;
+    return &stream->response_body;
+}
+
+// `passed` bytes have gone down: upstream may send as much again. Where filters may have changed a piece, as much as it was before, once it is gone.
+static void tell_upstream(struct stream *stream, size_t passed) {
+    if (stream->filters.chain->has_response_data) {
+        passed = buffer_is_empty(&stream->response_body) ? stream->response_taken : 0;
+        stream->response_taken -= passed;
+    }
+    if (passed > 0)
+        upstream_stream_consumed(&stream->attempts->current->up, passed);
+}
+
+static void end_response(struct stream *stream, const struct fields *trailers) {
+    if (trailers != NULL && stream->request_is_grpc)
+        note_grpc_status(stream, trailers);
+    finish(stream, OK);
+}
+
 static void pass_response_body(struct stream *stream) {
     struct upstream_stream *up = &stream->attempts->current->up;
-    bool end = up->ended;
-    size_t before = up->body.length;
-    if (before == 0 && !end) {
-        if (up->error != OK)
-            stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->current->endpoint->address.text);
-        return;
-    }
-    if (chain_response_data(stream, &up->body, end) != FILTER_CONTINUE)
-        return;
-    const struct fields *trailers = end ? forward_trailers(stream, &up->codec_stream.trailers) : NULL;
-    stream->sink->ops->send_body(stream->sink, &up->body, end, trailers);
-    size_t passed = before - up->body.length;
-    if (passed > 0) {
+    bool last;
+    struct buffer *piece;
+    while ((piece = next_response_piece(stream, &last)) != NULL) {
+        size_t before = piece->length;
+        const struct fields *trailers = last ? forward_trailers(stream, &up->codec_stream.trailers) : NULL;
+        stream->sink->ops->send_body(stream->sink, piece, last, trailers);
+        size_t passed = before - piece->length;
+        if (passed > 0)
+            stream->active_at = now_of(stream);
         stream->response_bytes += passed;
-        stream->active_at = now_of(stream);
-        upstream_stream_consumed(up, passed);
+        tell_upstream(stream, passed);
+        if (!buffer_is_empty(piece))
+            return; // the sink wakes us when it has room
+        if (last) {
+            end_response(stream, trailers);
+            return;
+        }
     }
-    if (!buffer_is_empty(&up->body))
-        return;
-    if (end) {
-        if (trailers != NULL && stream->request_is_grpc)
-            note_grpc_status(stream, trailers);
-        finish(stream, OK);
-    } else if (up->error != OK) {
+    if (up->error != OK && stream->end == OK && buffer_is_empty(&up->body) && !stream->response_in_hand)
         stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->current->endpoint->address.text);
-    }
 }
 
 static void pass_response(struct stream *stream) {
+    if (body_is_too_large(stream)) {
+        stream_fail(stream, ERROR_BODY_TOO_LARGE, BYTES_NONE);
+        return;
+    }
     (void)attempts_advance(stream); // the rest of the request
-    if (stream->state == STREAM_RESPONSE)
+    if (stream->end == OK)
         pass_response_body(stream);
 }
 

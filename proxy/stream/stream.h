@@ -74,8 +74,11 @@ struct stream {
     enum error request_error;          // from below: broken or gone
 
     // the response
-    struct buffer response_body;       // of a local reply
+    struct buffer response_body;       // of a local reply; or the piece of the response that is with the filters or has passed them
     const struct head *response;       // sent down
+    bool response_in_hand;             // some filter has not let that piece pass yet
+    bool response_is_last;             // nothing follows it
+    size_t response_taken;             // bytes that upstream had sent for it
     uint64_t response_bytes;
     uint16_t status;                   // of the final head; 0: none was sent
     int32_t grpc_status;
