@@ -1,4 +1,4 @@
-// See acceptor.h.
+// Which sockets are open follows the snapshot in two steps, binding before anything is closed, so that a set of documents that cannot be served changes nothing.
 #include "app/acceptor.h"
 
 #include "base/check.h"

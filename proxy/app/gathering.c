@@ -1,6 +1,7 @@
 // See gathering.h. A report belongs to its worker from the message that asks to the message that answers; only when the thread has ended without an answer is it taken back.
-#include "app/figures.h"
+#include "app/gathering.h"
 
+#include "app/figures.h"
 #include "base/check.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// See log_writer.h.
+// Lines of the access log on their way to a file, gathered over a turn: see log_writer.h.
 #include "app/log_writer.h"
 
 #include "base/check.h"

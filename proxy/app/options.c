@@ -1,4 +1,4 @@
-// See options.h.
+// The words of the command line, taken one by one: see options.h.
 #include "app/options.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// See process.h.
+// What a process is set to before anything is opened: see process.h.
 #include "app/process.h"
 
 #include "net/tls_memory.h"

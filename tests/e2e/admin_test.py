@@ -207,6 +207,18 @@ def test_certs_tell_the_leaf_and_its_roots(fleet):
     assert "PRIVATE" not in json.dumps(page)
 
 
+def test_an_identity_from_other_files_is_a_further_version(fleet):
+    authority = Authority()
+    hop = two_workers(fleet, identity=identity_files(fleet, authority))
+    hop.proxy["spec"]["identity"] = identity_files(fleet, authority, "other")
+    hop.reload()
+    page = eventually(lambda: hop.page("/certs") if hop.page("/certs")["identity"] == "loaded" else None)
+    assert page["generation"] == 2 and page["certificates"][0]["file"] == hop.proxy["spec"]["identity"]["certificate"]
+    del hop.proxy["spec"]["identity"]
+    hop.reload()
+    assert hop.page("/certs")["identity"] == "none"
+
+
 def test_without_an_identity_certs_say_so(fleet):
     page = two_workers(fleet).page("/certs")
     assert page["identity"] == "none" and page["certificates"] == []
