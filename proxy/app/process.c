@@ -21,7 +21,8 @@ static void check_processor(void) {
 void process_prepare(void) {
     check_processor();
     tls_memory_install(); // before anything asks OpenSSL for memory
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
