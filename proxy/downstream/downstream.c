@@ -1,4 +1,4 @@
-// See downstream.h.
+// Listeners by name and their connections: binds them to snapshots, hands over sockets, drains and closes. What one connection does is in server_conn.c.
 #include "downstream/downstream.h"
 
 #include "base/check.h"

@@ -1,10 +1,11 @@
 // See server_conn.h. Callbacks of transport and codec record and wake streams; the flush task is where a connection decides about its own end. The client's
 // side of streams stands in server_stream.c, what time does to a connection in server_conn_time.c.
-#include "downstream/server_conn_private.h"
+#include "downstream/server_conn.h"
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "downstream/detect.h"
+#include "downstream/server_conn_private.h"
 #include "http/h1_codec.h"
 
 #include <stdio.h>

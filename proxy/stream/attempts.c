@@ -1,4 +1,4 @@
-// See attempts.h.
+// Decides whether a failed try is repeated: conditions, replay, deadline, budget, back-off. What one try does is in attempt.c.
 #include "stream/attempts.h"
 
 #include "base/check.h"

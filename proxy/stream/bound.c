@@ -1,4 +1,4 @@
-// See bound.h.
+// Binds a snapshot to a worker's live clusters and builds the chains; gives all back with the last pin.
 #include "stream/bound.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-// See forward.h.
+// The fields that a request and its response gain and lose on their way, and the choice of protocol toward an endpoint.
 #include "stream/forward.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-// See stream_log.h.
+// Makes the record of a stream at its end, for the counters and, where the filter wants it, for the access log.
 #include "stream/stream_log.h"
 
 #include "http/headers.h"

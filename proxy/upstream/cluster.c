@@ -1,4 +1,4 @@
-// See cluster.h.
+// A cluster's endpoints follow the snapshot by their keys; the balancer picks among them.
 #include "upstream/cluster.h"
 
 #include "base/check.h"

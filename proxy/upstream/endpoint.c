@@ -1,4 +1,4 @@
-// See endpoint.h.
+// An endpoint's life: made for a cluster, shared by attempts and connections, retired when no snapshot has it.
 #include "upstream/endpoint.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-// See upstream.h.
+// A worker's clusters follow the snapshot; credentials and the end reach all their connections.
 #include "upstream/upstream.h"
 
 #include "base/check.h"
