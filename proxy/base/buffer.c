@@ -149,7 +149,8 @@ void buffer_append_piece(struct buffer *buffer, struct block *block, struct byte
     CHECK(piece.len <= (size_t)(block->bytes + BLOCK_CAPACITY - piece.at));
     uint32_t offset = (uint32_t)(piece.at - block->bytes);
     // A short piece that only makes the last reference longer costs nothing; else it is copied.
-    if (piece.len > BUFFER_COPY_MAX || segment_continued_by(buffer, block, offset) != NULL)
+    size_t copied_max = buffer->count < BUFFER_SEGMENTS_INLINE ? BUFFER_COPY_MAX : BUFFER_COPY_GATHERED_MAX;
+    if (piece.len > copied_max || segment_continued_by(buffer, block, offset) != NULL)
         segment_append(buffer, block, offset, (uint32_t)piece.len);
     else
         buffer_append(buffer, piece);

@@ -19,6 +19,10 @@
 // pinning a block of 16 KiB for them would cost more than the copy.
 #define BUFFER_COPY_MAX 256
 
+// A buffer that has gathered some pieces already copies longer ones too: each may have come in a read of its own, and a sender of many short pieces
+// would pin 16 KiB with every one. Pieces of 2 KiB pin eight times their size at most.
+#define BUFFER_COPY_GATHERED_MAX 2048
+
 struct segment {
     struct block *block; // one reference is the segment's
     uint32_t offset;
@@ -60,7 +64,8 @@ void buffer_append(struct buffer *buffer, struct bytes text);
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_commit(struct buffer *buffer, size_t written);
 
-// Appends `piece`, which lies in `block`, by reference (or by copy when at most BUFFER_COPY_MAX bytes long).
+// Appends `piece`, which lies in `block`, by reference (or by copy when at most BUFFER_COPY_MAX or, behind BUFFER_SEGMENTS_INLINE others,
+// BUFFER_COPY_GATHERED_MAX bytes long).
 void buffer_append_piece(struct buffer *buffer, struct block *block, struct bytes piece);
 
 // Moves at most `max` bytes from the front of `from` to the end of `to` (another buffer); nothing is copied but pieces of at most BUFFER_COPY_MAX bytes.

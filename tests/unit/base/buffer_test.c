@@ -161,6 +161,24 @@ static void longer_pieces_are_referenced_where_they_lie(void **state) {
     finish(&f);
 }
 
+// A sender of many short pieces, each read into a block of its own, must not pin a block with each of them.
+static void many_short_pieces_pin_few_blocks(void **state) {
+    (void)state;
+    enum { PIECES = 100, PIECE = 600 };
+    struct fixture f;
+    begin(&f);
+    for (int i = 0; i < PIECES; i++) {
+        struct block *block = block_of(&f, PIECE, 0);
+        buffer_append_piece(&f.buffer, block, bytes_from(block->bytes, PIECE));
+        block_unref(block);
+    }
+    assert_int_equal(f.buffer.length, PIECES * PIECE);
+    assert_true(f.source.used <= BUFFER_SEGMENTS_INLINE + PIECES * PIECE / BLOCK_CAPACITY + 1);
+    buffer_clear(&f.buffer);
+    assert_int_equal(f.source.used, 0);
+    finish(&f);
+}
+
 static void a_piece_behind_the_last_one_makes_it_longer(void **state) {
     (void)state;
     struct fixture f;
@@ -181,11 +199,11 @@ static void texts_between_pieces_lie_in_one_block_of_the_buffers_own(void **stat
     struct fixture f;
     begin(&f);
     struct block *block = block_of(&f, 16000, 0);
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 6; i++) {
         buffer_append(&f.buffer, BYTES("frame"));
-        buffer_append_piece(&f.buffer, block, bytes_from(block->bytes + 2000 * i, 1000));
+        buffer_append_piece(&f.buffer, block, bytes_from(block->bytes + 2600 * i, BUFFER_COPY_GATHERED_MAX + 1));
     }
-    assert_int_equal(f.buffer.count, 16);
+    assert_int_equal(f.buffer.count, 12);
     assert_int_equal(f.source.used, 2);
     assert_int_equal(block->filled, 16000); // nobody else's block is written to
     block_unref(block);
@@ -207,6 +225,7 @@ static void nothing_is_written_behind_a_referenced_piece(void **state) {
 
 static void the_ring_grows_in_order_and_goes_when_empty(void **state) {
     (void)state;
+    enum { LONG = BUFFER_COPY_GATHERED_MAX + 252 };
     struct fixture f;
     begin(&f);
     struct block *block = block_of(&f, 15000, 0);
@@ -220,14 +239,14 @@ static void the_ring_grows_in_order_and_goes_when_empty(void **state) {
     size_t kept = f.buffer.length;
     unsigned pieces = 0;
     for (; pieces < 200; pieces++)
-        buffer_append_piece(&f.buffer, block, bytes_from(block->bytes + pieces % 40 * 350, 300));
-    assert_int_equal(f.buffer.length, kept + 200 * 300);
+        buffer_append_piece(&f.buffer, block, bytes_from(block->bytes + pieces % 5 * 2500, LONG));
+    assert_int_equal(f.buffer.length, kept + 200 * LONG);
     assert_ptr_not_equal(f.buffer.segments, f.buffer.inlined);
     assert_true(f.buffer.capacity >= 200);
     buffer_consume(&f.buffer, kept);
     for (unsigned i = 0; i < pieces; i++) {
-        assert_memory_equal(buffer_front(&f.buffer).at, block->bytes + i % 40 * 350, 300);
-        buffer_consume(&f.buffer, 300);
+        assert_memory_equal(buffer_front(&f.buffer).at, block->bytes + i % 5 * 2500, LONG);
+        buffer_consume(&f.buffer, LONG);
     }
     assert_holds_nothing(&f.buffer);
     assert_int_equal(f.source.rings_used, 0);
@@ -561,6 +580,7 @@ int main(void) {
         cmocka_unit_test(an_empty_buffer_holds_nothing),
         cmocka_unit_test(pieces_up_to_the_limit_are_copied),
         cmocka_unit_test(longer_pieces_are_referenced_where_they_lie),
+        cmocka_unit_test(many_short_pieces_pin_few_blocks),
         cmocka_unit_test(a_piece_behind_the_last_one_makes_it_longer),
         cmocka_unit_test(texts_between_pieces_lie_in_one_block_of_the_buffers_own),
         cmocka_unit_test(nothing_is_written_behind_a_referenced_piece),
