@@ -87,6 +87,8 @@ static void release_when_done(struct server_stream *stream) {
         conn->idle_since = loop_of(conn)->now;
     if (conn->phase == CONN_OPEN && !buffer_is_empty(&conn->pending))
         loop_wake(loop_of(conn), &conn->resume);
+    else
+        server_conn_resume_reading(conn); // its body may have been left unread
     server_conn_free_when_unused(conn);
 }
 
@@ -167,8 +169,6 @@ static void cut(struct server_stream *stream, enum error error) {
     struct server_conn *conn = stream->conn;
     if (!can_send(stream) || codec_stream_is_done(&stream->codec_stream))
         return;
-    if (conn->codec->version != HTTP_2)
-        conn->input_unread = true;
     conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
     stream->codec_stream.codec = NULL;
     flush_later(conn);
@@ -206,7 +206,9 @@ static void sink_done(struct stream_sink *sink) {
     count_limits(stream->stream, limit_cells_of(stream->conn));
     stream->finished = true;
     server_stream_close_head(stream);
-    // The response is complete and the request is not: nobody will read its rest.
+    // Nobody will read the rest of the request.
+    if (stream->codec_stream.received != PROGRESS_ENDED)
+        stream->conn->input_unread = true;
     if (stream->codec_stream.received < PROGRESS_ENDED && stream->codec_stream.sent >= PROGRESS_ENDED)
         cut(stream, OK);
     flush_later(stream->conn);

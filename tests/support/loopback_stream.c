@@ -228,10 +228,9 @@ static struct bytes next_word(const char **text, const char *end) {
     return bytes_from(start, (size_t)(*text - start));
 }
 
-static struct head *parse_request(struct stream *stream, enum http_version version, const char *request) {
-    struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
-    head_init(head, &stream->pool);
-    struct bytes text = pool_copy(&stream->pool, bytes_from_text(request));
+void head_from_text(struct head *head, struct pool *pool, enum http_version version, const char *request) {
+    head_init(head, pool);
+    struct bytes text = pool_copy(pool, bytes_from_text(request));
     const char *at = text.at;
     const char *line_end = strchr(at, '\n');
     CHECK(line_end != NULL);
@@ -247,7 +246,6 @@ static struct head *parse_request(struct stream *stream, enum http_version versi
     head->content_length = length != NULL && bytes_to_u64(length->value, INT64_MAX, &value) ? (int64_t)value : -1;
     head->te_trailers = fields_find(&head->fields, FIELD_TE) != NULL;
     head->expect_continue = fields_find(&head->fields, FIELD_EXPECT) != NULL;
-    return head;
 }
 
 static const union address somewhere = {.v4 = {.sin_family = AF_INET}};
@@ -258,8 +256,11 @@ void client_begin_as(struct client *client, struct loopback *world, const struct
     *client = (struct client){.sink = {.ops = &sink_ops}, .world = world, .accepts = SIZE_MAX};
     client->stream = stream_create(&world->env, world->bound, listener, from, 1, &memory);
     client->stream->sink = &client->sink;
-    if (request != NULL)
-        stream_on_head(client->stream, parse_request(client->stream, version, request), end);
+    if (request == NULL)
+        return;
+    struct head *head = pool_alloc_zeroed(&client->stream->pool, sizeof *head);
+    head_from_text(head, &client->stream->pool, version, request);
+    stream_on_head(client->stream, head, end);
 }
 
 static void begin_outbound(struct client *client, struct loopback *world, const char *request, bool end) {

@@ -100,6 +100,9 @@ const char *client_field(const struct client *client, const char *name);
 void loopback_settle(struct loopback *world);
 void loopback_pass(struct loopback *world, nanoseconds duration);
 
+// A request's head out of "GET a /path\nname: value\n".
+void head_from_text(struct head *head, struct pool *pool, enum http_version version, const char *request);
+
 const struct listener_config *loopback_listener(const struct loopback *world, const char *name);
 
 #endif
