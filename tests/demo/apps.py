@@ -19,6 +19,7 @@ TIMEOUT_S = 10
 class Handler(BaseHTTPRequestHandler):
     """One request; `routes` of a subclass: (method, first path segment) -> function(handler, rest of the path, body) -> (status, object)."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body leave in two writes: the second must not wait for the first one's acknowledgement
     server_version = "course-platform"
     routes = {}
 

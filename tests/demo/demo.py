@@ -24,6 +24,13 @@ from support.fleet import Fleet, eventually, http_get, split_address  # noqa: E4
 
 ROUNDS = 60
 
+PICTURE = """\
+   you ──► sidecar ─ frontend ─ sidecar ══╦══► sidecar ─ auth
+                                          ╠══► sidecar ─ courses-1
+                ══ mutual TLS             ╠══► sidecar ─ courses-2
+                                          ╚══► sidecar ─ progress (HTTP and gRPC)
+"""
+
 
 class Checks:
     """What must hold: prints each as it is found out."""
@@ -62,6 +69,15 @@ class Visitor:
         return page, token, progress, rank
 
 
+def told(statuses):
+    """What came back, in words."""
+    return ", ".join(f"{count} requests answered {status}" for status, count in sorted(statuses.items()))
+
+
+def shares(replicas):
+    return ", ".join(f"{name} {count}" for name, count in sorted(replicas.items(), key=str))
+
+
 def metric(sidecar, name):
     """The sum of all samples of a metric of one sidecar."""
     text = http_get(f"127.0.0.1:{sidecar.metrics}", "/metrics")[1].decode()
@@ -69,12 +85,12 @@ def metric(sidecar, name):
 
 
 def browse_and_check(mesh, check):
-    print("Browsing courses, logging in, saving progress, a gRPC call:")
+    print("\nStudents browse courses, log in, save their progress, and ask for their rank by gRPC:")
     visitor = Visitor(mesh.frontend)
     for number in range(ROUNDS):
         page, token, progress, rank = visitor.round(number)
-    check(set(visitor.statuses) == {200}, f"{sum(visitor.statuses.values())} requests, all answered 200 {dict(visitor.statuses)}")
-    check(set(visitor.replicas) == {"courses-1", "courses-2"}, f"both replicas of courses answered: {dict(visitor.replicas)}")
+    check(set(visitor.statuses) == {200}, told(visitor.statuses))
+    check(set(visitor.replicas) == {"courses-1", "courses-2"}, f"both replicas of courses answered: {shares(visitor.replicas)}")
     check(f"URI={mesh.sidecars['frontend'].identity}" in page.get("caller", ""), f"courses knows its caller by certificate: {page.get('caller')}")
     check(token.get("page", {}).get("token") == f"token-of-student-{ROUNDS - 1}", "the login came back")
     check(progress.get("page", {}).get("progress", {}).get("percent") == (ROUNDS - 1) % 100, "progress was saved and read again")
@@ -82,16 +98,16 @@ def browse_and_check(mesh, check):
 
 
 def knock_without_certificate(mesh, check):
-    print("Somebody without a certificate knocks at a sidecar of courses:")
+    print("\nSomebody without a certificate sends a request to the sidecar of courses-2:")
     try:
         status = http_get(f"127.0.0.1:{mesh.sidecars['courses-2'].inbound}", "/courses", timeout=10)[0]
     except (OSError, http.client.HTTPException) as error:
         status = type(error).__name__
-    check(not isinstance(status, int), f"no answer: {status}")
+    check(not isinstance(status, int), f"it is cut off without an answer ({status})")
 
 
 def take_replica_away(mesh, check):
-    print("The replica courses-1 goes away in the middle of the traffic:")
+    print("\nThe replica courses-1 goes away in the middle of the traffic:")
     visitor = Visitor(mesh.frontend)
     for number in range(ROUNDS):
         if number == ROUNDS // 3:
@@ -100,17 +116,17 @@ def take_replica_away(mesh, check):
             mesh.sidecars["courses-1"].stop()
             visitor.replicas.clear()
         visitor.round(number)
-    check(set(visitor.statuses) == {200}, f"{sum(visitor.statuses.values())} requests, all answered 200 {dict(visitor.statuses)}")
-    check(set(visitor.replicas) == {"courses-2"}, f"then courses-2 served alone: {dict(visitor.replicas)}")
+    check(set(visitor.statuses) == {200}, told(visitor.statuses))
+    check(set(visitor.replicas) == {"courses-2"}, f"from then on courses-2 served alone: {shares(visitor.replicas)}")
 
 
 def serial(sidecar):
-    certificates = json.loads(http_get(f"127.0.0.1:{sidecar.admin}", "/certs")[1])
-    return json.dumps(certificates)
+    """Which certificate a sidecar shows at its admin page: all that is said of it."""
+    return http_get(f"127.0.0.1:{sidecar.admin}", "/certs")[1]
 
 
 def rotate_certificate(mesh, check):
-    print("The certificate of the frontend's sidecar is rotated while requests go on:")
+    print("\nThe certificate of the frontend's sidecar is replaced while requests go on:")
     frontend = mesh.sidecars["frontend"]
     before = serial(frontend)
     visitor = Visitor(mesh.frontend)
@@ -122,26 +138,34 @@ def rotate_certificate(mesh, check):
     eventually(rotated, what="the new certificate being in force")
     for number in range(ROUNDS // 4):
         visitor.round(number)
-    check(set(visitor.statuses) == {200}, f"{sum(visitor.statuses.values())} requests meanwhile, all answered 200 {dict(visitor.statuses)}")
-    check(serial(frontend) != before, "the sidecar shows another certificate at /certs")
-
-
-def tell(mesh):
-    print("What the sidecars counted:")
-    for sidecar in mesh.sidecars.values():
-        if sidecar.proxy.running():
-            handshakes = metric(sidecar, "outrigger_tls_handshakes_total")
-            print(f"  {sidecar.name:10} requests {metric(sidecar, 'outrigger_requests_total'):5.0f}   TLS handshakes {handshakes:3.0f}"
-                  f"   retries {metric(sidecar, 'outrigger_retries_total'):2.0f}")
+    check(set(visitor.statuses) == {200}, told(visitor.statuses))
+    check(serial(frontend) != before, "the sidecar shows the new certificate at /certs, and makes new connections with it")
 
 
 def tell_addresses(mesh):
-    print("Look at:")
-    print(f"  http://{mesh.frontend}/browse          the platform (also /rank/NAME; PUT /save/NAME; POST /login)")
+    print(f"  the platform     http://{mesh.frontend}/browse  (also /browse/1, /rank/NAME; POST /login, PUT /save/NAME)")
     for sidecar in mesh.sidecars.values():
         if sidecar.proxy.running():
-            print(f"  http://127.0.0.1:{sidecar.admin}/  admin of {sidecar.name}: /clusters /config /certs /limits      "
+            print(f"  {sidecar.name:16} http://127.0.0.1:{sidecar.admin}/clusters?format=text  (also /config /certs /limits)  "
                   f"http://127.0.0.1:{sidecar.metrics}/metrics")
+
+
+def tell_counts(mesh):
+    print("\nWhat the sidecars counted:")
+    print(f"  {'':16} {'requests':>8} {'TLS handshakes':>16} {'retries':>8}")
+    for sidecar in mesh.sidecars.values():
+        if sidecar.proxy.running():
+            figures = [metric(sidecar, name) for name in ("outrigger_requests_total", "outrigger_tls_handshakes_total", "outrigger_retries_total")]
+            print(f"  {sidecar.name:16} {figures[0]:8.0f} {figures[1]:16.0f} {figures[2]:8.0f}")
+
+
+def stay(mesh):
+    """Whole again, until Ctrl-C."""
+    mesh.sidecars["courses-1"].start()
+    print("\ncourses-1 is back, the mesh stays up until Ctrl-C. Look at:")
+    tell_addresses(mesh)
+    sys.stdout.flush()
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
 def main():
@@ -150,19 +174,18 @@ def main():
     options = parser.parse_args()
     check = Checks()
     with Fleet() as fleet:
-        print("Starting frontend, auth, courses (two replicas) and progress, each beside its sidecar ...", flush=True)
+        print(PICTURE, "Starting the applications, each beside its sidecar, with certificates made on the spot. Addresses:", sep="\n", flush=True)
         mesh = Mesh(fleet)
         mesh.start()
+        tell_addresses(mesh)
         browse_and_check(mesh, check)
         knock_without_certificate(mesh, check)
         take_replica_away(mesh, check)
         rotate_certificate(mesh, check)
-        tell(mesh)
+        tell_counts(mesh)
         if not options.once:
-            tell_addresses(mesh)
-            print("Ctrl-C ends it.", flush=True)
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
-    print(f"{len(check.failed)} checks failed" if check.failed else "everything held")
+            stay(mesh)
+    print(f"\n{len(check.failed)} checks failed" if check.failed else "\nEverything held.")
     return 1 if check.failed else 0
 
 
