@@ -7,11 +7,10 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 
 from endurance import answer_of
-from measure import CpuWatch, paired_ratio
-from stack import check_clean
+from measure import paired_ratio
+from stack import check_clean, is_quiet
 from support.fleet import eventually
 
 STALLED = 50
@@ -56,13 +55,6 @@ def push(sockets):
             while sock.send(bytes(65536)):
                 moved = True
     return not moved
-
-
-def is_quiet(*sidecars):
-    """They have done next to nothing for a tenth of a second."""
-    watch = CpuWatch(*(sidecar.pid for sidecar in sidecars))
-    time.sleep(0.1)
-    return watch.percent() < 2
 
 
 @contextlib.contextmanager

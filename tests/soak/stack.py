@@ -10,10 +10,12 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
+from measure import CpuWatch
 from machine import LOAD_CORE, PROXY_CORE, pinned
-from support.fleet import FleetError, accepts, answers, http_get, take_port
+from support.fleet import accepts, answers, http_get, take_port
 from support.hop import API, service
 from support.secret_volume import SecretVolume
 from support.test_ca import Authority, spiffe_id
@@ -176,6 +178,13 @@ class Stack:
         return Load(self, port, seconds, **options)
 
 
+def is_quiet(*sidecars):
+    """They have done next to nothing for a tenth of a second."""
+    watch = CpuWatch(*(sidecar.pid for sidecar in sidecars))
+    time.sleep(0.1)
+    return watch.percent() < 2
+
+
 def check_clean(result, least=1):
     """A load that must not have met a single failure."""
     if result["errors"]:
@@ -183,5 +192,3 @@ def check_clean(result, least=1):
     if result["requests"] < least:
         raise SoakFailure(f"only {result['requests']} requests were answered")
 
-
-__all__ = ["FleetError", "Load", "Sidecar", "SoakFailure", "Stack", "at", "check_clean", "listener"]
