@@ -100,7 +100,7 @@ static void drop_streams(struct server_conn *conn) {
 void server_conn_close(struct server_conn *conn, enum error reason) {
     if (conn->phase == CONN_CLOSED)
         return;
-    bool reset = conn->phase != CONN_LINGER && !buffer_is_empty(&conn->transport->out);
+    bool reset = conn->phase != CONN_LINGER && transport_has_output(conn->transport);
     conn->phase = CONN_CLOSED;
     count_close(conn, reason);
     loop_timer_stop(loop_of(conn), &conn->timer);
@@ -115,24 +115,44 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
     conn->transport->ops->close(conn->transport, reset && reason != ERROR_CONNECTION_CLOSED);
 }
 
+// Some of what was still to be sent may be gone.
+static void linger_on(struct server_conn *conn) {
+    bool sent = !transport_has_output(conn->transport);
+    if (sent && (conn->input_ended || !conn->input_unread)) {
+        server_conn_close(conn, conn->draining ? ERROR_DRAINING : conn->input_ended ? ERROR_CONNECTION_CLOSED : OK);
+        return;
+    }
+    nanoseconds patience = sent ? LINGER_NS : SLOW_READER_NS;
+    timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
+}
+
 static void linger(struct server_conn *conn) {
     conn->phase = CONN_LINGER;
+    // A client on HTTP/2 sends windows and answers of its own accord; one on HTTP/1 may have sent its next request already.
+    if (conn->codec->version == HTTP_2 || !buffer_is_empty(&conn->pending))
+        conn->input_unread = true;
     buffer_clear(&conn->pending);
     conn->transport->ops->shutdown(conn->transport);
     conn->transport->ops->flush(conn->transport);
-    if (conn->input_ended || (!conn->input_unread && buffer_is_empty(&conn->transport->out))) {
-        server_conn_close(conn, conn->draining ? ERROR_DRAINING : OK);
-        return;
-    }
     conn->transport->ops->read_start(conn->transport);
-    nanoseconds patience = buffer_is_empty(&conn->transport->out) ? LINGER_NS : SLOW_READER_NS;
-    timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
+    linger_on(conn);
 }
 
 // --- input ---
 
+static bool body_is_full(const struct server_conn *conn) {
+    LIST_EACH(&conn->streams, node, following) {
+        const struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
+        if (!stream->finished && stream->stream->request_body.length >= stream_body_credit(stream->stream))
+            return true;
+    }
+    return false;
+}
+
 void server_conn_resume_reading(struct server_conn *conn) {
     if (!conn->paused || !buffer_is_empty(&conn->pending) || conn->phase != CONN_OPEN)
+        return;
+    if (conn->codec->version != HTTP_2 && body_is_full(conn))
         return;
     conn->paused = false;
     conn->transport->ops->read_start(conn->transport);
@@ -159,6 +179,14 @@ static bool feed(struct server_conn *conn, struct block *block, struct bytes in,
     return false;
 }
 
+// The client sends nothing more: what is not complete now never will be.
+static void feed_end(struct server_conn *conn) {
+    struct block *block = block_get(&loop_of(conn)->blocks);
+    size_t used = 0;
+    (void)feed(conn, block, BYTES_NONE, &used);
+    block_unref(block);
+}
+
 static void on_resume(struct task *task) {
     struct server_conn *conn = CONTAINER_OF(task, struct server_conn, resume);
     while (conn->phase == CONN_OPEN && !buffer_is_empty(&conn->pending)) {
@@ -172,7 +200,7 @@ static void on_resume(struct task *task) {
             return;
     }
     if (conn->phase == CONN_OPEN && conn->input_ended)
-        flush_later(conn);
+        feed_end(conn);
     server_conn_resume_reading(conn);
 }
 
@@ -223,8 +251,6 @@ static void detect_now(struct server_conn *conn) {
     case DETECTED_MORE:
         if (in.len < conn->pending.length)
             server_conn_close(conn, ERROR_BAD_REQUEST); // so little in so many pieces
-        else
-            watch_by(conn, loop_of(conn)->now + limits_of(conn)->header_timeout);
         return;
     case DETECTED_TLS_MESH:
         begin_tls(conn);
@@ -247,6 +273,8 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     size_t used = 0;
     switch (conn->phase) {
     case CONN_DETECT:
+        if (buffer_is_empty(&conn->pending)) // whatever was waited for so far
+            timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + limits_of(conn)->header_timeout);
         buffer_append(&conn->pending, in); // by copy: behind each other in one block
         detect_now(conn);
         return;
@@ -269,27 +297,27 @@ static void end_input(struct server_conn *conn) {
         server_conn_close(conn, ERROR_CONNECTION_CLOSED);
         return;
     }
-    if (buffer_is_empty(&conn->pending)) {
-        struct block *block = block_get(&loop_of(conn)->blocks);
-        size_t used = 0;
-        (void)feed(conn, block, BYTES_NONE, &used);
-        block_unref(block);
-    }
+    if (buffer_is_empty(&conn->pending))
+        feed_end(conn);
     // A client may end its side and wait for its answers, and looks then as one that is gone. Over HTTP/2 that can be told: one that is gone answers
     // whatever it is sent with a reset, also where a stream waits for a window that nobody can open any more.
     if (conn->phase == CONN_OPEN && conn->codec->version == HTTP_2)
         conn->codec->ops->signal(conn->codec, CODEC_PING);
-    // With no answers to come the connection is over.
-    if (conn->phase == CONN_OPEN && is_idle(conn) && buffer_is_empty(&conn->pending))
+    // With no answers to come, and none on their way, the connection is over.
+    if (conn->phase == CONN_OPEN && is_idle(conn) && buffer_is_empty(&conn->pending) && !transport_has_output(conn->transport))
         server_conn_close(conn, ERROR_CONNECTION_CLOSED);
 }
 
 static void on_ended(void *user, enum error error) {
     struct server_conn *conn = user;
-    if (error == ERROR_CONNECTION_CLOSED && conn->phase != CONN_LINGER)
-        end_input(conn);
-    else
+    if (error != ERROR_CONNECTION_CLOSED) {
         server_conn_close(conn, error);
+    } else if (conn->phase == CONN_LINGER) {
+        conn->input_ended = true;
+        linger_on(conn);
+    } else {
+        end_input(conn);
+    }
 }
 
 // --- output ---
@@ -326,8 +354,8 @@ static void flush_now(struct task *task) {
         server_conn_close(conn, error);
     } else if (is_idle(conn) && conn->codec->close_when_flushed) {
         linger(conn);
-    } else if (is_idle(conn) && conn->input_ended && buffer_is_empty(&conn->pending) && buffer_is_empty(&conn->transport->out)) {
-        server_conn_close(conn, ERROR_CONNECTION_CLOSED);
+    } else if (is_idle(conn) && conn->input_ended && buffer_is_empty(&conn->pending)) {
+        linger(conn);
     } else {
         if (was_full)
             wake_for_room(conn);
@@ -339,8 +367,7 @@ static void flush_now(struct task *task) {
 static void on_drained(void *user) {
     struct server_conn *conn = user;
     if (conn->phase == CONN_LINGER) {
-        nanoseconds patience = buffer_is_empty(&conn->transport->out) ? LINGER_NS : SLOW_READER_NS;
-        timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
+        linger_on(conn);
         return;
     }
     if (conn->phase != CONN_OPEN)

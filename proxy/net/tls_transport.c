@@ -442,7 +442,7 @@ static void on_lower_ended(void *user, enum error error) {
 
 static void on_lower_drained(void *user) {
     struct tls *tls = user;
-    bool owed = tls->left_output;
+    bool owed = tls->left_output || tls->output != TLS_OUTPUT_OPEN;
     if (tls->state != TLS_OPEN)
         return;
     send_output(tls);
@@ -514,6 +514,7 @@ static struct tls *tls_create(struct transport *lower, struct credentials *crede
         .handler = handler,
         .user = user,
         .loop = lower->loop,
+        .lower = lower,
         .peer = lower->peer,
         .local = lower->local,
         .secure = true,

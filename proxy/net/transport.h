@@ -37,8 +37,8 @@ struct transport_handler {
     // stopped where the break is noticed (reset); an orderly end is told only once all bytes before it were.
     void (*ended)(void *user, enum error error);
 
-    // A flush had left bytes in `out`, the rest was sent meanwhile, and `out` is now under LIMIT_OUTPUT_BYTES / 2: there is room for more.
-    // Comes for what was sent by itself only: after its own call of flush the user looks at out.length.
+    // A flush had left bytes in `out`, the rest was sent meanwhile, and `out` is now under LIMIT_OUTPUT_BYTES / 2: there is room for more. After shutdown: some
+    // of what was left, here or below, was sent. Comes for what was sent by itself only: after its own call of flush the user looks at out.length.
     void (*drained)(void *user);
 
     // After `close`: the user may be freed.
@@ -56,7 +56,7 @@ struct transport_ops {
     // Ends our side in order (FIN, close_notify) once `out` was sent.
     void (*shutdown)(struct transport *transport);
 
-    // Closes at once; what is in `out` is dropped. With `reset` the peer is told by RST where the transport can.
+    // Closes at once; what is in `out`, or below, is dropped (transport_has_output). With `reset` the peer is told by RST where the transport can.
     void (*close)(struct transport *transport, bool reset);
 };
 
@@ -65,6 +65,7 @@ struct transport {
     const struct transport_handler *handler;
     void *user;
     struct loop *loop;
+    struct transport *lower;  // what carries this one; NULL: a socket does
     struct buffer out;        // appended to by the user, then flush (once a turn)
     union address peer;
     union address local;
@@ -76,5 +77,12 @@ struct transport {
     bool secure;              // TLS
     bool reset_after_bytes;   // set by the user: a reset is told only after the bytes before it, even when reading is off (upstream: an answer counts). Else at once
 };
+
+// Bytes that were not given to the kernel yet: to close now would lose them.
+static inline bool transport_has_output(const struct transport *transport) {
+    while (transport != NULL && buffer_is_empty(&transport->out))
+        transport = transport->lower;
+    return transport != NULL;
+}
 
 #endif

@@ -295,6 +295,28 @@ static void room_is_told_of_only_where_a_flush_had_left_something(void **state) 
     close_pair(&pair);
 }
 
+// Whoever closes once all was sent asks for the cipher text too: what is sealed is not yet sent.
+static void what_is_sealed_and_not_sent_counts_as_output_to_its_end(void **state) {
+    (void)state;
+    struct tls_pair pair;
+    open_pair(&pair, &(struct fake_options){.window = 4096});
+    pair.server.tls->ops->read_stop(pair.server.tls);
+    check_loop_settle(&pair.check);
+    struct bytes text = make_text(20000);
+    tls_end_send(&pair.client, text);
+    assert_true(buffer_is_empty(&pair.client.tls->out));
+    assert_true(transport_has_output(pair.client.tls));
+    pair.client.tls->ops->shutdown(pair.client.tls);
+    check_loop_settle(&pair.check);
+    assert_int_equal(pair.client.drained, 0);
+    pair.server.tls->ops->read_start(pair.server.tls);
+    check_loop_settle(&pair.check);
+    assert_true(pair.client.drained > 0);
+    assert_false(transport_has_output(pair.client.tls));
+    assert_true(tls_end_got(&pair.server, text));
+    close_pair(&pair);
+}
+
 static void an_idle_connection_holds_no_block(void **state) {
     (void)state;
     struct tls_pair pair;
@@ -474,6 +496,7 @@ int main(void) {
         cmocka_unit_test(a_handshake_that_is_done_waits_for_read_start),
         cmocka_unit_test(output_is_sealed_no_faster_than_the_peer_takes_it),
         cmocka_unit_test(room_is_told_of_only_where_a_flush_had_left_something),
+        cmocka_unit_test(what_is_sealed_and_not_sent_counts_as_output_to_its_end),
         cmocka_unit_test(an_idle_connection_holds_no_block),
         cmocka_unit_test(an_idle_connection_holds_less_than_20_kilobytes_of_openssl),
         cmocka_unit_test(a_reset_is_told_at_once_or_after_the_bytes_before_it),
