@@ -11,6 +11,7 @@
 void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory) {
     *downstream = (struct downstream){.adopt = tcp_adopt, .env = env, .h2_memory = h2_memory};
     map_init(&downstream->listeners);
+    list_init(&downstream->removed);
 }
 
 static const struct listener_config *find_config(const struct snapshot *snapshot, struct bytes name) {
@@ -30,6 +31,7 @@ static void bind_listener(struct downstream_listener *listener, struct bound_sna
 
 static void free_listener(struct downstream_listener *listener) {
     CHECK(listener->connection_count == 0);
+    list_remove(&listener->removed);
     bound_unpin(listener->bound);
     live_shared_listener_release(listener->downstream->env->upstream->shared, listener->name);
     free((void *)(uintptr_t)listener->name.at);
@@ -46,7 +48,7 @@ void downstream_connection_gone(struct downstream_listener *listener) {
     atomic_fetch_sub_explicit(&listener->downstream->connections, 1, memory_order_relaxed);
     metric_subtract(&listener->downstream->env->metrics->downstream_active, 1);
     listener_shared_give_back(listener->shared);
-    if (--listener->connection_count == 0 && listener->removed)
+    if (--listener->connection_count == 0 && list_is_linked(&listener->removed))
         free_listener(listener);
 }
 
@@ -57,7 +59,7 @@ static void drain_one(struct server_conn *conn, void *argument) {
 
 static void remove_listener(struct downstream *downstream, struct downstream_listener *listener) {
     map_remove(&downstream->listeners, listener->name);
-    listener->removed = true;
+    list_push_back(&downstream->removed, &listener->removed);
     if (listener->connection_count == 0)
         free_listener(listener);
     else
@@ -96,6 +98,7 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
         listener->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
         listener->shared = live_shared_listener(downstream->env->upstream->shared, listener->name);
         list_init(&listener->connections);
+        list_init(&listener->removed);
         bind_listener(listener, bound, config);
         map_put(&downstream->listeners, listener->name, listener);
     }
@@ -111,6 +114,8 @@ static void visit_all(struct downstream *downstream, void (*visit)(struct server
     for (uint32_t i = 0; i < count; i++)
         each_connection(known[i], visit, argument);
     free(known);
+    LIST_EACH(&downstream->removed, node, following)
+        each_connection(LIST_ENTRY(node, struct downstream_listener, removed), visit, argument);
 }
 
 void downstream_set_credentials(struct downstream *downstream, struct credentials *credentials) {
@@ -142,15 +147,19 @@ void downstream_drain(struct downstream *downstream) {
     free(known);
 }
 
+static uint32_t inbound_of(const struct downstream_listener *listener) {
+    return listener->config->role == ROLE_INBOUND ? listener->connection_count : 0;
+}
+
 uint32_t downstream_inbound_count(const struct downstream *downstream) {
     uint32_t total = 0;
     uint32_t position = 0;
     struct bytes key;
     void *value;
-    while (map_next(&downstream->listeners, &position, &key, &value)) {
-        const struct downstream_listener *listener = value;
-        total += listener->config->role == ROLE_INBOUND ? listener->connection_count : 0;
-    }
+    while (map_next(&downstream->listeners, &position, &key, &value))
+        total += inbound_of(value);
+    LIST_EACH(&downstream->removed, node, following)
+        total += inbound_of(LIST_ENTRY(node, struct downstream_listener, removed));
     return total;
 }
 

@@ -22,7 +22,7 @@ struct downstream_listener {
     struct listener_shared *shared;        // over all workers: how many connections are open
     struct list connections;
     uint32_t connection_count;
-    bool removed;                          // no snapshot has it any more: freed with its last connection
+    struct list removed;                   // linked: no snapshot has it any more; freed with its last connection
 };
 
 struct downstream {
@@ -32,6 +32,7 @@ struct downstream {
     struct h2_memory *h2_memory;       // borrowed
     struct credentials *credentials;   // one reference; NULL: none yet
     struct map listeners;
+    struct list removed;               // listeners that are gone but for their connections
     _Atomic uint32_t connections;      // read by the acceptor, to choose the worker with the fewest
     bool draining;
 };

@@ -5,6 +5,8 @@ void server_conn_drain(struct server_conn *conn) {
     if (conn->phase == CONN_CLOSED || conn->phase == CONN_LINGER || conn->drain_begun_at != 0)
         return;
     conn->draining = true;
+    if (conn->phase == CONN_DETECT && buffer_is_empty(&conn->pending))
+        watch_by(conn, loop_of(conn)->now + GOAWAY_PAUSE_NS); // for what is on its way; one that says nothing is not waited for
     if (conn->phase != CONN_OPEN)
         return; // as soon as it is open
     conn->drain_begun_at = loop_of(conn)->now;
@@ -62,7 +64,7 @@ void server_conn_on_timer(struct timer *timer) {
     nanoseconds now = loop_of(conn)->now;
     const struct limits_config *limits = limits_of(conn);
     if (conn->phase == CONN_DETECT) {
-        server_conn_close(conn, buffer_is_empty(&conn->pending) ? ERROR_IDLE_TIMEOUT : ERROR_HEADER_TIMEOUT);
+        server_conn_close(conn, !buffer_is_empty(&conn->pending) ? ERROR_HEADER_TIMEOUT : conn->draining ? ERROR_DRAINING : ERROR_IDLE_TIMEOUT);
         return;
     }
     if (conn->phase != CONN_OPEN) {
