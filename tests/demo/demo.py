@@ -9,10 +9,12 @@ held, 1 when not. Without, the mesh stays up until Ctrl-C.
 
 import argparse
 import http.client
+import itertools
 import json
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +24,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "demo")]
 from mesh import Mesh  # noqa: E402
 from support.fleet import Fleet, eventually, http_get, split_address  # noqa: E402
 
+STUDENTS = 4
 ROUNDS = 60
 
 PICTURE = """\
@@ -44,13 +47,18 @@ class Checks:
             self.failed.append(what)
 
 
-class Visitor:
-    """A person at the platform: one connection to the frontend; counts what came back."""
+class Student(threading.Thread):
+    """A person at the platform with one connection to the frontend: goes its round again and again until told to stop; counts what came back."""
 
-    def __init__(self, address):
+    def __init__(self, address, numbers, over):
+        super().__init__(daemon=True)
         self.connection = http.client.HTTPConnection(*split_address(address), timeout=30)
+        self.numbers, self.over = numbers, over
         self.statuses = Counter()
         self.replicas = Counter()
+        self.rounds = 0
+        self.last = None
+        self.start()
 
     def ask(self, method, path, value=None):
         body = json.dumps(value) if value is not None else None
@@ -66,12 +74,48 @@ class Visitor:
         token = self.ask("POST", "/login", {"user": f"student-{number}"})
         progress = self.ask("PUT", f"/save/student-{number}", {"course": number % 3 + 1, "percent": number % 100})
         rank = self.ask("GET", f"/rank/student-{number}")
-        return page, token, progress, rank
+        self.last = number, page, token, progress, rank
+        self.rounds += 1
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                self.round(next(self.numbers))
+            except (OSError, http.client.HTTPException) as error:
+                self.statuses[type(error).__name__] += 1
+                self.connection.close()
+
+
+class Crowd:
+    """Some students at once. `wait` lets them go on for some rounds; the block ends when the last of them has finished its round."""
+
+    def __init__(self, mesh):
+        self.over = threading.Event()
+        numbers = itertools.count()
+        self.students = [Student(mesh.frontend, numbers, self.over) for _ in range(STUDENTS)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for student in self.students:
+            student.join()
+
+    def wait(self, rounds):
+        until = sum(student.rounds for student in self.students) + rounds
+        eventually(lambda: sum(student.rounds for student in self.students) >= until, what=f"{rounds} rounds of the students")
+
+    def statuses(self):
+        return sum((student.statuses for student in self.students), Counter())
+
+    def replicas(self):
+        return sum((student.replicas for student in self.students), Counter())
 
 
 def told(statuses):
     """What came back, in words."""
-    return ", ".join(f"{count} requests answered {status}" for status, count in sorted(statuses.items()))
+    return ", ".join(f"{count} requests answered {status}" for status, count in sorted(statuses.items(), key=str))
 
 
 def shares(replicas):
@@ -86,15 +130,15 @@ def metric(sidecar, name):
 
 def browse_and_check(mesh, check):
     print("\nStudents browse courses, log in, save their progress, and ask for their rank by gRPC:")
-    visitor = Visitor(mesh.frontend)
-    for number in range(ROUNDS):
-        page, token, progress, rank = visitor.round(number)
-    check(set(visitor.statuses) == {200}, told(visitor.statuses))
-    check(set(visitor.replicas) == {"courses-1", "courses-2"}, f"both replicas of courses answered: {shares(visitor.replicas)}")
+    with Crowd(mesh) as crowd:
+        crowd.wait(ROUNDS)
+    number, page, token, progress, rank = crowd.students[0].last
+    check(set(crowd.statuses()) == {200}, told(crowd.statuses()))
+    check(set(crowd.replicas()) == {"courses-1", "courses-2"}, f"both replicas of courses answered: {shares(crowd.replicas())}")
     check(f"URI={mesh.sidecars['frontend'].identity}" in page.get("caller", ""), f"courses knows its caller by certificate: {page.get('caller')}")
-    check(token.get("page", {}).get("token") == f"token-of-student-{ROUNDS - 1}", "the login came back")
-    check(progress.get("page", {}).get("progress", {}).get("percent") == (ROUNDS - 1) % 100, "progress was saved and read again")
-    check(rank.get("rank", "").startswith(f"student-{ROUNDS - 1} is number"), f"the gRPC call was answered: {rank.get('rank')}")
+    check(token.get("page", {}).get("token") == f"token-of-student-{number}", "the login came back")
+    check(progress.get("page", {}).get("progress", {}).get("percent") == number % 100, "progress was saved and read again")
+    check(rank.get("rank", "").startswith(f"student-{number} is number"), f"the gRPC call was answered: {rank.get('rank')}")
 
 
 def knock_without_certificate(mesh, check):
@@ -108,16 +152,15 @@ def knock_without_certificate(mesh, check):
 
 def take_replica_away(mesh, check):
     print("\nThe replica courses-1 goes away in the middle of the traffic:")
-    visitor = Visitor(mesh.frontend)
-    for number in range(ROUNDS):
-        if number == ROUNDS // 3:
-            mesh.sidecars["courses-1"].proxy.signal(signal.SIGTERM)
-        if number == 2 * ROUNDS // 3:
-            mesh.sidecars["courses-1"].stop()
-            visitor.replicas.clear()
-        visitor.round(number)
-    check(set(visitor.statuses) == {200}, told(visitor.statuses))
-    check(set(visitor.replicas) == {"courses-2"}, f"from then on courses-2 served alone: {shares(visitor.replicas)}")
+    with Crowd(mesh) as crowd:
+        crowd.wait(ROUNDS // 3)
+        mesh.sidecars["courses-1"].stop()
+        crowd.wait(2 * STUDENTS)  # who was answered before has counted it now
+        before = crowd.replicas()
+        crowd.wait(ROUNDS // 3)
+        since = crowd.replicas() - before
+    check(set(crowd.statuses()) == {200}, told(crowd.statuses()))
+    check(set(since) == {"courses-2"}, f"from then on courses-2 served alone: {shares(since)}")
 
 
 def serial(sidecar):
@@ -129,16 +172,11 @@ def rotate_certificate(mesh, check):
     print("\nThe certificate of the frontend's sidecar is replaced while requests go on:")
     frontend = mesh.sidecars["frontend"]
     before = serial(frontend)
-    visitor = Visitor(mesh.frontend)
-    frontend.rotate()
-
-    def rotated():
-        visitor.round(sum(visitor.statuses.values()))
-        return serial(frontend) != before
-    eventually(rotated, what="the new certificate being in force")
-    for number in range(ROUNDS // 4):
-        visitor.round(number)
-    check(set(visitor.statuses) == {200}, told(visitor.statuses))
+    with Crowd(mesh) as crowd:
+        frontend.rotate()
+        eventually(lambda: serial(frontend) != before, what="the new certificate being in force")
+        crowd.wait(ROUNDS // 3)
+    check(set(crowd.statuses()) == {200}, told(crowd.statuses()))
     check(serial(frontend) != before, "the sidecar shows the new certificate at /certs, and makes new connections with it")
 
 
@@ -165,7 +203,10 @@ def stay(mesh):
     print("\ncourses-1 is back, the mesh stays up until Ctrl-C. Look at:")
     tell_addresses(mesh)
     sys.stdout.flush()
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # only now: processes that are started inherit it
+    signal.sigwait(ends)
+    print("\nStopping: each sidecar drains first.", flush=True)
 
 
 def main():
