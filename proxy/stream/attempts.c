@@ -61,7 +61,7 @@ static bool is_connect_failure(const struct attempt *attempt) {
 static bool is_unsent(const struct stream *stream, const struct attempt *attempt) {
     if (attempt->error != ERROR_UPSTREAM_RESET || attempt->up.interim_count > 0)
         return false;
-    bool may_have_been_idle = attempt->up.was_conn_lost && attempt->up.was_reused;
+    bool may_have_been_idle = attempt->up.was_conn_lost && attempt->up.was_reused && attempt->up.was_silent;
     return attempt->up.was_unsent || (may_have_been_idle && method_is_idempotent(stream->request->method));
 }
 

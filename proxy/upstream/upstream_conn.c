@@ -76,6 +76,7 @@ static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enu
         error = ERROR_RESPONSE_INCOMPLETE;
     stream->error = error;
     stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
+    stream->was_silent = conn->transport->bytes_in == stream->received_mark;
     stream->was_conn_lost = conn->closing || conn->input_ended;
     wake(conn, stream);
     detach(stream);
@@ -489,6 +490,7 @@ enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stre
     list_init(&stream->interim);
     buffer_init(&stream->body, &loop_of(conn)->blocks);
     stream->sent_mark = conn->transport->bytes_out;
+    stream->received_mark = conn->transport->bytes_in;
     stream->was_reused = conn->streams_total > 0;
     enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
     if (error != OK) {

@@ -26,6 +26,7 @@ struct upstream_stream {
     struct list interim;        // struct interim_head: 1xx, in order
     struct buffer body;         // received, not yet passed on
     uint64_t sent_mark;         // transport.bytes_out when it was opened
+    uint64_t received_mark;     // and transport.bytes_in
     uint8_t interim_count;
     bool head_arrived;          // codec_stream.head is the final response
     bool ended;                 // the response is complete
@@ -33,6 +34,7 @@ struct upstream_stream {
     bool was_reused;            // the connection had carried another stream before
     bool was_unsent;            // failed, and no byte had left since it was opened
     bool was_conn_lost;         // failed with the connection: not that the peer answered by a reset
+    bool was_silent;            // failed, and no byte had come since it was opened
     enum error error;           // failed
 };
 

@@ -160,19 +160,44 @@ static void a_break_on_a_fresh_connection_is_not_repeated(void **state) {
 
 static void nothing_is_repeated_after_a_byte_of_an_answer(void **state) {
     (void)state;
+    static const char *const begun[] = {"HTTP/1.1 103 Early Hints\r\n\r\n", "H", "HTTP/1.1 200 OK\r\nContent-"};
+    for (unsigned i = 0; i < 3; i++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, ALONE(""), NULL);
+        warm_up(&world);
+        far_conn(&world.far, 0)->raw = true;
+        client_get(&client, &world, "GET a /\n");
+        loopback_settle(&world);
+        far_send(far_conn(&world.far, 0), begun[i]);
+        far_break(far_conn(&world.far, 0));
+        assert_int_equal(client.interim, i == 0 ? 1 : 0);
+        assert_int_equal(client.status, 502);
+        assert_int_equal(world.far.count, 1);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
+// The peer was alive when the request was with it: it is no race with an idle connection's end.
+static void nothing_is_repeated_after_a_sign_of_life(void **state) {
+    (void)state;
     struct loopback world;
-    struct client client;
-    loopback_init(&world, ALONE(""), NULL);
-    warm_up(&world);
-    far_conn(&world.far, 0)->raw = true;
-    client_get(&client, &world, "GET a /\n");
+    struct client first;
+    struct client second;
+    loopback_init(&world, PROXY SERVICE("HTTP2", ONE), NULL);
+    client_get(&first, &world, "GET a /1\n");
     loopback_settle(&world);
-    far_send(far_conn(&world.far, 0), "HTTP/1.1 103 Early Hints\r\n\r\n");
-    far_break(far_conn(&world.far, 0));
-    assert_int_equal(client.interim, 1);
-    assert_int_equal(client.status, 502);
+    client_get(&second, &world, "GET a /2\n");
+    loopback_settle(&world);
+    struct far_conn *conn = far_conn(&world.far, 0);
+    far_respond(conn, far_request(conn, 0), 204, "", NULL, true);
+    far_break(conn);
+    assert_int_equal(first.status, 204);
+    assert_int_equal(second.status, 502);
     assert_int_equal(world.far.count, 1);
-    client_dispose(&client);
+    client_dispose(&first);
+    client_dispose(&second);
     loopback_dispose(&world);
 }
 
@@ -474,6 +499,7 @@ int main(void) {
         cmocka_unit_test(other_methods_are_not_repeated_once_a_byte_has_left),
         cmocka_unit_test(a_break_on_a_fresh_connection_is_not_repeated),
         cmocka_unit_test(nothing_is_repeated_after_a_byte_of_an_answer),
+        cmocka_unit_test(nothing_is_repeated_after_a_sign_of_life),
         cmocka_unit_test(what_never_left_is_sent_on_another_connection_whatever_the_method),
         cmocka_unit_test(a_response_is_final_whatever_its_status),
         cmocka_unit_test(a_body_is_kept_up_to_its_bound),
