@@ -15,9 +15,6 @@
 // the connection and take the response with it (RFC 9112 section 9.6).
 #define LINGER_NS (2 * NS_PER_S)
 
-// While the last response is still on its way, as long as some of it moves in this time.
-#define SLOW_READER_NS (60 * NS_PER_S)
-
 #define HANDSHAKE_TIMEOUT_NS (10 * NS_PER_S)
 
 static const struct transport_handler transport_handler;
@@ -187,9 +184,16 @@ static void feed_end(struct server_conn *conn) {
     block_unref(block);
 }
 
+// HTTP/1 writes answers at once: one who asks and does not read gets no further one begun. (An HTTP/2 codec refuses requests then.)
+static bool is_unread(const struct server_conn *conn) {
+    return conn->codec->version != HTTP_2 && is_idle(conn) && conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2;
+}
+
 static void on_resume(struct task *task) {
     struct server_conn *conn = CONTAINER_OF(task, struct server_conn, resume);
     while (conn->phase == CONN_OPEN && !buffer_is_empty(&conn->pending)) {
+        if (is_unread(conn))
+            return; // wake_for_room goes on from here
         struct block *block = block_ref(buffer_front_block(&conn->pending));
         size_t used = 0;
         bool all = feed(conn, block, buffer_front(&conn->pending), &used);
@@ -283,7 +287,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     default:
         return; // lingering: thrown away
     }
-    if (!buffer_is_empty(&conn->pending)) {
+    if (!buffer_is_empty(&conn->pending) || is_unread(conn)) {
         keep_pending(conn, block, in);
         return;
     }
@@ -335,6 +339,8 @@ static void wake_for_room(struct server_conn *conn) {
         if (!stream->finished && stream->stream->state == STREAM_RESPONSE)
             stream_on_writable(stream->stream);
     }
+    if (is_idle(conn) && !buffer_is_empty(&conn->pending))
+        loop_wake(loop_of(conn), &conn->resume);
 }
 
 static void flush_now(struct task *task) {

@@ -10,6 +10,9 @@
 // Between the two GOAWAYs of a drain: more than a round trip (RFC 9113 section 6.8).
 #define GOAWAY_PAUSE_NS NS_PER_S
 
+// A client that takes nothing of what is on its way to it in this time is not waited for.
+#define SLOW_READER_NS (60 * NS_PER_S)
+
 enum conn_phase {
     CONN_DETECT,    // too few bytes to know what is spoken
     CONN_HANDSHAKE, // TLS
@@ -56,6 +59,8 @@ struct server_stream {
     struct server_conn *conn; // NULL once the connection is closed
     struct stream *stream;
     struct list link;
+    nanoseconds taken_at;     // once finished: when the client was last seen to take some of what the codec still has
+    uint64_t taken;           // how much it had taken then
     bool head_open;
     bool finished;            // the stream is over: released once the codec has forgotten it
     bool released;
@@ -97,6 +102,12 @@ extern const struct codec_handler server_codec_handler;
 
 // The stream is over and the codec has forgotten it.
 void server_stream_release(struct server_stream *stream);
+
+// It is finished, and the codec still has some of its response: until when the client must have taken some more. UINT64_MAX: it may take its time.
+nanoseconds server_stream_patience(const struct server_stream *stream);
+
+// Gives up a finished stream of which the client has taken nothing until then.
+void server_stream_look(struct server_stream *stream, nanoseconds now);
 
 // Its head is complete, or will never be.
 void server_stream_close_head(struct server_stream *stream);

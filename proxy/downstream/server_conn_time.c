@@ -48,12 +48,33 @@ static void time_out_heads(struct server_conn *conn) {
     }
 }
 
+// Over HTTP/2 what a stream sent last waits for the client's window: it holds memory for as long.
+static void look_at_unread(struct server_conn *conn, nanoseconds now) {
+    LIST_EACH(&conn->streams, node, following) {
+        struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
+        if (stream->finished)
+            server_stream_look(stream, now);
+    }
+}
+
+static nanoseconds next_unread(const struct server_conn *conn) {
+    nanoseconds next = UINT64_MAX;
+    LIST_EACH(&conn->streams, node, following) {
+        const struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
+        nanoseconds patience = stream->finished ? server_stream_patience(stream) : UINT64_MAX;
+        next = patience < next ? patience : next;
+    }
+    return next;
+}
+
 static nanoseconds next_look(const struct server_conn *conn, nanoseconds now) {
     const struct limits_config *limits = limits_of(conn);
     nanoseconds next = conn->expires_at;
     nanoseconds idle = limits->idle_timeout > 0 ? (is_idle(conn) ? conn->idle_since : now) + limits->idle_timeout : UINT64_MAX;
     nanoseconds head = conn->heads_open > 0 ? conn->head_begun_at + limits->header_timeout : UINT64_MAX;
     nanoseconds drain = conn->drain_begun_at != 0 ? now + GOAWAY_PAUSE_NS : UINT64_MAX;
+    nanoseconds unread = next_unread(conn);
+    next = unread < next ? unread : next;
     next = idle < next ? idle : next;
     next = head < next ? head : next;
     return drain < next ? drain : next;
@@ -71,6 +92,7 @@ void server_conn_on_timer(struct timer *timer) {
         server_conn_close(conn, OK); // it has lingered long enough
         return;
     }
+    look_at_unread(conn, now);
     if (conn->heads_open > 0 && now >= conn->head_begun_at + limits->header_timeout)
         time_out_heads(conn);
     else if (is_idle(conn) && limits->idle_timeout > 0 && now >= conn->idle_since + limits->idle_timeout)

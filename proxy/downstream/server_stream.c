@@ -178,6 +178,27 @@ static void sink_reset(struct stream_sink *sink, enum error error) {
     cut(side_of(sink), error);
 }
 
+nanoseconds server_stream_patience(const struct server_stream *stream) {
+    const struct bound_service *service = stream->stream->service;
+    nanoseconds idle = service != NULL ? service->config->traffic.timeouts.idle : SLOW_READER_NS;
+    return idle > 0 ? stream->taken_at + idle : UINT64_MAX;
+}
+
+static void note_taken(struct server_stream *stream, nanoseconds now) {
+    stream->taken = stream->codec_stream.body_sent;
+    stream->taken_at = now;
+}
+
+void server_stream_look(struct server_stream *stream, nanoseconds now) {
+    CHECK(stream->finished && !stream->released);
+    if (stream->codec_stream.body_sent != stream->taken) {
+        note_taken(stream, now);
+    } else if (now >= server_stream_patience(stream)) {
+        cut(stream, ERROR_CLIENT_GONE);
+        release_when_done(stream);
+    }
+}
+
 static void count_limits(const struct stream *stream, struct limit_cells *cells) {
     limit_use(cells, LIMIT_METRIC_BODY_BYTES, stream->request_bytes);
     switch (stream->end) {
@@ -213,6 +234,12 @@ static void sink_done(struct stream_sink *sink) {
         cut(stream, OK);
     flush_later(stream->conn);
     release_when_done(stream);
+    if (stream->released)
+        return;
+    note_taken(stream, loop_of(stream->conn)->now);
+    nanoseconds patience = server_stream_patience(stream);
+    if (patience != UINT64_MAX && stream->conn->phase == CONN_OPEN)
+        watch_by(stream->conn, patience);
 }
 
 static const struct stream_sink_ops sink_ops = {
