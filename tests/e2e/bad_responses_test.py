@@ -1,5 +1,7 @@
 """Servers of HTTP/1 that answer badly: the client is told 502 or sees its response cut, never something that was not meant for it, and the server's connection is not used again."""
 
+import threading
+
 import pytest
 
 from support.backend import message, replay
@@ -119,11 +121,17 @@ def test_a_server_that_speaks_while_idle_loses_its_connection(fleet):
     def script(connection):
         connection.read_request()
         connection.send(message(200, b"mine"))
+        asked.wait(60)
         connection.send(message(200, b"poison"))
         connection.wait_for_end()
+    asked = threading.Event()
     hop = Hop(fleet, {"backend": [fleet.backend(script).address]})
     with Wire(hop.address) as wire:
-        assert [wire.get().response().body for _ in range(5)] == [b"mine"] * 5
+        assert wire.get().response().body == b"mine"
+        assert hop.figure("outrigger_upstream_connections_idle") == 1
+        asked.set()
+        eventually(lambda: hop.figure("outrigger_upstream_connections_closed_total", reason="protocol_error") == 1)
+        assert wire.get().response().body == b"mine"
 
 
 def test_a_flood_of_interim_responses_has_a_bound(world):
