@@ -20,6 +20,7 @@ struct cluster {
     uint32_t waiting;               // requests that wait for a connection
     uint32_t waiting_peak;
     uint64_t waiting_refused;       // requests that found the queue full
+    uint64_t applied;               // upstream.applied of the newest snapshot that has it
     uint32_t references;            // one while a snapshot has it, one for each stream that uses it
 };
 

@@ -6,12 +6,18 @@
 #include "upstream/cluster.h"
 #include "upstream/upstream_conn.h"
 
+// How soon a place that another worker gives up is seen: nobody tells who waits for it.
+#define STARVED_LOOK_NS (5 * NS_PER_MS)
+
+static void on_look(struct timer *timer);
+
 void conn_pool_init(struct conn_pool *pool, struct endpoint *endpoint, enum pool_kind kind) {
     *pool = (struct conn_pool){.endpoint = endpoint, .kind = kind, .room_last = 1};
     list_init(&pool->usable);
     list_init(&pool->busy);
     list_init(&pool->connecting);
     list_init(&pool->waiters);
+    timer_init(&pool->look, on_look);
 }
 
 static struct worker_metrics *metrics_of(const struct conn_pool *pool) {
@@ -83,8 +89,10 @@ static bool take_place(const struct conn_pool *pool) {
     uint32_t max = cluster->traffic.connections.max;
     _Atomic uint32_t *connections = &pool->endpoint->shared->connections;
     uint32_t before = atomic_load_explicit(connections, memory_order_relaxed);
+    // Whoever has starved for longer, on another worker, goes first.
+    bool others_first = max > 0 && !pool->starved && atomic_load_explicit(&pool->endpoint->shared->starved, memory_order_relaxed) > 0;
     do {
-        if (max > 0 && before >= max) {
+        if (others_first || (max > 0 && before >= max)) {
             pool->endpoint->connections_refused++;
             return false;
         }
@@ -116,7 +124,33 @@ static bool is_starved(const struct conn_pool *pool) {
 }
 
 bool conn_pool_is_owed(const struct conn_pool *pool) {
-    return pool->waiter_count == 0 && pool->granted == 0 && is_starved(sibling_of(pool));
+    if (pool->waiter_count > 0 || pool->granted > 0)
+        return false;
+    return is_starved(sibling_of(pool)) || atomic_load_explicit(&pool->endpoint->shared->starved, memory_order_relaxed) > 0;
+}
+
+// Who waits for a place that another worker has: that one is told to give up what is idle, and now and then it is looked whether it did.
+static void watch_starvation(struct conn_pool *pool) {
+    bool starved = is_starved(pool);
+    struct upstream *upstream = pool->endpoint->upstream;
+    if (starved && !pool->starved) {
+        atomic_fetch_add_explicit(&pool->endpoint->shared->starved, 1, memory_order_relaxed);
+        live_shared_tell_starved(upstream->shared, upstream);
+    } else if (!starved && pool->starved) {
+        atomic_fetch_sub_explicit(&pool->endpoint->shared->starved, 1, memory_order_relaxed);
+    }
+    pool->starved = starved;
+    if (starved)
+        loop_timer_start(upstream->loop, &pool->look, STARVED_LOOK_NS);
+    else
+        loop_timer_stop(upstream->loop, &pool->look);
+}
+
+static void on_look(struct timer *timer) {
+    struct conn_pool *pool = CONTAINER_OF(timer, struct conn_pool, look);
+    if (open_for_waiters(pool) != OK)
+        fail_waiters(pool, UINT32_MAX, ERROR_POOL_FULL);
+    watch_starvation(pool);
 }
 
 // An idle connection of the other kind gives its place up, if there is one.
@@ -154,10 +188,12 @@ static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bo
     enum error error = open_for_waiters(pool);
     if (error == OK && is_starved(pool))
         claim_place(pool);
+    watch_starvation(pool);
     if (error == OK || pool->open + pool->connecting_count > 0)
         return OK;
     leave_queue(waiter); // no descriptor, and nobody who would give his connection back
     waiter->pool = NULL;
+    watch_starvation(pool);
     return ERROR_POOL_FULL;
 }
 
@@ -189,12 +225,15 @@ void conn_waiter_cancel(struct conn_waiter *waiter) {
         grant_room(pool);
     } else {
         leave_queue(waiter);
+        if (pool->starved)
+            watch_starvation(pool);
     }
     waiter->pool = NULL;
 }
 
 void conn_pool_retire(struct conn_pool *pool) {
     fail_waiters(pool, UINT32_MAX, ERROR_NO_ENDPOINT);
+    watch_starvation(pool);
     struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         LIST_EACH(lists[i], node, following)
@@ -244,4 +283,6 @@ void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum err
     for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
         if (open_for_waiters(pools[i]) != OK && pools[i]->open + pools[i]->connecting_count == 0)
             fail_waiters(pools[i], UINT32_MAX, ERROR_POOL_FULL);
+    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
+        watch_starvation(pools[i]);
 }

@@ -30,6 +30,8 @@ struct conn_pool {
     uint32_t connecting_count;
     uint32_t waiter_count;
     uint32_t granted;       // waiters that were woken and have not taken their place yet
+    struct timer look;      // while starved: whether another worker has given up a place
+    bool starved;           // counted in endpoint_shared.starved
     uint32_t room_last;     // streams that the last connection allowed: how many waiters one under way may serve
 };
 

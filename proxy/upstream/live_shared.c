@@ -4,12 +4,17 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "net/loop.h"
+#include "upstream/upstream.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
+#define MEMBERS_MAX 16 // workers
+
 struct live_shared {
     pthread_mutex_t lock;
+    struct { struct loop *loop; struct upstream *upstream; } members[MEMBERS_MAX];
     struct map services;
     struct map endpoints;
     struct map listeners;
@@ -116,4 +121,39 @@ bool listener_shared_take(struct listener_shared *listener, uint32_t max) {
 void listener_shared_give_back(struct listener_shared *listener) {
     uint32_t before = atomic_fetch_sub_explicit(&listener->connections, 1, memory_order_relaxed);
     CHECK(before > 0);
+}
+
+void live_shared_join(struct live_shared *shared, struct loop *loop, struct upstream *upstream) {
+    pthread_mutex_lock(&shared->lock);
+    uint32_t place = 0;
+    while (place < MEMBERS_MAX && shared->members[place].upstream != NULL)
+        place++;
+    CHECK(place < MEMBERS_MAX);
+    shared->members[place].loop = loop;
+    shared->members[place].upstream = upstream;
+    pthread_mutex_unlock(&shared->lock);
+}
+
+void live_shared_leave(struct live_shared *shared, const struct upstream *upstream) {
+    pthread_mutex_lock(&shared->lock);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++)
+        if (shared->members[i].upstream == upstream)
+            shared->members[i].upstream = NULL;
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static void give_places(void *receiver, void *argument) {
+    (void)receiver;
+    upstream_give_places(argument);
+}
+
+void live_shared_tell_starved(struct live_shared *shared, const struct upstream *teller) {
+    // Under the lock, so that no loop is told that has ended. One whose mailbox is full is told by the next who starves, or by time.
+    pthread_mutex_lock(&shared->lock);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        struct upstream *upstream = shared->members[i].upstream;
+        if (upstream != NULL && upstream != teller && loop_send(shared->members[i].loop, give_places, upstream) != OK)
+            continue;
+    }
+    pthread_mutex_unlock(&shared->lock);
 }

@@ -19,6 +19,7 @@ struct service_shared {
 struct endpoint_shared {
     _Atomic uint32_t connections;
     _Atomic uint32_t connections_peak;
+    _Atomic uint32_t starved; // pools, over all workers, that have waiters, no connection, and may open none
     uint32_t references;
 };
 
@@ -36,6 +37,9 @@ static inline void peak_note(_Atomic uint32_t *peak, uint32_t use) {
         continue;
 }
 
+struct loop;
+struct upstream;
+
 struct live_shared *live_shared_create(void);
 void live_shared_destroy(struct live_shared *shared);
 
@@ -50,5 +54,12 @@ void live_shared_listener_release(struct live_shared *shared, struct bytes name)
 // Takes the place of one connection, of `max` that there are; false when all are taken. Any worker.
 bool listener_shared_take(struct listener_shared *listener, uint32_t max);
 void listener_shared_give_back(struct listener_shared *listener);
+
+// The workers that share it: from upstream_init to upstream_close_all, each on its own thread.
+void live_shared_join(struct live_shared *shared, struct loop *loop, struct upstream *upstream);
+void live_shared_leave(struct live_shared *shared, const struct upstream *upstream);
+
+// Any worker: one of its pools is starved. The others are told to close an idle connection to that endpoint (upstream_give_places).
+void live_shared_tell_starved(struct live_shared *shared, const struct upstream *teller);
 
 #endif

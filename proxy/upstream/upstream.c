@@ -12,23 +12,18 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
                    struct h2_memory *h2_memory) {
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
+    live_shared_join(shared, loop, upstream);
 }
 
-static bool snapshot_has(const struct snapshot *snapshot, struct bytes key) {
-    for (uint32_t i = 0; i < snapshot->service_count; i++)
-        if (bytes_equal(snapshot->services[i]->key, key))
-            return true;
-    return false;
-}
-
-static void drop_clusters(struct upstream *upstream, const struct snapshot *keep) {
+// Those that the newest snapshot, or with `all` any, does not have.
+static void drop_clusters(struct upstream *upstream, bool all) {
     struct cluster **gone = alloc_zeroed_or_abort(upstream->clusters.count + 1, sizeof(struct cluster *));
     uint32_t gone_count = 0;
     uint32_t position = 0;
     struct bytes key;
     void *value;
     while (map_next(&upstream->clusters, &position, &key, &value))
-        if (keep == NULL || !snapshot_has(keep, key))
+        if (all || ((const struct cluster *)value)->applied != upstream->applied)
             gone[gone_count++] = value;
     for (uint32_t i = 0; i < gone_count; i++) {
         map_remove(&upstream->clusters, gone[i]->key);
@@ -39,6 +34,7 @@ static void drop_clusters(struct upstream *upstream, const struct snapshot *keep
 
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) {
     const struct limits_config *limits = &snapshot->proxy.limits;
+    upstream->applied++;
     upstream->buffer_per_stream = limits->buffer_per_stream;
     upstream->codec_limits = (struct codec_limits){
         .headers = limits->headers,
@@ -51,12 +47,15 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) 
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *service = snapshot->services[i];
         struct cluster *cluster = map_get(&upstream->clusters, service->key);
-        if (cluster != NULL)
+        if (cluster != NULL) {
             cluster_update(cluster, service);
-        else
-            map_put(&upstream->clusters, service->key, cluster_create(upstream, service));
+        } else {
+            cluster = cluster_create(upstream, service);
+            map_put(&upstream->clusters, service->key, cluster);
+        }
+        cluster->applied = upstream->applied;
     }
-    drop_clusters(upstream, snapshot);
+    drop_clusters(upstream, false);
 }
 
 static void each_connection(struct upstream *upstream, void (*visit)(struct upstream_conn *conn)) {
@@ -94,9 +93,35 @@ static void close_one(struct upstream_conn *conn) {
     upstream_conn_close(conn, OK);
 }
 
+// By its idle state it is known that nobody of ours waits.
+static void give_place(struct cluster *cluster, struct endpoint *endpoint) {
+    if (atomic_load_explicit(&endpoint->shared->starved, memory_order_relaxed) == 0 || cluster->waiting > 0)
+        return;
+    for (int kind = 0; kind < POOL_KINDS; kind++)
+        LIST_EACH(&endpoint->pools[kind].usable, node, following) {
+            struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
+            if (!list_is_empty(&conn->streams))
+                continue;
+            upstream_conn_close(conn, OK);
+            return;
+        }
+}
+
+void upstream_give_places(struct upstream *upstream) {
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(&upstream->clusters, &position, &key, &value)) {
+        struct cluster *cluster = value;
+        for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+            give_place(cluster, cluster->endpoints[i]);
+    }
+}
+
 void upstream_close_all(struct upstream *upstream) {
+    live_shared_leave(upstream->shared, upstream);
     each_connection(upstream, close_one);
-    drop_clusters(upstream, NULL);
+    drop_clusters(upstream, true);
 }
 
 void upstream_dispose(struct upstream *upstream) {

@@ -25,6 +25,7 @@ struct upstream {
     uint32_t buffer_per_stream;
     struct map clusters;              // service key -> struct cluster
     struct tls_counters tls_counters; // of the worker, its server side too
+    uint64_t applied;                 // how many snapshots were
     uint32_t connections;             // open or closing: upstream_dispose waits for none
 };
 
@@ -38,6 +39,9 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot);
 // New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer
 // trusted are closed as soon as their streams have ended, at the latest after `grace`.
 void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials);
+
+// Another worker has requests that wait for a connection to an endpoint of which all workers together have as many as they may: closes an idle one of ours to it.
+void upstream_give_places(struct upstream *upstream);
 
 // Closes every connection at once. The loop must still turn for them to go.
 void upstream_close_all(struct upstream *upstream);
