@@ -176,6 +176,8 @@ static void reply_error(struct stream *stream) {
     if (!end) {
         stream->response_bytes = stream->response_body.length;
         stream->sink->ops->send_body(stream->sink, &stream->response_body, true, NULL);
+        if (!buffer_is_empty(&stream->response_body)) // whoever left so much of what came before unread learns it by the end of the connection
+            stream->sink->ops->reset(stream->sink, stream->end);
     }
     finish(stream, stream->end);
 }
