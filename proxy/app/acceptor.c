@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "net/tcp_listener.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@ struct open_socket {
     struct bytes name;             // of the listener; owned
     struct socket_address address; // text not used
     int socket;                    // until it is given to who accepts
+    int given;                     // the same descriptor from then on, which stays open until `end`; else -1
     struct tcp_listener *listener; // on the main loop; NULL: the only worker accepts
     bool fresh;                    // bound for the snapshot that is being applied
     bool wanted;
@@ -52,10 +54,22 @@ static struct open_socket *find(const struct acceptor *acceptor, const struct li
     return NULL;
 }
 
+// A second descriptor of the socket at that address whose listener is no more: one that was given another name keeps its socket and who waits in it, and two may
+// change places. -1: there is none.
+static int inherit(const struct acceptor *acceptor, const struct listener_config *config) {
+    LIST_EACH(&acceptor->sockets, node, following) {
+        const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
+        if (!open->wanted && open->given >= 0 && same_address(&open->address, &config->address))
+            return fcntl(open->given, F_DUPFD_CLOEXEC, 0);
+    }
+    return -1;
+}
+
 static void bind_one(struct acceptor *acceptor, const struct listener_config *config, struct config_errors *errors) {
     char reason[128];
-    int socket;
-    if (tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
+    int socket = inherit(acceptor, config);
+    if (socket < 0 &&
+        tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
         config_errors_add(errors, config->place, NULL, "spec.listeners", "%.*s cannot be opened: %s", BYTES_FORMAT(config->address.text), reason);
         return;
     }
@@ -64,6 +78,7 @@ static void bind_one(struct acceptor *acceptor, const struct listener_config *co
     open->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
     open->address = config->address;
     open->socket = socket;
+    open->given = -1;
     open->fresh = open->wanted = true;
     list_init(&open->link);
     list_push_back(&acceptor->sockets, &open->link);
@@ -91,6 +106,7 @@ static void begin(struct acceptor *acceptor, struct open_socket *open) {
         worker_listen(&acceptor->workers[0], open->name, open->socket);
     else
         open->listener = tcp_listener_open(acceptor->loop, open->socket, on_accepted, open);
+    open->given = open->socket;
     open->socket = -1;
 }
 
@@ -109,13 +125,13 @@ enum error acceptor_apply(struct acceptor *acceptor, const struct snapshot *snap
     LIST_EACH(&acceptor->sockets, node, following)
         LIST_ENTRY(node, struct open_socket, link)->wanted = false;
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++) {
-        const struct listener_config *config = &snapshot->proxy.listeners[i];
-        struct open_socket *open = find(acceptor, config);
+        struct open_socket *open = find(acceptor, &snapshot->proxy.listeners[i]);
         if (open != NULL)
             open->wanted = true;
-        else
-            bind_one(acceptor, config, errors);
     }
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
+        if (find(acceptor, &snapshot->proxy.listeners[i]) == NULL)
+            bind_one(acceptor, &snapshot->proxy.listeners[i], errors);
     bool failed = errors->count > before;
     LIST_EACH(&acceptor->sockets, other, next) {
         struct open_socket *open = LIST_ENTRY(other, struct open_socket, link);
