@@ -129,7 +129,7 @@ void fake_downstream_dispose(struct fake_downstream *near) {
 
 // --- clients ---
 
-struct near_conn *near_connect(struct fake_downstream *near, const char *listener) {
+struct near_conn *near_arrive(struct fake_downstream *near, const char *listener) {
     struct near_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
     conn->near = near;
     struct near_conn **last = &near->conns;
@@ -141,6 +141,11 @@ struct near_conn *near_connect(struct fake_downstream *near, const char *listene
     downstream_accept(&near->downstream, bytes_from_text(listener), NO_SOCKET);
     near->adopting = NULL;
     conn->refused = conn->peer == NULL;
+    return conn;
+}
+
+struct near_conn *near_connect(struct fake_downstream *near, const char *listener) {
+    struct near_conn *conn = near_arrive(near, listener);
     near_settle(near);
     return conn;
 }

@@ -44,8 +44,9 @@ void fake_downstream_dispose(struct fake_downstream *near);
 void near_settle(struct fake_downstream *near);
 void near_pass(struct fake_downstream *near, nanoseconds duration);
 
-// A client connects. Raw until near_open. Settles.
+// A client connects. Raw until near_open. The second does not settle.
 struct near_conn *near_connect(struct fake_downstream *near, const char *listener);
+struct near_conn *near_arrive(struct fake_downstream *near, const char *listener);
 
 // Raw: bytes to the proxy; settles. What came back so far, as text.
 void near_send(struct near_conn *conn, const char *text);

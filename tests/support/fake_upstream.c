@@ -123,6 +123,11 @@ void fake_upstream_settle(struct fake_upstream *far) {
     } while (pump(far));
 }
 
+void fake_upstream_step(struct fake_upstream *far) {
+    loop_turn(&far->check.loop, far->check.loop.now);
+    pump(far);
+}
+
 void fake_upstream_pass(struct fake_upstream *far, nanoseconds duration) {
     struct loop *loop = &far->check.loop;
     nanoseconds end = loop->now + duration;

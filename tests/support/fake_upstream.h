@@ -71,6 +71,9 @@ struct snapshot *fake_upstream_apply(struct fake_upstream *far, const char *docu
 // Turns and moves bytes until nothing is left to do at this time.
 void fake_upstream_settle(struct fake_upstream *far);
 
+// One turn, and what is to be moved then: for tests that look in between.
+void fake_upstream_step(struct fake_upstream *far);
+
 // Lets time pass, settling at each deadline.
 void fake_upstream_pass(struct fake_upstream *far, nanoseconds duration);
 
