@@ -77,6 +77,16 @@ void cluster_unref(struct cluster *cluster) {
     free(cluster);
 }
 
+// Is there one to be had that was neither tried nor is about to end? Looked at only while some endpoint is about to.
+static bool has_lasting(const struct lb_request *request) {
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct endpoint *endpoint = request->endpoints[i];
+        if (endpoint->weight > 0 && endpoint->avoided_until <= request->now && !lb_was_tried(request, endpoint))
+            return true;
+    }
+    return false;
+}
+
 struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
     if (cluster->endpoint_count == 0)
         return NULL;
@@ -88,5 +98,6 @@ struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *t
         .rng = &cluster->upstream->loop->rng,
         .now = cluster->upstream->loop->now,
     };
+    request.avoids = cluster->avoided_until > request.now && has_lasting(&request);
     return cluster->lb.algorithm->pick(&cluster->lb, &request);
 }

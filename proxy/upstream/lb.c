@@ -2,6 +2,7 @@
 #include "upstream/lb.h"
 
 #include "base/check.h"
+#include "upstream/endpoint.h"
 
 #include <stddef.h>
 
@@ -16,6 +17,8 @@ const struct lb_algorithm *lb_algorithm_of(enum lb_type type) {
 }
 
 bool lb_was_tried(const struct lb_request *request, const struct endpoint *endpoint) {
+    if (request->avoids && endpoint->avoided_until > request->now)
+        return true;
     for (uint32_t i = 0; i < request->tried_count; i++)
         if (request->tried[i] == endpoint)
             return true;

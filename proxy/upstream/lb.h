@@ -15,6 +15,7 @@ struct lb_request {
     uint32_t count;                     // > 0
     struct endpoint *const *tried;      // not again when another one can be had
     uint32_t tried_count;
+    bool avoids;                        // an endpoint that is about to end counts as tried: there is another
     struct rng *rng;
     nanoseconds now;
 };
@@ -47,7 +48,7 @@ const struct lb_algorithm *lb_algorithm_of(enum lb_type type);
 extern const struct lb_algorithm lb_peak_ewma;
 extern const struct lb_algorithm lb_round_robin;
 
-// Shared by the algorithms: was it tried already in this request?
+// Shared by the algorithms: was it tried already in this request, or is it avoided by it?
 bool lb_was_tried(const struct lb_request *request, const struct endpoint *endpoint);
 
 #endif

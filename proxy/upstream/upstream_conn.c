@@ -10,6 +10,10 @@
 
 #include <stdlib.h>
 
+// A connection is fresh for that long, and an endpoint that refuses even those is avoided for that long.
+#define FRESH_NS NS_PER_S
+#define AVOIDED_NS NS_PER_S
+
 static const struct transport_handler transport_handler;
 static const struct codec_handler codec_handler;
 
@@ -271,6 +275,17 @@ static void on_drained(void *user) {
     flush_later(user);
 }
 
+// A peer that is about to end accepts connections and says GOAWAY on each at once: every request that came would make another one. One that says so of a
+// connection that has just been made is left alone for a while, then asked again.
+static void note_ending_peer(struct upstream_conn *conn) {
+    nanoseconds now = loop_of(conn)->now;
+    struct cluster *cluster = conn->endpoint->cluster;
+    if (cluster == NULL || conn->codec->version != HTTP_2 || !conn->codec->refuses_new || now >= conn->opened_at + FRESH_NS)
+        return;
+    conn->endpoint->avoided_until = now + AVOIDED_NS;
+    cluster->avoided_until = conn->endpoint->avoided_until;
+}
+
 static void on_bytes(void *user, struct block *block, struct bytes in) {
     struct upstream_conn *conn = user;
     size_t used = 0;
@@ -284,6 +299,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
         flush_now(&conn->flush);
         upstream_conn_close(conn, error);
     } else if (conn->changed || conn->listed_usable != (upstream_conn_room(conn) > 0)) {
+        note_ending_peer(conn);
         settle(conn); // a stream ended; or GOAWAY, or other SETTINGS, came
     }
 }
