@@ -12,16 +12,6 @@
 static_assert((BUFFER_SEGMENTS_INLINE & (BUFFER_SEGMENTS_INLINE - 1)) == 0, "positions in a ring are masked");
 static_assert((RING_SEGMENTS & (RING_SEGMENTS - 1)) == 0, "positions in a ring are masked");
 
-void buffer_init(struct buffer *buffer, struct block_source *source) {
-    buffer->source = source;
-    buffer->length = 0;
-    buffer->segments = buffer->inlined;
-    buffer->capacity = BUFFER_SEGMENTS_INLINE;
-    buffer->head = 0;
-    buffer->count = 0;
-    buffer->tail = NULL;
-}
-
 static struct segment *segment_at(const struct buffer *buffer, uint32_t position) {
     return &buffer->segments[(buffer->head + position) & (buffer->capacity - 1)];
 }
@@ -37,7 +27,8 @@ static void ring_release(struct buffer *buffer) {
     buffer->capacity = BUFFER_SEGMENTS_INLINE;
 }
 
-static void ring_grow(struct buffer *buffer) {
+// Rare, and kept out of the way of those that append.
+static __attribute__((noinline)) void ring_grow(struct buffer *buffer) {
     bool first = buffer->segments == buffer->inlined;
     uint32_t capacity = first ? RING_SEGMENTS : buffer->capacity * 2;
     CHECK(capacity > buffer->capacity);
@@ -71,7 +62,7 @@ static void segment_append(struct buffer *buffer, struct block *block, uint32_t 
     buffer->count++;
 }
 
-static void tail_drop(struct buffer *buffer) {
+static inline void tail_drop(struct buffer *buffer) {
     if (buffer->tail == NULL)
         return;
     block_unref(buffer->tail);
@@ -89,20 +80,17 @@ static struct block *tail_with_room(struct buffer *buffer, size_t size) {
 }
 
 // What holds nothing keeps nothing.
-static void release_when_empty(struct buffer *buffer) {
+static inline void release_when_empty(struct buffer *buffer) {
     if (buffer->length > 0)
         return;
     CHECK(buffer->count == 0);
     tail_drop(buffer);
-    ring_release(buffer);
+    if (buffer->segments != buffer->inlined)
+        ring_release(buffer);
     buffer->head = 0;
 }
 
-void buffer_dispose(struct buffer *buffer) {
-    buffer_clear(buffer);
-}
-
-void buffer_clear(struct buffer *buffer) {
+void buffer_drop_all(struct buffer *buffer) {
     for (uint32_t i = 0; i < buffer->count; i++) {
         struct segment *segment = segment_at(buffer, i);
         block_unref(segment->block);

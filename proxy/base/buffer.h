@@ -44,16 +44,32 @@ struct buffer {
     struct segment inlined[BUFFER_SEGMENTS_INLINE];
 };
 
-void buffer_init(struct buffer *buffer, struct block_source *source);
-
-// Drops all that it holds; may be used again after buffer_init, or as it is.
-void buffer_dispose(struct buffer *buffer);
-
-// Drops all bytes; the buffer stays usable and keeps no block.
-void buffer_clear(struct buffer *buffer);
+static inline void buffer_init(struct buffer *buffer, struct block_source *source) {
+    buffer->source = source;
+    buffer->length = 0;
+    buffer->segments = buffer->inlined;
+    buffer->capacity = BUFFER_SEGMENTS_INLINE;
+    buffer->head = 0;
+    buffer->count = 0;
+    buffer->tail = NULL;
+}
 
 static inline bool buffer_is_empty(const struct buffer *buffer) {
     return buffer->length == 0;
+}
+
+// What buffer_clear does where there is something to drop.
+void buffer_drop_all(struct buffer *buffer);
+
+// Drops all bytes; the buffer stays usable and keeps no block.
+static inline void buffer_clear(struct buffer *buffer) {
+    if (buffer->length > 0 || buffer->tail != NULL)
+        buffer_drop_all(buffer);
+}
+
+// Drops all that it holds; may be used again after buffer_init, or as it is.
+static inline void buffer_dispose(struct buffer *buffer) {
+    buffer_clear(buffer);
 }
 
 // Copies `text` behind what is there, filling the last block first.

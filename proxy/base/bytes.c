@@ -62,10 +62,8 @@ bool bytes_to_u64(struct bytes text, uint64_t max, uint64_t *value) {
         if (text.at[i] < '0' || text.at[i] > '9')
             return false;
         uint64_t digit = (uint64_t)(text.at[i] - '0');
-        // sum * 10 + digit <= max, without leaving 64 bits.
-        if (digit > max || sum > (max - digit) / 10)
+        if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum) || sum > max)
             return false;
-        sum = sum * 10 + digit;
     }
     *value = sum;
     return true;

@@ -127,7 +127,7 @@ static void *alloc_from_new_chunk(struct pool *pool, size_t step) {
     return chunk->bytes;
 }
 
-void *pool_alloc(struct pool *pool, size_t size) {
+void *pool_alloc_slowly(struct pool *pool, size_t size) {
     if (size > CHUNK_CAPACITY - GAP)
         return alloc_large(pool, size);
     if (size == 0)

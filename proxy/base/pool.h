@@ -6,7 +6,9 @@
 #define BASE_POOL_H
 
 #include "base/bytes.h"
+#include "base/poison.h"
 
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,8 +49,19 @@ void pool_init(struct pool *pool, struct pool_source *source);
 // Runs the disposers, then gives all memory back. The pool itself may lie in its own memory.
 void pool_dispose(struct pool *pool);
 
+// What pool_alloc does where the current chunk has no room, nothing is asked for, or memory is poisoned.
+void *pool_alloc_slowly(struct pool *pool, size_t size);
+
 // Never NULL, aligned for any object, not cleared. For sizes that we choose; sizes chosen by a peer are bounded by a limit first.
-void *pool_alloc(struct pool *pool, size_t size);
+static inline void *pool_alloc(struct pool *pool, size_t size) {
+    const size_t alignment = alignof(max_align_t);
+    if (POISON_ENABLED || size == 0 || size > (size_t)(pool->end - pool->next))
+        return pool_alloc_slowly(pool, size);
+    void *memory = pool->next;
+    pool->next += (size + alignment - 1) & ~(alignment - 1); // what is left of a chunk is always whole steps
+    return memory;
+}
+
 void *pool_alloc_zeroed(struct pool *pool, size_t size);
 
 // A copy of `text` with a NUL behind it (not counted).
