@@ -62,3 +62,22 @@ struct bound_service *bound_find(struct bound_snapshot *bound, const struct serv
     CHECK(service->index < bound->snapshot->service_count);
     return &bound->services[service->index];
 }
+
+struct bound_service *bound_find_host(struct bound_snapshot *bound, struct bytes authority) {
+    if (authority.len == 0)
+        return NULL;
+    size_t place = (authority.len + (unsigned char)authority.at[authority.len - 1]) % BOUND_HOSTS;
+    struct bound_host *known = &bound->hosts[place];
+    if (known->service != NULL && bytes_equal(authority, bytes_from(known->authority, known->length)))
+        return known->service;
+    const struct service_config *config = snapshot_find_host(bound->snapshot, authority, 80);
+    if (config == NULL)
+        return NULL;
+    struct bound_service *service = bound_find(bound, config);
+    if (authority.len <= sizeof known->authority) {
+        known->service = service;
+        known->length = (uint8_t)authority.len;
+        memcpy(known->authority, authority.at, authority.len);
+    }
+    return service;
+}

@@ -14,11 +14,22 @@ struct bound_service {
     enum filter_role role;      // inbound: the application behind a listener
 };
 
+// Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.
+#define BOUND_HOSTS 16
+#define BOUND_HOST_BYTES 112
+
+struct bound_host {
+    struct bound_service *service; // NULL: nothing is known
+    uint8_t length;
+    char authority[BOUND_HOST_BYTES];
+};
+
 struct bound_snapshot {
     struct snapshot *snapshot;  // one reference
     struct bound_service *services; // in the order of snapshot->services
     struct pool_source chunks;
     struct pool pool;           // chains and their configs
+    struct bound_host hosts[BOUND_HOSTS]; // one place for each authority, by its length and last byte
     uint32_t pins;              // one of the worker while it is the newest, one for each stream
 };
 
@@ -33,5 +44,8 @@ static inline void bound_pin(struct bound_snapshot *bound) {
 void bound_unpin(struct bound_snapshot *bound);
 
 struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service);
+
+// The service that a request for `authority` means, without a port that of the scheme: 80. NULL: none.
+struct bound_service *bound_find_host(struct bound_snapshot *bound, struct bytes authority);
 
 #endif

@@ -28,20 +28,36 @@ static struct bytes via_of(const struct stream *stream) {
     return stream->client.mesh ? behind_mesh[version] : alone[version];
 }
 
+// Eight hexadecimal digits, one for each four bits, all at a time: each four bits get a byte of their own, then '0' is added, or for a to f some more.
+static uint64_t hex_digits(uint32_t bits) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t digits = bits;
+    digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
+    digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    digits = (digits | digits << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t letters = (digits + 6 * ones) >> 4 & ones;
+    return digits + '0' * ones + letters * ('a' - '0' - 10);
+}
+
 // 128 random bits as a UUID of version 4 looks.
 static struct bytes make_request_id(struct stream *stream) {
-    static const char hex[] = "0123456789abcdef";
-    static const uint8_t places[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    uint64_t random[2] = {rng_next(&stream->env->loop->rng), rng_next(&stream->env->loop->rng)};
+    uint64_t digits[4] = {hex_digits((uint32_t)random[0]), hex_digits((uint32_t)(random[0] >> 32)), hex_digits((uint32_t)random[1]),
+                          hex_digits((uint32_t)(random[1] >> 32))};
+    char hex[sizeof(digits)];
+    memcpy(hex, digits, sizeof(digits));
+    hex[12] = '4';
+    hex[16] = "89ab"[random[1] & 3];
     char *text = pool_alloc(&stream->pool, 36);
-    uint64_t bits[2] = {rng_next(&stream->env->loop->rng), rng_next(&stream->env->loop->rng)};
-    bits[0] = (bits[0] & ~UINT64_C(0xf0000000000000)) | UINT64_C(0x40000000000000);
-    bits[1] = (bits[1] & ~UINT64_C(0xc0)) | UINT64_C(0x80);
-    text[8] = text[13] = text[18] = text[23] = '-';
-    for (int i = 0; i < 16; i++) {
-        uint8_t byte = (uint8_t)(bits[i / 8] >> (i % 8 * 8));
-        text[places[i]] = hex[byte >> 4];
-        text[places[i] + 1] = hex[byte & 15];
-    }
+    memcpy(text, hex, 8);
+    text[8] = '-';
+    memcpy(text + 9, hex + 8, 4);
+    text[13] = '-';
+    memcpy(text + 14, hex + 12, 4);
+    text[18] = '-';
+    memcpy(text + 19, hex + 16, 4);
+    text[23] = '-';
+    memcpy(text + 24, hex + 20, 12);
     return bytes_from(text, 36);
 }
 

@@ -222,15 +222,15 @@ static bool body_is_too_large(const struct stream *stream) {
 static void route(struct stream *stream) {
     struct head *request = stream->request;
     stream->request_is_grpc = head_is_grpc(request);
-    const struct service_config *service = stream->listener->service;
-    if (stream->listener->role == ROLE_OUTBOUND) {
-        service = snapshot_find_host(stream->bound->snapshot, request->authority, 80);
-        if (service == NULL) {
+    if (stream->listener->role != ROLE_OUTBOUND) {
+        stream->service = bound_find(stream->bound, stream->listener->service);
+    } else {
+        stream->service = bound_find_host(stream->bound, request->authority);
+        if (stream->service == NULL) {
             stream_fail(stream, ERROR_HOST_UNKNOWN, request->authority);
             return;
         }
     }
-    stream->service = bound_find(stream->bound, service);
     enum error error = body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
