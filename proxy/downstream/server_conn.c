@@ -164,7 +164,9 @@ static void keep_pending(struct server_conn *conn, struct block *block, struct b
 // False when the connection is lost or the codec pauses.
 static bool feed(struct server_conn *conn, struct block *block, struct bytes in, size_t *used) {
     enum error error = conn->codec->ops->feed(conn->codec, block, in, used);
-    flush_later(conn);
+    // Over HTTP/1 there is nothing to say while an exchange is under way, which flushes when it answers.
+    if (conn->codec->version == HTTP_2 || is_idle(conn) || !buffer_is_empty(&conn->transport->out))
+        flush_later(conn);
     if (conn->heads_open > 0)
         watch_by(conn, conn->head_begun_at + limits_of(conn)->header_timeout);
     if (error == OK)

@@ -9,16 +9,18 @@ static bool has_work(const struct loop *loop) {
            !list_is_empty(&loop->closing);
 }
 
-// Runs at most `bound` tasks of those that wait now; what they wake is left for the next round of the caller.
+// Runs at most `bound` tasks of those that wait now; what they wake, behind the mark, is left for the next round of the caller.
 static void run_tasks(struct list *list, uint32_t bound) {
-    struct list batch;
-    list_init(&batch);
-    for (uint32_t moved = 0; moved < bound && !list_is_empty(list); moved++)
-        list_push_back(&batch, list_pop_front(list));
-    for (struct list *node = list_pop_front(&batch); node != NULL; node = list_pop_front(&batch)) {
-        struct task *task = LIST_ENTRY(node, struct task, link);
+    if (list_is_empty(list))
+        return;
+    struct list mark;
+    list_init(&mark);
+    list_push_back(list, &mark);
+    for (uint32_t run = 0; run < bound && list->next != &mark; run++) {
+        struct task *task = LIST_ENTRY(list_pop_front(list), struct task, link);
         task->run(task);
     }
+    list_remove(&mark);
 }
 
 void loop_turn(struct loop *loop, nanoseconds now) {

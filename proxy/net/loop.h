@@ -95,7 +95,8 @@ static inline void loop_timer_start(struct loop *loop, struct timer *timer, nano
 }
 
 static inline void loop_timer_stop(struct loop *loop, struct timer *timer) {
-    timer_stop(&loop->timers, timer);
+    if (timer_is_running(timer))
+        timer_stop(&loop->timers, timer);
 }
 
 // Any thread: `deliver(loop->receiver, argument)` on the loop's thread.

@@ -292,7 +292,8 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     conn->received_at = loop_of(conn)->now;
     enum error error = conn->codec->ops->feed(conn->codec, block, in, &used);
     CHECK(error != OK || used == in.len); // a client codec never pauses
-    flush_later(conn);                    // window updates, acknowledgements
+    if (conn->codec->version == HTTP_2)
+        flush_later(conn); // window updates, acknowledgements
     if (error != OK) {
         log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->address.text), error_name(error));
         task_cancel(&conn->flush);
