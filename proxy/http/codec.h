@@ -3,8 +3,8 @@
 //
 // Owner:      a connection (downstream/server_conn or upstream/upstream_conn): it feeds what was read and flushes `out`.
 // Start:      h1_codec_create, h2_codec_create.
-// Callbacks:  struct codec_handler, from within feed only, but for `writable`, which comes from produce. They record and wake; they must not
-//             destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of feed and produce.
+// Callbacks:  struct codec_handler, from within feed only, but for `writable`, which also comes from produce, or from sending on another stream. They
+//             record and wake; they must not destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of all of these.
 // Cancel:     `reset` ends one stream; `dispose` ends all without a callback.
 // Memory:     a codec_stream is its owner's and must live until `failed`, until it is done (codec_stream_is_done), or until `reset` or `dispose` was called.
 #ifndef HTTP_CODEC_H
@@ -89,8 +89,9 @@ struct codec_handler {
     // only the stream. Otherwise the codec has forgotten the stream. ERROR_REFUSED_STREAM: provably not processed.
     void (*failed)(void *owner, struct codec_stream *stream, enum error error);
 
-    // send_body was short before and there is room again; or, HTTP/2, the stream was forgotten without another event (codec_stream_is_done): the last
-    // of what was given to send_body has gone into `out`, or (client, from feed) the peer has answered in full and takes no more of the request.
+    // send_body was short before and there is room again; or, HTTP/2, the stream was forgotten without another event (codec_stream_is_done) outside of
+    // its own send_head or send_body: the last of what was given to send_body has gone into `out`, or (client, from feed) the peer has answered in full
+    // and takes no more of the request.
     void (*writable)(void *owner, struct codec_stream *stream);
 };
 
@@ -113,7 +114,8 @@ struct codec_ops {
     enum error (*send_head)(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end) MUST_CHECK;
 
     // Moves from `body` what there is room for; what is left must be offered again after `writable` (HTTP/2) or once `out` has drained (HTTP/1).
-    // `end`: nothing follows what is in `body` now; it takes effect only when all of it was moved. `trailers` (may be NULL; with `end` only) must live until the stream is done.
+    // `end`: nothing follows what is in `body` now; it takes effect only when all of it was moved, and the stream may be done when this returns.
+    // `trailers` (may be NULL; with `end` only) must live until the stream is done.
     void (*send_body)(struct codec *codec, struct codec_stream *stream, struct buffer *body, bool end, const struct fields *trailers);
 
     // `count` bytes of body that were delivered have gone on: the peer may send as much again. Of a stream that was forgotten meanwhile it is ignored.

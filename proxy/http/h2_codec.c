@@ -138,7 +138,7 @@ static void write_control(struct h2_codec *codec) {
         ;
 }
 
-static void write_all(struct h2_codec *codec) {
+void h2_write_all(struct h2_codec *codec) {
     codec->hold_bodies = false;
     while (codec->base.out->length < LIMIT_OUTPUT_BYTES && write_next(codec))
         ;
@@ -158,9 +158,10 @@ static void finish(struct h2_codec *codec) {
 }
 
 static void update_closing(struct h2_codec *codec) {
+    const bool idle = codec->base.streams_open == 0;
     codec->base.close_when_flushed =
-        codec->finished || (codec->peer_closed && codec->base.streams_open == 0) ||
-        (!nghttp2_session_want_read(codec->session) && !nghttp2_session_want_write(codec->session) && codec->base.streams_open == 0);
+        codec->finished ||
+        (idle && (codec->peer_closed || (!nghttp2_session_want_read(codec->session) && !nghttp2_session_want_write(codec->session))));
 }
 
 // The peer sends nothing more. What it sent in full may still be answered: HTTP/2 knows half-closed streams too.
@@ -214,7 +215,7 @@ static enum error h2_produce(struct codec *base) {
         return OK;
     codec->producing = true;
     if (codec->failure == OK)
-        write_all(codec);
+        h2_write_all(codec);
     codec->producing = false;
     if (codec->failure != OK)
         finish(codec);
@@ -339,6 +340,7 @@ static nghttp2_option *options_create(const struct codec_limits *limits) {
     nghttp2_option *option;
     CHECK(nghttp2_option_new(&option) == 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1); // a priority that depends on one counts as the default: not worth keeping a hundred of them
     nghttp2_option_set_peer_max_concurrent_streams(option, limits->streams);
     nghttp2_option_set_max_send_header_block_length(option, limits->header_bytes + H2_HEAD_ADDED_BYTES);
     nghttp2_option_set_max_outbound_ack(option, H2_OUTBOUND_ACKS_MAX);

@@ -8,18 +8,12 @@
 #include "base/check.h"
 #include "http/canonical.h"
 
-// One field of a header block, with the reference-counted buffers of HPACK that its text lies in.
+// One field of a header block; its text is nghttp2's.
 struct received_field {
-    nghttp2_rcbuf *name_buffer;
     struct bytes name;
     struct bytes value;
     bool never_indexed;
 };
-
-static struct bytes text_of(nghttp2_rcbuf *buffer) {
-    nghttp2_vec vec = nghttp2_rcbuf_get_buf(buffer);
-    return h2_text(vec.base, vec.len);
-}
 
 // Lives as long as the stream.
 static struct bytes keep(const struct codec_stream *stream, struct bytes text) {
@@ -55,7 +49,9 @@ static void receive_status(struct codec_stream *stream, struct bytes value) {
 static void receive_pseudo_field(struct h2_codec *codec, const struct received_field *field) {
     struct h2_receiving *receiving = &codec->receiving;
     struct codec_stream *stream = receiving->stream;
-    if (bytes_equal(field->name, BYTES(":path"))) {
+    if (bytes_equal(field->name, BYTES(":status"))) {
+        receive_status(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":path"))) {
         if (field->value.len > codec->base.limits.url_bytes)
             receiving->refusal = ERROR_URI_TOO_LONG;
         else
@@ -66,8 +62,6 @@ static void receive_pseudo_field(struct h2_codec *codec, const struct received_f
         receive_scheme(stream, field->value);
     } else if (bytes_equal(field->name, BYTES(":authority"))) {
         stream->head.authority = keep(stream, field->value);
-    } else if (bytes_equal(field->name, BYTES(":status"))) {
-        receive_status(stream, field->value);
     }
 }
 
@@ -118,16 +112,13 @@ static bool is_no_trailer(enum field_id id) {
     }
 }
 
-// Name and value in one piece of the stream's pool; a name of HPACK's static table lives for ever and is not copied.
-static void add_field(struct h2_receiving *receiving, enum field_id id, const struct received_field *received) {
-    const bool static_name = nghttp2_rcbuf_is_static(received->name_buffer) != 0;
-    const size_t name_bytes = static_name ? 0 : received->name.len;
-    char *at = pool_alloc(receiving->stream->pool, name_bytes + received->value.len);
-    memcpy(at, received->name.at, name_bytes);
-    if (received->value.len > 0)
-        memcpy(at + name_bytes, received->value.at, received->value.len);
-    struct bytes name = static_name ? received->name : bytes_from(at, name_bytes);
-    struct field *field = fields_add_as(receiving->fields, id, name, bytes_from(at + name_bytes, received->value.len));
+// The value, and a name that is not known, in the stream's pool.
+static void add_field(struct h2_codec *codec, enum field_id id, const struct received_field *received) {
+    struct h2_receiving *receiving = &codec->receiving;
+    struct bytes name = codec->memory->lower_names[id];
+    if (name.len == 0)
+        name = keep(receiving->stream, received->name);
+    struct field *field = fields_add_as(receiving->fields, id, name, keep(receiving->stream, received->value));
     field->never_indexed = received->never_indexed;
 }
 
@@ -143,10 +134,11 @@ static void receive_field(struct h2_codec *codec, const struct received_field *f
     }
     if (receiving->trailers ? is_no_trailer(id) : receive_framing_field(receiving, id, field->value))
         return;
-    add_field(receiving, id, field);
+    add_field(codec, id, field);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *user) {
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
+                     size_t value_len, uint8_t flags, void *user) {
     (void)session;
     (void)frame;
     struct h2_codec *codec = user;
@@ -155,7 +147,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (receiving->stream == NULL || receiving->refusal != OK)
         return 0;
-    const struct received_field field = {name, text_of(name), text_of(value), (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0};
+    const struct received_field field = {h2_text(name, name_len), h2_text(value, value_len), (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0};
     // At most 64 KiB each, as nghttp2 has it: no overflow before the limit ends it.
     receiving->bytes += (uint32_t)(field.name.len + field.value.len + 32);
     if (receiving->bytes > codec->base.limits.header_bytes && !bytes_equal(field.name, BYTES(":path")))
@@ -353,6 +345,6 @@ void h2_fields_complete(struct h2_codec *codec, bool end) {
 
 void h2_set_head_callbacks(nghttp2_session_callbacks *callbacks) {
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);
 }

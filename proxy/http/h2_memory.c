@@ -59,11 +59,12 @@ static void *allocate(size_t size, void *user) {
     if (size > H2_PIECE_MAX)
         return allocate_large(memory, size);
     uint32_t class = class_of(size);
-    struct h2_piece *piece = memory->lists[class].free;
+    struct h2_list *list = &memory->lists[class];
+    struct h2_piece *piece = list->free;
     memory->pieces_used++;
     if (piece != NULL) {
-        memory->lists[class].free = piece->next;
-        memory->lists[class].free_count--;
+        list->free = piece->next;
+        list->free_count--;
         memory_unpoison(piece + 1, size);
         return piece + 1;
     }
@@ -86,16 +87,16 @@ static void release(void *at, void *user) {
         free(piece);
         return;
     }
-    uint32_t size = size_of_class(piece->class);
-    if (memory->lists[piece->class].free_count >= H2_LIST_BYTES / size) {
-        memory_unpoison(at, size);
+    struct h2_list *list = &memory->lists[piece->class];
+    if (list->free_count >= list->free_max) {
+        memory_unpoison(at, size_of_class(piece->class));
         free(piece);
         return;
     }
-    memory_poison(at, size);
-    piece->next = memory->lists[piece->class].free;
-    memory->lists[piece->class].free = piece;
-    memory->lists[piece->class].free_count++;
+    memory_poison(at, size_of_class(piece->class));
+    piece->next = list->free;
+    list->free = piece;
+    list->free_count++;
 }
 
 static void *allocate_zeroed(size_t count, size_t size, void *user) {
@@ -140,6 +141,8 @@ struct h2_memory *h2_memory_create(void) {
         .calloc = allocate_zeroed,
         .realloc = reallocate,
     };
+    for (uint32_t class = 0; class < H2_CLASSES; class ++)
+        memory->lists[class].free_max = H2_LIST_BYTES / size_of_class(class);
     CHECK(nghttp2_session_callbacks_new(&memory->callbacks) == 0);
     h2_set_head_callbacks(memory->callbacks);
     h2_set_receive_callbacks(memory->callbacks);

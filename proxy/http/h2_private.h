@@ -22,6 +22,10 @@
 // Body of a stream that waits for window or for its turn: as much as is put into `out` at a time, so that a stream that is alone fills it.
 #define H2_STREAM_OUT_BYTES LIMIT_OUTPUT_BYTES
 
+// A body that is complete and no longer than this is written at once behind its head, so that the peer gets a short message in one piece. Longer ones wait
+// for produce, where streams take turns.
+#define H2_BODY_AT_ONCE_BYTES 4096
+
 // Answers that the peer makes us write (to PING, SETTINGS, malformed requests) and has not read: 3,800 PING frames. A peer that asks and does not
 // read is no peer.
 #define H2_CONTROL_BYTES_MAX 65536
@@ -71,13 +75,17 @@
 
 struct h2_piece;
 
+// Pieces of one class that are kept for later.
+struct h2_list {
+    struct h2_piece *free;
+    uint32_t free_count;
+    uint32_t free_max;
+};
+
 struct h2_memory {
     nghttp2_mem allocator;
     nghttp2_session_callbacks *callbacks; // the same for all sessions
-    struct {
-        struct h2_piece *free;
-        uint32_t free_count;
-    } lists[H2_CLASSES];
+    struct h2_list lists[H2_CLASSES];
     uint64_t allocations; // that went to the system's allocator
     uint64_t pieces_used; // handed out and not yet back
     // Names of known fields as HTTP/2 has them.
@@ -109,6 +117,7 @@ struct h2_codec {
     struct list streams; // those that are not forgotten
     struct h2_receiving receiving;
     struct block *block; // that is being parsed; NULL outside of feed
+    struct codec_stream *sending; // whose send_head or send_body runs: the caller sees when it is done
     bool producing;
     bool hold_bodies; // while heads and control frames alone are written
     bool peer_closed;
@@ -148,6 +157,9 @@ void h2_fail(struct h2_codec *codec, enum error error);
 
 // Writes control frames and heads that nghttp2 has ready into `out`, up to the head of stream `id`; no bodies.
 void h2_write_head(struct h2_codec *codec, int32_t id);
+
+// Writes all that nghttp2 has ready, up to LIMIT_OUTPUT_BYTES.
+void h2_write_all(struct h2_codec *codec);
 
 // --- h2_head.c ---
 

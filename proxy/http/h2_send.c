@@ -179,8 +179,11 @@ static enum error error_of(int code) {
 }
 
 // The head's text is borrowed until it is written: it must be, now.
-static enum error write_head(struct h2_codec *codec, int32_t id) {
+static enum error write_head(struct h2_codec *codec, struct codec_stream *stream) {
+    const int32_t id = (int32_t)stream->id;
+    codec->sending = stream;
     h2_write_head(codec, id);
+    codec->sending = NULL;
     // nghttp2 keeps heads back for reasons that were all looked at before. Were there one more, nothing of the session may be written any more.
     if (codec->head_written != id)
         h2_fail(codec, ERROR_INTERNAL);
@@ -207,7 +210,7 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
     stream->method = head->method;
     h2_stream_begin(codec, stream, id);
     stream->sent = end ? PROGRESS_ENDED : PROGRESS_BODY;
-    return write_head(codec, id);
+    return write_head(codec, stream);
 }
 
 static enum error send_response(struct h2_codec *codec, struct codec_stream *stream, const struct head *head, struct draft *draft, bool end) {
@@ -223,7 +226,7 @@ static enum error send_response(struct h2_codec *codec, struct codec_stream *str
     }
     if (final && !end)
         stream->sent = PROGRESS_BODY;
-    return write_head(codec, (int32_t)stream->id);
+    return write_head(codec, stream);
 }
 
 enum error h2_send_head(struct codec *base, struct codec_stream *stream, const struct head *head, bool end) {
@@ -329,7 +332,7 @@ static void end_sent(struct h2_codec *codec, struct codec_stream *stream) {
     if (!codec_stream_is_done(stream))
         return;
     h2_stream_forget(codec, stream);
-    if (codec->producing)
+    if (stream != codec->sending)
         codec->base.handler->writable(codec->base.owner, stream);
 }
 
@@ -353,6 +356,13 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (stream != NULL)
         end_sent(codec, stream);
     return 0;
+}
+
+// What other streams have ready may go with it.
+static void write_at_once(struct h2_codec *codec, struct codec_stream *stream) {
+    codec->sending = stream;
+    h2_write_all(codec);
+    codec->sending = NULL;
 }
 
 void h2_send_body(struct codec *base, struct codec_stream *stream, struct buffer *body, bool end, const struct fields *trailers) {
@@ -385,6 +395,8 @@ void h2_send_body(struct codec *base, struct codec_stream *stream, struct buffer
     }
     if (result != 0)
         h2_fail(codec, error_of(result));
+    else if (stream->out_end && stream->out.length <= H2_BODY_AT_ONCE_BYTES)
+        write_at_once(codec, stream);
 }
 
 void h2_set_send_callbacks(nghttp2_session_callbacks *callbacks) {

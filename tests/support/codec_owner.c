@@ -209,7 +209,8 @@ static void on_writable(void *user, struct codec_stream *stream) {
     struct codec_owner *owner = user;
     struct owner_stream *item = CONTAINER_OF(stream, struct owner_stream, stream);
     CHECK(item->owner == owner);
-    CHECK(owner->producing || owner->feeding);
+    // A stream that sends sees by itself what became of it.
+    CHECK(owner->producing || owner->feeding || (owner->sending != NULL && owner->sending != stream));
     // Also behind `failed`, when the reply that may follow it has gone out.
     CHECK(!item->has_failed || codec_stream_is_done(stream));
     item->writables++;
@@ -325,8 +326,10 @@ struct bytes codec_owner_sent(struct codec_owner *owner) {
 
 bool owner_stream_resume(struct owner_stream *item) {
     struct codec *codec = item->stream.codec;
+    item->owner->sending = &item->stream;
     if (codec != NULL && item->stream.sent == PROGRESS_BODY)
         codec->ops->send_body(codec, &item->stream, &item->sending, item->send_end, item->send_trailers);
+    item->owner->sending = NULL;
     return buffer_is_empty(&item->sending);
 }
 

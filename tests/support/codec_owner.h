@@ -62,6 +62,7 @@ struct codec_owner {
     bool keep_body;   // `consumed` is not called by itself after each feed
     bool feeding;
     bool producing;
+    const struct codec_stream *sending; // in whose send_head or send_body we are
 };
 
 extern const struct codec_handler codec_owner_handler;

@@ -88,7 +88,10 @@ static inline enum error h2_respond(struct owner_stream *item, uint16_t status, 
     head_init(&head, &item->pool);
     head.status = status;
     h2_head_fields(&head, &item->pool, lines);
-    return item->owner->codec->ops->send_head(item->owner->codec, &item->stream, &head, end);
+    item->owner->sending = &item->stream;
+    enum error error = item->owner->codec->ops->send_head(item->owner->codec, &item->stream, &head, end);
+    item->owner->sending = NULL;
+    return error;
 }
 
 static inline void h2_request_head(struct head *head, struct owner_stream *item, const char *method, const char *path, const char *lines) {
@@ -106,7 +109,9 @@ static inline struct owner_stream *h2_request(struct codec_owner *owner, const c
     struct owner_stream *item = codec_owner_new_stream(owner);
     struct head head;
     h2_request_head(&head, item, method, path, "");
+    owner->sending = &item->stream;
     enum error error = owner->codec->ops->send_head(owner->codec, &item->stream, &head, end);
+    owner->sending = NULL;
     CHECK(error == OK);
     return item;
 }
