@@ -222,18 +222,20 @@ static const unsigned char host_classes[256] = {
     ['_'] = HOST_LABEL,         ['~'] = HOST_LABEL,         ['.'] = HOST_DOT,
 };
 
-// Labels of letters, digits, `-`, `_` and `~`; none empty but that behind the last dot.
-static bool is_name(struct bytes text) {
-    if (text.len == 0 || text.len > HOST_MAX)
-        return false;
+// How long the name is that `text` begins with: labels of letters, digits, `-`, `_` and `~`, none empty but that behind the last dot. 0: none.
+static size_t name_length(struct bytes text) {
     unsigned char previous = HOST_DOT;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char class = host_classes[(unsigned char)text.at[i]];
-        if (class == HOST_REFUSED || (class == HOST_DOT && previous == HOST_DOT))
-            return false;
+    size_t length = 0;
+    while (length < text.len) {
+        unsigned char class = host_classes[(unsigned char)text.at[length]];
+        if (class == HOST_DOT && previous == HOST_DOT)
+            return 0;
+        if (class == HOST_REFUSED)
+            break;
         previous = class;
+        length++;
     }
-    return true;
+    return length <= HOST_MAX ? length : 0;
 }
 
 void authority_split(struct bytes authority, struct bytes *host, struct bytes *port) {
@@ -246,16 +248,18 @@ void authority_split(struct bytes authority, struct bytes *host, struct bytes *p
 }
 
 bool authority_is_valid(struct bytes authority) {
-    struct bytes host;
-    struct bytes port;
     if (authority.len == 0)
         return false;
+    if (authority.at[0] != '[') {
+        size_t length = name_length(authority);
+        if (length == 0 || length == authority.len)
+            return length > 0;
+        return authority.at[length] == ':' && is_port(bytes_from(authority.at + length + 1, authority.len - length - 1));
+    }
+    struct bytes host;
+    struct bytes port;
     authority_split(authority, &host, &port);
-    if (!is_port(port))
-        return false;
-    if (host.len == 0 || host.at[0] != '[')
-        return is_name(host);
-    return host.len > 2 && host.at[host.len - 1] == ']' && is_ipv6(bytes_from(host.at + 1, host.len - 2));
+    return is_port(port) && host.len > 2 && host.at[host.len - 1] == ']' && is_ipv6(bytes_from(host.at + 1, host.len - 2));
 }
 
 static bool has_capitals(struct bytes text) {

@@ -22,9 +22,11 @@ static inline char *put(char *at, struct bytes text) {
     } else if (text.len >= 4) {
         memcpy(at, text.at, 4);
         memcpy(at + text.len - 4, text.at + text.len - 4, 4);
-    } else {
-        for (size_t i = 0; i < text.len; i++)
-            at[i] = text.at[i];
+    } else if (text.len >= 2) {
+        memcpy(at, text.at, 2);
+        at[text.len - 1] = text.at[text.len - 1];
+    } else if (text.len == 1) {
+        at[0] = text.at[0];
     }
     return at + text.len;
 }
@@ -60,11 +62,15 @@ static char *put_content_length(char *at, struct bytes name, uint64_t length) {
 }
 
 // Which bytes of eight are under 0x0e: CR, LF and NUL are, and hardly anything else in a head. Bytes over 0x7f are never taken for them.
-static inline uint64_t low_bytes(const char *at) {
+static inline uint64_t low_in(uint64_t word) {
     const uint64_t ones = UINT64_C(0x0101010101010101);
+    return (word - 0x0e * ones) & ~word & 0x80 * ones;
+}
+
+static inline uint64_t low_bytes(const char *at) {
     uint64_t word;
     memcpy(&word, at, sizeof(word));
-    return (word - 0x0e * ones) & ~word & 0x80 * ones;
+    return low_in(word);
 }
 
 static bool has_line_end(struct bytes text) {
@@ -76,8 +82,14 @@ static bool has_line_end(struct bytes text) {
 
 // No CR, LF or NUL: whatever made the text, nothing in it ends a line early (response splitting).
 static inline bool is_one_line(struct bytes text) {
-    if (text.len < 8)
+    if (text.len < 4)
         return !has_line_end(text);
+    if (text.len < 8) {
+        uint32_t ends[2];
+        memcpy(&ends[0], text.at, 4);
+        memcpy(&ends[1], text.at + text.len - 4, 4);
+        return low_in((uint64_t)ends[0] << 32 | ends[1]) == 0 || !has_line_end(text);
+    }
     uint64_t low = low_bytes(text.at + text.len - 8);
     for (size_t i = 0; i + 8 < text.len; i += 8)
         low |= low_bytes(text.at + i);
@@ -162,12 +174,12 @@ static char *put_fields(char *at, const struct head *head, struct framing framin
 // ---- server: responses
 
 static char *put_status_line(char *at, const struct head *head) {
-    char text[20];
-    at = put(at, BYTES("HTTP/1.1 "));
-    at = put(at, decimal(text, head->status));
-    *at++ = ' ';
-    at = put(at, head->reason.len > 0 ? head->reason : status_reason(head->status));
-    return put_line_end(at);
+    memcpy(at, "HTTP/1.1 ", 9);
+    at[9] = (char)('0' + head->status / 100);
+    at[10] = (char)('0' + head->status / 10 % 10);
+    at[11] = (char)('0' + head->status % 10);
+    at[12] = ' ';
+    return put_line_end(put(at + 13, head->reason.len > 0 ? head->reason : status_reason(head->status)));
 }
 
 static enum error send_interim(struct h1_codec *h1, const struct head *head, size_t size) {

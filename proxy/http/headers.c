@@ -200,10 +200,8 @@ static void set_capacity(struct fields *fields, uint32_t capacity) {
     fields->capacity = capacity;
 }
 
-static struct field *add_with_id(struct fields *fields, struct bytes name, enum field_id id, struct bytes value) {
-    if (fields->count == fields->capacity)
-        set_capacity(fields, fields->capacity == 0 ? FIELDS_CAPACITY_FIRST : 2 * fields->capacity);
-    return fields_add_reserved(fields, name, id, value);
+void fields_lengthen(struct fields *fields) {
+    set_capacity(fields, fields->capacity == 0 ? FIELDS_CAPACITY_FIRST : 2 * fields->capacity);
 }
 
 void fields_reserve(struct fields *fields, uint32_t more) {
@@ -224,16 +222,12 @@ void fields_copy(struct fields *to, const struct fields *from, struct pool *pool
 }
 
 struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value) {
-    return add_with_id(fields, name, field_id_of(name), value);
-}
-
-struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value) {
-    return add_with_id(fields, name, id, value);
+    return fields_add_as(fields, field_id_of(name), name, value);
 }
 
 struct field *fields_add_known(struct fields *fields, enum field_id id, struct bytes value) {
     CHECK(field_name(id).len > 0);
-    return add_with_id(fields, field_name(id), id, value);
+    return fields_add_as(fields, id, field_name(id), value);
 }
 
 static struct field *find_from(const struct fields *fields, uint32_t position, enum field_id id) {

@@ -21,15 +21,22 @@ enum field_id field_id_of(struct bytes name);
 // Appends. Name and value must live as long as the pool (they are not copied).
 struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value);
 
-// The same for one whose id is known already.
-struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value);
-
 // The same where fields_reserve has made room and the id of the name is known.
 static inline struct field *fields_add_reserved(struct fields *fields, struct bytes name, enum field_id id, struct bytes value) {
     struct field *field = &fields->items[fields->count++];
     *field = (struct field){.name = name, .value = value, .id = id};
     fields->bytes += (uint32_t)(name.len + value.len);
     return field;
+}
+
+// What fields_add_as does where the list is full.
+void fields_lengthen(struct fields *fields);
+
+// The same for one whose id is known.
+static inline struct field *fields_add_as(struct fields *fields, enum field_id id, struct bytes name, struct bytes value) {
+    if (fields->count == fields->capacity)
+        fields_lengthen(fields);
+    return fields_add_reserved(fields, name, id, value);
 }
 
 // Appends a known field with its standard spelling.
@@ -69,9 +76,14 @@ bool is_token(struct bytes text);
 // RFC 9110 section 5.5: no control characters but tab, no space or tab at the ends. May be empty.
 bool is_field_value(struct bytes text);
 
-// Iterates over fields that are not removed.
-#define FIELDS_EACH(list, item)                                                                            \
-    for (struct field *item = (list)->items; item != NULL && item < (list)->items + (list)->count; item++) \
+// Behind the last field.
+static inline struct field *fields_end(const struct fields *fields) {
+    return fields->count > 0 ? fields->items + fields->count : fields->items;
+}
+
+// Iterates over fields that are not removed, without those that are added meanwhile.
+#define FIELDS_EACH(list, item)                                                                          \
+    for (struct field *item = (list)->items, *item##_end = fields_end(list); item != item##_end; item++) \
         if (!item->removed)
 
 #endif
