@@ -72,29 +72,37 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     return OK;
 }
 
+// What a worker noted a quarter of a second ago may have changed since: it is asked once more after the last call, when nothing is accepted any more.
 static bool is_drained(const struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++) {
         const struct worker *worker = &proxy->workers[i];
-        if (atomic_load_explicit(&worker->inbound_open, memory_order_relaxed) > 0 ||
+        if (atomic_load_explicit(&worker->drains, memory_order_acquire) < (proxy->last_call ? 2 : 1) ||
+            atomic_load_explicit(&worker->inbound_open, memory_order_relaxed) > 0 ||
             atomic_load_explicit(&worker->streams_open, memory_order_relaxed) > 0)
             return false;
     }
     return true;
 }
 
+static void last_call(struct proxy *proxy) {
+    proxy->last_call = true;
+    acceptor_close_all(proxy->acceptor);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_drain(&proxy->workers[i]);
+}
+
 static void on_drain_timer(struct timer *timer) {
     struct proxy *proxy = CONTAINER_OF(timer, struct proxy, drain_timer);
     nanoseconds took = proxy->loop.now - proxy->drain_begun;
     nanoseconds allowed = proxy->documents.snapshot->proxy.limits.drain_timeout;
-    if (took >= allowed || (took >= DRAIN_LOOK_NS * 2 && is_drained(proxy))) {
+    bool drained = is_drained(proxy);
+    if (took >= allowed || (proxy->last_call && drained)) {
         log_event(LOG_INFO, "drained", "took_ms=%llu complete=%s", (unsigned long long)(took / NS_PER_MS), took < allowed ? "true" : "false");
         uv_stop(&proxy->loop.uv);
         return;
     }
-    if (!proxy->last_call && took + LAST_CALL_NS >= allowed) {
-        proxy->last_call = true;
-        acceptor_close_all(proxy->acceptor);
-    }
+    if (!proxy->last_call && (drained || took + LAST_CALL_NS >= allowed))
+        last_call(proxy);
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
 

@@ -150,6 +150,7 @@ static void drain(void *receiver, void *argument) {
     worker->env.draining = true;
     downstream_drain(&worker->downstream);
     note_open(worker);
+    atomic_fetch_add_explicit(&worker->drains, 1, memory_order_release);
     wake_gauges(worker);
 }
 

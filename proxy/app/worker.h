@@ -33,6 +33,7 @@ struct worker {
     uint32_t blocks_high;          // most blocks in use since memory was last given back
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
+    _Atomic uint32_t drains;       // how often it was told to drain, and has noted what was open then
     struct reports reports;
     bool stopping;
 };
