@@ -23,6 +23,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize()
 RESET = struct.pack("ii", 1, 0)
 GOOD_RATE = 200
 HEADER_TIMEOUT_S = 2
+LINGER_S = 2  # a connection that was told to go may read what it was told before it is closed
 
 # What stays after an attack: blocks and chunks on the free lists (6 MiB at most, trimmed when it is quiet), pages that the allocator keeps.
 KEPT_KB = 16384
@@ -262,7 +263,7 @@ def slow(run, site):
     # A connection and a stream with its pool: two chunks of 4 KiB and what the kernel's is not.
     with site.served("slow writers", count * 24 + 4096):
         over = threading.Event()
-        threading.Timer(max(site.seconds, HEADER_TIMEOUT_S + 2), over.set).start()
+        threading.Timer(max(site.seconds, HEADER_TIMEOUT_S + LINGER_S + 1), over.set).start()
         cut_off = slow_writers(site.port, count, over)
     run.check(cut_off >= count, f"slow writers: {cut_off} connections were closed for being late")
 
