@@ -1,6 +1,6 @@
 """An application for soaks of bodies: a process per connection, so that a large body does not slow down the answer to a small request. `application.py PORT`
 
-    GET /SIZE    that many bytes of the pattern          POST /sum    the SHA-256 of the body
+    GET /SIZE    that many bytes, or KiB with a `k`      POST /sum    the SHA-256 of the body
                                                          POST /stall  reads the head, then nothing more until it is stopped
 """
 
@@ -65,7 +65,7 @@ def answer(sock, head, rest):
         text = digest_received(sock, rest, int(field(head, "content-length"))).encode()
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
         return b""
-    size = int(target[1:])
+    size = 1024 * int(target[1:-1]) if target.endswith("k") else int(target[1:])
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     for piece in pieces(size):
         sock.sendall(piece)

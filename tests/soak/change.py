@@ -58,8 +58,8 @@ def reload(run):
     take_documents(far)
     near = stack.caller([ports[0]])
     near.generation = near_generation
-    load = stack.load(near.outbound, run.size(300, 5) + 60, connections=CONNECTIONS)
-    pace = Pace(RELOAD_EVERY_S, run.size(300, 5))
+    load = stack.load(near.outbound, run.size(300, 3) + 60, connections=CONNECTIONS)
+    pace = Pace(RELOAD_EVERY_S, run.size(300, 3))
     steps = 0
     while pace() and load.running():
         steps += 1
@@ -92,7 +92,7 @@ def rotate(run):
     """A cycle: three plain rotations, then a new authority as Kubernetes users roll one over: trusted by all, then issuing, then alone."""
     stack = run.stack()
     near, far = stack.pair()
-    seconds = run.size(300, 8)
+    seconds = run.size(300, 7)
     load = stack.load(near.outbound, seconds + 60, connections=CONNECTIONS)
     pace = Pace(ROTATE_EVERY_S, seconds)
     issuing, trusted = stack.authority, [stack.authority]
@@ -124,7 +124,7 @@ def sigterm(run):
     stack = run.stack()
     replicas = [stack.callee(f"far-{number}", stack.backend(), limits={"drainTimeout": "4s"}) for number in range(2)]
     near = stack.caller([replica.inbound for replica in replicas])
-    seconds = run.size(300, 10)
+    seconds = run.size(300, 4)
     load = stack.load(near.outbound, seconds + 120, connections=CONNECTIONS)
     pace = Pace(0.5, seconds)
     restarts = 0

@@ -78,9 +78,9 @@ def stalled_streams(near, far, way):
 def stalled(run):
     stack = run.stack()
     near, far = stack.pair(stack.application())
-    seconds, rounds = run.size(3, 1), run.size(9, 1)
+    seconds, rounds = run.size(3, 0.5), run.size(9, 1)
     figures = {"streams": STALLED}
-    p50_us(stack, near.outbound, 1, connections=1)
+    p50_us(stack, near.outbound, 0.5, connections=1)
     for way in ("down", "up"):
         def beside(way=way):
             with stalled_streams(near, far, way):

@@ -22,7 +22,7 @@ from support.fleet import eventually
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize()
 RESET = struct.pack("ii", 1, 0)
 GOOD_RATE = 200
-HEADER_TIMEOUT_S = 2
+HEADER_TIMEOUT_S = 1
 LINGER_S = 2  # a connection that was told to go may read what it was told before it is closed
 
 # What stays after an attack: blocks and chunks on the free lists (6 MiB at most, trimmed when it is quiet), pages that the allocator keeps.
@@ -166,6 +166,19 @@ def slow_writers(port, count, over):
     return cut_off
 
 
+def short_pieces(port, count, over):
+    """Bodies in pieces of 600 bytes, a packet each, to an application that reads none of them."""
+    head = b"POST /stall HTTP/1.1\r\nHost: backend\r\nContent-Length: 100000000\r\n\r\n"
+    with held(port, count, head) as sockets:
+        for sock in sockets:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+        while not over.wait(0.001):
+            for sock in sockets:
+                with contextlib.suppress(BlockingIOError):
+                    sock.send(b"x" * 600)
+
+
 def connection_flood(port, over):
     """Connections that come and go, without a word."""
     while not over.is_set():
@@ -181,10 +194,12 @@ class Site:
     def __init__(self, run):
         self.run = run
         self.stack = run.stack()
-        self.seconds = run.size(15, 1.0)
-        backend = self.stack.backend()
-        self.sidecar = self.stack.callee("far", backend, mode="Disable", limits={"headerTimeout": f"{HEADER_TIMEOUT_S}s", "connections": 20000})
-        self.strict = self.stack.callee("strict", backend, limits={"headerTimeout": f"{HEADER_TIMEOUT_S}s", "connections": 20000})
+        self.seconds = run.size(15, 0.6)
+        backend, application = self.stack.backend(), self.stack.application()
+        limits = {"headerTimeout": f"{HEADER_TIMEOUT_S}s", "connections": 20000}
+        self.sidecar = self.stack.callee("far", backend, mode="Disable", limits=limits)
+        self.stalling = self.stack.callee("stalling", application, mode="Disable", limits=limits)
+        self.strict = self.stack.callee("strict", backend, limits=limits)
         self.near = self.stack.caller([self.strict.inbound])
         self.figures = {}
 
@@ -193,10 +208,10 @@ class Site:
         return self.sidecar.inbound
 
     @contextlib.contextmanager
-    def served(self, name, growth_kb, strict=False):
-        """The block is an attack: checks what it took, and that the good client was served."""
-        sidecar = self.strict if strict else self.sidecar
-        port = self.near.outbound if strict else self.port
+    def served(self, name, growth_kb, sidecar=None, port=None):
+        """The block is an attack on a sidecar: checks what it took, and that the good client, who comes in at `port`, was served."""
+        sidecar = sidecar or self.sidecar
+        port = port or self.port
         self.stack.load(port, 0.3, connections=8).result()
         before_kb = rss_kb(sidecar.pid)
         good = self.stack.load(port, self.seconds + 60, mode="open", rate=GOOD_RATE, connections=8)
@@ -266,13 +281,19 @@ def slow(run, site):
         threading.Timer(max(site.seconds, HEADER_TIMEOUT_S + LINGER_S + 1), over.set).start()
         cut_off = slow_writers(site.port, count, over)
     run.check(cut_off >= count, f"slow writers: {cut_off} connections were closed for being late")
+    # A body's buffer of 64 KiB on either side and the connection's output, in blocks that are filled in part.
+    count = run.size(50, 10)
+    with site.served("bodies in short pieces", count * 4 * 64 + 4096, port=site.stalling.inbound, sidecar=site.stalling):
+        over = threading.Event()
+        threading.Timer(3 * site.seconds, over.set).start()
+        short_pieces(site.stalling.inbound, count, over)
 
 
 def connections(run, site):
     """Connections that say nothing, to the listener that waits for a handshake."""
     for name, hold in (("connections that come and go", 0), ("connections that say nothing", run.size(5000, 500))):
         # Held in a handshake a connection costs OpenSSL's state: 40 KiB and more.
-        with site.served(name, hold * 64 + 8192, strict=True) as sidecar, held(sidecar.inbound, hold):
+        with site.served(name, hold * 64 + 8192, site.strict, site.near.outbound) as sidecar, held(sidecar.inbound, hold):
             over = threading.Event()
             threading.Timer(site.seconds, over.set).start()
             if hold:

@@ -163,5 +163,5 @@ def kill(run):
     figures = {}
     for shape in ("hop", "pair", "pod"):
         with Fleet() as fleet:
-            figures[shape] = kill_shape(run, run.stack(fleet=fleet), shape, run.size(100, 3))
+            figures[shape] = kill_shape(run, run.stack(fleet=fleet), shape, run.size(100, 1.5))
     return figures
