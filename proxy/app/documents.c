@@ -31,9 +31,14 @@ static void set_phase(struct documents *documents, enum documents_phase phase) {
     documents->phase = phase;
 }
 
-static void print_lines(const struct config_errors *lines, const char *what) {
-    for (uint32_t i = 0; i < lines->count; i++)
-        fprintf(stderr, "%s: %s\n", what, lines->lines[i]);
+// Of the first set whole and at once, for whoever started us; of later ones as the log's lines, which hold nobody up.
+static void print_lines(const struct documents *documents, const struct config_errors *lines, const char *what) {
+    for (uint32_t i = 0; i < lines->count; i++) {
+        if (documents->generation == 0)
+            fprintf(stderr, "%s: %s\n", what, lines->lines[i]);
+        else
+            log_text(what, lines->lines[i]);
+    }
 }
 
 static uint64_t fingerprint_now(const struct documents *documents) {
@@ -105,8 +110,8 @@ static void settle(struct documents *documents, struct reading *reading) {
     config_errors_dispose(&documents->warnings);
     documents->errors = reading->errors;
     documents->warnings = reading->warnings;
-    print_lines(&documents->warnings, "warning");
-    print_lines(&documents->errors, "error");
+    print_lines(documents, &documents->warnings, "warning");
+    print_lines(documents, &documents->errors, "error");
     if (reading->fresh != NULL)
         take(documents, reading->fresh);
     else

@@ -6,10 +6,38 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // Lines that may wait in one turn: 64 streams can end in it, with two lines' room each to spare.
 #define LINES_BYTES_MAX ((size_t)128 * ACCESS_LOG_LINE_MAX)
+
+// Drops all lines; but the rest of one that was written in part stays, since the next one would stand on the same line without it.
+static void drop_lines(struct log_writer *writer) {
+    struct buffer rest;
+    buffer_init(&rest, &writer->loop->blocks);
+    bool keep = writer->cut;
+    while (!buffer_is_empty(&writer->lines)) {
+        struct bytes front = buffer_front(&writer->lines);
+        size_t end = bytes_find(front, '\n');
+        bool whole = end < front.len;
+        size_t length = whole ? end + 1 : front.len;
+        if (keep)
+            buffer_append(&rest, bytes_from(front.at, length));
+        else if (whole)
+            metric_add(&writer->metrics->log_dropped, 1);
+        keep = keep && !whole;
+        buffer_consume(&writer->lines, length);
+    }
+    buffer_move(&writer->lines, &rest, SIZE_MAX);
+    buffer_dispose(&rest);
+}
+
+static bool ends_a_line(const struct iovec *pieces, size_t length) {
+    while (length > pieces->iov_len)
+        length -= pieces++->iov_len;
+    return ((const char *)pieces->iov_base)[length - 1] == '\n';
+}
 
 static void flush_lines(struct task *task) {
     struct log_writer *writer = CONTAINER_OF(task, struct log_writer, flush);
@@ -20,11 +48,12 @@ static void flush_lines(struct task *task) {
         ssize_t written = writer->fd < 0 ? (ssize_t)length : writev(writer->fd, iov, count);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0) {
-            metric_add(&writer->metrics->log_dropped, 1);
-            buffer_clear(&writer->lines);
+        if (written <= 0) {
+            writer->cut = writer->cut && errno != EPIPE; // whoever reads a pipe next has not seen its begin
+            drop_lines(writer);
             return;
         }
+        writer->cut = !ends_a_line(iov, (size_t)written);
         buffer_consume(&writer->lines, (size_t)written);
     }
 }
@@ -36,11 +65,22 @@ void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker
 }
 
 void log_writer_open(struct log_writer *writer, const char *path) {
-    if (writer->fd >= 0)
+    struct stat before = {0};
+    struct stat after = {0};
+    if (writer->fd >= 0) {
+        flush_lines(&writer->flush);
+        fstat(writer->fd, &before);
         close(writer->fd);
+    }
     writer->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
     if (writer->fd < 0)
         log_event(LOG_ERROR, "access_log_failed", "path=\"%s\" reason=\"%s\"", path, strerror(errno));
+    else
+        fstat(writer->fd, &after);
+    if (writer->cut && (before.st_dev != after.st_dev || before.st_ino != after.st_ino)) {
+        writer->cut = false; // the rest of a line has no place in another file
+        buffer_clear(&writer->lines);
+    }
 }
 
 void log_writer_write(void *user, const struct access_record *record) {

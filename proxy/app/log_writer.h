@@ -11,7 +11,8 @@ struct log_writer {
     struct worker_metrics *metrics;
     struct buffer lines;
     struct task flush;
-    int fd; // -1: none
+    int fd;   // -1: none
+    bool cut; // `lines` begins with the rest of a line that was written in part
 };
 
 void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker_metrics *metrics);

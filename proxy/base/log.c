@@ -6,6 +6,9 @@
 #include "base/check.h"
 #include "base/map.h"
 
+#include <assert.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -30,7 +33,7 @@ struct event_rate {
 
 static _Atomic int level_min = LOG_INFO;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct event_rate rates[EVENTS]; // under `lock`
+static struct event_rate rates[EVENTS]; // under `lock`, as is writing
 static _Atomic(void (*)(enum log_level level, const char *line)) redirected;
 static _Atomic(nanoseconds (*)(void)) clock_used = clock_monotonic_ns;
 
@@ -118,16 +121,31 @@ static size_t escape(const char *text, char *line, size_t size) {
     return used;
 }
 
-static void write_line(enum log_level level, char *line, size_t length) {
+// Nobody waits for whoever reads the log. A pipe that takes something takes a page, which is the longest line; under `lock`, so that of two lines only one finds the last page.
+static bool has_room(void) {
+    struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&log, 1, 0) != 0; // 0: it would block; an error is for write to meet
+}
+
+static_assert(LINE_SIZE <= PIPE_BUF, "a line is written whole or not at all");
+
+static void count_lost(const char *event, uint32_t lines) {
+    struct event_rate *rate = rate_of(event);
+    rate->left_out = rate->left_out < UINT32_MAX - lines ? rate->left_out + lines : UINT32_MAX;
+}
+
+// `lost` lines are, with this one, if it cannot be written: nowhere can be said so but in a later line of the event.
+static void write_line(enum log_level level, const char *event, uint32_t lost, char *line, size_t length) {
     void (*redirect)(enum log_level level, const char *line) = atomic_load(&redirected);
     if (redirect != NULL) {
         redirect(level, line);
         return;
     }
     line[length] = '\n';
-    // A log that cannot be written has nowhere to say so.
-    ssize_t ignored = write(STDERR_FILENO, line, length + 1);
-    (void)ignored;
+    pthread_mutex_lock(&lock);
+    if (!has_room() || write(STDERR_FILENO, line, length + 1) < 0)
+        count_lost(event, lost);
+    pthread_mutex_unlock(&lock);
 }
 
 static size_t write_stamp(char *text, size_t size, enum log_level level) {
@@ -160,5 +178,13 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     CHECK(more >= 0);
     if ((size_t)more >= sizeof(text) - used)
         memcpy(text + sizeof(text) - 4, "...", 4);
-    write_line(level, line, escape(text, line, sizeof(line) - 1));
+    write_line(level, event, left_out < UINT32_MAX ? left_out + 1 : left_out, line, escape(text, line, sizeof(line) - 1));
+}
+
+void log_text(const char *kind, const char *text) {
+    char whole[TEXT_SIZE];
+    char line[LINE_SIZE];
+    int length = snprintf(whole, sizeof(whole), "%s: %s", kind, text);
+    CHECK(length > 0);
+    write_line(LOG_ERROR, "text", 1, line, escape(whole, line, sizeof(line) - 1));
 }

@@ -1,5 +1,6 @@
 // The proxy's own log: events as one line each on standard error, `event=... key=value`, at changes of state. The access log is another
-// thing (telemetry/access_log). Thread-safe; lines of one event name are limited per second, and what was left out is counted and said.
+// thing (telemetry/access_log). Thread-safe; lines of one event name are limited per second, and what was left out is counted and said. A pipe that nobody reads
+// loses lines likewise, and holds nobody up.
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -20,6 +21,9 @@ enum log_level log_get_level(void);
 // `event` is a constant name with underscores; `format` gives further `key=value` pairs, values with spaces in quotes. Control
 // characters in the result are written as \xNN, so that nothing from a peer forges a line.
 void log_event(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+// A line of no event, "kind: text", by the same way: messages for people that come in numbers, as of a configuration with errors. Cut at some 2,000 signs.
+void log_text(const char *kind, const char *text);
 
 // Tests: lines go to this function instead of standard error (NULL = back).
 void log_redirect(void (*write_line)(enum log_level level, const char *line));

@@ -1,8 +1,10 @@
 // Log lines: their form, escaping of what a peer sent, levels, the limit per event, and lines of threads that do not mix.
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -187,6 +189,39 @@ static void lines_of_threads_reach_standard_error_whole(void **state) {
     assert_int_equal(whole, 40);
 }
 
+static void a_full_pipe_loses_lines_and_holds_nobody_up(void **state) {
+    (void)state;
+    log_redirect(NULL);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) >= 4096);
+    int before = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    static char value[401];
+    memset(value, 'v', sizeof(value) - 1);
+    for (int i = 0; i < 40; i++) // would block here
+        log_event(LOG_WARN, "full_pipe", "value=%s", value);
+    static char all[65536];
+    ssize_t length = read(ends[0], all, sizeof(all) - 1);
+    log_event(LOG_WARN, "full_pipe", "value=last");
+    ssize_t more = read(ends[0], all + length, sizeof(all) - 1 - (size_t)length);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(length > 0 && more > 0);
+    all[length + more] = '\0';
+    unsigned whole = 0, left_out = 0;
+    for (char *line = strtok(all, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        assert_memory_equal(line, "time=", 5);
+        const char *told = strstr(line, "left_out=");
+        left_out += told == NULL ? 0 : (unsigned)strtoul(told + 9, NULL, 10);
+        whole++;
+    }
+    assert_true(left_out > 0);
+    assert_int_equal(whole + left_out, 41);
+}
+
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
 
 int main(void) {
@@ -199,6 +234,7 @@ int main(void) {
         LOG_TEST(the_second_begins_with_its_first_line),
         LOG_TEST(more_event_names_than_places_still_are_logged),
         LOG_TEST(lines_of_threads_reach_standard_error_whole),
+        LOG_TEST(a_full_pipe_loses_lines_and_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
