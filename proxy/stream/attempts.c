@@ -173,7 +173,9 @@ void attempts_end(struct stream *stream) {
     if (attempts == NULL)
         return;
     loop_timer_stop(stream->env->loop, &attempts->backoff);
-    attempt_end(attempts->current, attempts->committed && stream->end == OK ? OK : ERROR_CANCELLED);
+    // An endpoint that let a request run out of time must not look better than one that answered.
+    bool timed_out = stream->end == ERROR_REQUEST_TIMEOUT || stream->end == ERROR_DEADLINE_EXPIRED;
+    attempt_end(attempts->current, attempts->committed && stream->end == OK ? OK : timed_out ? stream->end : ERROR_CANCELLED);
 }
 
 void attempts_release(struct stream *stream) {

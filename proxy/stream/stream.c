@@ -184,29 +184,44 @@ static void reply_error(struct stream *stream) {
 
 // --- time ---
 
-static void on_watch(struct timer *timer) {
-    struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
-    const struct limits_config *limits = &stream->bound->snapshot->proxy.limits;
-    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
-    nanoseconds quiet = now_of(stream) - stream->active_at;
-    nanoseconds next = idle > 0 ? idle : UINT64_MAX;
-    // A client that owes a body must keep sending; one that streams both ways need not.
-    bool owes_body = stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && buffer_is_empty(&stream->request_body);
-    if (owes_body && limits->body_idle_timeout > 0 && limits->body_idle_timeout < next)
-        next = limits->body_idle_timeout;
-    if (quiet >= next)
-        stream_fail(stream, next == idle ? ERROR_REQUEST_TIMEOUT : ERROR_BODY_TIMEOUT, BYTES("idle"));
-    else if (next != UINT64_MAX)
-        loop_timer_start(stream->env->loop, &stream->watch, next - quiet);
+// A client that owes a body must keep sending; one that streams both ways need not.
+static bool may_owe_body(const struct stream *stream) {
+    return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc &&
+           stream->bound->snapshot->proxy.limits.body_idle_timeout > 0;
 }
 
-static void start_watch(struct stream *stream) {
-    const struct limits_config *limits = &stream->bound->snapshot->proxy.limits;
-    nanoseconds first = stream->service->config->traffic.timeouts.idle;
-    if (!stream->request_ended && limits->body_idle_timeout > 0 && (first == 0 || limits->body_idle_timeout < first))
-        first = limits->body_idle_timeout;
-    if (first > 0)
-        loop_timer_start(stream->env->loop, &stream->watch, first);
+// All that it sent has gone on: that nothing moves is not upstream's doing, nor a filter's.
+static bool is_waited_for(const struct stream *stream) {
+    if (!buffer_is_empty(&stream->request_body))
+        return false;
+    const struct attempts *attempts = stream->attempts;
+    if (attempts == NULL)
+        return true;
+    return !attempts->piece_in_hand && buffer_is_empty(&attempts->current->body) && buffer_is_empty(&attempts->current->up.codec_stream.out);
+}
+
+static void watch_again(struct stream *stream, nanoseconds quiet) {
+    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
+    nanoseconds next = idle > 0 ? idle - quiet : UINT64_MAX;
+    if (may_owe_body(stream)) {
+        nanoseconds body = stream->bound->snapshot->proxy.limits.body_idle_timeout;
+        nanoseconds look = quiet < body ? body - quiet : body;
+        next = look < next ? look : next;
+    }
+    if (next != UINT64_MAX)
+        loop_timer_start(stream->env->loop, &stream->watch, next);
+}
+
+static void on_watch(struct timer *timer) {
+    struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
+    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
+    nanoseconds quiet = now_of(stream) - stream->active_at;
+    if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream))
+        stream_fail(stream, ERROR_BODY_TIMEOUT, BYTES("idle"));
+    else if (idle > 0 && quiet >= idle)
+        stream_fail(stream, ERROR_REQUEST_TIMEOUT, BYTES("idle"));
+    else
+        watch_again(stream, quiet);
 }
 
 // --- the states, in the order of the traffic ---
@@ -238,7 +253,7 @@ static void route(struct stream *stream) {
     }
     stream->filters.chain = stream->service->chain;
     stream->filters.states = pool_alloc_zeroed(&stream->pool, stream->filters.chain->states_size);
-    start_watch(stream);
+    watch_again(stream, 0);
     set_state(stream, STREAM_CHAIN);
 }
 

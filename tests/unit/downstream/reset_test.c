@@ -158,6 +158,11 @@ static struct owner_stream *any_stream(struct codec_owner *owner) {
     return codec_owner_stream(owner, owner->count - 1 - back);
 }
 
+// HTTP/1: no more and no less than it said. (HTTP/2 may say less; then the stream is broken off.)
+static bool has_stated_length(const struct near_conn *conn, const struct owner_stream *request) {
+    return conn->client.codec->version != HTTP_2 && request->stream.out_left >= 0;
+}
+
 static void begin_request(struct near_conn *conn) {
     static const char *const requests[] = {"GET a /x\n",         "HEAD a /x\n",        "POST a /x\n", "PUT a /x\ncontent-length: 26000\n", "GET a /y\n",
                                            "POST a /s/m\ncontent-type: application/grpc\nte: trailers\n", "GET unknown /x\n"};
@@ -177,7 +182,7 @@ static void go_on_with_request(struct near_conn *conn) {
         return;
     size_t sent = request->stream.body_sent + request->sending.length + request->stream.out.length;
     size_t length = any_length();
-    bool stated = request->stream.out_left >= 0;
+    bool stated = has_stated_length(conn, request);
     if (stated)
         length = (size_t)request->stream.out_left - request->sending.length;
     near_body(conn, request, piece_of_body(sent, length), stated || one_in(3));
@@ -377,7 +382,7 @@ static void finish_calmly(void) {
             conn->client.keep_body = false;
             fake_peer_accept(conn->peer, SIZE_MAX);
             for (struct owner_stream *request = conn->client.streams; request != NULL; request = request->next)
-                if (request->stream.codec != NULL && request->stream.sent == PROGRESS_BODY && !request->send_end && request->stream.out_left < 0)
+                if (request->stream.codec != NULL && request->stream.sent == PROGRESS_BODY && !request->send_end && !has_stated_length(conn, request))
                     owner_stream_send(request, BYTES_NONE, true, NULL);
         }
         for (struct far_conn *conn = far->conns; conn != NULL; conn = conn->next) {
