@@ -113,7 +113,7 @@ static enum filter_result decide(struct stream *stream, const void *config_point
     return FILTER_CONTINUE;
 }
 
-// Carries on what is left, in the words that the request came with; where only the policy set a time, in those of the protocol.
+// Carries on what is left, in each of the words that the request came with, and at least in those of its protocol.
 static void attempt_head(struct stream *stream, const void *config_pointer, void *state_pointer, struct head *head, struct pool *pool) {
     const struct deadline_config *config = config_pointer;
     (void)state_pointer;
@@ -124,7 +124,7 @@ static void attempt_head(struct stream *stream, const void *config_pointer, void
     nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
     if (try_timeout > 0 && try_timeout < left)
         left = try_timeout;
-    if (stream->request_is_grpc)
+    if (stream->request_is_grpc || fields_find(&head->fields, FIELD_GRPC_TIMEOUT) != NULL)
         fields_set_known(&head->fields, FIELD_GRPC_TIMEOUT, grpc_timeout_print(left, pool));
     if (!stream->request_is_grpc || fields_find(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS) != NULL)
         fields_set_known(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS,
