@@ -32,7 +32,7 @@ def frame(kind, flags, stream, payload=b""):
 
 def block(headers):
     """A header block without the dynamic table: it can be sent at any time on any connection."""
-    return hpack.Encoder().encode([(hpack.NeverIndexedHeaderTuple(name, value)) for name, value in headers])
+    return hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(name, value) for name, value in headers], huffman=False)
 
 
 @dataclass
