@@ -108,9 +108,24 @@ static void add_descriptors(struct rows *rows, const struct worker_metrics *metr
     set_hits(limit, metric_read(&metrics->downstream_refused_descriptors));
 }
 
-static void add_memory(struct rows *rows, const struct limits_config *config, const struct worker_metrics *metrics) {
-    add(rows, BYTES("memoryPercent"), BYTES("percent"), config->memory_percent,
-        BYTES("of the memory that this process may use; above it load is shed in steps"));
+static uint64_t percent_of(uint64_t part, uint64_t whole) {
+    return (uint64_t)(100 * (double)part / (double)whole);
+}
+
+static void add_budget(struct rows *rows, const struct limits_config *config, const struct worker_metrics *metrics, struct memory_budget *budget) {
+    uint64_t most = atomic_load_explicit(&budget->limit, memory_order_relaxed);
+    struct admin_limit *limit =
+        add(rows, BYTES("memoryPercent"), BYTES("percent"), config->memory_percent,
+            most == 0 ? BYTES("of the cgroup's memory limit; there is none, so nothing is ever shed")
+                      : BYTES("of the cgroup's memory limit; above it free lists, idle connections, requests and new connections are shed, in steps"));
+    set_hits(limit, metric_read(&metrics->limits[LIMIT_METRIC_MEMORY].hits));
+    if (most == 0)
+        return;
+    set_use(limit, percent_of(atomic_load_explicit(&budget->use, memory_order_relaxed), most));
+    set_peak(limit, percent_of(atomic_load_explicit(&budget->use_peak, memory_order_relaxed), most));
+}
+
+static void add_memory(struct rows *rows, const struct worker_metrics *metrics) {
     struct admin_limit *limit = add(rows, BYTES("bufferBlocks"), BYTES("blocks of 16 KiB"), 0, BYTES("bytes on their way, in all workers"));
     set_use(limit, metric_read(&metrics->blocks_used));
     set_peak(limit, metric_read(&metrics->blocks_peak));
@@ -140,7 +155,8 @@ void figures_fill_limits(struct proxy *proxy, struct admin_query *query) {
         add_listener(&rows, proxy, &config->listeners[i], config->limits.connections, &query->pool);
     add_sizes(&rows, &config->limits, &figures->workers);
     add_times(&rows, &config->limits, &figures->workers);
-    add_memory(&rows, &config->limits, &figures->workers);
+    add_budget(&rows, &config->limits, &figures->workers, &proxy->memory);
+    add_memory(&rows, &figures->workers);
     add_descriptors(&rows, &figures->workers);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         add_mailbox(&rows, &proxy->workers[i].loop, pool_format(&query->pool, "worker/%u", i), metric_read(&proxy->workers[i].metrics.mailbox_full));

@@ -179,11 +179,12 @@ static bool open_admin(struct proxy *proxy) {
 
 static void start_workers(struct proxy *proxy) {
     proxy->shared = live_shared_create();
+    memory_budget_open_own(&proxy->memory);
     proxy->ticket_keys = ticket_keys_create();
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_start(&proxy->workers[i], i, proxy->shared);
+        worker_start(&proxy->workers[i], i, proxy->shared, &proxy->memory);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count);
 }
 
@@ -199,6 +200,7 @@ static void end_all(struct proxy *proxy) {
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);
+    memory_budget_close(&proxy->memory);
     if (proxy->identity != NULL)
         file_identity_close(proxy->identity);
     for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)

@@ -20,6 +20,7 @@ struct proxy {
     enum proxy_state state;
     struct documents documents;
     struct live_shared *shared;
+    struct memory_budget memory;
     struct worker *workers;
     uint32_t worker_count;
     struct acceptor *acceptor;

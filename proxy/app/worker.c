@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "filters/registry.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -32,33 +31,17 @@ static void note_open(struct worker *worker) {
     atomic_store_explicit(&worker->inbound_open, downstream_inbound_count(&worker->downstream), memory_order_relaxed);
 }
 
-// After a burst the allocator keeps what it got back under whatever lies on top of it: 70 MiB after 400 streams that nobody read. It is told to give the
-// pages back, once most of the blocks are free again; that takes some milliseconds, so only for bursts that went well beyond what the free list keeps.
-static void return_memory(struct worker *worker) {
-    uint32_t used = worker->loop.blocks.used;
-    if (used > worker->blocks_high)
-        worker->blocks_high = used;
-    if (worker->blocks_high < 2 * LIMIT_FREE_BLOCKS || used > worker->blocks_high / 4)
-        return;
-    worker->blocks_high = used;
-    block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
-    pool_source_trim(&worker->loop.pools, worker->loop.pools.free_max / 4);
-    malloc_trim(0);
-}
-
-// Only while there is something that changes: an idle worker must not wake.
+// Only while there is something that changes: an idle worker must not wake, unless it waits for memory that others use.
 static void on_gauges(struct timer *timer) {
     struct worker *worker = CONTAINER_OF(timer, struct worker, gauges);
     copy_gauges(worker);
     note_open(worker);
-    return_memory(worker);
+    worker_memory_look(worker);
     bool quiet = worker->loop.turns <= worker->turns_seen + 1;
     worker->turns_seen = worker->loop.turns;
-    if (quiet) {
-        block_source_trim(&worker->loop.blocks, worker->loop.blocks.free_max / 4);
-        pool_source_trim(&worker->loop.pools, worker->loop.pools.free_max / 4);
-    }
-    if (!quiet || worker->env.draining)
+    if (quiet)
+        worker_memory_rest(worker);
+    if (!quiet || worker->env.draining || worker->memory.level > MEMORY_PLENTY)
         loop_timer_start(&worker->loop, &worker->gauges, GAUGES_EVERY_NS);
 }
 
@@ -212,8 +195,8 @@ static void post(struct worker *worker, void (*deliver)(void *receiver, void *ar
     }
 }
 
-void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared) {
-    *worker = (struct worker){.number = number};
+void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget) {
+    *worker = (struct worker){.number = number, .memory = {.budget = budget}};
     loop_init(&worker->loop, worker);
     worker->h2_memory = h2_memory_create();
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
@@ -225,6 +208,8 @@ void worker_start(struct worker *worker, uint32_t number, struct live_shared *sh
         .unrouted = &worker->unrouted,
         .log = log_writer_write,
         .log_user = &worker->log,
+        .pulse = &worker->gauges,
+        .pulse_interval = GAUGES_EVERY_NS,
     };
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
     timer_init(&worker->gauges, on_gauges);

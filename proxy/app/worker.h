@@ -3,6 +3,7 @@
 #define APP_WORKER_H
 
 #include "app/log_writer.h"
+#include "app/worker_memory.h"
 #include "app/worker_report.h"
 #include "downstream/downstream.h"
 #include "net/tcp_listener.h"
@@ -28,9 +29,9 @@ struct worker {
     struct bound_snapshot *bound;  // one pin
     struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } accepting[WORKER_LISTENERS_MAX];
     uint32_t accepting_count;
-    struct timer gauges;           // copies sizes of free lists and the loop's figures into the counters
+    struct timer gauges;           // runs while the worker is awake: copies figures of the loop into the counters, looks after memory
     uint64_t turns_seen;           // of the loop, when it last did
-    uint32_t blocks_high;          // most blocks in use since memory was last given back
+    struct worker_memory memory;
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
     _Atomic uint32_t drains;       // how often it was told to drain, and has noted what was open then
@@ -38,8 +39,8 @@ struct worker {
     bool stopping;
 };
 
-// Starts the thread. `shared` outlives all workers.
-void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared);
+// Starts the thread. `shared` and `budget` outlive all workers.
+void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget);
 
 // Messages; from the main thread. Each takes over a reference or the socket.
 void worker_apply(struct worker *worker, struct snapshot *snapshot);

@@ -129,6 +129,13 @@ void downstream_accept(struct downstream *downstream, struct bytes name, int soc
     struct worker_metrics *metrics = downstream->env->metrics;
     struct downstream_listener *listener = map_get(&downstream->listeners, name);
     metric_add(&metrics->downstream_accepted, 1);
+    if (downstream->refuses_connections) {
+        // At once, not left in the backlog: a client that knows goes elsewhere.
+        metric_add(&metrics->downstream_refused_memory, 1);
+        limit_hit(metrics->limits, LIMIT_METRIC_MEMORY);
+        close(socket);
+        return;
+    }
     if (listener == NULL || !listener_shared_take(listener->shared, listener->bound->snapshot->proxy.limits.connections)) {
         metric_add(&metrics->downstream_refused_limit, 1);
         close(socket);
@@ -161,6 +168,15 @@ uint32_t downstream_inbound_count(const struct downstream *downstream) {
     LIST_EACH(&downstream->removed, node, following)
         total += inbound_of(LIST_ENTRY(node, struct downstream_listener, removed));
     return total;
+}
+
+static void drain_idle_one(struct server_conn *conn, void *argument) {
+    (void)argument;
+    server_conn_drain_idle(conn);
+}
+
+void downstream_drain_idle(struct downstream *downstream) {
+    visit_all(downstream, drain_idle_one, NULL);
 }
 
 static void close_one(struct server_conn *conn, void *argument) {

@@ -35,6 +35,7 @@ struct downstream {
     struct list removed;               // listeners that are gone but for their connections
     _Atomic uint32_t connections;      // read by the acceptor, to choose the worker with the fewest
     bool draining;
+    bool refuses_connections;          // memory is short
 };
 
 void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory);
@@ -53,6 +54,9 @@ void downstream_connection_gone(struct downstream_listener *listener);
 
 // Inbound connections are told to begin nothing new; new ones are still accepted and told the same. Outbound ones go on.
 void downstream_drain(struct downstream *downstream);
+
+// Connections that carry nothing are told the same, and close.
+void downstream_drain_idle(struct downstream *downstream);
 
 // Inbound connections that are open.
 uint32_t downstream_inbound_count(const struct downstream *downstream);

@@ -14,6 +14,9 @@ void server_conn_open(struct downstream_listener *listener, int socket);
 // Nothing new is begun; closes after the last response.
 void server_conn_drain(struct server_conn *conn);
 
+// The same, unless a request is on it.
+void server_conn_drain_idle(struct server_conn *conn);
+
 // Closes at once; streams end as client_gone. `reason` is for the counters.
 void server_conn_close(struct server_conn *conn, enum error reason);
 

@@ -15,6 +15,11 @@ void server_conn_drain(struct server_conn *conn) {
     watch_by(conn, loop_of(conn)->now + GOAWAY_PAUSE_NS);
 }
 
+void server_conn_drain_idle(struct server_conn *conn) {
+    if (is_idle(conn) && conn->phase != CONN_HANDSHAKE)
+        server_conn_drain(conn);
+}
+
 void server_conn_check_peer(struct server_conn *conn, const struct credentials *credentials) {
     if (conn->phase != CONN_OPEN || !conn->client.secure || tls_peer_still_trusted(conn->transport, credentials))
         return;

@@ -9,6 +9,7 @@
 struct h2_memory; // free lists for nghttp2's small allocations; one a worker
 
 struct h2_memory *h2_memory_create(void);
+void h2_memory_trim(struct h2_memory *memory);    // frees what is kept for later
 void h2_memory_destroy(struct h2_memory *memory); // after all codecs that use it
 
 // The preface (client) and SETTINGS are ready for the first produce. `memory`, `out` and `handler` are borrowed for the codec's life.

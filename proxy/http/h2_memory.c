@@ -151,8 +151,7 @@ struct h2_memory *h2_memory_create(void) {
     return memory;
 }
 
-void h2_memory_destroy(struct h2_memory *memory) {
-    CHECK(memory->pieces_used == 0);
+void h2_memory_trim(struct h2_memory *memory) {
     for (uint32_t class = 0; class < H2_CLASSES; class ++) {
         while (memory->lists[class].free != NULL) {
             struct h2_piece *piece = memory->lists[class].free;
@@ -160,7 +159,13 @@ void h2_memory_destroy(struct h2_memory *memory) {
             memory_unpoison(piece + 1, size_of_class(class));
             free(piece);
         }
+        memory->lists[class].free_count = 0;
     }
+}
+
+void h2_memory_destroy(struct h2_memory *memory) {
+    CHECK(memory->pieces_used == 0);
+    h2_memory_trim(memory);
     for (enum field_id id = FIELD_OTHER; id < FIELD_COUNT; id++) {
         void *lower;
         memcpy(&lower, &memory->lower_names[id].at, sizeof(lower));

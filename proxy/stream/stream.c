@@ -43,6 +43,8 @@ struct stream *stream_create(struct stream_env *env, struct bound_snapshot *boun
     buffer_init(&stream->request_body, &env->loop->blocks);
     buffer_init(&stream->response_body, &env->loop->blocks);
     env->streams++;
+    if (env->pulse != NULL && !timer_is_running(env->pulse))
+        loop_timer_start(env->loop, env->pulse, env->pulse_interval);
     metric_add(&env->metrics->streams_begun, 1);
     metric_add(&env->metrics->streams_active, 1);
     return stream;
@@ -233,6 +235,15 @@ static bool body_is_too_large(const struct stream *stream) {
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
 }
 
+// What refuses a request before its filters are asked.
+static enum error prepare(struct stream *stream) {
+    if (stream->env->refuses_streams) {
+        limit_hit(stream->env->metrics->limits, LIMIT_METRIC_MEMORY);
+        return ERROR_MEMORY_LIMIT;
+    }
+    return body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
+}
+
 // Which service is meant, and by which chain the request goes.
 static void route(struct stream *stream) {
     struct head *request = stream->request;
@@ -246,7 +257,7 @@ static void route(struct stream *stream) {
             return;
         }
     }
-    enum error error = body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
+    enum error error = prepare(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
         return;

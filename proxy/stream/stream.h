@@ -47,7 +47,10 @@ struct stream_env {
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
     bool draining;                     // the process is to end: responses say so
+    bool refuses_streams;              // memory is short: whatever begins is refused
     uint32_t streams;
+    struct timer *pulse;               // of the worker: runs while streams come; NULL: none
+    nanoseconds pulse_interval;
 };
 
 struct stream {

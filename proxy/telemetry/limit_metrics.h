@@ -15,7 +15,8 @@
     X(BUFFER_PER_STREAM)      /* peak: of one request; hits: times that reading stopped */ \
     X(HEADER_TIMEOUT)         /* hits: connections or requests ended by it */             \
     X(BODY_IDLE_TIMEOUT)      /* hits: requests ended by it */                            \
-    X(IDLE_TIMEOUT)           /* hits: connections closed by it */
+    X(IDLE_TIMEOUT)           /* hits: connections closed by it */                        \
+    X(MEMORY)                 /* hits: requests and connections refused */
 
 enum limit_metric {
 #define X(identifier) LIMIT_METRIC_##identifier,

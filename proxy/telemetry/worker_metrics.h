@@ -81,6 +81,8 @@
     X(blocks_peak, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks_peak", "", "The most blocks in use at once, summed over workers.")                \
     X(chunks_used, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"used\"", "Chunks of 4 KiB that hold what streams remember.")             \
     X(chunks_free, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"free\"", "")                                                             \
+    X(memory_level, GAUGE, MAX, PLAIN, "outrigger_memory_level", "",                                                                             \
+      "What is shed for want of memory: 0 nothing, 1 free lists, 2 idle connections, 3 requests, 4 connections.")                                \
     X(loop_turns, COUNTER, SUM, PLAIN, "outrigger_loop_turns_total", "", "Turns of the event loops.")                                            \
     X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop.")                       \
     X(config_generation, GAUGE, LEAST, PLAIN, "outrigger_worker_config_generation", "",                                                          \

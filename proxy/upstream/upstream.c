@@ -89,6 +89,15 @@ void upstream_set_credentials(struct upstream *upstream, struct credentials *cre
     each_connection(upstream, drain_secure);
 }
 
+static void close_one_idle(struct upstream_conn *conn) {
+    if (conn->open && list_is_empty(&conn->streams))
+        upstream_conn_close(conn, OK);
+}
+
+void upstream_close_idle(struct upstream *upstream) {
+    each_connection(upstream, close_one_idle);
+}
+
 static void close_one(struct upstream_conn *conn) {
     upstream_conn_close(conn, OK);
 }

@@ -43,6 +43,9 @@ void upstream_set_credentials(struct upstream *upstream, struct credentials *cre
 // Another worker has requests that wait for a connection to an endpoint of which all workers together have as many as they may: closes an idle one of ours to it.
 void upstream_give_places(struct upstream *upstream);
 
+// Closes connections that carry nothing.
+void upstream_close_idle(struct upstream *upstream);
+
 // Closes every connection at once. The loop must still turn for them to go.
 void upstream_close_all(struct upstream *upstream);
 
