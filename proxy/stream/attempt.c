@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "http/headers.h"
 #include "stream/attempts.h"
+#include "stream/error_reply.h"
 #include "stream/forward.h"
 #include "stream/stream.h"
 
@@ -173,26 +174,33 @@ static void send_body(struct attempt *attempt) {
     }
 }
 
-// What our own proxy at the far end says instead of an answer when it did not get as far as the application; OK for an answer, and for what it refuses for good.
-static enum error unreached(const struct attempt *attempt) {
-    static const enum error reasons[] = {ERROR_CONNECT_REFUSED, ERROR_CONNECT_TIMEOUT, ERROR_DRAINING};
+// What our own proxy at the far end says instead of an answer of its application; OK for an answer.
+static enum error refusal_of(const struct attempt *attempt) {
     const struct field *refused = attempt->mesh ? fields_find(&attempt->up.codec_stream.head.fields, FIELD_OUTRIGGER_REFUSED) : NULL;
-    for (size_t i = 0; refused != NULL && i < sizeof reasons / sizeof reasons[0]; i++)
-        if (bytes_equal(refused->value, bytes_from_text(error_name(reasons[i]))))
-            return reasons[i];
+    for (int number = 0; refused != NULL && number < ERROR_COUNT; number++) {
+        enum error error = (enum error)(-1 - number);
+        if (bytes_equal(refused->value, bytes_from_text(error_name(error))))
+            return error;
+    }
     return OK;
+}
+
+// It did not get as far as the application, or sends its requests elsewhere. All else that it refuses is refused for good.
+static bool is_unreached(enum error refusal) {
+    return refusal == ERROR_CONNECT_REFUSED || refusal == ERROR_CONNECT_TIMEOUT || refusal == ERROR_DRAINING;
 }
 
 static void receive_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     if (!attempt->up.head_arrived)
         return;
-    enum error error = unreached(attempt);
-    if (error != OK) {
+    enum error refusal = refusal_of(attempt);
+    if (is_unreached(refusal)) {
         attempt->was_unreached = true;
-        fail(attempt, error);
+        fail(attempt, refusal);
         return;
     }
+    attempt->was_refused = refusal != OK && error_status(refusal) >= 500;
     attempt->answered_after = stream->env->loop->now - attempt->begun;
     if (attempt->answered_after == 0)
         attempt->answered_after = 1;
@@ -219,7 +227,7 @@ void attempt_advance(struct attempt *attempt) {
 
 static enum lb_outcome outcome_of(const struct attempt *attempt, enum error error) {
     if (attempt->answered_after > 0)
-        return LB_ANSWERED;
+        return attempt->was_refused ? LB_FAILED : LB_ANSWERED;
     return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE || error == ERROR_POOL_FULL ? LB_CANCELLED : LB_FAILED;
 }
 
@@ -236,7 +244,8 @@ void attempt_end(struct attempt *attempt, enum error error) {
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);
     nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
-    if (outcome == LB_FAILED)
+    // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint.
+    if (outcome == LB_FAILED && !attempt->was_refused && error != ERROR_DRAINING)
         attempt->endpoint->failures++;
     stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
     if (attempt->answered_after > 0)

@@ -37,6 +37,7 @@ struct attempt {
     enum error error;               // why it failed
     bool never_sent;                // no connection was had
     bool was_unreached;             // our own proxy had it and could not reach its application: nothing was processed
+    bool was_refused;               // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
 };
 
 struct attempt *attempt_create(struct stream *stream);
