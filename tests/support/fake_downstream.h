@@ -13,20 +13,20 @@ struct near_conn {
     struct fake_downstream *near;
     struct near_conn *next;
     struct fake_peer *peer;
-    bool refused;             // closed before a transport was made of it
-    bool speaks;              // has a codec
-    bool told_end;            // its codec knows that the proxy has ended or closed
+    bool refused;  // closed before a transport was made of it
+    bool speaks;   // has a codec
+    bool told_end; // its codec knows that the proxy has ended or closed
     struct codec_owner client;
-    struct text received;     // raw: all that the proxy sent
+    struct text received; // raw: all that the proxy sent
 };
 
 struct fake_downstream {
     struct loopback loopback;
     struct downstream downstream;
-    struct h2_memory *h2_memory;    // of the clients
-    struct fake_options options;    // of the transports; its seed goes on with each
-    bool no_descriptor;             // adopt fails
-    struct codec_limits limits;     // of the clients' codecs
+    struct h2_memory *h2_memory; // of the clients
+    struct fake_options options; // of the transports; its seed goes on with each
+    bool no_descriptor;          // adopt fails
+    struct codec_limits limits;  // of the clients' codecs
     struct near_conn *conns;
     struct near_conn *adopting;
     uint32_t count;

@@ -17,8 +17,8 @@ static enum far_mode mode_for(const struct fake_upstream *far, uint16_t port) {
     return far->by_port[port % 10] ? far->mode_of_port[port % 10] : far->mode;
 }
 
-static enum error connect_far(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
-                              struct transport **transport) {
+static enum error connect_far(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler,
+                              void *user, struct transport **transport) {
     struct fake_upstream *far = current;
     CHECK(far != NULL && loop == &far->check.loop && length > 0);
     uint16_t port = ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);

@@ -27,10 +27,10 @@ struct far_conn {
     struct fake_upstream *far;
     struct far_conn *next;
     struct fake_peer *peer;
-    uint16_t port;               // that was asked for
+    uint16_t port; // that was asked for
     bool raw;
-    bool speaks;                 // has a codec
-    bool told_end;               // its codec knows that the proxy has ended or closed
+    bool speaks;   // has a codec
+    bool told_end; // its codec knows that the proxy has ended or closed
     struct codec_owner server;
 };
 
@@ -38,17 +38,17 @@ struct fake_upstream {
     struct check_loop check;
     struct worker_metrics metrics;
     struct live_shared *shared;
-    struct h2_memory *h2_memory;      // of the upstream under test
-    struct h2_memory *far_h2_memory;  // of the servers
+    struct h2_memory *h2_memory;     // of the upstream under test
+    struct h2_memory *far_h2_memory; // of the servers
     struct upstream upstream;
     struct snapshot *snapshot;
     uint64_t generation;
     enum far_mode mode;
-    enum far_mode mode_of_port[16];   // by the last digit of the port, where `by_port` says so
+    enum far_mode mode_of_port[16]; // by the last digit of the port, where `by_port` says so
     bool by_port[16];
-    struct fake_options options;      // of the transports; its seed goes on with each
-    struct codec_limits far_limits;   // of the servers' codecs
-    struct far_conn *conns;           // in the order in which they were asked for
+    struct fake_options options;    // of the transports; its seed goes on with each
+    struct codec_limits far_limits; // of the servers' codecs
+    struct far_conn *conns;         // in the order in which they were asked for
     struct far_conn *last;
     uint32_t count;
     // Further sides of the world that move bytes: called by settle until nothing moves.

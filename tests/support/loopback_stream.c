@@ -1,4 +1,4 @@
-// See loopback_stream.h.
+// A sink that records in the place of a client, and the rest of a worker that a stream needs: see loopback_stream.h.
 #include "support/loopback_stream.h"
 
 #include "base/check.h"

@@ -44,28 +44,28 @@ struct loopback {
 struct client {
     struct stream_sink sink; // first
     struct loopback *world;
-    struct stream *stream;   // NULL once released
+    struct stream *stream; // NULL once released
     // What was sent to it.
-    unsigned status;         // of the final head; 0: none
-    unsigned interim;        // 1xx heads
-    struct text heads;       // of each head: "200\nname: value\n..."
-    struct text fields;      // of the final head
+    unsigned status;    // of the final head; 0: none
+    unsigned interim;   // 1xx heads
+    struct text heads;  // of each head: "200\nname: value\n..."
+    struct text fields; // of the final head
     struct text body;
     struct text trailers;
-    bool ended;              // complete
+    bool ended; // complete
     bool was_reset;
     enum error reset_error;
     bool done;
     size_t consumed;
     // What it does.
-    size_t accepts;          // bytes of body that it still takes; SIZE_MAX: all
-    bool keeps;              // is not released with `done`, as if bytes still waited in a codec: client_release follows
-    struct text unsent;      // body held back: the stream has no more credit
+    size_t accepts;     // bytes of body that it still takes; SIZE_MAX: all
+    bool keeps;         // is not released with `done`, as if bytes still waited in a codec: client_release follows
+    struct text unsent; // body held back: the stream has no more credit
     size_t unsent_at;
     bool unsent_end;
     char *trailer_lines;
     // High-water marks.
-    size_t held_most;        // of the stream's own buffers toward upstream
+    size_t held_most; // of the stream's own buffers toward upstream
 };
 
 // `filters` ends with NULL; may be NULL: none.

@@ -34,8 +34,8 @@ static void on_free(const volatile void *at) {
 
 struct bare {
     struct transport transport;
-    struct bytes input;       // to be delivered
-    char head[256];           // of what was sent last: the beginning
+    struct bytes input; // to be delivered
+    char head[256];     // of what was sent last: the beginning
     size_t head_length;
     uint64_t sent;
     bool connecting;
@@ -127,8 +127,8 @@ static void bare_init(struct bare *bare, struct loop *loop, const struct transpo
     task_init(&bare->release, bare_release);
 }
 
-static enum error connect_bare(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
-                               struct transport **transport) {
+static enum error connect_bare(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler,
+                               void *user, struct transport **transport) {
     (void)address;
     (void)length;
     CHECK(server.transport.ops == NULL); // one connection serves all

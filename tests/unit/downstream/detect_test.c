@@ -81,12 +81,9 @@ static void a_client_hello_with_an_alpn_of_ours_is_of_the_mesh(void **state) {
         size_t length;
         enum detected expected;
     } cases[] = {
-        {"\x0boutrigger/1", 12, DETECTED_TLS_MESH},
-        {"\x02h2\x08http/1.1\x0boutrigger/1", 24, DETECTED_TLS_MESH},
-        {"\x0foutrigger-tcp/1\x02h2", 19, DETECTED_TLS_MESH},
-        {"\x02h2\x08http/1.1", 12, DETECTED_TLS_OTHER},
-        {"\x0cnoutrigger/1", 13, DETECTED_TLS_OTHER},
-        {NULL, 0, DETECTED_TLS_OTHER},
+        {"\x0boutrigger/1", 12, DETECTED_TLS_MESH},           {"\x02h2\x08http/1.1\x0boutrigger/1", 24, DETECTED_TLS_MESH},
+        {"\x0foutrigger-tcp/1\x02h2", 19, DETECTED_TLS_MESH}, {"\x02h2\x08http/1.1", 12, DETECTED_TLS_OTHER},
+        {"\x0cnoutrigger/1", 13, DETECTED_TLS_OTHER},         {NULL, 0, DETECTED_TLS_OTHER},
     };
     struct text hello = {0};
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {

@@ -4,9 +4,9 @@
 #include "support/h2_frames.h"
 
 #define DOCUMENTS PROXY SERVICE("HTTP1", ONE)
-#define ONLY_OUTBOUND                                                                                                                 \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                                   \
-        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"                                               \
+#define ONLY_OUTBOUND                                                                   \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                     \
+        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n" \
         "  telemetry: {accessLog: {path: /dev/null, filter: All}}\n---\n"
 
 static void world_init(struct fake_downstream *near, const char *documents) {

@@ -14,9 +14,9 @@
 #define STEPS 200
 #define CLIENTS 4
 
-#define POLICIES                                                                                                                      \
-    "  timeouts: {backendRequest: 3s, idle: 20s}\n"                                                                                   \
-    "  connections: {max: 4, maxPending: 6, maxStreams: 3, connectTimeout: 500ms, idleTimeout: 5s, maxAge: 15s, keepalive: 4s}\n"     \
+#define POLICIES                                                                                                                  \
+    "  timeouts: {backendRequest: 3s, idle: 20s}\n"                                                                               \
+    "  connections: {max: 4, maxPending: 6, maxStreams: 3, connectTimeout: 500ms, idleTimeout: 5s, maxAge: 15s, keepalive: 4s}\n" \
     "  retry: {attempts: 3, bufferBytes: 16Ki, backoff: {base: 50ms, max: 400ms}, budget: {percent: 100, minPerSecond: 100}}\n"
 #define LIMITS "  limits: {bodyBytes: 200Ki, headerTimeout: 2s, bodyIdleTimeout: 6s, idleTimeout: 30s, streamsPerConnection: 8}\n"
 
@@ -164,8 +164,10 @@ static bool has_stated_length(const struct near_conn *conn, const struct owner_s
 }
 
 static void begin_request(struct near_conn *conn) {
-    static const char *const requests[] = {"GET a /x\n",         "HEAD a /x\n",        "POST a /x\n", "PUT a /x\ncontent-length: 26000\n", "GET a /y\n",
-                                           "POST a /s/m\ncontent-type: application/grpc\nte: trailers\n", "GET unknown /x\n"};
+    static const char *const requests[] = {"GET a /x\n",      "HEAD a /x\n",
+                                           "POST a /x\n",     "PUT a /x\ncontent-length: 26000\n",
+                                           "GET a /y\n",      "POST a /s/m\ncontent-type: application/grpc\nte: trailers\n",
+                                           "GET unknown /x\n"};
     struct codec *codec = conn->client.codec;
     if (codec->refuses_new || codec->streams_open >= codec->streams_max || conn->peer->end_due)
         return;

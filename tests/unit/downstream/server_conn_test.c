@@ -96,8 +96,9 @@ static void many_pipelined_requests_in_odd_pieces_are_all_answered(void **state)
         world.near.options = (struct fake_options){.seed = seed, .piece_max = 200, .late_max = 2};
         world.conn = near_connect(&world.near, "outbound");
         for (int i = 0; i < COUNT; i++)
-            text_format(&all, i % 3 == 0 ? "POST /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-                                         : "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n",
+            text_format(&all,
+                        i % 3 == 0 ? "POST /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+                                   : "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n",
                         i);
         near_send(world.conn, all.at);
         const char *at = near_received(world.conn);
@@ -140,7 +141,8 @@ static void a_client_of_http_1_0_gets_its_answer_and_the_end(void **state) {
 
 static void what_is_no_request_is_answered_400_and_closed(void **state) {
     (void)state;
-    static const char *const requests[] = {"HELO example.org\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02"};
+    static const char *const requests[] = {"HELO example.org\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+                                           "\x16\x03\x01\x02"};
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         struct world world;
         world_init(&world, HTTP1);

@@ -35,7 +35,8 @@ static void grpc_timeouts_are_read_with_their_unit(void **state) {
         if (!grpc_timeout_parse(bytes_from_text(good[i].text), &timeout) || timeout != good[i].timeout)
             fail_msg("%s: %llu", good[i].text, (unsigned long long)timeout);
     }
-    static const char *const bad[] = {"", "1", "S", "m", "1s", "1h", "-1S", "+1S", " 1S", "1S ", "1 S", "1.5S", "100000000n", "000000001S", "1SS", "0x1S", "1\xc2\xb5"};
+    static const char *const bad[] = {"",    "1",   "S",    "m",          "1s",         "1h",  "-1S",  "+1S",      " 1S",
+                                      "1S ", "1 S", "1.5S", "100000000n", "000000001S", "1SS", "0x1S", "1\xc2\xb5"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         nanoseconds timeout;
         if (grpc_timeout_parse(bytes_from_text(bad[i]), &timeout))
@@ -188,7 +189,8 @@ static void it_is_passed_on_in_the_words_it_came_in(void **state) {
         {WITH("  timeouts: {request: 2s, backendRequest: 5s}\n"), "GET a /\n", "X-Request-Timeout-Ms: 2000\n", NULL},
         {WITH("  timeouts: {request: 1s}\n"), "GET a /\ngrpc-timeout: 2S\n", "grpc-timeout: 1000000u\n", "2S"},
         {WITH(""), "GET a /\n", "head get", "timeout"},
-        {WITH("  deadline: {propagate: false}\n  timeouts: {request: 5s}\n"), "GET a /\nx-request-timeout-ms: 700\n", "x-request-timeout-ms: 700\n", "5000"},
+        {WITH("  deadline: {propagate: false}\n  timeouts: {request: 5s}\n"), "GET a /\nx-request-timeout-ms: 700\n", "x-request-timeout-ms: 700\n",
+         "5000"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world world;
@@ -251,7 +253,8 @@ static void the_policys_time_is_a_request_timeout_and_the_callers_a_deadline(voi
 static void it_covers_all_tries_and_the_pauses_between(void **state) {
     (void)state;
     struct world world;
-    loopback_init(&world.loopback, PROXY SERVICE("HTTP1", ONE) POLICY("  timeouts: {request: 1s}\n  retry: {attempts: 10, backoff: {base: 900ms, max: 900ms}}\n"),
+    loopback_init(&world.loopback,
+                  PROXY SERVICE("HTTP1", ONE) POLICY("  timeouts: {request: 1s}\n  retry: {attempts: 10, backoff: {base: 900ms, max: 900ms}}\n"),
                   filter_types);
     world.loopback.far.mode = FAR_REFUSE;
     client_get(&world.client, &world.loopback, "GET a /\n");

@@ -25,14 +25,14 @@
 #define PATIENCE_NS (20 * NS_PER_S)
 
 // Runs the loop until `condition` holds.
-#define RUN_UNTIL(loop, condition)                                    \
-    do {                                                              \
-        nanoseconds given_up = clock_monotonic_ns() + PATIENCE_NS;    \
-        while (!(condition)) {                                        \
-            uv_run(&(loop)->uv, UV_RUN_NOWAIT);                       \
-            if (clock_monotonic_ns() > given_up)                      \
-                fail_msg("never came: %s", #condition);               \
-        }                                                             \
+#define RUN_UNTIL(loop, condition)                                 \
+    do {                                                           \
+        nanoseconds given_up = clock_monotonic_ns() + PATIENCE_NS; \
+        while (!(condition)) {                                     \
+            uv_run(&(loop)->uv, UV_RUN_NOWAIT);                    \
+            if (clock_monotonic_ns() > given_up)                   \
+                fail_msg("never came: %s", #condition);            \
+        }                                                          \
     } while (0)
 
 // Lets everything happen that the kernel has ready: for what must not come.

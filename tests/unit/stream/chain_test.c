@@ -8,16 +8,16 @@
 struct script {
     char letter;
     struct world *world;
-    unsigned decide_pauses;      // so often
+    unsigned decide_pauses; // so often
     bool decide_replies;
     bool charge_replies;
     unsigned request_pauses;
     bool request_replies;
     unsigned response_pauses;
     bool response_replies;
-    bool doubles;                // bodies
+    bool doubles; // bodies
     bool drops;
-    bool waits_by_timer;         // a PAUSE of decide ends after a second
+    bool waits_by_timer; // a PAUSE of decide ends after a second
     unsigned begun, ended, disposed;
     struct stream *stream;
 };
@@ -93,8 +93,8 @@ static void change(const struct script *script, struct buffer *body) {
     buffer_dispose(&copy);
 }
 
-static enum filter_result pass_data(struct stream *stream, struct script *script, const char *slot, unsigned *pauses, bool replies, struct buffer *body,
-                                    bool end) {
+static enum filter_result pass_data(struct stream *stream, struct script *script, const char *slot, unsigned *pauses, bool replies,
+                                    struct buffer *body, bool end) {
     text_format(&script->world->log, "%c.%s(%zu%s) ", script->letter, slot, body->length, end ? " end" : "");
     if (*pauses > 0) {
         (*pauses)--;

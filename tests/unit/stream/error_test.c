@@ -14,36 +14,21 @@ static const struct row {
     int grpc;
     const char *proxy_status;
 } table[] = {
-    {ERROR_BAD_REQUEST, 400, 13, "http_request_error"},
-    {ERROR_FRAMING_INVALID, 400, 13, "http_request_error"},
-    {ERROR_UNAUTHENTICATED, 401, 16, "http_request_denied"},
-    {ERROR_DENIED, 403, 7, "http_request_denied"},
-    {ERROR_ROUTE_NOT_FOUND, 404, 12, "destination_not_found"},
-    {ERROR_HEADER_TIMEOUT, 408, 4, "http_request_error"},
-    {ERROR_BODY_TIMEOUT, 408, 4, "http_request_error"},
-    {ERROR_BODY_TOO_LARGE, 413, 8, "http_request_error"},
-    {ERROR_URI_TOO_LONG, 414, 13, "http_request_error"},
-    {ERROR_HEADERS_TOO_LARGE, 431, 8, "http_request_error"},
-    {ERROR_EXPECTATION, 417, 13, "http_request_error"},
-    {ERROR_INTERNAL, 500, 13, "proxy_internal_error"},
-    {ERROR_METHOD_UNKNOWN, 501, 12, "http_request_error"},
-    {ERROR_VERSION_UNSUPPORTED, 505, 12, "http_request_error"},
-    {ERROR_HOST_UNKNOWN, 502, 14, "destination_not_found"},
-    {ERROR_CONNECT_REFUSED, 502, 14, "connection_refused"},
-    {ERROR_TLS_FAILED, 502, 14, "tls_protocol_error"},
-    {ERROR_IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"},
-    {ERROR_UPSTREAM_RESET, 502, 14, "connection_terminated"},
-    {ERROR_RESPONSE_MALFORMED, 502, 13, "http_protocol_error"},
-    {ERROR_UPGRADE_FAILED, 502, 13, "http_upgrade_failed"},
-    {ERROR_LOOP, 502, 13, "proxy_loop_detected"},
-    {ERROR_NO_ENDPOINT, 503, 14, "destination_unavailable"},
-    {ERROR_QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"},
-    {ERROR_POOL_FULL, 503, 14, "connection_limit_reached"},
-    {ERROR_MEMORY_LIMIT, 503, 14, "connection_limit_reached"},
-    {ERROR_DRAINING, 503, 14, "proxy_internal_response"},
-    {ERROR_CONNECT_TIMEOUT, 504, 14, "connection_timeout"},
-    {ERROR_REQUEST_TIMEOUT, 504, 4, "http_response_timeout"},
-    {ERROR_TRY_TIMEOUT, 504, 4, "http_response_timeout"},
+    {ERROR_BAD_REQUEST, 400, 13, "http_request_error"},        {ERROR_FRAMING_INVALID, 400, 13, "http_request_error"},
+    {ERROR_UNAUTHENTICATED, 401, 16, "http_request_denied"},   {ERROR_DENIED, 403, 7, "http_request_denied"},
+    {ERROR_ROUTE_NOT_FOUND, 404, 12, "destination_not_found"}, {ERROR_HEADER_TIMEOUT, 408, 4, "http_request_error"},
+    {ERROR_BODY_TIMEOUT, 408, 4, "http_request_error"},        {ERROR_BODY_TOO_LARGE, 413, 8, "http_request_error"},
+    {ERROR_URI_TOO_LONG, 414, 13, "http_request_error"},       {ERROR_HEADERS_TOO_LARGE, 431, 8, "http_request_error"},
+    {ERROR_EXPECTATION, 417, 13, "http_request_error"},        {ERROR_INTERNAL, 500, 13, "proxy_internal_error"},
+    {ERROR_METHOD_UNKNOWN, 501, 12, "http_request_error"},     {ERROR_VERSION_UNSUPPORTED, 505, 12, "http_request_error"},
+    {ERROR_HOST_UNKNOWN, 502, 14, "destination_not_found"},    {ERROR_CONNECT_REFUSED, 502, 14, "connection_refused"},
+    {ERROR_TLS_FAILED, 502, 14, "tls_protocol_error"},         {ERROR_IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"},
+    {ERROR_UPSTREAM_RESET, 502, 14, "connection_terminated"},  {ERROR_RESPONSE_MALFORMED, 502, 13, "http_protocol_error"},
+    {ERROR_UPGRADE_FAILED, 502, 13, "http_upgrade_failed"},    {ERROR_LOOP, 502, 13, "proxy_loop_detected"},
+    {ERROR_NO_ENDPOINT, 503, 14, "destination_unavailable"},   {ERROR_QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"},
+    {ERROR_POOL_FULL, 503, 14, "connection_limit_reached"},    {ERROR_MEMORY_LIMIT, 503, 14, "connection_limit_reached"},
+    {ERROR_DRAINING, 503, 14, "proxy_internal_response"},      {ERROR_CONNECT_TIMEOUT, 504, 14, "connection_timeout"},
+    {ERROR_REQUEST_TIMEOUT, 504, 4, "http_response_timeout"},  {ERROR_TRY_TIMEOUT, 504, 4, "http_response_timeout"},
     {ERROR_DEADLINE_EXPIRED, 504, 4, "http_response_timeout"},
 };
 #define ROWS (sizeof table / sizeof table[0])
@@ -186,21 +171,11 @@ enum cause {
 };
 
 static const enum error ends[CAUSES] = {
-    [UNKNOWN_HOST] = ERROR_HOST_UNKNOWN,
-    [REFUSED] = ERROR_CONNECT_REFUSED,
-    [NOT_IN_TIME] = ERROR_CONNECT_TIMEOUT,
-    [NO_WEIGHT] = ERROR_NO_ENDPOINT,
-    [QUEUE_FULL] = ERROR_POOL_FULL,
-    [BROKEN] = ERROR_UPSTREAM_RESET,
-    [NONSENSE] = ERROR_RESPONSE_MALFORMED,
-    [REFUSED_STREAM] = ERROR_UPSTREAM_RESET,
-    [LOOPED] = ERROR_LOOP,
-    [SLOW_TRY] = ERROR_TRY_TIMEOUT,
-    [SILENT] = ERROR_REQUEST_TIMEOUT,
-    [SLOW_BODY] = ERROR_BODY_TIMEOUT,
-    [LARGE_BODY] = ERROR_BODY_TOO_LARGE,
-    [LARGE_LENGTH] = ERROR_BODY_TOO_LARGE,
-    [BAD_PATH] = ERROR_BAD_REQUEST,
+    [UNKNOWN_HOST] = ERROR_HOST_UNKNOWN,      [REFUSED] = ERROR_CONNECT_REFUSED,       [NOT_IN_TIME] = ERROR_CONNECT_TIMEOUT,
+    [NO_WEIGHT] = ERROR_NO_ENDPOINT,          [QUEUE_FULL] = ERROR_POOL_FULL,          [BROKEN] = ERROR_UPSTREAM_RESET,
+    [NONSENSE] = ERROR_RESPONSE_MALFORMED,    [REFUSED_STREAM] = ERROR_UPSTREAM_RESET, [LOOPED] = ERROR_LOOP,
+    [SLOW_TRY] = ERROR_TRY_TIMEOUT,           [SILENT] = ERROR_REQUEST_TIMEOUT,        [SLOW_BODY] = ERROR_BODY_TIMEOUT,
+    [LARGE_BODY] = ERROR_BODY_TOO_LARGE,      [LARGE_LENGTH] = ERROR_BODY_TOO_LARGE,   [BAD_PATH] = ERROR_BAD_REQUEST,
     [BROKEN_REQUEST] = ERROR_FRAMING_INVALID,
 };
 
@@ -221,8 +196,8 @@ static const char *documents_for(enum cause cause) {
 }
 
 static void request_text(char *text, size_t size, enum cause cause, bool grpc) {
-    int length = snprintf(text, size, "POST %s %s\n%s%s", cause == UNKNOWN_HOST ? "nobody" : "a", cause == BAD_PATH ? "/a/..;/b" : "/s/m", grpc ? GRPC : "",
-                          cause == LARGE_LENGTH ? "content-length: 1025\n" : "");
+    int length = snprintf(text, size, "POST %s %s\n%s%s", cause == UNKNOWN_HOST ? "nobody" : "a", cause == BAD_PATH ? "/a/..;/b" : "/s/m",
+                          grpc ? GRPC : "", cause == LARGE_LENGTH ? "content-length: 1025\n" : "");
     if (cause != LOOPED)
         return;
     length += snprintf(text + length, size - (size_t)length, "via: 1.1 outrigger");

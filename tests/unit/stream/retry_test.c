@@ -332,7 +332,8 @@ static void the_rest_of_a_body_follows_what_was_kept(void **state) {
 
 static void attempts_are_bounded_by_the_policy(void **state) {
     (void)state;
-    static const char *const documents[] = {ALONE("  retry: {attempts: 0}\n"), ALONE(""), ALONE("  retry: {attempts: 5}\n"), ALONE("  retry: {disabled: true}\n")};
+    static const char *const documents[] = {ALONE("  retry: {attempts: 0}\n"), ALONE(""), ALONE("  retry: {attempts: 5}\n"),
+                                            ALONE("  retry: {disabled: true}\n")};
     static const unsigned tries[] = {1, 2, 6, 1};
     for (int i = 0; i < 4; i++) {
         struct loopback world;

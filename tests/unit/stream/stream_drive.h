@@ -15,15 +15,15 @@
 #include <cmocka.h>
 
 #define API "apiVersion: outrigger.dev/v1alpha1\n"
-#define PROXY_WITH(limits)                                                                                                            \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                                   \
-        "  listeners:\n"                                                                                                              \
-        "  - {name: outbound, role: Outbound, address: '127.0.0.1:15001'}\n"                                                          \
-        "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: Disable}}\n"        \
+#define PROXY_WITH(limits)                                                                                                     \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                            \
+        "  listeners:\n"                                                                                                       \
+        "  - {name: outbound, role: Outbound, address: '127.0.0.1:15001'}\n"                                                   \
+        "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: Disable}}\n" \
         "  telemetry: {accessLog: {path: /dev/null, filter: All}}\n" limits "---\n"
 #define PROXY PROXY_WITH("")
-#define SERVICE(protocol, endpoints)                                                                                                  \
-    API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80, protocol: " protocol "}]\n"    \
+#define SERVICE(protocol, endpoints)                                                                                                \
+    API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80, protocol: " protocol "}]\n" \
         "  tls: {mode: None}\n  endpoints: [" endpoints "]\n---\n"
 #define POLICY(groups) API "kind: TrafficPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{kind: Service, name: a}]\n" groups "---\n"
 #define ONE "{address: '127.0.0.1:8001'}"
@@ -54,15 +54,15 @@ static inline bool has_text(const char *text, const char *part) {
     return text != NULL && strstr(text, part) != NULL;
 }
 
-#define assert_has(text, part)                                        \
-    do {                                                              \
-        if (!has_text(text, part))                                    \
-            fail_msg("\"%s\" is not in:\n%s", part, text);            \
+#define assert_has(text, part)                             \
+    do {                                                   \
+        if (!has_text(text, part))                         \
+            fail_msg("\"%s\" is not in:\n%s", part, text); \
     } while (0)
-#define assert_has_not(text, part)                                    \
-    do {                                                              \
-        if (has_text(text, part))                                     \
-            fail_msg("\"%s\" is in:\n%s", part, text);                \
+#define assert_has_not(text, part)                     \
+    do {                                               \
+        if (has_text(text, part))                      \
+            fail_msg("\"%s\" is in:\n%s", part, text); \
     } while (0)
 
 #endif

@@ -171,7 +171,8 @@ static void a_body_that_stops_coming_is_408(void **state) {
 static void a_client_whose_body_nobody_takes_is_not_blamed(void **state) {
     (void)state;
     static const char *const protocols[] = {PROXY_WITH("  limits: {bodyIdleTimeout: 5s}\n") SERVICE("HTTP1", ONE) POLICY("  timeouts: {idle: 20s}\n"),
-                                            PROXY_WITH("  limits: {bodyIdleTimeout: 5s}\n") SERVICE("HTTP2", ONE) POLICY("  timeouts: {idle: 20s}\n")};
+                                            PROXY_WITH("  limits: {bodyIdleTimeout: 5s}\n") SERVICE("HTTP2", ONE)
+                                                POLICY("  timeouts: {idle: 20s}\n")};
     static char much[100000];
     for (int i = 0; i < 2; i++) {
         struct loopback world;

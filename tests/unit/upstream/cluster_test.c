@@ -111,12 +111,9 @@ static void a_tried_endpoint_is_picked_again_only_when_it_is_alone(void **state)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_update_keeps_what_is_still_there),
-        cmocka_unit_test(an_update_keeps_endpoints_in_any_order),
-        cmocka_unit_test(an_update_changes_settings_at_once),
-        cmocka_unit_test(a_service_that_is_gone_lives_while_it_is_used),
-        cmocka_unit_test(a_service_without_endpoints_has_none_to_pick),
-        cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
+        cmocka_unit_test(an_update_keeps_what_is_still_there),          cmocka_unit_test(an_update_keeps_endpoints_in_any_order),
+        cmocka_unit_test(an_update_changes_settings_at_once),           cmocka_unit_test(a_service_that_is_gone_lives_while_it_is_used),
+        cmocka_unit_test(a_service_without_endpoints_has_none_to_pick), cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

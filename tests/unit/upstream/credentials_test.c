@@ -6,11 +6,11 @@
 #include "http/h2_codec.h"
 
 #define KEY "default/a:80"
-#define DOCUMENTS                                                                                                                     \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                                   \
-        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"                                               \
-        "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n---\n" API                                         \
-        "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n"                             \
+#define DOCUMENTS                                                                                           \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                         \
+        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"                     \
+        "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n---\n" API               \
+        "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n" \
         "  tls: {mode: Mesh}\n  identities: ['" SERVER_ID "']\n  endpoints: [" ONE_ENDPOINT "]\n---\n"
 #define SERVERS_MAX 8
 #define MANY 6
@@ -21,7 +21,7 @@ struct server {
     struct fake_peer *peers[2]; // the proxy's, ours
     struct transport *tls;
     struct codec_owner owner;
-    struct task ready;          // tells the proxy that its connection is made
+    struct task ready; // tells the proxy that its connection is made
     bool speaks;
     bool closed;
     char client_id[64];
@@ -48,7 +48,8 @@ static void on_server_ready(void *user, enum error error) {
         return;
     codec_owner_init(&server->owner);
     struct codec_limits limits = codec_owner_limits();
-    server->owner.codec = h2_codec_create(CODEC_SERVER, &limits, &codec_owner_handler, &server->owner, &server->owner.out, server->world->far.far_h2_memory);
+    server->owner.codec =
+        h2_codec_create(CODEC_SERVER, &limits, &codec_owner_handler, &server->owner, &server->owner.out, server->world->far.far_h2_memory);
     server->speaks = true;
     snprintf(server->client_id, sizeof server->client_id, "%.*s", BYTES_FORMAT(server->tls->peer_id->text));
     server->tls->ops->read_start(server->tls);
@@ -85,8 +86,8 @@ static void tell_ready(struct task *task) {
         transport->handler->ready(transport->user, OK);
 }
 
-static enum error connect_pair(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
-                               struct transport **transport) {
+static enum error connect_pair(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler,
+                               void *user, struct transport **transport) {
     (void)address;
     (void)length;
     CHECK(current->count < SERVERS_MAX);

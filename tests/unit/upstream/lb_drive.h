@@ -34,8 +34,7 @@ static inline void lb_drive_init(struct lb_drive *drive, enum lb_type type, uint
         drive->list[count] = &drive->endpoints[count];
         drive->lb.weighted = drive->lb.weighted || weights[count] != weights[0] || weights[count] == 0;
     }
-    drive->request = (struct lb_request){
-        .endpoints = drive->list, .count = count, .tried = drive->tried, .rng = &drive->rng, .now = 1000 * NS_PER_S};
+    drive->request = (struct lb_request){.endpoints = drive->list, .count = count, .tried = drive->tried, .rng = &drive->rng, .now = 1000 * NS_PER_S};
 }
 
 // The number of the endpoint picked, -1: none.

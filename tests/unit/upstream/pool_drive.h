@@ -16,13 +16,13 @@
 #include <cmocka.h>
 
 #define API "apiVersion: outrigger.dev/v1alpha1\n"
-#define PROXY_DOCUMENT                                                                                                                \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                                   \
+#define PROXY_DOCUMENT                              \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n" \
         "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n---\n"
-#define SERVICE_DOCUMENT(name, protocol, endpoints)                                                                                   \
+#define SERVICE_DOCUMENT(name, protocol, endpoints)                                                                                               \
     API "kind: ServiceEntry\nmetadata: {name: " name "}\nspec:\n  hosts: [" name "]\n  ports: [{name: http, port: 80, protocol: " protocol "}]\n" \
         "  tls: {mode: None}\n  endpoints: [" endpoints "]\n---\n"
-#define POLICY_DOCUMENT(name, groups)                                                                                                 \
+#define POLICY_DOCUMENT(name, groups) \
     API "kind: TrafficPolicy\nmetadata: {name: " name "}\nspec:\n  targetRefs: [{kind: Service, name: " name "}]\n" groups "---\n"
 #define ONE_ENDPOINT "{address: '127.0.0.1:8001'}"
 
@@ -39,7 +39,7 @@ struct try {
     enum error open_error;
     unsigned woken;
     bool sent;
-    bool holds_body;            // no `end` with the head
+    bool holds_body; // no `end` with the head
 };
 
 static inline void try_go(struct try *try) {

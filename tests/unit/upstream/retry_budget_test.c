@@ -39,7 +39,8 @@ static void a_share_of_the_originals_is_given(void **state) {
     (void)state;
     static const struct {
         unsigned originals, percent, given;
-    } cases[] = {{1, 20, 0}, {4, 20, 0}, {5, 20, 1}, {9, 20, 1}, {10, 20, 2}, {100, 20, 20}, {100, 1, 1}, {99, 1, 0}, {7, 100, 7}, {7, 0, 0}, {50000, 50, 25000}};
+    } cases[] = {{1, 20, 0},  {4, 20, 0}, {5, 20, 1},  {9, 20, 1}, {10, 20, 2},       {100, 20, 20},
+                 {100, 1, 1}, {99, 1, 0}, {7, 100, 7}, {7, 0, 0},  {50000, 50, 25000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct retry_budget budget = {0};
         struct retry_budget_rule rule = {.percent = cases[i].percent, .interval = 10 * NS_PER_S};

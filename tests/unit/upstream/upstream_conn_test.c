@@ -444,7 +444,8 @@ static void the_peers_keep_alive_less_a_second_counts_where_it_is_shorter(void *
     static const struct {
         const char *sent;
         nanoseconds idle;
-    } cases[] = {{"timeout=3", 2 * NS_PER_S}, {"timeout=2", NS_PER_S}, {"timeout=1", 0}, {"timeout=60", 4 * NS_PER_S}, {"max=5, timeout=3", 2 * NS_PER_S}};
+    } cases[] = {
+        {"timeout=3", 2 * NS_PER_S}, {"timeout=2", NS_PER_S}, {"timeout=1", 0}, {"timeout=60", 4 * NS_PER_S}, {"max=5, timeout=3", 2 * NS_PER_S}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world world;
         world_init(&world, DOCUMENTS(""), POOL_HTTP1);
