@@ -66,6 +66,16 @@ static enum http_version read_marker(struct bytes value) {
     return bytes_equal(value, BYTES("1.0")) ? HTTP_1_0 : bytes_equal(value, BYTES("2")) ? HTTP_2 : HTTP_1_1;
 }
 
+// RFC 9110 section 7.6.2: how often an OPTIONS request may still be forwarded. What is no number says nothing.
+static void count_forward(struct stream *stream, struct field *field) {
+    uint64_t left;
+    if (stream->request->method != METHOD_OPTIONS || !bytes_to_u64(field->value, UINT64_MAX, &left))
+        return;
+    stream->request_ends_here |= left == 0;
+    if (left > 0)
+        field->value = pool_format(&stream->pool, "%llu", (unsigned long long)left - 1);
+}
+
 // Which fields stay, what is added. Returns how often the request has met a proxy of ours.
 static uint32_t prepare_fields(struct stream *stream) {
     struct head *request = stream->request;
@@ -91,6 +101,9 @@ static uint32_t prepare_fields(struct stream *stream) {
             break;
         case FIELD_VIA:
             meetings += count_meetings(field->value);
+            break;
+        case FIELD_MAX_FORWARDS:
+            count_forward(stream, field);
             break;
         default:
             break;

@@ -244,6 +244,18 @@ static enum error prepare(struct stream *stream) {
     return body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
 }
 
+// As its last recipient: an OPTIONS request that may go no further asks what we pass on.
+static void answer_options(struct stream *stream) {
+    struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
+    head_init(head, &stream->pool);
+    head->version = HTTP_1_1;
+    head->status = 200;
+    head->content_length = 0;
+    fields_add(&head->fields, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+    send_response_head(stream, head, true);
+    finish(stream, OK);
+}
+
 // Which service is meant, and by which chain the request goes.
 static void route(struct stream *stream) {
     struct head *request = stream->request;
@@ -260,6 +272,10 @@ static void route(struct stream *stream) {
     enum error error = prepare(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
+        return;
+    }
+    if (stream->request_ends_here) {
+        answer_options(stream);
         return;
     }
     stream->filters.chain = stream->service->chain;

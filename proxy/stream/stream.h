@@ -74,6 +74,7 @@ struct stream {
     bool request_ended;
     enum http_version spoken;          // by the application that asks: of its connection, or as the mesh tells
     bool request_is_grpc;
+    bool request_ends_here;            // may be forwarded no further: answered by us
     enum error request_error;          // from below: broken or gone
 
     // the response
