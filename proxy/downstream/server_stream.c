@@ -130,13 +130,27 @@ static bool can_send(const struct server_stream *stream) {
     return stream->conn->phase == CONN_OPEN && stream->codec_stream.codec != NULL;
 }
 
+static void cut(struct server_stream *stream, enum error error) {
+    struct server_conn *conn = stream->conn;
+    if (!can_send(stream) || codec_stream_is_done(&stream->codec_stream))
+        return;
+    conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
+    stream->codec_stream.codec = NULL;
+    flush_later(conn);
+}
+
 static void sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
     struct server_stream *stream = side_of(sink);
     if (!can_send(stream))
         return;
     struct server_conn *conn = stream->conn;
-    if (conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end) != OK)
-        stream_on_failed(stream->stream, ERROR_CLIENT_GONE);
+    enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
+    if (error != OK) {
+        // The connection is lost; or the head cannot be written as it is, and nothing may follow it.
+        stream_on_failed(stream->stream, error == ERROR_CONNECTION_RESET ? ERROR_CLIENT_GONE : ERROR_INTERNAL);
+        cut(stream, ERROR_INTERNAL);
+        return;
+    }
     if (!conn->answered && head->status >= 200) {
         conn->answered = true;
         conn->wants_ticket = conn->client.secure && !conn->client.mesh;
@@ -163,15 +177,6 @@ static void sink_consumed(struct stream_sink *sink, size_t count) {
         flush_later(conn);
     else if (conn->paused && stream->stream->request_body.length <= stream_body_credit(stream->stream) / 2)
         server_conn_resume_reading(conn);
-}
-
-static void cut(struct server_stream *stream, enum error error) {
-    struct server_conn *conn = stream->conn;
-    if (!can_send(stream) || codec_stream_is_done(&stream->codec_stream))
-        return;
-    conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
-    stream->codec_stream.codec = NULL;
-    flush_later(conn);
 }
 
 static void sink_reset(struct stream_sink *sink, enum error error) {

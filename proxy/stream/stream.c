@@ -322,7 +322,7 @@ static void run_attempts(struct stream *stream) {
     set_state(stream, STREAM_RESPONSE);
     send_response_head(stream, &up->codec_stream.head, end);
     if (end)
-        finish(stream, OK);
+        finish(stream, stream->request_error); // that of a head which could not be written
 }
 
 static void note_grpc_status(struct stream *stream, const struct fields *trailers) {

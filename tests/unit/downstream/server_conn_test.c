@@ -478,6 +478,52 @@ static void one_that_reads_nothing_more_is_given_up(void **state) {
     world_dispose(&world);
 }
 
+// --- a response that cannot be written ---
+
+static enum filter_result let_pass(struct stream *stream, const void *config, void *state) {
+    (void)stream;
+    (void)config;
+    (void)state;
+    return FILTER_CONTINUE;
+}
+
+// A fault of ours, or of a filter to come: two lines in one value.
+static enum filter_result spoil_head(struct stream *stream, const void *config, void *state, struct head *head) {
+    (void)stream;
+    (void)config;
+    (void)state;
+    fields_add(&head->fields, BYTES("x-split"), BYTES("a\r\nSet-Cookie: b"));
+    return FILTER_CONTINUE;
+}
+
+static const void *configure(const struct service_config *service, enum filter_role role, struct pool *pool) {
+    (void)service;
+    (void)role;
+    (void)pool;
+    static const char something;
+    return &something;
+}
+
+static const struct filter_type spoiling = {.name = "deadline", .configure = configure, .ops = {.decide = let_pass, .response_head = spoil_head}};
+static const struct filter_type *const filters[] = {&spoiling, NULL};
+
+static void a_head_that_would_split_the_response_cuts_the_connection(void **state) {
+    (void)state;
+    for (int body = 0; body < 2; body++) {
+        struct world world;
+        fake_downstream_init(&world.near, HTTP1, filters);
+        world.conn = near_connect(&world.near, "outbound");
+        near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        respond(&world.near.loopback, 0, body ? 200 : 204, body ? "content-length: 2\n" : "", body ? "ok" : NULL);
+        assert_string_equal(near_received(world.conn), "");
+        near_pass(&world.near, 3 * NS_PER_S);
+        assert_true(near_is_closed(world.conn));
+        assert_int_equal(world.near.loopback.env.streams, 0);
+        assert_int_equal(world.near.loopback.record.end, ERROR_INTERNAL);
+        world_dispose(&world);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_answered_and_the_connection_kept),
@@ -504,6 +550,7 @@ int main(void) {
         cmocka_unit_test(a_slow_reader_gets_all_and_holds_little),
         cmocka_unit_test(a_slow_reader_of_a_last_response_gets_it_whole),
         cmocka_unit_test(one_that_reads_nothing_more_is_given_up),
+        cmocka_unit_test(a_head_that_would_split_the_response_cuts_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
