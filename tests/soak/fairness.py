@@ -121,7 +121,7 @@ def download(run):
     stack = run.stack()
     near, _ = stack.pair(stack.application())
     rounds = run.size(9, 1)
-    seconds = run.size(2, 0.3)
+    seconds = run.size(1, 0.3)  # a download takes longer
     small = {"mode": "open", "rate": RATE, "connections": 8}
     p50_us(stack, near.outbound, 1, **small)
     overlaps = []
