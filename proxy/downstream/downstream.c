@@ -77,15 +77,22 @@ static uint32_t collect(const struct downstream *downstream, struct downstream_l
     return count;
 }
 
+static void check_mode_of_one(struct server_conn *conn, void *argument) {
+    (void)argument;
+    server_conn_check_mode(conn);
+}
+
 void downstream_apply(struct downstream *downstream, struct bound_snapshot *bound) {
     struct downstream_listener **known;
     uint32_t count = collect(downstream, &known);
     for (uint32_t i = 0; i < count; i++) {
         const struct listener_config *config = find_config(bound->snapshot, known[i]->name);
-        if (config != NULL)
-            bind_listener(known[i], bound, config);
-        else
+        if (config == NULL) {
             remove_listener(downstream, known[i]);
+            continue;
+        }
+        bind_listener(known[i], bound, config);
+        each_connection(known[i], check_mode_of_one, NULL);
     }
     free(known);
     const struct proxy_config *proxy = &bound->snapshot->proxy;

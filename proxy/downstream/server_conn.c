@@ -246,6 +246,7 @@ static void begin_tls(struct server_conn *conn) {
         .counters = &downstream->env->upstream->tls_counters,
     };
     conn->phase = CONN_HANDSHAKE;
+    conn->credentials_generation = credentials_generation(downstream->credentials);
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &transport_handler, conn);
     conn->transport->ops->read_start(conn->transport);
 }
@@ -411,14 +412,21 @@ static void on_ready(void *user, enum error error) {
         server_conn_close(conn, error);
         return;
     }
+    // The bundle that the client was checked against may have been replaced meanwhile.
+    const struct credentials *credentials = conn->listener->downstream->credentials;
+    if (conn->credentials_generation != credentials_generation(credentials) && !tls_peer_still_trusted(conn->transport, credentials)) {
+        server_conn_close(conn, ERROR_UNAUTHENTICATED);
+        return;
+    }
     conn->client.secure = true;
     if (conn->transport->peer_id != NULL)
         keep_identity(conn, conn->transport->peer_id);
     conn->client.mesh = bytes_equal(conn->transport->alpn, BYTES(ALPN_MESH));
-    int64_t left_s = tls_peer_not_after(conn->transport) - (int64_t)(clock_wall_ns() / NS_PER_S);
-    if (left_s > 0 && left_s < INT32_MAX) {
-        conn->expires_at = loop_of(conn)->now + (nanoseconds)left_s * NS_PER_S;
-        watch_by(conn, conn->expires_at);
+    nanoseconds left = tls_peer_left(conn->transport);
+    if (left != UINT64_MAX) {
+        conn->ends_at = loop_of(conn)->now + left;
+        conn->drains_at = conn->ends_at - tls_last_call(left);
+        watch_by(conn, conn->drains_at);
     }
     become_open(conn, conn->client.mesh || bytes_equal(conn->transport->alpn, BYTES("h2")));
 }
@@ -456,7 +464,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     timer_init(&conn->timer, server_conn_on_timer);
     conn->address = conn->transport->peer;
     conn->client.address = &conn->address;
-    conn->expires_at = UINT64_MAX;
+    conn->drains_at = conn->ends_at = UINT64_MAX;
     conn->idle_since = downstream->env->loop->now;
     list_push_back(&listener->connections, &conn->link);
     listener->connection_count++;

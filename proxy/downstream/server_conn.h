@@ -23,6 +23,9 @@ void server_conn_close(struct server_conn *conn, enum error reason);
 // After a change of the trust bundle: drains a connection whose peer would no longer be accepted.
 void server_conn_check_peer(struct server_conn *conn, const struct credentials *credentials);
 
+// After a change of its listener: plain text is not taken any more where mutual TLS has become a must.
+void server_conn_check_mode(struct server_conn *conn);
+
 struct server_conn *server_conn_of_link(struct list *link);
 
 #endif

@@ -38,7 +38,9 @@ struct server_conn {
     nanoseconds head_begun_at;   // when the oldest incomplete head began
     nanoseconds idle_since;
     nanoseconds drain_begun_at;
-    nanoseconds expires_at;      // of the peer's leaf; UINT64_MAX: never
+    uint64_t credentials_generation; // that its handshake was begun with
+    nanoseconds drains_at;       // soon the peer's leaf ends; UINT64_MAX: never
+    nanoseconds ends_at;         // it ends: closed then, whatever is on it; UINT64_MAX: never
     uint32_t heads_open;         // requests whose head is incomplete
     uint32_t stream_count;       // on `streams`
     enum conn_phase phase;

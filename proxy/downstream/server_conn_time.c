@@ -27,6 +27,16 @@ void server_conn_check_peer(struct server_conn *conn, const struct credentials *
     server_conn_drain(conn);
 }
 
+void server_conn_check_mode(struct server_conn *conn) {
+    const struct listener_config *config = conn->listener->config;
+    if (config->role != ROLE_INBOUND || config->mtls != MTLS_STRICT || conn->client.secure)
+        return;
+    if (conn->phase == CONN_DETECT || (conn->phase == CONN_OPEN && is_idle(conn)))
+        server_conn_close(conn, ERROR_DRAINING);
+    else if (conn->phase == CONN_OPEN)
+        server_conn_drain(conn);
+}
+
 // A second after the drain began: HTTP/2 is told the last stream that counts; an HTTP/1 client that was idle all the time has none on its way.
 static void drain_further(struct server_conn *conn, nanoseconds now) {
     if (now < conn->drain_begun_at + GOAWAY_PAUSE_NS)
@@ -74,7 +84,7 @@ static nanoseconds next_unread(const struct server_conn *conn) {
 
 static nanoseconds next_look(const struct server_conn *conn, nanoseconds now) {
     const struct limits_config *limits = limits_of(conn);
-    nanoseconds next = conn->expires_at;
+    nanoseconds next = conn->drain_begun_at == 0 && conn->drains_at < conn->ends_at ? conn->drains_at : conn->ends_at;
     nanoseconds idle = limits->idle_timeout > 0 ? (is_idle(conn) ? conn->idle_since : now) + limits->idle_timeout : UINT64_MAX;
     nanoseconds head = conn->heads_open > 0 ? conn->head_begun_at + limits->header_timeout : UINT64_MAX;
     nanoseconds drain = conn->drain_begun_at != 0 ? now + GOAWAY_PAUSE_NS : UINT64_MAX;
@@ -97,19 +107,21 @@ void server_conn_on_timer(struct timer *timer) {
         server_conn_close(conn, OK); // it has lingered long enough
         return;
     }
+    if (now >= conn->ends_at) {
+        server_conn_close(conn, ERROR_UNAUTHENTICATED);
+        return;
+    }
     look_at_unread(conn, now);
     if (conn->heads_open > 0 && now >= conn->head_begun_at + limits->header_timeout)
         time_out_heads(conn);
     else if (is_idle(conn) && limits->idle_timeout > 0 && now >= conn->idle_since + limits->idle_timeout)
         server_conn_close(conn, ERROR_IDLE_TIMEOUT);
-    else if (now >= conn->expires_at && conn->drain_begun_at == 0)
+    else if (now >= conn->drains_at && conn->drain_begun_at == 0)
         server_conn_drain(conn);
     else if (conn->drain_begun_at != 0)
         drain_further(conn, now);
     if (conn->phase != CONN_OPEN)
         return;
-    if (now >= conn->expires_at)
-        conn->expires_at = UINT64_MAX;
     nanoseconds next = next_look(conn, now);
     if (next != UINT64_MAX)
         watch_by(conn, next);

@@ -47,6 +47,15 @@ bool tls_peer_still_trusted(struct transport *tls, const struct credentials *cre
 // The peer's leaf ends at this time, seconds since 1970; INT64_MAX where there is no leaf.
 int64_t tls_peer_not_after(const struct transport *tls);
 
+// The same from now on; UINT64_MAX where there is no leaf.
+nanoseconds tls_peer_left(const struct transport *tls);
+
+// No connection outlives its peer's leaf: this long before it takes nothing new, so that what is on it can end. A quarter of what was left when it was made at most.
+#define TLS_LAST_CALL_NS (10 * NS_PER_S)
+static inline nanoseconds tls_last_call(nanoseconds left) {
+    return left / 4 < TLS_LAST_CALL_NS ? left / 4 : TLS_LAST_CALL_NS;
+}
+
 // True where the handshake was resumed from a ticket.
 bool tls_was_resumed(const struct transport *tls);
 

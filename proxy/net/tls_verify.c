@@ -193,3 +193,14 @@ int64_t tls_peer_not_after(const struct transport *transport) {
     const struct tls *tls = tls_of_const(transport);
     return tls->peer != NULL ? tls->peer->leaf_not_after : INT64_MAX;
 }
+
+nanoseconds tls_peer_left(const struct transport *transport) {
+    const struct tls *tls = tls_of_const(transport);
+    if (tls->peer == NULL)
+        return UINT64_MAX;
+    nanoseconds now = tls->credentials->wall_clock();
+    uint64_t end = tls->peer->leaf_not_after > 0 ? (uint64_t)tls->peer->leaf_not_after : 0;
+    if (end > UINT64_MAX / (2 * NS_PER_S))
+        return UINT64_MAX; // centuries
+    return end * NS_PER_S > now ? end * NS_PER_S - now : 0;
+}

@@ -100,7 +100,9 @@ static void count_close(struct upstream_conn *conn, enum error reason) {
                : reason == ERROR_CONNECTION_RESET ? &metrics->upstream_closed_reset
                : reason == ERROR_IDLE_TIMEOUT     ? &metrics->upstream_closed_idle
                : reason == ERROR_TRY_TIMEOUT      ? &metrics->upstream_closed_keepalive
+               : reason == ERROR_UNAUTHENTICATED  ? &metrics->upstream_closed_untrusted
                : reason == ERROR_PROTOCOL || reason == ERROR_FLOOD ? &metrics->upstream_closed_protocol
+               : reason == OK && conn->aged       ? &metrics->upstream_closed_age
                                                   : &metrics->upstream_closed_finished, 1);
 }
 
@@ -337,12 +339,13 @@ static void become_open(struct upstream_conn *conn) {
     nanoseconds now = loop_of(conn)->now;
     conn->opened_at = conn->idle_since = conn->received_at = now;
     const struct traffic_config *traffic = traffic_of(conn);
-    conn->expires_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
-    if (conn->endpoint->tls == TLS_MESH) {
-        int64_t left_s = tls_peer_not_after(transport) - (int64_t)(clock_wall_ns() / NS_PER_S);
-        nanoseconds end = left_s > 0 && left_s < INT32_MAX ? now + (nanoseconds)left_s * NS_PER_S : UINT64_MAX;
-        if (end < conn->expires_at)
-            conn->expires_at = end;
+    conn->drains_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
+    conn->ends_at = UINT64_MAX;
+    nanoseconds left = conn->endpoint->tls == TLS_MESH ? tls_peer_left(transport) : UINT64_MAX;
+    if (left != UINT64_MAX) {
+        conn->ends_at = now + left;
+        if (conn->ends_at - tls_last_call(left) < conn->drains_at)
+            conn->drains_at = conn->ends_at - tls_last_call(left);
     }
     metric_add(&upstream->metrics->upstream_opened, 1);
     metric_add(&upstream->metrics->upstream_active, 1);
@@ -350,6 +353,8 @@ static void become_open(struct upstream_conn *conn) {
     conn->pool->open++;
     conn->pool->room_last = upstream_conn_room(conn) > 0 ? upstream_conn_room(conn) : 1;
     on_timer(&conn->timer); // arms it for the next of what it watches
+    if (conn->closing)
+        return; // the peer's leaf has just ended
     transport->ops->read_start(transport);
     flush_later(conn);
     conn_pool_update(conn->pool, conn);
@@ -413,7 +418,7 @@ static const struct transport_handler transport_handler = {
 // The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
 static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) {
     const struct traffic_config *traffic = traffic_of(conn);
-    nanoseconds next = conn->expires_at;
+    nanoseconds next = !conn->draining && conn->drains_at < conn->ends_at ? conn->drains_at : conn->ends_at;
     if (list_is_empty(&conn->streams)) {
         nanoseconds idle = idle_timeout(conn);
         if (idle > 0 && conn->idle_since + idle < next)
@@ -442,7 +447,10 @@ static void on_timer(struct timer *timer) {
     const struct traffic_config *traffic = traffic_of(conn);
     bool idle = list_is_empty(&conn->streams);
     nanoseconds timeout = idle_timeout(conn);
-    if (now >= conn->expires_at && !conn->draining) {
+    if (now >= conn->ends_at) {
+        upstream_conn_close(conn, ERROR_UNAUTHENTICATED);
+    } else if (now >= conn->drains_at && !conn->draining) {
+        conn->aged = traffic != NULL && traffic->connections.max_age > 0 && now >= conn->opened_at + traffic->connections.max_age;
         upstream_conn_drain(conn);
     } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
         upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);
@@ -458,8 +466,6 @@ static void on_timer(struct timer *timer) {
     if (conn->closing)
         return;
     nanoseconds next = next_look(conn, now);
-    if (conn->draining && next <= now)
-        next = now + NS_PER_S;
     if (next != UINT64_MAX)
         timer_start(&loop_of(conn)->timers, &conn->timer, next);
 }
