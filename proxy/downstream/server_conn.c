@@ -61,6 +61,8 @@ static void count_close(struct server_conn *conn, enum error reason) {
     default:
         break;
     }
+    if (conn->distrusted)
+        cell = &metrics->downstream_closed_untrusted;
     metric_add(cell, 1);
     metric_add(&metrics->downstream_bytes_in, conn->transport->bytes_in);
     metric_add(&metrics->downstream_bytes_out, conn->transport->bytes_out);

@@ -20,7 +20,7 @@ void server_conn_drain_idle(struct server_conn *conn);
 // Closes at once; streams end as client_gone. `reason` is for the counters.
 void server_conn_close(struct server_conn *conn, enum error reason);
 
-// After a change of the trust bundle: drains a connection whose peer would no longer be accepted.
+// After a change of the trust bundle: drains a connection whose peer would no longer be accepted, and closes it after TLS_LAST_CALL_NS.
 void server_conn_check_peer(struct server_conn *conn, const struct credentials *credentials);
 
 // After a change of its listener: plain text is not taken any more where mutual TLS has become a must.

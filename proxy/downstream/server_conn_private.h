@@ -48,6 +48,7 @@ struct server_conn {
     bool input_ended;
     bool input_unread;           // a request was answered that had not been read to its end
     bool draining;
+    bool distrusted;             // draining since its peer is no longer trusted
     bool drained_finally;        // the last GOAWAY went out
     bool answered;               // a final head went out
     bool wants_ticket;           // it was the first, on TLS

@@ -23,7 +23,11 @@ void server_conn_drain_idle(struct server_conn *conn) {
 void server_conn_check_peer(struct server_conn *conn, const struct credentials *credentials) {
     if (conn->phase != CONN_OPEN || !conn->client.secure || tls_peer_still_trusted(conn->transport, credentials))
         return;
-    metric_add(&metrics_of(conn)->downstream_closed_untrusted, 1);
+    nanoseconds end = loop_of(conn)->now + TLS_LAST_CALL_NS;
+    conn->distrusted = true;
+    if (end < conn->ends_at)
+        conn->ends_at = end;
+    watch_by(conn, conn->ends_at);
     server_conn_drain(conn);
 }
 

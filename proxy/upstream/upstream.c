@@ -77,8 +77,11 @@ static void each_connection(struct upstream *upstream, void (*visit)(struct upst
 
 static void drain_secure(struct upstream_conn *conn) {
     // One under way carries the old credentials only if its handshake has begun; it is found by its generation when it opens.
-    if (conn->endpoint->tls == TLS_MESH && conn->open)
-        upstream_conn_drain(conn);
+    if (conn->endpoint->tls != TLS_MESH || !conn->open)
+        return;
+    if (!tls_peer_still_trusted(conn->transport, conn->upstream->credentials))
+        upstream_conn_end_by(conn, conn->upstream->loop->now + TLS_LAST_CALL_NS);
+    upstream_conn_drain(conn);
 }
 
 void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials) {

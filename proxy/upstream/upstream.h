@@ -36,8 +36,8 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
 // those that are gone are drained. The snapshot must stay until the next call, and until no stream pins it.
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot);
 
-// New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer
-// trusted are closed as soon as their streams have ended, at the latest after `grace`.
+// New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer trusted after
+// TLS_LAST_CALL_NS at the latest.
 void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials);
 
 // Another worker has requests that wait for a connection to an endpoint of which all workers together have as many as they may: closes an idle one of ours to it.

@@ -153,6 +153,13 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
 
+void upstream_conn_end_by(struct upstream_conn *conn, nanoseconds when) {
+    if (when >= conn->ends_at)
+        return;
+    conn->ends_at = when;
+    look_by(conn, when);
+}
+
 void upstream_conn_drain(struct upstream_conn *conn) {
     conn->draining = true;
     if (!conn->open || list_is_empty(&conn->streams))

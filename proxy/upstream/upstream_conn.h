@@ -86,6 +86,9 @@ void upstream_stream_cancel(struct upstream_stream *stream, enum error error);
 // Streams that may still be opened.
 uint32_t upstream_conn_room(const struct upstream_conn *conn);
 
+// Closes at that time at the latest, whatever is on it.
+void upstream_conn_end_by(struct upstream_conn *conn, nanoseconds when);
+
 // No new streams; closes when the last one ends.
 void upstream_conn_drain(struct upstream_conn *conn);
 

@@ -5,6 +5,8 @@ import socket
 import ssl
 import threading
 
+import pytest
+
 from support.backend import held, message
 from support.fleet import eventually, split_address
 from support.hop import Hop, service
@@ -155,3 +157,20 @@ def test_plain_text_ends_where_mutual_tls_becomes_a_must(fleet):
         assert busy.is_ended()
     with Wire(address) as late:
         assert late.get().is_ended() or late.rest()[:4] != b"HTTP"
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_peer_whose_root_is_taken_away_is_cut_off(fleet, who):
+    event = threading.Event()
+    old, new = Authority(name="Old Root"), Authority(name="New Root")
+    far = callee(fleet, fleet.backend(endless(event)), old.issue(CALLEE), old.bundle_pem + new.bundle_pem)
+    near = caller(fleet, far, new.issue(CALLER), old.bundle_pem + new.bundle_pem)
+    with Wire(near.address) as wire:
+        assert wire.get().head().status == 200
+        hop, own = {"caller": (near, new), "callee": (far, old)}[who]
+        hop.proxy["spec"]["identity"] = identity(fleet, "alone", own.issue(CALLER if who == "caller" else CALLEE), own.bundle_pem)
+        hop.reload()
+        assert wire.rest() == b"begin"
+    event.set()
+    side = "upstream" if who == "caller" else "downstream"
+    eventually(lambda: hop.figure(f"outrigger_{side}_connections_closed_total", reason="untrusted") == 1)
