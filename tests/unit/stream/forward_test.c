@@ -192,40 +192,6 @@ static void an_options_request_is_forwarded_as_often_as_it_says(void **state) {
     }
 }
 
-// RFC 9110 section 7.6.2.
-static void an_options_request_is_forwarded_as_often_as_it_says(void **state) {
-    (void)state;
-    static const struct {
-        const char *request;
-        const char *forwarded; // NULL: not at all
-    } requests[] = {{"OPTIONS a /\nmax-forwards: 0\n", NULL},
-                    {"OPTIONS a *\nMax-Forwards: 0\n", NULL},
-                    {"OPTIONS a /\nmax-forwards: 1\n", "max-forwards: 0\n"},
-                    {"OPTIONS a /\nmax-forwards: 10\n", "max-forwards: 9\n"},
-                    {"OPTIONS a /\nmax-forwards: -1\n", "max-forwards: -1\n"},
-                    {"OPTIONS a /\nmax-forwards: many\n", "max-forwards: many\n"},
-                    {"GET a /\nmax-forwards: 0\n", "max-forwards: 0\n"}};
-    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
-        struct loopback world;
-        struct client client;
-        loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
-        client_get(&client, &world, requests[i].request);
-        loopback_settle(&world);
-        assert_int_equal(world.far.count, requests[i].forwarded != NULL);
-        if (requests[i].forwarded != NULL) {
-            assert_has(received(&world, 0), requests[i].forwarded);
-            respond(&world, 0, 200, "", NULL);
-        } else {
-            assert_has(client_field(&client, "allow"), "OPTIONS");
-        }
-        assert_int_equal(client.status, 200);
-        assert_true(client.ended);
-        assert_int_equal(world.record.end, OK);
-        client_dispose(&client);
-        loopback_dispose(&world);
-    }
-}
-
 // --- words of the mesh ---
 
 static void words_of_the_mesh_are_taken_off_on_all_ways(void **state) {
@@ -364,7 +330,6 @@ int main(void) {
         cmocka_unit_test(what_a_client_says_of_certificates_is_taken_off),
         cmocka_unit_test(the_application_is_told_who_calls),
         cmocka_unit_test(trailers_cannot_say_it_either),
-        cmocka_unit_test(an_options_request_is_forwarded_as_often_as_it_says),
         cmocka_unit_test(an_options_request_is_forwarded_as_often_as_it_says),
         cmocka_unit_test(words_of_the_mesh_are_taken_off_on_all_ways),
         cmocka_unit_test(a_refusal_is_marked_for_proxies_of_ours_alone),
