@@ -27,6 +27,7 @@ struct endpoint {
     uint32_t in_flight;            // attempts
     double cost_ns;                // PeakEWMA: decaying peak of the response time
     nanoseconds cost_at;
+    bool cost_is_penalty;          // it is not measured but stands for a failure; the next answer ends it
     nanoseconds avoided_until;     // it is about to end: picked only when no other can be had that was not tried
     // numbers for people
     uint64_t requests;

@@ -1,5 +1,5 @@
 // PeakEWMA with power of two choices: of two endpoints drawn at random (by weight), the one with the lower load, cost x (in flight + 1) / weight. The cost
-// follows a slower answer at once and forgets it with a time constant of 10 s.
+// follows a slower answer at once and forgets it with a time constant of 10 s. A failure counts as a slow answer that is forgotten sooner.
 #include "upstream/endpoint.h"
 #include "upstream/lb.h"
 
@@ -12,6 +12,10 @@
 // A failure counts at least as a second: refusing fast must not attract traffic.
 #define FAILURE_NS (1.0 * (double)NS_PER_S)
 
+// Such a penalty says nothing about how fast the endpoint is: after some seconds a request or two find out whether it is back, and the first answer ends it. Else two
+// endpoints that are restarted one after the other would both count as a second, and the dead one of them, with nothing in flight, as the lighter.
+#define PENALTY_DECAY_NS (1.0 * (double)NS_PER_S)
+
 static bool is_measured(const struct endpoint *endpoint) {
     return endpoint->cost_at != 0;
 }
@@ -19,7 +23,7 @@ static bool is_measured(const struct endpoint *endpoint) {
 static double cost_now(const struct endpoint *endpoint, nanoseconds now) {
     double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
     // Below a millisecond nothing has decayed that would matter: the exponential is spared on the busy path.
-    return idle < (double)NS_PER_MS ? endpoint->cost_ns : endpoint->cost_ns * exp(-idle / DECAY_NS);
+    return idle < (double)NS_PER_MS ? endpoint->cost_ns : endpoint->cost_ns * exp(-idle / (endpoint->cost_is_penalty ? PENALTY_DECAY_NS : DECAY_NS));
 }
 
 // Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer.
@@ -102,9 +106,10 @@ static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds
     if (outcome == LB_CANCELLED)
         return;
     double sample = (double)elapsed;
+    double cost = is_measured(endpoint) && !endpoint->cost_is_penalty ? endpoint->cost_ns : 0;
+    endpoint->cost_is_penalty = outcome == LB_FAILED && sample < FAILURE_NS && cost < FAILURE_NS;
     if (outcome == LB_FAILED && sample < FAILURE_NS)
         sample = FAILURE_NS;
-    double cost = is_measured(endpoint) ? endpoint->cost_ns : 0;
     if (sample >= cost) {
         cost = sample;
     } else {
