@@ -84,7 +84,7 @@ static void grant_room(struct conn_pool *pool) {
 // Counts one more connection to the endpoint; false when all workers together have as many as they may.
 static bool take_place(const struct conn_pool *pool) {
     const struct cluster *cluster = pool->endpoint->cluster;
-    if (cluster == NULL)
+    if (cluster == NULL || pool->endpoint->upstream->ended)
         return false;
     uint32_t max = cluster->traffic.connections.max;
     _Atomic uint32_t *connections = &pool->endpoint->shared->connections;

@@ -131,6 +131,7 @@ void upstream_give_places(struct upstream *upstream) {
 }
 
 void upstream_close_all(struct upstream *upstream) {
+    upstream->ended = true;
     live_shared_leave(upstream->shared, upstream);
     each_connection(upstream, close_one);
     drop_clusters(upstream, true);

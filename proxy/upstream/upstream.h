@@ -27,6 +27,7 @@ struct upstream {
     struct tls_counters tls_counters; // of the worker, its server side too
     uint64_t applied;                 // how many snapshots were
     uint32_t connections;             // open or closing: upstream_dispose waits for none
+    bool ended;                       // upstream_close_all was called: no connection is made any more
 };
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
@@ -46,7 +47,7 @@ void upstream_give_places(struct upstream *upstream);
 // Closes connections that carry nothing.
 void upstream_close_idle(struct upstream *upstream);
 
-// Closes every connection at once. The loop must still turn for them to go.
+// Closes every connection at once; who waits for one waits in vain. The loop must still turn for them to go.
 void upstream_close_all(struct upstream *upstream);
 
 // After upstream_close_all and when no stream is left.

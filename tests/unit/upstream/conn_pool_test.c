@@ -442,6 +442,24 @@ static void a_retired_pool_fails_who_waits_and_gives_up_what_is_under_way(void *
     fake_upstream_dispose(&world.far);
 }
 
+static void at_the_end_no_connection_is_made_for_who_waits(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, DOCUMENTS(""), POOL_HTTP1);
+    world.far.mode = FAR_WAIT;
+    begin(&world, 0, 3);
+    assert_int_equal(world.far.count, 3);
+    struct cluster *cluster = fake_upstream_cluster(&world.far, KEY);
+    cluster_ref(cluster); // as a stream's snapshot does
+    upstream_close_all(&world.far.upstream);
+    assert_int_equal(world.far.count, 3);
+    begin(&world, 3, 1);
+    assert_int_equal(world.far.count, 3);
+    end(&world, 0, 4);
+    cluster_unref(cluster);
+    fake_upstream_dispose(&world.far);
+}
+
 static void a_retired_endpoint_gives_nothing_any_more(void **state) {
     (void)state;
     struct world world;
@@ -494,6 +512,7 @@ int main(void) {
         cmocka_unit_test(those_whom_a_new_connection_cannot_serve_get_another),
         cmocka_unit_test(a_retired_pool_closes_what_is_idle_and_lets_the_rest_end),
         cmocka_unit_test(a_retired_pool_fails_who_waits_and_gives_up_what_is_under_way),
+        cmocka_unit_test(at_the_end_no_connection_is_made_for_who_waits),
         cmocka_unit_test(a_retired_endpoint_gives_nothing_any_more),
         cmocka_unit_test(a_request_that_cannot_be_sent_passes_its_place_on),
     };
