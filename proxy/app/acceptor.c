@@ -86,12 +86,9 @@ static void bind_one(struct acceptor *acceptor, const struct listener_config *co
 
 static struct worker *least_busy(const struct acceptor *acceptor) {
     struct worker *least = &acceptor->workers[0];
-    for (uint32_t i = 1; i < acceptor->worker_count; i++) {
-        struct worker *worker = &acceptor->workers[i];
-        if (atomic_load_explicit(&worker->downstream.connections, memory_order_relaxed) <
-            atomic_load_explicit(&least->downstream.connections, memory_order_relaxed))
-            least = worker;
-    }
+    for (uint32_t i = 1; i < acceptor->worker_count; i++)
+        if (worker_load(&acceptor->workers[i]) < worker_load(least))
+            least = &acceptor->workers[i];
     return least;
 }
 

@@ -87,6 +87,7 @@ static void accept_here(void *receiver, void *argument) {
     struct worker *worker = receiver;
     struct handover *handover = argument;
     downstream_accept(&worker->downstream, handover->name, handover->socket);
+    atomic_fetch_sub_explicit(&worker->handed_over, 1, memory_order_relaxed);
     wake_gauges(worker);
     free_handover(handover);
 }
@@ -242,7 +243,13 @@ void worker_unlisten(struct worker *worker, struct bytes name) {
 }
 
 void worker_accept(struct worker *worker, struct bytes name, int socket) {
+    atomic_fetch_add_explicit(&worker->handed_over, 1, memory_order_relaxed);
     post(worker, accept_here, handover_of(name, socket));
+}
+
+uint32_t worker_load(const struct worker *worker) {
+    return atomic_load_explicit(&worker->downstream.connections, memory_order_relaxed) +
+           atomic_load_explicit(&worker->handed_over, memory_order_relaxed);
 }
 
 void worker_drain(struct worker *worker) {

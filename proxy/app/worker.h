@@ -32,6 +32,7 @@ struct worker {
     struct timer gauges;           // runs while the worker is awake: copies figures of the loop into the counters, looks after memory
     uint64_t turns_seen;           // of the loop, when it last did
     struct worker_memory memory;
+    _Atomic uint32_t handed_over;  // connections that are on their way to it
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
     _Atomic uint32_t drains;       // how often it was told to drain, and has noted what was open then
@@ -49,6 +50,9 @@ void worker_listen(struct worker *worker, struct bytes name, int socket);  // ac
 void worker_unlisten(struct worker *worker, struct bytes name);            // empty name: all
 void worker_accept(struct worker *worker, struct bytes name, int socket);  // a connection accepted elsewhere
 void worker_drain(struct worker *worker);
+
+// Connections of clients that it has, or soon will have. Any thread.
+uint32_t worker_load(const struct worker *worker);
 
 // A report that the worker is to fill in. ERROR_FULL: its mailbox is full; nothing happened.
 MUST_CHECK enum error worker_ask(struct worker *worker, struct worker_report *report);
