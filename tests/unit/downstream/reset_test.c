@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#define SEEDS_EACH 1000 // for each of four pairs of protocols; OUTRIGGER_SEEDS=n: so many
+#define SEEDS_EACH 500 // for each of four pairs of protocols; OUTRIGGER_SEEDS=n: so many
 #define STEPS 200
 #define CLIENTS 4
 
