@@ -23,6 +23,7 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->chunks_used, loop->pools.used);
     metric_set(&metrics->chunks_free, loop->pools.free_count);
     metric_set(&metrics->loop_turns, loop->turns);
+    metric_set(&metrics->wake_left, loop->turns_cut);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);
 }
 

@@ -359,6 +359,8 @@ static void flush_now(struct task *task) {
     enum error error = conn->codec->ops->produce(conn->codec);
     bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2;
     conn->transport->ops->flush(conn->transport);
+    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES)
+        metric_add(&metrics_of(conn)->output_full, 1);
     if (conn->phase != CONN_OPEN)
         return;
     if (error != OK) {

@@ -9,10 +9,10 @@ static bool has_work(const struct loop *loop) {
            !list_is_empty(&loop->closing);
 }
 
-// Runs at most `bound` tasks of those that wait now; what they wake, behind the mark, is left for the next round of the caller.
-static void run_tasks(struct list *list, uint32_t bound) {
+// Runs at most `bound` tasks of those that wait now; what they wake, behind the mark, is left for the next round of the caller. False when the bound has left some.
+static bool run_tasks(struct list *list, uint32_t bound) {
     if (list_is_empty(list))
-        return;
+        return true;
     struct list mark;
     list_init(&mark);
     list_push_back(list, &mark);
@@ -20,7 +20,9 @@ static void run_tasks(struct list *list, uint32_t bound) {
         struct task *task = LIST_ENTRY(list_pop_front(list), struct task, link);
         task->run(task);
     }
+    bool all = list->next == &mark;
     list_remove(&mark);
+    return all;
 }
 
 void loop_turn(struct loop *loop, nanoseconds now) {
@@ -28,9 +30,10 @@ void loop_turn(struct loop *loop, nanoseconds now) {
     loop->turns++;
     loop->alarm_due = false;
     timer_wheel_advance(&loop->timers, now);
-    run_tasks(&loop->wake, LIMIT_STREAMS_PER_TURN);
-    run_tasks(&loop->flush, UINT32_MAX);
-    run_tasks(&loop->closing, UINT32_MAX);
+    if (!run_tasks(&loop->wake, LIMIT_STREAMS_PER_TURN))
+        loop->turns_cut++;
+    (void)run_tasks(&loop->flush, UINT32_MAX);
+    (void)run_tasks(&loop->closing, UINT32_MAX);
 }
 
 static void turn_now(struct loop *loop) {

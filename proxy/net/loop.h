@@ -45,6 +45,7 @@ struct loop {
     uv_timer_t alarm;      // armed for the wheel's next deadline
     nanoseconds alarm_at;
     uint64_t turns;
+    uint64_t turns_cut;    // that left streams for the next
     nanoseconds busy_longest; // longest turn without poll since last asked
 };
 

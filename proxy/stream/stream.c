@@ -158,8 +158,9 @@ static void cut_response(struct stream *stream) {
         buffer_clear(&stream->response_body);
         stream->sink->ops->send_body(stream->sink, &stream->response_body, true, trailers);
     } else {
+        struct worker_metrics *metrics = stream->env->metrics;
         if (stream->end != ERROR_CLIENT_GONE)
-            metric_add(&stream->env->metrics->streams_reset_proxy, 1);
+            metric_add(stream->end == ERROR_RESPONSE_INCOMPLETE ? &metrics->streams_reset_upstream : &metrics->streams_reset_proxy, 1);
         stream->sink->ops->reset(stream->sink, stream->end);
     }
     finish(stream, stream->end);

@@ -82,6 +82,8 @@ static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enu
     stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
     stream->was_silent = conn->transport->bytes_in == stream->received_mark;
     stream->was_conn_lost = conn->closing || conn->input_ended;
+    if (stream->was_conn_lost && stream->was_reused && stream->was_silent)
+        metric_add(&conn->upstream->metrics->pool_stale, 1);
     wake(conn, stream);
     detach(stream);
 }
@@ -266,6 +268,8 @@ static void flush_now(struct task *task) {
     }
     bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES;
     conn->transport->ops->flush(conn->transport);
+    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES)
+        metric_add(&conn->upstream->metrics->output_full, 1);
     // HTTP/2 tells by `writable` which stream has room again, and is asked for more of what waits in its own streams.
     struct list *first = list_first(&conn->streams);
     if (conn->codec->version == HTTP_2) {

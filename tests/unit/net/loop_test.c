@@ -181,7 +181,9 @@ static void at_most_64_tasks_run_in_a_turn_and_the_rest_in_order_after(void **st
     }
     check_loop_turn(&check);
     assert_int_equal(strlen(notes), LIMIT_STREAMS_PER_TURN);
+    assert_int_equal(check.loop.turns_cut, 1);
     check_loop_turn(&check);
+    assert_int_equal(check.loop.turns_cut, 1);
     assert_int_equal(strlen(notes), COUNT);
     for (unsigned i = 0; i < COUNT; i++)
         assert_int_equal(notes[i], '0' + (int)i);

@@ -297,7 +297,7 @@ static void a_response_that_breaks_off_is_cut(void **state) {
         assert_int_equal(client.reset_error, ERROR_RESPONSE_INCOMPLETE);
         assert_int_equal(world.record.end, ERROR_RESPONSE_INCOMPLETE);
         assert_int_equal(world.record.status, 200);
-        assert_int_equal(metric_read(&world.far.metrics.streams_reset_proxy), 1);
+        assert_int_equal(metric_read(&world.far.metrics.streams_reset_upstream), 1);
         client_dispose(&client);
         loopback_dispose(&world);
     }

@@ -117,6 +117,7 @@ static void the_keep_alive_race_is_hidden_for_methods_that_may_be_repeated(void 
         loopback_init(&world, ALONE(""), NULL);
         race(&world, &client, requests[i]);
         assert_int_equal(world.far.count, 2); // at once: no pause
+        assert_int_equal(metric_read(&world.far.metrics.pool_stale), 1);
         respond(&world, 1, 204, "", NULL);
         assert_int_equal(client.status, 204);
         assert_retries(&world, 1);
