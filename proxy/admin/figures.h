@@ -24,8 +24,8 @@ struct admin_endpoint {
     struct bytes state; // "available", or why it is not picked
     struct bytes tls;   // "Mesh" or "None"
     uint32_t weight;
-    uint32_t active;  // attempts in flight
-    nanoseconds ewma; // response time as the balancer sees it: the mean over workers that have one; 0: none yet
+    uint32_t active;       // attempts in flight
+    nanoseconds ewma;      // response time as the balancer sees it: the mean over workers that have one; 0: none yet
     uint32_t ewma_workers; // that have one
     uint32_t connections;
     uint32_t idle; // of them
@@ -57,7 +57,7 @@ struct admin_limit {
     unsigned known; // ADMIN_LIMIT_..., of what follows
     uint64_t use;
     uint64_t peak;
-    uint64_t hits; // how often it refused something
+    uint64_t hits;    // how often it refused something
     bool one_of_many; // there is one for each service or endpoint: no metric before it was used
 };
 

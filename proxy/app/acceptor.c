@@ -68,8 +68,7 @@ static int inherit(const struct acceptor *acceptor, const struct listener_config
 static void bind_one(struct acceptor *acceptor, const struct listener_config *config, struct config_errors *errors) {
     char reason[128];
     int socket = inherit(acceptor, config);
-    if (socket < 0 &&
-        tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
+    if (socket < 0 && tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
         config_errors_add(errors, config->place, NULL, "spec.listeners", "%.*s cannot be opened: %s", BYTES_FORMAT(config->address.text), reason);
         return;
     }

@@ -114,10 +114,10 @@ static uint64_t percent_of(uint64_t part, uint64_t whole) {
 
 static void add_budget(struct rows *rows, const struct limits_config *config, const struct worker_metrics *metrics, struct memory_budget *budget) {
     uint64_t most = atomic_load_explicit(&budget->limit, memory_order_relaxed);
-    struct admin_limit *limit =
-        add(rows, BYTES("memoryPercent"), BYTES("percent"), config->memory_percent,
-            most == 0 ? BYTES("of the cgroup's memory limit; there is none, so nothing is ever shed")
-                      : BYTES("of the cgroup's memory limit; above it free lists, idle connections, requests and new connections are shed, in steps"));
+    struct admin_limit *limit = add(
+        rows, BYTES("memoryPercent"), BYTES("percent"), config->memory_percent,
+        most == 0 ? BYTES("of the cgroup's memory limit; there is none, so nothing is ever shed")
+                  : BYTES("of the cgroup's memory limit; above it free lists, idle connections, requests and new connections are shed, in steps"));
     set_hits(limit, metric_read(&metrics->limits[LIMIT_METRIC_MEMORY].hits));
     if (most == 0)
         return;

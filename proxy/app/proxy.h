@@ -15,7 +15,7 @@
 enum proxy_state { PROXY_STARTING, PROXY_READY, PROXY_DRAINING };
 
 struct proxy {
-    struct loop loop;              // of the main thread
+    struct loop loop; // of the main thread
     const struct options *options;
     enum proxy_state state;
     struct documents documents;
@@ -26,15 +26,15 @@ struct proxy {
     struct acceptor *acceptor;
     struct admin *admin;
     struct ticket_keys *ticket_keys;
-    struct file_identity *identity;  // NULL: the documents name none
-    uint64_t identity_generation;    // of the one before it
-    struct gatherings gatherings;    // questions of pages to the workers
-    struct list reloads;             // by pages, that wait for the identity's files
+    struct file_identity *identity; // NULL: the documents name none
+    uint64_t identity_generation;   // of the one before it
+    struct gatherings gatherings;   // questions of pages to the workers
+    struct list reloads;            // by pages, that wait for the identity's files
     struct timer reload_look;
-    bool ending;                     // once drained, or after limits.drainTimeout
+    bool ending; // once drained, or after limits.drainTimeout
     nanoseconds drain_begun;
     struct timer drain_timer;
-    bool last_call;                // the listening sockets are closed
+    bool last_call; // the listening sockets are closed
     uv_signal_t signals[3];
 };
 

@@ -26,16 +26,20 @@ struct worker {
     struct stream_env env;
     struct log_writer log;
     struct h2_memory *h2_memory;
-    struct bound_snapshot *bound;  // one pin
-    struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } accepting[WORKER_LISTENERS_MAX];
+    struct bound_snapshot *bound; // one pin
+    struct {
+        struct worker *worker;
+        struct bytes name;
+        struct tcp_listener *listener;
+    } accepting[WORKER_LISTENERS_MAX];
     uint32_t accepting_count;
-    struct timer gauges;           // runs while the worker is awake: copies figures of the loop into the counters, looks after memory
-    uint64_t turns_seen;           // of the loop, when it last did
+    struct timer gauges; // runs while the worker is awake: copies figures of the loop into the counters, looks after memory
+    uint64_t turns_seen; // of the loop, when it last did
     struct worker_memory memory;
     _Atomic uint32_t handed_over;  // connections that are on their way to it
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
-    _Atomic uint32_t drains;       // how often it was told to drain, and has noted what was open then
+    _Atomic uint32_t drains; // how often it was told to drain, and has noted what was open then
     struct reports reports;
     bool stopping;
 };
@@ -46,9 +50,9 @@ void worker_start(struct worker *worker, uint32_t number, struct live_shared *sh
 // Messages; from the main thread. Each takes over a reference or the socket.
 void worker_apply(struct worker *worker, struct snapshot *snapshot);
 void worker_set_credentials(struct worker *worker, struct credentials *credentials);
-void worker_listen(struct worker *worker, struct bytes name, int socket);  // accepts on its own loop
-void worker_unlisten(struct worker *worker, struct bytes name);            // empty name: all
-void worker_accept(struct worker *worker, struct bytes name, int socket);  // a connection accepted elsewhere
+void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
+void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all
+void worker_accept(struct worker *worker, struct bytes name, int socket); // a connection accepted elsewhere
 void worker_drain(struct worker *worker);
 
 // Connections of clients that it has, or soon will have. Any thread.

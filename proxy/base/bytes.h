@@ -15,7 +15,8 @@ struct bytes {
 
 #define BYTES(literal) ((struct bytes){"" literal, sizeof(literal) - 1})
 // The same in an initialiser of static data.
-#define BYTES_OF(literal) {"" literal, sizeof(literal) - 1}
+#define BYTES_OF(literal) \
+    { "" literal, sizeof(literal) - 1 }
 #define BYTES_NONE ((struct bytes){NULL, 0})
 // For printf's "%.*s".
 #define BYTES_FORMAT(slice) (int)(slice).len, (slice).at

@@ -23,7 +23,7 @@ struct memory_budget {
     int limit_file; // -1: there is none
     int use_file;
     int stat_file;
-    const char *dropped; // how the statistics call pages of files that can be dropped
+    const char *dropped;    // how the statistics call pages of files that can be dropped
     _Atomic uint64_t limit; // 0: none
     _Atomic uint64_t use;
     _Atomic uint64_t use_peak;

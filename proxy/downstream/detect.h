@@ -5,10 +5,10 @@
 #include "base/bytes.h"
 
 enum detected {
-    DETECTED_MORE,      // too few bytes to tell
-    DETECTED_HTTP1,     // or anything else: the codec says what is wrong with it
+    DETECTED_MORE,  // too few bytes to tell
+    DETECTED_HTTP1, // or anything else: the codec says what is wrong with it
     DETECTED_HTTP2,
-    DETECTED_TLS_MESH,  // a ClientHello that offers an ALPN of ours
+    DETECTED_TLS_MESH, // a ClientHello that offers an ALPN of ours
     DETECTED_TLS_OTHER
 };
 

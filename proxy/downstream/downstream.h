@@ -16,26 +16,26 @@ struct downstream;
 // One listener as a worker sees it while it lives; found by its name.
 struct downstream_listener {
     struct downstream *downstream;
-    struct bytes name;                     // owned
-    struct bound_snapshot *bound;          // one pin: the newest snapshot that has the listener
-    const struct listener_config *config;  // in it
-    struct listener_shared *shared;        // over all workers: how many connections are open
+    struct bytes name;                    // owned
+    struct bound_snapshot *bound;         // one pin: the newest snapshot that has the listener
+    const struct listener_config *config; // in it
+    struct listener_shared *shared;       // over all workers: how many connections are open
     struct list connections;
     uint32_t connection_count;
-    struct list removed;                   // linked: no snapshot has it any more; freed with its last connection
+    struct list removed; // linked: no snapshot has it any more; freed with its last connection
 };
 
 struct downstream {
     // How an accepted socket becomes a transport: tcp_adopt; tests put a fake one in its place.
     enum error (*adopt)(struct loop *loop, int socket, const struct transport_handler *handler, void *user, struct transport **transport);
     struct stream_env *env;
-    struct h2_memory *h2_memory;       // borrowed
-    struct credentials *credentials;   // one reference; NULL: none yet
+    struct h2_memory *h2_memory;     // borrowed
+    struct credentials *credentials; // one reference; NULL: none yet
     struct map listeners;
-    struct list removed;               // listeners that are gone but for their connections
-    _Atomic uint32_t connections;      // read by the acceptor, to choose the worker with the fewest
+    struct list removed;          // listeners that are gone but for their connections
+    _Atomic uint32_t connections; // read by the acceptor, to choose the worker with the fewest
     bool draining;
-    bool refuses_connections;          // memory is short
+    bool refuses_connections; // memory is short
 };
 
 void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory);

@@ -26,32 +26,32 @@ struct server_conn {
     struct downstream_listener *listener;
     struct transport *transport;
     struct codec *codec;
-    struct buffer pending;       // read and not yet fed
-    struct list streams;         // struct server_stream
+    struct buffer pending; // read and not yet fed
+    struct list streams;   // struct server_stream
     struct stream_client client;
-    union address address;       // of the client; the transport's goes before the last stream does
-    struct spiffe_id identity;   // likewise; its text is owned
+    union address address;     // of the client; the transport's goes before the last stream does
+    struct spiffe_id identity; // likewise; its text is owned
     struct task flush;
-    struct task resume;          // feeds `pending`
+    struct task resume; // feeds `pending`
     struct task release;
     struct timer timer;
-    nanoseconds head_begun_at;   // when the oldest incomplete head began
+    nanoseconds head_begun_at; // when the oldest incomplete head began
     nanoseconds idle_since;
     nanoseconds drain_begun_at;
     uint64_t credentials_generation; // that its handshake was begun with
-    nanoseconds drains_at;       // soon the peer's leaf ends; UINT64_MAX: never
-    nanoseconds ends_at;         // it ends: closed then, whatever is on it; UINT64_MAX: never
-    uint32_t heads_open;         // requests whose head is incomplete
-    uint32_t stream_count;       // on `streams`
+    nanoseconds drains_at;           // soon the peer's leaf ends; UINT64_MAX: never
+    nanoseconds ends_at;             // it ends: closed then, whatever is on it; UINT64_MAX: never
+    uint32_t heads_open;             // requests whose head is incomplete
+    uint32_t stream_count;           // on `streams`
     enum conn_phase phase;
-    bool paused;                 // reading is off: a body or `pending` is full
+    bool paused; // reading is off: a body or `pending` is full
     bool input_ended;
-    bool input_unread;           // a request was answered that had not been read to its end
+    bool input_unread; // a request was answered that had not been read to its end
     bool draining;
-    bool distrusted;             // draining since its peer is no longer trusted
-    bool drained_finally;        // the last GOAWAY went out
-    bool answered;               // a final head went out
-    bool wants_ticket;           // it was the first, on TLS
+    bool distrusted;      // draining since its peer is no longer trusted
+    bool drained_finally; // the last GOAWAY went out
+    bool answered;        // a final head went out
+    bool wants_ticket;    // it was the first, on TLS
     bool transport_closed;
 };
 
@@ -62,10 +62,10 @@ struct server_stream {
     struct server_conn *conn; // NULL once the connection is closed
     struct stream *stream;
     struct list link;
-    nanoseconds taken_at;     // once finished: when the client was last seen to take some of what the codec still has
-    uint64_t taken;           // how much it had taken then
+    nanoseconds taken_at; // once finished: when the client was last seen to take some of what the codec still has
+    uint64_t taken;       // how much it had taken then
     bool head_open;
-    bool finished;            // the stream is over: released once the codec has forgotten it
+    bool finished; // the stream is over: released once the codec has forgotten it
     bool released;
 };
 

@@ -27,8 +27,8 @@ static struct codec_stream *on_begin(void *owner) {
     struct server_conn *conn = owner;
     struct downstream_listener *listener = conn->listener;
     void *memory;
-    struct stream *stream = stream_create(listener->downstream->env, listener->bound, listener->config, &conn->client,
-                                          sizeof(struct server_stream), &memory);
+    struct stream *stream =
+        stream_create(listener->downstream->env, listener->bound, listener->config, &conn->client, sizeof(struct server_stream), &memory);
     struct server_stream *side = memory;
     side->sink.ops = &sink_ops;
     side->codec_stream.pool = &stream->pool;

@@ -32,27 +32,27 @@ struct codec;
 
 // One request and its response as one connection sees them: the part that is embedded in a stream (server) or an attempt (client).
 struct codec_stream {
-    struct codec *codec;      // NULL before it began and once the codec has forgotten it
-    struct pool *pool;        // set by the owner: heads and trailers that are received are put there
-    uint32_t id;              // HTTP/2: stream id; HTTP/1: ordinal on the connection
+    struct codec *codec; // NULL before it began and once the codec has forgotten it
+    struct pool *pool;   // set by the owner: heads and trailers that are received are put there
+    uint32_t id;         // HTTP/2: stream id; HTTP/1: ordinal on the connection
     enum codec_progress received;
     enum codec_progress sent;
-    enum http_method method;  // of the request: decides how a response is framed
-    struct head head;         // the last one received; on a client a 1xx may come first
-    struct fields trailers;   // received; valid once `received` is PROGRESS_ENDED
-    uint64_t body_received;   // bytes, framing not counted
+    enum http_method method; // of the request: decides how a response is framed
+    struct head head;        // the last one received; on a client a 1xx may come first
+    struct fields trailers;  // received; valid once `received` is PROGRESS_ENDED
+    uint64_t body_received;  // bytes, framing not counted
     uint64_t body_sent;
     // HTTP/2 only: what waits for window, and the trailers to send behind it.
-    struct list link;         // among the codec's streams
+    struct list link; // among the codec's streams
     struct buffer out;
     const struct fields *out_trailers;
-    uint8_t informational;    // 1xx heads received
-    bool out_submitted;       // nghttp2 knows that there is a body to send
+    uint8_t informational; // 1xx heads received
+    bool out_submitted;    // nghttp2 knows that there is a body to send
     bool out_end;
-    bool out_deferred;        // nghttp2 waits to be told that there is more
-    bool out_short;           // send_body took less than it was given: `writable` will come
-    bool chunked;             // HTTP/1: how the body being sent is framed
-    int64_t out_left;         // HTTP/1: bytes of a stated length still to send; -1: no length
+    bool out_deferred; // nghttp2 waits to be told that there is more
+    bool out_short;    // send_body took less than it was given: `writable` will come
+    bool chunked;      // HTTP/1: how the body being sent is framed
+    int64_t out_left;  // HTTP/1: bytes of a stated length still to send; -1: no length
 };
 
 // Nothing more will be received or sent: the codec has forgotten the stream.
@@ -140,15 +140,15 @@ struct codec {
     void *owner;
     enum codec_role role;
     enum http_version version;
-    struct buffer *out;        // the connection's output; the owner's
+    struct buffer *out; // the connection's output; the owner's
     struct codec_limits limits;
-    struct bytes scheme;       // of requests received: "https" on TLS; a literal
+    struct bytes scheme; // of requests received: "https" on TLS; a literal
     uint32_t streams_open;
-    uint32_t streams_max;      // client: how many the peer allows at a time (HTTP/1: 1); not above limits.streams
-    bool refuses_new;          // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
-    bool close_when_flushed;   // nothing more can be exchanged: close once `out` is sent (and no stream is open)
+    uint32_t streams_max;           // client: how many the peer allows at a time (HTTP/1: 1); not above limits.streams
+    bool refuses_new;               // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
+    bool close_when_flushed;        // nothing more can be exchanged: close once `out` is sent (and no stream is open)
     bool peer_has_connect_protocol; // HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL was received
-    uint32_t keep_alive_s;     // client, HTTP/1: the peer's Keep-Alive: timeout=N; 0: none
+    uint32_t keep_alive_s;          // client, HTTP/1: the peer's Keep-Alive: timeout=N; 0: none
     uint32_t pings_outstanding;
 };
 

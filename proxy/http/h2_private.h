@@ -116,7 +116,7 @@ struct h2_codec {
     struct h2_memory *memory;
     struct list streams; // those that are not forgotten
     struct h2_receiving receiving;
-    struct block *block; // that is being parsed; NULL outside of feed
+    struct block *block;          // that is being parsed; NULL outside of feed
     struct codec_stream *sending; // whose send_head or send_body runs: the caller sees when it is done
     bool producing;
     bool hold_bodies; // while heads and control frames alone are written

@@ -26,8 +26,8 @@ struct file_identity_options {
     struct bytes private_key;
     struct bytes trust_bundle;
     struct ticket_keys *ticket_keys; // must outlive all credentials
-    uint64_t generation_before;      // of what another identity published before this one: versions count on from it, so that no two are taken for one
-    nanoseconds poll_interval;       // the files are looked at this often, whatever the system tells of changes; 0: 5 s
+    uint64_t generation_before; // of what another identity published before this one: versions count on from it, so that no two are taken for one
+    nanoseconds poll_interval;  // the files are looked at this often, whatever the system tells of changes; 0: 5 s
 
     nanoseconds (*wall_clock)(void); // tests; NULL: the system's
 

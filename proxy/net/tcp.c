@@ -38,18 +38,18 @@ struct tcp {
     struct transport transport; // first: the user's view
     uv_poll_t poll;
     int fd;
-    int mask;                // what the poll handle is armed for
-    uint8_t read_blocks;     // size of the next read; doubles while reads come back full
+    int mask;            // what the poll handle is armed for
+    uint8_t read_blocks; // size of the next read; doubles while reads come back full
     bool connecting;
     bool reading;
-    bool input_ended;        // the peer's FIN was read
-    bool waiting_to_write;   // a flush left bytes
+    bool input_ended;      // the peer's FIN was read
+    bool waiting_to_write; // a flush left bytes
     bool shutdown_wanted;
     bool shutdown_done;
     bool ended_told;
     bool closing;
-    enum error broken;       // to be told by `tell`
-    struct task tell;        // tells what happened in a start or flush, outside of the user's call
+    enum error broken; // to be told by `tell`
+    struct task tell;  // tells what happened in a start or flush, outside of the user's call
     struct task release;
 };
 

@@ -12,8 +12,7 @@ MUST_CHECK enum error tcp_connect(struct loop *loop, const struct sockaddr *addr
                                   void *user, struct transport **transport);
 
 // Takes over a connected socket that accept gave (non-blocking, close-on-exec). Ready at once: no `ready` comes. Reading is stopped. On an error `socket` is closed.
-MUST_CHECK enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handler *handler, void *user,
-                                struct transport **transport);
+MUST_CHECK enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handler *handler, void *user, struct transport **transport);
 
 // Address and port as text, "127.0.0.1:80" or "[::1]:80"; "unix" for others. Returns the length; `size` of ADDRESS_TEXT_MAX suffices.
 #define ADDRESS_TEXT_MAX 64

@@ -65,17 +65,18 @@ struct transport {
     const struct transport_handler *handler;
     void *user;
     struct loop *loop;
-    struct transport *lower;  // what carries this one; NULL: a socket does
-    struct buffer out;        // appended to by the user, then flush (once a turn)
+    struct transport *lower; // what carries this one; NULL: a socket does
+    struct buffer out;       // appended to by the user, then flush (once a turn)
     union address peer;
     union address local;
-    struct bytes alpn;        // TLS: the protocol chosen; empty: none. Valid until closed
+    struct bytes alpn;               // TLS: the protocol chosen; empty: none. Valid until closed
     const struct spiffe_id *peer_id; // TLS with a checked client or server SVID; else NULL. Valid until closed
-    const char *failure;      // a short text on why `ready` or `ended` told an error; NULL: nothing more to say. Valid until closed
+    const char *failure;             // a short text on why `ready` or `ended` told an error; NULL: nothing more to say. Valid until closed
     uint64_t bytes_in;
     uint64_t bytes_out;
-    bool secure;              // TLS
-    bool reset_after_bytes;   // set by the user: a reset is told only after the bytes before it, even when reading is off (upstream: an answer counts). Else at once
+    bool secure; // TLS
+    bool
+        reset_after_bytes; // set by the user: a reset is told only after the bytes before it, even when reading is off (upstream: an answer counts). Else at once
 };
 
 // Bytes that were not given to the kernel yet: to close now would lose them.

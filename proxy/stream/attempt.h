@@ -23,21 +23,21 @@ struct attempt {
     struct list link;
     struct stream *stream;
     enum attempt_state state;
-    struct endpoint *endpoint;      // one reference
+    struct endpoint *endpoint; // one reference
     struct conn_waiter waiter;
     struct upstream_stream up;
-    struct head head;               // what is sent
-    struct buffer body;             // to be sent
-    bool body_complete;             // nothing comes behind `body`
-    bool mesh;                      // the connection is one of the mesh: its headers are believed
+    struct head head;   // what is sent
+    struct buffer body; // to be sent
+    bool body_complete; // nothing comes behind `body`
+    bool mesh;          // the connection is one of the mesh: its headers are believed
     struct timer try_timeout;
     nanoseconds begun;
-    nanoseconds sent_at;            // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
-    nanoseconds answered_after;     // since `begun`; 0: no answer
-    enum error error;               // why it failed
-    bool never_sent;                // no connection was had
-    bool was_unreached;             // our own proxy had it and could not reach its application: nothing was processed
-    bool was_refused;               // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
+    nanoseconds sent_at;        // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
+    nanoseconds answered_after; // since `begun`; 0: no answer
+    enum error error;           // why it failed
+    bool never_sent;            // no connection was had
+    bool was_unreached;         // our own proxy had it and could not reach its application: nothing was processed
+    bool was_refused;           // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
 };
 
 struct attempt *attempt_create(struct stream *stream);

@@ -68,8 +68,7 @@ static bool is_unsent(const struct stream *stream, const struct attempt *attempt
 static bool has_condition(const struct stream *stream, const struct attempt *attempt) {
     const struct traffic_config *traffic = &stream->service->config->traffic;
     return (traffic->retry.connect_failure && is_connect_failure(attempt)) ||
-           (traffic->retry.refused_stream && attempt->error == ERROR_REFUSED_STREAM) ||
-           (traffic->retry.unsent && is_unsent(stream, attempt));
+           (traffic->retry.refused_stream && attempt->error == ERROR_REFUSED_STREAM) || (traffic->retry.unsent && is_unsent(stream, attempt));
 }
 
 static bool may_retry(struct stream *stream, const struct attempt *attempt) {

@@ -14,18 +14,18 @@ struct stream;
 
 struct attempts {
     struct attempt *current;
-    struct list over;             // attempts whose memory waits for the stream's end
+    struct list over;                           // attempts whose memory waits for the stream's end
     struct endpoint *tried[ATTEMPTS_TRIED_MAX]; // one reference each
     uint32_t tried_count;
-    uint32_t begun;               // how many tries there were
+    uint32_t begun; // how many tries there were
     // the request's body, over all tries
-    struct buffer piece;          // with the filters that look at bodies; where there are none pieces do not come here
-    bool piece_in_hand;           // some filter has not let it pass yet
+    struct buffer piece; // with the filters that look at bodies; where there are none pieces do not come here
+    bool piece_in_hand;  // some filter has not let it pass yet
     bool piece_is_last;
-    bool body_taken;              // the last piece has passed the filters
-    size_t unconsumed;            // bytes of it that were taken and not yet told as consumed
-    struct buffer replay;         // all of the body that was passed on so far, while it may be needed again
-    bool replayable;              // the body can be sent again from its start
+    bool body_taken;      // the last piece has passed the filters
+    size_t unconsumed;    // bytes of it that were taken and not yet told as consumed
+    struct buffer replay; // all of the body that was passed on so far, while it may be needed again
+    bool replayable;      // the body can be sent again from its start
     bool committed;
     struct timer backoff;
     bool backing_off;

@@ -9,9 +9,9 @@
 
 struct bound_service {
     const struct service_config *config;
-    struct cluster *cluster;    // one reference
+    struct cluster *cluster; // one reference
     const struct chain *chain;
-    enum filter_role role;      // inbound: the application behind a listener
+    enum filter_role role; // inbound: the application behind a listener
 };
 
 // Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.
@@ -25,12 +25,12 @@ struct bound_host {
 };
 
 struct bound_snapshot {
-    struct snapshot *snapshot;  // one reference
+    struct snapshot *snapshot;      // one reference
     struct bound_service *services; // in the order of snapshot->services
     struct pool_source chunks;
-    struct pool pool;           // chains and their configs
+    struct pool pool;                     // chains and their configs
     struct bound_host hosts[BOUND_HOSTS]; // one place for each authority, by its length and last byte
-    uint32_t pins;              // one of the worker while it is the newest, one for each stream
+    uint32_t pins;                        // one of the worker while it is the newest, one for each stream
 };
 
 // Worker's thread, after upstream_apply(snapshot). Takes over the caller's reference to the snapshot. One pin.

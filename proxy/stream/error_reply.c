@@ -14,38 +14,22 @@ struct reply {
 // In the order of errors.md. What is missing is told between layers only and counts as internal.
 static const struct reply replies[ERROR_COUNT] = {
 #define REPLY(name, status, grpc, proxy_status) [ERROR_NUMBER_##name] = {status, grpc, proxy_status}
-    REPLY(BAD_REQUEST, 400, 13, "http_request_error"),
-    REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
-    REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),
-    REPLY(DENIED, 403, 7, "http_request_denied"),
-    REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),
-    REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
-    REPLY(BODY_TIMEOUT, 408, 4, "http_request_error"),
-    REPLY(BODY_TOO_LARGE, 413, 8, "http_request_error"),
-    REPLY(URI_TOO_LONG, 414, 13, "http_request_error"),
-    REPLY(HEADERS_TOO_LARGE, 431, 8, "http_request_error"),
-    REPLY(EXPECTATION, 417, 13, "http_request_error"),
-    REPLY(CLIENT_GONE, 0, 1, NULL),
-    REPLY(INTERNAL, 500, 13, "proxy_internal_error"),
-    REPLY(METHOD_UNKNOWN, 501, 12, "http_request_error"),
-    REPLY(VERSION_UNSUPPORTED, 505, 12, "http_request_error"),
-    REPLY(HOST_UNKNOWN, 502, 14, "destination_not_found"),
-    REPLY(CONNECT_REFUSED, 502, 14, "connection_refused"),
-    REPLY(TLS_FAILED, 502, 14, "tls_protocol_error"),
-    REPLY(IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"),
-    REPLY(UPSTREAM_RESET, 502, 14, "connection_terminated"),
-    REPLY(RESPONSE_MALFORMED, 502, 13, "http_protocol_error"),
-    REPLY(RESPONSE_INCOMPLETE, 0, 14, "http_response_incomplete"),
-    REPLY(UPGRADE_FAILED, 502, 13, "http_upgrade_failed"),
-    REPLY(LOOP, 502, 13, "proxy_loop_detected"),
-    REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),
-    REPLY(QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"),
-    REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
-    REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
-    REPLY(DRAINING, 503, 14, "proxy_internal_response"),
-    REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),
-    REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),
-    REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
+    REPLY(BAD_REQUEST, 400, 13, "http_request_error"),          REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
+    REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),     REPLY(DENIED, 403, 7, "http_request_denied"),
+    REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),   REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
+    REPLY(BODY_TIMEOUT, 408, 4, "http_request_error"),          REPLY(BODY_TOO_LARGE, 413, 8, "http_request_error"),
+    REPLY(URI_TOO_LONG, 414, 13, "http_request_error"),         REPLY(HEADERS_TOO_LARGE, 431, 8, "http_request_error"),
+    REPLY(EXPECTATION, 417, 13, "http_request_error"),          REPLY(CLIENT_GONE, 0, 1, NULL),
+    REPLY(INTERNAL, 500, 13, "proxy_internal_error"),           REPLY(METHOD_UNKNOWN, 501, 12, "http_request_error"),
+    REPLY(VERSION_UNSUPPORTED, 505, 12, "http_request_error"),  REPLY(HOST_UNKNOWN, 502, 14, "destination_not_found"),
+    REPLY(CONNECT_REFUSED, 502, 14, "connection_refused"),      REPLY(TLS_FAILED, 502, 14, "tls_protocol_error"),
+    REPLY(IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"), REPLY(UPSTREAM_RESET, 502, 14, "connection_terminated"),
+    REPLY(RESPONSE_MALFORMED, 502, 13, "http_protocol_error"),  REPLY(RESPONSE_INCOMPLETE, 0, 14, "http_response_incomplete"),
+    REPLY(UPGRADE_FAILED, 502, 13, "http_upgrade_failed"),      REPLY(LOOP, 502, 13, "proxy_loop_detected"),
+    REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),     REPLY(QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"),
+    REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),      REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
+    REPLY(DRAINING, 503, 14, "proxy_internal_response"),        REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),
+    REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),    REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
     REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
 #undef REPLY
 };
@@ -92,9 +76,9 @@ static void add_grpc(struct stream *stream, struct head *head, enum error error,
 }
 
 static void add_problem(struct stream *stream, struct head *head, enum error error, struct bytes detail, struct buffer *body) {
-    struct bytes text = pool_format(&stream->pool, "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"}\n",
-                                    BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "",
-                                    BYTES_FORMAT(detail));
+    struct bytes text =
+        pool_format(&stream->pool, "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"}\n",
+                    BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "", BYTES_FORMAT(detail));
     fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/problem+json"));
     head->content_length = (int64_t)text.len;
     if (stream->request == NULL || stream->request->method != METHOD_HEAD)

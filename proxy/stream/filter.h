@@ -79,8 +79,8 @@ struct chain {
 struct filter_run {
     const struct chain *chain;
     char *states;
-    uint32_t begun;   // filters whose decide was called
-    uint32_t decided; // filters that let it pass
+    uint32_t begun;           // filters whose decide was called
+    uint32_t decided;         // filters that let it pass
     uint32_t request_passed;  // filters that the piece of the request's body in hand has passed
     uint32_t response_passed; // and of the response's
     bool charged;

@@ -35,7 +35,7 @@ struct stream_client {
     const struct spiffe_id *identity; // NULL: none was shown
     struct bytes forwarded_cert;      // what x-forwarded-client-cert is to say; empty: nothing
     bool secure;
-    bool mesh;                        // our own proxy: outrigger-* is believed
+    bool mesh; // our own proxy: outrigger-* is believed
 };
 
 // What all streams of a worker share.
@@ -43,13 +43,13 @@ struct stream_env {
     struct loop *loop;
     struct upstream *upstream;
     struct worker_metrics *metrics;
-    struct request_metrics *unrouted;  // requests for which no service was found
+    struct request_metrics *unrouted; // requests for which no service was found
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
-    bool draining;                     // the process is to end: responses say so
-    bool refuses_streams;              // memory is short: whatever begins is refused
+    bool draining;        // the process is to end: responses say so
+    bool refuses_streams; // memory is short: whatever begins is refused
     uint32_t streams;
-    struct timer *pulse;               // of the worker: runs while streams come; NULL: none
+    struct timer *pulse; // of the worker: runs while streams come; NULL: none
     nanoseconds pulse_interval;
 };
 
@@ -60,47 +60,47 @@ struct stream {
     struct stream_client client;
     const struct listener_config *listener;
     struct bound_snapshot *bound;
-    struct bound_service *service;     // NULL until routed
+    struct bound_service *service; // NULL until routed
     enum stream_state state;
-    struct task task;                  // runs stream_advance
+    struct task task; // runs stream_advance
     struct task release;
 
     // the request
-    struct head *request;              // the sink's; changed by filters
+    struct head *request; // the sink's; changed by filters
     const struct fields *request_trailers;
-    struct buffer request_body;        // received, not yet passed on
+    struct buffer request_body; // received, not yet passed on
     uint64_t request_bytes;
-    bool request_arrived;              // the head
+    bool request_arrived; // the head
     bool request_ended;
-    enum http_version spoken;          // by the application that asks: of its connection, or as the mesh tells
+    enum http_version spoken; // by the application that asks: of its connection, or as the mesh tells
     bool request_is_grpc;
-    bool request_ends_here;            // may be forwarded no further: answered by us
-    enum error request_error;          // from below: broken or gone
+    bool request_ends_here;   // may be forwarded no further: answered by us
+    enum error request_error; // from below: broken or gone
 
     // the response
-    struct buffer response_body;       // of a local reply; or the piece of the response that is with the filters or has passed them
-    const struct head *response;       // sent down
-    bool response_in_hand;             // some filter has not let that piece pass yet
-    bool response_is_last;             // nothing follows it
-    size_t response_taken;             // bytes that upstream had sent for it
+    struct buffer response_body; // of a local reply; or the piece of the response that is with the filters or has passed them
+    const struct head *response; // sent down
+    bool response_in_hand;       // some filter has not let that piece pass yet
+    bool response_is_last;       // nothing follows it
+    size_t response_taken;       // bytes that upstream had sent for it
     uint64_t response_bytes;
-    uint16_t status;                   // of the final head; 0: none was sent
+    uint16_t status; // of the final head; 0: none was sent
     int32_t grpc_status;
 
     struct filter_run filters;
-    struct attempts *attempts;         // NULL until the chain has let it pass
+    struct attempts *attempts; // NULL until the chain has let it pass
 
     // time
     nanoseconds begun;
-    nanoseconds deadline;              // UINT64_MAX: none
-    nanoseconds active_at;             // a byte of body or a head moved
-    nanoseconds upstream_took;         // from the last attempt's start to its response head
-    struct timer watch;                // idle and slow bodies
+    nanoseconds deadline;      // UINT64_MAX: none
+    nanoseconds active_at;     // a byte of body or a head moved
+    nanoseconds upstream_took; // from the last attempt's start to its response head
+    struct timer watch;        // idle and slow bodies
 
     // the end
     enum error end;
-    struct bytes detail;               // why, in few words
-    struct bytes policy;               // "kind/namespace/name: rule" that decided it
+    struct bytes detail; // why, in few words
+    struct bytes policy; // "kind/namespace/name: rule" that decided it
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.

@@ -6,16 +6,16 @@
 #include "base/metric_cell.h"
 
 // X(identifier): limits of policy.md's Proxy that are met in a worker.
-#define LIMIT_METRIC_LIST(X)                                                              \
-    X(HEADERS)                /* peak: fields of one head; hits: heads refused */         \
-    X(HEADER_BYTES)           /* peak: of one head */                                     \
-    X(URL_BYTES)              /* peak: of one target; hits: requests refused */           \
-    X(BODY_BYTES)             /* peak: of one request; hits: requests refused */          \
-    X(STREAMS_PER_CONNECTION) /* peak: on one connection of a client */                   \
+#define LIMIT_METRIC_LIST(X)                                                               \
+    X(HEADERS)                /* peak: fields of one head; hits: heads refused */          \
+    X(HEADER_BYTES)           /* peak: of one head */                                      \
+    X(URL_BYTES)              /* peak: of one target; hits: requests refused */            \
+    X(BODY_BYTES)             /* peak: of one request; hits: requests refused */           \
+    X(STREAMS_PER_CONNECTION) /* peak: on one connection of a client */                    \
     X(BUFFER_PER_STREAM)      /* peak: of one request; hits: times that reading stopped */ \
-    X(HEADER_TIMEOUT)         /* hits: connections or requests ended by it */             \
-    X(BODY_IDLE_TIMEOUT)      /* hits: requests ended by it */                            \
-    X(IDLE_TIMEOUT)           /* hits: connections closed by it */                        \
+    X(HEADER_TIMEOUT)         /* hits: connections or requests ended by it */              \
+    X(BODY_IDLE_TIMEOUT)      /* hits: requests ended by it */                             \
+    X(IDLE_TIMEOUT)           /* hits: connections closed by it */                         \
     X(MEMORY)                 /* hits: requests and connections refused */
 
 enum limit_metric {

@@ -31,42 +31,41 @@ struct metric_family {
 };
 
 // X(identifier, type, name, help, label names...): all families but those of one worker.
-#define METRIC_FAMILY_LIST(X)                                                                                                                 \
-    X(BUILD_INFO, GAUGE, "outrigger_build_info", "Always 1; the version is in the label.", "version")                                         \
-    X(READY, GAUGE, "outrigger_ready", "1 while /readyz says so, else 0.", NULL)                                                              \
-    X(DRAINING, GAUGE, "outrigger_draining", "1 from the start of a drain, else 0.", NULL)                                                    \
-    X(WORKERS, GAUGE, "outrigger_workers", "Event-loop threads.", NULL)                                                                       \
-    X(CONFIG_GENERATION, GAUGE, "outrigger_config_generation", "Number of the set of documents in force.", NULL)                              \
-    X(CONFIG_LOADED, GAUGE, "outrigger_config_loaded_timestamp_seconds", "When the set in force was accepted.", NULL)                         \
-    X(CONFIG_LOADS, COUNTER, "outrigger_config_loads_total", "Sets of documents read, by result.", "result")                                  \
-    X(CONFIG_PENDING_ERRORS, GAUGE, "outrigger_config_pending_errors",                                                                        \
-      "Errors of the newest set of documents; not 0 while an older one stays in force.", NULL)                                                \
-    X(IDENTITY_NOT_AFTER, GAUGE, "outrigger_identity_not_after_timestamp_seconds", "When the certificate of this proxy ends.", "identity")    \
-    X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                    \
-    X(TRUST_ROOT_NOT_AFTER, GAUGE, "outrigger_trust_root_not_after_timestamp_seconds", "When a root of the trust bundle ends.", "trust_domain", \
-      "serial")                                                                                                                               \
-    X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                       \
-    X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                         \
-    X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                          \
-    X(TLS_PATHS_REUSED, COUNTER, "outrigger_tls_paths_reused_total", "Handshakes with a peer whose certificates had been verified before.",   \
-      NULL)                                                                                                                                   \
-    X(TLS_TRUNCATED, COUNTER, "outrigger_tls_truncated_total", "TLS connections that ended without a notice of the peer.", NULL)              \
-    X(LIMIT, GAUGE, "outrigger_limit", "What a limit is set to.", "limit", "scope")                                                           \
-    X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                            \
-    X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                        \
-    X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                            \
-    X(REQUESTS, COUNTER, "outrigger_requests_total",                                                                                          \
-      "Requests that ended, by method and class of status; service unknown: those that no service was found for.", "direction", "service",    \
-      "method", "status_class")                                                                                                               \
-    X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")        \
-    X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds", "Time from the head of a request to its end, inbound.", "service",  \
-      "status_class")                                                                                                                         \
-    X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds", "Time from the head of a request to its end, outbound.", "service", \
-      "status_class")                                                                                                                         \
-    X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                       \
-    X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                     \
-    X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                 \
-    X(PROCESS_OPEN_FDS, GAUGE, "process_open_fds", "File descriptors in use.", NULL)                                                          \
+#define METRIC_FAMILY_LIST(X)                                                                                                                        \
+    X(BUILD_INFO, GAUGE, "outrigger_build_info", "Always 1; the version is in the label.", "version")                                                \
+    X(READY, GAUGE, "outrigger_ready", "1 while /readyz says so, else 0.", NULL)                                                                     \
+    X(DRAINING, GAUGE, "outrigger_draining", "1 from the start of a drain, else 0.", NULL)                                                           \
+    X(WORKERS, GAUGE, "outrigger_workers", "Event-loop threads.", NULL)                                                                              \
+    X(CONFIG_GENERATION, GAUGE, "outrigger_config_generation", "Number of the set of documents in force.", NULL)                                     \
+    X(CONFIG_LOADED, GAUGE, "outrigger_config_loaded_timestamp_seconds", "When the set in force was accepted.", NULL)                                \
+    X(CONFIG_LOADS, COUNTER, "outrigger_config_loads_total", "Sets of documents read, by result.", "result")                                         \
+    X(CONFIG_PENDING_ERRORS, GAUGE, "outrigger_config_pending_errors",                                                                               \
+      "Errors of the newest set of documents; not 0 while an older one stays in force.", NULL)                                                       \
+    X(IDENTITY_NOT_AFTER, GAUGE, "outrigger_identity_not_after_timestamp_seconds", "When the certificate of this proxy ends.", "identity")           \
+    X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                           \
+    X(TRUST_ROOT_NOT_AFTER, GAUGE, "outrigger_trust_root_not_after_timestamp_seconds", "When a root of the trust bundle ends.", "trust_domain",      \
+      "serial")                                                                                                                                      \
+    X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                              \
+    X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                                \
+    X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                                 \
+    X(TLS_PATHS_REUSED, COUNTER, "outrigger_tls_paths_reused_total", "Handshakes with a peer whose certificates had been verified before.", NULL)    \
+    X(TLS_TRUNCATED, COUNTER, "outrigger_tls_truncated_total", "TLS connections that ended without a notice of the peer.", NULL)                     \
+    X(LIMIT, GAUGE, "outrigger_limit", "What a limit is set to.", "limit", "scope")                                                                  \
+    X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                                   \
+    X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                               \
+    X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                                   \
+    X(REQUESTS, COUNTER, "outrigger_requests_total",                                                                                                 \
+      "Requests that ended, by method and class of status; service unknown: those that no service was found for.", "direction", "service", "method", \
+      "status_class")                                                                                                                                \
+    X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")               \
+    X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds", "Time from the head of a request to its end, inbound.", "service",         \
+      "status_class")                                                                                                                                \
+    X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds", "Time from the head of a request to its end, outbound.", "service",        \
+      "status_class")                                                                                                                                \
+    X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
+    X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
+    X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \
+    X(PROCESS_OPEN_FDS, GAUGE, "process_open_fds", "File descriptors in use.", NULL)                                                                 \
     X(PROCESS_MAX_FDS, GAUGE, "process_max_fds", "File descriptors that may be in use.", NULL)
 
 enum metric {

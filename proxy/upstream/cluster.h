@@ -9,20 +9,20 @@
 
 struct cluster {
     struct upstream *upstream;
-    struct bytes key;               // owned
+    struct bytes key; // owned
     enum port_protocol protocol;
-    struct traffic_config traffic;  // of the newest snapshot; its texts are not used
-    struct endpoint **endpoints;    // those that may be picked
+    struct traffic_config traffic; // of the newest snapshot; its texts are not used
+    struct endpoint **endpoints;   // those that may be picked
     uint32_t endpoint_count;
     struct lb lb;
     nanoseconds avoided_until; // the latest of its endpoints'
     struct service_shared *shared;
     struct request_metrics metrics;
-    uint32_t waiting;               // requests that wait for a connection
+    uint32_t waiting; // requests that wait for a connection
     uint32_t waiting_peak;
-    uint64_t waiting_refused;       // requests that found the queue full
-    uint64_t applied;               // upstream.applied of the newest snapshot that has it
-    uint32_t references;            // one while a snapshot has it, one for each stream that uses it
+    uint64_t waiting_refused; // requests that found the queue full
+    uint64_t applied;         // upstream.applied of the newest snapshot that has it
+    uint32_t references;      // one while a snapshot has it, one for each stream that uses it
 };
 
 // One reference for the caller.

@@ -21,27 +21,27 @@ enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
 struct conn_pool {
     struct endpoint *endpoint;
     enum pool_kind kind;
-    struct list usable;     // open, with room for a stream; most recently used first
-    struct list busy;       // open, without room or draining
+    struct list usable; // open, with room for a stream; most recently used first
+    struct list busy;   // open, without room or draining
     struct list connecting;
-    struct list waiters;    // in order of arrival
-    uint32_t open;          // usable and busy
-    uint32_t idle;          // of them: without any stream
+    struct list waiters; // in order of arrival
+    uint32_t open;       // usable and busy
+    uint32_t idle;       // of them: without any stream
     uint32_t connecting_count;
     uint32_t waiter_count;
-    uint32_t granted;       // waiters that were woken and have not taken their place yet
-    struct timer look;      // while starved: whether another worker has given up a place
-    bool starved;           // counted in endpoint_shared.starved
-    uint32_t room_last;     // streams that the last connection allowed: how many waiters one under way may serve
+    uint32_t granted;   // waiters that were woken and have not taken their place yet
+    struct timer look;  // while starved: whether another worker has given up a place
+    bool starved;       // counted in endpoint_shared.starved
+    uint32_t room_last; // streams that the last connection allowed: how many waiters one under way may serve
 };
 
 // A request's place in the queue. Embedded in an attempt.
 struct conn_waiter {
     struct list link;
-    struct conn_pool *pool;  // NULL: not waiting
-    struct task *task;       // woken when `granted` or `error` is set
-    bool granted;            // take again: there is a place now
-    enum error error;        // no connection can be had
+    struct conn_pool *pool; // NULL: not waiting
+    struct task *task;      // woken when `granted` or `error` is set
+    bool granted;           // take again: there is a place now
+    enum error error;       // no connection can be had
     nanoseconds since;
 };
 

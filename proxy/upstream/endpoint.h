@@ -12,10 +12,10 @@
 struct cluster;
 
 struct endpoint {
-    struct cluster *cluster;       // NULL once retired
+    struct cluster *cluster; // NULL once retired
     struct upstream *upstream;
-    struct bytes key;              // owned, as all below
-    struct bytes shared_key;       // of endpoint_shared: the cluster's key and ours
+    struct bytes key;        // owned, as all below
+    struct bytes shared_key; // of endpoint_shared: the cluster's key and ours
     struct socket_address address;
     enum tls_mode tls;
     struct spiffe_id *identities;
@@ -24,16 +24,16 @@ struct endpoint {
     struct endpoint_shared *shared;
     struct conn_pool pools[POOL_KINDS];
     // load, for the balancers
-    uint32_t in_flight;            // attempts
-    double cost_ns;                // PeakEWMA: decaying peak of the response time
+    uint32_t in_flight; // attempts
+    double cost_ns;     // PeakEWMA: decaying peak of the response time
     nanoseconds cost_at;
-    bool cost_is_penalty;          // it is not measured but stands for a failure; the next answer ends it
-    nanoseconds avoided_until;     // it is about to end: picked only when no other can be had that was not tried
+    bool cost_is_penalty;      // it is not measured but stands for a failure; the next answer ends it
+    nanoseconds avoided_until; // it is about to end: picked only when no other can be had that was not tried
     // numbers for people
     uint64_t requests;
     uint64_t failures;
-    uint64_t connections_refused;  // times that connections.max let none more be opened
-    uint32_t references;           // one of the cluster, one for each attempt and each connection
+    uint64_t connections_refused; // times that connections.max let none more be opened
+    uint32_t references;          // one of the cluster, one for each attempt and each connection
 };
 
 struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_config *config);

@@ -12,10 +12,10 @@ struct lb;
 // What the pick has to go by.
 struct lb_request {
     struct endpoint *const *endpoints;
-    uint32_t count;                     // > 0
-    struct endpoint *const *tried;      // not again when another one can be had
+    uint32_t count;                // > 0
+    struct endpoint *const *tried; // not again when another one can be had
     uint32_t tried_count;
-    bool avoids;                        // an endpoint that is about to end counts as tried: there is another
+    bool avoids; // an endpoint that is about to end counts as tried: there is another
     struct rng *rng;
     nanoseconds now;
 };

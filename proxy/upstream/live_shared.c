@@ -14,7 +14,10 @@
 
 struct live_shared {
     pthread_mutex_t lock;
-    struct { struct loop *loop; struct upstream *upstream; } members[MEMBERS_MAX];
+    struct {
+        struct loop *loop;
+        struct upstream *upstream;
+    } members[MEMBERS_MAX];
     struct map services;
     struct map endpoints;
     struct map listeners;

@@ -22,9 +22,8 @@ static uint64_t pack(struct slot slot) {
 }
 
 static struct slot unpack(uint64_t word) {
-    return (struct slot){.epoch = word >> (ORIGINALS_BITS + RETRIES_BITS),
-                         .originals = word >> RETRIES_BITS & ORIGINALS_MAX,
-                         .retries = word & RETRIES_MAX};
+    return (struct slot){
+        .epoch = word >> (ORIGINALS_BITS + RETRIES_BITS), .originals = word >> RETRIES_BITS & ORIGINALS_MAX, .retries = word & RETRIES_MAX};
 }
 
 static uint64_t epoch_of(nanoseconds now, const struct retry_budget_rule *rule) {

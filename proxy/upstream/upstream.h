@@ -17,9 +17,9 @@ struct upstream {
                           struct transport **transport);
     struct loop *loop;
     struct worker_metrics *metrics;
-    struct live_shared *shared;       // over all workers of the process
-    struct h2_memory *h2_memory;      // borrowed
-    struct credentials *credentials;  // our SVID; NULL: none yet. One reference
+    struct live_shared *shared;      // over all workers of the process
+    struct h2_memory *h2_memory;     // borrowed
+    struct credentials *credentials; // our SVID; NULL: none yet. One reference
     uint64_t credentials_generation;
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;

@@ -23,19 +23,19 @@ struct upstream_stream {
     struct upstream_conn *conn; // NULL before it was opened and once it is over
     struct list link;
     struct task *task;
-    struct list interim;        // struct interim_head: 1xx, in order
-    struct buffer body;         // received, not yet passed on
-    uint64_t sent_mark;         // transport.bytes_out when it was opened
-    uint64_t received_mark;     // and transport.bytes_in
+    struct list interim;    // struct interim_head: 1xx, in order
+    struct buffer body;     // received, not yet passed on
+    uint64_t sent_mark;     // transport.bytes_out when it was opened
+    uint64_t received_mark; // and transport.bytes_in
     uint8_t interim_count;
-    bool head_arrived;          // codec_stream.head is the final response
-    bool ended;                 // the response is complete
-    bool wants_room;            // a send was short
-    bool was_reused;            // the connection had carried another stream before
-    bool was_unsent;            // failed, and no byte had left since it was opened
-    bool was_conn_lost;         // failed with the connection: not that the peer answered by a reset
-    bool was_silent;            // failed, and no byte had come since it was opened
-    enum error error;           // failed
+    bool head_arrived;  // codec_stream.head is the final response
+    bool ended;         // the response is complete
+    bool wants_room;    // a send was short
+    bool was_reused;    // the connection had carried another stream before
+    bool was_unsent;    // failed, and no byte had left since it was opened
+    bool was_conn_lost; // failed with the connection: not that the peer answered by a reset
+    bool was_silent;    // failed, and no byte had come since it was opened
+    enum error error;   // failed
 };
 
 struct upstream_conn {
@@ -44,28 +44,28 @@ struct upstream_conn {
     struct endpoint *endpoint; // one reference
     struct upstream *upstream;
     struct transport *transport;
-    struct codec *codec;       // NULL until it is open
+    struct codec *codec; // NULL until it is open
     struct list streams;
     uint64_t streams_total;
     struct task flush;
     struct task release;
-    struct timer timer;        // connect timeout, then idle and keep-alive
+    struct timer timer; // connect timeout, then idle and keep-alive
     nanoseconds opened_at;
     nanoseconds idle_since;
     nanoseconds received_at;
-    nanoseconds drains_at;     // max age, or soon the end of the peer's leaf; UINT64_MAX: never
-    nanoseconds ends_at;       // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
+    nanoseconds drains_at; // max age, or soon the end of the peer's leaf; UINT64_MAX: never
+    nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
-    bool open;                 // usable or busy
-    bool draining;             // takes no new streams, closes after the last
-    bool aged;                 // draining since it has reached its max age
-    bool paused;               // reading is off: a stream's body is full
-    bool input_ended;          // the peer's end was read
+    bool open;        // usable or busy
+    bool draining;    // takes no new streams, closes after the last
+    bool aged;        // draining since it has reached its max age
+    bool paused;      // reading is off: a stream's body is full
+    bool input_ended; // the peer's end was read
     bool closing;
-    bool mesh;                 // ALPN outrigger/1: headers of the mesh are believed
+    bool mesh; // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
-    bool listed_usable;        // on its pool's list of those with room
-    bool changed;              // a stream ended inside feed: `settle` follows
+    bool listed_usable; // on its pool's list of those with room
+    bool changed;       // a stream ended inside feed: `settle` follows
 };
 
 // Begins to connect for the pool, which has counted it in endpoint_shared. ERROR_IO: no socket.

@@ -505,7 +505,8 @@ static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) 
         const char *reason;
         unsigned status;
         bool weighs;
-    } refusals[] = {{"memory_limit", 503, true}, {"pool_full", 503, true}, {"upstream_reset", 502, true}, {"denied", 403, false}, {"unknown", 503, false}};
+    } refusals[] = {
+        {"memory_limit", 503, true}, {"pool_full", 503, true}, {"upstream_reset", 502, true}, {"denied", 403, false}, {"unknown", 503, false}};
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct loopback world;
         struct client client;
@@ -546,7 +547,8 @@ static void what_did_not_reach_an_application_is_tried_elsewhere(void **state) {
         far_respond(other, far_request(other, 1), 200, "", NULL, true);
         assert_int_equal(client.status, 200);
         assert_retries(&world, 1);
-        const struct endpoint *endpoint = fake_upstream_cluster(&world.far, "default/a:80")->endpoints[far_conn(&world.far, first)->port == 8001 ? 0 : 1];
+        const struct endpoint *endpoint =
+            fake_upstream_cluster(&world.far, "default/a:80")->endpoints[far_conn(&world.far, first)->port == 8001 ? 0 : 1];
         assert_true(endpoint->cost_ns >= NS_PER_S);
         assert_int_equal(endpoint->failures, refusals[i].failures);
         client_dispose(&client);
