@@ -55,12 +55,27 @@ static void follow_identity(struct proxy *proxy, const struct identity_config *c
     proxy->identity = file_identity_create(&proxy->loop, &options);
 }
 
+static void tell_unchanged(const char *field, const struct socket_address *address, const struct socket_address *wanted) {
+    if (!bytes_equal(address->text, wanted->text))
+        log_event(LOG_WARN, "needs_restart", "field=%s value=%.*s wanted=%.*s", field, BYTES_FORMAT(address->text), BYTES_FORMAT(wanted->text));
+}
+
+// What is taken from the documents once, at the start.
+static void tell_what_needs_a_restart(const struct proxy *proxy, const struct snapshot *fresh) {
+    const struct snapshot *before = proxy->documents.snapshot;
+    if (fresh->proxy.workers != proxy->worker_count)
+        log_event(LOG_WARN, "needs_restart", "field=spec.workers value=%u wanted=%u", proxy->worker_count, fresh->proxy.workers);
+    tell_unchanged("spec.admin.address", &before->proxy.admin, &fresh->proxy.admin);
+    tell_unchanged("spec.metrics.address", &before->proxy.metrics, &fresh->proxy.metrics);
+}
+
 static enum error on_documents(void *user, struct snapshot *fresh, struct config_errors *errors) {
     struct proxy *proxy = user;
     if (proxy->workers == NULL)
         return OK; // the first set: proxy_run goes on from here
-    if (fresh->proxy.workers != proxy->worker_count)
-        log_event(LOG_WARN, "workers_unchanged", "workers=%u wanted=%u", proxy->worker_count, fresh->proxy.workers);
+    if (proxy->last_call)
+        return OK; // nothing is opened any more
+    tell_what_needs_a_restart(proxy, fresh);
     enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
     if (error != OK)
         return error;

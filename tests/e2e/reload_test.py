@@ -1,12 +1,13 @@
 """New documents while traffic flows: by SIGHUP, by themselves and by POST /reload; bad ones are refused whole and the old ones serve on; listeners come, go and move."""
 
 import signal
+import socket
 import threading
 
 import pytest
 
 from support.backend import held, message, reply
-from support.fleet import BIN, eventually
+from support.fleet import BIN, eventually, split_address
 from support.h2_peer import H2Client
 from support.hop import Hop, service, traffic
 from support.wire import Wire, exchange
@@ -16,6 +17,14 @@ GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 
 def ask(address, host="backend"):
     return exchange(address, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
+
+
+def is_refused(address):
+    try:
+        socket.create_connection(split_address(address)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @pytest.fixture
@@ -238,3 +247,36 @@ def test_reloads_under_load_fail_no_request(two):
         load.wait()
         assert "6000 succeeded, 0 failed, 0 errored, 0 timeout" in load.output() and "6000 2xx" in load.output(), load.output()
     eventually(lambda: hop.figure("outrigger_streams_active") == 0)
+
+
+def test_what_needs_a_restart_is_said(two):
+    hop, addresses = two
+    spec = hop.proxy["spec"]
+    was = dict(spec["admin"])
+    spec["admin"] = {"address": hop.fleet.address()}
+    spec["workers"] = hop.proxy["spec"].get("workers", 1) + 1
+    hop.reload()
+    assert ask(hop.address).body == b"first"
+    assert hop.page("/version")["outrigger"], "the pages are where they were"
+    said = [line for line in hop.process.output().splitlines() if "event=needs_restart" in line]
+    assert any(f"field=spec.admin.address value={was['address']} wanted={spec['admin']['address']}" in line for line in said)
+    assert any("field=spec.workers" in line for line in said)
+
+
+def test_new_documents_open_nothing_at_the_end(fleet):
+    event = threading.Event()
+    backend = fleet.backend(held(event, message(200, b"done")))
+    hop = Hop(fleet, inbound={"in": {"forwardTo": backend.address}}, outbound=False, limits={"drainTimeout": "2s"})
+    with Wire(hop.inbound["in"]) as wire:
+        wire.get()
+        eventually(lambda: backend.connections and backend.connections[0].requests)
+        hop.process.signal(signal.SIGTERM)
+        late = hop.add_listener()
+        eventually(lambda: is_refused(hop.inbound["in"]), what="the last call")
+        hop.write()
+        hop.process.signal(signal.SIGHUP)
+        eventually(lambda: "event=config_accepted generation=2" in hop.process.output())
+        assert is_refused(late)
+        event.set()
+        assert wire.response().body == b"done"
+    assert hop.process.wait() == 0
