@@ -123,6 +123,7 @@ enum error forward_prepare(struct stream *stream) {
     enum error error = canonical_path(request->path, &stream->pool, &request->path);
     if (error != OK)
         return error;
+    request->protocol = BYTES_NONE; // no upgrade is passed on: the request goes as if it had not asked for one (RFC 9110 section 7.8)
     return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;
 }
 

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from support.backend import echo, held, message, replay, reply
+from support.h2_peer import h2_echo, h2_server
 from support.hop import Hop
 from support.wire import Wire, exchange
 
@@ -335,3 +336,18 @@ def test_a_slow_server_holds_up_nobody_else(fleet):
             assert fast.get(host="fast").response().body == b"fast"
         event.set()
         assert slow.response().body == b"slow"
+
+
+# --- upgrades ---
+
+@pytest.mark.parametrize("protocol", ["HTTP1", "HTTP2"])
+def test_an_upgrade_to_http2_in_plain_text_is_not_taken(fleet, protocol):
+    """As some clients try with each request: it is answered as if they had not (RFC 9113 section 3.1)."""
+    backend = fleet.backend(h2_server(h2_echo) if protocol == "HTTP2" else echo)
+    hop = Hop(fleet, {"backend": [backend.address]}, protocol=protocol)
+    with Wire(hop.address) as wire:
+        for _ in range(2):
+            fields = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"]
+            response = wire.get(headers=fields).response()
+            assert response.status == 200 and response.header("upgrade") is None
+            assert b"h2c" not in response.body.lower() and b"settings" not in response.body.lower()
