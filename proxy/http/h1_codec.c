@@ -145,8 +145,22 @@ static int on_message_begin(llhttp_t *parser) {
     return 0;
 }
 
+static int on_method(llhttp_t *parser, const char *at, size_t length) {
+    struct h1_codec *h1 = h1_of_parser(parser);
+    h1->gap_at = at + length;
+    h1->gap_bytes = 0;
+    return 0;
+}
+
+// One space stands in front of the target (RFC 9112 section 3); llhttp lets more pass, and then others may read another target than we do.
 static int on_url(llhttp_t *parser, const char *at, size_t length) {
     struct h1_codec *h1 = h1_of_parser(parser);
+    if (h1->gap_at != NULL) {
+        h1->gap_bytes += (uint32_t)(at - h1->gap_at);
+        h1->gap_at = NULL;
+        if (h1->gap_bytes != 1)
+            return refuse(h1, ERROR_BAD_REQUEST);
+    }
     return h1_section_start(h1, at, length, h1->codec.limits.url_bytes) ? 0 : -1;
 }
 
@@ -275,6 +289,7 @@ static int on_message_complete(llhttp_t *parser) {
 static const llhttp_settings_t parser_settings = {
     .on_message_begin = on_message_begin,
     .on_protocol = on_protocol,
+    .on_method = on_method,
     .on_url = on_url,
     .on_status = on_status,
     .on_header_field = on_header_field,
@@ -328,7 +343,11 @@ static size_t parse(struct h1_codec *h1, struct bytes in) {
     llhttp_t *parser = &h1->parser;
     bool idle = h1->input == INPUT_IDLE;
     h1->section.origin = in.at;
+    if (h1->gap_at != NULL)
+        h1->gap_at = in.at;
     llhttp_errno_t number = llhttp_execute(parser, in.at, in.len);
+    if (h1->gap_at != NULL)
+        h1->gap_bytes += (uint32_t)(in.at + in.len - h1->gap_at);
     if (number == HPE_PAUSED) {
         size_t used = (size_t)(llhttp_get_error_pos(parser) - in.at);
         CHECK(used <= in.len);

@@ -62,6 +62,8 @@ struct h1_codec {
     enum error failure; // what a callback of the parser found wrong
     uint32_t exchanges;
     uint32_t chunk_extension_bytes; // of this message
+    const char *gap_at;             // where what lies between method and target goes on in this feed; NULL: not between the two
+    uint32_t gap_bytes;             // of it so far
     uint32_t raw_max;               // raw text that a section may have
     uint8_t blanks;                 // CR and LF before this request
     uint8_t interims;               // 1xx before this response

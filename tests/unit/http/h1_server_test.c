@@ -197,6 +197,12 @@ static bool is_allowed_in_value(int c) {
     { "" text, sizeof(text) - 1 }
 
 // Every byte, in the target, in a name, in a value: passed on as it is, or refused; never cut (CVE-2019-9900).
+static void one_space_stands_in_front_of_the_target(void **state) {
+    (void)state;
+    assert_refused("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", ERROR_BAD_REQUEST);
+    assert_refused("GET    / HTTP/1.1\r\nHost: a\r\n\r\n", ERROR_BAD_REQUEST);
+}
+
 static void no_control_character_passes_in_target_name_or_value(void **state) {
     (void)state;
     static const struct {
@@ -714,6 +720,7 @@ int main(void) {
         cmocka_unit_test(version_is_exactly_1_0_or_1_1),
         cmocka_unit_test(protocol_is_http_and_not_rtsp_or_ice),
         cmocka_unit_test(target_with_fragment_control_or_beyond_ascii_is_refused),
+        cmocka_unit_test(one_space_stands_in_front_of_the_target),
         cmocka_unit_test(no_control_character_passes_in_target_name_or_value),
         cmocka_unit_test(bare_cr_and_bare_lf_are_refused),
         cmocka_unit_test(folded_line_is_refused),
