@@ -94,7 +94,11 @@ static void accept_here(void *receiver, void *argument) {
 }
 
 static void on_accepted(void *user, int socket) {
-    struct { struct worker *worker; struct bytes name; struct tcp_listener *listener; } *place = user;
+    struct {
+        struct worker *worker;
+        struct bytes name;
+        struct tcp_listener *listener;
+    } *place = user;
     downstream_accept(&place->worker->downstream, place->name, socket);
     wake_gauges(place->worker);
 }

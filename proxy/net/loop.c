@@ -5,8 +5,7 @@
 #include "base/limits.h"
 
 static bool has_work(const struct loop *loop) {
-    return loop->alarm_due || !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush) ||
-           !list_is_empty(&loop->closing);
+    return loop->alarm_due || !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush) || !list_is_empty(&loop->closing);
 }
 
 // Runs at most `bound` tasks of those that wait now; what they wake, behind the mark, is left for the next round of the caller. False when the bound has left some.

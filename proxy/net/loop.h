@@ -25,27 +25,27 @@ struct task {
 
 struct loop {
     uv_loop_t uv;
-    nanoseconds now;       // read once a turn, at the first event after poll
-    bool now_is_fresh;     // it was read since the last poll
+    nanoseconds now;   // read once a turn, at the first event after poll
+    bool now_is_fresh; // it was read since the last poll
     struct timer_wheel timers;
     struct block_source blocks;
     struct pool_source pools;
     struct rng rng;
-    uint32_t handles;      // open transports and listeners: loop_dispose waits for them
-    bool alarm_due;        // the alarm fired and its timers were not yet run
+    uint32_t handles; // open transports and listeners: loop_dispose waits for them
+    bool alarm_due;   // the alarm fired and its timers were not yet run
     struct list wake;
     struct list flush;
     struct list closing;
     struct mailbox mailbox;
-    void *receiver;        // passed to messages
+    void *receiver; // passed to messages
     uv_async_t mail;
-    uv_check_t check;      // after poll: the turn
-    uv_prepare_t prepare;  // before poll: what timers or pending callbacks woke (libuv 1.50 runs timers at the other end of the turn)
-    uv_idle_t again;       // running while the wake list is not empty, so that poll does not block
-    uv_timer_t alarm;      // armed for the wheel's next deadline
+    uv_check_t check;     // after poll: the turn
+    uv_prepare_t prepare; // before poll: what timers or pending callbacks woke (libuv 1.50 runs timers at the other end of the turn)
+    uv_idle_t again;      // running while the wake list is not empty, so that poll does not block
+    uv_timer_t alarm;     // armed for the wheel's next deadline
     nanoseconds alarm_at;
     uint64_t turns;
-    uint64_t turns_cut;    // that left streams for the next
+    uint64_t turns_cut;       // that left streams for the next
     nanoseconds busy_longest; // longest turn without poll since last asked
 };
 

@@ -58,7 +58,7 @@
     X(upstream_bytes_in, COUNTER, SUM, PLAIN, "outrigger_upstream_received_bytes_total", "", "Bytes received from endpoints, as on the wire.")   \
     X(upstream_bytes_out, COUNTER, SUM, PLAIN, "outrigger_upstream_sent_bytes_total", "", "Bytes sent to endpoints, as on the wire.")            \
     X(pool_reused, COUNTER, SUM, PLAIN, "outrigger_pool_reused_total", "", "Requests sent on a connection that was there.")                      \
-    X(pool_stale, COUNTER, SUM, PLAIN, "outrigger_pool_stale_total", "", "Requests that met a connection which their peer was just closing.")     \
+    X(pool_stale, COUNTER, SUM, PLAIN, "outrigger_pool_stale_total", "", "Requests that met a connection which their peer was just closing.")    \
     X(pool_waits, COUNTER, SUM, PLAIN, "outrigger_pool_waits_total", "", "Requests that had to wait for a connection.")                          \
     X(pool_waiting, GAUGE, SUM, PLAIN, "outrigger_pool_waiting", "", "Requests that wait for a connection now.")                                 \
     X(pool_wait_time, COUNTER, SUM, NS, "outrigger_pool_wait_seconds_total", "", "Time spent waiting for a connection.")                         \

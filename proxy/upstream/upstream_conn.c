@@ -91,21 +91,23 @@ static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enu
 static void count_close(struct upstream_conn *conn, enum error reason) {
     struct worker_metrics *metrics = conn->upstream->metrics;
     if (!conn->open) {
-        metric_add(reason == ERROR_CONNECT_TIMEOUT      ? &metrics->upstream_failed_timeout
-                   : reason == ERROR_IDENTITY_MISMATCH  ? &metrics->upstream_failed_identity
-                   : reason == ERROR_TLS_FAILED         ? &metrics->upstream_failed_tls
-                                                        : &metrics->upstream_failed_refused, 1);
+        metric_add(reason == ERROR_CONNECT_TIMEOUT     ? &metrics->upstream_failed_timeout
+                   : reason == ERROR_IDENTITY_MISMATCH ? &metrics->upstream_failed_identity
+                   : reason == ERROR_TLS_FAILED        ? &metrics->upstream_failed_tls
+                                                       : &metrics->upstream_failed_refused,
+                   1);
         return;
     }
     metric_subtract(&metrics->upstream_active, 1);
-    metric_add(reason == ERROR_CONNECTION_CLOSED  ? &metrics->upstream_closed_peer
-               : reason == ERROR_CONNECTION_RESET ? &metrics->upstream_closed_reset
-               : reason == ERROR_IDLE_TIMEOUT     ? &metrics->upstream_closed_idle
-               : reason == ERROR_TRY_TIMEOUT      ? &metrics->upstream_closed_keepalive
-               : reason == ERROR_UNAUTHENTICATED  ? &metrics->upstream_closed_untrusted
+    metric_add(reason == ERROR_CONNECTION_CLOSED                   ? &metrics->upstream_closed_peer
+               : reason == ERROR_CONNECTION_RESET                  ? &metrics->upstream_closed_reset
+               : reason == ERROR_IDLE_TIMEOUT                      ? &metrics->upstream_closed_idle
+               : reason == ERROR_TRY_TIMEOUT                       ? &metrics->upstream_closed_keepalive
+               : reason == ERROR_UNAUTHENTICATED                   ? &metrics->upstream_closed_untrusted
                : reason == ERROR_PROTOCOL || reason == ERROR_FLOOD ? &metrics->upstream_closed_protocol
-               : reason == OK && conn->aged       ? &metrics->upstream_closed_age
-                                                  : &metrics->upstream_closed_finished, 1);
+               : reason == OK && conn->aged                        ? &metrics->upstream_closed_age
+                                                                   : &metrics->upstream_closed_finished,
+               1);
 }
 
 static enum error stream_error(enum error reason) {
@@ -342,8 +344,7 @@ static void become_open(struct upstream_conn *conn) {
     struct upstream *upstream = conn->upstream;
     struct transport *transport = conn->transport;
     conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
-    bool http2 = conn->endpoint->tls == TLS_MESH ? conn->mesh || bytes_equal(transport->alpn, BYTES("h2"))
-                                                 : conn->pool->kind == POOL_HTTP2;
+    bool http2 = conn->endpoint->tls == TLS_MESH ? conn->mesh || bytes_equal(transport->alpn, BYTES("h2")) : conn->pool->kind == POOL_HTTP2;
     conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out, upstream->h2_memory)
                         : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out);
     conn->open = true;
@@ -496,7 +497,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     struct upstream *upstream = endpoint->upstream;
     struct upstream_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
     enum error error = upstream->connect(upstream->loop, (const struct sockaddr *)&endpoint->address.storage, endpoint->address.length,
-                                   &transport_handler, conn, &conn->transport);
+                                         &transport_handler, conn, &conn->transport);
     if (error != OK) {
         free(conn);
         return error;

@@ -49,4 +49,3 @@ def test_an_answer_that_is_taken_little_by_little_is_not_given_up():
                 assert clock.status(1 + 2 * number) == 504
                 slow.send(b"\0\0\4\10\0\0\0\0\1" + struct.pack(">I", 1))
             assert slow.until(lambda kind, flags, stream, payload: kind == 0 and flags & 1) is not None
-

@@ -300,5 +300,3 @@ def connections(run, site):
                 over.wait()
             else:
                 connection_flood(sidecar.inbound, over)
-
-

@@ -191,4 +191,3 @@ def check_clean(result, least=1):
         raise SoakFailure(f"{result['errors']} of {result['requests']} requests failed: {result.get('first_error')}")
     if result["requests"] < least:
         raise SoakFailure(f"only {result['requests']} requests were answered")
-
