@@ -1,0 +1,94 @@
+"""/metrics as a scraper reads it: requests by method, status and end, durations as histograms, bytes; counters only grow; whoever scrapes delays nobody."""
+
+import threading
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.backend import held, message, reply
+from support.fleet import eventually, http_get
+from support.h2_peer import H2Client
+from support.hop import Hop
+from support.wire import Wire, exchange
+
+SERVICE = {"direction": "outbound", "service": "default/backend:80"}
+
+
+def test_requests_are_counted_by_method_status_and_end(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(lambda connection: [connection.send(message(int(request.target[1:]))) for request in iter(connection.read_request, None)]).address]})
+    with Wire(hop.address) as wire, H2Client(hop.address) as client:
+        for status in (200, 201, 404, 500):
+            assert wire.get(f"/{status}").response().status == status
+            assert wire.post(b"x", f"/{status}").response().status == status
+        assert client.get("/204").status == 204
+        assert wire.get("/200", host="nobody").response().status == 502
+    hop.logged(10)
+    figures = hop.figures()
+
+    def count(name, **labels):
+        return sum(value for (sample, found), value in figures.items() if sample == name and {**SERVICE, **labels}.items() <= dict(found).items())
+    assert count("outrigger_requests_total") == 9
+    assert count("outrigger_requests_total", method="GET") == 5 and count("outrigger_requests_total", method="POST") == 4
+    classes = {label[1] for (sample, found) in figures if sample == "outrigger_requests_total" for label in found if label[0] not in ("direction", "service", "method")}
+    assert len(classes) >= 3, classes
+    assert count("outrigger_request_ends_total", end="ok") == 9
+    assert sum(value for (sample, found), value in figures.items() if sample == "outrigger_request_ends_total" and ("end", "host_unknown") in found) == 1
+    assert hop.figure("http_client_request_duration_seconds_count", service=SERVICE["service"]) == 9
+
+
+def test_durations_are_a_histogram_in_order(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"x")).address]})
+    for _ in range(10):
+        assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
+    hop.logged(10)
+    buckets = [(float(dict(labels)["le"]), value) for (name, labels), value in hop.figures().items()
+               if name == "http_client_request_duration_seconds_bucket" and dict(labels)["service"] == SERVICE["service"]]
+    buckets.sort()
+    assert [bound for bound, _ in buckets] == [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, float("inf")]
+    counts = [value for _, value in buckets]
+    assert counts == sorted(counts) and counts[-1] == 10
+    logged = sum(line["duration_us"] for line in hop.log()) / 1e6
+    assert abs(hop.figure("http_client_request_duration_seconds_sum") - logged) < 1e-4
+
+
+def test_counters_only_grow_and_gauges_return(fleet):
+    event = threading.Event()
+    hop = Hop(fleet, {"backend": [fleet.backend(held(event, message(200, b"x"))).address]})
+    _, body = http_get(hop.metrics, "/metrics")
+    kinds = {family.name: family.type for family in text_string_to_metric_families(body.decode())}
+    before = hop.figures()
+    wires = [Wire(hop.address).get() for _ in range(5)]
+    eventually(lambda: hop.figure("outrigger_streams_active") == 5)
+    during = hop.figures()
+    event.set()
+    for wire in wires:
+        assert wire.response().status == 200
+        wire.close()
+    eventually(lambda: hop.figure("outrigger_streams_active") == hop.figure("outrigger_downstream_connections_active") == 0)
+    after = hop.figures()
+    for earlier, later in ((before, during), (during, after)):
+        for (name, labels), value in earlier.items():
+            family = name.removesuffix("_total")
+            if kinds.get(family) == "counter":
+                assert later.get((name, labels), 0) >= value, name
+    assert after[("outrigger_streams_total", ())] == 5
+
+
+def test_inbound_requests_are_of_the_server_side(fleet):
+    hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend().address}}, outbound=False)
+    assert exchange(hop.inbound["in"], "GET / HTTP/1.1\r\nHost: whatever\r\n\r\n").status == 200
+    hop.logged(direction="inbound")
+    assert hop.figure("outrigger_requests_total", direction="inbound") == 1
+    assert hop.figure("http_server_request_duration_seconds_count") == 1
+
+
+def test_scrapes_and_traffic_go_on_together(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"x")).address]})
+    load = fleet.start("load", ["h2load", "-n", "3000", "-c", "4", "-m", "5", "--connect-to", hop.address, "http://backend/"])
+    last = 0
+    while load.running():
+        now = hop.figure("outrigger_streams_total")
+        assert now >= last
+        last = now
+    load.wait()
+    assert "3000 2xx" in load.output()
+    assert hop.figure("outrigger_streams_total") == 3000
