@@ -77,7 +77,7 @@ static int mask_wanted(const struct tcp *tcp) {
         return 0;
     int mask = tcp->waiting_to_write || tcp->connecting ? UV_WRITABLE : 0;
     if (tcp->reading && !tcp->input_ended)
-        mask |= UV_READABLE;
+        mask |= UV_READABLE | UV_DISCONNECT;
     return mask != 0 ? mask : MASK_RESET_ONLY;
 }
 
@@ -246,6 +246,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
             tcp->transport.handler->drained(tcp->transport.user);
     }
     if ((events & UV_READABLE) && tcp->reading && !tcp->closing)
+        read_some(tcp);
+    // The peer's end lies behind what it sent last: told in the same turn, so that nobody takes the connection for one that is good for another request.
+    if ((events & UV_DISCONNECT) && tcp->reading && !tcp->input_ended && !tcp->closing)
         read_some(tcp);
     if (!tcp->closing)
         arm(tcp, mask_wanted(tcp));

@@ -115,6 +115,20 @@ static void an_orderly_end_is_told_only_behind_the_bytes_before_it(void **state)
     world_dispose(&world);
 }
 
+// Else somebody would send a request on a connection whose end has come already.
+static void an_end_right_behind_the_last_bytes_is_told_in_the_same_turn(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    read_start(&world);
+    send_text(world.far, "last words");
+    shutdown(world.far, SHUT_WR);
+    RUN_UNTIL(&world.loop, world.user.length > 0);
+    assert_int_equal(world.user.ended, 1);
+    assert_int_equal(world.user.ended_error[0], ERROR_CONNECTION_CLOSED);
+    world_dispose(&world);
+}
+
 static void a_break_after_the_end_is_told_too(void **state) {
     (void)state;
     struct world world;
@@ -508,6 +522,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_read_before_read_start),
         cmocka_unit_test(a_half_closed_connection_still_sends),
         cmocka_unit_test(an_orderly_end_is_told_only_behind_the_bytes_before_it),
+        cmocka_unit_test(an_end_right_behind_the_last_bytes_is_told_in_the_same_turn),
         cmocka_unit_test(a_break_after_the_end_is_told_too),
         cmocka_unit_test(a_reset_is_noticed_while_reading_is_off),
         cmocka_unit_test(with_reset_after_bytes_a_reset_waits_for_the_bytes_before_it),
