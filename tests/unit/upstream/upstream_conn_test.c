@@ -509,6 +509,7 @@ static void a_connection_takes_nothing_new_after_its_age(void **state) {
     answer(&world, 0, 0);
     assert_true(world.tries[0].up.ended);
     assert_true(is_closed(&world, 0));
+    assert_int_equal(metric_read(&world.far.metrics.upstream_closed_age), 1);
     world_end(&world, 2);
 }
 
