@@ -156,7 +156,8 @@ def test_a_body_to_the_end_of_the_connection_that_is_reset_is_incomplete(fleet):
 
 def test_pool_full(fleet):
     event = threading.Event()
-    hop = world(fleet, held(event, message(200, b"late")), policies=[traffic("backend", connections={"max": 1, "maxPending": 1})])
+    hop = world(fleet, held(event, message(200, b"late")), policies=[traffic("backend", connections={"max": 1, "maxPending": 1})],
+                workers=1)  # the queue is a worker's own
     with Wire(hop.address) as first, Wire(hop.address) as second:
         first.get()
         eventually(lambda: fleet.backends[0].connections and fleet.backends[0].connections[0].requests)
