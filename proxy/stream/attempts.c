@@ -122,6 +122,7 @@ static void retry(struct stream *stream) {
     list_push_back(&attempts->over, &failed->link);
     metric_add(&stream->env->metrics->retries, 1);
     begin(stream);
+    attempts->current->waiter.fresh = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
     if (wait > 0) {
         attempts->backing_off = true;
         loop_timer_start(stream->env->loop, &attempts->backoff, wait);

@@ -209,9 +209,13 @@ struct upstream_conn *conn_pool_take(struct conn_pool *pool, struct conn_waiter 
     *error = OK;
     struct upstream_conn *conn = first_usable(pool);
     bool free_place = was_granted || (pool->waiter_count == 0 && (pool->granted == 0 || total_room(pool) > pool->granted));
-    if (conn != NULL && free_place)
+    bool too_old = conn != NULL && waiter->fresh && pool->kind == POOL_HTTP1 && !was_granted && conn->streams_total > 0;
+    if (conn != NULL && free_place && !too_old)
         return conn;
     *error = pool->endpoint->cluster == NULL ? ERROR_NO_ENDPOINT : enqueue(pool, waiter, was_granted);
+    // Where none can be made an old one must do.
+    if (too_old && *error == OK && pool->connecting_count == 0)
+        grant_room(pool);
     return NULL;
 }
 

@@ -126,6 +126,66 @@ static void the_keep_alive_race_is_hidden_for_methods_that_may_be_repeated(void 
     }
 }
 
+// Two connections that are idle; a request is on its way on one of them when both are closed by the server, which is seen of that one first.
+static void race_with_two(struct loopback *world, struct client *client) {
+    struct client warm[2];
+    for (int i = 0; i < 2; i++)
+        client_get(&warm[i], world, "GET a /warm\n");
+    loopback_settle(world);
+    for (unsigned i = 0; i < 2; i++)
+        respond(world, i, 204, "", NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        client_dispose(&warm[i]);
+        far_conn(&world->far, i)->raw = true; // it reads nothing more
+    }
+    client_get(client, world, "GET a /\n");
+    loopback_settle(world);
+    assert_int_equal(world->far.count, 2);
+    unsigned used = strlen(far_sent(far_conn(&world->far, 0))) > 0 ? 0 : 1;
+    far_break(far_conn(&world->far, used));
+}
+
+static void after_the_keep_alive_race_no_other_idle_connection_is_trusted(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, ALONE(""), NULL);
+    race_with_two(&world, &client);
+    assert_int_equal(world.far.count, 3);
+    respond(&world, 2, 204, "", NULL);
+    assert_int_equal(client.status, 204);
+    assert_retries(&world, 1);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
+static void where_no_connection_may_be_made_an_idle_one_must_do(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, ALONE(""), NULL);
+    struct client warm[2];
+    for (int i = 0; i < 2; i++)
+        client_get(&warm[i], &world, "GET a /warm\n");
+    loopback_settle(&world);
+    for (unsigned i = 0; i < 2; i++)
+        respond(&world, i, 204, "", NULL);
+    for (unsigned i = 0; i < 2; i++)
+        client_dispose(&warm[i]);
+    fake_upstream_port(&world.far, 1, FAR_NO_SOCKET);
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    unsigned used = far_conn(&world.far, 0)->server.count > 1 ? 0 : 1;
+    far_break(far_conn(&world.far, used));
+    struct far_conn *other = far_conn(&world.far, 1 - used);
+    assert_int_equal(other->server.count, 2);
+    far_respond(other, far_request(other, 1), 204, "", NULL, true);
+    assert_int_equal(client.status, 204);
+    assert_retries(&world, 1);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 static void other_methods_are_not_repeated_once_a_byte_has_left(void **state) {
     (void)state;
     static const char *const requests[] = {"POST a /\n", "PATCH a /\n", "LOCK a /\n"};
@@ -596,6 +656,8 @@ int main(void) {
         cmocka_unit_test(a_refused_stream_is_tried_again_whatever_the_method),
         cmocka_unit_test(a_stream_above_goaways_last_is_tried_again),
         cmocka_unit_test(the_keep_alive_race_is_hidden_for_methods_that_may_be_repeated),
+        cmocka_unit_test(after_the_keep_alive_race_no_other_idle_connection_is_trusted),
+        cmocka_unit_test(where_no_connection_may_be_made_an_idle_one_must_do),
         cmocka_unit_test(other_methods_are_not_repeated_once_a_byte_has_left),
         cmocka_unit_test(a_break_on_a_fresh_connection_is_not_repeated),
         cmocka_unit_test(nothing_is_repeated_after_a_byte_of_an_answer),
