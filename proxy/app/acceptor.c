@@ -2,6 +2,7 @@
 #include "app/acceptor.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "net/tcp_listener.h"
 
@@ -98,10 +99,12 @@ static void on_accepted(void *user, int socket) {
 
 static void begin(struct acceptor *acceptor, struct open_socket *open) {
     open->fresh = false;
-    if (acceptor->worker_count == 1)
+    if (acceptor->worker_count == 1) {
         worker_listen(&acceptor->workers[0], open->name, open->socket);
-    else
+    } else {
         open->listener = tcp_listener_open(acceptor->loop, open->socket, on_accepted, open);
+        tcp_listener_spare(open->listener, LIMIT_SPARE_FROM_CLIENTS, &acceptor->workers[0].metrics.downstream_refused_descriptors);
+    }
     open->given = open->socket;
     open->socket = -1;
 }

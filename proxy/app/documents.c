@@ -128,12 +128,26 @@ static void wait_for_quiet(struct documents *documents, nanoseconds patience, na
     timer_start(&documents->loop->timers, &documents->settle, end);
 }
 
+// What kept the newest set from being used may lie outside of it (no descriptor to read it, an address in use) and go by itself. Said once.
+static void try_again(struct documents *documents) {
+    struct reading reading;
+    if (read_set(documents, &reading) == OK) {
+        settle(documents, &reading);
+        return;
+    }
+    config_errors_dispose(&reading.errors);
+    config_errors_dispose(&reading.warnings);
+}
+
 static void on_look(void *owner) {
     struct documents *documents = owner;
     follow_files(documents);
     uint64_t fingerprint = fingerprint_now(documents);
-    if (fingerprint == documents->fingerprint)
+    if (fingerprint == documents->fingerprint) {
+        if (documents->phase == DOCUMENTS_STEADY && documents->errors.count > 0)
+            try_again(documents);
         return;
+    }
     documents->fingerprint = fingerprint;
     documents->changed_at = documents->loop->now;
     switch (documents->phase) {

@@ -113,6 +113,7 @@ static void listen_here(void *receiver, void *argument) {
         worker->accepting[i].worker = worker;
         worker->accepting[i].name = handover->name;
         worker->accepting[i].listener = tcp_listener_open(&worker->loop, handover->socket, on_accepted, &worker->accepting[i]);
+        tcp_listener_spare(worker->accepting[i].listener, LIMIT_SPARE_FROM_CLIENTS, &worker->metrics.downstream_refused_descriptors);
         worker->accepting_count++;
         break;
     }

@@ -17,6 +17,11 @@
 // Connections accepted in one turn by one listener.
 #define LIMIT_ACCEPTS_PER_TURN 32
 
+// Descriptors that clients do not get, so that those who were accepted can be served: connections to endpoints are made with them. And of these, those that
+// endpoints do not get either: whoever looks at metrics and admin pages, and the files that are read when they change, need some at a time.
+#define LIMIT_SPARE_FROM_CLIENTS 64
+#define LIMIT_SPARE_FROM_ENDPOINTS 16
+
 // Body bytes of a stream that may wait before the chain has let it pass (design: 16 KiB of credit).
 #define LIMIT_BODY_BEFORE_DECISION 16384
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "net/descriptors.h"
 #include "net/loop.h"
 
 #include <arpa/inet.h>
@@ -346,6 +347,10 @@ enum error tcp_connect(struct loop *loop, const struct sockaddr *address, sockle
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return ERROR_IO;
+    if (!descriptor_leaves(fd, LIMIT_SPARE_FROM_ENDPOINTS)) {
+        close(fd);
+        return ERROR_IO;
+    }
     struct tcp *tcp;
     enum error error = tcp_create(loop, fd, handler, user, &tcp);
     if (error != OK)

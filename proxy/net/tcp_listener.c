@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metric_cell.h"
+#include "net/descriptors.h"
 #include "net/loop.h"
 
 #include <errno.h>
@@ -23,6 +25,8 @@ struct tcp_listener {
     struct loop *loop;
     int fd;
     int reserve;
+    uint32_t spare;              // descriptors that it does not take
+    struct metric_cell *refused; // NULL: nobody counts
     void (*accepted)(void *user, int socket);
     void *user;
     struct tcp_listener_counters counters;
@@ -34,9 +38,15 @@ static int open_reserve(void) {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void refuse_one(struct tcp_listener *listener) {
+static void count_refused(struct tcp_listener *listener) {
     listener->counters.out_of_descriptors++;
+    if (listener->refused != NULL)
+        metric_add(listener->refused, 1);
     log_event(LOG_ERROR, "out_of_descriptors", "refused=%llu", (unsigned long long)listener->counters.out_of_descriptors);
+}
+
+static void refuse_one(struct tcp_listener *listener) {
+    count_refused(listener);
     if (listener->reserve >= 0)
         close(listener->reserve);
     int socket = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -53,7 +63,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     // `accepted` may pause or close it.
     for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && uv_is_active((uv_handle_t *)poll); taken++) {
         int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (socket >= 0) {
+        if (socket >= 0 && listener->spare > 0 && !descriptor_leaves(socket, listener->spare)) {
+            close(socket);
+            count_refused(listener);
+        } else if (socket >= 0) {
             listener->counters.accepted++;
             listener->accepted(listener->user, socket);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -110,6 +123,11 @@ struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*acc
     uv_poll_start(&listener->poll, UV_READABLE, on_poll);
     loop->handles++;
     return listener;
+}
+
+void tcp_listener_spare(struct tcp_listener *listener, uint32_t descriptors, struct metric_cell *refused) {
+    listener->spare = descriptors;
+    listener->refused = refused;
 }
 
 void tcp_listener_pause(struct tcp_listener *listener, bool pause) {

@@ -12,11 +12,12 @@
 #include <sys/socket.h>
 
 struct loop;
+struct metric_cell;
 struct tcp_listener;
 
 struct tcp_listener_counters {
     uint64_t accepted;
-    uint64_t out_of_descriptors; // connections refused because the process has no descriptor left
+    uint64_t out_of_descriptors; // connections refused because the process has no descriptor left for them
 };
 
 // Binds and listens; "text" is for the message. A Unix socket's stale file is removed first and the new one gets mode 0600. ERROR_IO with
@@ -25,6 +26,10 @@ MUST_CHECK enum error tcp_listen(const struct sockaddr *address, socklen_t lengt
 
 // Takes over a listening, non-blocking socket. `accepted` owns each socket it gets.
 struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*accepted)(void *user, int socket), void *user);
+
+// Refuses those that would leave the process fewer descriptors than these, or than an eighth of all: else it takes the last one. See net/descriptors.h. `refused`
+// counts what is refused for want of descriptors.
+void tcp_listener_spare(struct tcp_listener *listener, uint32_t descriptors, struct metric_cell *refused);
 
 // No more are accepted, and the backlog waits, until resumed: for limits on connections.
 void tcp_listener_pause(struct tcp_listener *listener, bool pause);
