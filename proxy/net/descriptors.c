@@ -1,4 +1,4 @@
-// See descriptors.h.
+// See descriptors.h. The kernel gives out the lowest number that is free: so the number itself tells how many are left.
 #include "net/descriptors.h"
 
 #include "base/limits.h"
