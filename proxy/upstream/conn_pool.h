@@ -41,8 +41,8 @@ struct conn_waiter {
     struct conn_pool *pool; // NULL: not waiting
     struct task *task;      // woken when `granted` or `error` is set
     bool granted;           // take again: there is a place now
-    bool fresh;             // set by the owner: not one that has been idle, since one that had been was lost; others are as old, and their peer is the same
-    enum error error;       // no connection can be had
+    bool fresh;       // set by the owner: not one that has been idle, since one that had been was lost; others are as old, and their peer is the same
+    enum error error; // no connection can be had
     nanoseconds since;
 };
 
