@@ -228,7 +228,15 @@ void attempt_advance(struct attempt *attempt) {
 static enum lb_outcome outcome_of(const struct attempt *attempt, enum error error) {
     if (attempt->answered_after > 0)
         return attempt->was_refused ? LB_FAILED : LB_ANSWERED;
-    return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE || error == ERROR_POOL_FULL ? LB_CANCELLED : LB_FAILED;
+    switch (error) {
+    case ERROR_CANCELLED:
+    case ERROR_CLIENT_GONE:
+    case ERROR_POOL_FULL:
+    case ERROR_NO_ENDPOINT: // it was taken away meanwhile
+        return LB_CANCELLED;
+    default:
+        return LB_FAILED;
+    }
 }
 
 void attempt_end(struct attempt *attempt, enum error error) {

@@ -129,6 +129,19 @@ static void retry(struct stream *stream) {
     }
 }
 
+// New documents took the endpoint away while the request waited for a connection to it.
+static bool has_lost_its_endpoint(const struct attempt *attempt) {
+    return attempt->error == ERROR_NO_ENDPOINT && attempt->endpoint != NULL && attempt->never_sent;
+}
+
+// Nothing was tried yet: another endpoint is asked, and it counts as no retry.
+static void move_on(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    list_push_back(&attempts->over, &attempts->current->link);
+    attempts->begun--;
+    begin(stream);
+}
+
 static void commit(struct stream *stream) {
     stream->attempts->committed = true;
     stream->attempts->replayable = false;
@@ -159,6 +172,10 @@ enum attempts_result attempts_advance(struct stream *stream) {
         }
         if (attempt->state != ATTEMPT_OVER)
             return ATTEMPTS_RUNNING;
+        if (has_lost_its_endpoint(attempt)) {
+            move_on(stream);
+            continue;
+        }
         if (!may_retry(stream, attempt)) {
             stream_fail(stream, reply_error(attempt->error), attempt->endpoint == NULL ? BYTES_NONE : attempt->endpoint->address.text);
             return ATTEMPTS_FAILED;
