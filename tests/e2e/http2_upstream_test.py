@@ -16,7 +16,8 @@ GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 
 
 def hop_to(fleet, *scripts, protocol="HTTP2", **options):
-    return Hop(fleet, {"backend": [fleet.backend(script).address for script in scripts]}, protocol=protocol, **options)
+    """With one worker: many tests count connections, and each worker has its own."""
+    return Hop(fleet, {"backend": [fleet.backend(script).address for script in scripts]}, protocol=protocol, **{"workers": 1, **options})
 
 
 def raw_server(answer):

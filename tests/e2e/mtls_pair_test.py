@@ -146,7 +146,7 @@ def test_stalled_streams_hold_up_no_other(fleet):
             else:
                 connection.send(message(200, b"small"))
             request = connection.read_request()
-    pair = Pair(fleet, fleet.backend(script).address)
+    pair = Pair(fleet, fleet.backend(script).address, near={"workers": 1})
     with H2Client(pair.address, holds=True) as stalled, Wire(pair.address) as wire:
         stalled.h2.increment_flow_control_window(1 << 30)
         stalled.flush()

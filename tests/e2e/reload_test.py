@@ -84,6 +84,25 @@ def test_a_request_under_way_ends_where_it_began(fleet):
     eventually(lambda: not hop.figure("outrigger_upstream_connections_active") > 1, what="the connection to the old one is closed")
 
 
+def test_a_request_that_waits_for_an_endpoint_that_is_taken_away_goes_to_another(fleet):
+    event = threading.Event()
+    old, new = fleet.backend(held(event, message(200, b"old"))), fleet.backend()
+    policy = traffic("backend", connections={"max": 1}, retry={"attempts": 0})
+    hop = Hop(fleet, [service("backend", [old.address])], policies=[policy], workers=1)
+    with Wire(hop.address) as under_way, Wire(hop.address) as waiting:
+        under_way.get()
+        eventually(lambda: old.connections and old.connections[0].requests)
+        waiting.post(b"body")
+        eventually(lambda: hop.figure("outrigger_pool_waiting") == 1)
+        hop.reload([hop.proxy, service("backend", [new.address]), policy])
+        assert waiting.response().status == 200
+        assert new.requests[0].body == b"body"
+        event.set()
+        assert under_way.response().body == b"old"
+    hop.logged(2, end="ok", attempts=1)
+    assert hop.figure("outrigger_retries_total") == 0
+
+
 def test_what_did_not_change_keeps_its_connections(two):
     hop, addresses = two
     other = service("other", addresses[1:])
@@ -245,6 +264,9 @@ def test_reloads_under_load_fail_no_request(two):
         hop.reload(sets[count % 3])
     for load in loads:
         load.wait()
+    failures = [line for line in hop.log() if line["end"] != "ok"]
+    assert not failures, f"{len(failures)}: {failures[:3]}"
+    for load in loads:
         assert "6000 succeeded, 0 failed, 0 errored, 0 timeout" in load.output() and "6000 2xx" in load.output(), load.output()
     eventually(lambda: hop.figure("outrigger_streams_active") == 0)
 
