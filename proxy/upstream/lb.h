@@ -15,7 +15,7 @@ struct lb_request {
     uint32_t count;                // > 0
     struct endpoint *const *tried; // not again when another one can be had
     uint32_t tried_count;
-    bool avoids; // an endpoint that is about to end counts as tried: there is another
+    bool avoids; // an endpoint that is to be avoided counts as tried: there is another
     struct rng *rng;
     nanoseconds now;
 };

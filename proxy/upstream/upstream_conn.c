@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-// A connection is fresh for that long, and an endpoint that refuses even those is avoided for that long.
+// A connection is fresh for that long, and an endpoint that refuses even those, or to be connected to, is avoided for that long.
 #define FRESH_NS NS_PER_S
 #define AVOIDED_NS NS_PER_S
 
@@ -136,11 +136,22 @@ static enum error connect_error(enum error reason) {
     }
 }
 
+// Left alone for a while, as long as there is another one.
+static void avoid_endpoint(const struct upstream_conn *conn) {
+    struct cluster *cluster = conn->endpoint->cluster;
+    if (cluster == NULL)
+        return;
+    conn->endpoint->avoided_until = loop_of(conn)->now + AVOIDED_NS;
+    cluster->avoided_until = conn->endpoint->avoided_until;
+}
+
 void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     if (conn->closing)
         return;
     conn->closing = true;
     count_close(conn, reason);
+    if (!conn->open && reason != OK && reason != ERROR_NO_ENDPOINT)
+        avoid_endpoint(conn); // it refuses quickly: by load alone it would be sent the most
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);
     LIST_EACH(&conn->streams, node, following)
@@ -293,12 +304,8 @@ static void on_drained(void *user) {
 // A peer that is about to end accepts connections and says GOAWAY on each at once: every request that came would make another one. One that says so of a
 // connection that has just been made is left alone for a while, then asked again.
 static void note_ending_peer(struct upstream_conn *conn) {
-    nanoseconds now = loop_of(conn)->now;
-    struct cluster *cluster = conn->endpoint->cluster;
-    if (cluster == NULL || conn->codec->version != HTTP_2 || !conn->codec->refuses_new || now >= conn->opened_at + FRESH_NS)
-        return;
-    conn->endpoint->avoided_until = now + AVOIDED_NS;
-    cluster->avoided_until = conn->endpoint->avoided_until;
+    if (conn->codec->version == HTTP_2 && conn->codec->refuses_new && loop_of(conn)->now < conn->opened_at + FRESH_NS)
+        avoid_endpoint(conn);
 }
 
 static void on_bytes(void *user, struct block *block, struct bytes in) {
