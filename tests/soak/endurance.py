@@ -11,45 +11,54 @@ from measure import MemoryWatch, growth_percent, rss_kb
 from stack import SoakFailure, check_clean
 from support.fleet import BIN, PRESET, ROOT
 
-CONNECTIONS = 64
 SAMPLE_S = 0.5
+
+# What goes through at once: per cent of the requests, and how the load program is to send them.
+MIX = (
+    (80, {"connections": 48}),
+    (12, {"connections": 8, "method": "POST", "body": 4096}),
+    (3, {"connections": 4, "path": "/64k"}),
+    (5, {"connections": 4, "mode": "fresh"}),
+)
 
 # A large body in flight may take what its windows and buffers allow, at both sidecars: 1 MiB of stream window, output, sockets' worth of blocks.
 TRANSFER_GROWTH_KB = 8192
 WARM_BYTES = 10_000_000
 
 
-def run_load(run, near, far, requests, limit_s):
-    """Sends that many requests; returns (result, samples), a sample being (requests so far, KiB of near, KiB of far)."""
-    load = near.stack.load(near.outbound, limit_s, requests=requests, connections=CONNECTIONS)
+def run_loads(run, near, far, requests, limit_s):
+    """Sends that many requests; returns the samples, each (requests so far, KiB of near, KiB of far)."""
+    loads = [near.stack.load(near.outbound, limit_s, requests=requests * percent // 100, **options) for percent, options in MIX]
     samples = []
     said = 0
-    while load.running():
+    while any(load.running() for load in loads):
         done = near.figure("outrigger_streams_total")
         samples.append((done, rss_kb(near.pid), rss_kb(far.pid)))
         tenth = int(10 * done / requests)
         if tenth > said:
             said = tenth
             run.say(f"{done:.0f} requests, {samples[-1][1]} and {samples[-1][2]} KiB")
-        time.sleep(SAMPLE_S if not run.quick else 0.1)
-    return load.result(), samples
+        time.sleep(0.1 if run.quick else SAMPLE_S)
+    for load, (percent, _) in zip(loads, MIX):
+        check_clean(load.result(), requests * percent // 100)
+    return samples
 
 
 def endure(run, binaries, requests, limit_s):
     near, far = run.stack(binaries).pair()
-    result, samples = run_load(run, near, far, requests, limit_s)
-    check_clean(result, requests)
-    # What the load had under way when it had counted enough ends as the client's resets; nobody else may have cut anything.
+    begun = time.monotonic()
+    samples = run_loads(run, near, far, requests, limit_s)
+    # What the loads had under way when they had counted enough ends as the client's resets; nobody else may have cut anything.
     cut = sum(value for sidecar in (near, far) for name, value in sidecar.figures().items()
               if name.startswith("outrigger_streams_reset_total{") and "client" not in name)
-    run.check(cut == 0, f"{requests} requests, none failed, {result['per_second']:.0f} per second")
-    return near, far, result, samples
+    per_second = round(requests / (time.monotonic() - begun))
+    run.check(cut == 0, f"{requests} requests, none failed, {per_second} per second")
+    return near, far, samples, {"requests": requests, "failed": 0, "per_second": per_second}
 
 
 def pair(run):
     requests = run.size(10_000_000)
-    near, far, result, samples = endure(run, BIN, requests, run.size(3000, 60))
-    figures = {"requests": requests, "failed": 0, "per_second": round(result["per_second"])}
+    near, far, samples, figures = endure(run, BIN, requests, run.size(3000, 60))
     for place, sidecar in ((1, near), (2, far)):
         growth = growth_percent([(sample[0], sample[place]) for sample in samples], requests / 10, requests)
         figures[sidecar.name] = {"rss_kb": rss_kb(sidecar.pid), "growth_percent": round(growth, 2)}
@@ -77,11 +86,11 @@ def sanitized_binaries(run):
 
 def pair_sanitized(run):
     requests = run.size(1_000_000)
-    near, far, result, _ = endure(run, sanitized_binaries(run), requests, run.size(3000, 60))
+    near, far, _, figures = endure(run, sanitized_binaries(run), requests, run.size(3000, 60))
     near.process.stop()
     far.process.stop()
     run.check(near.process.child.returncode == 0 and far.process.child.returncode == 0, "both ended with 0: no fault, no leak")
-    return {"requests": requests, "failed": 0, "leaked": 0, "per_second": round(result["per_second"])}
+    return {**figures, "leaked": 0}
 
 
 # --- a gigabyte each way ---
