@@ -9,7 +9,7 @@ struct worker;
 struct worker_memory {
     struct memory_budget *budget; // of the process
     enum memory_level level;      // that was acted upon
-    uint32_t blocks_high;         // most blocks in use since memory was last given back
+    uint32_t used_high;           // most blocks in use and connections open since memory was last given back
 };
 
 // Worker's thread, while it is awake.
