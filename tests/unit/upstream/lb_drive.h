@@ -2,6 +2,7 @@
 #ifndef TESTS_UPSTREAM_LB_DRIVE_H
 #define TESTS_UPSTREAM_LB_DRIVE_H
 
+#include "base/check.h"
 #include "upstream/endpoint.h"
 #include "upstream/lb.h"
 
@@ -63,6 +64,7 @@ static inline void lb_drive_done(struct lb_drive *drive, unsigned number, enum l
 static inline void lb_drive_run(struct lb_drive *drive, unsigned requests, const nanoseconds *takes) {
     for (unsigned i = 0; i < requests; i++) {
         int number = lb_drive_pick(drive);
+        CHECK(number >= 0);
         lb_drive_begin(drive, (unsigned)number);
         drive->request.now += takes[number];
         lb_drive_done(drive, (unsigned)number, LB_ANSWERED, takes[number]);
