@@ -112,6 +112,24 @@ static void chunked_response_is_taken_with_its_trailers(void **state) {
                     "head 200 OK 11 length=-1\nbody 2 ok\nend\nX-T: 1\n", REUSED);
 }
 
+static void trailers_that_connection_names_are_dropped(void **state) {
+    (void)state;
+    assert_response(
+        "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx-HOP: 2\r\nKeep-Alive: 3\r\nX-T: 4\r\n\r\n",
+        "head 200 OK 11 length=-1\nend\nX-T: 4\n", REUSED);
+}
+
+static void trailers_of_responses_are_bounded(void **state) {
+    (void)state;
+    struct text in = {0};
+    text_format(&in, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+    for (int i = 0; i < 101; i++)
+        text_format(&in, "X: %d\r\n", i);
+    text_format(&in, "\r\n");
+    assert_malformed_bytes(text_bytes(&in));
+    text_dispose(&in);
+}
+
 static void response_without_framing_ends_with_the_connection(void **state) {
     (void)state;
     assert_response_to(METHOD_GET, "HTTP/1.1 200 OK\r\n\r\nall there is", true, "head 200 OK 11 length=-1\nbody 12 all there is\nend\n", CLOSED);
@@ -435,6 +453,21 @@ static void request_body_of_unknown_length_is_chunked_with_trailers(void **state
     client_dispose(&client);
 }
 
+static void trailers_of_a_request_are_sent_in_chunks_only(void **state) {
+    (void)state;
+    struct client client;
+    client_init(&client, METHOD_POST, "b", "/");
+    client.head.content_length = 1;
+    assert_int_equal(client_send(&client, false), OK);
+    struct fields trailers;
+    fields_init(&trailers, &client.item->pool);
+    fields_add(&trailers, BYTES("X-T"), BYTES("1"));
+    owner_stream_send(client.item, BYTES("z"), true, &trailers);
+    assert_written(&client, "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\n\r\nz");
+    assert_true(codec_stream_is_done(&client.item->stream) || client.item->stream.sent == PROGRESS_ENDED);
+    client_dispose(&client);
+}
+
 static void request_without_body_states_it_where_one_is_usual(void **state) {
     (void)state;
     struct client client;
@@ -626,6 +659,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(response_with_a_length_leaves_the_connection_usable),
         cmocka_unit_test(chunked_response_is_taken_with_its_trailers),
+        cmocka_unit_test(trailers_that_connection_names_are_dropped),
+        cmocka_unit_test(trailers_of_responses_are_bounded),
         cmocka_unit_test(response_without_framing_ends_with_the_connection),
         cmocka_unit_test(response_of_head_204_and_304_has_no_body),
         cmocka_unit_test(every_1xx_is_told_before_the_response),
@@ -646,6 +681,7 @@ int main(void) {
         cmocka_unit_test(names_from_the_mesh_are_written_in_title_case),
         cmocka_unit_test(request_body_of_a_stated_length_is_sent_plain),
         cmocka_unit_test(request_body_of_unknown_length_is_chunked_with_trailers),
+        cmocka_unit_test(trailers_of_a_request_are_sent_in_chunks_only),
         cmocka_unit_test(request_without_body_states_it_where_one_is_usual),
         cmocka_unit_test(body_longer_than_stated_is_cut_and_the_connection_lost),
         cmocka_unit_test(body_shorter_than_stated_loses_the_connection),

@@ -85,6 +85,21 @@ static void request_is_sent_without_what_is_not_for_http2(void **state) {
     assert_non_null(item->stream.codec); // its response is to come
 }
 
+// RFC 9113 section 8.2: whatever case they came in.
+static void names_are_sent_in_lower_case(void **state) {
+    struct h2_drive *drive = *state;
+    struct owner_stream *item = codec_owner_new_stream(&drive->owner);
+    struct head head;
+    h2_request_head(&head, item, "POST", "/", "X-ABC-Z09-a: Value\n");
+    assert_int_equal(h2_drive_codec(drive)->ops->send_head(h2_drive_codec(drive), &item->stream, &head, false), OK);
+    struct fields trailers;
+    fields_init(&trailers, &item->pool);
+    fields_add(&trailers, BYTES("X-SUM"), BYTES("A"));
+    owner_stream_send(item, BYTES_NONE, true, &trailers);
+    assert_string_equal(h2_drive_sent(drive), "HEADERS 1\n  :method: POST\n  :scheme: http\n  :authority: example.org\n  :path: /\n"
+                                              "  x-abc-z09-a: Value\nHEADERS 1 end\n  x-sum: A\n");
+}
+
 // libraries.md: "the client end sends :protocol without asking the peer".
 static void extended_connect_waits_for_the_peers_setting(void **state) {
     struct h2_drive *drive = *state;
@@ -238,6 +253,18 @@ static void trailers_without_an_end_are_malformed(void **state) {
     assert_int_equal(h2_drive_feed(drive), OK);
     assert_int_equal(item->failed, ERROR_RESPONSE_MALFORMED);
     assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+}
+
+static void pseudo_fields_in_trailers_are_malformed(void **state) {
+    struct h2_drive *drive = *state;
+    static const char *const trailers[] = {":status: 200\n", ":path: /\n", "grpc-status: 0\n:unknown: x\n"};
+    for (size_t i = 0; i < sizeof(trailers) / sizeof(trailers[0]); i++) {
+        struct owner_stream *item = response(drive, 0, ":status: 200\n");
+        h2_headers(&drive->wire, 1, H2_END_STREAM, trailers[i]);
+        assert_int_equal(h2_drive_feed(drive), OK);
+        assert_int_equal(item->failed, ERROR_RESPONSE_MALFORMED);
+        assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+    }
 }
 
 static enum error reset_after(struct h2_drive *drive, const char *lines, uint32_t code) {
@@ -478,6 +505,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(connection_begins_with_the_preface_and_refuses_push, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_is_written_with_its_pseudo_fields_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_is_sent_without_what_is_not_for_http2, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_are_sent_in_lower_case, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extended_connect_waits_for_the_peers_setting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_large_a_head_is_not_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(response_becomes_head_body_and_trailers, set_up, tear_down),
@@ -487,6 +515,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(informational_heads_without_end_are_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_that_does_not_fit_its_head_is_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trailers_without_an_end_are_malformed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_are_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reset_by_the_server_tells_what_may_be_repeated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_error_behind_a_complete_response_is_no_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_may_end_after_its_response, set_up, tear_down),

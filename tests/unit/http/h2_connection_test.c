@@ -624,6 +624,19 @@ static void floods_of_priority_and_window_updates_end_the_connection(void **stat
     assert_over(drive, ERROR_FLOOD, "ENHANCE_YOUR_CALM");
 }
 
+// A server may be as hostile as a client.
+static void floods_by_a_server_end_its_connection(void **state) {
+    struct h2_drive *drive = *state;
+    void (*const floods[])(struct text *) = {add_settings, add_empty_data, add_priority, add_window_update, add_ping};
+    for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
+        restart(drive, CODEC_CLIENT);
+        (void)h2_request(&drive->owner, "POST", "/", false);
+        h2_headers(&drive->wire, 1, 0, ":status: 200\n");
+        assert_int_equal(flood(drive, 20000, floods[i] != add_ping, floods[i]), ERROR_FLOOD);
+        assert_over(drive, ERROR_FLOOD, "ENHANCE_YOUR_CALM");
+    }
+}
+
 static void heads_of_streams_that_are_gone_end_the_connection(void **state) {
     struct h2_drive *drive = *state;
     h2_headers(&drive->wire, 1, 0, POST_LINES);
@@ -712,6 +725,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(settings_with_too_many_entries_end_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flood_of_empty_data_ends_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(floods_of_priority_and_window_updates_end_the_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(floods_by_a_server_end_its_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(heads_of_streams_that_are_gone_end_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(work_in_between_excuses_cheap_frames, set_up, tear_down),
         cmocka_unit_test_setup_teardown(malformed_requests_that_are_answered_unread_end_the_connection, set_up, tear_down),

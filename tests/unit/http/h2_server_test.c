@@ -164,6 +164,53 @@ static void nul_and_line_feed_in_values_reset_the_stream(void **state) {
     assert_string_equal(h2_drive_received(drive), "stream 1\nfailed bad_request\nstream 2\nfailed bad_request\n");
 }
 
+static void add_octets(struct text *block, const char *octets, size_t count) {
+    text_add(block, bytes_from(&(char){(char)count}, 1));
+    text_add(block, bytes_from(octets, count));
+}
+
+// RFC 9113 section 8.2.1, each octet in a name and in a value: passed on as it is, or the stream is reset; never left out, never cut.
+static void names_and_values_hold_no_octet_that_is_forbidden(void **state) {
+    struct h2_drive *drive = *state;
+    for (int c = 0; c < 256; c++) {
+        for (unsigned in_value = 0; in_value < 2; in_value++) {
+            const char odd[] = {'x', (char)c, 'y'};
+            struct text block = {0};
+            h2_block(&block, GET_LINES);
+            text_add(&block, bytes_from("\0", 1)); // a literal that is not indexed
+            add_octets(&block, in_value ? "x" : odd, in_value ? 1 : 3);
+            add_octets(&block, in_value ? odd : "v", in_value ? 3 : 1);
+            restart(drive);
+            h2_frame(&drive->wire, NGHTTP2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 1, text_bytes(&block));
+            text_dispose(&block);
+            assert_int_equal(h2_drive_feed(drive), OK);
+            const struct owner_stream *item = codec_owner_stream(&drive->owner, 0);
+            bool allowed = in_value ? is_field_value(bytes_from(odd, 3)) : is_token(bytes_from(odd, 3)) && !(c >= 'A' && c <= 'Z');
+            if (item->has_failed == allowed)
+                fail_msg("octet %d in a %s: %s", c, in_value ? "value" : "name", error_name(item->failed));
+            if (!allowed) {
+                assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+                continue;
+            }
+            const struct field *field = &item->stream.head.fields.items[item->stream.head.fields.count - 1];
+            assert_true(bytes_equal(in_value ? field->value : field->name, bytes_from(odd, 3)));
+        }
+    }
+}
+
+static void pseudo_fields_in_trailers_reset_the_stream(void **state) {
+    struct h2_drive *drive = *state;
+    static const char *const trailers[] = {":path: /\n", ":status: 200\n", ":unknown: x\n", "x-sum: 1\n:method: GET\n"};
+    for (size_t i = 0; i < sizeof(trailers) / sizeof(trailers[0]); i++) {
+        restart(drive);
+        h2_headers(&drive->wire, 1, 0, POST_LINES);
+        h2_headers(&drive->wire, 1, H2_END_STREAM, trailers[i]);
+        assert_int_equal(h2_drive_feed(drive), OK);
+        assert_int_equal(codec_owner_stream(&drive->owner, 0)->failed, ERROR_BAD_REQUEST);
+        assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
+    }
+}
+
 static void malformed_heads_reset_the_stream(void **state) {
     struct h2_drive *drive = *state;
     assert_reset(drive, GET_LINES "X-Upper: a\n");
@@ -571,6 +618,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(host_must_be_the_authority, set_up, tear_down),
         cmocka_unit_test_setup_teardown(invalid_values_reset_the_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nul_and_line_feed_in_values_reset_the_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_and_values_hold_no_octet_that_is_forbidden, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_reset_the_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(malformed_heads_reset_the_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connection_specific_fields_reset_the_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(targets_that_nobody_agrees_upon_are_refused, set_up, tear_down),

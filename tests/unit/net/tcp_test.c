@@ -4,6 +4,7 @@
 
 #include "unit/net/socket_drive.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -113,6 +114,29 @@ static void an_orderly_end_is_told_only_behind_the_bytes_before_it(void **state)
     RUN_UNTIL(&world.loop, world.user.ended == 1);
     assert_true(user_has(&world.user, "last words"));
     world_dispose(&world);
+}
+
+// libuv polls by level: an end that nobody reads, or that was told already, would wake the loop for ever.
+static void an_end_is_no_reason_to_wake_twice(void **state) {
+    (void)state;
+    enum { UNREAD, PAUSED, TOLD, BOTH_ENDED, CASES };
+    for (int i = 0; i < CASES; i++) {
+        struct world world;
+        world_init(&world);
+        if (i != UNREAD)
+            read_start(&world);
+        if (i == PAUSED)
+            world.user.transport->ops->read_stop(world.user.transport);
+        send_text(world.far, "last words");
+        shutdown(world.far, SHUT_WR);
+        if (i == BOTH_ENDED)
+            world.user.transport->ops->shutdown(world.user.transport);
+        run_idle(&world.loop);
+        assert_int_equal(world.user.ended, i == TOLD || i == BOTH_ENDED);
+        struct pollfd ready = {.fd = uv_backend_fd(&world.loop.uv), .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 0), 0);
+        world_dispose(&world);
+    }
 }
 
 // Else somebody would send a request on a connection whose end has come already.
@@ -522,6 +546,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_read_before_read_start),
         cmocka_unit_test(a_half_closed_connection_still_sends),
         cmocka_unit_test(an_orderly_end_is_told_only_behind_the_bytes_before_it),
+        cmocka_unit_test(an_end_is_no_reason_to_wake_twice),
         cmocka_unit_test(an_end_right_behind_the_last_bytes_is_told_in_the_same_turn),
         cmocka_unit_test(a_break_after_the_end_is_told_too),
         cmocka_unit_test(a_reset_is_noticed_while_reading_is_off),

@@ -157,6 +157,52 @@ static void no_ticket_is_part_of_a_handshake(void **state) {
     end(&pair);
 }
 
+// What comes before the handshake is done may be a replay (RFC 8470): no ticket allows it, and a client that sends it all the same is not heard.
+static void early_data_is_never_taken(void **state) {
+    (void)state;
+    struct credentials *credentials = make(&server_identity, NULL);
+    SSL_SESSION *session = NULL;
+    for (int early = 0; early < 2; early++) {
+        struct check_loop check;
+        struct tls_end ours = {.read_at_once = true};
+        struct stranger stranger;
+        check_loop_init(&check);
+        stranger_init(&stranger, false, &client_identity, NULL);
+        struct fake_peer *peer = fake_peer_create(&check.loop, NULL, NULL, NULL);
+        struct tls_server_options options = {.credentials = credentials, .require_client = true, .counters = &ours.counters};
+        ours.lower = peer;
+        ours.tls = tls_server_create(peer->transport, &options, NULL, &tls_end_handler, &ours);
+        stranger_begin(&stranger, false, peer);
+        if (early) {
+            size_t written;
+            assert_int_equal(SSL_SESSION_set_max_early_data(session, 1000), 1);
+            assert_int_equal(SSL_set_session(stranger.ssl, session), 1);
+            assert_int_equal(SSL_write_early_data(stranger.ssl, "early", 5, &written), 1);
+        }
+        stranger_meet(&stranger, &check);
+        assert_int_equal(ours.ready_error, OK);
+        assert_int_equal(tls_was_resumed(ours.tls), early);
+        assert_int_equal(SSL_get_early_data_status(stranger.ssl), early ? SSL_EARLY_DATA_REJECTED : SSL_EARLY_DATA_NOT_SENT);
+        SSL_write(stranger.ssl, "late", 4);
+        stranger_meet(&stranger, &check);
+        assert_true(tls_end_got(&ours, BYTES("late")));
+        tls_send_ticket(ours.tls);
+        stranger_meet(&stranger, &check);
+        if (!early) {
+            assert_int_equal(stranger.sessions, 1);
+            assert_int_equal(SSL_SESSION_get_max_early_data(stranger.session), 0);
+            session = SSL_SESSION_dup(stranger.session);
+        }
+        tls_end_close(&ours, false);
+        check_loop_settle(&check);
+        tls_end_forget(&ours);
+        stranger_end(&stranger);
+        check_loop_dispose(&check);
+    }
+    SSL_SESSION_free(session);
+    credentials_unref(credentials);
+}
+
 static void connections_of_the_mesh_get_no_ticket(void **state) {
     (void)state;
     struct tls_pair pair;
@@ -495,6 +541,7 @@ int main(void) {
         cmocka_unit_test(a_session_is_resumed_with_the_same_identities),
         cmocka_unit_test(a_ticket_is_renewed_in_the_second_half_of_its_life),
         cmocka_unit_test(no_ticket_is_part_of_a_handshake),
+        cmocka_unit_test(early_data_is_never_taken),
         cmocka_unit_test(connections_of_the_mesh_get_no_ticket),
         cmocka_unit_test(sessions_are_kept_by_their_key),
         cmocka_unit_test(a_session_is_not_offered_where_another_peer_is_expected),
