@@ -220,6 +220,7 @@ static void become_open(struct server_conn *conn, bool http2) {
         .header_bytes = limits->header_bytes,
         .url_bytes = limits->url_bytes,
         .streams = limits->streams_per_connection,
+        .stream_window_first = LIMIT_BODY_BEFORE_DECISION,
         .stream_window = limits->buffer_per_stream,
         .stream_window_max = 1024 * 1024,
     };

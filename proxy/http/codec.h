@@ -47,6 +47,7 @@ struct codec_stream {
     struct buffer out;
     const struct fields *out_trailers;
     uint8_t informational; // 1xx heads received
+    bool window_opened;    // from stream_window_first to stream_window
     bool out_submitted;    // nghttp2 knows that there is a body to send
     bool out_end;
     bool out_deferred; // nghttp2 waits to be told that there is more
@@ -61,12 +62,15 @@ static inline bool codec_stream_is_done(const struct codec_stream *stream) {
 }
 
 struct codec_limits {
-    uint32_t headers;           // fields in a head or trailer section
-    uint32_t header_bytes;      // of names and values, 32 more each as HTTP/2 counts; else ERROR_HEADERS_TOO_LARGE
-    uint32_t url_bytes;         // else ERROR_URI_TOO_LONG
-    uint32_t streams;           // HTTP/2: streams that the peer may have open
-    uint32_t stream_window;     // HTTP/2: bytes of a stream that may be received and not yet consumed: 64 KiB to begin with
-    uint32_t stream_window_max; // HTTP/2: up to which it grows (h2_codec_grow_window): 1 MiB
+    uint32_t headers;      // fields in a head or trailer section
+    uint32_t header_bytes; // of names and values, 32 more each as HTTP/2 counts; else ERROR_HEADERS_TOO_LARGE
+    uint32_t url_bytes;    // else ERROR_URI_TOO_LONG
+    uint32_t streams;      // HTTP/2: streams that the peer may have open
+    // HTTP/2: bytes of a stream that may be received and not yet consumed: before any of it was consumed (a message that fits into that costs no
+    // WINDOW_UPDATE), then,
+    uint32_t stream_window_first;
+    uint32_t stream_window;
+    uint32_t stream_window_max; // and up to which it grows (h2_codec_grow_window)
 };
 
 // What happened on the connection. `owner` is what was given at creation.

@@ -223,11 +223,29 @@ static enum error h2_produce(struct codec *base) {
     return codec->failure;
 }
 
+// Somebody takes the body: it may now come as fast as the limits allow. Not for the first bytes of one whose length nobody has told: most are short.
+static void open_window(struct h2_codec *codec, struct codec_stream *stream) {
+    const struct codec_limits *limits = &codec->base.limits;
+    if (stream->window_opened || (stream->head.content_length < 0 && stream->body_received < limits->stream_window_first / 2))
+        return;
+    stream->window_opened = true;
+    // Until the peer acknowledges our SETTINGS nghttp2 counts from the protocol's first window, and takes the difference back then.
+    uint32_t begun_with = nghttp2_session_get_local_settings(codec->session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+    int64_t size = (int64_t)limits->stream_window + begun_with - limits->stream_window_first;
+    if (size > INT32_MAX)
+        size = INT32_MAX;
+    if (nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, (int32_t)size) != 0)
+        h2_fail(codec, ERROR_INTERNAL);
+}
+
 static void h2_consumed(struct codec *base, struct codec_stream *stream, size_t count) {
     struct h2_codec *codec = h2_of(base);
     // Once all was received the window is of no more use; the codec may then have forgotten the stream.
     if (codec->finished || stream->codec == NULL || stream->received != PROGRESS_BODY)
         return;
+    if (stream->head.content_length >= 0 && stream->head.content_length <= (int64_t)base->limits.stream_window_first)
+        return; // nor where all of it has room in the first window
+    open_window(codec, stream);
     if (nghttp2_session_consume_stream(codec->session, (int32_t)stream->id, count) != 0)
         h2_fail(codec, ERROR_INTERNAL);
 }
@@ -308,6 +326,7 @@ void h2_codec_grow_window(struct codec *base, struct codec_stream *stream) {
     if (size <= 0 || size >= largest)
         return;
     size = size > largest / 2 ? largest : 2 * size;
+    stream->window_opened = true;
     if (nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, size) != 0)
         h2_fail(codec, ERROR_INTERNAL);
 }
@@ -362,12 +381,12 @@ static void session_create(struct h2_codec *codec) {
 static void submit_settings(struct h2_codec *codec) {
     const struct codec_limits *limits = &codec->base.limits;
     const nghttp2_settings_entry server[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window_first},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
     };
     const nghttp2_settings_entry client[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window_first},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     };
@@ -379,7 +398,8 @@ static void submit_settings(struct h2_codec *codec) {
 
 struct codec *h2_codec_create(enum codec_role role, const struct codec_limits *limits, const struct codec_handler *handler, void *owner,
                               struct buffer *out, struct h2_memory *memory) {
-    CHECK(limits->stream_window >= 1 && limits->stream_window_max <= INT32_MAX);
+    CHECK(limits->stream_window_first >= 1 && limits->stream_window_first <= limits->stream_window);
+    CHECK(limits->stream_window <= INT32_MAX && limits->stream_window_max <= INT32_MAX);
     CHECK(limits->streams >= 1);
     struct h2_codec *codec = alloc_zeroed_or_abort(1, sizeof(*codec));
     codec->base = (struct codec){

@@ -41,6 +41,7 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) 
         .header_bytes = limits->header_bytes,
         .url_bytes = limits->url_bytes,
         .streams = limits->streams_per_connection,
+        .stream_window_first = limits->buffer_per_stream,
         .stream_window = limits->buffer_per_stream,
         .stream_window_max = 1024 * 1024,
     };

@@ -51,6 +51,7 @@ struct codec_limits codec_owner_limits(void) {
         .header_bytes = 60 * 1024,
         .url_bytes = 8 * 1024,
         .streams = 100,
+        .stream_window_first = 64 * 1024,
         .stream_window = 64 * 1024,
         .stream_window_max = 1024 * 1024,
     };

@@ -1,6 +1,7 @@
 // A client's connection over HTTP/2: prior knowledge byte by byte, many requests at a time, resets and floods, and one slow or broken stream beside others.
 #include "unit/downstream/near_drive.h"
 
+#include "base/limits.h"
 #include "support/h2_frames.h"
 
 #define DOCUMENTS PROXY SERVICE("HTTP1", ONE)
@@ -189,6 +190,52 @@ static void a_large_upload_beside_small_requests(void **state) {
     fake_downstream_dispose(&world.near);
 }
 
+// --- a filter that lets nothing pass until the test says so ---
+
+static struct stream *waiting;
+static bool may_pass;
+
+static enum filter_result wait_for_leave(struct stream *stream, const void *config, void *state) {
+    (void)config;
+    (void)state;
+    waiting = stream;
+    return may_pass ? FILTER_CONTINUE : FILTER_PAUSE;
+}
+
+static const void *act_everywhere(const struct service_config *service, enum filter_role role, struct pool *pool) {
+    (void)role;
+    (void)pool;
+    return service;
+}
+
+static const struct filter_type doorkeeper = {.name = "deadline", .configure = act_everywhere, .ops = {.decide = wait_for_leave}};
+
+static void little_of_a_body_is_taken_before_the_chain_lets_it_pass(void **state) {
+    (void)state;
+    static const struct filter_type *const filters[] = {&doorkeeper, NULL};
+    enum { LENGTH = 300000 };
+    struct world world;
+    char *body = alloc_zeroed_or_abort(1, LENGTH);
+    fake_downstream_init(&world.near, DOCUMENTS, filters);
+    world.near.loopback.far.serve = serve_paths;
+    world.conn = near_connect(&world.near, "outbound");
+    near_open(world.conn, HTTP_2);
+    near_settle(&world.near); // SETTINGS are read
+    may_pass = false;
+    struct owner_stream *upload = near_request(world.conn, "POST a /up\n", false);
+    near_body(world.conn, upload, bytes_from(body, LENGTH), true);
+    near_settle(&world.near);
+    assert_int_equal(waiting->state, STREAM_CHAIN);
+    assert_int_equal(waiting->request_body.length, LIMIT_BODY_BEFORE_DECISION);
+    may_pass = true;
+    stream_wake(waiting);
+    near_settle(&world.near);
+    assert_answered(upload, "/up");
+    assert_int_equal(world.near.loopback.record.request_bytes, LENGTH);
+    free(body);
+    fake_downstream_dispose(&world.near);
+}
+
 static void what_breaks_the_protocol_is_told_and_closed(void **state) {
     (void)state;
     struct world world;
@@ -276,6 +323,7 @@ int main(void) {
         cmocka_unit_test(a_client_that_ends_its_side_gets_its_answers),
         cmocka_unit_test(a_stalled_stream_holds_nobody_up),
         cmocka_unit_test(a_large_upload_beside_small_requests),
+        cmocka_unit_test(little_of_a_body_is_taken_before_the_chain_lets_it_pass),
         cmocka_unit_test(what_breaks_the_protocol_is_told_and_closed),
         cmocka_unit_test(a_flood_of_resets_ends_the_connection_and_leaves_nothing),
         cmocka_unit_test(a_head_over_the_limit_is_answered_on_its_stream_alone),

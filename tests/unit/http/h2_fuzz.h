@@ -15,6 +15,7 @@ static inline struct codec_limits h2_fuzz_limits(bool small) {
         limits.header_bytes = 500;
         limits.url_bytes = 40;
         limits.streams = 3;
+        limits.stream_window_first = 60;
         limits.stream_window = 100;
         limits.stream_window_max = 400;
     }

@@ -152,6 +152,38 @@ static void window_of_a_stream_grows_to_its_limit(void **state) {
     h2_pair_dispose(&pair);
 }
 
+// Also where the request came before the client had read our SETTINGS, which then take back what it counted on.
+static void the_first_window_is_small_until_the_body_is_taken(void **state) {
+    (void)state;
+    struct codec_limits limits = codec_owner_limits();
+    limits.stream_window_first = 16384;
+    struct text body = {0};
+    for (unsigned early = 0; early < 2; early++) {
+        struct h2_pair pair;
+        h2_pair_init(&pair, &limits, 1);
+        pair.server.keep_body = true;
+        if (!early)
+            h2_pair_settle(&pair, 50000);
+        struct owner_stream *client = h2_request(&pair.client, "POST", "/", false);
+        owner_stream_send(client, body_of(&body, 1000000, 3), true, NULL);
+        while (pair.server.streams == NULL || pair.server.streams->body.len < 10000)
+            (void)h2_pair_step(&pair, 5000);
+        struct owner_stream *server = codec_owner_stream(&pair.server, 0);
+        if (!early) {
+            h2_pair_settle(&pair, 50000);
+            assert_int_equal(server->body.len, limits.stream_window_first);
+        }
+        pair.server.codec->ops->consumed(pair.server.codec, &server->stream, 1);
+        h2_pair_settle(&pair, 50000);
+        assert_int_equal(server->body.len, limits.stream_window);
+        pair.server.codec->ops->consumed(pair.server.codec, &server->stream, limits.stream_window - 1);
+        h2_pair_settle(&pair, 50000);
+        assert_int_equal(server->body.len, 2 * limits.stream_window);
+        h2_pair_dispose(&pair);
+    }
+    text_dispose(&body);
+}
+
 // Either side stops reading 50 streams; the 51st is as free as if it were alone.
 static void stalled_streams_do_not_hinder_another(void **state) {
     (void)state;
@@ -440,6 +472,7 @@ int main(void) {
         cmocka_unit_test(large_bodies_pass_both_ways_under_flow_control),
         cmocka_unit_test(sender_is_held_by_the_window_and_its_buffer),
         cmocka_unit_test(window_of_a_stream_grows_to_its_limit),
+        cmocka_unit_test(the_first_window_is_small_until_the_body_is_taken),
         cmocka_unit_test(stalled_streams_do_not_hinder_another),
         cmocka_unit_test(equal_streams_alternate),
         cmocka_unit_test(connection_window_comes_back_on_receipt),

@@ -73,6 +73,30 @@ static void settings_say_the_limits(void **state) {
     assert_string_equal(h2_drive_sent(drive), "SETTINGS 4=65536 6=61440 3=100\nWINDOW_UPDATE 0 2147418112\n");
 }
 
+// Piece by piece, and each taken at once.
+static void requests_that_fit_into_the_first_window_cost_no_window_update(void **state) {
+    static const char *const heads[] = {"", "content-length: 16384\n", "content-length: 16385\n"};
+    static const size_t lengths[] = {8000, 16384, 1};
+    static const char *const sent[] = {"", "", "WINDOW_UPDATE 1 49152\n"};
+    struct h2_drive *drive = *state;
+    struct codec_limits limits = codec_owner_limits();
+    limits.stream_window_first = 16384;
+    for (unsigned i = 0; i < 3; i++) {
+        h2_drive_dispose(drive);
+        h2_drive_init(drive, CODEC_SERVER, &limits);
+        h2_drive_hello(drive);
+        char lines[128];
+        snprintf(lines, sizeof(lines), "%s%s", POST_LINES, heads[i]);
+        h2_headers(&drive->wire, 1, H2_END_HEADERS, lines);
+        for (size_t left = lengths[i]; left > 0; left -= left < 1000 ? left : 1000) {
+            char piece[1000] = {0};
+            h2_data(&drive->wire, 1, 0, bytes_from(piece, left < sizeof(piece) ? left : sizeof(piece)));
+            assert_int_equal(h2_drive_feed(drive), OK);
+        }
+        assert_string_equal(h2_drive_sent(drive), sent[i]);
+    }
+}
+
 static void request_becomes_a_head(void **state) {
     struct h2_drive *drive = *state;
     request(drive, H2_END_STREAM,
@@ -610,6 +634,7 @@ static void any_split_comes_to_the_same(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(settings_say_the_limits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_fit_into_the_first_window_cost_no_window_update, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_becomes_a_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_method_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_and_trailers_are_delivered, set_up, tear_down),
