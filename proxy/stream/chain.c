@@ -39,24 +39,41 @@ static void *state_of(struct stream *stream, const struct filter *filter) {
     return stream->filters.states + filter->state_offset;
 }
 
-enum filter_result chain_advance(struct stream *stream) {
+// The filter at `place` has made the answer.
+static enum filter_result replied_at(struct stream *stream, uint32_t place) {
+    CHECK(stream->end != OK);
+    stream->filters.behind_answer = place;
+    return FILTER_REPLIED;
+}
+
+static enum filter_result charge_all(struct stream *stream) {
     struct filter_run *run = &stream->filters;
-    const struct chain *chain = run->chain;
-    while (run->decided < chain->count) {
-        const struct filter *filter = &chain->filters[run->decided];
-        run->begun = run->decided + 1;
-        enum filter_result result = filter->type->ops.decide(stream, filter->config, state_of(stream, filter));
-        if (result != FILTER_CONTINUE)
-            return result;
-        run->decided++;
-    }
     run->charged = true;
-    for (uint32_t i = 0; i < chain->count; i++) {
-        const struct filter *filter = &chain->filters[i];
-        if (filter->type->ops.charge != NULL && filter->type->ops.charge(stream, filter->config, state_of(stream, filter)) != FILTER_CONTINUE)
-            return FILTER_REPLIED;
+    for (uint32_t i = 0; i < run->chain->count; i++) {
+        const struct filter *filter = &run->chain->filters[i];
+        if (filter->type->ops.charge == NULL)
+            continue;
+        enum filter_result result = filter->type->ops.charge(stream, filter->config, state_of(stream, filter));
+        CHECK(result != FILTER_PAUSE);
+        if (result == FILTER_REPLIED)
+            return replied_at(stream, i);
     }
     return FILTER_CONTINUE;
+}
+
+enum filter_result chain_advance(struct stream *stream) {
+    struct filter_run *run = &stream->filters;
+    while (run->decided < run->chain->count) {
+        const struct filter *filter = &run->chain->filters[run->decided];
+        run->begun = run->decided + 1;
+        enum filter_result result = filter->type->ops.decide(stream, filter->config, state_of(stream, filter));
+        if (result == FILTER_REPLIED)
+            return replied_at(stream, run->decided);
+        if (result == FILTER_PAUSE)
+            return result;
+        run->behind_answer = ++run->decided;
+    }
+    return charge_all(stream);
 }
 
 void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool) {
@@ -68,12 +85,30 @@ void chain_attempt_head(struct stream *stream, struct head *head, struct pool *p
     }
 }
 
-void chain_response_head(struct stream *stream, struct head *head) {
-    const struct filter_run *run = &stream->filters;
-    for (uint32_t i = run->begun; i-- > 0;) {
-        const struct filter *filter = &run->chain->filters[i];
-        if (filter->type->ops.response_head != NULL)
-            (void)filter->type->ops.response_head(stream, filter->config, state_of(stream, filter), head);
+// CONTINUE where the filter at `place` has no eye for heads.
+static enum filter_result pass_head(struct stream *stream, uint32_t place, struct head *head) {
+    const struct filter *filter = &stream->filters.chain->filters[place];
+    return filter->type->ops.response_head == NULL ? FILTER_CONTINUE
+                                                   : filter->type->ops.response_head(stream, filter->config, state_of(stream, filter), head);
+}
+
+enum filter_result chain_response_head(struct stream *stream, struct head *head) {
+    struct filter_run *run = &stream->filters;
+    for (; run->head_passed < run->behind_answer; run->head_passed++) {
+        uint32_t place = run->behind_answer - 1 - run->head_passed;
+        enum filter_result result = pass_head(stream, place, head);
+        if (result == FILTER_REPLIED)
+            return replied_at(stream, place);
+        if (result == FILTER_PAUSE)
+            return result;
+    }
+    return FILTER_CONTINUE;
+}
+
+void chain_reply_head(struct stream *stream, struct head *head) {
+    for (uint32_t place = stream->filters.behind_answer; place-- > 0;) {
+        enum filter_result result = pass_head(stream, place, head);
+        CHECK(result == FILTER_CONTINUE);
     }
 }
 
@@ -84,7 +119,9 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
         if (filter->type->ops.request_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(stream, filter), body, end);
-        if (result != FILTER_CONTINUE)
+        if (result == FILTER_REPLIED)
+            return replied_at(stream, run->request_passed);
+        if (result == FILTER_PAUSE)
             return result;
     }
     run->request_passed = 0;
@@ -98,6 +135,7 @@ enum filter_result chain_response_data(struct stream *stream, struct buffer *bod
         if (filter->type->ops.response_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(stream, filter), body, end);
+        CHECK(result != FILTER_REPLIED || stream->end != OK);
         if (result != FILTER_CONTINUE)
             return result;
     }

@@ -19,7 +19,7 @@ struct buffer;
 enum filter_result {
     FILTER_CONTINUE, // the next one
     FILTER_PAUSE,    // the filter wakes the stream when it can go on, and is then asked again
-    FILTER_REPLIED   // it ended the stream (stream_fail, stream_reply): nothing below runs
+    FILTER_REPLIED   // it called stream_fail: nothing below runs, and the reply walks back through the filters before this one
 };
 
 // vtable: 8 slots, all but `decide` may be NULL. Called from stream_advance only.
@@ -37,10 +37,15 @@ struct filter_ops {
     // Each attempt's own copy of the head, before it is sent: for what differs by attempt (the time that is left).
     void (*attempt_head)(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool);
 
-    // The response's head, local replies too, from the filter that is nearest to upstream back to the first.
+    // The response's head, from the filter nearest to upstream back to the first. May change it. After PAUSE the same head again, to this filter and not to those
+    // behind it; REPLIED takes another reply in the place of what upstream answered. Then stream->end is OK. Where it is not, the head is that of a reply of the
+    // proxy itself, which goes down at once: CONTINUE only.
+    //
+    // Such a reply is seen by the filters before the one that made it; where none did (upstream failed, time ran out), by all that had let the request pass.
     enum filter_result (*response_head)(struct stream *stream, const void *config, void *state, struct head *head);
 
-    // A piece of the response's body is about to go down. Each comes once, as above.
+    // A piece of what upstream answers is about to go down. Each comes once, as above. REPLIED cuts the response, whose head is out. (The few words of a reply of
+    // the proxy itself come here no more than they came from upstream.)
     enum filter_result (*response_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
     // The stream is over: exactly once for each filter whose decide was called. Stops timers, gives back what was taken. stream->end says how it ended.
@@ -81,6 +86,8 @@ struct filter_run {
     char *states;
     uint32_t begun;           // filters whose decide was called
     uint32_t decided;         // filters that let it pass
+    uint32_t behind_answer;   // filters that the answer is to walk back through
+    uint32_t head_passed;     // and how many of them have let its head pass
     uint32_t request_passed;  // filters that the piece of the request's body in hand has passed
     uint32_t response_passed; // and of the response's
     bool charged;
@@ -96,8 +103,11 @@ enum filter_result chain_advance(struct stream *stream);
 
 void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool);
 
-// Walks back: from the last filter that began to the first.
-void chain_response_head(struct stream *stream, struct head *head);
+// What upstream answers walks back. PAUSE: as below, with the same head.
+enum filter_result chain_response_head(struct stream *stream, struct head *head);
+
+// The head of a reply of the proxy itself, by those before where it was made.
+void chain_reply_head(struct stream *stream, struct head *head);
 
 // PAUSE: not now, the filter wakes the stream; to be called again with the same `body` and `end`.
 enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end);

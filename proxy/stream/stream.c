@@ -127,9 +127,7 @@ void stream_release(struct stream *stream) {
 
 // --- replies and errors ---
 
-static void send_response_head(struct stream *stream, struct head *head, bool end) {
-    if (stream->filters.chain != NULL)
-        chain_response_head(stream, head);
+static void send_response_head(struct stream *stream, const struct head *head, bool end) {
     const struct field *grpc = stream->request_is_grpc ? fields_find(&head->fields, FIELD_GRPC_STATUS) : NULL;
     uint64_t code;
     if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
@@ -175,6 +173,8 @@ static void reply_error(struct stream *stream) {
     attempts_end(stream); // what a failed attempt received has no place behind this reply
     struct head *head = (struct head *)(uintptr_t)error_reply_build(stream, stream->end, &stream->response_body);
     bool end = buffer_is_empty(&stream->response_body);
+    if (stream->filters.chain != NULL)
+        chain_reply_head(stream, head);
     send_response_head(stream, head, end);
     if (!end) {
         stream->response_bytes = stream->response_body.length;
@@ -286,13 +286,8 @@ static void route(struct stream *stream) {
 }
 
 static void run_chain(struct stream *stream) {
-    enum filter_result result = chain_advance(stream);
-    if (result == FILTER_PAUSE)
+    if (chain_advance(stream) != FILTER_CONTINUE)
         return;
-    if (result == FILTER_REPLIED) {
-        CHECK(stream->end != OK);
-        return;
-    }
     attempts_start(stream);
     set_state(stream, STREAM_UPSTREAM);
 }
@@ -318,7 +313,11 @@ static void run_attempts(struct stream *stream) {
         return;
     struct attempt *attempt = stream->attempts->current;
     struct upstream_stream *up = &attempt->up;
-    forward_response_head(stream, attempt);
+    if (!stream->response_prepared)
+        forward_response_head(stream, attempt);
+    stream->response_prepared = true;
+    if (chain_response_head(stream, &up->codec_stream.head) != FILTER_CONTINUE)
+        return;
     bool end = up->ended && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
     set_state(stream, STREAM_RESPONSE);
     send_response_head(stream, &up->codec_stream.head, end);

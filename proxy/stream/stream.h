@@ -80,6 +80,7 @@ struct stream {
     // the response
     struct buffer response_body; // of a local reply; or the piece of the response that is with the filters or has passed them
     const struct head *response; // sent down
+    bool response_prepared;      // upstream's head has come, and is with the filters or has passed them
     bool response_in_hand;       // some filter has not let that piece pass yet
     bool response_is_last;       // nothing follows it
     size_t response_taken;       // bytes that upstream had sent for it

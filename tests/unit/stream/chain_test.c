@@ -15,6 +15,8 @@ struct script {
     bool request_replies;
     unsigned response_pauses;
     bool response_replies;
+    unsigned head_pauses;
+    bool head_replies;
     bool doubles; // bodies
     bool drops;
     bool waits_by_timer; // a PAUSE of decide ends after a second
@@ -132,6 +134,14 @@ static enum filter_result response_head(struct stream *stream, const void *confi
     (void)state;
     struct script *script = script_of(config);
     text_format(&script->world->log, "%c.head(%u) ", script->letter, head->status);
+    if (script->head_pauses > 0) {
+        script->head_pauses--;
+        return FILTER_PAUSE;
+    }
+    if (script->head_replies) {
+        stream_fail(stream, ERROR_DENIED, BYTES_NONE);
+        return FILTER_REPLIED;
+    }
     fields_add(&head->fields, pool_format(&stream->pool, "y-%c", script->letter), BYTES("1"));
     return FILTER_CONTINUE;
 }
@@ -314,9 +324,9 @@ static void a_client_that_goes_in_a_pause_ends_those_that_began(void **state) {
 static void a_reply_at_any_position_walks_back_from_there(void **state) {
     (void)state;
     static const char *const logs[] = {
-        "A.decide A.head(403) A.end ",
-        "A.decide B.decide B.head(403) A.head(403) B.end A.end ",
-        "A.decide B.decide C.decide C.head(403) B.head(403) A.head(403) C.end B.end A.end ",
+        "A.decide A.end ",
+        "A.decide B.decide A.head(403) B.end A.end ",
+        "A.decide B.decide C.decide B.head(403) A.head(403) C.end B.end A.end ",
     };
     for (unsigned position = 0; position < FILTERS; position++) {
         struct world world;
@@ -356,6 +366,9 @@ static void a_reply_may_come_after_a_pause(void **state) {
 // All have decided; some have charged: `end` is where they take it back.
 static void a_refused_charge_ends_all(void **state) {
     (void)state;
+    static const char *const walks[] = {"A.charge C.end B.end A.end ", "B.charge A.head(503) C.end B.end A.end ",
+                                        "C.charge B.head(503) A.head(503) C.end B.end A.end "};
+    static const char *const unseen[] = {"A.head", "B.head", "C.head"};
     for (unsigned position = 0; position < FILTERS; position++) {
         struct world world;
         struct client client;
@@ -366,7 +379,8 @@ static void a_refused_charge_ends_all(void **state) {
         assert_int_equal(client.status, 503);
         assert_int_equal(world.loopback.record.end, ERROR_QUEUE_TIMEOUT);
         assert_int_equal(world.loopback.far.count, 0);
-        assert_has(world.log.at, "C.head(503) B.head(503) A.head(503) C.end B.end A.end ");
+        assert_has(world.log.at, walks[position]);
+        assert_has_not(world.log.at, unseen[position]);
         for (unsigned i = 0; i < FILTERS; i++) {
             char charged[] = {(char)('A' + i), '.', 'c', 'h', 'a', 'r', 'g', 'e', '\0'};
             assert_int_equal(has_text(world.log.at, charged), i <= position);
@@ -388,6 +402,98 @@ static void a_reply_of_the_proxy_itself_passes_the_filters_too(void **state) {
     assert_has(world.log.at, "C.head(502) B.head(502) A.head(502) C.end B.end A.end ");
     client_dispose(&client);
     world_dispose(&world);
+}
+
+// Time runs out while B waits: A alone had let the request pass.
+static void a_reply_by_nobody_walks_back_from_where_the_request_stands(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, HTTP1);
+    world.scripts[1].decide_pauses = 1;
+    client_get(&client, &world.loopback, "GET a /\n");
+    loopback_settle(&world.loopback);
+    stream_fail(client.stream, ERROR_REQUEST_TIMEOUT, BYTES_NONE);
+    loopback_settle(&world.loopback);
+    assert_log(&world, "A.decide B.decide A.head(504) B.end A.end ");
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
+static void a_pause_holds_the_head_of_the_response(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world world;
+        struct client client;
+        world_init(&world, i == 0 ? HTTP1 : HTTP2);
+        client_open(&client, &world.loopback, "POST a /\n");
+        loopback_settle(&world.loopback);
+        world.scripts[1].head_pauses = 2;
+        text_clear(&world.log);
+        struct far_conn *conn = far_conn(&world.loopback.far, 0);
+        far_respond(conn, only_request(&world.loopback, 0), 200, "", "answer", false);
+        assert_log(&world, "C.head(200) B.head(200) ");
+        client_send(&client, BYTES("12345"), true); // goes up meanwhile
+        assert_log(&world, "A.up(5 end) B.up(5 end) C.up(5 end) B.head(200) ");
+        assert_int_equal(client.status, 0);
+        stream_wake(client.stream);
+        loopback_settle(&world.loopback);
+        assert_log(&world, "B.head(200) A.head(200) C.down(6) B.down(6) A.down(6) ");
+        far_body(conn, only_request(&world.loopback, 0), BYTES_NONE, true);
+        assert_int_equal(client.status, 200);
+        assert_has(client.fields.at, "y-C: 1\ny-B: 1\ny-A: 1\n");
+        assert_string_equal(client.body.at, "answer");
+        client_dispose(&client);
+        world_dispose(&world);
+    }
+}
+
+static void a_head_that_is_held_goes_down_though_upstream_breaks_behind_it(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, HTTP1);
+    client_get(&client, &world.loopback, "GET a /\n");
+    loopback_settle(&world.loopback);
+    world.scripts[2].head_pauses = 2;
+    struct far_conn *conn = far_conn(&world.loopback.far, 0);
+    far_respond(conn, only_request(&world.loopback, 0), 200, "content-length: 9\n", "part", false);
+    far_break(conn);
+    assert_int_equal(client.status, 0);
+    stream_wake(client.stream);
+    loopback_settle(&world.loopback);
+    assert_int_equal(client.status, 200);
+    assert_true(client.was_reset);
+    assert_int_equal(world.loopback.record.end, ERROR_RESPONSE_INCOMPLETE);
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
+static void a_reply_in_the_place_of_an_answer_walks_back_from_there(void **state) {
+    (void)state;
+    static const char *const logs[] = {
+        "C.head(200) B.head(200) A.head(200) C.end B.end A.end ",
+        "C.head(200) B.head(200) A.head(403) C.end B.end A.end ",
+        "C.head(200) B.head(403) A.head(403) C.end B.end A.end ",
+    };
+    for (unsigned position = 0; position < FILTERS; position++) {
+        struct world world;
+        struct client client;
+        world_init(&world, HTTP1);
+        client_get(&client, &world.loopback, "GET a /\n");
+        loopback_settle(&world.loopback);
+        world.scripts[position].head_replies = true;
+        text_clear(&world.log);
+        struct far_conn *conn = far_conn(&world.loopback.far, 0);
+        far_respond(conn, only_request(&world.loopback, 0), 200, "", "secret", false);
+        assert_log(&world, logs[position]);
+        assert_int_equal(client.status, 403);
+        assert_true(client.ended);
+        assert_has_not(client.body.at, "secret");
+        assert_true(conn->peer->closed);
+        client_dispose(&client);
+        world_dispose(&world);
+    }
 }
 
 // --- bodies ---
@@ -553,6 +659,7 @@ static void a_reply_from_within_the_request_body_stops_the_try(void **state) {
         client_send(&client, BYTES("secret"), true);
         assert_int_equal(client.status, 403);
         assert_true(client.done);
+        assert_has(world.log.at, "B.up(6 end) A.head(403) C.end ");
         assert_int_equal(only_request(&world.loopback, 0)->body.len, 0);
         assert_true(only_request(&world.loopback, 0)->has_failed);
         client_dispose(&client);
@@ -650,6 +757,10 @@ int main(void) {
         cmocka_unit_test(a_reply_may_come_after_a_pause),
         cmocka_unit_test(a_refused_charge_ends_all),
         cmocka_unit_test(a_reply_of_the_proxy_itself_passes_the_filters_too),
+        cmocka_unit_test(a_reply_by_nobody_walks_back_from_where_the_request_stands),
+        cmocka_unit_test(a_pause_holds_the_head_of_the_response),
+        cmocka_unit_test(a_head_that_is_held_goes_down_though_upstream_breaks_behind_it),
+        cmocka_unit_test(a_reply_in_the_place_of_an_answer_walks_back_from_there),
         cmocka_unit_test(a_pause_holds_a_piece_of_the_request_and_resumes_behind_those_before),
         cmocka_unit_test(a_pause_holds_a_piece_of_the_response),
         cmocka_unit_test(each_piece_of_the_response_passes_once_though_the_client_is_slow),
