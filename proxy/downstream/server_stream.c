@@ -139,23 +139,26 @@ static void cut(struct server_stream *stream, enum error error) {
     flush_later(conn);
 }
 
-static void sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
+static bool sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
     struct server_stream *stream = side_of(sink);
-    if (!can_send(stream))
-        return;
+    if (!can_send(stream)) {
+        stream_on_failed(stream->stream, ERROR_CLIENT_GONE); // the first that was told counts
+        return false;
+    }
     struct server_conn *conn = stream->conn;
     enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
     if (error != OK) {
         // The connection is lost; or the head cannot be written as it is, and nothing may follow it.
         stream_on_failed(stream->stream, error == ERROR_CONNECTION_RESET ? ERROR_CLIENT_GONE : ERROR_INTERNAL);
         cut(stream, ERROR_INTERNAL);
-        return;
+        return false;
     }
     if (!conn->answered && head->status >= 200) {
         conn->answered = true;
         conn->wants_ticket = conn->client.secure && !conn->client.mesh;
     }
     flush_later(conn);
+    return true;
 }
 
 static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {

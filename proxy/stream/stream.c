@@ -127,7 +127,22 @@ void stream_release(struct stream *stream) {
 
 // --- replies and errors ---
 
-static void send_response_head(struct stream *stream, const struct head *head, bool end) {
+static void note_request_error(struct stream *stream) {
+    CHECK(stream->request_error != OK);
+    if (stream->end != OK)
+        return;
+    stream->end = stream->request_error;
+    if (stream->end == ERROR_CLIENT_GONE)
+        metric_add(&stream->env->metrics->streams_reset_client, 1);
+}
+
+// False: it could not be sent, and the stream is over.
+static bool send_response_head(struct stream *stream, const struct head *head, bool end) {
+    if (!stream->sink->ops->send_head(stream->sink, head, end)) {
+        note_request_error(stream);
+        finish(stream, stream->end);
+        return false;
+    }
     const struct field *grpc = stream->request_is_grpc ? fields_find(&head->fields, FIELD_GRPC_STATUS) : NULL;
     uint64_t code;
     if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
@@ -135,7 +150,7 @@ static void send_response_head(struct stream *stream, const struct head *head, b
     stream->status = head->status;
     stream->response = head;
     stream->active_at = now_of(stream);
-    stream->sink->ops->send_head(stream->sink, head, end);
+    return true;
 }
 
 void stream_fail(struct stream *stream, enum error error, struct bytes detail) {
@@ -175,7 +190,8 @@ static void reply_error(struct stream *stream) {
     bool end = buffer_is_empty(&stream->response_body);
     if (stream->filters.chain != NULL)
         chain_reply_head(stream, head);
-    send_response_head(stream, head, end);
+    if (!send_response_head(stream, head, end))
+        return;
     if (!end) {
         stream->response_bytes = stream->response_body.length;
         stream->sink->ops->send_body(stream->sink, &stream->response_body, true, NULL);
@@ -253,8 +269,8 @@ static void answer_options(struct stream *stream) {
     head->status = 200;
     head->content_length = 0;
     fields_add(&head->fields, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
-    send_response_head(stream, head, true);
-    finish(stream, OK);
+    if (send_response_head(stream, head, true))
+        finish(stream, OK);
 }
 
 // Which service is meant, and by which chain the request goes.
@@ -296,7 +312,7 @@ static void pass_interim_heads(struct stream *stream) {
     struct upstream_stream *up = &stream->attempts->current->up;
     for (struct list *node = list_pop_front(&up->interim); node != NULL; node = list_pop_front(&up->interim)) {
         struct interim_head *interim = LIST_ENTRY(node, struct interim_head, link);
-        stream->sink->ops->send_head(stream->sink, &interim->head, false);
+        (void)stream->sink->ops->send_head(stream->sink, &interim->head, false); // where it fails so will the response's
     }
 }
 
@@ -320,9 +336,8 @@ static void run_attempts(struct stream *stream) {
         return;
     bool end = up->ended && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
     set_state(stream, STREAM_RESPONSE);
-    send_response_head(stream, &up->codec_stream.head, end);
-    if (end)
-        finish(stream, stream->request_error); // that of a head which could not be written
+    if (send_response_head(stream, &up->codec_stream.head, end) && end)
+        finish(stream, OK);
 }
 
 static void note_grpc_status(struct stream *stream, const struct fields *trailers) {
@@ -408,11 +423,8 @@ static void stream_advance(struct task *task) {
     struct stream *stream = CONTAINER_OF(task, struct stream, task);
     if (stream->state == STREAM_DONE)
         return;
-    if (stream->request_error != OK && stream->end == OK) {
-        stream->end = stream->request_error;
-        if (stream->end == ERROR_CLIENT_GONE)
-            metric_add(&stream->env->metrics->streams_reset_client, 1);
-    }
+    if (stream->request_error != OK)
+        note_request_error(stream);
     if (stream->state == STREAM_HEAD && stream->end == OK && stream->request_arrived)
         route(stream);
     if (stream->state == STREAM_CHAIN && stream->end == OK)

@@ -11,8 +11,9 @@
 struct stream_sink;
 
 struct stream_sink_ops {
-    // A 1xx, or the response, once. `end`: nothing follows. Written out at once.
-    void (*send_head)(struct stream_sink *sink, const struct head *head, bool end);
+    // A 1xx, or the response, once. `end`: nothing follows. Written out at once. False: it was not, and nothing will be: the sink has called stream_on_failed, and of
+    // a final head only `done` follows.
+    bool (*send_head)(struct stream_sink *sink, const struct head *head, bool end);
 
     // Takes from `body` what there is room for; the stream is woken when there is room for the rest. `end` and `trailers` as for a codec.
     void (*send_body)(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers);

@@ -113,19 +113,25 @@ static void add_lines(struct text *text, const struct fields *fields) {
         text_format(text, "%.*s: %.*s\n", BYTES_FORMAT(field->name), BYTES_FORMAT(field->value));
 }
 
-static void sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
+static bool sink_send_head(struct stream_sink *sink, const struct head *head, bool end) {
     struct client *client = client_of(sink);
     CHECK(!client->done && !client->was_reset && client->status == 0);
+    if (client->head_error != OK) {
+        client->was_reset = true;
+        stream_on_failed(client->stream, client->head_error);
+        return false;
+    }
     text_format(&client->heads, "%u\n", head->status);
     add_lines(&client->heads, &head->fields);
     if (head->status < 200) {
         CHECK(!end);
         client->interim++;
-        return;
+        return true;
     }
     client->status = head->status;
     client->ended = end;
     add_lines(&client->fields, &head->fields);
+    return true;
 }
 
 static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {

@@ -58,9 +58,10 @@ struct client {
     bool done;
     size_t consumed;
     // What it does.
-    size_t accepts;     // bytes of body that it still takes; SIZE_MAX: all
-    bool keeps;         // is not released with `done`, as if bytes still waited in a codec: client_release follows
-    struct text unsent; // body held back: the stream has no more credit
+    size_t accepts;        // bytes of body that it still takes; SIZE_MAX: all
+    enum error head_error; // no head can be sent to it: what the stream is told then
+    bool keeps;            // is not released with `done`, as if bytes still waited in a codec: client_release follows
+    struct text unsent;    // body held back: the stream has no more credit
     size_t unsent_at;
     bool unsent_end;
     char *trailer_lines;

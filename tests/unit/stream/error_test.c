@@ -376,6 +376,64 @@ static void a_request_without_a_head_is_answered_too(void **state) {
     loopback_dispose(&world);
 }
 
+// Whatever was to be said, and whichever way it would have ended: no status was sent, and none of it is `ok`.
+static void a_head_that_cannot_be_sent_is_no_success(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        const char *body; // of upstream's answer; NULL: it has none
+        const char *trailers;
+    } exchanges[] = {
+        {"GET a /\n", NULL, NULL},
+        {"GET a /\n", "text", NULL},
+        {"POST a /\n" GRPC, NULL, "grpc-status: 0\n"},
+        {"OPTIONS a /\nmax-forwards: 0\n", NULL, NULL},
+    };
+    static const enum error errors[] = {ERROR_INTERNAL, ERROR_CLIENT_GONE};
+    for (size_t i = 0; i < 2 * sizeof exchanges / sizeof exchanges[0]; i++) {
+        size_t which = i / 2;
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, PROXY SERVICE("HTTP2", ONE), NULL);
+        client_get(&client, &world, exchanges[which].request);
+        client.head_error = errors[i % 2];
+        loopback_settle(&world);
+        if (world.far.count > 0) {
+            struct far_conn *conn = far_conn(&world.far, 0);
+            struct owner_stream *request = only_request(&world, 0);
+            bool end = exchanges[which].body == NULL && exchanges[which].trailers == NULL;
+            far_respond(conn, request, 200, "", NULL, end);
+            if (exchanges[which].trailers != NULL)
+                far_trailers(conn, request, exchanges[which].trailers);
+            else if (!end)
+                far_body(conn, request, bytes_from_text(exchanges[which].body), true);
+        }
+        assert_true(client.done);
+        assert_int_equal(world.record.end, errors[i % 2]);
+        assert_int_equal(world.record.status, 0);
+        assert_int_equal(world.record.response_bytes, 0);
+        assert_int_equal(metric_read(&world.far.metrics.streams_reset_client), i % 2);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
+static void an_error_reply_that_cannot_be_sent_keeps_its_error(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
+    client_get(&client, &world, "GET nobody /\n");
+    client.head_error = ERROR_CLIENT_GONE;
+    loopback_settle(&world);
+    assert_true(client.done);
+    assert_int_equal(world.record.end, ERROR_HOST_UNKNOWN);
+    assert_int_equal(world.record.status, 0);
+    assert_int_equal(world.record.response_bytes, 0);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_error_has_its_reply),
@@ -388,6 +446,8 @@ int main(void) {
         cmocka_unit_test(a_body_over_the_limit_behind_an_answer_cuts_it),
         cmocka_unit_test(a_client_that_goes_is_answered_nothing),
         cmocka_unit_test(a_request_without_a_head_is_answered_too),
+        cmocka_unit_test(a_head_that_cannot_be_sent_is_no_success),
+        cmocka_unit_test(an_error_reply_that_cannot_be_sent_keeps_its_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
