@@ -148,9 +148,10 @@ struct codec {
     struct codec_limits limits;
     struct bytes scheme; // of requests received: "https" on TLS; a literal
     uint32_t streams_open;
-    uint32_t streams_max;           // client: how many the peer allows at a time (HTTP/1: 1); not above limits.streams
+    uint32_t streams_max;           // client: how many the peer allows (HTTP/1: 1; before SETTINGS: at most 100); not above limits.streams
     bool refuses_new;               // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
     bool close_when_flushed;        // nothing more can be exchanged: close once `out` is sent (and no stream is open)
+    bool peer_is_known;             // client, HTTP/2: its SETTINGS were received
     bool peer_has_connect_protocol; // HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL was received
     uint32_t keep_alive_s;          // client, HTTP/1: the peer's Keep-Alive: timeout=N; 0: none
     uint32_t pings_outstanding;

@@ -411,7 +411,7 @@ struct codec *h2_codec_create(enum codec_role role, const struct codec_limits *l
         .out = out,
         .limits = *limits,
         .scheme = BYTES("http"),
-        .streams_max = limits->streams, // until the peer's SETTINGS say less
+        .streams_max = limits->streams < H2_STREAMS_UNTOLD ? limits->streams : H2_STREAMS_UNTOLD, // until the peer's SETTINGS come
     };
     codec->memory = memory;
     list_init(&codec->streams);

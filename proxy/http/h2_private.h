@@ -19,6 +19,10 @@
 // raised to the largest there is, which also means a WINDOW_UPDATE only per GiB. Others do the same (nginx).
 #define H2_CONNECTION_WINDOW INT32_MAX
 
+// Streams of a client whose server has not sent its SETTINGS yet: none is recommended to allow fewer (RFC 9113, section 6.5.2). What a server refuses above its own number was
+// provably not processed, but costs a retry each.
+#define H2_STREAMS_UNTOLD 100
+
 // Body of a stream that waits for window or for its turn: as much as is put into `out` at a time, so that a stream that is alone fills it.
 #define H2_STREAM_OUT_BYTES LIMIT_OUTPUT_BYTES
 

@@ -20,6 +20,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 static void settings_received(struct h2_codec *codec) {
     uint32_t streams = nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     codec->base.streams_max = streams < codec->base.limits.streams ? streams : codec->base.limits.streams;
+    codec->base.peer_is_known = true;
     codec->base.peer_has_connect_protocol = nghttp2_session_get_remote_settings(codec->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 

@@ -41,13 +41,28 @@ static nanoseconds idle_timeout(const struct upstream_conn *conn) {
     return timeout;
 }
 
+// Streams at a time, by the peer and by our own policy. Before the peer has told its number it is thought to be what it was on the last connection.
+static uint32_t streams_allowed(const struct upstream_conn *conn) {
+    const struct traffic_config *traffic = traffic_of(conn);
+    uint32_t max = conn->codec->streams_max;
+    if (conn->codec->version != HTTP_2)
+        return max;
+    if (traffic != NULL && traffic->connections.max_streams < max)
+        max = traffic->connections.max_streams;
+    if (!conn->codec->peer_is_known && conn->pool->room_last < max)
+        max = conn->pool->room_last;
+    return max;
+}
+
+static void note_allowed(const struct upstream_conn *conn) {
+    uint32_t allowed = streams_allowed(conn);
+    conn->pool->room_last = allowed > 0 ? allowed : 1;
+}
+
 uint32_t upstream_conn_room(const struct upstream_conn *conn) {
     if (!conn->open || conn->closing || conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed)
         return 0;
-    const struct traffic_config *traffic = traffic_of(conn);
-    uint32_t max = conn->codec->streams_max;
-    if (traffic != NULL && conn->codec->version == HTTP_2 && traffic->connections.max_streams < max)
-        max = traffic->connections.max_streams;
+    uint32_t max = streams_allowed(conn);
     return max > conn->codec->streams_open ? max - conn->codec->streams_open : 0;
 }
 
@@ -314,8 +329,10 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     conn->received_at = loop_of(conn)->now;
     enum error error = conn->codec->ops->feed(conn->codec, block, in, &used);
     CHECK(error != OK || used == in.len); // a client codec never pauses
-    if (conn->codec->version == HTTP_2)
+    if (conn->codec->version == HTTP_2) {
+        note_allowed(conn);
         flush_later(conn); // window updates, acknowledgements
+    }
     if (error != OK) {
         log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->address.text), error_name(error));
         task_cancel(&conn->flush);
@@ -370,7 +387,7 @@ static void become_open(struct upstream_conn *conn) {
     metric_add(&upstream->metrics->upstream_active, 1);
     conn->pool->connecting_count--;
     conn->pool->open++;
-    conn->pool->room_last = upstream_conn_room(conn) > 0 ? upstream_conn_room(conn) : 1;
+    note_allowed(conn);
     on_timer(&conn->timer); // arms it for the next of what it watches
     if (conn->closing)
         return; // the peer's leaf has just ended

@@ -397,6 +397,20 @@ static void streams_are_bounded_by_the_peers_settings_and_our_limit(void **state
     assert_int_equal(codec->streams_max, 0);
 }
 
+static void before_the_peers_settings_a_hundred_streams_are_thought_to_be_allowed(void **state) {
+    struct h2_drive *drive = *state;
+    struct codec_limits limits = codec_owner_limits();
+    limits.streams = 1000;
+    h2_drive_dispose(drive);
+    h2_drive_init(drive, CODEC_CLIENT, &limits);
+    struct codec *codec = h2_drive_codec(drive);
+    assert_int_equal(codec->streams_max, 100);
+    assert_false(codec->peer_is_known);
+    h2_drive_hello(drive); // without a limit: ours holds
+    assert_int_equal(codec->streams_max, 1000);
+    assert_true(codec->peer_is_known);
+}
+
 static void push_promise_ends_the_connection(void **state) {
     struct h2_drive *drive = *state;
     for (unsigned acknowledged = 0; acknowledged < 2; acknowledged++) {
@@ -522,6 +536,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(streams_above_the_last_id_of_goaway_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(first_goaway_of_a_graceful_end_lets_all_streams_finish, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_are_bounded_by_the_peers_settings_and_our_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(before_the_peers_settings_a_hundred_streams_are_thought_to_be_allowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(push_promise_ends_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ping_is_answered_and_counted, set_up, tear_down),

@@ -390,6 +390,27 @@ static void fewer_streams_allowed_by_the_peer_open_further_connections(void **st
     fake_upstream_dispose(&world.far);
 }
 
+// The peer refuses what it was sent before it told its number. Later connections to it are not asked for more at once than the last one took.
+static void what_a_peer_allows_is_kept_in_mind_for_the_next_connection(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, HTTP2_DOCUMENTS(""), POOL_HTTP2);
+    world.far.far_limits.streams = 2;
+    begin(&world, 0, 1);
+    fake_upstream_settle(&world.far);
+    answer(&world, 0, 0);
+    far_close(far_conn(&world.far, 0));
+    begin(&world, 1, 6);
+    fake_upstream_settle(&world.far);
+    for (int i = 1; i < 7; i++) {
+        assert_true(world.tries[i].sent);
+        assert_int_equal(world.tries[i].up.error, OK); // none was refused
+    }
+    assert_int_equal(world.far.count, 4);
+    end(&world, 0, 7);
+    fake_upstream_dispose(&world.far);
+}
+
 // One connection under way was to serve all who wait, and takes fewer than was thought: the rest must not queue behind it one by one.
 static void those_whom_a_new_connection_cannot_serve_get_another(void **state) {
     (void)state;
@@ -509,6 +530,7 @@ int main(void) {
         cmocka_unit_test(a_policy_bounds_the_streams_of_a_connection),
         cmocka_unit_test(a_stream_that_ends_makes_room_for_one_who_waits),
         cmocka_unit_test(fewer_streams_allowed_by_the_peer_open_further_connections),
+        cmocka_unit_test(what_a_peer_allows_is_kept_in_mind_for_the_next_connection),
         cmocka_unit_test(those_whom_a_new_connection_cannot_serve_get_another),
         cmocka_unit_test(a_retired_pool_closes_what_is_idle_and_lets_the_rest_end),
         cmocka_unit_test(a_retired_pool_fails_who_waits_and_gives_up_what_is_under_way),
