@@ -40,6 +40,7 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
         else
             endpoint = endpoint_create(cluster, wanted);
         endpoint->weight = wanted->weight;
+        endpoint->keepalive = config->traffic.connections.keepalive;
         weighted = weighted || wanted->weight != config->endpoints[0].weight || wanted->weight == 0;
         endpoints[i] = endpoint;
     }

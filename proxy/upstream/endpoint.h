@@ -21,6 +21,8 @@ struct endpoint {
     struct spiffe_id *identities;
     uint32_t identity_count;
     uint32_t weight;
+    nanoseconds
+        keepalive; // connections.keepalive of the newest snapshot that has it: connections that are still in use when it is retired are watched on
     struct endpoint_shared *shared;
     struct conn_pool pools[POOL_KINDS];
     // load, for the balancers

@@ -451,9 +451,13 @@ static const struct transport_handler transport_handler = {
 
 // --- time ---
 
+// While it has streams its peer is asked for a sign of life now and then; of a retired endpoint's too, or a dead one would stay for ever.
+static bool is_watched(const struct upstream_conn *conn) {
+    return conn->codec->version == HTTP_2 && conn->endpoint->keepalive > 0;
+}
+
 // The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
 static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) {
-    const struct traffic_config *traffic = traffic_of(conn);
     nanoseconds next = !conn->draining && conn->drains_at < conn->ends_at ? conn->drains_at : conn->ends_at;
     if (list_is_empty(&conn->streams)) {
         nanoseconds idle = idle_timeout(conn);
@@ -464,10 +468,10 @@ static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) 
         nanoseconds idle = idle_timeout(conn);
         if (idle > 0 && now + idle < next)
             next = now + idle;
-        if (conn->codec->version == HTTP_2 && traffic != NULL && traffic->connections.keepalive > 0) {
+        if (is_watched(conn)) {
             nanoseconds since = conn->codec->pings_outstanding > 0 ? now : conn->received_at;
-            if (since + traffic->connections.keepalive < next)
-                next = since + traffic->connections.keepalive;
+            if (since + conn->endpoint->keepalive < next)
+                next = since + conn->endpoint->keepalive;
         }
     }
     return next;
@@ -490,8 +494,7 @@ static void on_timer(struct timer *timer) {
         upstream_conn_drain(conn);
     } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
         upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);
-    } else if (!idle && conn->codec->version == HTTP_2 && traffic != NULL && traffic->connections.keepalive > 0 &&
-               now >= conn->received_at + traffic->connections.keepalive) {
+    } else if (!idle && is_watched(conn) && now >= conn->received_at + conn->endpoint->keepalive) {
         if (conn->codec->pings_outstanding > 0) {
             upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
             return;
@@ -508,10 +511,8 @@ static void on_timer(struct timer *timer) {
 
 // A stream begins: the timer may be set for when the connection, were it idle, is closed.
 static void watch_for_silence(struct upstream_conn *conn) {
-    const struct traffic_config *traffic = traffic_of(conn);
-    if (conn->codec->version != HTTP_2 || traffic == NULL || traffic->connections.keepalive == 0)
-        return;
-    look_by(conn, loop_of(conn)->now + traffic->connections.keepalive);
+    if (is_watched(conn))
+        look_by(conn, loop_of(conn)->now + conn->endpoint->keepalive);
 }
 
 // --- for the pool and for attempts ---

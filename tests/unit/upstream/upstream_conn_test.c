@@ -567,6 +567,23 @@ static void a_connection_that_was_idle_for_long_is_asked_in_time(void **state) {
     world_end(&world, 2);
 }
 
+// It has no cluster any more, and takes nothing new: nobody else would notice that its peer is dead.
+static void a_silent_peer_of_a_retired_endpoint_is_gone_too(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, HTTP2_DOCUMENTS("  connections: {keepalive: 10s}\n"), POOL_HTTP2);
+    begin(&world, 0);
+    fake_upstream_apply(&world.far, PROXY_DOCUMENT);
+    fake_upstream_pass(&world.far, 100 * NS_PER_S);
+    assert_int_equal(world.tries[0].up.error, OK); // it gives a sign of life
+    far_conn(&world.far, 0)->raw = true;
+    fake_upstream_pass(&world.far, 21 * NS_PER_S);
+    assert_int_equal(world.tries[0].up.error, ERROR_UPSTREAM_RESET);
+    assert_true(is_closed(&world, 0));
+    assert_int_equal(metric_read(&world.far.metrics.upstream_closed_keepalive), 1);
+    world_end(&world, 1);
+}
+
 // --- back-pressure ---
 
 static void an_http1_response_that_nobody_takes_is_held_back(void **state) {
@@ -706,6 +723,7 @@ int main(void) {
         cmocka_unit_test(a_silent_http2_peer_is_asked_for_a_sign_of_life),
         cmocka_unit_test(an_http2_peer_that_gives_none_is_gone),
         cmocka_unit_test(a_connection_that_was_idle_for_long_is_asked_in_time),
+        cmocka_unit_test(a_silent_peer_of_a_retired_endpoint_is_gone_too),
         cmocka_unit_test(an_http1_response_that_nobody_takes_is_held_back),
         cmocka_unit_test(an_http2_response_that_nobody_takes_is_held_back_by_its_window),
         cmocka_unit_test(a_request_body_is_taken_as_the_peer_takes_it),
