@@ -46,6 +46,7 @@
     X(upstream_failed_timeout, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"connect_timeout\"", "")             \
     X(upstream_failed_tls, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"tls_failed\"", "")                      \
     X(upstream_failed_identity, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"identity_mismatch\"", "")          \
+    X(upstream_failed_given_up, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_failed_total", "reason=\"given_up\"", "")                   \
     X(upstream_closed_peer, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"peer\"",                               \
       "Connections to endpoints that ended, by who or what ended them.")                                                                         \
     X(upstream_closed_reset, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_closed_total", "reason=\"reset\"", "")                         \

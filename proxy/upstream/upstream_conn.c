@@ -103,12 +103,18 @@ static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enu
     detach(stream);
 }
 
+// Of a connection that is not made yet: by ourselves, since its endpoint is retired or the worker ends. That says nothing of its peer.
+static bool is_given_up(enum error reason) {
+    return reason == OK || reason == ERROR_NO_ENDPOINT;
+}
+
 static void count_close(struct upstream_conn *conn, enum error reason) {
     struct worker_metrics *metrics = conn->upstream->metrics;
     if (!conn->open) {
         metric_add(reason == ERROR_CONNECT_TIMEOUT     ? &metrics->upstream_failed_timeout
                    : reason == ERROR_IDENTITY_MISMATCH ? &metrics->upstream_failed_identity
                    : reason == ERROR_TLS_FAILED        ? &metrics->upstream_failed_tls
+                   : is_given_up(reason)               ? &metrics->upstream_failed_given_up
                                                        : &metrics->upstream_failed_refused,
                    1);
         return;
@@ -165,7 +171,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         return;
     conn->closing = true;
     count_close(conn, reason);
-    if (!conn->open && reason != OK && reason != ERROR_NO_ENDPOINT)
+    if (!conn->open && !is_given_up(reason))
         avoid_endpoint(conn); // it refuses quickly: by load alone it would be sent the most
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);

@@ -459,6 +459,8 @@ static void a_retired_pool_fails_who_waits_and_gives_up_what_is_under_way(void *
         assert_int_equal(world.tries[i].error, ERROR_NO_ENDPOINT);
         assert_true(far_conn(&world.far, i)->peer->closed);
     }
+    assert_int_equal(metric_read(&world.far.metrics.upstream_failed_given_up), 2);
+    assert_int_equal(metric_read(&world.far.metrics.upstream_failed_refused), 0); // by nobody
     end(&world, 0, 2);
     fake_upstream_dispose(&world.far);
 }
