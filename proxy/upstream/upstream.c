@@ -12,6 +12,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
                    struct h2_memory *h2_memory) {
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
+    list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
 }
 
@@ -59,20 +60,12 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) 
     drop_clusters(upstream, false);
 }
 
+// One that a visit makes is put in front, one that it closes is freed later: neither disturbs.
 static void each_connection(struct upstream *upstream, void (*visit)(struct upstream_conn *conn)) {
-    uint32_t position = 0;
-    struct bytes key;
-    void *value;
-    while (map_next(&upstream->clusters, &position, &key, &value)) {
-        struct cluster *cluster = value;
-        for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-            for (int kind = 0; kind < POOL_KINDS; kind++) {
-                struct conn_pool *pool = &cluster->endpoints[i]->pools[kind];
-                struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
-                for (size_t j = 0; j < sizeof lists / sizeof lists[0]; j++)
-                    LIST_EACH(lists[j], node, following)
-                        visit(LIST_ENTRY(node, struct upstream_conn, link));
-            }
+    LIST_EACH(&upstream->live, node, following) {
+        struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, live);
+        if (!conn->closing)
+            visit(conn);
     }
 }
 

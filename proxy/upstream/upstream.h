@@ -2,6 +2,7 @@
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "config/snapshot.h"
 #include "http/h2_codec.h"
@@ -23,7 +24,8 @@ struct upstream {
     uint64_t credentials_generation;
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;
-    struct map clusters;              // service key -> struct cluster
+    struct map clusters;              // service key -> struct cluster; those of the newest snapshot
+    struct list live;                 // struct upstream_conn.live: all, also of clusters and endpoints that only streams still hold
     struct tls_counters tls_counters; // of the worker, its server side too
     uint64_t applied;                 // how many snapshots were
     uint32_t connections;             // open or closing: upstream_dispose waits for none

@@ -438,6 +438,7 @@ static void on_ready(void *user, enum error error) {
 static void release(struct task *task) {
     struct upstream_conn *conn = CONTAINER_OF(task, struct upstream_conn, release);
     conn->upstream->connections--;
+    list_remove(&conn->live);
     endpoint_unref(conn->endpoint);
     free(conn);
 }
@@ -538,6 +539,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     conn->endpoint = endpoint;
     conn->upstream = upstream;
     list_init(&conn->link);
+    list_init(&conn->live);
     list_init(&conn->streams);
     task_init(&conn->flush, flush_now);
     task_init(&conn->release, release);
@@ -545,6 +547,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     loop_timer_start(upstream->loop, &conn->timer, traffic_of(conn)->connections.connect_timeout);
     endpoint_ref(endpoint);
     upstream->connections++;
+    list_push_front(&upstream->live, &conn->live);
     list_push_back(&pool->connecting, &conn->link);
     pool->connecting_count++;
     return OK;

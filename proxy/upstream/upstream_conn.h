@@ -39,7 +39,8 @@ struct upstream_stream {
 };
 
 struct upstream_conn {
-    struct list link;
+    struct list link; // of its pool
+    struct list live; // of the upstream, until it is freed
     struct conn_pool *pool;
     struct endpoint *endpoint; // one reference
     struct upstream *upstream;

@@ -6,12 +6,14 @@
 #include "http/h2_codec.h"
 
 #define KEY "default/a:80"
-#define DOCUMENTS                                                                                           \
-    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                         \
-        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"                     \
-        "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n---\n" API               \
-        "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n" \
-        "  tls: {mode: Mesh}\n  identities: ['" SERVER_ID "']\n  endpoints: [" ONE_ENDPOINT "]\n---\n"
+#define DOCUMENTS_WITH(service)                                                         \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                     \
+        "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n" \
+        "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n---\n" service
+#define SERVICE(endpoints)                                                                                  \
+    API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n" \
+        "  tls: {mode: Mesh}\n  identities: ['" SERVER_ID "']\n  endpoints: [" endpoints "]\n---\n"
+#define DOCUMENTS DOCUMENTS_WITH(SERVICE(ONE_ENDPOINT))
 #define SERVERS_MAX 8
 #define MANY 6
 
@@ -305,6 +307,63 @@ static void rotations_in_a_row_lose_nobody(void **state) {
     world_dispose(&world, 6);
 }
 
+// A connection that only streams still hold: its service, or its endpoint, is not in the newest documents.
+static void assert_outlived_and_rotated(const char *newest) {
+    struct world world;
+    world_init(&world);
+    set_credentials(&world, 0);
+    begin(&world, 0);
+    begin(&world, 1);
+    struct cluster *cluster = fake_upstream_cluster(&world.far, KEY);
+    cluster_ref(cluster); // as a stream's snapshot does
+    fake_upstream_apply(&world.far, newest);
+    answer(&world, 0, 0);
+    assert_false(world.tries[1].up.ended);
+    struct test_identity stranger = test_root("spiffe://school.local");
+    struct credentials *foreign = tls_issue_credentials(CLIENT_ID, &stranger, world.keys);
+    upstream_set_credentials(&world.far.upstream, foreign);
+    fake_upstream_settle(&world.far);
+    assert_int_equal(upstream_conn_room(world.tries[1].conn), 0);
+    assert_int_equal(world.tries[1].up.error, OK);
+    fake_upstream_pass(&world.far, TLS_LAST_CALL_NS + NS_PER_MS);
+    assert_int_equal(world.tries[1].up.error, ERROR_UPSTREAM_RESET);
+    assert_int_equal(metric_read(&world.far.metrics.upstream_closed_untrusted), 1);
+    for (unsigned i = 0; i < 2; i++)
+        try_end(&world.tries[i]);
+    cluster_unref(cluster);
+    world_dispose(&world, 0);
+    credentials_unref(foreign);
+    test_identity_free(&stranger);
+}
+
+static void what_only_streams_still_hold_is_checked_again_too(void **state) {
+    (void)state;
+    assert_outlived_and_rotated(DOCUMENTS_WITH(""));
+    assert_outlived_and_rotated(DOCUMENTS_WITH(SERVICE("{address: '127.0.0.1:8002'}")));
+}
+
+static void what_only_streams_still_hold_takes_nothing_under_old_credentials(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    set_credentials(&world, 0);
+    begin(&world, 0);
+    answer(&world, 0, 0);
+    struct cluster *cluster = fake_upstream_cluster(&world.far, KEY);
+    cluster_ref(cluster);
+    fake_upstream_apply(&world.far, DOCUMENTS_WITH(""));
+    set_credentials(&world, 1);
+    fake_upstream_settle(&world.far);
+    assert_int_equal(world.pool->open, 0);
+    begin(&world, 1); // a stream that pins the older snapshot
+    assert_true(world.tries[1].sent);
+    assert_int_equal(world.tries[1].conn->credentials_generation, 2);
+    for (unsigned i = 0; i < 2; i++)
+        try_end(&world.tries[i]);
+    cluster_unref(cluster);
+    world_dispose(&world, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_of_the_mesh_speaks_http2_under_our_identity),
@@ -314,6 +373,8 @@ int main(void) {
         cmocka_unit_test(new_credentials_let_streams_end_where_they_are),
         cmocka_unit_test(new_credentials_during_a_handshake_lose_nobody),
         cmocka_unit_test(rotations_in_a_row_lose_nobody),
+        cmocka_unit_test(what_only_streams_still_hold_is_checked_again_too),
+        cmocka_unit_test(what_only_streams_still_hold_takes_nothing_under_old_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
