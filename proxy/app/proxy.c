@@ -237,6 +237,14 @@ static bool start(struct proxy *proxy) {
     return error == OK && open_admin(proxy);
 }
 
+// What `--check` says of good documents.
+static void print_summary(const struct snapshot *snapshot) {
+    uint32_t services = 0;
+    for (uint32_t i = 0; i < snapshot->service_count; i++)
+        services += snapshot->services[i]->is_application ? 0 : 1;
+    printf("the configuration is fine: %u services, %u listeners\n", services, snapshot->proxy.listener_count);
+}
+
 int proxy_run(const struct options *options) {
     struct proxy proxy = {.options = options};
     process_prepare();
@@ -250,8 +258,7 @@ int proxy_run(const struct options *options) {
     if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK) {
         exit_code = EXIT_REFUSED;
     } else if (options->check) {
-        printf("the configuration is fine: %u services, %u listeners\n", proxy.documents.snapshot->service_count,
-               proxy.documents.snapshot->proxy.listener_count);
+        print_summary(proxy.documents.snapshot);
     } else {
         if (start(&proxy)) {
             documents_watch(&proxy.documents);

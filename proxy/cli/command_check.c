@@ -20,8 +20,8 @@ static void print_summary(const struct snapshot *snapshot, uint32_t warnings) {
     const struct proxy_config *proxy = &snapshot->proxy;
     uint32_t services = 0, endpoints = 0;
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
-        if (bytes_starts_with(snapshot->services[i]->key, BYTES("app/")))
-            continue; // an application of ours, not a service of the mesh
+        if (snapshot->services[i]->is_application)
+            continue;
         services++;
         endpoints += snapshot->services[i]->endpoint_count;
     }

@@ -162,6 +162,7 @@ static void freeze_application(struct freezing *freezing, struct listener_config
     service->port_name = listener->name;
     service->key = pool_format(freezing->pool, "app/%.*s", BYTES_FORMAT(listener->name));
     service->protocol = protocols[listener->app_protocol];
+    service->is_application = true;
     service->endpoint_count = 1;
     service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
     service->endpoints[0] = (struct endpoint_config){.address = listener->forward_to, .tls = TLS_NONE, .weight = 1};

@@ -106,6 +106,7 @@ struct service_config {
     struct bytes port_name;
     struct bytes key; // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
     enum port_protocol protocol;
+    bool is_application; // behind an Inbound listener of ours, no service of the mesh
     struct endpoint_config *endpoints;
     uint32_t endpoint_count;
     struct traffic_config traffic;

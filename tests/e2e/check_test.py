@@ -29,6 +29,29 @@ def test_the_examples_are_good(folder):
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
+def test_an_application_is_no_service_and_a_namespace_may_have_any_name(tmp_path):
+    (tmp_path / "mesh.yaml").write_text("""apiVersion: outrigger.dev/v1alpha1
+kind: Proxy
+metadata: {name: p, namespace: app}
+spec:
+  listeners:
+  - {name: in, role: Inbound, forwardTo: "127.0.0.1:8000", mtls: {mode: Disable}}
+---
+apiVersion: outrigger.dev/v1alpha1
+kind: ServiceEntry
+metadata: {name: courses, namespace: app}
+spec:
+  hosts: [courses]
+  ports: [{name: http, port: 80}]
+  tls: {mode: None}
+  endpoints: [{address: "127.0.0.1:8001"}]
+""", encoding="utf-8")
+    done = run("check", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "ok: Proxy app/p: 1 listener, 1 service port with 1 endpoint\n"), done.stderr
+    done = subprocess.run([BIN / "outrigger-proxy", "--config", tmp_path, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "the configuration is fine: 1 services, 1 listeners\n"), done.stderr
+
+
 def test_version_and_help():
     assert run("--version").stdout == run("version").stdout != ""
     assert run("--version").stdout.startswith("outrigger ")

@@ -178,6 +178,7 @@ static void an_application_is_a_service_of_one_plain_endpoint(void **state) {
         const struct listener_config *listener = &snapshot->proxy.listeners[0];
         const struct service_config *service = listener->service;
         assert_ptr_equal(service, find_key(snapshot, "app/in"));
+        assert_true(service->is_application);
         assert_bytes_equal(listener->address.text, "0.0.0.0:15006");
         assert_int_equal(service->protocol, cases[i].protocol);
         assert_int_equal(service->port, 8000);
