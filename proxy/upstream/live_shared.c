@@ -1,4 +1,4 @@
-// See live_shared.h: three maps under one mutex, taken only when clusters and endpoints come and go.
+// See live_shared.h: three maps and the workers under one mutex. It is taken when clusters, endpoints, listeners and workers come and go, and when a pool begins to starve.
 #include "upstream/live_shared.h"
 
 #include "base/check.h"
@@ -8,9 +8,14 @@
 #include "upstream/upstream.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #define MEMBERS_MAX 16 // workers
+
+_Static_assert(offsetof(struct service_shared, life) == 0 && offsetof(struct endpoint_shared, life) == 0 &&
+                   offsetof(struct listener_shared, life) == 0,
+               "get and release know them by their life");
 
 struct live_shared {
     pthread_mutex_t lock;
@@ -41,73 +46,52 @@ void live_shared_destroy(struct live_shared *shared) {
     free(shared);
 }
 
-struct service_shared *live_shared_service(struct live_shared *shared, struct bytes key) {
+// The object for `key`, of `size` bytes of which the first are its struct shared_life; made when new, all zero.
+static void *get(struct live_shared *shared, struct map *map, struct bytes key, size_t size) {
     pthread_mutex_lock(&shared->lock);
-    struct service_shared *service = map_get(&shared->services, key);
-    if (service == NULL) {
-        service = alloc_zeroed_or_abort(1, sizeof *service);
-        map_put(&shared->services, key, service);
+    struct shared_life *life = map_get(map, key);
+    if (life == NULL) {
+        life = alloc_zeroed_or_abort(1, size);
+        map_put(map, key, life);
     }
-    service->references++;
+    life->references++;
     pthread_mutex_unlock(&shared->lock);
-    return service;
+    return life;
+}
+
+static void release(struct live_shared *shared, struct map *map, struct bytes key) {
+    pthread_mutex_lock(&shared->lock);
+    struct shared_life *life = map_get(map, key);
+    CHECK(life != NULL && life->references > 0);
+    if (--life->references == 0) {
+        map_remove(map, key);
+        free(life);
+    }
+    pthread_mutex_unlock(&shared->lock);
+}
+
+struct service_shared *live_shared_service(struct live_shared *shared, struct bytes key) {
+    return get(shared, &shared->services, key, sizeof(struct service_shared));
 }
 
 void live_shared_service_release(struct live_shared *shared, struct bytes key) {
-    pthread_mutex_lock(&shared->lock);
-    struct service_shared *service = map_get(&shared->services, key);
-    CHECK(service != NULL && service->references > 0);
-    if (--service->references == 0) {
-        map_remove(&shared->services, key);
-        free(service);
-    }
-    pthread_mutex_unlock(&shared->lock);
+    release(shared, &shared->services, key);
 }
 
 struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key) {
-    pthread_mutex_lock(&shared->lock);
-    struct endpoint_shared *endpoint = map_get(&shared->endpoints, key);
-    if (endpoint == NULL) {
-        endpoint = alloc_zeroed_or_abort(1, sizeof *endpoint);
-        map_put(&shared->endpoints, key, endpoint);
-    }
-    endpoint->references++;
-    pthread_mutex_unlock(&shared->lock);
-    return endpoint;
+    return get(shared, &shared->endpoints, key, sizeof(struct endpoint_shared));
 }
 
 void live_shared_endpoint_release(struct live_shared *shared, struct bytes key) {
-    pthread_mutex_lock(&shared->lock);
-    struct endpoint_shared *endpoint = map_get(&shared->endpoints, key);
-    CHECK(endpoint != NULL && endpoint->references > 0);
-    if (--endpoint->references == 0) {
-        map_remove(&shared->endpoints, key);
-        free(endpoint);
-    }
-    pthread_mutex_unlock(&shared->lock);
+    release(shared, &shared->endpoints, key);
 }
 
 struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name) {
-    pthread_mutex_lock(&shared->lock);
-    struct listener_shared *listener = map_get(&shared->listeners, name);
-    if (listener == NULL) {
-        listener = alloc_zeroed_or_abort(1, sizeof *listener);
-        map_put(&shared->listeners, name, listener);
-    }
-    listener->references++;
-    pthread_mutex_unlock(&shared->lock);
-    return listener;
+    return get(shared, &shared->listeners, name, sizeof(struct listener_shared));
 }
 
 void live_shared_listener_release(struct live_shared *shared, struct bytes name) {
-    pthread_mutex_lock(&shared->lock);
-    struct listener_shared *listener = map_get(&shared->listeners, name);
-    CHECK(listener != NULL && listener->references > 0);
-    if (--listener->references == 0) {
-        map_remove(&shared->listeners, name);
-        free(listener);
-    }
-    pthread_mutex_unlock(&shared->lock);
+    release(shared, &shared->listeners, name);
 }
 
 bool listener_shared_take(struct listener_shared *listener, uint32_t max) {

@@ -1,5 +1,5 @@
 // Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint and by listener. Found by key when a snapshot is applied
-// (under a lock, off the data path), then used through atomics alone.
+// (under a lock, off the data path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
 #ifndef UPSTREAM_LIVE_SHARED_H
 #define UPSTREAM_LIVE_SHARED_H
 
@@ -11,23 +11,28 @@
 
 struct live_shared;
 
-struct service_shared {
-    struct retry_budget budget;
+// First member of each of them; under the lock.
+struct shared_life {
     uint32_t references;
+};
+
+struct service_shared {
+    struct shared_life life;
+    struct retry_budget budget;
 };
 
 struct endpoint_shared {
+    struct shared_life life;
     _Atomic uint32_t connections;
     _Atomic uint32_t connections_peak;
     _Atomic uint32_t starved; // pools, over all workers, that have waiters, no connection, and may open none
-    uint32_t references;
 };
 
 struct listener_shared {
+    struct shared_life life;
     _Atomic uint32_t connections;
     _Atomic uint32_t connections_peak;
     _Atomic uint64_t refused; // for want of room
-    uint32_t references;
 };
 
 // Raises a high-water mark. Any worker.

@@ -53,7 +53,7 @@ static void workers_may_come_and_go_at_once(void **state) {
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&kept->connections), 0);
-    assert_int_equal(kept->references, 1);
+    assert_int_equal(kept->life.references, 1);
     live_shared_endpoint_release(shared, BYTES("even"));
     live_shared_destroy(shared); // aborts when anything is left
 }
