@@ -44,10 +44,7 @@ const struct trust_bundle *credentials_bundle(const struct credentials *credenti
 // Whether a live peer's certificates would still be accepted under these credentials (after a change of bundle). True where the peer showed none.
 bool tls_peer_still_trusted(struct transport *tls, const struct credentials *credentials);
 
-// The peer's leaf ends at this time, seconds since 1970; INT64_MAX where there is no leaf.
-int64_t tls_peer_not_after(const struct transport *tls);
-
-// The same from now on; UINT64_MAX where there is no leaf.
+// How long the peer's leaf is still good; UINT64_MAX where there is no leaf. Whoever owns the connection ends it by then.
 nanoseconds tls_peer_left(const struct transport *tls);
 
 // No connection outlives its peer's leaf: this long before it takes nothing new, so that what is on it can end. A quarter of what was left when it was made at most.

@@ -189,11 +189,6 @@ bool tls_peer_still_trusted(struct transport *transport, const struct credential
     return true;
 }
 
-int64_t tls_peer_not_after(const struct transport *transport) {
-    const struct tls *tls = tls_of_const(transport);
-    return tls->peer != NULL ? tls->peer->leaf_not_after : INT64_MAX;
-}
-
 nanoseconds tls_peer_left(const struct transport *transport) {
     const struct tls *tls = tls_of_const(transport);
     if (tls->peer == NULL)

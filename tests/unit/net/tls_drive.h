@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "net/tls.h"
 #include "net/tls_counters.h"
+#include "net/tls_private.h"
 #include "support/check_loop.h"
 #include "support/fake_transport.h"
 #include "support/test_ca.h"
@@ -32,6 +33,20 @@ struct tls_end {
     struct bytes kept_bytes;
     bool keep_block;
 };
+
+static inline nanoseconds tls_at_epoch(void) {
+    return 0;
+}
+
+// When the peer's leaf ends, seconds since 1970: what is left of it there.
+static inline int64_t tls_peer_end_s(struct transport *tls) {
+    struct credentials *credentials = tls_of(tls)->credentials;
+    nanoseconds (*wall_clock)(void) = credentials->wall_clock;
+    credentials->wall_clock = tls_at_epoch;
+    nanoseconds left = tls_peer_left(tls);
+    credentials->wall_clock = wall_clock;
+    return (int64_t)(left / NS_PER_S);
+}
 
 static inline void tls_end_note_failure(struct tls_end *end) {
     const char *text = end->tls->failure;

@@ -51,8 +51,8 @@ static void both_ends_learn_who_the_other_is(void **state) {
     assert_true(bytes_equal(server->peer_id->text, BYTES(CLIENT_ID)));
     assert_true(bytes_equal(client->alpn, BYTES(ALPN_MESH)));
     assert_true(bytes_equal(server->alpn, BYTES(ALPN_MESH)));
-    assert_int_equal(tls_peer_not_after(client), credentials_not_after(server_credentials));
-    assert_int_equal(tls_peer_not_after(server), credentials_not_after(client_credentials));
+    assert_int_equal(tls_peer_end_s(client), credentials_not_after(server_credentials));
+    assert_int_equal(tls_peer_end_s(server), credentials_not_after(client_credentials));
     assert_false(tls_was_resumed(client) || tls_was_resumed(server));
     assert_int_equal(client->peer.v4.sin_port, htons(40000)); // of the transport below
     assert_int_equal(metric_read(&pair.client.counters.client.handshakes), 1);
