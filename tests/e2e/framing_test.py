@@ -4,9 +4,12 @@ One hop serves all cases, as one does in life: what one client sends must not di
 """
 
 import json
+import socket
+import threading
 
 import pytest
 
+from support.backend import message
 from support.fleet import Fleet
 from support.hop import Hop, undisturbed
 from support.wire import Wire, exchange
@@ -252,6 +255,38 @@ def test_an_upgrade_with_a_body_cannot_smuggle(world):
             assert seen["body"] == SMUGGLED and "Upgrade" not in dict(seen["headers"])
             assert json.loads(wire.get("/next").response().body)["target"] == "/next"
     assert "/smuggled" not in [one.target for one in backend.requests]
+
+
+@pytest.mark.parametrize("lines, body", [([], ""), (["Content-Length: 4"], "body")], ids=["bare", "with a body"])
+@pytest.mark.parametrize("behind, status", [("GET /next HTTP/1.1\r\nHost: backend\r\n\r\n", 200), ("\x81\x05hello", 400)], ids=["request", "frame"])
+def test_bytes_behind_an_upgrade_wait_for_its_answer(fleet, lines, body, behind, status):
+    """CVE-2025-64763, CVE-2026-73548, CVE-2026-58055: until the server has answered nothing of them reaches it, and what they bring about reaches no other client."""
+    asked, answers, early = threading.Event(), threading.Event(), []
+
+    def script(connection):
+        while (request := connection.read_request()) is not None:
+            if request.target == "/upgrade":
+                asked.set()
+                answers.wait(60)
+                try:
+                    early.append(bytes(connection.received) + connection.socket.recv(65536, socket.MSG_DONTWAIT))
+                except BlockingIOError:
+                    early.append(bytes(connection.received))
+            connection.send(message(200, request.target.encode()))
+    hop = Hop(fleet, {"backend": [fleet.backend(script).address], "witness": [fleet.backend().address]})
+    with undisturbed(hop):
+        with Wire(hop.address) as wire:
+            wire.send(post("Connection: upgrade", "Upgrade: websocket", *lines, first="GET /upgrade HTTP/1.1", body=body + behind))
+            asked.wait(60)
+            assert exchange(hop.address, request(host="Host: witness")).status == 200, "by then all that goes on has gone on"
+            answers.set()
+            assert wire.response().body == b"/upgrade"
+            response = wire.response()
+            assert response.status == status and (response.body == b"/next" or wire.rest() == b"")
+        with Wire(hop.address) as other:
+            for path in ("/one", "/two"):
+                assert other.get(path).response().body == path.encode()
+    assert early == [b""]
 
 
 def test_nothing_was_ever_smuggled(world):

@@ -1,12 +1,13 @@
 """HTTP/1.1 and 1.0 through a plain hop: messages and connections that are as they should be. Framing that is not stands in framing_test.py."""
 
+import gzip
 import json
 import threading
 
 import pytest
 
 from support.backend import echo, held, message, replay, reply
-from support.h2_peer import h2_echo, h2_server
+from support.h2_peer import H2Client, h2_echo, h2_server
 from support.hop import Hop
 from support.wire import Wire, exchange
 
@@ -176,6 +177,19 @@ def test_a_response_that_has_no_body_is_not_waited_for(fleet, status):
             assert response.header("content-length") == ("5" if status == 304 else None)
 
 
+def test_a_length_has_no_place_where_no_body_can_be(fleet):
+    """RFC 9110 section 8.6: neither on 204 nor on 1xx, whatever the server says."""
+    answer = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"
+    hop = hop_to(fleet, replay(answer))
+    with Wire(hop.address) as wire:
+        response = wire.get().response()
+        for head in (*response.interim, response):
+            assert head.header("content-length") is None and head.header("transfer-encoding") is None, head
+    with H2Client(hop.address) as client:
+        answer = client.get()
+        assert (answer.status, answer.header("content-length")) == (204, None)
+
+
 def test_head_has_the_length_of_a_body_and_no_body(fleet):
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
     with Wire(hop_to(fleet, replay(answer)).address) as wire:
@@ -265,6 +279,26 @@ def test_fields_of_one_connection_are_not_passed_back(fleet):
     answer = message(200, b"x", [("Connection", "X-Private"), ("X-Private", "1"), ("Keep-Alive", "timeout=5"), ("Proxy-Connection", "keep-alive"), ("X-Public", "1")])
     response = exchange(hop_to(fleet, replay(answer)).address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n")
     assert [name for name, _ in response.headers] == ["Content-Length", "X-Public"]
+
+
+def test_what_is_said_to_another_proxy_is_passed_on(fleet):
+    """RFC 9110 section 11.7: we ask nobody for credentials, so that they are meant for a proxy behind us."""
+    hop = hop_to(fleet, replay(message(407, b"", [("Proxy-Authenticate", "Basic realm=\"x\"")])))
+    response = exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\nProxy-Authorization: Basic eDp5\r\n\r\n")
+    assert (response.status, response.header("proxy-authenticate")) == (407, "Basic realm=\"x\"")
+    assert fleet.backends[0].requests[0].header("proxy-authorization") == "Basic eDp5"
+
+
+def test_a_body_and_what_is_said_of_it_are_never_changed(fleet):
+    """RFC 9110 section 7.7."""
+    packed = gzip.compress(b"hello " * 1000)
+    said = [("Content-Encoding", "gzip"), ("Cache-Control", "no-transform"), ("Content-Type", "text/plain"), ("ETag", "\"1\""), ("Accept-Ranges", "bytes")]
+    hop = hop_to(fleet, replay(message(200, packed, said)))
+    with Wire(hop.address) as wire:
+        response = wire.post(packed, headers=[f"{name}: {value}" for name, value in said]).response()
+    assert response.body == packed and response.headers[1:] == said
+    seen = fleet.backends[0].requests[0]
+    assert seen.body == packed and set(said) <= set(seen.headers)
 
 
 def test_each_request_has_an_id_and_a_via(hop):

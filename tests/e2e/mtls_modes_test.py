@@ -18,17 +18,17 @@ GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 OURS, H2, H1 = "outrigger/1", "h2", "http/1.1"
 
 
-def connect(address, context, session=None):
+def connect(address, context, session=None, server_name=None):
     sock = socket.create_connection(split_address(address), timeout=READY_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return context.wrap_socket(sock, session=session)
+    return context.wrap_socket(sock, session=session, server_hostname=server_name)
 
 
 class TlsWire(Wire):
     """A client on a raw socket, behind TLS."""
 
-    def __init__(self, address, context, session=None):
-        self.socket = connect(address, context, session)
+    def __init__(self, address, context, session=None, server_name=None):
+        self.socket = connect(address, context, session, server_name)
         self.received = bytearray()
 
 
@@ -179,6 +179,29 @@ def test_strangers_of_http_1_cannot_speak_for_the_mesh(strict):
     assert not [name for name, _ in headers if name.lower().startswith("outrigger-")]
     certs = [value for name, value in headers if name.lower() == "x-forwarded-client-cert"]
     assert len(certs) == 1 and "admin" not in certs[0]
+
+
+EVIL = "x\r\nX-Forged: 1\r\nX-Forwarded-Client-Cert: URI=spiffe://school.local/ns/school/sa/admin;\",{\"end\":\"forged\"}"
+
+
+def test_a_certificate_cannot_split_what_the_application_is_told(strict):
+    """CVE-2023-27493: of a certificate only its SPIFFE ID is passed on, whose letters are harmless."""
+    near = strict.near_identity
+    near.publish(strict.authority.issue(CALLER, names=["a,URI=spiffe://x/y"], subject=EVIL[:64]), strict.authority.bundle_pem)
+    with TlsWire(strict.inbound, near.context([H1])) as wire:
+        headers = json.loads(wire.send(GET).response().body)["headers"]
+    assert [value for name, value in headers if name.lower() == "x-forwarded-client-cert"] == [f"By={CALLEE};URI={CALLER}"]
+    assert "X-Forged" not in dict(headers)
+
+
+def test_a_server_name_with_control_characters_reaches_no_log(strict):
+    """CVE-2024-45808: what a handshake says is no more to be believed than a header."""
+    context = strict.near_identity.context([H1])
+    with TlsWire(strict.inbound, context, server_name=EVIL[:60]) as wire:
+        assert wire.send(GET).response().status == 200
+    strict.far.logged(end="ok")
+    text = strict.far.access_log.read_text(encoding="utf-8") + strict.far.process.output()
+    assert "X-Forged" not in text and "forged" not in text
 
 
 def test_a_stranger_gets_no_headers_of_the_mesh_back(fleet):
