@@ -15,25 +15,6 @@ struct tls;
 struct tls_peers;
 struct tls_sessions;
 
-// --- ticket keys (tls_ticket_keys.c) ---
-
-#define TICKET_KEY_LIFE (UINT64_C(3600) * NS_PER_S) // a key seals for this long, and opens for as long again
-#define TICKET_NAME_SIZE 16
-#define TICKET_SECRET_SIZE 32
-
-struct ticket_key {
-    unsigned char name[TICKET_NAME_SIZE];
-    unsigned char cipher_secret[TICKET_SECRET_SIZE];
-    unsigned char mac_secret[TICKET_SECRET_SIZE];
-    nanoseconds made_at;
-    bool valid;
-};
-
-// A copy of the key to seal with now; a new one when the current one is an hour old.
-void ticket_keys_sealing(struct ticket_keys *keys, nanoseconds now, struct ticket_key *copy);
-// False when no key of that name is still good.
-bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsigned char name[TICKET_NAME_SIZE], struct ticket_key *copy);
-
 // --- peers (tls_verify.c) ---
 
 // What is known of a peer's certificates once they were verified: shared by all its connections, and the reason why the next one costs no verification of

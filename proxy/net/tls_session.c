@@ -1,6 +1,7 @@
 // Resumption. Servers seal what they must know again into tickets: the bundle under which the client was verified, and how long its path holds; a resumed
 // handshake never calls the verifier. Clients keep sessions by the key of who they talk to.
 #include "net/tls_private.h"
+#include "net/tls_ticket_keys.h"
 
 #include "base/check.h"
 #include "base/list.h"

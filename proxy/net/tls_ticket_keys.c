@@ -1,11 +1,12 @@
 // The keys that seal session tickets: current and previous, shared by all workers, made anew every hour when the next ticket is sealed. They outlive
 // versions of credentials, so that a renewed certificate does not cost every client a full handshake.
-#include "net/tls_private.h"
+#include "net/tls_ticket_keys.h"
 
 #include "base/check.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 

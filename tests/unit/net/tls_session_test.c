@@ -2,6 +2,7 @@
 #include "net/tls.h"
 
 #include "net/tls_private.h"
+#include "net/tls_ticket_keys.h"
 #include "tls_stranger.h"
 
 #include <setjmp.h>
