@@ -18,7 +18,7 @@ struct tls_sessions;
 // --- peers (tls_verify.c) ---
 
 // What is known of a peer's certificates once they were verified: shared by all its connections, and the reason why the next one costs no verification of
-// signatures. Immutable, reference-counted over threads.
+// signatures. Reference-counted over threads; immutable, but for what the lock of tls_peers guards.
 struct tls_peer {
     _Atomic uint32_t references;
     unsigned char digest[CERTIFICATE_DIGEST_SIZE]; // of all that the peer showed; the role is part of it
@@ -26,6 +26,8 @@ struct tls_peer {
     int64_t leaf_not_after;
     int64_t path_not_before; // of the whole path, root included
     int64_t path_not_after;
+    STACK_OF(X509) *shown; // guarded: its certificates, leaf first, while connections hold them; else NULL
+    uint32_t holders;      // guarded
     char text[];
 };
 
@@ -36,6 +38,8 @@ void tls_peers_destroy(struct tls_peers *peers);
 
 struct tls_peer *tls_peer_ref(struct tls_peer *peer);
 void tls_peer_unref(struct tls_peer *peer); // NULL is nobody
+// A connection's hold on its peer, and on the certificates that it shares.
+void tls_peer_leave(struct tls *tls);
 
 // For a resumed connection: the leaf is known, the path only by what the ticket said of it. NULL when the leaf is no SVID.
 struct tls_peer *tls_peer_resumed(X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t path_not_before, int64_t path_not_after);
@@ -121,8 +125,9 @@ struct tls {
     enum tls_state state;
     enum tls_output output;
     bool is_server;
-    bool reading;     // the user wants bytes
-    bool input_ended; // an end was told to the user
+    bool shares_certificates; // of `peer`: to be given back
+    bool reading;             // the user wants bytes
+    bool input_ended;         // an end was told to the user
     bool told_broken;
     bool lower_paused;
     bool lower_shut;  // its output has ended

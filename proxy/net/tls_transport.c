@@ -453,7 +453,7 @@ static void on_lower_drained(void *user) {
 static void on_release(struct task *task) {
     struct tls *tls = CONTAINER_OF(task, struct tls, release);
     SSL_free(tls->ssl);
-    tls_peer_unref(tls->peer);
+    tls_peer_leave(tls);
     credentials_unref(tls->credentials);
     buffer_dispose(&tls->held);
     buffer_dispose(&tls->transport.out);

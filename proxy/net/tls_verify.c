@@ -2,6 +2,7 @@
 //
 // Workloads meet again and again with the same certificates: what was verified once under a version of credentials is known by the digest of every byte that
 // the peer showed, and costs no second verification of its signatures; its times are looked at anew. Proof that the peer holds the key is part of each handshake.
+// By the same digest the connections of a peer share its decoded certificates.
 #include "net/tls_private.h"
 
 #include "base/check.h"
@@ -76,6 +77,59 @@ static void remember(struct tls_peers *peers, struct tls_peer *peer) {
     *place = tls_peer_ref(peer);
     pthread_mutex_unlock(&peers->lock);
     tls_peer_unref(before);
+}
+
+// The stack of what was shown becomes the session's once the path is found good: it keeps whom it finds in it then, and owns a reference to each.
+static void replace_shown(X509_STORE_CTX *path, const STACK_OF(X509) *shared) {
+    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(path);
+    for (int i = 0; i < sk_X509_num(shared); i++) {
+        X509 *decoded = sk_X509_value(shown, i);
+        X509 *common = sk_X509_value(shared, i);
+        CHECK(X509_up_ref(common) == 1);
+        CHECK(sk_X509_set(shown, i, common) == common);
+        X509_free(decoded);
+    }
+    X509_STORE_CTX_set_cert(path, sk_X509_value(shown, 0));
+}
+
+// OpenSSL keeps the peer's certificates with the connection, decoded: some 10 KB for each. Here the connections of a peer come to hold the same ones: what the
+// first of them decoded takes the place of what stands in `path`, whose digest is the peer's. tls_peer_leave gives it back.
+static void share_certificates(struct tls *tls, X509_STORE_CTX *path) {
+    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(path);
+    struct tls_peers *peers = tls->credentials->peers;
+    struct tls_peer *peer = tls->peer;
+    CHECK(!tls->shares_certificates && sk_X509_value(shown, 0) == X509_STORE_CTX_get0_cert(path));
+    pthread_mutex_lock(&peers->lock);
+    if (peer->shown == NULL) {
+        CHECK(peer->holders == 0);
+        peer->shown = X509_chain_up_ref(shown);
+        CHECK(peer->shown != NULL);
+    } else {
+        CHECK(sk_X509_num(peer->shown) == sk_X509_num(shown)); // the digests are equal
+        replace_shown(path, peer->shown);
+    }
+    peer->holders++;
+    tls->shares_certificates = true;
+    pthread_mutex_unlock(&peers->lock);
+}
+
+void tls_peer_leave(struct tls *tls) {
+    struct tls_peers *peers = tls->credentials->peers;
+    struct tls_peer *peer = tls->peer;
+    STACK_OF(X509) *unheld = NULL;
+    if (tls->shares_certificates) {
+        pthread_mutex_lock(&peers->lock);
+        CHECK(peer->holders > 0 && peer->shown != NULL);
+        if (--peer->holders == 0) {
+            unheld = peer->shown;
+            peer->shown = NULL;
+        }
+        pthread_mutex_unlock(&peers->lock);
+        tls->shares_certificates = false;
+    }
+    sk_X509_pop_free(unheld, X509_free);
+    tls->peer = NULL;
+    tls_peer_unref(peer);
 }
 
 struct tls_peer *tls_peer_resumed(X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t path_not_before, int64_t path_not_after) {
@@ -160,6 +214,7 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused) {
     }
     tls_peer_unref(tls->peer); // of a session that was offered and not taken
     tls->peer = peer;
+    share_certificates(tls, path);
     X509_STORE_CTX_set_error(path, X509_V_OK);
     return 1;
 }

@@ -250,8 +250,8 @@ static void trust_domains_meet_where_each_has_the_others_roots(void **state) {
     test_identity_free(&other_root);
 }
 
-static void intermediates_are_sent_and_the_root_is_not(void **state) {
-    (void)state;
+// A client whose leaf was signed by an intermediate; it is given the root as well.
+static struct credentials *issue_by_intermediate(void) {
     struct test_identity issuer = test_intermediate("spiffe://school.local", &root);
     struct test_identity leaf = test_svid(CLIENT_ID, &issuer);
     char *chain = test_certificates_pem(&leaf, &issuer, &root, NULL);
@@ -262,6 +262,17 @@ static void intermediates_are_sent_and_the_root_is_not(void **state) {
     assert_int_equal(credentials_create(bytes_from_text(chain), bytes_from_text(key), bytes_from_text(bundle), keys, 1, test_now_s(), &client, reason,
                                         sizeof(reason)),
                      OK);
+    free(chain);
+    free(key);
+    free(bundle);
+    test_identity_free(&leaf);
+    test_identity_free(&issuer);
+    return client;
+}
+
+static void intermediates_are_sent_and_the_root_is_not(void **state) {
+    (void)state;
+    struct credentials *client = issue_by_intermediate();
     struct tls_pair pair;
     tls_pair_init(&pair, client, server_credentials);
     tls_pair_begin(&pair, NULL);
@@ -272,11 +283,49 @@ static void intermediates_are_sent_and_the_root_is_not(void **state) {
     tls_pair_end(&pair);
     tls_pair_dispose(&pair);
     credentials_unref(client);
-    free(chain);
-    free(key);
-    free(bundle);
-    test_identity_free(&leaf);
-    test_identity_free(&issuer);
+}
+
+static X509 *leaf_of(const struct tls_end *end) {
+    return SSL_get0_peer_certificate(tls_of(end->tls)->ssl);
+}
+
+static X509 *shown_by(const struct tls_end *end, int index) {
+    return sk_X509_value(SSL_get_peer_cert_chain(tls_of(end->tls)->ssl), index);
+}
+
+// The certificates are held as long as any of the connections is open, whichever was first, and no longer.
+static void connections_of_one_peer_hold_its_certificates_once(void **state) {
+    (void)state;
+    struct credentials *client = issue_by_intermediate();
+    struct tls_pair pairs[3]; // the third has the same identity and another certificate
+    for (int i = 0; i < 3; i++) {
+        tls_pair_init(&pairs[i], i < 2 ? client : client_credentials, server_credentials);
+        tls_pair_begin(&pairs[i], NULL);
+        check_loop_settle(&pairs[i].check);
+        assert_int_equal(pairs[i].server.ready_error, OK);
+    }
+    assert_ptr_equal(leaf_of(&pairs[0].server), leaf_of(&pairs[1].server));
+    assert_ptr_equal(shown_by(&pairs[0].server, 0), shown_by(&pairs[1].server, 0)); // the intermediate
+    assert_ptr_not_equal(leaf_of(&pairs[0].server), leaf_of(&pairs[2].server));
+    assert_ptr_equal(leaf_of(&pairs[0].client), leaf_of(&pairs[1].client));
+    assert_ptr_equal(shown_by(&pairs[0].client, 0), leaf_of(&pairs[1].client)); // on a client the leaf stands in it
+
+    struct tls_peer *peer = tls_peer_ref(tls_of(pairs[0].server.tls)->peer);
+    tls_pair_end(&pairs[0]);
+    assert_int_equal(peer->holders, 1);
+    assert_true(tls_peer_still_trusted(pairs[1].server.tls, client_credentials)); // who has not seen it: verified anew
+    tls_pair_end(&pairs[1]);
+    assert_null(peer->shown);
+    tls_pair_begin(&pairs[0], NULL);
+    check_loop_settle(&pairs[0].check);
+    assert_ptr_equal(tls_of(pairs[0].server.tls)->peer, peer);
+    assert_ptr_equal(sk_X509_value(peer->shown, 0), leaf_of(&pairs[0].server));
+    tls_pair_end(&pairs[0]);
+    tls_pair_end(&pairs[2]);
+    tls_peer_unref(peer);
+    for (int i = 0; i < 3; i++)
+        tls_pair_dispose(&pairs[i]);
+    credentials_unref(client);
 }
 
 static void keys_of_all_kinds_shake_hands(void **state) {
@@ -561,6 +610,7 @@ int main(void) {
         cmocka_unit_test(a_client_under_another_root_learns_it_after_its_handshake),
         cmocka_unit_test(trust_domains_meet_where_each_has_the_others_roots),
         cmocka_unit_test(intermediates_are_sent_and_the_root_is_not),
+        cmocka_unit_test(connections_of_one_peer_hold_its_certificates_once),
         cmocka_unit_test(keys_of_all_kinds_shake_hands),
         cmocka_unit_test(the_server_chooses_the_protocol_by_its_own_order),
         cmocka_unit_test(a_handshake_that_takes_too_long_fails),
