@@ -5,7 +5,7 @@
 #include "base/pool.h"
 #include "stream/filter.h"
 #include "upstream/cluster.h"
-#include "upstream/upstream_conn.h"
+#include "upstream/upstream_stream.h"
 
 struct stream;
 

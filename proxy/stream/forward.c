@@ -5,6 +5,7 @@
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "stream/stream.h"
+#include "upstream/upstream_conn.h"
 
 // The name that we sign Via with (RFC 9110 section 7.6.3), and how often it may be met: a chain of services that all pass Via on is shorter, a loop is not.
 #define PSEUDONYM "outrigger"

@@ -1,5 +1,5 @@
-// See upstream_conn.h. Callbacks of transport and codec record and wake; `settle` is the one place that decides where a connection goes after
-// something changed: back to its pool, to its end.
+// See upstream_conn.h. Callbacks record; upstream_conn_settle is the one place that decides where a connection goes after something changed: back to
+// its pool, to its end.
 #include "upstream/upstream_conn.h"
 
 #include "base/check.h"
@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "http/h1_codec.h"
 #include "upstream/cluster.h"
+#include "upstream/upstream_stream.h"
 
 #include <stdlib.h>
 
@@ -15,7 +16,6 @@
 #define AVOIDED_NS NS_PER_S
 
 static const struct transport_handler transport_handler;
-static const struct codec_handler codec_handler;
 
 static struct loop *loop_of(const struct upstream_conn *conn) {
     return conn->upstream->loop;
@@ -72,35 +72,8 @@ static void look_by(struct upstream_conn *conn, nanoseconds when) {
         timer_start(&loop_of(conn)->timers, &conn->timer, when);
 }
 
-static void flush_later(struct upstream_conn *conn) {
+void upstream_conn_flush(struct upstream_conn *conn) {
     loop_flush(loop_of(conn), &conn->flush);
-}
-
-static void wake(struct upstream_conn *conn, struct upstream_stream *stream) {
-    loop_wake(loop_of(conn), stream->task);
-}
-
-// --- the end of streams ---
-
-static void detach(struct upstream_stream *stream) {
-    list_remove(&stream->link);
-    stream->conn->changed = true;
-    stream->conn = NULL;
-}
-
-static void fail(struct upstream_conn *conn, struct upstream_stream *stream, enum error error) {
-    if (stream->ended)
-        error = OK; // the response is whole; what remained was the request's rest
-    else if (stream->head_arrived && error == ERROR_UPSTREAM_RESET)
-        error = ERROR_RESPONSE_INCOMPLETE;
-    stream->error = error;
-    stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
-    stream->was_silent = conn->transport->bytes_in == stream->received_mark;
-    stream->was_conn_lost = conn->closing || conn->input_ended;
-    if (stream->was_conn_lost && stream->was_reused && stream->was_silent)
-        metric_add(&conn->upstream->metrics->pool_stale, 1);
-    wake(conn, stream);
-    detach(stream);
 }
 
 // Of a connection that is not made yet: by ourselves, since its endpoint is retired or the worker ends. That says nothing of its peer.
@@ -176,7 +149,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);
     LIST_EACH(&conn->streams, node, following)
-        fail(conn, LIST_ENTRY(node, struct upstream_stream, link), stream_error(reason));
+        upstream_stream_fail(LIST_ENTRY(node, struct upstream_stream, link), stream_error(reason));
     if (conn->codec != NULL) {
         // Streams that were failed are still their owners': the codec must forget them before those free them.
         conn->codec->ops->dispose(conn->codec);
@@ -204,8 +177,7 @@ void upstream_conn_drain(struct upstream_conn *conn) {
         conn_pool_update(conn->pool, conn);
 }
 
-// After anything that may have ended a stream or changed what the connection can take. The connection may be closing afterwards.
-static void settle(struct upstream_conn *conn) {
+void upstream_conn_settle(struct upstream_conn *conn) {
     if (conn->closing || !conn->open)
         return;
     conn->changed = false;
@@ -226,72 +198,6 @@ static void settle(struct upstream_conn *conn) {
     conn_pool_update(conn->pool, conn);
 }
 
-// --- codec ---
-
-static struct upstream_stream *stream_of(struct codec_stream *stream) {
-    return CONTAINER_OF(stream, struct upstream_stream, codec_stream);
-}
-
-static void detach_when_done(struct upstream_stream *stream) {
-    if (codec_stream_is_done(&stream->codec_stream))
-        detach(stream);
-}
-
-static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
-    struct upstream_conn *conn = owner;
-    struct upstream_stream *stream = stream_of(codec_stream);
-    wake(conn, stream);
-    if (codec_stream->head.status < 200) {
-        stream->interim_count++; // the codec bounds them
-        struct interim_head *interim = pool_alloc(codec_stream->pool, sizeof *interim);
-        list_init(&interim->link);
-        interim->head = codec_stream->head;
-        list_push_back(&stream->interim, &interim->link);
-        return;
-    }
-    stream->head_arrived = true;
-    stream->ended = end;
-    if (end)
-        detach_when_done(stream);
-}
-
-static void on_body(void *owner, struct codec_stream *codec_stream, struct block *block, struct bytes piece) {
-    struct upstream_conn *conn = owner;
-    struct upstream_stream *stream = stream_of(codec_stream);
-    buffer_append_piece(&stream->body, block, piece);
-    wake(conn, stream);
-    // HTTP/2 holds the peer by its window instead.
-    if (conn->codec->version != HTTP_2 && !conn->paused && stream->body.length >= conn->upstream->buffer_per_stream) {
-        conn->paused = true;
-        conn->transport->ops->read_stop(conn->transport);
-    }
-}
-
-static void on_end(void *owner, struct codec_stream *codec_stream) {
-    struct upstream_stream *stream = stream_of(codec_stream);
-    stream->ended = true;
-    wake(owner, stream);
-    detach_when_done(stream);
-}
-
-static void on_failed(void *owner, struct codec_stream *codec_stream, enum error error) {
-    fail(owner, stream_of(codec_stream), error);
-}
-
-static void on_writable(void *owner, struct codec_stream *codec_stream) {
-    struct upstream_stream *stream = stream_of(codec_stream);
-    wake(owner, stream);
-    detach_when_done(stream);
-}
-
-static const struct codec_handler codec_handler = {
-    .head = on_head,
-    .body = on_body,
-    .end = on_end,
-    .failed = on_failed,
-    .writable = on_writable,
-};
-
 // --- transport ---
 
 static void flush_now(struct task *task) {
@@ -308,18 +214,18 @@ static void flush_now(struct task *task) {
     struct list *first = list_first(&conn->streams);
     if (conn->codec->version == HTTP_2) {
         if (was_full && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2)
-            flush_later(conn);
+            upstream_conn_flush(conn);
     } else if (first != NULL && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
         struct upstream_stream *stream = LIST_ENTRY(first, struct upstream_stream, link);
         if (stream->wants_room)
-            wake(conn, stream);
+            loop_wake(loop_of(conn), stream->task);
     }
     if (conn->changed)
-        settle(conn);
+        upstream_conn_settle(conn);
 }
 
 static void on_drained(void *user) {
-    flush_later(user);
+    upstream_conn_flush(user);
 }
 
 // A peer that is about to end accepts connections and says GOAWAY on each at once: every request that came would make another one. One that says so of a
@@ -337,7 +243,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     CHECK(error != OK || used == in.len); // a client codec never pauses
     if (conn->codec->version == HTTP_2) {
         note_allowed(conn);
-        flush_later(conn); // window updates, acknowledgements
+        upstream_conn_flush(conn); // window updates, acknowledgements
     }
     if (error != OK) {
         log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->address.text), error_name(error));
@@ -346,7 +252,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
         upstream_conn_close(conn, error);
     } else if (conn->changed || conn->listed_usable != (upstream_conn_room(conn) > 0)) {
         note_ending_peer(conn);
-        settle(conn); // a stream ended; or GOAWAY, or other SETTINGS, came
+        upstream_conn_settle(conn); // a stream ended; or GOAWAY, or other SETTINGS, came
     }
 }
 
@@ -375,8 +281,8 @@ static void become_open(struct upstream_conn *conn) {
     struct transport *transport = conn->transport;
     conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
     bool http2 = conn->endpoint->tls == TLS_MESH ? conn->mesh || bytes_equal(transport->alpn, BYTES("h2")) : conn->pool->kind == POOL_HTTP2;
-    conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out, upstream->h2_memory)
-                        : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &codec_handler, conn, &transport->out);
+    conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out, upstream->h2_memory)
+                        : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out);
     conn->open = true;
     nanoseconds now = loop_of(conn)->now;
     conn->opened_at = conn->idle_since = conn->received_at = now;
@@ -398,7 +304,7 @@ static void become_open(struct upstream_conn *conn) {
     if (conn->closing)
         return; // the peer's leaf has just ended
     transport->ops->read_start(transport);
-    flush_later(conn);
+    upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
     // Made with credentials that were replaced during the handshake: whoever waits gets one made with the new.
     if (conn->endpoint->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation)
@@ -507,7 +413,7 @@ static void on_timer(struct timer *timer) {
             return;
         }
         conn->codec->ops->signal(conn->codec, CODEC_PING);
-        flush_later(conn);
+        upstream_conn_flush(conn);
     }
     if (conn->closing)
         return;
@@ -516,13 +422,12 @@ static void on_timer(struct timer *timer) {
         timer_start(&loop_of(conn)->timers, &conn->timer, next);
 }
 
-// A stream begins: the timer may be set for when the connection, were it idle, is closed.
-static void watch_for_silence(struct upstream_conn *conn) {
+void upstream_conn_watch(struct upstream_conn *conn) {
     if (is_watched(conn))
         look_by(conn, loop_of(conn)->now + conn->endpoint->keepalive);
 }
 
-// --- for the pool and for attempts ---
+// --- for the pool ---
 
 enum error upstream_conn_open(struct conn_pool *pool) {
     struct endpoint *endpoint = pool->endpoint;
@@ -551,66 +456,4 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     list_push_back(&pool->connecting, &conn->link);
     pool->connecting_count++;
     return OK;
-}
-
-enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stream *stream, const struct head *head, bool end) {
-    CHECK(conn->open && !conn->closing && stream->conn == NULL);
-    list_init(&stream->link);
-    list_init(&stream->interim);
-    buffer_init(&stream->body, &loop_of(conn)->blocks);
-    stream->sent_mark = conn->transport->bytes_out;
-    stream->received_mark = conn->transport->bytes_in;
-    stream->was_reused = conn->streams_total > 0;
-    enum error error = conn->codec->ops->send_head(conn->codec, &stream->codec_stream, head, end);
-    if (error != OK) {
-        if (stream->codec_stream.codec != NULL) // begun, and then the connection failed
-            conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
-        flush_later(conn);
-        settle(conn); // the place goes to another
-        return error;
-    }
-    conn->streams_total++;
-    stream->conn = conn;
-    list_push_back(&conn->streams, &stream->link);
-    watch_for_silence(conn);
-    if (stream->was_reused)
-        metric_add(&conn->upstream->metrics->pool_reused, 1);
-    flush_later(conn);
-    conn_pool_update(conn->pool, conn);
-    return OK;
-}
-
-void upstream_stream_send(struct upstream_stream *stream, struct buffer *body, bool end, const struct fields *trailers) {
-    struct upstream_conn *conn = stream->conn;
-    if (conn == NULL || stream->codec_stream.sent >= PROGRESS_ENDED)
-        return;
-    conn->codec->ops->send_body(conn->codec, &stream->codec_stream, body, end, trailers);
-    stream->wants_room = !buffer_is_empty(body);
-    flush_later(conn);
-    detach_when_done(stream);
-    if (conn->changed)
-        settle(conn);
-}
-
-void upstream_stream_consumed(struct upstream_stream *stream, size_t count) {
-    struct upstream_conn *conn = stream->conn;
-    if (conn == NULL)
-        return;
-    conn->codec->ops->consumed(conn->codec, &stream->codec_stream, count);
-    if (conn->codec->version == HTTP_2) {
-        flush_later(conn);
-    } else if (conn->paused && stream->body.length < conn->upstream->buffer_per_stream / 2) {
-        conn->paused = false;
-        conn->transport->ops->read_start(conn->transport);
-    }
-}
-
-void upstream_stream_cancel(struct upstream_stream *stream, enum error error) {
-    struct upstream_conn *conn = stream->conn;
-    if (conn == NULL)
-        return;
-    conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
-    flush_later(conn);
-    detach(stream);
-    settle(conn);
 }

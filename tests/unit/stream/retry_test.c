@@ -1,5 +1,7 @@
 // What is tried again, and what is not: by default only what was provably not processed, on another endpoint, with the body that was kept, inside the budget and
 // the deadline, after a pause where every endpoint has failed.
+#include "upstream/upstream_conn.h"
+
 #include "unit/stream/stream_drive.h"
 
 #define HTTP1(groups) PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN groups)

@@ -6,6 +6,7 @@
 #include "support/fake_upstream.h"
 #include "upstream/cluster.h"
 #include "upstream/upstream_conn.h"
+#include "upstream/upstream_stream.h"
 
 #include <string.h>
 
