@@ -462,6 +462,16 @@ def test_fuzz_targets_have_seeds():
     report(faults, "A fuzz target tests/unit/<library>/<unit>_fuzz.c has its seeds in tests/corpus/<library>_<unit>_fuzz/.")
 
 
+def test_the_threat_model_names_tests_that_are_there():
+    there = {match for path in files() if path.is_relative_to(ROOT / "tests") and path.suffix in {".c", ".py"}
+             for match in re.findall(r"^(?:static void|def) (\w+)\(", text(path), re.M)}
+    model = ROOT / "docs" / "threat-model.md"
+    named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){2,})`", text(model))
+    faults = [] if named else ["it names none"]
+    faults += [f"docs/threat-model.md: {one} is no test" for one in named if one not in there]
+    report(faults, "What docs/threat-model.md says is shown by a test is.")
+
+
 def test_no_traces_of_the_workplace():
     marks = re.compile("|".join([r"\bissue " + r"#?\d", "/wo" + "rk/"] + [re.escape(host) for host in REGISTRIES]), re.I)
     faults = [f"{name(path)}:{line_of(text(path), match.start())}: {match.group()}"
