@@ -36,20 +36,19 @@ def test_peak_ewma_prefers_the_one_that_answers(fleet):
     event = threading.Event()
     slow, fast = fleet.backend(held(event, message(200, b"slow"))), fleet.backend(reply(200, b"fast"))
     hop = Hop(fleet, {"backend": [slow.address, fast.address]}, workers=1)
-    waiting = []
-    # Requests go out until some hang at the slow one; from then on it is busier and gets none.
-    while len(waiting) < 3:
-        wire = Wire(hop.address).get()
-        waiting.append(wire)
-        eventually(lambda: sum(len(one.connections) for one in (slow, fast)) and len(fast.requests) + sum(len(c.requests) for c in slow.connections) >= 1)
-        hop.figures()
-        if not any(connection.requests for connection in slow.connections):
-            assert waiting.pop().response().body == b"fast"
+    # Requests go out, each known to have arrived, until one hangs at the slow endpoint; from then on that is busier and gets none.
+    sent = 0
+    while not slow.requests:
+        waiting = Wire(hop.address).get()
+        sent += 1
+        eventually(lambda: len(fast.requests) + len(slow.requests) == sent)
+        if not slow.requests:
+            assert waiting.response().body == b"fast"
+            waiting.close()
     assert set(shares(hop, 30)) == {b"fast"}
     event.set()
-    for wire in waiting:
-        wire.response()
-        wire.close()
+    assert waiting.response().body == b"slow"
+    waiting.close()
 
 
 def test_peak_ewma_uses_all_that_are_alike(fleet):

@@ -49,6 +49,7 @@ class Pump(threading.Thread):
         self.source, self.sink, self.gate = source, sink, gate
         self.era = -1
         self.passed = 0
+        self.cut = False  # no end may go before the reset
 
     def allowance(self):
         """Waits until bytes may pass and returns how many; 0: the relay is closed."""
@@ -68,7 +69,8 @@ class Pump(threading.Thread):
             while allowed := self.allowance():
                 # Looked at first: what comes after the gate was shut while we waited must not pass.
                 if not self.source.recv(1, socket.MSG_PEEK):
-                    self.sink.shutdown(socket.SHUT_WR)
+                    if not self.cut:
+                        self.sink.shutdown(socket.SHUT_WR)
                     return
                 if (allowed := min(allowed, self.allowance())) == 0:
                     return
@@ -122,6 +124,8 @@ class StallRelay:
     def cut(self):
         """Resets every connection there is, at both ends; new ones are still accepted."""
         with self.lock:
+            for pump in self.pumps:
+                pump.cut = True
             for end in self.sockets:
                 with contextlib.suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
