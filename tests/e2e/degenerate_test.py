@@ -2,13 +2,14 @@
 or refused, and the proxy goes on. Others' proxies have crashed on them."""
 
 import itertools
+import json
 
 import pytest
 
 from support.fleet import Fleet, eventually
 from support.h2_peer import H2Client, h2_echo, h2_server
 from support.hop import Hop, service, traffic, undisturbed
-from support.wire import Wire
+from support.wire import Wire, exchange
 
 ANSWERS = {200, 400, 405, 413, 414, 417, 431, 501, 502, 504, 505}  # 502: of a host that nobody knows
 LONG = ".".join(["a" * 63] * 4)
@@ -90,3 +91,14 @@ def test_degenerate_requests_of_http_2_pass_every_filter(hop, listener):
                 client = H2Client(address)
         client.socket.close()
     eventually(lambda: hop.figure("outrigger_streams_active") == 0)
+
+
+def test_a_request_without_a_host_goes_on_without_one(fleet):
+    """HTTP/1.0 needs none: an empty Host toward HTTP/1.1 (RFC 9112 section 3.2), no :authority toward HTTP/2 (RFC 9113 section 8.3.1)."""
+    backends = {"HTTP1": fleet.backend(), "HTTP2": fleet.backend(h2_server(h2_echo))}
+    hop = Hop(fleet, outbound=False, inbound={spoken.lower(): {"forwardTo": backend.address, "appProtocol": spoken} for spoken, backend in backends.items()})
+    request = "GET / HTTP/1.0\r\n\r\n"
+    seen = json.loads(exchange(hop.inbound["http1"], request).body)
+    assert seen["version"] == "HTTP/1.1" and [value for name, value in seen["headers"] if name == "Host"] == [""]
+    seen = exchange(hop.inbound["http2"], request)
+    assert (seen.status, seen.header("seen-path"), seen.header("seen-authority"), seen.header("seen-host")) == (200, "/", None, None)
