@@ -1,7 +1,9 @@
-// The rules of access.h on Host, Origin and the token, on the request alone.
+// The rules of access.h on Host, Origin and the token.
 #include "admin/access.h"
 
+#include "base/log.h"
 #include "http/headers.h"
+#include "identity/secret_file.h"
 
 #include <arpa/inet.h>
 
@@ -48,25 +50,48 @@ static bool token_equal(struct bytes given, struct bytes token) {
     return difference == 0;
 }
 
-static bool shows_token(const struct rpc_request *request, struct bytes token) {
+// What the request shows as a bearer token; empty: nothing.
+static struct bytes token_shown(const struct rpc_request *request) {
     const struct field *field = fields_find(request->fields, FIELD_AUTHORIZATION);
     struct bytes scheme = BYTES("Bearer ");
     if (field == NULL || field->value.len < scheme.len || !bytes_equal_nocase(bytes_from(field->value.at, scheme.len), scheme))
-        return false;
-    return token_equal(bytes_trim(bytes_from(field->value.at + scheme.len, field->value.len - scheme.len)), token);
+        return BYTES_NONE;
+    return bytes_trim(bytes_from(field->value.at + scheme.len, field->value.len - scheme.len));
 }
 
-const char *admin_access_refused(const struct rpc_request *request, bool changes, struct bytes token) {
+static struct admin_refusal check_token(struct bytes shown, const char *token_file) {
+    struct admin_refusal refusal = {0};
+    struct bytes content;
+    char reason[256];
+    if (secret_file_read(token_file, &content, reason, sizeof(reason)) != OK) {
+        log_event(LOG_WARN, "admin_token_unreadable", "reason=\"%s\"", reason);
+        return (struct admin_refusal){403, "the file of spec.admin.tokenFile cannot be read; the log says why"};
+    }
+    struct bytes token = content;
+    while (token.len > 0 && (unsigned char)token.at[token.len - 1] <= ' ') // editors end a file with a line break
+        token.len--;
+    if (token.len == 0)
+        refusal = (struct admin_refusal){403, "the file of spec.admin.tokenFile is empty"};
+    else if (!token_equal(shown, token))
+        refusal = (struct admin_refusal){401, "this is not the token of spec.admin.tokenFile"};
+    secret_file_forget(&content);
+    return refusal;
+}
+
+struct admin_refusal admin_access_check(const struct rpc_request *request, bool changes, const char *token_file) {
     if (request->peer->any.sa_family == AF_UNIX)
-        return NULL;
+        return (struct admin_refusal){0};
     if (!host_is_loopback(request->authority))
-        return "Host must be localhost or a loopback address";
+        return (struct admin_refusal){403, "Host must be localhost or a loopback address"};
     if (!changes)
-        return NULL;
+        return (struct admin_refusal){0};
     // Browsers put Origin on every request that a page of another site makes them send: a person's tool does not.
     if (fields_find_name(request->fields, BYTES("origin")) != NULL)
-        return "changes are not taken from web pages";
-    if (token.len > 0 && !shows_token(request, token))
-        return "a change over TCP needs `Authorization: Bearer` with the admin token";
-    return NULL;
+        return (struct admin_refusal){403, "changes are not taken from web pages"};
+    if (token_file == NULL)
+        return (struct admin_refusal){403, "changes over TCP need a token: set spec.admin.tokenFile, or listen on unix:/path, where none is needed"};
+    struct bytes shown = token_shown(request);
+    if (shown.len == 0)
+        return (struct admin_refusal){401, "a change over TCP needs `Authorization: Bearer` with the token of spec.admin.tokenFile"};
+    return check_token(shown, token_file);
 }

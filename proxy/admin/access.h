@@ -1,4 +1,4 @@
-// Who may ask for a page: the rules that keep web pages in a browser, and other hosts, away from the admin listener.
+// Who may ask for a page: the rules that keep web pages in a browser, other hosts, and whoever may only read, away from what the admin listener can do.
 #ifndef ADMIN_ACCESS_H
 #define ADMIN_ACCESS_H
 
@@ -9,7 +9,13 @@
 // else's DNS may have pointed here.
 bool host_is_loopback(struct bytes host);
 
-// NULL when the request may go on, else why not, for the reply. `changes`: it is not a GET. `token`: what a change over TCP must show; empty: nothing.
-const char *admin_access_refused(const struct rpc_request *request, bool changes, struct bytes token);
+struct admin_refusal {
+    uint16_t status; // 0: the request may go on. 401: it may with the token. 403: not like this
+    const char *reason;
+};
+
+// `changes`: its page does more than tell. Over TCP it must then show the content of `token_file` as a bearer token; NULL: there is none to show, and no change is taken. The file is
+// read each time, so that a new token needs no reload. A Unix socket is guarded by its mode alone.
+struct admin_refusal admin_access_check(const struct rpc_request *request, bool changes, const char *token_file);
 
 #endif

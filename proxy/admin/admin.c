@@ -23,7 +23,6 @@ struct admin {
     struct site sites[2];
     const struct admin_page *pages;
     uint32_t page_count;
-    char *token;
     const struct admin_source *source;
     void *owner;
     uint32_t queries; // given to the source and not done
@@ -33,7 +32,6 @@ struct admin {
 
 static void admin_release(struct task *task) {
     struct admin *admin = CONTAINER_OF(task, struct admin, release);
-    free(admin->token);
     free(admin);
 }
 
@@ -216,11 +214,16 @@ static void on_request(void *owner, struct rpc_request *request) {
     struct site *site = owner;
     struct admin *admin = site->admin;
     struct admin_query *query = query_create(site, request);
-    bool changes = request->method != METHOD_GET && request->method != METHOD_HEAD;
-    const char *refused = site->listener == ADMIN_ON_ADMIN ? admin_access_refused(request, changes, bytes_from_text(admin->token)) : NULL;
     query->page = find_page(site, request);
-    if (refused != NULL) {
-        refuse(query, 403, refused);
+    struct admin_refusal refused = {0};
+    if (site->listener == ADMIN_ON_ADMIN) {
+        bool changes = query->page != NULL && query->page->method != METHOD_GET; // where there is no such page there is nothing to change
+        refused = admin_access_check(request, changes, admin->source->token_file(admin->owner));
+    }
+    if (refused.status != 0) {
+        if (refused.status == 401)
+            rpc_reply_field(request, BYTES("WWW-Authenticate"), BYTES("Bearer"));
+        refuse(query, refused.status, refused.reason);
     } else if (query->page == NULL) {
         refuse_unknown(site, query);
     } else {
@@ -252,7 +255,6 @@ struct admin *admin_open(struct loop *loop, const struct admin_options *options,
     admin->loop = loop;
     admin->pages = options->pages;
     admin->page_count = options->page_count;
-    admin->token = copy_text_or_abort(options->token);
     admin->source = source;
     admin->owner = owner;
     task_init(&admin->release, admin_release);

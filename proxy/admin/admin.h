@@ -64,6 +64,9 @@ struct admin_source {
 
     // Whether this proxy takes traffic, for probes: answered at once. Where not, `reason` is set to a text for people.
     bool (*ready)(void *owner, struct bytes *reason);
+
+    // The file with what a change over TCP must show as `Authorization: Bearer`; NULL: none, and such changes are refused (access.h).
+    const char *(*token_file)(void *owner);
 };
 
 struct admin_page {
@@ -82,8 +85,6 @@ struct admin_options {
     int metrics_socket;
     const struct admin_page *pages; // must live as long as the admin
     uint32_t page_count;
-    struct bytes
-        token; // copied. What changes something over TCP must show it as `Authorization: Bearer`; empty: a loopback Host suffices. Unix sockets need none: their mode is 0600
 };
 
 struct admin *admin_open(struct loop *loop, const struct admin_options *options, const struct admin_source *source, void *owner);

@@ -88,4 +88,10 @@ static bool ready(void *owner, struct bytes *reason) {
     return proxy->state == PROXY_READY;
 }
 
-const struct admin_source proxy_admin_source = {.collect = collect, .command = proxy_command, .ready = ready};
+static const char *token_file(void *owner) {
+    const struct proxy *proxy = owner;
+    struct bytes path = proxy->documents.snapshot->proxy.admin_token_file;
+    return path.len > 0 ? path.at : NULL;
+}
+
+const struct admin_source proxy_admin_source = {.collect = collect, .command = proxy_command, .ready = ready, .token_file = token_file};

@@ -81,9 +81,13 @@ static const struct row admin_rows[] = {
      .forms = ADDRESS_UNIX,
      .fallback = "127.0.0.1:15000",
      .describes = "where it listens: loopback, or unix:/path (mode 0600)"},
+    {.name = "tokenFile",
+     .type = VALUE_PATH,
+     SPEC(config.admin_token_file),
+     .describes = "what a change over TCP must show as a bearer token, read each time; none: changes are taken over a Unix socket alone"},
     {.name = "disabled", .type = VALUE_BOOL, SPEC(admin_disabled), .fallback = "false", .describes = "no admin listener"},
     {0}};
-static const struct table admin_table = {.describes = "the admin listener", .rows = admin_rows, .later = "tokenFile"};
+static const struct table admin_table = {.describes = "the admin listener", .rows = admin_rows};
 
 static const struct row metrics_rows[] = {
     {.name = "address", .type = VALUE_ADDRESS, SPEC(config.metrics), .fallback = "0.0.0.0:15020", .describes = "where it listens"},
@@ -400,9 +404,15 @@ static void check_identity(struct document *document, const struct node *identit
             document_error(document, identity, files[i], "is required for source Files: the path of a PEM file");
 }
 
-static void warn_of_open_admin(struct document *document) {
+static void check_admin(struct document *document) {
     const struct proxy_spec *spec = document->spec;
-    const struct node *address = node_find(node_find(document->spec_node, "admin"), "address");
+    const struct node *admin = node_find(document->spec_node, "admin");
+    const struct node *address = node_find(admin, "address");
+    const struct node *token = node_find(admin, "tokenFile");
+    if (token != NULL && spec->admin_disabled)
+        document_error(document, token, NULL, "stands beside disabled: true; one of the two may stand");
+    else if (token != NULL && spec->config.admin.storage.ss_family == AF_UNIX)
+        document_warning(document, token, NULL, "is asked for over TCP alone: on a Unix socket the file's mode says who may change things");
     if (address != NULL && !address->bad && spec->config.admin.length > 0 && !is_loopback(&spec->config.admin))
         document_warning(document, address, NULL, "%.*s can be reached from other machines; better: 127.0.0.1 or unix:/path",
                          BYTES_FORMAT(spec->config.admin.text));
@@ -424,5 +434,5 @@ void proxy_check(struct document *document) {
         check_listener(document, &spec->config.listeners[i], node_item(listeners, i));
     check_clashes(document);
     check_forwards(document);
-    warn_of_open_admin(document);
+    check_admin(document);
 }

@@ -146,6 +146,7 @@ struct proxy_config {
     struct listener_config *listeners;
     uint32_t listener_count;
     struct socket_address admin;   // length 0: none
+    struct bytes admin_token_file; // empty: none; NUL behind it
     struct socket_address metrics; // length 0: none
     struct identity_config identity;
     struct limits_config limits;

@@ -290,6 +290,47 @@ def test_reload_waits_for_the_certificates(fleet):
     assert hop.figure("outrigger_identity_loads_total", result="refused") == 1
 
 
+def change(address, token=None):
+    """The response to a POST, and its status, of a client that shows that token."""
+    fields = f"Authorization: Bearer {token}\r\n" if token else ""
+    response = exchange(address, f"POST /reload HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: 0\r\n\r\n", "POST")
+    return response.status, response
+
+
+def test_a_change_over_tcp_needs_the_token(fleet):
+    hop = two_workers(fleet)
+    status, response = change(hop.admin)
+    assert status == 401 and response.header("www-authenticate") == "Bearer" and b"spec.admin.tokenFile" in response.body
+    assert change(hop.admin, "guessed")[0] == 401
+    assert hop.generation() == 1
+    assert change(hop.admin, hop.token)[0] == 200
+    fleet.write("hop.token", "another")
+    assert change(hop.admin, hop.token)[0] == 401
+    assert change(hop.admin, "another")[0] == 200
+    assert hop.generation() == 3
+
+
+def test_where_no_token_is_set_changes_over_tcp_are_refused(fleet):
+    hop = two_workers(fleet, admin={"address": fleet.address()})
+    hop.admin = hop.proxy["spec"]["admin"]["address"]
+    status, response = change(hop.admin, "anything")
+    assert status == 403 and b"spec.admin.tokenFile" in response.body and b"unix:/path" in response.body
+    assert hop.generation() == 1
+    assert hop.page("/config")["generation"] == 1  # reading is free
+
+
+def test_a_change_over_a_unix_socket_needs_no_token(fleet):
+    path = fleet.folder / "admin.sock"
+    hop = two_workers(fleet, admin={"address": f"unix:{path}"})
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(str(path))
+        client.sendall(b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    assert eventually(lambda: hop.generation() == 2)
+
+
 def test_a_drain_takes_the_proxy_out_and_leaves_it_running(fleet):
     hop = two_workers(fleet)
     assert hop.post("/drain") == (202, {"state": "draining"})

@@ -47,8 +47,10 @@ class Hop:
         listeners = [{"name": "outbound", "role": "Outbound", "address": self.address}] if outbound else []
         for listener, options in (inbound or {}).items():
             listeners.append({"name": listener, "role": "Inbound", "address": self.inbound[listener], "mtls": {"mode": "Disable"}, **options})
+        self.token = "token-of-the-test"
+        token_file = fleet.write(f"{name}.token", self.token + "\n")
         self.proxy = {"apiVersion": API, "kind": "Proxy", "metadata": {"name": name},
-                      "spec": {"listeners": listeners, "admin": {"address": self.admin}, "metrics": {"address": self.metrics},
+                      "spec": {"listeners": listeners, "admin": {"address": self.admin, "tokenFile": str(token_file)}, "metrics": {"address": self.metrics},
                                "telemetry": {"accessLog": {"path": str(self.access_log), "filter": "All"}}, **spec}}
         if isinstance(services, dict):
             services = [service(key, endpoints, protocol) for key, endpoints in services.items()]
@@ -100,8 +102,8 @@ class Hop:
         return json.loads(body)
 
     def post(self, path):
-        """(status, value) of a POST to the admin listener."""
-        request = urllib.request.Request(f"http://{self.admin}{path}", method="POST", data=b"")
+        """(status, value) of a POST to the admin listener, with its token."""
+        request = urllib.request.Request(f"http://{self.admin}{path}", method="POST", data=b"", headers={"Authorization": f"Bearer {self.token}"})
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, json.loads(response.read())

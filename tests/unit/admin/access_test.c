@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "admin/access.h"
+#include "admin_client.h"
 #include "http/headers.h"
 
 static void only_names_of_this_machine_are_loopback(void **state) {
@@ -62,50 +63,101 @@ static int end(void **state) {
     return 0;
 }
 
+static char token_file[64];
+
+static unsigned status_for(bool changes) {
+    return admin_access_check(&request, changes, token_file[0] == '\0' ? NULL : token_file).status;
+}
+
+static void authorize(const char *value) {
+    fields_set_known(&fields, FIELD_AUTHORIZATION, bytes_from_text(value));
+}
+
+static int begin_with_token(void **state) {
+    write_token(token_file, sizeof(token_file), "s3cret\n");
+    return begin(state);
+}
+
+static int end_with_token(void **state) {
+    unlink(token_file);
+    token_file[0] = '\0';
+    return end(state);
+}
+
 static void foreign_host_may_not_even_read(void **state) {
     (void)state;
-    assert_null(admin_access_refused(&request, false, BYTES_NONE));
+    authorize("Bearer s3cret");
+    assert_int_equal(status_for(false), 0);
     request.authority = BYTES("rebound.example:15000");
-    assert_non_null(admin_access_refused(&request, false, BYTES_NONE));
-    assert_non_null(admin_access_refused(&request, true, BYTES_NONE));
+    assert_int_equal(status_for(false), 403);
+    assert_int_equal(status_for(true), 403);
 }
 
 static void web_pages_may_not_change_anything(void **state) {
     (void)state;
+    authorize("Bearer s3cret");
     fields_add(&fields, BYTES("Origin"), BYTES("http://localhost"));
-    assert_null(admin_access_refused(&request, false, BYTES_NONE));
-    assert_non_null(admin_access_refused(&request, true, BYTES_NONE));
+    assert_int_equal(status_for(false), 0);
+    assert_int_equal(status_for(true), 403);
 }
 
-static void change_needs_the_token_where_there_is_one(void **state) {
+static void change_needs_the_token(void **state) {
     (void)state;
-    struct bytes token = BYTES("s3cret");
-    static const char *const bad[] = {"s3cret", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3crets", "Bearer S3CRET", "Basic s3cret"};
-    assert_null(admin_access_refused(&request, true, BYTES_NONE));
-    assert_null(admin_access_refused(&request, false, token));
-    assert_non_null(admin_access_refused(&request, true, token));
+    static const char *const bad[] = {"s3cret",        "Bearer",       "Bearer ",      "Bearer s3cre",        "Bearer s3crets",
+                                      "Bearer S3CRET", "Basic s3cret", "Bearers3cret", "Bearer s3cret s3cret"};
+    assert_int_equal(status_for(false), 0);
+    assert_int_equal(status_for(true), 401);
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        fields_set_known(&fields, FIELD_AUTHORIZATION, bytes_from_text(bad[i]));
-        assert_non_null(admin_access_refused(&request, true, token));
+        authorize(bad[i]);
+        assert_int_equal(status_for(true), 401);
     }
-    fields_set_known(&fields, FIELD_AUTHORIZATION, BYTES("bearer s3cret"));
-    assert_null(admin_access_refused(&request, true, token));
+    authorize("bearer s3cret");
+    assert_int_equal(status_for(true), 0);
+}
+
+static void another_token_counts_as_soon_as_it_is_in_the_file(void **state) {
+    (void)state;
+    authorize("Bearer s3cret");
+    assert_int_equal(status_for(true), 0);
+    unlink(token_file);
+    write_token(token_file, sizeof(token_file), "changed");
+    assert_int_equal(status_for(true), 401);
+    authorize("Bearer changed");
+    assert_int_equal(status_for(true), 0);
+}
+
+static void where_there_is_no_token_no_change_is_taken(void **state) {
+    (void)state;
+    authorize("Bearer s3cret");
+    unlink(token_file);
+    assert_int_equal(status_for(true), 403); // it is gone
+    write_token(token_file, sizeof(token_file), " \n\n");
+    assert_int_equal(status_for(true), 403); // nobody may guess an empty one
+    authorize("Bearer ");
+    assert_int_equal(status_for(true), 401);
+    unlink(token_file);
+    token_file[0] = '\0';
+    assert_int_equal(status_for(true), 403);
+    assert_int_equal(status_for(false), 0);
 }
 
 static void unix_socket_is_guarded_by_its_mode_alone(void **state) {
     (void)state;
     peer.any.sa_family = AF_UNIX;
     request.authority = BYTES("anything");
-    assert_null(admin_access_refused(&request, true, BYTES("s3cret")));
+    assert_int_equal(status_for(true), 0);
+    assert_int_equal(admin_access_check(&request, true, NULL).status, 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_names_of_this_machine_are_loopback),
-        cmocka_unit_test_setup_teardown(foreign_host_may_not_even_read, begin, end),
-        cmocka_unit_test_setup_teardown(web_pages_may_not_change_anything, begin, end),
-        cmocka_unit_test_setup_teardown(change_needs_the_token_where_there_is_one, begin, end),
-        cmocka_unit_test_setup_teardown(unix_socket_is_guarded_by_its_mode_alone, begin, end),
+        cmocka_unit_test_setup_teardown(foreign_host_may_not_even_read, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(web_pages_may_not_change_anything, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(change_needs_the_token, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(another_token_counts_as_soon_as_it_is_in_the_file, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(where_there_is_no_token_no_change_is_taken, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(unix_socket_is_guarded_by_its_mode_alone, begin_with_token, end_with_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

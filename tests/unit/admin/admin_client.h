@@ -13,7 +13,11 @@
 
 #define RESPONSE_MAX (1024 * 1024)
 
+#define TOKEN "s3cret"
+#define CHANGE_FIELDS "Host: localhost\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n"
+
 struct admin_client {
+    char token_file[64]; // empty: none
     struct loop loop;
     struct admin *admin;
     union address admin_address;
@@ -55,7 +59,22 @@ static inline bool client_ready(void *owner, struct bytes *reason) {
     return client->ready;
 }
 
-static const struct admin_source client_source = {.collect = client_collect, .command = client_command, .ready = client_ready};
+static inline const char *client_token_file(void *owner) {
+    struct admin_client *client = owner;
+    return client->token_file[0] == '\0' ? NULL : client->token_file;
+}
+
+static const struct admin_source client_source = {
+    .collect = client_collect, .command = client_command, .ready = client_ready, .token_file = client_token_file};
+
+// A file with that content, in a place of its own; its path goes to `path`.
+static inline void write_token(char *path, size_t size, const char *content) {
+    snprintf(path, size, "/tmp/outrigger-token-XXXXXX");
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, content, strlen(content)), strlen(content));
+    close(descriptor);
+}
 
 static inline int client_listen(union address *address) {
     char reason[256];
@@ -67,8 +86,9 @@ static inline int client_listen(union address *address) {
     return listening;
 }
 
-static inline void client_open(struct admin_client *client, struct bytes token) {
+static inline void client_open(struct admin_client *client) {
     memset(client, 0, sizeof(*client));
+    write_token(client->token_file, sizeof(client->token_file), TOKEN "\n");
     client->response = malloc(RESPONSE_MAX);
     client->ready = true;
     loop_init(&client->loop, NULL);
@@ -77,12 +97,13 @@ static inline void client_open(struct admin_client *client, struct bytes token) 
         .metrics_socket = client_listen(&client->metrics_address),
         .pages = admin_usual_pages,
         .page_count = admin_usual_page_count,
-        .token = token,
     };
     client->admin = admin_open(&client->loop, &options, &client_source, client);
 }
 
 static inline void client_dispose(struct admin_client *client) {
+    if (client->token_file[0] != '\0')
+        unlink(client->token_file);
     if (client->admin != NULL)
         admin_close(client->admin);
     loop_dispose(&client->loop);

@@ -11,13 +11,7 @@ static struct admin_client client;
 
 static int begin(void **state) {
     (void)state;
-    client_open(&client, BYTES_NONE);
-    return 0;
-}
-
-static int begin_with_token(void **state) {
-    (void)state;
-    client_open(&client, BYTES("s3cret"));
+    client_open(&client);
     return 0;
 }
 
@@ -114,36 +108,49 @@ static void web_page_cannot_drain(void **state) {
 
 static void changes_need_the_token(void **state) {
     (void)state;
-    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nContent-Length: 0\r\n")), 403);
+    const char *response = client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nContent-Length: 0\r\n");
+    assert_int_equal(status_of(response), 401);
+    assert_non_null(strstr(response, "\r\nWWW-Authenticate: Bearer\r\n"));
+    assert_non_null(strstr(response, "spec.admin.tokenFile"));
     assert_int_equal(client.command, ADMIN_NONE);
-    const char *response =
-        client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nAuthorization: Bearer s3cret\r\nContent-Length: 0\r\n");
-    assert_int_equal(status_of(response), 202);
+    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /drain", CHANGE_FIELDS)), 202);
     assert_int_equal(client.command, ADMIN_DRAIN);
+    assert_int_equal(status_of(client_get(&client, "/version")), 200);
+}
+
+static void without_a_token_no_change_is_taken(void **state) {
+    (void)state;
+    unlink(client.token_file);
+    client.token_file[0] = '\0';
+    const char *response = client_ask(&client, &client.admin_address, "POST /drain", CHANGE_FIELDS);
+    assert_int_equal(status_of(response), 403);
+    assert_null(strstr(response, "WWW-Authenticate"));
+    assert_non_null(strstr(response, "spec.admin.tokenFile"));
+    assert_int_equal(client.command, ADMIN_NONE);
     assert_int_equal(status_of(client_get(&client, "/version")), 200);
 }
 
 static void commands_are_told_to_the_source(void **state) {
     (void)state;
     client.figures.state = BYTES("draining");
-    const char *response = client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nContent-Length: 0\r\n");
+    const char *response = client_ask(&client, &client.admin_address, "POST /drain", CHANGE_FIELDS);
     assert_int_equal(status_of(response), 202);
     assert_non_null(strstr(response, "\"state\": \"draining\""));
     assert_int_equal(client.command, ADMIN_DRAIN);
-    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /shutdown", "Host: localhost\r\nContent-Length: 0\r\n")), 202);
+    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /shutdown", CHANGE_FIELDS)), 202);
     assert_int_equal(client.command, ADMIN_SHUTDOWN);
 }
 
 static void reload_tells_whether_the_documents_were_accepted(void **state) {
     (void)state;
     static const char *const errors[] = {"a.yaml:3: Proxy/school/a: spec.workers: must be 0 to 16"};
-    const char *response = client_ask(&client, &client.admin_address, "POST /reload", "Host: localhost\r\nContent-Length: 0\r\n");
+    const char *response = client_ask(&client, &client.admin_address, "POST /reload", CHANGE_FIELDS);
     assert_int_equal(status_of(response), 200);
     assert_non_null(strstr(response, "\"result\": \"accepted\""));
     assert_int_equal(client.command, ADMIN_RELOAD);
     client.figures.config.errors = errors;
     client.figures.config.error_count = 1;
-    response = client_ask(&client, &client.admin_address, "POST /reload", "Host: localhost\r\nContent-Length: 0\r\n");
+    response = client_ask(&client, &client.admin_address, "POST /reload", CHANGE_FIELDS);
     assert_int_equal(status_of(response), 422);
     assert_non_null(strstr(response, errors[0]));
 }
@@ -153,11 +160,10 @@ static void level_of_the_log_is_shown_and_set(void **state) {
     enum log_level before = log_get_level();
     log_set_level(LOG_ERROR);
     assert_non_null(strstr(client_get(&client, "/logging"), "\"level\": \"error\""));
-    const char *response = client_ask(&client, &client.admin_address, "POST /logging?level=warn", "Host: localhost\r\nContent-Length: 0\r\n");
+    const char *response = client_ask(&client, &client.admin_address, "POST /logging?level=warn", CHANGE_FIELDS);
     assert_int_equal(status_of(response), 200);
     assert_int_equal(log_get_level(), LOG_WARN);
-    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /logging?level=loud", "Host: localhost\r\nContent-Length: 0\r\n")),
-                     400);
+    assert_int_equal(status_of(client_ask(&client, &client.admin_address, "POST /logging?level=loud", CHANGE_FIELDS)), 400);
     assert_int_equal(log_get_level(), LOG_WARN);
     log_set_level(before);
 }
@@ -222,7 +228,8 @@ int main(void) {
         TEST(metrics_listener_changes_and_reveals_nothing),
         TEST(foreign_host_is_refused_on_the_admin_listener),
         TEST(web_page_cannot_drain),
-        cmocka_unit_test_setup_teardown(changes_need_the_token, begin_with_token, end),
+        cmocka_unit_test_setup_teardown(changes_need_the_token, begin, end),
+        cmocka_unit_test_setup_teardown(without_a_token_no_change_is_taken, begin, end),
         TEST(commands_are_told_to_the_source),
         TEST(reload_tells_whether_the_documents_were_accepted),
         TEST(level_of_the_log_is_shown_and_set),

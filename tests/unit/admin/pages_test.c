@@ -12,7 +12,7 @@ static struct admin_client client;
 
 static int begin(void **state) {
     (void)state;
-    client_open(&client, BYTES_NONE);
+    client_open(&client);
     return 0;
 }
 

@@ -203,6 +203,7 @@ static void no_two_listeners_share_an_address(void **state) {
     expect_proxy_error(OUTBOUND "  metrics: {address: '127.0.0.1:15000'}\n",
                        "t.yaml:6: Proxy/default/p: spec.metrics.address: metrics listens on 127.0.0.1:15000, which admin has already");
     expect_proxy_error(OUTBOUND "  admin: {disabled: true, address: '127.0.0.1:1'}\n", "spec.admin.address: stands beside disabled: true");
+    expect_proxy_error(OUTBOUND "  admin: {disabled: true, tokenFile: /t}\n", "spec.admin.tokenFile: stands beside disabled: true");
     struct loaded loaded;
     expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n"
                              "  listeners: [{name: a, role: Outbound, address: '127.0.0.1:1'}, {name: b, role: Outbound, address: '127.0.0.2:1'}]\n"
@@ -359,6 +360,8 @@ static void what_is_doubtful_is_warned_of(void **state) {
         "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}, {name: g, port: 81}]\n  tls: {mode: None}\n"
         "  endpoints: [{address: '10.0.0.1:1'}]\n",
         "all 2 ports of the service lead to it");
+    expect_warning(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  admin: {address: 'unix:/a.sock', tokenFile: /t}\n",
+                   "spec.admin.tokenFile: is asked for over TCP alone");
     expect_warning(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  admin: {address: '0.0.0.0:1'}\n",
                    "spec.admin.address: 0.0.0.0:1 can be reached from other machines");
     expect_warning(

@@ -39,6 +39,7 @@ static void defaults_are_those_of_the_policy_language(void **state) {
     assert_bytes_equal(proxy->namespace_name, "default");
     assert_bytes_equal(proxy->listeners[0].address.text, "127.0.0.1:15001");
     assert_bytes_equal(proxy->admin.text, "127.0.0.1:15000");
+    assert_int_equal(proxy->admin_token_file.len, 0);
     assert_bytes_equal(proxy->metrics.text, "0.0.0.0:15020");
     assert_int_equal(proxy->listeners[0].unknown_hosts, UNKNOWN_HOSTS_REJECT);
     assert_false(proxy->identity.given);
@@ -97,6 +98,17 @@ static const char *const everything =
         "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s}\n  deadline: {propagate: false}\n"
         "  retry: {attempts: 3, conditions: [Unsent], backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
         "minPerSecond: 7}}\n";
+
+static void where_the_token_of_the_admin_is_arrives(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, API
+        "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: o, role: Outbound}]\n  admin: {tokenFile: /run/token}\n---\n" PLAIN_ENTRY("s",
+                                                                                                                                                 ""));
+    assert_bytes_equal(snapshot->proxy.admin_token_file, "/run/token");
+    loaded_dispose(&loaded);
+}
 
 static void everything_that_is_said_of_a_proxy_arrives(void **state) {
     (void)state;
@@ -476,6 +488,7 @@ static void threads_share_a_snapshot_and_the_last_frees_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_policy_language),
+        cmocka_unit_test(where_the_token_of_the_admin_is_arrives),
         cmocka_unit_test(everything_that_is_said_of_a_proxy_arrives),
         cmocka_unit_test(everything_that_is_said_of_a_service_arrives),
         cmocka_unit_test(an_application_is_a_service_of_one_plain_endpoint),
