@@ -323,6 +323,23 @@ static void row_2_empty_continuations_end_the_connection(void **state) {
     text_dispose(&block);
 }
 
+static void row_2_continuation_flood_by_a_server_ends_its_connection(void **state) {
+    struct h2_drive *drive = *state;
+    for (unsigned empty = 0; empty < 2; empty++) {
+        struct text block = {0};
+        restart(drive, CODEC_CLIENT);
+        (void)h2_request(&drive->owner, "GET", "/", true);
+        h2_block(&block, ":status: 200\n");
+        h2_frame(&drive->wire, NGHTTP2_HEADERS, 0, 1, text_bytes(&block));
+        for (unsigned i = 0; i < 100; i++)
+            h2_frame(&drive->wire, NGHTTP2_CONTINUATION, 0, 1, empty ? BYTES_NONE : BYTES("\0\1x\1y"));
+        assert_int_equal(h2_drive_feed(drive), ERROR_FLOOD);
+        assert_int_equal(drive->owner.streams->heads, 0);
+        assert_over(drive, ERROR_FLOOD, "ENHANCE_YOUR_CALM");
+        text_dispose(&block);
+    }
+}
+
 // Row 3, CVE-2026-27135: a malformed frame behind what has ended the connection, in the same read and in later ones.
 static void row_3_nothing_is_parsed_after_the_end_of_the_connection(void **state) {
     struct h2_drive *drive = *state;
@@ -708,6 +725,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(row_1_steady_resets_end_in_a_graceful_goaway, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_2_continuation_flood_ends_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_2_empty_continuations_end_the_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(row_2_continuation_flood_by_a_server_ends_its_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_the_end_of_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_an_end_found_by_a_callback, set_up, tear_down),
         cmocka_unit_test_setup_teardown(row_5_cookie_crumbs_count_against_the_limit, set_up, tear_down),
