@@ -7,9 +7,9 @@
 #include "http/headers.h"
 #include "net/loop.h"
 #include "net/tcp.h"
+#include "rpc/reply.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 // In the order of the traffic.
 enum connection_state {
@@ -46,9 +46,7 @@ struct connection {
 
     bool input_end_fed;
     bool last; // nothing follows this reply
-    struct fields reply_fields;
-    struct bytes reply_type;
-    uint16_t reply_status; // 0: no reply yet
+    struct reply reply;
     struct task advance;
     struct task release;
     struct timer deadline;
@@ -205,12 +203,12 @@ static void forget_request(struct connection *connection) {
     connection->head_received = false;
     connection->request_complete = false;
     connection->failure = OK;
-    connection->reply_status = 0;
+    connection->reply.status = 0;
 }
 
 static void connection_close(struct connection *connection, bool reset) {
     struct rpc_server *server = connection->server;
-    bool handling = connection->state == CONNECTION_HANDLING && connection->reply_status == 0;
+    bool handling = connection->state == CONNECTION_HANDLING && connection->reply.status == 0;
     set_state(connection, CONNECTION_CLOSED);
     if (handling)
         server->handler->cancelled(server->owner, &connection->request);
@@ -232,52 +230,10 @@ static void linger(struct connection *connection) {
 
 // ---- replying
 
-// Of this server's own requests alone; what the proxied traffic gets stands in stream/error_reply.
-static uint16_t status_of(enum error error) {
-    switch (error) {
-    case ERROR_BODY_TOO_LARGE:
-        return 413;
-    case ERROR_URI_TOO_LONG:
-        return 414;
-    case ERROR_HEADERS_TOO_LARGE:
-        return 431;
-    case ERROR_EXPECTATION:
-        return 417;
-    case ERROR_HEADER_TIMEOUT:
-        return 408;
-    case ERROR_METHOD_UNKNOWN:
-        return 501;
-    case ERROR_VERSION_UNSUPPORTED:
-        return 505;
-    case ERROR_REQUEST_TIMEOUT:
-        return 503;
-    default:
-        return 400;
-    }
-}
-
-static struct bytes date_now(struct pool *pool) {
-    char text[32];
-    struct tm tm;
-    time_t seconds = (time_t)(clock_wall_ns() / NS_PER_S);
-    size_t length = strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &tm));
-    return pool_copy(pool, bytes_from(text, length));
-}
-
 static enum error send_reply_head(struct connection *connection) {
     struct codec *codec = connection->codec;
     struct head head;
-    head_init(&head, &connection->pool);
-    head.version = HTTP_1_1;
-    head.status = connection->reply_status;
-    head.content_length = (int64_t)connection->body.length;
-    fields_add_known(&head.fields, FIELD_DATE, date_now(&connection->pool));
-    if (connection->reply_type.len > 0)
-        fields_add_known(&head.fields, FIELD_CONTENT_TYPE, connection->reply_type);
-    fields_add(&head.fields, BYTES("Cache-Control"), BYTES("no-store"));
-    fields_add(&head.fields, BYTES("X-Content-Type-Options"), BYTES("nosniff")); // names of metrics may look like HTML
-    FIELDS_EACH(&connection->reply_fields, field)
-        fields_add(&head.fields, field->name, field->value);
+    reply_fill_head(&connection->reply, &connection->pool, connection->body.length, &head);
     if (connection->last)
         codec->ops->signal(codec, CODEC_DRAIN);
     if (connection->stream.method == METHOD_HEAD)
@@ -301,13 +257,9 @@ static void reply_with_error(struct connection *connection, enum error error) {
         linger(connection); // there is nothing to reply to: at most part of a head came
         return;
     }
-    fields_init(&connection->reply_fields, &connection->pool);
-    connection->reply_status = status_of(error);
-    connection->reply_type = BYTES("text/plain");
+    fields_init(&connection->reply.fields, &connection->pool);
+    reply_set_error(&connection->reply, error, &connection->body);
     connection->last = true;
-    struct bytes reason = status_reason(connection->reply_status);
-    buffer_append(&connection->body, reason);
-    buffer_append(&connection->body, BYTES("\n"));
     begin_reply(connection);
 }
 
@@ -408,7 +360,7 @@ static void hand_over(struct connection *connection) {
         .peer = &connection->transport->peer,
         .pool = &connection->pool,
     };
-    fields_init(&connection->reply_fields, &connection->pool);
+    fields_init(&connection->reply.fields, &connection->pool);
     set_state(connection, CONNECTION_HANDLING);
     set_deadline(connection, RPC_REQUEST_TIMEOUT);
     server->counters.requests++;
@@ -484,7 +436,7 @@ static bool step(struct connection *connection) {
         receive(connection);
         break;
     case CONNECTION_HANDLING:
-        if (connection->reply_status != 0)
+        if (connection->reply.status != 0)
             begin_reply(connection);
         break;
     case CONNECTION_REPLYING:
@@ -553,17 +505,17 @@ void rpc_connection_close_all(struct rpc_server *server) {
 
 void rpc_reply_field(struct rpc_request *request, struct bytes name, struct bytes value) {
     struct connection *connection = CONTAINER_OF(request, struct connection, request);
-    CHECK(connection->state == CONNECTION_HANDLING && connection->reply_status == 0);
+    CHECK(connection->state == CONNECTION_HANDLING && connection->reply.status == 0);
     CHECK(is_field_value(value));
-    fields_add(&connection->reply_fields, name, pool_copy(&connection->pool, value));
+    fields_add(&connection->reply.fields, name, pool_copy(&connection->pool, value));
 }
 
 void rpc_reply(struct rpc_request *request, uint16_t status, struct bytes content_type, struct buffer *body) {
     struct connection *connection = CONTAINER_OF(request, struct connection, request);
-    CHECK(connection->state == CONNECTION_HANDLING && connection->reply_status == 0);
+    CHECK(connection->state == CONNECTION_HANDLING && connection->reply.status == 0);
     CHECK(status >= 200 && status <= 599);
-    connection->reply_status = status;
-    connection->reply_type = content_type;
+    connection->reply.status = status;
+    connection->reply.type = content_type;
     buffer_move(&connection->body, body, SIZE_MAX);
     loop_wake(connection->server->loop, &connection->advance);
 }
