@@ -66,8 +66,8 @@ struct traffic_config {
         enum lb_type type;
     } load_balancer;
     struct {
-        uint32_t max;         // connections to one endpoint, over this worker's pool; 0: no bound
-        uint32_t max_pending; // requests that wait for a connection, per service
+        uint32_t max;         // connections to one endpoint, of all workers together; 0: no bound
+        uint32_t max_pending; // requests that wait for a connection, per service and worker
         uint32_t max_streams; // streams on one HTTP/2 connection
         nanoseconds connect_timeout;
         nanoseconds idle_timeout; // HTTP/2
