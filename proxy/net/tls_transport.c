@@ -23,6 +23,10 @@
 // No more records are made while the lower transport has this much to send.
 #define SEALED_MAX (LIMIT_OUTPUT_BYTES / 2)
 
+// More than that comes of what TLS itself answers (new keys), and only where the peer asks and asks and reads nothing of it.
+#define UNREAD_ANSWERS_MAX LIMIT_OUTPUT_BYTES
+
+static_assert(SEALED_MAX + RECORD_MAX + SSL3_RT_MAX_TLS13_ENCRYPTED_OVERHEAD < UNREAD_ANSWERS_MAX, "what the user sends is never taken for answers");
 static_assert(RECORD_MAX <= SSL3_RT_MAX_PLAIN_LENGTH, "one SSL_write, one record");
 
 static const char closed_early[] = "the peer closed during the handshake";
@@ -282,12 +286,21 @@ static void on_read_end(struct tls *tls, enum read_end end) {
     }
 }
 
+// RFC 8446 section 4.6.3 has an answer to each new key that asks for one; nothing but the peer's reading bounds them.
+static bool is_flooded(const struct tls *tls) {
+    return tls->lower->out.length > UNREAD_ANSWERS_MAX;
+}
+
 static void read_records(struct tls *tls) {
     enum read_end end = READ_MORE;
     while (end == READ_MORE && tls->state == TLS_OPEN && tls->reading && !tls->input_ended) {
         end = read_block(tls);
         if (tls->state == TLS_OPEN)
             on_read_end(tls, end);
+    }
+    if (tls->state == TLS_OPEN && is_flooded(tls)) {
+        tls_set_failure(tls, TLS_FAILURE_PROTOCOL, "the peer asks for new keys and does not read them");
+        fail_open(tls, ERROR_CONNECTION_RESET);
     }
     if (tls->state != TLS_OPEN)
         return;

@@ -1,6 +1,7 @@
 // Our ends against a peer that is not ours: every rule of X.509-SVID as a handshake sees it, versions, and the ways in which a connection ends.
 #include "net/tls.h"
 
+#include "base/limits.h"
 #include "tls_stranger.h"
 
 #include <setjmp.h>
@@ -398,6 +399,31 @@ static void a_new_key_is_taken_and_answered_while_bytes_flow(void **state) {
     meeting_end(&meeting);
 }
 
+// Each answer would wait for room that never comes.
+static void a_peer_that_asks_for_new_keys_and_reads_no_answer_is_left(void **state) {
+    (void)state;
+    struct meeting meeting;
+    char record[64];
+    begin_open(&meeting);
+    fake_peer_accept(meeting.ours.lower, 0);
+    meeting.stranger.mute = true;
+    size_t most = 0;
+    for (int asked = 0; asked < 10000 && meeting.ours.ended == 0; asked++) {
+        assert_int_equal(SSL_key_update(meeting.stranger.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(meeting.stranger.ssl), 1);
+        int length = BIO_read(meeting.stranger.out, record, sizeof(record));
+        fake_peer_send(meeting.ours.lower, bytes_from(record, (size_t)length));
+        check_loop_settle(&meeting.check);
+        size_t waiting = tls_of(meeting.ours.tls)->lower->out.length;
+        most = waiting > most ? waiting : most;
+    }
+    assert_int_equal(meeting.ours.ended, 1);
+    assert_int_equal(meeting.ours.ended_error, ERROR_CONNECTION_RESET);
+    assert_string_equal(meeting.ours.failure, "the peer asks for new keys and does not read them");
+    assert_in_range(most, LIMIT_OUTPUT_BYTES / 2, LIMIT_OUTPUT_BYTES + sizeof(record));
+    meeting_end(&meeting);
+}
+
 static void a_shutdown_says_close_notify_after_all_output(void **state) {
     (void)state;
     struct meeting meeting;
@@ -455,6 +481,7 @@ int main(void) {
         cmocka_unit_test(a_record_that_was_changed_breaks_the_connection_and_delivers_nothing),
         cmocka_unit_test(a_fatal_alert_breaks_the_connection),
         cmocka_unit_test(a_new_key_is_taken_and_answered_while_bytes_flow),
+        cmocka_unit_test(a_peer_that_asks_for_new_keys_and_reads_no_answer_is_left),
         cmocka_unit_test(a_shutdown_says_close_notify_after_all_output),
         cmocka_unit_test(a_close_says_close_notify_where_nothing_is_left_to_send),
     };
