@@ -393,30 +393,6 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
     return OK;
 }
 
-bool h1_is_trailer(const struct field *field) {
-    switch (field->id) {
-    case FIELD_AUTHORIZATION:
-    case FIELD_CONNECTION:
-    case FIELD_CONTENT_LENGTH:
-    case FIELD_CONTENT_TYPE:
-    case FIELD_COOKIE:
-    case FIELD_EXPECT:
-    case FIELD_HOST:
-    case FIELD_KEEP_ALIVE:
-    case FIELD_MAX_FORWARDS:
-    case FIELD_PROXY_AUTHORIZATION:
-    case FIELD_PROXY_CONNECTION:
-    case FIELD_SET_COOKIE:
-    case FIELD_TE:
-    case FIELD_TRAILER:
-    case FIELD_TRANSFER_ENCODING:
-    case FIELD_UPGRADE:
-        return false;
-    default:
-        return true;
-    }
-}
-
 // Connection speaks of trailers too. Its fields were taken out of the head, but stand in the list.
 static void remove_named_trailers(struct fields *trailers, const struct fields *fields) {
     for (uint32_t i = 0; i < fields->count; i++) {
@@ -437,8 +413,7 @@ void h1_trailers(struct h1_codec *h1) {
     fields_reserve(trailers, section->count + 1);
     for (uint32_t i = 0; i < section->count; i++) {
         struct bytes name = span_text(text, section->lines[i].name);
-        struct field field = {.name = name, .id = field_id_of(name)};
-        if (h1_is_trailer(&field))
+        if (field_may_trail(field_id_of(name)))
             fields_add(trailers, name, value_text(text, section->lines[i].value));
     }
     remove_named_trailers(trailers, &h1->stream->head.fields);

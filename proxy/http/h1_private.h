@@ -107,9 +107,6 @@ MUST_CHECK enum error h1_request_head(struct h1_codec *h1, bool *end);
 MUST_CHECK enum error h1_response_head(struct h1_codec *h1, bool *end);
 void h1_trailers(struct h1_codec *h1);
 
-// May be sent as or received in a trailer: not a field of framing, routing or of one connection.
-bool h1_is_trailer(const struct field *field);
-
 // h1_write.c
 
 MUST_CHECK enum error h1_send_head(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end);

@@ -354,7 +354,7 @@ static void put_last_chunk(struct h1_codec *h1, const struct fields *trailers) {
     }
     char *at = put(start, BYTES("0\r\n"));
     FIELDS_EACH(trailers, field) {
-        if (h1_is_trailer(field))
+        if (field_may_trail(field->id))
             at = put_field(at, field->name, field->value, h1->title_case);
     }
     end_text(out, size, start, put_line_end(at));

@@ -92,26 +92,6 @@ static bool receive_framing_field(struct h2_receiving *receiving, enum field_id 
     }
 }
 
-// What has no meaning in trailers, or one that nobody may give it there (RFC 9110 section 6.5.1).
-static bool is_no_trailer(enum field_id id) {
-    switch (id) {
-    case FIELD_AUTHORIZATION:
-    case FIELD_CONTENT_LENGTH:
-    case FIELD_CONTENT_TYPE:
-    case FIELD_COOKIE:
-    case FIELD_EXPECT:
-    case FIELD_HOST:
-    case FIELD_MAX_FORWARDS:
-    case FIELD_PROXY_AUTHORIZATION:
-    case FIELD_SET_COOKIE:
-    case FIELD_TE:
-    case FIELD_TRAILER:
-        return true;
-    default:
-        return false;
-    }
-}
-
 // The value, and a name that is not known, in the stream's pool.
 static void add_field(struct h2_codec *codec, enum field_id id, const struct received_field *received) {
     struct h2_receiving *receiving = &codec->receiving;
@@ -132,7 +112,7 @@ static void receive_field(struct h2_codec *codec, const struct received_field *f
         receiving->refusal = ERROR_HEADERS_TOO_LARGE;
         return;
     }
-    if (receiving->trailers ? is_no_trailer(id) : receive_framing_field(receiving, id, field->value))
+    if (receiving->trailers ? !field_may_trail(id) : receive_framing_field(receiving, id, field->value))
         return;
     add_field(codec, id, field);
 }

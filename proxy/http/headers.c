@@ -335,6 +335,30 @@ static bool remove_connection_options(struct fields *fields) {
     return true;
 }
 
+bool field_may_trail(enum field_id id) {
+    switch (id) {
+    case FIELD_AUTHORIZATION:
+    case FIELD_CONNECTION:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_CONTENT_TYPE:
+    case FIELD_COOKIE:
+    case FIELD_EXPECT:
+    case FIELD_HOST:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_MAX_FORWARDS:
+    case FIELD_PROXY_AUTHORIZATION:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_SET_COOKIE:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_UPGRADE:
+        return false;
+    default:
+        return true;
+    }
+}
+
 bool fields_remove_hop_by_hop(struct fields *fields) {
     bool complete = remove_connection_options(fields);
     FIELDS_EACH(fields, field) {

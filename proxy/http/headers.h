@@ -70,6 +70,9 @@ void fields_set_known(struct fields *fields, enum field_id id, struct bytes valu
 // the message must not be passed on.
 bool fields_remove_hop_by_hop(struct fields *fields);
 
+// Whether a trailer section may have it (RFC 9110 section 6.5.1): not what frames, routes or authorizes a message, or belongs to one connection.
+bool field_may_trail(enum field_id id);
+
 // RFC 9110 section 5.6.2: a token, not empty.
 bool is_token(struct bytes text);
 

@@ -246,6 +246,21 @@ static void tokens_and_values_are_what_the_grammar_says(void **state) {
     assert_false(is_field_value(BYTES(" ")));
 }
 
+// Both protocols ask here what may stand behind a body.
+static void what_frames_routes_or_authorizes_does_not_trail(void **state) {
+    (void)state;
+    static const char *const barred[] = {
+        "authorization",     "connection",   "content-length",      "content-type",     "cookie",     "expect", "host",
+        "keep-alive",        "max-forwards", "proxy-authorization", "proxy-connection", "set-cookie", "te",     "trailer",
+        "transfer-encoding", "upgrade"};
+    unsigned count = 0;
+    for (enum field_id id = FIELD_OTHER; id < FIELD_COUNT; id++)
+        count += !field_may_trail(id);
+    assert_int_equal(count, sizeof barred / sizeof barred[0]);
+    for (unsigned i = 0; i < count; i++)
+        assert_false(field_may_trail(field_id_of(bytes_from_text(barred[i]))));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_known_name_is_found_in_any_case_and_no_near_one, set_up, tear_down),
@@ -258,6 +273,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fields_of_one_connection_are_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connection_does_not_remove_what_others_rest_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connection_may_name_a_bounded_number_of_options, set_up, tear_down),
+        cmocka_unit_test(what_frames_routes_or_authorizes_does_not_trail),
         cmocka_unit_test_setup_teardown(tokens_and_values_are_what_the_grammar_says, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
