@@ -39,7 +39,7 @@ static void dispose_filters(struct bound_service *service) {
     for (uint32_t i = 0; i < service->chain->count; i++) {
         const struct filter *filter = &service->chain->filters[i];
         if (filter->type->ops.dispose != NULL)
-            filter->type->ops.dispose((void *)(uintptr_t)filter->config);
+            filter->type->ops.dispose(filter->config);
     }
 }
 

@@ -54,12 +54,14 @@ const char *error_proxy_status(enum error error) {
 
 // Text for a quoted string of JSON, a structured field or a percent-encoded grpc-message: what would need escaping there is left out, since it is ours or an address.
 static struct bytes plain(struct pool *pool, struct bytes text) {
-    struct bytes copy = pool_copy(pool, text);
-    char *out = (char *)(uintptr_t)copy.at;
-    for (size_t i = 0; i < copy.len; i++)
-        if (out[i] < ' ' || out[i] > '~' || out[i] == '"' || out[i] == '\\' || out[i] == '%')
-            out[i] = '\'';
-    return copy;
+    if (text.len == 0)
+        return text;
+    char *out = pool_alloc(pool, text.len);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        out[i] = c < ' ' || c > '~' || c == '"' || c == '\\' || c == '%' ? '\'' : c;
+    }
+    return bytes_from(out, text.len);
 }
 
 static void add_grpc_status(struct stream *stream, struct fields *fields, enum error error, struct bytes detail) {
@@ -85,7 +87,7 @@ static void add_problem(struct stream *stream, struct head *head, enum error err
         buffer_append(body, text);
 }
 
-const struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body) {
+struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body) {
     const struct reply *reply = reply_of(error);
     CHECK(reply->status != 0);
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);

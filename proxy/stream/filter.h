@@ -52,7 +52,7 @@ struct filter_ops {
     void (*end)(struct stream *stream, const void *config, void *state);
 
     // The config is no longer used by any stream. For what configure took beside memory of the pool.
-    void (*dispose)(void *config);
+    void (*dispose)(const void *config);
 };
 
 enum filter_role { FILTER_INBOUND, FILTER_OUTBOUND };

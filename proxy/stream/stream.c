@@ -186,7 +186,7 @@ static void reply_error(struct stream *stream) {
         return;
     }
     attempts_end(stream); // what a failed attempt received has no place behind this reply
-    struct head *head = (struct head *)(uintptr_t)error_reply_build(stream, stream->end, &stream->response_body);
+    struct head *head = error_reply_build(stream, stream->end, &stream->response_body);
     bool end = buffer_is_empty(&stream->response_body);
     if (stream->filters.chain != NULL)
         chain_reply_head(stream, head);

@@ -155,7 +155,7 @@ static void end_filter(struct stream *stream, const void *config, void *state_po
     note(script, "end");
 }
 
-static void dispose(void *config) {
+static void dispose(const void *config) {
     script_of(config)->disposed++;
 }
 
