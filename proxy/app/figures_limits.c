@@ -65,8 +65,9 @@ static void add_sizes(struct rows *rows, const struct limits_config *config, con
     set_peak(limit, metric_read(&cells[LIMIT_METRIC_BODY_BYTES].peak));
     set_hits(limit, metric_read(&cells[LIMIT_METRIC_BODY_BYTES].hits));
     limit = add(rows, BYTES("streamsPerConnection"), BYTES("streams"), config->streams_per_connection,
-                BYTES("of one HTTP/2 client at once; else REFUSED_STREAM"));
+                BYTES("of one HTTP/2 client at once; else REFUSED_STREAM, or GOAWAY to one that has acknowledged it"));
     set_peak(limit, metric_read(&cells[LIMIT_METRIC_STREAMS_PER_CONNECTION].peak));
+    set_hits(limit, metric_read(&cells[LIMIT_METRIC_STREAMS_PER_CONNECTION].hits));
     limit = add(rows, BYTES("bufferPerStream"), BYTES("bytes"), config->buffer_per_stream,
                 BYTES("of a request's body that wait here; then its sender waits"));
     set_peak(limit, metric_read(&cells[LIMIT_METRIC_BUFFER_PER_STREAM].peak));

@@ -165,7 +165,10 @@ static void keep_pending(struct server_conn *conn, struct block *block, struct b
 
 // False when the connection is lost or the codec pauses.
 static bool feed(struct server_conn *conn, struct block *block, struct bytes in, size_t *used) {
+    uint32_t refused = conn->codec->streams_refused;
     enum error error = conn->codec->ops->feed(conn->codec, block, in, used);
+    for (; refused != conn->codec->streams_refused; refused++)
+        limit_hit(limit_cells_of(conn), LIMIT_METRIC_STREAMS_PER_CONNECTION);
     // Over HTTP/1 there is nothing to say while an exchange is under way, which flushes when it answers.
     if (conn->codec->version == HTTP_2 || is_idle(conn) || !buffer_is_empty(&conn->transport->out))
         flush_later(conn);

@@ -148,6 +148,7 @@ struct codec {
     struct codec_limits limits;
     struct bytes scheme; // of requests received: "https" on TLS; a literal
     uint32_t streams_open;
+    uint32_t streams_refused;       // server, HTTP/2: requests that were one too many for limits.streams
     uint32_t streams_max;           // client: how many the peer allows (HTTP/1: 1; before SETTINGS: at most 100); not above limits.streams
     bool refuses_new;               // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
     bool close_when_flushed;        // nothing more can be exchanged: close once `out` is sent (and no stream is open)

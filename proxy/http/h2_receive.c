@@ -60,6 +60,17 @@ static int on_frame_received(nghttp2_session *session, const nghttp2_frame *fram
     return codec->failure == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+// nghttp2 counts the streams that are open, and refuses one too many; where the peer has acknowledged the limit, the connection with it.
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) {
+    struct h2_codec *codec = user;
+    bool begins =
+        codec->base.role == CODEC_SERVER && frame->hd.type == NGHTTP2_HEADERS && nghttp2_session_find_stream(session, frame->hd.stream_id) == NULL;
+    bool all_open = codec->base.streams_open >= codec->base.limits.streams;
+    if (begins && all_open && (error == NGHTTP2_ERR_REFUSED_STREAM || error == NGHTTP2_ERR_PROTO))
+        codec->base.streams_refused++;
+    return 0;
+}
+
 // Every frame but CONTINUATION, DATA of streams that are gone and unknown ones, which nghttp2 skips at the cost of their bytes.
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user) {
     (void)session;
@@ -139,5 +150,6 @@ void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks) {
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_received);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 }

@@ -11,7 +11,7 @@
     X(HEADER_BYTES)           /* peak: of one head */                                      \
     X(URL_BYTES)              /* peak: of one target; hits: requests refused */            \
     X(BODY_BYTES)             /* peak: of one request; hits: requests refused */           \
-    X(STREAMS_PER_CONNECTION) /* peak: on one connection of a client */                    \
+    X(STREAMS_PER_CONNECTION) /* peak: on one of a client; hits: requests refused */       \
     X(BUFFER_PER_STREAM)      /* peak: of one request; hits: times that reading stopped */ \
     X(HEADER_TIMEOUT)         /* hits: connections or requests ended by it */              \
     X(BODY_IDLE_TIMEOUT)      /* hits: requests ended by it */                             \

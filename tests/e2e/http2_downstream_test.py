@@ -155,6 +155,10 @@ def test_a_slow_stream_holds_up_no_other(fleet):
         assert [client.answer(stream).body for stream in slow] == [b"slow"] * 50
 
 
+def streams_refused(hop):
+    return next(row for row in hop.page("/limits") if row["limit"] == "streamsPerConnection")["hits"]
+
+
 def test_streams_above_the_limit_are_refused_and_the_others_answered(fleet):
     event = threading.Event()
     hop = hop_to(fleet, held(event, message(200, b"late")), limits={"streamsPerConnection": 10})
@@ -167,6 +171,7 @@ def test_streams_above_the_limit_are_refused_and_the_others_answered(fleet):
         assert client.h2.remote_settings.max_concurrent_streams == 10
         assert client.get().status == 200
     assert hop.figure("outrigger_streams_total") == 11
+    assert streams_refused(hop) == 2
 
 
 def test_a_client_that_knows_the_limit_and_does_not_keep_it_is_sent_away(fleet):
@@ -177,6 +182,7 @@ def test_a_client_that_knows_the_limit_and_does_not_keep_it_is_sent_away(fleet):
         for count in range(11):
             wire.begin(2 * count + 1)
         assert wire.goaway() == PROTOCOL_ERROR
+    assert streams_refused(hop) == 1
     event.set()
 
 

@@ -697,6 +697,7 @@ static void streams_over_the_limit_are_refused(void **state) {
             h2_get(&drive->wire, id, "/");
         enum error error = h2_drive_feed(drive);
         assert_int_equal(drive->owner.count, 2);
+        assert_int_equal(h2_drive_codec(drive)->streams_refused, 1);
         if (acknowledged) {
             assert_int_equal(error, ERROR_PROTOCOL);
         } else {
