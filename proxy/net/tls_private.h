@@ -59,6 +59,9 @@ void tls_sessions_destroy(struct tls_sessions *sessions);
 // Takes part in what OpenSSL asks about sessions and tickets, for both roles.
 void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client);
 
+// After each call that may have read a ticket: gives the thread its library context back where OpenSSL broke off without asking about the ticket.
+void tls_ticket_was_read(struct tls *tls);
+
 // Offers a session to resume where there is one that is still good for who is expected.
 void tls_session_offer(struct tls *tls);
 
@@ -149,7 +152,8 @@ struct tls {
     uint32_t identity_count;
     char *session_key_text;
     struct bytes session_key;
-    int64_t ticket_not_before; // server, while a ticket is being accepted: the path as the ticket tells
+    OSSL_LIB_CTX *usual_library; // while OpenSSL reads a ticket: the thread's own
+    int64_t ticket_not_before;   // server, while a ticket is being accepted: the path as the ticket tells
     int64_t ticket_not_after;
     unsigned char ticket_peer[CERTIFICATE_DIGEST_SIZE];
     struct timer timer;

@@ -68,8 +68,22 @@ static bool use_ticket_key(const struct ticket_key *key, const unsigned char *iv
     return done;
 }
 
+// What OpenSSL does next is to read the session, with the client's certificate in it. OpenSSL 3.0 then looks for a decoder of its public key among all that
+// the thread's library context has, at more than a third of the cost of a resumed handshake, for a key that nobody will use: the certificate was verified, and its
+// owner proved, when the ticket was sealed. Without a decoder it leaves the key as bytes.
+static void begin_reading_ticket(struct tls *tls) {
+    tls->usual_library = OSSL_LIB_CTX_set0_default(ticket_keys_bare_library(tls->credentials->ticket_keys));
+    CHECK(tls->usual_library != NULL);
+}
+
+void tls_ticket_was_read(struct tls *tls) {
+    if (tls->usual_library != NULL)
+        OSSL_LIB_CTX_set0_default(tls->usual_library);
+    tls->usual_library = NULL;
+}
+
 static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing) {
-    const struct tls *tls = tls_from_ssl(ssl);
+    struct tls *tls = tls_from_ssl(ssl);
     nanoseconds now = tls->transport.loop->now;
     struct ticket_key key;
     bool done;
@@ -81,6 +95,8 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
         if (!ticket_keys_opening(tls->credentials->ticket_keys, now, name, &key))
             return 0;
         done = use_ticket_key(&key, iv, cipher, mac, false);
+        if (done)
+            begin_reading_ticket(tls);
     }
     OPENSSL_cleanse(&key, sizeof(key));
     return done ? 1 : -1;
@@ -112,6 +128,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     struct tls *tls = tls_from_ssl(ssl);
     void *sealed;
     size_t length;
+    tls_ticket_was_read(tls);
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE;
     struct ticket_note note;

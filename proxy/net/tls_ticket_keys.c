@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-#include <openssl/crypto.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
@@ -14,6 +14,8 @@ struct ticket_keys {
     pthread_mutex_t lock;
     struct ticket_key current;
     struct ticket_key previous;
+    OSSL_LIB_CTX *bare_library;
+    OSSL_PROVIDER *nothing; // what it provides
 };
 
 struct ticket_keys *ticket_keys_create(void) {
@@ -22,6 +24,9 @@ struct ticket_keys *ticket_keys_create(void) {
     CHECK(keys != MAP_FAILED);
     (void)madvise(keys, sizeof(*keys), MADV_DONTDUMP);
     CHECK(pthread_mutex_init(&keys->lock, NULL) == 0);
+    keys->bare_library = OSSL_LIB_CTX_new();
+    keys->nothing = OSSL_PROVIDER_load(keys->bare_library, "null"); // else everything would be loaded when first asked for
+    CHECK(keys->bare_library != NULL && keys->nothing != NULL);
     return keys;
 }
 
@@ -29,6 +34,8 @@ void ticket_keys_destroy(struct ticket_keys *keys) {
     if (keys == NULL)
         return;
     pthread_mutex_destroy(&keys->lock);
+    OSSL_PROVIDER_unload(keys->nothing);
+    OSSL_LIB_CTX_free(keys->bare_library);
     OPENSSL_cleanse(keys, sizeof(*keys));
     munmap(keys, sizeof(*keys));
 }
@@ -67,4 +74,8 @@ bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsign
         *copy = *found;
     pthread_mutex_unlock(&keys->lock);
     return found != NULL;
+}
+
+OSSL_LIB_CTX *ticket_keys_bare_library(const struct ticket_keys *keys) {
+    return keys->bare_library;
 }

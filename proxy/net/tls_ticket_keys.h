@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "net/tls.h"
 
+#include <openssl/crypto.h>
 #include <stdbool.h>
 
 #define TICKET_KEY_LIFE (UINT64_C(3600) * NS_PER_S) // a key seals for this long, and opens for as long again
@@ -23,5 +24,8 @@ struct ticket_key {
 void ticket_keys_sealing(struct ticket_keys *keys, nanoseconds now, struct ticket_key *copy);
 // False when no key of that name is still good.
 bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsigned char name[TICKET_NAME_SIZE], struct ticket_key *copy);
+
+// A library context with no algorithm at all, for as long as a session is read out of a ticket: tls_session.c says why.
+OSSL_LIB_CTX *ticket_keys_bare_library(const struct ticket_keys *keys);
 
 #endif

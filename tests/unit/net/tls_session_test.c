@@ -105,6 +105,48 @@ static void a_session_is_resumed_with_the_same_identities(void **state) {
     end(&pair);
 }
 
+static bool thread_has_its_usual_library(void) {
+    return OSSL_LIB_CTX_set0_default(NULL) == OSSL_LIB_CTX_get0_global_default();
+}
+
+// Changes the last byte of the ticket that the client is about to offer.
+static void spoil_offered_ticket(struct tls_pair *pair) {
+    SSL *ssl = tls_of(pair->client.tls)->ssl;
+    const unsigned char *ticket;
+    size_t length;
+    SSL_SESSION_get0_ticket(SSL_get0_session(ssl), &ticket, &length);
+    unsigned char *der = NULL;
+    int size = i2d_SSL_SESSION(SSL_get0_session(ssl), &der);
+    assert_true(size > 0 && length > 0);
+    unsigned char *found = memmem(der, (size_t)size, ticket, length);
+    assert_non_null(found);
+    found[length - 1] ^= 1;
+    const unsigned char *at = der;
+    SSL_SESSION *spoilt = d2i_SSL_SESSION(NULL, &at, size);
+    assert_int_equal(SSL_set_session(ssl, spoilt), 1);
+    SSL_SESSION_free(spoilt);
+    OPENSSL_free(der);
+}
+
+// Tickets are read with another library context; whatever is in them, the thread has its own again behind it, and a bad one means a full handshake.
+static void reading_a_ticket_good_or_bad_leaves_nothing_changed(void **state) {
+    (void)state;
+    struct tls_pair pair;
+    begin(&pair);
+    assert_false(connect_once(&pair));
+    for (int spoilt = 0; spoilt < 2; spoilt++) {
+        tls_pair_begin(&pair, NULL);
+        if (spoilt == 1)
+            spoil_offered_ticket(&pair);
+        check_loop_settle(&pair.check);
+        assert_int_equal(pair.server.ready_error, OK);
+        assert_int_equal(tls_was_resumed(pair.server.tls), spoilt == 0);
+        assert_true(thread_has_its_usual_library());
+        tls_pair_end(&pair);
+    }
+    end(&pair);
+}
+
 static nanoseconds half_an_hour_later(void) {
     return clock_wall_ns() + 1801 * NS_PER_S;
 }
@@ -540,6 +582,7 @@ static void live_peers_are_judged_again_by_a_new_bundle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_resumed_with_the_same_identities),
+        cmocka_unit_test(reading_a_ticket_good_or_bad_leaves_nothing_changed),
         cmocka_unit_test(a_ticket_is_renewed_in_the_second_half_of_its_life),
         cmocka_unit_test(no_ticket_is_part_of_a_handshake),
         cmocka_unit_test(early_data_is_never_taken),
