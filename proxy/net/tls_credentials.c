@@ -59,7 +59,8 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
 static SSL_CTX *context_create(void) {
     char groups[] = "X25519:P-256"; // OpenSSL's macros take no const text
     char signatures[] = "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256";
-    SSL_CTX *context = SSL_CTX_new(TLS_method());
+    // The library context by name: the thread's own is another while a ticket is opened or sealed.
+    SSL_CTX *context = SSL_CTX_new_ex(OSSL_LIB_CTX_get0_global_default(), NULL, TLS_method());
     CHECK(context != NULL);
     CHECK(SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1);
     CHECK(SSL_CTX_set_ciphersuites(context, CIPHERS) == 1);

@@ -59,8 +59,8 @@ void tls_sessions_destroy(struct tls_sessions *sessions);
 // Takes part in what OpenSSL asks about sessions and tickets, for both roles.
 void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client);
 
-// After each call that may have read a ticket: gives the thread its library context back where OpenSSL broke off without asking about the ticket.
-void tls_ticket_was_read(struct tls *tls);
+// After each call that may have opened or sealed a ticket: gives the thread its library context back where OpenSSL broke off in between.
+void tls_ticket_done(struct tls *tls);
 
 // Offers a session to resume where there is one that is still good for who is expected.
 void tls_session_offer(struct tls *tls);
@@ -152,7 +152,7 @@ struct tls {
     uint32_t identity_count;
     char *session_key_text;
     struct bytes session_key;
-    OSSL_LIB_CTX *usual_library; // while OpenSSL reads a ticket: the thread's own
+    OSSL_LIB_CTX *usual_library; // while OpenSSL opens or seals a ticket: the thread's own
     int64_t ticket_not_before;   // server, while a ticket is being accepted: the path as the ticket tells
     int64_t ticket_not_after;
     unsigned char ticket_peer[CERTIFICATE_DIGEST_SIZE];

@@ -52,6 +52,22 @@ static long session_life(const struct tls *tls) {
 
 // --- server ---
 
+// A ticket has the client's certificate in it. OpenSSL 3.0 decodes that when it opens the ticket, and also when it seals it, to work on a copy; and it looks for a
+// decoder of the public key among all that the thread's library context has. That is more than a third of a resumed handshake, and most of a ticket's cost,
+// for a key that nobody will use: the certificate was verified, and its owner proved, in the full handshake. Without a decoder it leaves the key as bytes.
+// Whatever else OpenSSL does meanwhile is done with the context of the SSL_CTX.
+static void begin_ticket(struct tls *tls) {
+    CHECK(tls->usual_library == NULL);
+    tls->usual_library = OSSL_LIB_CTX_set0_default(ticket_keys_bare_library(tls->credentials->ticket_keys));
+    CHECK(tls->usual_library != NULL);
+}
+
+void tls_ticket_done(struct tls *tls) {
+    if (tls->usual_library != NULL)
+        OSSL_LIB_CTX_set0_default(tls->usual_library);
+    tls->usual_library = NULL;
+}
+
 // OpenSSL seals with AES-256-CBC and HMAC-SHA-256, encrypt-then-MAC, as RFC 5077 section 4 recommends.
 static bool use_ticket_key(const struct ticket_key *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool sealing) {
     unsigned char secret[TICKET_SECRET_SIZE];
@@ -68,25 +84,12 @@ static bool use_ticket_key(const struct ticket_key *key, const unsigned char *iv
     return done;
 }
 
-// What OpenSSL does next is to read the session, with the client's certificate in it. OpenSSL 3.0 then looks for a decoder of its public key among all that
-// the thread's library context has, at more than a third of the cost of a resumed handshake, for a key that nobody will use: the certificate was verified, and its
-// owner proved, when the ticket was sealed. Without a decoder it leaves the key as bytes.
-static void begin_reading_ticket(struct tls *tls) {
-    tls->usual_library = OSSL_LIB_CTX_set0_default(ticket_keys_bare_library(tls->credentials->ticket_keys));
-    CHECK(tls->usual_library != NULL);
-}
-
-void tls_ticket_was_read(struct tls *tls) {
-    if (tls->usual_library != NULL)
-        OSSL_LIB_CTX_set0_default(tls->usual_library);
-    tls->usual_library = NULL;
-}
-
 static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing) {
     struct tls *tls = tls_from_ssl(ssl);
     nanoseconds now = tls->transport.loop->now;
     struct ticket_key key;
     bool done;
+    tls_ticket_done(tls); // what is sealed was copied
     if (sealing) {
         ticket_keys_sealing(tls->credentials->ticket_keys, now, &key);
         memcpy(name, key.name, TICKET_NAME_SIZE);
@@ -96,7 +99,7 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
             return 0;
         done = use_ticket_key(&key, iv, cipher, mac, false);
         if (done)
-            begin_reading_ticket(tls);
+            begin_ticket(tls);
     }
     OPENSSL_cleanse(&key, sizeof(key));
     return done ? 1 : -1;
@@ -104,7 +107,7 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 
 static int on_ticket_sealed(SSL *ssl, void *unused) {
     (void)unused;
-    const struct tls *tls = tls_from_ssl(ssl);
+    struct tls *tls = tls_from_ssl(ssl);
     struct ticket_note note = {
         .path_not_before = INT64_MIN,
         .path_not_after = INT64_MAX,
@@ -118,7 +121,10 @@ static int on_ticket_sealed(SSL *ssl, void *unused) {
     }
     SSL_SESSION *session = SSL_get_session(ssl);
     SSL_SESSION_set_timeout(session, session_life(tls));
-    return SSL_SESSION_set1_ticket_appdata(session, &note, sizeof(note));
+    if (SSL_SESSION_set1_ticket_appdata(session, &note, sizeof(note)) != 1)
+        return 0;
+    begin_ticket(tls);
+    return 1;
 }
 
 // A ticket is good only under the bundle that its client was verified with, and while that path lasts; else the handshake is a full one.
@@ -128,7 +134,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     struct tls *tls = tls_from_ssl(ssl);
     void *sealed;
     size_t length;
-    tls_ticket_was_read(tls);
+    tls_ticket_done(tls);
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE;
     struct ticket_note note;
@@ -153,7 +159,7 @@ static bool is_ticket_due(const struct tls *tls) {
     // Connections of the mesh live long and are few: a ticket would cost more than it ever saves.
     if (bytes_starts_with(tls->transport.alpn, BYTES("outrigger")) || session_life(tls) == 0)
         return false;
-    // A ticket with a client's certificate in it costs as much to seal as the rest of a resumed handshake. Who resumes with one that is still good for long has
+    // A ticket with a client's certificate in it costs a quarter as much to seal as the rest of a resumed handshake. Who resumes with one that is still good for long has
     // one; who throws it away after one use pays for a full handshake every second time what the tickets between would have cost.
     return tls->peer == NULL || SSL_session_reused(tls->ssl) == 0 || !tls->ticket_is_young;
 }
@@ -163,7 +169,9 @@ void tls_send_ticket(struct transport *transport) {
     if (!is_ticket_due(tls))
         return;
     tls->ticket_sent = true;
-    if (SSL_new_session_ticket(tls->ssl) != 1 || SSL_do_handshake(tls->ssl) != 1)
+    bool sent = SSL_new_session_ticket(tls->ssl) == 1 && SSL_do_handshake(tls->ssl) == 1;
+    tls_ticket_done(tls);
+    if (!sent)
         return; // the connection goes on without
     if (tls->counters != NULL)
         metric_add(&tls->counters->tickets, 1);

@@ -25,7 +25,7 @@ void ticket_keys_sealing(struct ticket_keys *keys, nanoseconds now, struct ticke
 // False when no key of that name is still good.
 bool ticket_keys_opening(struct ticket_keys *keys, nanoseconds now, const unsigned char name[TICKET_NAME_SIZE], struct ticket_key *copy);
 
-// A library context with no algorithm at all, for as long as a session is read out of a ticket: tls_session.c says why.
+// A library context with no algorithm at all, for as long as a ticket is opened or sealed: tls_session.c says why.
 OSSL_LIB_CTX *ticket_keys_bare_library(const struct ticket_keys *keys);
 
 #endif

@@ -352,7 +352,7 @@ static void open_connection(struct tls *tls) {
 static void shake_hands(struct tls *tls) {
     tls_clear_errors();
     int result = SSL_do_handshake(tls->ssl);
-    tls_ticket_was_read(tls);
+    tls_ticket_done(tls);
     // Together with what else is written in this turn: a client's request goes out in the segment of its Finished.
     flush_lower_later(tls);
     if (result == 1) {

@@ -128,12 +128,14 @@ static void spoil_offered_ticket(struct tls_pair *pair) {
     OPENSSL_free(der);
 }
 
-// Tickets are read with another library context; whatever is in them, the thread has its own again behind it, and a bad one means a full handshake.
-static void reading_a_ticket_good_or_bad_leaves_nothing_changed(void **state) {
+// Tickets are sealed and opened with another library context; whatever is in them, the thread has its own again behind it, and a bad one means a full handshake.
+static void a_ticket_good_or_bad_leaves_the_thread_as_it_was(void **state) {
     (void)state;
     struct tls_pair pair;
     begin(&pair);
     assert_false(connect_once(&pair));
+    assert_int_equal(tickets(&pair), 1);
+    assert_true(thread_has_its_usual_library());
     for (int spoilt = 0; spoilt < 2; spoilt++) {
         tls_pair_begin(&pair, NULL);
         if (spoilt == 1)
@@ -582,7 +584,7 @@ static void live_peers_are_judged_again_by_a_new_bundle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_resumed_with_the_same_identities),
-        cmocka_unit_test(reading_a_ticket_good_or_bad_leaves_nothing_changed),
+        cmocka_unit_test(a_ticket_good_or_bad_leaves_the_thread_as_it_was),
         cmocka_unit_test(a_ticket_is_renewed_in_the_second_half_of_its_life),
         cmocka_unit_test(no_ticket_is_part_of_a_handshake),
         cmocka_unit_test(early_data_is_never_taken),
