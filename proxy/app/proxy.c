@@ -151,13 +151,27 @@ static void on_signal(uv_signal_t *handle, int number) {
         proxy_shut_down(proxy);
 }
 
+static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
 static void watch_signals(struct proxy *proxy) {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++) {
         uv_signal_init(&proxy->loop.uv, &proxy->signals[i]);
         proxy->signals[i].data = proxy;
-        uv_signal_start(&proxy->signals[i], on_signal, numbers[i]);
+        uv_signal_start(&proxy->signals[i], on_signal, watched_signals[i]);
     }
+}
+
+// A signal that nobody watches any more would end the process there and then, with its own exit code, in the middle of its ending in order: whoever comes late
+// waits for good. The workers are gone, this is the last thread.
+static void unwatch_signals(struct proxy *proxy) {
+    sigset_t late;
+    sigemptyset(&late);
+    for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++)
+        sigaddset(&late, watched_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
+    for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)
+        if (proxy->signals[i].data != NULL)
+            uv_close((uv_handle_t *)&proxy->signals[i], NULL);
 }
 
 static int listen_for_pages(const struct socket_address *address, const char *name, bool *failed) {
@@ -218,9 +232,7 @@ static void end_all(struct proxy *proxy) {
     memory_budget_close(&proxy->memory);
     if (proxy->identity != NULL)
         file_identity_close(proxy->identity);
-    for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)
-        if (proxy->signals[i].data != NULL)
-            uv_close((uv_handle_t *)&proxy->signals[i], NULL);
+    unwatch_signals(proxy);
     loop_timer_stop(&proxy->loop, &proxy->drain_timer);
 }
 
