@@ -1,5 +1,5 @@
 // See server_conn.h. Callbacks of transport and codec record and wake streams; the flush task is where a connection decides about its own end. The client's
-// side of streams stands in server_stream.c, what time does to a connection in server_conn_time.c.
+// side of streams stands in server_stream.c, what time does to a connection in server_conn_time.c, what its end means in server_conn_close.c.
 #include "downstream/server_conn.h"
 
 #include "base/limits.h"
@@ -21,53 +21,6 @@ static const struct transport_handler transport_handler;
 
 // --- closing ---
 
-static void count_close(struct server_conn *conn, enum error reason) {
-    struct worker_metrics *metrics = metrics_of(conn);
-    struct metric_cell *cell = &metrics->downstream_closed_finished;
-    switch (reason) {
-    case ERROR_CONNECTION_CLOSED:
-        cell = &metrics->downstream_closed_peer;
-        break;
-    case ERROR_CONNECTION_RESET:
-    case ERROR_CLIENT_GONE:
-        cell = &metrics->downstream_closed_reset;
-        break;
-    case ERROR_IDLE_TIMEOUT:
-        limit_hit(metrics->limits, LIMIT_METRIC_IDLE_TIMEOUT);
-        cell = &metrics->downstream_closed_idle;
-        break;
-    case ERROR_HEADER_TIMEOUT:
-        limit_hit(metrics->limits, LIMIT_METRIC_HEADER_TIMEOUT);
-        cell = &metrics->downstream_closed_header_timeout;
-        break;
-    case ERROR_DRAINING:
-        cell = &metrics->downstream_closed_drain;
-        break;
-    case ERROR_TLS_FAILED:
-    case ERROR_IDENTITY_MISMATCH:
-        cell = &metrics->downstream_closed_tls;
-        break;
-    case ERROR_UNAUTHENTICATED:
-        cell = &metrics->downstream_closed_untrusted;
-        break;
-    case ERROR_PROTOCOL:
-    case ERROR_FRAMING_INVALID:
-    case ERROR_BAD_REQUEST:
-        cell = &metrics->downstream_closed_protocol;
-        break;
-    case ERROR_FLOOD:
-        cell = &metrics->downstream_closed_flood;
-        break;
-    default:
-        break;
-    }
-    if (conn->distrusted)
-        cell = &metrics->downstream_closed_untrusted;
-    metric_add(cell, 1);
-    metric_add(&metrics->downstream_bytes_in, conn->transport->bytes_in);
-    metric_add(&metrics->downstream_bytes_out, conn->transport->bytes_out);
-}
-
 static void free_conn(struct task *task) {
     struct server_conn *conn = CONTAINER_OF(task, struct server_conn, release);
     struct downstream_listener *listener = conn->listener;
@@ -85,14 +38,14 @@ void server_conn_free_when_unused(struct server_conn *conn) {
         loop_defer(loop_of(conn), &conn->release);
 }
 
-static void drop_streams(struct server_conn *conn) {
+static void drop_streams(struct server_conn *conn, enum error end) {
     LIST_EACH(&conn->streams, node, following) {
         struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
         stream->codec_stream.codec = NULL;
         if (stream->finished)
             server_stream_release(stream);
         else
-            stream_on_failed(stream->stream, ERROR_CLIENT_GONE);
+            stream_on_failed(stream->stream, end);
     }
 }
 
@@ -101,7 +54,7 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
         return;
     bool reset = conn->phase != CONN_LINGER && transport_has_output(conn->transport);
     conn->phase = CONN_CLOSED;
-    count_close(conn, reason);
+    enum error stream_end = server_conn_note_close(conn, reason);
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);
     task_cancel(&conn->resume);
@@ -109,7 +62,7 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
         conn->codec->ops->dispose(conn->codec);
         conn->codec = NULL;
     }
-    drop_streams(conn);
+    drop_streams(conn, stream_end);
     buffer_clear(&conn->pending);
     conn->transport->ops->close(conn->transport, reset && reason != ERROR_CONNECTION_CLOSED);
 }

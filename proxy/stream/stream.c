@@ -140,6 +140,8 @@ static void note_request_error(struct stream *stream) {
 static bool send_response_head(struct stream *stream, const struct head *head, bool end) {
     if (!stream->sink->ops->send_head(stream->sink, head, end)) {
         note_request_error(stream);
+        if (stream->request_error != ERROR_CLIENT_GONE)
+            metric_add(&stream->env->metrics->streams_reset_proxy, 1);
         finish(stream, stream->end);
         return false;
     }

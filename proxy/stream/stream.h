@@ -115,7 +115,8 @@ void stream_on_body(struct stream *stream, struct block *block, struct bytes pie
 void stream_on_end(struct stream *stream, const struct fields *trailers);
 void stream_on_writable(struct stream *stream);
 
-// The request is broken (a reply to it is still possible as far as the sink takes one), or with ERROR_CLIENT_GONE nobody waits for an answer any more.
+// The request is broken (a reply to it is still possible as far as the sink takes one), or nobody waits for an answer any more:
+// with ERROR_CLIENT_GONE since the client went, else for why we closed its connection.
 void stream_on_failed(struct stream *stream, enum error error);
 
 // Body that the sink should stop receiving at: less before the chain has let the stream pass.

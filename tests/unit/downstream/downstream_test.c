@@ -162,7 +162,7 @@ static void closing_all_closes_those_of_listeners_that_are_gone(void **state) {
     fake_downstream_dispose(&near);
 }
 
-static void closing_all_ends_streams_as_gone(void **state) {
+static void closing_all_ends_streams_as_draining(void **state) {
     (void)state;
     struct fake_downstream near;
     world_init(&near, DOCUMENTS);
@@ -174,7 +174,9 @@ static void closing_all_ends_streams_as_gone(void **state) {
     near_settle(&near);
     assert_int_equal(near.loopback.env.streams, 0);
     assert_int_equal(atomic_load(&near.downstream.connections), 0);
-    assert_int_equal(near.loopback.record.end, ERROR_CLIENT_GONE);
+    assert_int_equal(near.loopback.record.end, ERROR_DRAINING);
+    assert_int_equal(metric_read(&near.loopback.env.metrics->streams_reset_client), 0);
+    assert_int_equal(metric_read(&near.loopback.env.metrics->streams_reset_proxy), 2);
     fake_downstream_dispose(&near);
 }
 
@@ -345,7 +347,7 @@ int main(void) {
         cmocka_unit_test(connections_of_a_listener_that_is_gone_are_drained),
         cmocka_unit_test(a_listener_that_comes_back_is_a_new_one),
         cmocka_unit_test(closing_all_closes_those_of_listeners_that_are_gone),
-        cmocka_unit_test(closing_all_ends_streams_as_gone),
+        cmocka_unit_test(closing_all_ends_streams_as_draining),
         cmocka_unit_test(a_drained_http1_connection_ends_behind_its_response),
         cmocka_unit_test(an_idle_http1_connection_gets_a_moment_for_what_is_on_its_way),
         cmocka_unit_test(a_connection_that_never_spoke_is_drained_too),

@@ -93,6 +93,24 @@ static void a_reset_request_is_cancelled_alone(void **state) {
     fake_downstream_dispose(&world.near);
 }
 
+static void streams_of_a_connection_closed_for_its_framing_say_so(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.near.loopback.far.serve = NULL;
+    near_open(world.conn, HTTP_2);
+    near_request(world.conn, "GET a /\n", true);
+    near_settle(&world.near);
+    static const char data_on_stream_0[] = {0, 0, 1, 0, 0, 0, 0, 0, 0, 'x'};
+    fake_peer_send(world.conn->peer, bytes_from(data_on_stream_0, sizeof data_on_stream_0));
+    near_settle(&world.near);
+    assert_true(near_is_closed(world.conn));
+    assert_int_equal(world.near.loopback.record.end, ERROR_FRAMING_INVALID);
+    assert_int_equal(metric_read(&world.near.loopback.env.metrics->streams_reset_client), 0);
+    assert_int_equal(metric_read(&world.near.loopback.env.metrics->streams_reset_proxy), 1);
+    fake_downstream_dispose(&world.near);
+}
+
 static void a_connection_that_breaks_cancels_all_its_requests(void **state) {
     (void)state;
     struct world world;
@@ -319,6 +337,7 @@ int main(void) {
         cmocka_unit_test(prior_knowledge_may_come_byte_by_byte),
         cmocka_unit_test(requests_of_one_connection_are_answered_apart),
         cmocka_unit_test(a_reset_request_is_cancelled_alone),
+        cmocka_unit_test(streams_of_a_connection_closed_for_its_framing_say_so),
         cmocka_unit_test(a_connection_that_breaks_cancels_all_its_requests),
         cmocka_unit_test(a_client_that_ends_its_side_gets_its_answers),
         cmocka_unit_test(a_stalled_stream_holds_nobody_up),
