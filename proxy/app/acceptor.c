@@ -38,7 +38,7 @@ struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint
 
 static void free_socket(struct open_socket *open) {
     list_remove(&open->link);
-    free((void *)(uintptr_t)open->name.at);
+    bytes_drop(&open->name);
     free(open);
 }
 
@@ -75,7 +75,7 @@ static void bind_one(struct acceptor *acceptor, const struct listener_config *co
     }
     struct open_socket *open = alloc_zeroed_or_abort(1, sizeof *open);
     open->acceptor = acceptor;
-    open->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
+    open->name = bytes_keep(config->name);
     open->address = config->address;
     open->socket = socket;
     open->given = -1;

@@ -75,7 +75,7 @@ struct handover {
 };
 
 static void free_handover(struct handover *handover) {
-    free((void *)(uintptr_t)handover->name.at);
+    bytes_drop(&handover->name);
     free(handover);
 }
 
@@ -129,7 +129,7 @@ static void unlisten_here(void *receiver, void *argument) {
         tcp_listener_close(worker->accepting[i].listener);
         worker->accepting[i].listener = NULL;
         worker->accepting_count--;
-        free((void *)(uintptr_t)worker->accepting[i].name.at);
+        bytes_drop(&worker->accepting[i].name);
     }
     free_handover(handover);
 }
@@ -227,7 +227,7 @@ void worker_start(struct worker *worker, uint32_t number, struct live_shared *sh
 
 static struct handover *handover_of(struct bytes name, int socket) {
     struct handover *handover = alloc_zeroed_or_abort(1, sizeof *handover);
-    handover->name = bytes_from(copy_text_or_abort(name), name.len);
+    handover->name = bytes_keep(name);
     handover->socket = socket;
     return handover;
 }

@@ -1,5 +1,18 @@
-// Slices of bytes: comparing, trimming, splitting, numbers. Pure.
+// Slices of bytes: copying, comparing, trimming, splitting, numbers. Pure.
 #include "base/bytes.h"
+
+#include "base/pool.h"
+
+#include <stdlib.h>
+
+struct bytes bytes_keep(struct bytes text) {
+    return bytes_from(copy_text_or_abort(text), text.len);
+}
+
+void bytes_drop(struct bytes *kept) {
+    free((void *)(uintptr_t)kept->at); // const is for all others: the one who keeps it may free it
+    *kept = BYTES_NONE;
+}
 
 bool bytes_equal_nocase(struct bytes a, struct bytes b) {
     if (a.len != b.len)

@@ -1,5 +1,5 @@
 // A borrowed slice of bytes. It owns nothing: whoever hands one out says how long it stays valid.
-// Used everywhere for names, values and pieces of messages; owned text lives in a pool (pool_copy).
+// Used everywhere for names, values and pieces of messages. Owned text lives in a pool (pool_copy), or on the heap: bytes_keep and bytes_drop.
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
@@ -37,6 +37,12 @@ static inline bool bytes_equal(struct bytes a, struct bytes b) {
 static inline char ascii_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
+
+// A copy on the heap, NUL behind it, that its holder owns until bytes_drop; aborts when there is no memory.
+struct bytes bytes_keep(struct bytes text);
+
+// Frees what bytes_keep made, or nothing where it is BYTES_NONE, and leaves BYTES_NONE.
+void bytes_drop(struct bytes *kept);
 
 // Equal but for ASCII case.
 bool bytes_equal_nocase(struct bytes a, struct bytes b);

@@ -34,7 +34,7 @@ static void free_listener(struct downstream_listener *listener) {
     list_remove(&listener->removed);
     bound_unpin(listener->bound);
     live_shared_listener_release(listener->downstream->env->upstream->shared, listener->name);
-    free((void *)(uintptr_t)listener->name.at);
+    bytes_drop(&listener->name);
     free(listener);
 }
 
@@ -102,7 +102,7 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
             continue;
         struct downstream_listener *listener = alloc_zeroed_or_abort(1, sizeof *listener);
         listener->downstream = downstream;
-        listener->name = bytes_from(copy_text_or_abort(config->name), config->name.len);
+        listener->name = bytes_keep(config->name);
         listener->shared = live_shared_listener(downstream->env->upstream->shared, listener->name);
         list_init(&listener->connections);
         list_init(&listener->removed);

@@ -26,8 +26,8 @@ static void free_conn(struct task *task) {
     struct downstream_listener *listener = conn->listener;
     list_remove(&conn->link);
     buffer_dispose(&conn->pending);
-    free((void *)(uintptr_t)conn->identity.text.at);
-    free((void *)(uintptr_t)conn->client.forwarded_cert.at);
+    bytes_drop(&conn->identity.text);
+    bytes_drop(&conn->client.forwarded_cert);
     free(conn);
     downstream_connection_gone(listener);
 }
@@ -350,7 +350,7 @@ static void on_drained(void *user) {
 
 static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) {
     const char *reason;
-    struct bytes text = bytes_from(copy_text_or_abort(id->text), id->text.len);
+    struct bytes text = bytes_keep(id->text);
     enum error error = spiffe_id_parse(text, &conn->identity, &reason);
     CHECK(error == OK); // the handshake has checked it
     conn->client.identity = &conn->identity;
@@ -358,10 +358,9 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
         return;
     // As Envoy writes it, so that applications can read it alike.
     struct bytes ours = credentials_id(conn->listener->downstream->credentials)->text;
-    size_t size = ours.len + text.len + sizeof "By=;URI=";
-    char *forwarded = alloc_or_abort(size);
-    int length = snprintf(forwarded, size, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
-    conn->client.forwarded_cert = bytes_from(forwarded, (size_t)length);
+    char forwarded[2 * SPIFFE_ID_MAX + sizeof "By=;URI="];
+    int length = snprintf(forwarded, sizeof forwarded, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
+    conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));
 }
 
 static void on_ready(void *user, enum error error) {

@@ -54,7 +54,7 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
 struct cluster *cluster_create(struct upstream *upstream, const struct service_config *config) {
     struct cluster *cluster = alloc_zeroed_or_abort(1, sizeof *cluster);
     cluster->upstream = upstream;
-    cluster->key = bytes_from(copy_text_or_abort(config->key), config->key.len);
+    cluster->key = bytes_keep(config->key);
     cluster->traffic = config->traffic;
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
     cluster->lb.position = rng_below(&upstream->loop->rng, 1 << 16);
@@ -74,7 +74,7 @@ void cluster_unref(struct cluster *cluster) {
         return;
     retire_all(cluster);
     live_shared_service_release(cluster->upstream->shared, cluster->key);
-    free((void *)(uintptr_t)cluster->key.at);
+    bytes_drop(&cluster->key);
     free(cluster);
 }
 

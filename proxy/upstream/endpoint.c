@@ -7,29 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct bytes copy(struct bytes text) {
-    return bytes_from(copy_text_or_abort(text), text.len);
-}
-
-static void drop(struct bytes *text) {
-    free((void *)(uintptr_t)text->at);
-    *text = BYTES_NONE;
-}
-
 struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_config *config) {
     struct endpoint *endpoint = alloc_zeroed_or_abort(1, sizeof *endpoint);
     endpoint->cluster = cluster;
     endpoint->upstream = cluster->upstream;
-    endpoint->key = copy(config->key);
+    endpoint->key = bytes_keep(config->key);
     endpoint->address = config->address;
-    endpoint->address.text = copy(config->address.text);
+    endpoint->address.text = bytes_keep(config->address.text);
     endpoint->tls = config->tls;
     endpoint->weight = config->weight;
     endpoint->identity_count = config->identity_count;
     endpoint->identities = alloc_zeroed_or_abort(config->identity_count + 1, sizeof *endpoint->identities);
     for (uint32_t i = 0; i < config->identity_count; i++) {
         const char *reason;
-        enum error error = spiffe_id_parse(copy(config->identities[i].text), &endpoint->identities[i], &reason);
+        enum error error = spiffe_id_parse(bytes_keep(config->identities[i].text), &endpoint->identities[i], &reason);
         CHECK(error == OK); // it was parsed when the documents were checked
     }
     size_t length = cluster->key.len + 1 + config->key.len;
@@ -56,11 +47,11 @@ void endpoint_unref(struct endpoint *endpoint) {
     CHECK(endpoint->cluster == NULL && endpoint->in_flight == 0);
     live_shared_endpoint_release(endpoint->upstream->shared, endpoint->shared_key);
     for (uint32_t i = 0; i < endpoint->identity_count; i++)
-        drop(&endpoint->identities[i].text);
+        bytes_drop(&endpoint->identities[i].text);
     free(endpoint->identities);
-    drop(&endpoint->address.text);
-    drop(&endpoint->shared_key);
-    drop(&endpoint->key);
+    bytes_drop(&endpoint->address.text);
+    bytes_drop(&endpoint->shared_key);
+    bytes_drop(&endpoint->key);
     free(endpoint);
 }
 

@@ -18,6 +18,18 @@ static void equality_compares_length_and_bytes(void **state) {
     assert_false(bytes_equal(BYTES("a\0b"), BYTES("a\0c")));
 }
 
+static void a_kept_copy_outlives_its_source_and_is_dropped_once(void **state) {
+    (void)state;
+    char source[] = "abc";
+    struct bytes kept = bytes_keep(bytes_from(source, 3));
+    source[0] = 'x';
+    assert_true(bytes_equal(kept, BYTES("abc")));
+    assert_int_equal(kept.at[3], '\0');
+    bytes_drop(&kept);
+    assert_true(kept.at == NULL && kept.len == 0);
+    bytes_drop(&kept);
+}
+
 static void equality_without_case_folds_ascii_letters_only(void **state) {
     (void)state;
     assert_true(bytes_equal_nocase(BYTES("Content-Type"), BYTES("cONTENT-tYPE")));
@@ -120,6 +132,7 @@ static void numbers_stop_exactly_at_the_maximum(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_compares_length_and_bytes),
+        cmocka_unit_test(a_kept_copy_outlives_its_source_and_is_dropped_once),
         cmocka_unit_test(equality_without_case_folds_ascii_letters_only),
         cmocka_unit_test(starts_and_ends_are_compared_within_the_text),
         cmocka_unit_test(find_gives_the_first_position_or_the_length),
