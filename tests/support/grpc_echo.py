@@ -18,6 +18,11 @@ SERVICE = "test.Echo"
 LARGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
+def rounded_up(timeout):
+    """The most that gRPC's own client says when it is given `timeout`: it writes few digits and rounds up, by a hundredth at most."""
+    return timeout * 1.01
+
+
 class GrpcServer:
     """Unary: the request back, or as its metadata say (`fail`: a status code's name; `wait`: until released). Seen metadata and the time that remained are kept in `calls`; `ended` is set
     once any call is over."""
