@@ -185,7 +185,7 @@ static enum error refusal_of(const struct attempt *attempt) {
     return OK;
 }
 
-// It did not get as far as the application, or sends its requests elsewhere. All else that it refuses is refused for good.
+// It did not get as far as the application, or sends its requests elsewhere: nothing was processed. All else that it refuses is refused for good.
 static bool is_unreached(enum error refusal) {
     return refusal == ERROR_CONNECT_REFUSED || refusal == ERROR_CONNECT_TIMEOUT || refusal == ERROR_DRAINING;
 }
@@ -252,8 +252,8 @@ void attempt_end(struct attempt *attempt, enum error error) {
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);
     nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
-    // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint.
-    if (outcome == LB_FAILED && !attempt->was_refused && error != ERROR_DRAINING)
+    // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Retries).
+    if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
         attempt->endpoint->failures++;
     stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
     if (attempt->answered_after > 0)
