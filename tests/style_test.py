@@ -452,6 +452,15 @@ def test_every_public_function_is_used():
     report(faults, "What a header offers is used outside of its own file, or is static there.")
 
 
+def test_every_error_is_raised():
+    listed = re.findall(r"^ *X\(([A-Z0-9_]+),", text(ROOT / "proxy" / "base" / "error.h"), re.M)
+    raised = {error for path in c_files() if folder_of(path) and name(path) != "proxy/base/error.h"
+              for error in re.findall(r"\bERROR_([A-Z0-9_]+)\b", code(path))}
+    faults = [] if listed else ["the list was not found"]
+    faults += [f"proxy/base/error.h: {error} is raised nowhere" for error in listed if error not in raised]
+    report(faults, "An error comes into the list with what raises it; its row of the table alone is no use.")
+
+
 def test_fuzz_targets_have_seeds():
     faults = []
     targets = {f"{path.parent.name}_{path.stem}" for path in c_files(".c") if path.stem.endswith("_fuzz")}

@@ -13,8 +13,6 @@
     X(BAD_REQUEST, "bad_request")                                                                                   \
     X(FRAMING_INVALID, "framing_invalid") /* framing in doubt: the connection is not to be used again */            \
     X(UNAUTHENTICATED, "unauthenticated")                                                                           \
-    X(DENIED, "denied")                                                                                             \
-    X(ROUTE_NOT_FOUND, "route_not_found")                                                                           \
     X(HEADER_TIMEOUT, "header_timeout")                                                                             \
     X(BODY_TIMEOUT, "body_timeout")                                                                                 \
     X(BODY_TOO_LARGE, "body_too_large")                                                                             \
@@ -36,7 +34,6 @@
     X(UPGRADE_FAILED, "upgrade_failed")                                                                             \
     X(LOOP, "loop")                                                                                                 \
     X(NO_ENDPOINT, "no_endpoint")                                                                                   \
-    X(QUEUE_TIMEOUT, "queue_timeout")                                                                               \
     X(POOL_FULL, "pool_full")                                                                                       \
     X(MEMORY_LIMIT, "memory_limit")                                                                                 \
     X(DRAINING, "draining")                                                                                         \
@@ -53,8 +50,7 @@
     X(FLOOD, "flood")                         /* the peer exceeded a limit on cheap frames: close the connection */ \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                                 \
     X(NO_MEMORY, "no_memory")                                                                                       \
-    X(FULL, "full") /* a bounded queue or table has no room */                                                      \
-    X(NOT_FOUND, "not_found")                                                                                       \
+    X(FULL, "full")       /* a bounded queue or table has no room */                                                \
     X(INVALID, "invalid") /* of a document, file or argument; a text goes with it */                                \
     X(IO, "io_error")
 

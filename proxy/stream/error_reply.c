@@ -15,8 +15,7 @@ struct reply {
 static const struct reply replies[ERROR_COUNT] = {
 #define REPLY(name, status, grpc, proxy_status) [ERROR_NUMBER_##name] = {status, grpc, proxy_status}
     REPLY(BAD_REQUEST, 400, 13, "http_request_error"),          REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
-    REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),     REPLY(DENIED, 403, 7, "http_request_denied"),
-    REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),   REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
+    REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),     REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
     REPLY(BODY_TIMEOUT, 408, 4, "http_request_error"),          REPLY(BODY_TOO_LARGE, 413, 8, "http_request_error"),
     REPLY(URI_TOO_LONG, 414, 13, "http_request_error"),         REPLY(HEADERS_TOO_LARGE, 431, 8, "http_request_error"),
     REPLY(EXPECTATION, 417, 13, "http_request_error"),          REPLY(CLIENT_GONE, 0, 1, NULL),
@@ -26,11 +25,10 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"), REPLY(UPSTREAM_RESET, 502, 14, "connection_terminated"),
     REPLY(RESPONSE_MALFORMED, 502, 13, "http_protocol_error"),  REPLY(RESPONSE_INCOMPLETE, 0, 14, "http_response_incomplete"),
     REPLY(UPGRADE_FAILED, 502, 13, "http_upgrade_failed"),      REPLY(LOOP, 502, 13, "proxy_loop_detected"),
-    REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),     REPLY(QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"),
-    REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),      REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
-    REPLY(DRAINING, 503, 14, "proxy_internal_response"),        REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),
-    REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),    REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
-    REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
+    REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),     REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
+    REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),   REPLY(DRAINING, 503, 14, "proxy_internal_response"),
+    REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),      REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),
+    REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),        REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
 #undef REPLY
 };
 

@@ -77,7 +77,7 @@ static enum filter_result any_result(struct stream *stream, struct state *state)
         return FILTER_PAUSE;
     }
     if (!current->calm && one_in(60)) {
-        stream_fail(stream, ERROR_DENIED, BYTES_NONE);
+        stream_fail(stream, ERROR_UNAUTHENTICATED, BYTES_NONE);
         return FILTER_REPLIED;
     }
     return FILTER_CONTINUE;

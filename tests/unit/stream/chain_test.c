@@ -62,7 +62,7 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     state->letter = script->letter;
     script->stream = state->stream = stream;
     if (script->decide_replies && script->decide_pauses == 0) {
-        stream_fail(stream, ERROR_DENIED, BYTES("not you"));
+        stream_fail(stream, ERROR_UNAUTHENTICATED, BYTES("not you"));
         return FILTER_REPLIED;
     }
     if (script->decide_pauses == 0)
@@ -79,7 +79,7 @@ static enum filter_result charge(struct stream *stream, const void *config, void
     CHECK(((struct state *)state)->letter == script->letter);
     if (!script->charge_replies)
         return FILTER_CONTINUE;
-    stream_fail(stream, ERROR_QUEUE_TIMEOUT, BYTES_NONE);
+    stream_fail(stream, ERROR_POOL_FULL, BYTES_NONE);
     return FILTER_REPLIED;
 }
 
@@ -103,7 +103,7 @@ static enum filter_result pass_data(struct stream *stream, struct script *script
         return FILTER_PAUSE;
     }
     if (replies) {
-        stream_fail(stream, ERROR_DENIED, BYTES_NONE);
+        stream_fail(stream, ERROR_UNAUTHENTICATED, BYTES_NONE);
         return FILTER_REPLIED;
     }
     change(script, body);
@@ -139,7 +139,7 @@ static enum filter_result response_head(struct stream *stream, const void *confi
         return FILTER_PAUSE;
     }
     if (script->head_replies) {
-        stream_fail(stream, ERROR_DENIED, BYTES_NONE);
+        stream_fail(stream, ERROR_UNAUTHENTICATED, BYTES_NONE);
         return FILTER_REPLIED;
     }
     fields_add(&head->fields, pool_format(&stream->pool, "y-%c", script->letter), BYTES("1"));
@@ -325,8 +325,8 @@ static void a_reply_at_any_position_walks_back_from_there(void **state) {
     (void)state;
     static const char *const logs[] = {
         "A.decide A.end ",
-        "A.decide B.decide A.head(403) B.end A.end ",
-        "A.decide B.decide C.decide B.head(403) A.head(403) C.end B.end A.end ",
+        "A.decide B.decide A.head(401) B.end A.end ",
+        "A.decide B.decide C.decide B.head(401) A.head(401) C.end B.end A.end ",
     };
     for (unsigned position = 0; position < FILTERS; position++) {
         struct world world;
@@ -336,9 +336,9 @@ static void a_reply_at_any_position_walks_back_from_there(void **state) {
         client_get(&client, &world.loopback, "GET a /\n");
         loopback_settle(&world.loopback);
         assert_log(&world, logs[position]);
-        assert_int_equal(client.status, 403);
+        assert_int_equal(client.status, 401);
         assert_true(client.ended);
-        assert_int_equal(world.loopback.record.end, ERROR_DENIED);
+        assert_int_equal(world.loopback.record.end, ERROR_UNAUTHENTICATED);
         assert_string_equal(world.loopback.record.detail, "not you");
         assert_int_equal(world.loopback.far.count, 0);
         client_dispose(&client);
@@ -358,7 +358,7 @@ static void a_reply_may_come_after_a_pause(void **state) {
     assert_int_equal(client.status, 0);
     stream_wake(client.stream);
     loopback_settle(&world.loopback);
-    assert_int_equal(client.status, 403);
+    assert_int_equal(client.status, 401);
     client_dispose(&client);
     world_dispose(&world);
 }
@@ -377,7 +377,7 @@ static void a_refused_charge_ends_all(void **state) {
         client_get(&client, &world.loopback, "GET a /\n");
         loopback_settle(&world.loopback);
         assert_int_equal(client.status, 503);
-        assert_int_equal(world.loopback.record.end, ERROR_QUEUE_TIMEOUT);
+        assert_int_equal(world.loopback.record.end, ERROR_POOL_FULL);
         assert_int_equal(world.loopback.far.count, 0);
         assert_has(world.log.at, walks[position]);
         assert_has_not(world.log.at, unseen[position]);
@@ -473,8 +473,8 @@ static void a_reply_in_the_place_of_an_answer_walks_back_from_there(void **state
     (void)state;
     static const char *const logs[] = {
         "C.head(200) B.head(200) A.head(200) C.end B.end A.end ",
-        "C.head(200) B.head(200) A.head(403) C.end B.end A.end ",
-        "C.head(200) B.head(403) A.head(403) C.end B.end A.end ",
+        "C.head(200) B.head(200) A.head(401) C.end B.end A.end ",
+        "C.head(200) B.head(401) A.head(401) C.end B.end A.end ",
     };
     for (unsigned position = 0; position < FILTERS; position++) {
         struct world world;
@@ -487,7 +487,7 @@ static void a_reply_in_the_place_of_an_answer_walks_back_from_there(void **state
         struct far_conn *conn = far_conn(&world.loopback.far, 0);
         far_respond(conn, only_request(&world.loopback, 0), 200, "", "secret", false);
         assert_log(&world, logs[position]);
-        assert_int_equal(client.status, 403);
+        assert_int_equal(client.status, 401);
         assert_true(client.ended);
         assert_has_not(client.body.at, "secret");
         assert_true(conn->peer->closed);
@@ -657,9 +657,9 @@ static void a_reply_from_within_the_request_body_stops_the_try(void **state) {
         client_open(&client, &world.loopback, "POST a /\n");
         loopback_settle(&world.loopback);
         client_send(&client, BYTES("secret"), true);
-        assert_int_equal(client.status, 403);
+        assert_int_equal(client.status, 401);
         assert_true(client.done);
-        assert_has(world.log.at, "B.up(6 end) A.head(403) C.end ");
+        assert_has(world.log.at, "B.up(6 end) A.head(401) C.end ");
         assert_int_equal(only_request(&world.loopback, 0)->body.len, 0);
         assert_true(only_request(&world.loopback, 0)->has_failed);
         client_dispose(&client);
@@ -686,7 +686,7 @@ static void a_reply_beats_an_answer_of_the_same_turn(void **state) {
     assert_int_equal(conn->server.codec->ops->send_head(conn->server.codec, &request->stream, &head, false), OK);
     fake_peer_send(conn->peer, codec_owner_sent(&conn->server));
     client_send(&client, BYTES("secret"), true);
-    assert_int_equal(client.status, 403);
+    assert_int_equal(client.status, 401);
     client_dispose(&client);
     world_dispose(&world);
 }
@@ -703,7 +703,7 @@ static void a_reply_from_within_the_response_body_cuts_it(void **state) {
     assert_int_equal(client.status, 200);
     assert_true(client.was_reset);
     assert_int_equal(client.body.len, 0);
-    assert_int_equal(world.loopback.record.end, ERROR_DENIED);
+    assert_int_equal(world.loopback.record.end, ERROR_UNAUTHENTICATED);
     client_dispose(&client);
     world_dispose(&world);
 }
