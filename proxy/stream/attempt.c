@@ -179,7 +179,7 @@ static enum error refusal_of(const struct attempt *attempt) {
     const struct field *refused = attempt->mesh ? fields_find(&attempt->up.codec_stream.head.fields, FIELD_OUTRIGGER_REFUSED) : NULL;
     for (int number = 0; refused != NULL && number < ERROR_COUNT; number++) {
         enum error error = (enum error)(-1 - number);
-        if (bytes_equal(refused->value, bytes_from_text(error_name(error))))
+        if (error_is_end(error) && bytes_equal(refused->value, bytes_from_text(error_name(error))))
             return error;
     }
     return OK;

@@ -148,18 +148,6 @@ static void commit(struct stream *stream) {
     buffer_clear(&stream->attempts->replay);
 }
 
-// What a client is told of an attempt that failed with an error between layers.
-static enum error reply_error(enum error error) {
-    switch (error) {
-    case ERROR_REFUSED_STREAM:
-        return ERROR_UPSTREAM_RESET;
-    case ERROR_CANCELLED:
-        return ERROR_INTERNAL;
-    default:
-        return error;
-    }
-}
-
 enum attempts_result attempts_advance(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
     while (!attempts->backing_off) {
@@ -177,7 +165,7 @@ enum attempts_result attempts_advance(struct stream *stream) {
             continue;
         }
         if (!may_retry(stream, attempt)) {
-            stream_fail(stream, reply_error(attempt->error), attempt->endpoint == NULL ? BYTES_NONE : attempt->endpoint->address.text);
+            stream_fail(stream, attempt->error, attempt->endpoint == NULL ? BYTES_NONE : attempt->endpoint->address.text);
             return ATTEMPTS_FAILED;
         }
         retry(stream);

@@ -11,7 +11,7 @@ struct reply {
     const char *proxy_status;
 };
 
-// In the order of errors.md. What is missing is told between layers only and counts as internal.
+// In the order of errors.md. What is missing is told between layers only: see `ends`.
 static const struct reply replies[ERROR_COUNT] = {
 #define REPLY(name, status, grpc, proxy_status) [ERROR_NUMBER_##name] = {status, grpc, proxy_status}
     REPLY(BAD_REQUEST, 400, 13, "http_request_error"),          REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
@@ -32,10 +32,34 @@ static const struct reply replies[ERROR_COUNT] = {
 #undef REPLY
 };
 
-static const struct reply *reply_of(enum error error) {
+// What a stream ends with where layers told each other an error that has no row. What stands in neither table, no layer tells a stream: it is internal where one does.
+static const enum error ends[ERROR_COUNT] = {
+    [ERROR_NUMBER_REFUSED_STREAM] = ERROR_UPSTREAM_RESET,   [ERROR_NUMBER_CONNECTION_CLOSED] = ERROR_UPSTREAM_RESET,
+    [ERROR_NUMBER_CONNECTION_RESET] = ERROR_UPSTREAM_RESET, [ERROR_NUMBER_PROTOCOL] = ERROR_RESPONSE_MALFORMED,
+    [ERROR_NUMBER_FLOOD] = ERROR_RESPONSE_MALFORMED,        [ERROR_NUMBER_NO_MEMORY] = ERROR_MEMORY_LIMIT,
+};
+
+static const struct reply *row_of(enum error error) {
     CHECK(error < 0 && -1 - error < ERROR_COUNT);
     const struct reply *reply = &replies[-1 - error];
-    return reply->grpc == 0 ? &replies[ERROR_NUMBER_INTERNAL] : reply;
+    return reply->grpc == 0 ? NULL : reply;
+}
+
+static const struct reply *reply_of(enum error error) {
+    const struct reply *reply = row_of(error);
+    CHECK(reply != NULL);
+    return reply;
+}
+
+bool error_is_end(enum error error) {
+    return error == OK || row_of(error) != NULL;
+}
+
+enum error error_end(enum error error) {
+    if (error_is_end(error))
+        return error;
+    enum error end = ends[-1 - error];
+    return end == OK ? ERROR_INTERNAL : end;
 }
 
 uint16_t error_status(enum error error) {

@@ -8,6 +8,14 @@
 
 struct stream;
 
+// Has it a row in the table? OK too is an end.
+bool error_is_end(enum error error);
+
+// The row with which a stream ends for `error`: itself where it has one, else what it means to the client.
+enum error error_end(enum error error);
+
+// All that follows is for errors with a row.
+
 // 0: nothing can be sent (client_gone, response_incomplete: only logged).
 uint16_t error_status(enum error error);
 int error_grpc_status(enum error error);

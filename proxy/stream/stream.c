@@ -82,7 +82,7 @@ void stream_on_writable(struct stream *stream) {
 
 void stream_on_failed(struct stream *stream, enum error error) {
     if (stream->request_error == OK)
-        stream->request_error = error;
+        stream->request_error = error_end(error);
     stream_wake(stream);
 }
 
@@ -97,6 +97,7 @@ static void finish(struct stream *stream, enum error end) {
         return;
     if (stream->end == OK)
         stream->end = end;
+    CHECK(error_is_end(stream->end));
     stream->state = STREAM_DONE;
     loop_timer_stop(stream->env->loop, &stream->watch);
     attempts_end(stream);
@@ -159,7 +160,7 @@ void stream_fail(struct stream *stream, enum error error, struct bytes detail) {
     CHECK(error != OK);
     if (stream->state == STREAM_DONE || stream->end != OK)
         return;
-    stream->end = error;
+    stream->end = error_end(error);
     if (detail.len > 0)
         stream->detail = pool_copy(&stream->pool, detail);
     stream_wake(stream);

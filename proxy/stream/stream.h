@@ -130,7 +130,8 @@ static inline void stream_wake(struct stream *stream) {
     loop_wake(stream->env->loop, &stream->task);
 }
 
-// For filters: ends the stream with the reply of errors.md for `error` (or cuts a response that has begun). At most the first one counts.
+// For filters: ends the stream with the reply of errors.md for `error` (or cuts a response that has begun). At most the first one counts. An error that layers tell each
+// other becomes the row that it means (error_end).
 void stream_fail(struct stream *stream, enum error error, struct bytes detail);
 
 #endif

@@ -100,14 +100,58 @@ static void each_error_has_its_reply(void **state) {
     }
 }
 
-static void errors_that_only_layers_tell_each_other_count_as_internal(void **state) {
+static void errors_that_only_layers_tell_each_other_become_rows(void **state) {
     (void)state;
-    static const enum error others[] = {ERROR_REFUSED_STREAM, ERROR_CANCELLED, ERROR_CONNECTION_RESET, ERROR_PROTOCOL, ERROR_NO_MEMORY, ERROR_IO};
+    static const struct {
+        enum error error, end;
+    } others[] = {
+        {ERROR_REFUSED_STREAM, ERROR_UPSTREAM_RESET},
+        {ERROR_CANCELLED, ERROR_INTERNAL},
+        {ERROR_CONNECTION_CLOSED, ERROR_UPSTREAM_RESET},
+        {ERROR_CONNECTION_RESET, ERROR_UPSTREAM_RESET},
+        {ERROR_PROTOCOL, ERROR_RESPONSE_MALFORMED},
+        {ERROR_FLOOD, ERROR_RESPONSE_MALFORMED},
+        {ERROR_NO_MEMORY, ERROR_MEMORY_LIMIT},
+        {ERROR_IO, ERROR_INTERNAL},
+        {ERROR_FULL, ERROR_INTERNAL},
+    };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        assert_int_equal(error_status(others[i]), 500);
-        assert_int_equal(error_grpc_status(others[i]), 13);
-        assert_string_equal(error_proxy_status(others[i]), "proxy_internal_error");
+        assert_false(error_is_end(others[i].error));
+        assert_int_equal(error_end(others[i].error), others[i].end);
     }
+    for (int number = 0; number < ERROR_COUNT; number++) {
+        enum error error = (enum error)(-1 - number);
+        assert_true(error_is_end(error_end(error)));
+        assert_true(!error_is_end(error) || error_end(error) == error);
+    }
+}
+
+// Whoever tells a stream of it: a filter or an attempt, or the client's connection.
+static void a_stream_ends_with_a_row_whatever_it_is_told(void **state) {
+    (void)state;
+    for (int number = 0; number < 2 * ERROR_COUNT; number++) {
+        struct loopback world;
+        struct client client;
+        enum error error = (enum error)(-1 - number / 2);
+        loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
+        world.far.mode = FAR_WAIT;
+        client_open(&client, &world, "POST a /\n");
+        check_loop_turn(&world.far.check);
+        if (number % 2 == 0)
+            stream_fail(client.stream, error, BYTES_NONE);
+        else
+            stream_on_failed(client.stream, error);
+        loopback_settle(&world);
+        assert_true(client.done);
+        assert_int_equal(world.record.end, error_end(error));
+        assert_int_equal(world.record.status, error_status(error_end(error)));
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
+static void ends_that_are_only_logged_have_no_reply(void **state) {
+    (void)state;
     assert_int_equal(error_status(ERROR_CLIENT_GONE), 0);
     assert_int_equal(error_grpc_status(ERROR_CLIENT_GONE), 1);
     assert_int_equal(error_status(ERROR_RESPONSE_INCOMPLETE), 0);
@@ -435,7 +479,9 @@ static void an_error_reply_that_cannot_be_sent_keeps_its_error(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_error_has_its_reply),
-        cmocka_unit_test(errors_that_only_layers_tell_each_other_count_as_internal),
+        cmocka_unit_test(errors_that_only_layers_tell_each_other_become_rows),
+        cmocka_unit_test(a_stream_ends_with_a_row_whatever_it_is_told),
+        cmocka_unit_test(ends_that_are_only_logged_have_no_reply),
         cmocka_unit_test(a_detail_cannot_break_out_of_its_quotes),
         cmocka_unit_test(a_reply_to_head_has_a_length_and_no_body),
         cmocka_unit_test(each_cause_ends_as_the_table_says),

@@ -602,11 +602,8 @@ static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) 
         const char *reason;
         unsigned status;
         bool weighs;
-    } refusals[] = {{"memory_limit", 503, true},
-                    {"pool_full", 503, true},
-                    {"upstream_reset", 502, true},
-                    {"unauthenticated", 401, false},
-                    {"unknown", 503, false}};
+    } refusals[] = {{"memory_limit", 503, true},     {"pool_full", 503, true}, {"upstream_reset", 502, true},
+                    {"unauthenticated", 401, false}, {"unknown", 503, false},  {"no_memory", 503, false}};
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct loopback world;
         struct client client;
