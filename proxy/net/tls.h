@@ -75,7 +75,8 @@ struct tls_server_options {
 // Reading is stopped until read_start, but for the handshake.
 //
 // `ended` tells ERROR_CONNECTION_CLOSED only after the peer's close_notify: a bare FIN is an attacker's way of cutting a message short, and told as
-// ERROR_CONNECTION_RESET. A client whose certificate the server refuses learns it after its own handshake: `ended` tells ERROR_TLS_FAILED then.
+// ERROR_CONNECTION_RESET. A client whose certificate the server refuses learns it after its own handshake: `ended` tells ERROR_TLS_FAILED then, which says that the
+// server's handshake did not finish: no byte came of it, and none of what was sent was given to its application.
 struct transport *tls_server_create(struct transport *lower, const struct tls_server_options *options, struct buffer *early,
                                     const struct transport_handler *handler, void *user);
 

@@ -46,12 +46,30 @@ static enum tls_failure failure_of_reason(int reason) {
     }
 }
 
+// RFC 8446 section 6.2: alerts that only say something of our certificate, or of our having none. A server sends them while it makes its handshake.
+static bool is_about_certificate(int alert) {
+    switch (alert) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_CERTIFICATE_REQUIRED:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 // OpenSSL's texts are constant and say nothing that a peer chose.
 void tls_set_failure_from_queue(struct tls *tls) {
     unsigned long code = ERR_peek_error();
     int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
     const char *text = ERR_reason_error_string(code);
     enum tls_failure failure = failure_of_reason(reason);
+    tls->certificate_refused = !tls->failure_known && failure == TLS_FAILURE_PEER_ALERT && is_about_certificate(reason - SSL_AD_REASON_OFFSET);
     if (failure == TLS_FAILURE_PEER_ALERT)
         tls_compose_failure(tls, failure, "the peer refused: %s", SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
     else

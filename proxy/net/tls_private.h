@@ -144,9 +144,10 @@ struct tls {
     enum error lower_end;     // what the lower transport told, while bytes before it wait
     enum tls_failure failure; // valid when failure_known
     bool failure_known;
-    char *failure_text; // transport.failure, where it had to be composed
-    struct bytes input; // rest of what the lower transport just delivered
-    struct buffer held; // what it delivered and was not wanted yet; before `input`
+    bool certificate_refused; // the failure is the peer's alert, and about our certificate: its handshake did not finish
+    char *failure_text;       // transport.failure, where it had to be composed
+    struct bytes input;       // rest of what the lower transport just delivered
+    struct buffer held;       // what it delivered and was not wanted yet; before `input`
     struct tls_protocols protocols;
     const struct spiffe_id *identities; // client: until `ready`
     uint32_t identity_count;

@@ -266,8 +266,9 @@ static enum read_end read_block(struct tls *tls) {
 }
 
 static void on_read_end(struct tls *tls, enum read_end end) {
-    // In TLS 1.3 a client has finished before the server looks at its certificate: a refusal comes as the first thing after it.
-    bool refused = tls->failure_known && tls->failure == TLS_FAILURE_PEER_ALERT && !tls->received_any;
+    // In TLS 1.3 a client has finished before the server looks at its certificate: a refusal comes as the first thing after it. Any other alert may also come of
+    // what was sent meanwhile, as may one that follows bytes.
+    bool refused = tls->certificate_refused && !tls->is_server && !tls->received_any;
     switch (end) {
     case READ_MORE:
         break;

@@ -104,13 +104,15 @@ static void count_close(struct upstream_conn *conn, enum error reason) {
                1);
 }
 
-static enum error stream_error(enum error reason) {
+static enum error stream_error(const struct upstream_conn *conn, enum error reason) {
     switch (reason) {
     case ERROR_PROTOCOL:
     case ERROR_FLOOD:
         return ERROR_RESPONSE_MALFORMED;
     case ERROR_TLS_FAILED:
-        return ERROR_TLS_FAILED; // the server refused our certificate, told after our side of the handshake: nothing was processed
+        // The server refused our certificate, told after our side of the handshake: it never finished its own, so nothing was processed, and any method is repeated.
+        CHECK(conn->transport->secure && conn->transport->bytes_in == 0);
+        return ERROR_TLS_FAILED;
     default:
         return ERROR_UPSTREAM_RESET;
     }
@@ -149,7 +151,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);
     LIST_EACH(&conn->streams, node, following)
-        upstream_stream_fail(LIST_ENTRY(node, struct upstream_stream, link), stream_error(reason));
+        upstream_stream_fail(LIST_ENTRY(node, struct upstream_stream, link), stream_error(conn, reason));
     if (conn->codec != NULL) {
         // Streams that were failed are still their owners': the codec must forget them before those free them.
         conn->codec->ops->dispose(conn->codec);

@@ -20,7 +20,8 @@ struct stranger {
     int alert;            // that it was sent; -1: none
     SSL_SESSION *session; // the last it was given
     unsigned sessions;
-    bool mute; // bytes for the other end are kept back
+    int verdict; // what it finds of a certificate: X509_V_OK or an error, which it says by an alert
+    bool mute;   // bytes for the other end are kept back
 };
 
 static inline int stranger_on_session(SSL *ssl, SSL_SESSION *session) {
@@ -37,7 +38,7 @@ static inline void stranger_on_state(const SSL *ssl, int where, int value) {
         stranger->alert = value & 0xff;
 }
 
-// `identity` may be NULL: no certificate. It trusts whoever it meets.
+// `identity` may be NULL: no certificate. It trusts whoever it meets, unless a test gives it another verdict.
 static inline void stranger_init(struct stranger *stranger, bool is_server, const struct test_identity *identity,
                                  const struct test_identity *issuer) {
     *stranger = (struct stranger){.alert = -1};
@@ -55,14 +56,15 @@ static inline void stranger_init(struct stranger *stranger, bool is_server, cons
     }
 }
 
-static inline int stranger_trusts_all(X509_STORE_CTX *path, void *unused) {
-    (void)path, (void)unused;
-    return 1;
+static inline int stranger_verify(X509_STORE_CTX *path, void *argument) {
+    const struct stranger *stranger = argument;
+    X509_STORE_CTX_set_error(path, stranger->verdict);
+    return stranger->verdict == X509_V_OK;
 }
 
 // After settings of the context that a test wants.
 static inline void stranger_begin(struct stranger *stranger, bool is_server, struct fake_peer *peer) {
-    SSL_CTX_set_cert_verify_callback(stranger->context, stranger_trusts_all, NULL);
+    SSL_CTX_set_cert_verify_callback(stranger->context, stranger_verify, stranger);
     stranger->ssl = SSL_new(stranger->context);
     stranger->in = BIO_new(BIO_s_mem());
     stranger->out = BIO_new(BIO_s_mem());

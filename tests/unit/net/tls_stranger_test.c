@@ -237,6 +237,35 @@ static void a_client_without_a_certificate_is_let_in_only_where_none_is_required
     meeting_end(&meeting);
 }
 
+// The request has left by then, and a server whose handshake is done may have processed it: only what says that it is not done makes it safe to repeat.
+static void a_server_has_refused_us_only_if_its_alert_is_about_our_certificate(void **state) {
+    (void)state;
+    static const struct {
+        int verdict;
+        enum error ended;
+    } cases[] = {
+        {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, ERROR_TLS_FAILED},      // unknown_ca
+        {X509_V_ERR_CERT_HAS_EXPIRED, ERROR_TLS_FAILED},               // certificate_expired
+        {X509_V_ERR_CERT_REVOKED, ERROR_TLS_FAILED},                   // certificate_revoked
+        {X509_V_ERR_OUT_OF_MEM, ERROR_CONNECTION_RESET},               // internal_error
+        {X509_V_ERR_APPLICATION_VERIFICATION, ERROR_CONNECTION_RESET}, // handshake_failure
+    };
+    struct test_identity identity = test_svid(CLIENT_ID, &root);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct meeting meeting;
+        meeting_init(&meeting, false, &identity, NULL);
+        meeting.stranger.verdict = cases[i].verdict;
+        meeting_begin(&meeting);
+        assert_int_equal(meeting.ours.ready_error, OK);
+        assert_int_equal(meeting.ours.ended_error, cases[i].ended);
+        assert_non_null(strstr(meeting.ours.failure, "the peer refused: "));
+        uint64_t counted = metric_read(&meeting.ours.counters.client.failed[TLS_FAILURE_PEER_ALERT]);
+        assert_int_equal(counted, cases[i].ended == ERROR_TLS_FAILED);
+        meeting_end(&meeting);
+    }
+    test_identity_free(&identity);
+}
+
 static void older_versions_are_refused(void **state) {
     (void)state;
     struct test_identity identity = test_svid(CLIENT_ID, &root);
@@ -473,6 +502,7 @@ int main(void) {
         cmocka_unit_test(a_leaf_of_a_root_of_another_trust_domain_is_refused),
         cmocka_unit_test(an_issuer_with_a_path_in_its_id_is_refused),
         cmocka_unit_test(a_client_without_a_certificate_is_let_in_only_where_none_is_required),
+        cmocka_unit_test(a_server_has_refused_us_only_if_its_alert_is_about_our_certificate),
         cmocka_unit_test(older_versions_are_refused),
         cmocka_unit_test(a_peer_with_no_common_group_is_refused),
         cmocka_unit_test(a_close_notify_is_an_orderly_end_and_leaves_our_side_open),
