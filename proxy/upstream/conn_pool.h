@@ -49,7 +49,8 @@ struct conn_waiter {
 void conn_pool_init(struct conn_pool *pool, struct endpoint *endpoint, enum pool_kind kind);
 
 // A connection with room, on which a stream is to be opened at once; or NULL. Then with OK the waiter stands in the queue (at its front when it
-// had been granted a place that is gone), else: ERROR_POOL_FULL, the queue is full; ERROR_IO, no socket could be had.
+// had been granted a place that is gone), else: ERROR_POOL_FULL, the queue is full, or no socket could be had and no connection is there to wait for;
+// ERROR_NO_ENDPOINT, the endpoint is retired.
 struct upstream_conn *conn_pool_take(struct conn_pool *pool, struct conn_waiter *waiter, enum error *error);
 
 // Leaves the queue; a place that was granted goes to the next.
