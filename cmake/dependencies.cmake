@@ -1,5 +1,5 @@
 # The libraries of the distribution, by pkg-config. llhttp comes from the distribution where it is new enough
-# (9.2.1: older ones have request smuggling flaws), else from the source package that `./dev setup` put into build/deps.
+# (9.3.0: older ones do not tell HTTP from RTSP and ICE, and those before 9.2.1 have request smuggling flaws), else from the source package that `./dev setup` put into build/deps.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(libuv REQUIRED IMPORTED_TARGET libuv>=1.44)
@@ -9,7 +9,7 @@ pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 
-pkg_check_modules(llhttp IMPORTED_TARGET libllhttp>=9.2.1)
+pkg_check_modules(llhttp IMPORTED_TARGET libllhttp>=9.3.0)
 set(LLHTTP_SOURCE ${CMAKE_SOURCE_DIR}/build/deps/llhttp CACHE PATH "llhttp's sources, where the distribution has none new enough")
 if(llhttp_FOUND)
     add_library(outrigger-llhttp ALIAS PkgConfig::llhttp)
@@ -19,5 +19,5 @@ elseif(EXISTS ${LLHTTP_SOURCE}/src/llhttp.c)
     target_include_directories(outrigger-llhttp SYSTEM PUBLIC ${LLHTTP_SOURCE}/include)
     target_compile_options(outrigger-llhttp PRIVATE ${OUTRIGGER_INSTRUMENT} ${OUTRIGGER_LLHTTP_MACHINE})
 else()
-    message(FATAL_ERROR "llhttp >= 9.2.1 is missing: run ./dev setup")
+    message(FATAL_ERROR "llhttp >= 9.3.0 is missing: run ./dev setup")
 endif()
