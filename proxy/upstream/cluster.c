@@ -27,14 +27,24 @@ static void retire_all(struct cluster *cluster) {
     cluster->endpoint_count = 0;
 }
 
+// Turns that were reached under other weights mean nothing under the new. The start is random, so that the proxies of a mesh do not walk in step.
+static void begin_turns(struct cluster *cluster) {
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
+        struct endpoint *endpoint = cluster->endpoints[i];
+        endpoint->turn = endpoint->weight > 0 ? rng_below(&cluster->upstream->loop->rng, endpoint->weight) : 0;
+    }
+}
+
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
     cluster->protocol = config->protocol;
     cluster->traffic = config->traffic;
     struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
     bool weighted = false;
+    bool changed = config->endpoint_count != cluster->endpoint_count;
     for (uint32_t i = 0; i < config->endpoint_count; i++) {
         const struct endpoint_config *wanted = &config->endpoints[i];
         struct endpoint *endpoint = find_endpoint(cluster, wanted->key);
+        changed = changed || endpoint == NULL || endpoint->weight != wanted->weight;
         if (endpoint != NULL)
             forget_endpoint(cluster, endpoint);
         else
@@ -49,6 +59,8 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
     cluster->endpoint_count = config->endpoint_count;
     cluster->lb.algorithm = lb_algorithm_of(config->traffic.load_balancer.type);
     cluster->lb.weighted = weighted;
+    if (changed)
+        begin_turns(cluster);
 }
 
 struct cluster *cluster_create(struct upstream *upstream, const struct service_config *config) {

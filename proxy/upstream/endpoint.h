@@ -30,6 +30,7 @@ struct endpoint {
     double cost_ns;     // PeakEWMA: decaying peak of the response time
     nanoseconds cost_at;
     bool cost_is_penalty;      // it is not measured but stands for a failure; the next answer ends it
+    int64_t turn;              // RoundRobin with weights: the largest is next
     nanoseconds avoided_until; // it is about to end, or not there: picked only when no other can be had that was not tried
     // numbers for people
     uint64_t requests;

@@ -39,7 +39,7 @@ struct lb_algorithm {
 
 struct lb {
     const struct lb_algorithm *algorithm;
-    uint32_t position; // RoundRobin: how often it was picked, from a random start
+    uint32_t position; // RoundRobin where all weights are equal: how often it was picked, from a random start
     bool weighted;     // the endpoints have different weights
 };
 

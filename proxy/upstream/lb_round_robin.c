@@ -1,17 +1,27 @@
-// RoundRobin: in turn, each as often in a row of turns as its weight says. The start is random, so that the proxies of a mesh do not walk in step.
+// RoundRobin: in turn, each as often as its weight says and no more often in a row than that asks for. The start is random, so that the proxies of a mesh do not walk
+// in step.
 #include "upstream/endpoint.h"
 #include "upstream/lb.h"
 
 #include "base/check.h"
 
-static struct endpoint *at_position(const struct lb_request *request, uint32_t position, uint64_t total) {
-    uint64_t left = position % total;
+// Every candidate's turn comes nearer by its weight; the nearest is picked and steps back by the sum of all. In as many picks as the sum each comes as often as its
+// weight, and spread over them: 5, 1, 1 gives a a b a c a a. Those that are left out neither come nearer nor step back. NULL when there is no candidate.
+static struct endpoint *take_turn(const struct lb_request *request, bool tried_too) {
+    struct endpoint *picked = NULL;
+    int64_t total = 0;
     for (uint32_t i = 0; i < request->count; i++) {
-        if (left < request->endpoints[i]->weight)
-            return request->endpoints[i];
-        left -= request->endpoints[i]->weight;
+        struct endpoint *endpoint = request->endpoints[i];
+        if (endpoint->weight == 0 || (!tried_too && lb_was_tried(request, endpoint)))
+            continue;
+        endpoint->turn += endpoint->weight;
+        total += endpoint->weight;
+        if (picked == NULL || endpoint->turn > picked->turn)
+            picked = endpoint;
     }
-    return NULL;
+    if (picked != NULL)
+        picked->turn -= total;
+    return picked;
 }
 
 static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
@@ -24,17 +34,8 @@ static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
         }
         return picked->weight > 0 ? picked : NULL;
     }
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < request->count; i++)
-        total += request->endpoints[i]->weight;
-    if (total == 0)
-        return NULL;
-    for (uint64_t step = 0; step < total; step++) {
-        picked = at_position(request, lb->position++, total);
-        if (!lb_was_tried(request, picked))
-            break;
-    }
-    return picked;
+    picked = take_turn(request, false);
+    return picked != NULL ? picked : take_turn(request, true);
 }
 
 static void begin(struct endpoint *endpoint, nanoseconds now) {

@@ -71,6 +71,32 @@ static void an_update_changes_settings_at_once(void **state) {
     fake_upstream_dispose(&far);
 }
 
+#define HEAVY(weight) "{address: '127.0.0.1:8001', weight: " weight "}, {address: '127.0.0.1:8002', weight: 2}"
+#define IN_TURN POLICY_DOCUMENT("a", "  loadBalancer: {type: RoundRobin}\n")
+
+static unsigned picks_of_first(struct fake_upstream *far, unsigned picks) {
+    struct cluster *cluster = fake_upstream_cluster(far, KEY);
+    unsigned count = 0;
+    for (unsigned i = 0; i < picks; i++)
+        count += cluster_pick(cluster, NULL, 0) == cluster->endpoints[0];
+    return count;
+}
+
+static void weights_that_were_changed_hold_at_once(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, WITH(HEAVY("1000000")) IN_TURN);
+    assert_in_range(picks_of_first(&far, 250), 249, 250);
+    fake_upstream_apply(&far, WITH(HEAVY("1")) IN_TURN);
+    assert_int_equal(picks_of_first(&far, 30), 10);
+    // Other documents than these change nothing.
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    int64_t turn = cluster->endpoints[0]->turn;
+    fake_upstream_apply(&far, WITH(HEAVY("1")) POLICY_DOCUMENT("a", "  loadBalancer: {type: RoundRobin}\n  connections: {max: 7}\n"));
+    assert_int_equal(cluster->endpoints[0]->turn, turn);
+    fake_upstream_dispose(&far);
+}
+
 static void a_service_that_is_gone_lives_while_it_is_used(void **state) {
     (void)state;
     struct fake_upstream far;
@@ -111,9 +137,13 @@ static void a_tried_endpoint_is_picked_again_only_when_it_is_alone(void **state)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_update_keeps_what_is_still_there),          cmocka_unit_test(an_update_keeps_endpoints_in_any_order),
-        cmocka_unit_test(an_update_changes_settings_at_once),           cmocka_unit_test(a_service_that_is_gone_lives_while_it_is_used),
-        cmocka_unit_test(a_service_without_endpoints_has_none_to_pick), cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
+        cmocka_unit_test(an_update_keeps_what_is_still_there),
+        cmocka_unit_test(an_update_keeps_endpoints_in_any_order),
+        cmocka_unit_test(an_update_changes_settings_at_once),
+        cmocka_unit_test(a_service_that_is_gone_lives_while_it_is_used),
+        cmocka_unit_test(weights_that_were_changed_hold_at_once),
+        cmocka_unit_test(a_service_without_endpoints_has_none_to_pick),
+        cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
