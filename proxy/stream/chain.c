@@ -41,8 +41,9 @@ static void *state_of(struct stream *stream, const struct filter *filter) {
 
 // The filter at `place` has made the answer.
 static enum filter_result replied_at(struct stream *stream, uint32_t place) {
-    CHECK(stream->end != OK);
+    CHECK(stream->end != OK || stream->reply != NULL);
     stream->filters.behind_answer = place;
+    stream->filters.head_passed = 0;
     return FILTER_REPLIED;
 }
 
@@ -119,6 +120,7 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
         if (filter->type->ops.request_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(stream, filter), body, end);
+        CHECK(result != FILTER_REPLIED || stream->end != OK);
         if (result == FILTER_REPLIED)
             return replied_at(stream, run->request_passed);
         if (result == FILTER_PAUSE)
@@ -130,8 +132,8 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
 
 enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end) {
     struct filter_run *run = &stream->filters;
-    for (; run->chain->has_response_data && run->response_passed < run->begun; run->response_passed++) {
-        const struct filter *filter = &run->chain->filters[run->begun - 1 - run->response_passed];
+    for (; run->response_passed < run->behind_answer && run->chain->has_response_data; run->response_passed++) {
+        const struct filter *filter = &run->chain->filters[run->behind_answer - 1 - run->response_passed];
         if (filter->type->ops.response_data == NULL)
             continue;
         enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(stream, filter), body, end);

@@ -104,9 +104,7 @@ static void add_problem(struct stream *stream, struct head *head, enum error err
         pool_format(&stream->pool, "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"}\n",
                     BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "", BYTES_FORMAT(detail));
     fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/problem+json"));
-    head->content_length = (int64_t)text.len;
-    if (stream->request == NULL || stream->request->method != METHOD_HEAD)
-        buffer_append(body, text);
+    buffer_append(body, text);
 }
 
 struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body) {
@@ -114,7 +112,6 @@ struct head *error_reply_build(struct stream *stream, enum error error, struct b
     CHECK(reply->status != 0);
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
     head_init(head, &stream->pool);
-    head->version = HTTP_1_1;
     head->status = reply->status;
     struct bytes detail = plain(&stream->pool, stream->detail);
     if (stream->request_is_grpc)

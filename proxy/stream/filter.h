@@ -19,7 +19,7 @@ struct buffer;
 enum filter_result {
     FILTER_CONTINUE, // the next one
     FILTER_PAUSE,    // the filter wakes the stream when it can go on, and is then asked again
-    FILTER_REPLIED   // it called stream_fail: nothing below runs, and the reply walks back through the filters before this one
+    FILTER_REPLIED   // it called stream_fail, or stream_reply: nothing below runs, and the reply walks back through the filters before this one
 };
 
 // vtable: 8 slots, all but `decide` may be NULL. Called from stream_advance only.
@@ -31,21 +31,21 @@ struct filter_ops {
     enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
 
     // A piece of the request's body is about to go up. May change the buffer. `end`: the last. Each piece comes once, whatever is repeated toward upstream;
-    // after PAUSE the same piece again, to this filter and not to those before it.
+    // after PAUSE the same piece again, to this filter and not to those before it. REPLIED by stream_fail only.
     enum filter_result (*request_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
     // Each attempt's own copy of the head, before it is sent: for what differs by attempt (the time that is left).
     void (*attempt_head)(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool);
 
     // The response's head, from the filter nearest to upstream back to the first. May change it. After PAUSE the same head again, to this filter and not to those
-    // behind it; REPLIED takes another reply in the place of what upstream answered. Then stream->end is OK. Where it is not, the head is that of a reply of the
-    // proxy itself, which goes down at once: CONTINUE only.
+    // behind it; REPLIED takes another reply in the place of what upstream, or a filter below, answered. Then stream->end is OK. Where it is not, the head is that
+    // of an error of errors.md, which goes down at once: CONTINUE only.
     //
-    // Such a reply is seen by the filters before the one that made it; where none did (upstream failed, time ran out), by all that had let the request pass.
+    // What a filter replies is seen by the filters before it; where none did (upstream failed, time ran out), an error by all that had let the request pass.
     enum filter_result (*response_head)(struct stream *stream, const void *config, void *state, struct head *head);
 
-    // A piece of what upstream answers is about to go down. Each comes once, as above. REPLIED cuts the response, whose head is out. (The few words of a reply of
-    // the proxy itself come here no more than they came from upstream.)
+    // A piece of what upstream, or a filter below, answers is about to go down. Each comes once, as above. REPLIED cuts the response, whose head is out. (The few words
+    // of an error do not come here.)
     enum filter_result (*response_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
     // The stream is over: exactly once for each filter whose decide was called. Stops timers, gives back what was taken. stream->end says how it ended.
@@ -103,10 +103,10 @@ enum filter_result chain_advance(struct stream *stream);
 
 void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool);
 
-// What upstream answers walks back. PAUSE: as below, with the same head.
+// What upstream or a filter answers walks back. PAUSE: as below, with the same head. REPLIED: to be called again with the head of that filter's answer.
 enum filter_result chain_response_head(struct stream *stream, struct head *head);
 
-// The head of a reply of the proxy itself, by those before where it was made.
+// The head of an error, by those before where it was made.
 void chain_reply_head(struct stream *stream, struct head *head);
 
 // PAUSE: not now, the filter wakes the stream; to be called again with the same `body` and `end`.

@@ -182,25 +182,91 @@ static void cut_response(struct stream *stream) {
     finish(stream, stream->end);
 }
 
+void stream_reply(struct stream *stream, struct head *head, struct buffer *body, const struct fields *trailers, struct bytes detail) {
+    CHECK(stream->state < STREAM_RESPONSE && head->status >= 200);
+    head->version = HTTP_1_1;
+    stream->reply = head;
+    stream->reply_trailers = trailers;
+    buffer_clear(&stream->response_body);
+    if (body != NULL && !buffer_is_empty(body)) {
+        if (head->content_length < 0 && trailers == NULL)
+            head->content_length = (int64_t)body->length;
+        if (stream->request != NULL && stream->request->method == METHOD_HEAD)
+            buffer_clear(body);
+        buffer_move(&stream->response_body, body, SIZE_MAX);
+    }
+    if (detail.len > 0)
+        stream->detail = pool_copy(&stream->pool, detail);
+}
+
+// False: a filter holds its head. The filters that see an error cannot hold it, nor put another reply in its place.
+static bool walk_reply_back(struct stream *stream) {
+    if (stream->end != OK) {
+        if (stream->filters.chain != NULL)
+            chain_reply_head(stream, stream->reply);
+        return true;
+    }
+    enum filter_result result;
+    do {
+        result = chain_response_head(stream, stream->reply);
+    } while (result == FILTER_REPLIED && stream->end == OK);
+    return result == FILTER_CONTINUE;
+}
+
+static void note_grpc_status(struct stream *stream, const struct fields *trailers) {
+    const struct field *grpc = fields_find(trailers, FIELD_GRPC_STATUS);
+    uint64_t code;
+    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
+        stream->grpc_status = (int32_t)code;
+}
+
+static void end_response(struct stream *stream, const struct fields *trailers) {
+    if (trailers != NULL && stream->request_is_grpc)
+        note_grpc_status(stream, trailers);
+    finish(stream, stream->end);
+}
+
+static void begin_reply(struct stream *stream) {
+    attempts_end(stream); // what an attempt received has no place behind this reply
+    if (!walk_reply_back(stream))
+        return;
+    bool end = buffer_is_empty(&stream->response_body) && stream->reply_trailers == NULL;
+    stream->response_in_hand = stream->end == OK;
+    set_state(stream, STREAM_RESPONSE);
+    if (send_response_head(stream, stream->reply, end) && end)
+        finish(stream, stream->end);
+}
+
+static void pass_reply(struct stream *stream) {
+    if (stream->response_in_hand && chain_response_data(stream, &stream->response_body, true) != FILTER_CONTINUE)
+        return;
+    stream->response_in_hand = false;
+    size_t before = stream->response_body.length;
+    stream->sink->ops->send_body(stream->sink, &stream->response_body, true, stream->reply_trailers);
+    size_t passed = before - stream->response_body.length;
+    stream->response_bytes += passed;
+    if (passed > 0)
+        stream->active_at = now_of(stream);
+    if (buffer_is_empty(&stream->response_body))
+        end_response(stream, stream->reply_trailers);
+}
+
 // stream->end is an error: tell the client as far as that is still possible.
 static void reply_error(struct stream *stream) {
     if (stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
         cut_response(stream);
         return;
     }
-    attempts_end(stream); // what a failed attempt received has no place behind this reply
-    struct head *head = error_reply_build(stream, stream->end, &stream->response_body);
-    bool end = buffer_is_empty(&stream->response_body);
-    if (stream->filters.chain != NULL)
-        chain_reply_head(stream, head);
-    if (!send_response_head(stream, head, end))
+    struct buffer body;
+    buffer_init(&body, &stream->env->loop->blocks);
+    struct head *head = error_reply_build(stream, stream->end, &body);
+    stream_reply(stream, head, &body, NULL, BYTES_NONE);
+    begin_reply(stream);
+    if (stream->state != STREAM_DONE)
+        pass_reply(stream);
+    if (stream->state == STREAM_DONE)
         return;
-    if (!end) {
-        stream->response_bytes = stream->response_body.length;
-        stream->sink->ops->send_body(stream->sink, &stream->response_body, true, NULL);
-        if (!buffer_is_empty(&stream->response_body)) // whoever left so much of what came before unread learns it by the end of the connection
-            stream->sink->ops->reset(stream->sink, stream->end);
-    }
+    stream->sink->ops->reset(stream->sink, stream->end); // whoever left so much of what came before unread learns it by the end of the connection
     finish(stream, stream->end);
 }
 
@@ -268,12 +334,10 @@ static enum error prepare(struct stream *stream) {
 static void answer_options(struct stream *stream) {
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
     head_init(head, &stream->pool);
-    head->version = HTTP_1_1;
     head->status = 200;
     head->content_length = 0;
     fields_add(&head->fields, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
-    if (send_response_head(stream, head, true))
-        finish(stream, OK);
+    stream_reply(stream, head, NULL, NULL, BYTES("max-forwards"));
 }
 
 // Which service is meant, and by which chain the request goes.
@@ -343,13 +407,6 @@ static void run_attempts(struct stream *stream) {
         finish(stream, OK);
 }
 
-static void note_grpc_status(struct stream *stream, const struct fields *trailers) {
-    const struct field *grpc = fields_find(trailers, FIELD_GRPC_STATUS);
-    uint64_t code;
-    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
-        stream->grpc_status = (int32_t)code;
-}
-
 // What came of the response's body and has passed the filters; NULL: nothing more came, or a filter waits. `*last`: nothing follows.
 static struct buffer *next_response_piece(struct stream *stream, bool *last) {
     struct upstream_stream *up = &stream->attempts->current->up;
@@ -380,12 +437,6 @@ static void tell_upstream(struct stream *stream, size_t passed) {
     }
     if (passed > 0)
         upstream_stream_consumed(&stream->attempts->current->up, passed);
-}
-
-static void end_response(struct stream *stream, const struct fields *trailers) {
-    if (trailers != NULL && stream->request_is_grpc)
-        note_grpc_status(stream, trailers);
-    finish(stream, OK);
 }
 
 static void pass_response_body(struct stream *stream) {
@@ -430,12 +481,14 @@ static void stream_advance(struct task *task) {
         note_request_error(stream);
     if (stream->state == STREAM_HEAD && stream->end == OK && stream->request_arrived)
         route(stream);
-    if (stream->state == STREAM_CHAIN && stream->end == OK)
+    if (stream->state == STREAM_CHAIN && stream->end == OK && stream->reply == NULL)
         run_chain(stream);
-    if (stream->state == STREAM_UPSTREAM && stream->end == OK)
+    if (stream->state == STREAM_UPSTREAM && stream->end == OK && stream->reply == NULL)
         run_attempts(stream);
+    if (stream->state < STREAM_RESPONSE && stream->end == OK && stream->reply != NULL)
+        begin_reply(stream);
     if (stream->state == STREAM_RESPONSE && stream->end == OK)
-        pass_response(stream);
+        stream->reply == NULL ? pass_response(stream) : pass_reply(stream);
     if (stream->state != STREAM_DONE && stream->end != OK)
         reply_error(stream);
 }

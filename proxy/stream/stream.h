@@ -78,7 +78,9 @@ struct stream {
     enum error request_error; // from below: broken or gone
 
     // the response
-    struct buffer response_body; // of a local reply; or the piece of the response that is with the filters or has passed them
+    struct head *reply; // made here, in the place of what upstream would answer; NULL: none
+    const struct fields *reply_trailers;
+    struct buffer response_body; // of that reply; or the piece of the response that is with the filters or has passed them
     const struct head *response; // sent down
     bool response_prepared;      // upstream's head has come, and is with the filters or has passed them
     bool response_in_hand;       // some filter has not let that piece pass yet
@@ -133,5 +135,12 @@ static inline void stream_wake(struct stream *stream) {
 // For filters: ends the stream with the reply of errors.md for `error` (or cuts a response that has begun). At most the first one counts. An error that layers tell each
 // other becomes the row that it means (error_end).
 void stream_fail(struct stream *stream, enum error error, struct bytes detail);
+
+// For filters, from decide, charge and response_head, which then return FILTER_REPLIED: an answer of their own (a redirect, what a cache holds) in the place of upstream's.
+// `head` lies in the stream's pool, with status and fields, and content_length where it is not that of the body; it ends with `trailers` (NULL: none) of that pool. Takes
+// over what is in `body` (NULL: none), all of it; to HEAD it is not sent. Head and body walk back through the filters before the caller as an answer of upstream would;
+// one that runs upstream is given up. The stream ends OK; `detail` says in the log who answered. A later one takes the place of one whose head is not out yet, and so does
+// the reply of stream_fail.
+void stream_reply(struct stream *stream, struct head *head, struct buffer *body, const struct fields *trailers, struct bytes detail);
 
 #endif
