@@ -51,7 +51,7 @@ static void check_target_exists(struct document *policy, const struct target_ref
     if (!document_has(node, "kind") || !document_has(node, "name") || target->kind != TARGET_SERVICE)
         return;
     struct loading *loading = policy->loading;
-    struct bytes namespace_name = target_namespace(policy, target);
+    struct bytes namespace_name = target_namespace(policy->namespace_name, target);
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
     if (entry == NULL && loading->is_partial)
         return;
@@ -67,8 +67,7 @@ static void check_target_exists(struct document *policy, const struct target_ref
 
 // Two policies of one namespace on one target: which of them holds would be chance.
 static void check_target_twins(struct document *policy, const struct target_ref *target, const struct node *node, struct map *targets) {
-    struct bytes key = pool_format(policy->loading->scratch, "%.*s %u %.*s/%.*s/%.*s", BYTES_FORMAT(policy->namespace_name), target->kind,
-                                   BYTES_FORMAT(target_namespace(policy, target)), BYTES_FORMAT(target->name), BYTES_FORMAT(target->section_name));
+    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, target);
     const struct document *twin = map_get(targets, key);
     if (twin == NULL)
         map_put(targets, key, policy);

@@ -28,6 +28,7 @@ struct freezing {
     struct snapshot *snapshot;
     struct pool *pool;
     uint32_t capacity; // of snapshot->services
+    struct policy_index policies;
 };
 
 // "10.0.0.5:15006 none", "10.0.0.5:15006 mesh spiffe://a/b spiffe://a/c"
@@ -95,7 +96,7 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->endpoints = pool_alloc_zeroed(freezing->pool, spec->endpoint_count * sizeof(service->endpoints[0]) + 1);
     for (uint32_t i = 0; i < spec->endpoint_count; i++)
         freeze_endpoint(freezing, spec, port, &spec->endpoints[i], &service->endpoints[i]);
-    traffic_merge(freezing->loading, freezing->snapshot->proxy.namespace_name, service, &service->traffic);
+    traffic_merge(&freezing->policies, service, &service->traffic);
     service->digest = service_digest(service);
     return service;
 }
@@ -167,7 +168,7 @@ static void freeze_application(struct freezing *freezing, struct listener_config
     service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
     service->endpoints[0] = (struct endpoint_config){.address = listener->forward_to, .tls = TLS_NONE, .weight = 1};
     service->endpoints[0].key = endpoint_key(freezing->pool, &service->endpoints[0]);
-    traffic_defaults(&service->traffic);
+    service->traffic = freezing->policies.defaults;
     service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
     service->place = listener->place;
     service->digest = service_digest(service);
@@ -195,10 +196,12 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_init(&snapshot->hosts);
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
+    policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
     freeze_entries(&freezing, true);
     freeze_entries(&freezing, false);
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
             freeze_application(&freezing, &snapshot->proxy.listeners[i]);
+    policy_index_dispose(&freezing.policies);
     return snapshot;
 }

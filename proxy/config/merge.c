@@ -36,38 +36,13 @@ static const struct group {
               {GROUP("retry", retry), switch_off_retry}};
 #define GROUP_COUNT (sizeof(groups) / sizeof(groups[0]))
 
-void traffic_defaults(struct traffic_config *traffic) {
+// What holds with no policy at all: the defaults of the table.
+static void fill_defaults(struct traffic_config *traffic) {
     struct traffic_policy_spec spec;
     decode_defaults(&traffic_policy_table, &spec);
     *traffic = spec.traffic;
     traffic->place = (struct place){0};
     traffic->policy = BYTES("");
-}
-
-// How specific the policy is for the service: 0 = not for it at all.
-static uint32_t rank_of(const struct document *policy, const struct target_ref *target, struct bytes caller, const struct service_config *service) {
-    bool is_of_caller = bytes_equal(policy->namespace_name, caller);
-    bool is_of_service = bytes_equal(policy->namespace_name, service->namespace_name);
-    if ((!is_of_caller && !is_of_service) || !bytes_equal(target_namespace(policy, target), service->namespace_name))
-        return 0;
-    uint32_t rank = 0;
-    if (target->kind == TARGET_NAMESPACE)
-        rank = bytes_equal(target->name, service->namespace_name) ? 2 : 0;
-    else if (bytes_equal(target->name, service->name) && target->section_name.len == 0)
-        rank = 4;
-    else if (bytes_equal(target->name, service->name) && bytes_equal(target->section_name, service->port_name))
-        rank = 6;
-    return rank == 0 ? 0 : rank + (is_of_caller ? 1 : 0);
-}
-
-static uint32_t rank_of_policy(const struct document *policy, struct bytes caller, const struct service_config *service) {
-    const struct traffic_policy_spec *spec = policy->spec;
-    uint32_t highest = 0;
-    for (uint32_t i = 0; i < spec->target_count; i++) {
-        uint32_t rank = rank_of(policy, &spec->targets[i], caller, service);
-        highest = rank > highest ? rank : highest;
-    }
-    return highest;
 }
 
 static void take_group(const struct group *group, const struct document *policy, struct traffic_config *traffic) {
@@ -79,25 +54,54 @@ static void take_group(const struct group *group, const struct document *policy,
         group->switch_off(traffic);
 }
 
-void traffic_merge(const struct loading *loading, struct bytes caller, const struct service_config *service, struct traffic_config *traffic) {
-    uint32_t ranks[GROUP_COUNT] = {0}, highest = 0;
-    traffic_defaults(traffic);
-    for (const struct document *policy = loading->first; policy != NULL; policy = policy->next) {
+void policy_index_init(struct policy_index *index, const struct loading *loading, struct bytes caller) {
+    *index = (struct policy_index){.scratch = loading->scratch, .caller = caller};
+    map_init(&index->by_target);
+    fill_defaults(&index->defaults);
+    for (struct document *policy = loading->first; policy != NULL; policy = policy->next) {
         if (policy->kind->spec != &traffic_policy_table)
             continue;
-        uint32_t rank = rank_of_policy(policy, caller, service);
-        for (uint32_t i = 0; i < GROUP_COUNT && rank > 0; i++) {
-            if (rank <= ranks[i] || node_find(policy->spec_node, groups[i].name) == NULL)
-                continue;
-            ranks[i] = rank;
-            take_group(&groups[i], policy, traffic);
+        const struct traffic_policy_spec *spec = policy->spec;
+        for (uint32_t i = 0; i < spec->target_count; i++) {
+            const struct document *twin = map_put(&index->by_target, target_key(index->scratch, policy->namespace_name, &spec->targets[i]), policy);
+            CHECK(twin == NULL); // config_check lets a namespace have one policy for a target
         }
-        if (rank > highest) {
-            const struct traffic_policy_spec *spec = policy->spec;
-            highest = rank;
-            traffic->place = spec->traffic.place;
-            traffic->policy = spec->traffic.policy;
-        }
+    }
+}
+
+void policy_index_dispose(struct policy_index *index) {
+    map_dispose(&index->by_target);
+}
+
+// Takes the groups that none before it had. `policy` is NULL where the target has none.
+static void take_policy(const struct document *policy, bool *taken, struct traffic_config *traffic) {
+    if (policy == NULL)
+        return;
+    for (uint32_t i = 0; i < GROUP_COUNT; i++) {
+        if (taken[i] || node_find(policy->spec_node, groups[i].name) == NULL)
+            continue;
+        taken[i] = true;
+        take_group(&groups[i], policy, traffic);
+    }
+    if (traffic->place.file == NULL) {
+        const struct traffic_policy_spec *spec = policy->spec;
+        traffic->place = spec->traffic.place;
+        traffic->policy = spec->traffic.policy;
+    }
+}
+
+void traffic_merge(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic) {
+    const struct bytes owner = service->namespace_name;
+    const struct target_ref targets[] = {
+        {.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name, .section_name = service->port_name},
+        {.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name},
+        {.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner},
+    };
+    bool taken[GROUP_COUNT] = {false};
+    *traffic = index->defaults;
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        take_policy(map_get(&index->by_target, target_key(index->scratch, index->caller, &targets[i])), taken, traffic);
+        take_policy(map_get(&index->by_target, target_key(index->scratch, owner, &targets[i])), taken, traffic);
     }
 }
 

@@ -5,12 +5,21 @@
 #include "config/document.h"
 #include "config/snapshot.h"
 
-// What holds with no policy at all: the defaults of the table.
-void traffic_defaults(struct traffic_config *traffic);
+// The policies of a load by what they are for, so that merging costs the same for each service however many policies there are.
+struct policy_index {
+    struct map by_target; // target_key -> struct document of the one policy
+    struct pool *scratch;
+    struct bytes caller;
+    struct traffic_config defaults; // what holds with no policy at all
+};
 
-// For callers in namespace `caller` toward port `port_name` of the service. Order: Service port, Service, Namespace; at equal rank the caller's own namespace
-// goes before the service's.
-void traffic_merge(const struct loading *loading, struct bytes caller, const struct service_config *service, struct traffic_config *traffic);
+// `caller` is the namespace whose callers are asked for. The documents have been checked, and outlive the index.
+void policy_index_init(struct policy_index *index, const struct loading *loading, struct bytes caller);
+void policy_index_dispose(struct policy_index *index);
+
+// What holds for the caller toward the service, a port of one. Order: Service port, Service, Namespace; at equal rank the caller's own namespace goes before the
+// service's.
+void traffic_merge(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic);
 
 // Whether a field of spec is merged as a group.
 bool traffic_has_group(struct bytes field);

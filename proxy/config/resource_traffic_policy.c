@@ -244,8 +244,14 @@ const struct table traffic_policy_table = {.describes = "how requests to a targe
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
                                            .later = "mode backendSelection hedge circuitBreaker outlierDetection healthCheck"};
 
-struct bytes target_namespace(const struct document *policy, const struct target_ref *target) {
-    return target->namespace_name.len > 0 ? target->namespace_name : policy->namespace_name;
+struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target) {
+    return target->namespace_name.len > 0 ? target->namespace_name : policy_namespace;
+}
+
+struct bytes target_key(struct pool *pool, struct bytes policy_namespace, const struct target_ref *target) {
+    struct bytes namespace_name = target_namespace(policy_namespace, target);
+    return pool_format(pool, "%.*s %u %.*s/%.*s/%.*s", BYTES_FORMAT(policy_namespace), target->kind, BYTES_FORMAT(namespace_name),
+                       BYTES_FORMAT(target->name), BYTES_FORMAT(target->section_name));
 }
 
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {

@@ -74,7 +74,10 @@ void proxy_check(struct document *document);
 void service_entry_check(struct document *document);
 void traffic_policy_check(struct document *document);
 
-// The namespace that a target is in.
-struct bytes target_namespace(const struct document *policy, const struct target_ref *target);
+// The namespace that a target is in: where it names none, that of the policy.
+struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target);
+
+// Equal for equal targets of policies of one namespace, and for these alone.
+struct bytes target_key(struct pool *pool, struct bytes policy_namespace, const struct target_ref *target);
 
 #endif

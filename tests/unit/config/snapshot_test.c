@@ -402,6 +402,48 @@ static void a_policy_for_another_namespace_binds_its_own_callers_only(void **sta
     loaded_dispose(&loaded);
 }
 
+static void a_policy_holds_for_all_its_targets_and_no_other(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, CALLER ENTRY("school", "a", "[a]", TWO_PORTS) ENTRY("school", "b", "[b]", TWO_PORTS) ENTRY("school", "c", "[c]", TWO_PORTS)
+                     ENTRY("far", "a", "[far]", TWO_PORTS "  exportTo: [Mesh]\n")
+                         POLICY_OF("school", "two",
+                                   "  targetRefs: [{kind: Service, name: a, namespace: school}, {kind: Service, name: b, sectionName: grpc}]\n"
+                                   "  retry: {attempts: 3}\n")
+                             POLICY_OF("far", "one", TARGET("kind: Service, name: a, sectionName: grpc") "  retry: {attempts: 4}\n"));
+    static const struct {
+        const char *key;
+        uint32_t attempts;
+        const char *policy;
+    } expected[] = {{"school/a:80", 3, "school/two"}, {"school/a:9000", 3, "school/two"}, {"school/b:80", 1, ""}, {"school/b:9000", 3, "school/two"},
+                    {"school/c:80", 1, ""},           {"school/c:9000", 1, ""},           {"far/a:80", 1, ""},    {"far/a:9000", 4, "far/one"}};
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const struct traffic_config *traffic = &find_key(snapshot, expected[i].key)->traffic;
+        assert_int_equal(traffic->retry.attempts, expected[i].attempts);
+        assert_bytes_equal(traffic->policy, expected[i].policy);
+    }
+    loaded_dispose(&loaded);
+}
+
+static void the_callers_policy_goes_first_for_the_same_target_alone(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot =
+        expect_good(&loaded, CALLER ENTRY("far", "s", "[s]", TWO_PORTS "  exportTo: [Mesh]\n")
+                                 POLICY_OF("school", "caller", TARGET("kind: Service, name: s, namespace: far") "  retry: {attempts: 3}\n")
+                                     POLICY_OF("far", "port", TARGET("kind: Service, name: s, sectionName: grpc") "  retry: {attempts: 4}\n")
+                                         POLICY_OF("far", "namespace",
+                                                   TARGET("kind: Namespace, name: far") "  retry: {attempts: 5}\n  timeouts: {request: 1s}\n"));
+    const struct traffic_config *http = &find_key(snapshot, "far/s:80")->traffic, *grpc = &find_key(snapshot, "far/s:9000")->traffic;
+    assert_int_equal(http->retry.attempts, 3);
+    assert_bytes_equal(http->policy, "school/caller");
+    assert_int_equal(grpc->retry.attempts, 4);
+    assert_bytes_equal(grpc->policy, "far/port");
+    assert_true(http->timeouts.request == NS_PER_S && grpc->timeouts.request == NS_PER_S);
+    loaded_dispose(&loaded);
+}
+
 static uint64_t digest_of(const char *text) {
     struct loaded loaded;
     uint64_t digest = find_key(expect_good(&loaded, text), "default/s:80")->digest;
@@ -503,6 +545,8 @@ int main(void) {
         cmocka_unit_test(the_order_of_documents_does_not_matter),
         cmocka_unit_test(disabled_switches_an_inherited_group_off),
         cmocka_unit_test(a_policy_for_another_namespace_binds_its_own_callers_only),
+        cmocka_unit_test(a_policy_holds_for_all_its_targets_and_no_other),
+        cmocka_unit_test(the_callers_policy_goes_first_for_the_same_target_alone),
         cmocka_unit_test(a_digest_changes_with_what_is_above_it_alone),
         cmocka_unit_test(a_snapshot_lives_to_its_last_reference),
         cmocka_unit_test(threads_share_a_snapshot_and_the_last_frees_it),
