@@ -75,6 +75,8 @@
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
     X(wake_left, COUNTER, SUM, PLAIN, "outrigger_loop_turns_cut_total", "", "Turns of the loop that left streams for the next.")                 \
     X(mailbox_full, COUNTER, SUM, PLAIN, "outrigger_mailbox_full_total", "", "Messages to a worker that its mailbox had no room for.")           \
+    X(starvation_untold, COUNTER, SUM, PLAIN, "outrigger_starvation_untold_total", "",                                                           \
+      "Other workers that could not be told to give up a connection, their mailbox being full.")                                                 \
     X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "", "Lines of the access log that could not be written.")          \
     /* memory and the loop */                                                                                                                    \
     X(blocks_used, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"used\"", "Blocks of 16 KiB that hold bytes on their way.")             \

@@ -135,12 +135,13 @@ static void give_places(void *receiver, void *argument) {
 }
 
 void live_shared_tell_starved(struct live_shared *shared, const struct upstream *teller) {
-    // Under the lock, so that no loop is told that has ended. One whose mailbox is full is told by the next who starves, or by time.
+    // Under the lock, so that no loop is told that has ended. One whose mailbox is full is not told again: connections there that end give their place up in any
+    // case, and the teller looks for it now and then (conn_pool).
     pthread_mutex_lock(&shared->lock);
     for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
         struct upstream *upstream = shared->members[i].upstream;
         if (upstream != NULL && upstream != teller && loop_send(shared->members[i].loop, give_places, upstream) != OK)
-            continue;
+            metric_add(&teller->metrics->starvation_untold, 1);
     }
     pthread_mutex_unlock(&shared->lock);
 }
