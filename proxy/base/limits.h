@@ -25,6 +25,9 @@
 // Body bytes of a stream that may wait before the chain has let it pass (design: 16 KiB of credit).
 #define LIMIT_BODY_BEFORE_DECISION 16384
 
+// HTTP/2: what a stream's window may grow to: 1 MiB keeps 1 Gbit/s busy over a round trip of 8 ms.
+#define LIMIT_STREAM_WINDOW_BYTES (1024 * 1024)
+
 // Blocks and pool chunks that a worker keeps for later: 4 MiB and 2 MiB after a burst; trimmed to a quarter when it has been quiet.
 #define LIMIT_FREE_BLOCKS 256
 #define LIMIT_FREE_CHUNKS 512

@@ -7,6 +7,7 @@
 #include "downstream/detect.h"
 #include "downstream/server_conn_private.h"
 #include "http/h1_codec.h"
+#include "upstream/codec_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,16 +171,7 @@ static void on_resume(struct task *task) {
 
 static void become_open(struct server_conn *conn, bool http2) {
     struct downstream *downstream = conn->listener->downstream;
-    const struct limits_config *limits = limits_of(conn);
-    struct codec_limits codec_limits = {
-        .headers = limits->headers,
-        .header_bytes = limits->header_bytes,
-        .url_bytes = limits->url_bytes,
-        .streams = limits->streams_per_connection,
-        .stream_window_first = LIMIT_BODY_BEFORE_DECISION,
-        .stream_window = limits->buffer_per_stream,
-        .stream_window_max = 1024 * 1024,
-    };
+    struct codec_limits codec_limits = codec_limits_of(limits_of(conn), LIMIT_BODY_BEFORE_DECISION);
     struct buffer *out = &conn->transport->out;
     conn->codec = http2 ? h2_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out, downstream->h2_memory)
                         : h1_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/tcp.h"
 #include "upstream/cluster.h"
+#include "upstream/codec_limits.h"
 #include "upstream/upstream_conn.h"
 
 #include <stdlib.h>
@@ -37,15 +38,7 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) 
     const struct limits_config *limits = &snapshot->proxy.limits;
     upstream->applied++;
     upstream->buffer_per_stream = limits->buffer_per_stream;
-    upstream->codec_limits = (struct codec_limits){
-        .headers = limits->headers,
-        .header_bytes = limits->header_bytes,
-        .url_bytes = limits->url_bytes,
-        .streams = limits->streams_per_connection,
-        .stream_window_first = limits->buffer_per_stream,
-        .stream_window = limits->buffer_per_stream,
-        .stream_window_max = 1024 * 1024,
-    };
+    upstream->codec_limits = codec_limits_of(limits, limits->buffer_per_stream);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *service = snapshot->services[i];
         struct cluster *cluster = map_get(&upstream->clusters, service->key);
