@@ -407,6 +407,8 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
         free(conn);
         return;
     }
+    conn->transport->total_in = &downstream->env->metrics->downstream_bytes_in;
+    conn->transport->total_out = &downstream->env->metrics->downstream_bytes_out;
     buffer_init(&conn->pending, &downstream->env->loop->blocks);
     list_init(&conn->link);
     list_init(&conn->streams);

@@ -46,7 +46,5 @@ enum error server_conn_note_close(struct server_conn *conn, enum error reason) {
     char *cells = (void *)metrics;
     struct metric_cell *counter = (void *)(cells + meaning->counter);
     metric_add(counter, 1);
-    metric_add(&metrics->downstream_bytes_in, conn->transport->bytes_in);
-    metric_add(&metrics->downstream_bytes_out, conn->transport->bytes_out);
     return meaning_of(reason)->stream_end;
 }

@@ -121,7 +121,7 @@ static bool read_some(struct tcp *tcp) {
     ssize_t got = count == 1 ? receive(tcp->fd, iov[0].iov_base, iov[0].iov_len) : readv(tcp->fd, iov, count);
     int number = errno;
     if (got > 0) {
-        tcp->transport.bytes_in += (uint64_t)got;
+        transport_count_in(&tcp->transport, (size_t)got);
         bool full = (size_t)got == (size_t)count * BLOCK_CAPACITY;
         if (full && count < LIMIT_READ_BLOCKS)
             tcp->read_blocks = (uint8_t)(count * 2);
@@ -162,7 +162,7 @@ static void write_some(struct tcp *tcp) {
             return;
         }
         if (sent > 0) {
-            tcp->transport.bytes_out += (uint64_t)sent;
+            transport_count_out(&tcp->transport, (size_t)sent);
             buffer_consume(out, (size_t)sent);
         }
         if (sent < 0 || (size_t)sent < length)

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/metric_cell.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -72,12 +73,28 @@ struct transport {
     struct bytes alpn;               // TLS: the protocol chosen; empty: none. Valid until closed
     const struct spiffe_id *peer_id; // TLS with a checked client or server SVID; else NULL. Valid until closed
     const char *failure;             // a short text on why `ready` or `ended` told an error; NULL: nothing more to say. Valid until closed
-    uint64_t bytes_in;
+    uint64_t bytes_in;               // as the user sees them: over TLS those of its records are in the lower transport's
     uint64_t bytes_out;
+    struct metric_cell
+        *total_in; // set by the user of a socket's transport, before it puts TLS above: grow with bytes_in and bytes_out. NULL: nobody counts
+    struct metric_cell *total_out;
     bool secure; // TLS
     bool
         reset_after_bytes; // set by the user: a reset is told only after the bytes before it, even when reading is off (upstream: an answer counts). Else at once
 };
+
+// For transports that move bytes: `count` more were read, or written.
+static inline void transport_count_in(struct transport *transport, size_t count) {
+    transport->bytes_in += count;
+    if (transport->total_in != NULL)
+        metric_add(transport->total_in, count);
+}
+
+static inline void transport_count_out(struct transport *transport, size_t count) {
+    transport->bytes_out += count;
+    if (transport->total_out != NULL)
+        metric_add(transport->total_out, count);
+}
 
 // Bytes that were not given to the kernel yet: to close now would lose them.
 static inline bool transport_has_output(const struct transport *transport) {

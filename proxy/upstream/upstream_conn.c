@@ -157,8 +157,6 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         conn->codec->ops->dispose(conn->codec);
         conn->codec = NULL;
     }
-    metric_add(&conn->upstream->metrics->upstream_bytes_in, conn->transport->bytes_in);
-    metric_add(&conn->upstream->metrics->upstream_bytes_out, conn->transport->bytes_out);
     atomic_fetch_sub_explicit(&conn->endpoint->shared->connections, 1, memory_order_relaxed);
     conn->transport->ops->close(conn->transport, false);
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
@@ -442,6 +440,8 @@ enum error upstream_conn_open(struct conn_pool *pool) {
         return error;
     }
     conn->transport->reset_after_bytes = true;
+    conn->transport->total_in = &upstream->metrics->upstream_bytes_in;
+    conn->transport->total_out = &upstream->metrics->upstream_bytes_out;
     conn->pool = pool;
     conn->endpoint = endpoint;
     conn->upstream = upstream;

@@ -88,7 +88,7 @@ static bool is_writable(const struct fake_peer *peer) {
 }
 
 static void deliver_output(struct fake_peer *peer, struct bytes text) {
-    peer->transport->bytes_out += text.len;
+    transport_count_out(peer->transport, text.len);
     struct fake_peer *joined = peer->joined;
     if (joined == NULL) {
         queue_append(&peer->sent, text);
@@ -168,7 +168,7 @@ static void deliver_piece(struct fake_peer *peer) {
     peer->incoming.begin += length;
     block->filled += (uint32_t)length;
     memory_poison(block->bytes + block->filled, block_room(block));
-    peer->transport->bytes_in += length;
+    transport_count_in(peer->transport, length);
     peer->calls.bytes++;
     peer->transport->handler->bytes(peer->transport->user, block, bytes_from(at, length));
 }

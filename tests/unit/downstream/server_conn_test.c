@@ -65,6 +65,25 @@ static void a_request_may_come_byte_by_byte(void **state) {
     world_dispose(&world);
 }
 
+static void bytes_are_counted_while_the_connection_lives(void **state) {
+    (void)state;
+    static const char request[] = "GET /b HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct world world;
+    world_init(&world, HTTP1);
+    const struct worker_metrics *metrics = &world.near.loopback.far.metrics;
+    for (unsigned i = 1; i <= 3; i++) {
+        near_send(world.conn, request);
+        assert_int_equal(metric_read(&metrics->downstream_bytes_in), i * (sizeof request - 1));
+        assert_int_equal(metric_read(&metrics->downstream_bytes_out), strlen(near_received(world.conn)));
+        assert_false(world.conn->peer->closed);
+    }
+    uint64_t sent = metric_read(&metrics->downstream_bytes_out);
+    near_close(world.conn);
+    assert_int_equal(metric_read(&metrics->downstream_bytes_in), 3 * (sizeof request - 1));
+    assert_int_equal(metric_read(&metrics->downstream_bytes_out), sent);
+    world_dispose(&world);
+}
+
 static void pipelined_requests_are_answered_in_order_one_at_a_time(void **state) {
     (void)state;
     struct world world;
@@ -528,6 +547,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_answered_and_the_connection_kept),
         cmocka_unit_test(a_request_may_come_byte_by_byte),
+        cmocka_unit_test(bytes_are_counted_while_the_connection_lives),
         cmocka_unit_test(pipelined_requests_are_answered_in_order_one_at_a_time),
         cmocka_unit_test(many_pipelined_requests_in_odd_pieces_are_all_answered),
         cmocka_unit_test(connection_close_is_kept),

@@ -55,7 +55,10 @@ static void bytes_go_both_ways(void **state) {
     (void)state;
     struct world world;
     char text[16];
+    struct metric_cell total_in = {7}, total_out = {0};
     world_init(&world);
+    world.user.transport->total_in = &total_in;
+    world.user.transport->total_out = &total_out;
     read_start(&world);
     send_text(world.far, "hello");
     RUN_UNTIL(&world.loop, world.user.length == 5);
@@ -65,6 +68,8 @@ static void bytes_go_both_ways(void **state) {
     assert_memory_equal(text, "world", 5);
     assert_int_equal(world.user.transport->bytes_in, 5);
     assert_int_equal(world.user.transport->bytes_out, 5);
+    assert_int_equal(metric_read(&total_in), 12);
+    assert_int_equal(metric_read(&total_out), 5);
     world_dispose(&world);
 }
 

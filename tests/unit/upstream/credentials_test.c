@@ -205,6 +205,25 @@ static void a_connection_of_the_mesh_speaks_http2_under_our_identity(void **stat
     world_dispose(&world, 2);
 }
 
+static void bytes_of_a_connection_are_counted_as_they_go_over_the_wire(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    set_credentials(&world, 0);
+    begin(&world, 0);
+    const struct worker_metrics *metrics = &world.far.metrics;
+    const struct transport *socket = world.servers[0].peers[1]->transport; // the far end of it
+    for (int answered = 0; answered < 2; answered++) {
+        assert_false(world.tries[0].conn == NULL || world.tries[0].conn->closing); // it is open
+        assert_int_equal(metric_read(&metrics->upstream_bytes_out), socket->bytes_in);
+        assert_int_equal(metric_read(&metrics->upstream_bytes_in), socket->bytes_out);
+        assert_true(metric_read(&metrics->upstream_bytes_in) > world.tries[0].conn->transport->bytes_in + 500); // certificates, say
+        if (!answered)
+            answer(&world, 0, 0);
+    }
+    world_dispose(&world, 1);
+}
+
 static void without_an_identity_no_connection_is_made(void **state) {
     (void)state;
     struct world world;
@@ -367,6 +386,7 @@ static void what_only_streams_still_hold_takes_nothing_under_old_credentials(voi
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_of_the_mesh_speaks_http2_under_our_identity),
+        cmocka_unit_test(bytes_of_a_connection_are_counted_as_they_go_over_the_wire),
         cmocka_unit_test(without_an_identity_no_connection_is_made),
         cmocka_unit_test(somebody_else_at_the_far_end_is_told_as_such),
         cmocka_unit_test(new_credentials_close_what_is_idle_and_serve_what_is_new),
