@@ -70,10 +70,6 @@ int error_grpc_status(enum error error) {
     return reply_of(error)->grpc;
 }
 
-const char *error_proxy_status(enum error error) {
-    return reply_of(error)->proxy_status;
-}
-
 // Text for a quoted string of JSON, a structured field or a percent-encoded grpc-message: what would need escaping there is left out, since it is ours or an address.
 static struct bytes plain(struct pool *pool, struct bytes text) {
     if (text.len == 0)

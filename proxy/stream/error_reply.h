@@ -19,7 +19,6 @@ enum error error_end(enum error error);
 // 0: nothing can be sent (client_gone, response_incomplete: only logged).
 uint16_t error_status(enum error error);
 int error_grpc_status(enum error error);
-const char *error_proxy_status(enum error error);
 
 // The reply for `error` in the stream's pool, its body in `body`. For a gRPC request: HTTP 200, trailers only, with grpc-status. To one of our own proxies it carries
 // outrigger-refused.
