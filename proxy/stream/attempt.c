@@ -80,7 +80,7 @@ static bool send_head(struct attempt *attempt) {
         error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
         if (error == OK) {
             if (end)
-                attempt->body_complete = attempts->body_taken = true;
+                attempts->body_taken = true;
             return true;
         }
         if (error != ERROR_FULL)
@@ -125,7 +125,20 @@ static struct buffer *next_piece(struct stream *stream) {
     return &attempts->piece;
 }
 
-// Takes the next piece, to be sent behind what is left; while the stream may have to be repeated it is kept by reference.
+// May the next piece come? While all is kept for a further try, that bounds it; then the slowest of those that run does.
+static bool may_take_body(const struct attempt *attempt) {
+    const struct attempts *attempts = attempt->stream->attempts;
+    if (buffer_is_empty(&attempt->stream->request_body))
+        return true; // its end alone
+    if (attempts->replayable || attempts->committed != NULL)
+        return buffer_is_empty(&attempt->body);
+    LIST_EACH(&attempts->running, node, following)
+        if (!buffer_is_empty(&LIST_ENTRY(node, struct attempt, link)->body))
+            return false;
+    return true;
+}
+
+// Takes the next piece for all that run, to be sent behind what is left; while the stream may have to be repeated it is kept by reference.
 static void take_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
@@ -138,8 +151,15 @@ static void take_body(struct attempt *attempt) {
     }
     if (attempts->replayable)
         buffer_share(&attempts->replay, piece);
+    LIST_EACH(&attempts->running, node, following) {
+        struct attempt *other = LIST_ENTRY(node, struct attempt, link);
+        if (other == attempt)
+            continue;
+        buffer_share(&other->body, piece);
+        stream_wake(stream); // it may have had its turn
+    }
     buffer_move(&attempt->body, piece, SIZE_MAX);
-    attempt->body_complete = attempts->body_taken = attempts->piece_is_last;
+    attempts->body_taken = attempts->piece_is_last;
 }
 
 // `sent` bytes have gone on. Told to the client's side once, however often they are sent, and whatever filters made of them.
@@ -156,21 +176,22 @@ static void tell_consumed(struct attempt *attempt, size_t sent) {
 // Passes on what came of the request's body, one portion at a time: the next stays in the stream, where it holds the client up, until the codec has taken this one.
 static void send_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
+    const struct attempts *attempts = stream->attempts;
     bool may_have_more = true;
     while (may_have_more && attempt->up.codec_stream.sent < PROGRESS_ENDED) {
-        if (buffer_is_empty(&attempt->body) || buffer_is_empty(&stream->request_body))
+        if (may_take_body(attempt))
             take_body(attempt);
         size_t before = attempt->body.length;
-        if (before == 0 && !attempt->body_complete) {
+        if (before == 0 && !attempts->body_taken) {
             tell_consumed(attempt, 0); // what filters kept for themselves
             return;
         }
-        upstream_stream_send(&attempt->up, &attempt->body, attempt->body_complete, stream->request_trailers);
+        upstream_stream_send(&attempt->up, &attempt->body, attempts->body_taken, stream->request_trailers);
         size_t sent = before - attempt->body.length;
         if (sent > 0)
             stream->active_at = stream->env->loop->now;
         tell_consumed(attempt, sent);
-        may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempt->body_complete;
+        may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempts->body_taken;
     }
 }
 
@@ -252,7 +273,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);
     nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
-    // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Retries).
+    // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
     if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
         attempt->endpoint->failures++;
     stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);

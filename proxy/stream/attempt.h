@@ -20,7 +20,7 @@ enum attempt_state {
 
 struct attempt {
     struct pool pool;
-    struct list link;
+    struct list link; // in one of the lists of struct attempts
     struct stream *stream;
     enum attempt_state state;
     struct endpoint *endpoint; // one reference
@@ -28,7 +28,6 @@ struct attempt {
     struct upstream_stream up;
     struct head head;   // what is sent
     struct buffer body; // to be sent
-    bool body_complete; // nothing comes behind `body`
     bool mesh;          // the connection is one of the mesh: its headers are believed
     struct timer try_timeout;
     nanoseconds begun;

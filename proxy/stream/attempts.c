@@ -7,7 +7,7 @@
 static void on_backoff(struct timer *timer) {
     struct attempts *attempts = CONTAINER_OF(timer, struct attempts, backoff);
     attempts->backing_off = false;
-    stream_wake(attempts->current->stream);
+    stream_wake(attempts->last->stream);
 }
 
 static struct retry_budget_rule budget_rule(const struct stream *stream) {
@@ -21,16 +21,22 @@ static struct retry_budget_rule budget_rule(const struct stream *stream) {
 
 static void begin(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    attempts->current = attempt_create(stream);
+    attempts->last = attempt_create(stream);
     attempts->begun++;
-    attempts->current->body_complete = attempts->body_taken;
-    if (attempts->replayable)
-        buffer_share(&attempts->current->body, &attempts->replay);
+    list_push_back(&attempts->running, &attempts->last->link);
+}
+
+void attempts_begin(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    CHECK(attempts->committed == NULL && (attempts->replayable || attempts->begun == 0));
+    begin(stream);
+    buffer_share(&attempts->last->body, &attempts->replay);
 }
 
 void attempts_start(struct stream *stream) {
     CHECK(stream->attempts == NULL);
     struct attempts *attempts = pool_alloc_zeroed(&stream->pool, sizeof *attempts);
+    list_init(&attempts->running);
     list_init(&attempts->over);
     buffer_init(&attempts->piece, &stream->env->loop->blocks);
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
@@ -39,7 +45,7 @@ void attempts_start(struct stream *stream) {
     stream->attempts = attempts;
     struct retry_budget_rule rule = budget_rule(stream);
     retry_budget_deposit(&stream->service->cluster->shared->budget, &rule, stream->env->loop->now);
-    begin(stream);
+    attempts_begin(stream);
 }
 
 static bool is_connect_failure(const struct attempt *attempt) {
@@ -114,15 +120,12 @@ static void remember_tried(struct attempts *attempts, struct endpoint *endpoint)
     attempts->tried[attempts->tried_count++] = endpoint;
 }
 
-static void retry(struct stream *stream) {
+static void retry(struct stream *stream, const struct attempt *failed) {
     struct attempts *attempts = stream->attempts;
-    struct attempt *failed = attempts->current;
-    remember_tried(attempts, failed->endpoint);
     nanoseconds wait = backoff_for(stream, failed);
-    list_push_back(&attempts->over, &failed->link);
     metric_add(&stream->env->metrics->retries, 1);
-    begin(stream);
-    attempts->current->waiter.fresh = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
+    attempts_begin(stream);
+    attempts->last->waiter.fresh = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
     if (wait > 0) {
         attempts->backing_off = true;
         loop_timer_start(stream->env->loop, &attempts->backoff, wait);
@@ -135,40 +138,73 @@ static bool has_lost_its_endpoint(const struct attempt *attempt) {
 }
 
 // Nothing was tried yet: another endpoint is asked, and it counts as no retry.
-static void move_on(struct stream *stream) {
+static void move_on(struct stream *stream, struct attempt *lost) {
     struct attempts *attempts = stream->attempts;
-    list_push_back(&attempts->over, &attempts->current->link);
     attempts->begun--;
     begin(stream);
+    buffer_move(&attempts->last->body, &lost->body, SIZE_MAX); // of which nothing was sent
 }
 
-static void commit(struct stream *stream) {
-    stream->attempts->committed = true;
-    stream->attempts->replayable = false;
-    buffer_clear(&stream->attempts->replay);
+static void set_aside(struct attempts *attempts, struct attempt *attempt) {
+    list_remove(&attempt->link);
+    list_push_back(&attempts->over, &attempt->link);
+}
+
+static void commit(struct stream *stream, struct attempt *answered) {
+    struct attempts *attempts = stream->attempts;
+    CHECK(attempts->committed == NULL);
+    attempts->committed = answered;
+    attempts->replayable = false;
+    buffer_clear(&attempts->replay);
+    LIST_EACH(&attempts->running, node, following) {
+        struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
+        if (attempt == answered)
+            continue;
+        attempt_end(attempt, ERROR_CANCELLED);
+        set_aside(attempts, attempt);
+    }
+}
+
+// What becomes of the stream now that one has failed. False: it fails too.
+static bool go_on_without(struct stream *stream, struct attempt *failed) {
+    struct attempts *attempts = stream->attempts;
+    set_aside(attempts, failed);
+    if (has_lost_its_endpoint(failed)) {
+        move_on(stream, failed);
+        return true;
+    }
+    bool others_run = !list_is_empty(&attempts->running);
+    if (!others_run && !may_retry(stream, failed)) {
+        stream_fail(stream, failed->error, failed->endpoint == NULL ? BYTES_NONE : failed->endpoint->address.text);
+        return false;
+    }
+    remember_tried(attempts, failed->endpoint);
+    if (!others_run)
+        retry(stream, failed);
+    return true;
 }
 
 enum attempts_result attempts_advance(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    while (!attempts->backing_off) {
-        struct attempt *attempt = attempts->current;
+    if (attempts->committed != NULL) {
+        attempt_advance(attempts->committed); // the rest of the request
+        return ATTEMPTS_ANSWERED;
+    }
+    // One that is begun here stands behind those that ran: it has its turn in the same walk.
+    struct list *node = attempts->running.next;
+    while (node != &attempts->running && !attempts->backing_off) {
+        struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
+        struct list *before = node->prev;
         attempt_advance(attempt);
+        if (stream->end != OK)
+            return ATTEMPTS_RUNNING; // a filter has ended it
         if (attempt->state == ATTEMPT_ANSWERED) {
-            if (!attempts->committed)
-                commit(stream);
+            commit(stream, attempt);
             return ATTEMPTS_ANSWERED;
         }
-        if (attempt->state != ATTEMPT_OVER)
-            return ATTEMPTS_RUNNING;
-        if (has_lost_its_endpoint(attempt)) {
-            move_on(stream);
-            continue;
-        }
-        if (!may_retry(stream, attempt)) {
-            stream_fail(stream, attempt->error, attempt->endpoint == NULL ? BYTES_NONE : attempt->endpoint->address.text);
+        if (attempt->state == ATTEMPT_OVER && !go_on_without(stream, attempt))
             return ATTEMPTS_FAILED;
-        }
-        retry(stream);
+        node = before->next == node ? node->next : before->next;
     }
     return ATTEMPTS_RUNNING;
 }
@@ -180,16 +216,20 @@ void attempts_end(struct stream *stream) {
     loop_timer_stop(stream->env->loop, &attempts->backoff);
     // An endpoint that let a request run out of time must not look better than one that answered.
     bool timed_out = stream->end == ERROR_REQUEST_TIMEOUT || stream->end == ERROR_DEADLINE_EXPIRED;
-    attempt_end(attempts->current, attempts->committed && stream->end == OK ? OK : timed_out ? stream->end : ERROR_CANCELLED);
+    LIST_EACH(&attempts->running, node, following) {
+        struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
+        attempt_end(attempt, attempt == attempts->committed && stream->end == OK ? OK : timed_out ? stream->end : ERROR_CANCELLED);
+    }
+    list_append(&attempts->over, &attempts->running);
 }
 
 void attempts_release(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
     if (attempts == NULL)
         return;
+    CHECK(list_is_empty(&attempts->running));
     for (struct list *node = list_pop_front(&attempts->over); node != NULL; node = list_pop_front(&attempts->over))
         attempt_destroy(LIST_ENTRY(node, struct attempt, link));
-    attempt_destroy(attempts->current);
     for (uint32_t i = 0; i < attempts->tried_count; i++)
         endpoint_unref(attempts->tried[i]);
     buffer_dispose(&attempts->piece);

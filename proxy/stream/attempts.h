@@ -1,5 +1,8 @@
 // The tries of one stream: begins them, decides whether one that failed is repeated, and commits the stream to the one that answers.
 //
+// Several may run at once. The first that has a final head is the one that the stream is committed to: the others are cancelled, which says nothing of their endpoints.
+// One that fails while another runs is set aside; with the last it is decided whether there is a further one, or the stream fails.
+//
 // What is repeated by default is only what was provably not processed: the connection could not be made, HTTP/2 refused the stream, or nothing of the request had left;
 // and, for methods that may be repeated, a connection that was reused and broke before a byte of the answer (the peer had closed it while idle).
 #ifndef STREAM_ATTEMPTS_H
@@ -13,8 +16,10 @@
 struct stream;
 
 struct attempts {
-    struct attempt *current;
+    struct list running;                        // in the order in which they began
     struct list over;                           // attempts whose memory waits for the stream's end
+    struct attempt *last;                       // that was begun; it may be over
+    struct attempt *committed;                  // what the client is told comes from this one; NULL: no final head has come
     struct endpoint *tried[ATTEMPTS_TRIED_MAX]; // one reference each
     uint32_t tried_count;
     uint32_t begun; // how many tries there were
@@ -24,24 +29,31 @@ struct attempts {
     bool piece_is_last;
     bool body_taken;      // the last piece has passed the filters
     size_t unconsumed;    // bytes of it that were taken and not yet told as consumed
-    struct buffer replay; // all of the body that was passed on so far, while it may be needed again
+    struct buffer replay; // all of the body that was passed on so far, while a further try may need it
     bool replayable;      // the body can be sent again from its start
-    bool committed;
     struct timer backoff;
     bool backing_off;
 };
 
 enum attempts_result {
     ATTEMPTS_RUNNING,
-    ATTEMPTS_ANSWERED, // committed: current->up has the final head
+    ATTEMPTS_ANSWERED, // committed->up has the final head
     ATTEMPTS_FAILED    // stream_fail was called
 };
 
 // The chain has let the stream pass: begins the first try.
 void attempts_start(struct stream *stream);
 
+// One more, beside those that run. Only while nothing is committed and the body can be sent from its start.
+void attempts_begin(struct stream *stream);
+
 // From stream_advance: one step. After ATTEMPTS_ANSWERED it still passes on the request's body.
 enum attempts_result attempts_advance(struct stream *stream);
+
+// The one to be told of: which answered, else which was begun last.
+static inline const struct attempt *attempts_foremost(const struct attempts *attempts) {
+    return attempts->committed != NULL ? attempts->committed : attempts->last;
+}
 
 // The stream is over: what still runs is cancelled and settles as cancelled. Harmless before attempts_start.
 void attempts_end(struct stream *stream);

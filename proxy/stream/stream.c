@@ -285,7 +285,12 @@ static bool is_waited_for(const struct stream *stream) {
     const struct attempts *attempts = stream->attempts;
     if (attempts == NULL)
         return true;
-    return !attempts->piece_in_hand && buffer_is_empty(&attempts->current->body) && buffer_is_empty(&attempts->current->up.codec_stream.out);
+    LIST_EACH(&attempts->running, node, following) {
+        const struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
+        if (!buffer_is_empty(&attempt->body) || !buffer_is_empty(&attempt->up.codec_stream.out))
+            return false;
+    }
+    return !attempts->piece_in_hand;
 }
 
 static void watch_again(struct stream *stream, nanoseconds quiet) {
@@ -375,8 +380,13 @@ static void run_chain(struct stream *stream) {
     set_state(stream, STREAM_UPSTREAM);
 }
 
+// While several run, which of them speaks for the stream is not known: theirs wait for the commitment.
 static void pass_interim_heads(struct stream *stream) {
-    struct upstream_stream *up = &stream->attempts->current->up;
+    struct attempts *attempts = stream->attempts;
+    if (attempts->committed == NULL && attempts->running.next != attempts->running.prev)
+        return;
+    struct attempt *attempt = attempts->committed != NULL ? attempts->committed : LIST_ENTRY(list_first(&attempts->running), struct attempt, link);
+    struct upstream_stream *up = &attempt->up;
     for (struct list *node = list_pop_front(&up->interim); node != NULL; node = list_pop_front(&up->interim)) {
         struct interim_head *interim = LIST_ENTRY(node, struct interim_head, link);
         (void)stream->sink->ops->send_head(stream->sink, &interim->head, false); // where it fails so will the response's
@@ -394,7 +404,7 @@ static void run_attempts(struct stream *stream) {
     pass_interim_heads(stream);
     if (result != ATTEMPTS_ANSWERED)
         return;
-    struct attempt *attempt = stream->attempts->current;
+    struct attempt *attempt = stream->attempts->committed;
     struct upstream_stream *up = &attempt->up;
     if (!stream->response_prepared)
         forward_response_head(stream, attempt);
@@ -409,7 +419,7 @@ static void run_attempts(struct stream *stream) {
 
 // What came of the response's body and has passed the filters; NULL: nothing more came, or a filter waits. `*last`: nothing follows.
 static struct buffer *next_response_piece(struct stream *stream, bool *last) {
-    struct upstream_stream *up = &stream->attempts->current->up;
+    struct upstream_stream *up = &stream->attempts->committed->up;
     if (!stream->filters.chain->has_response_data) {
         *last = up->ended;
         return up->body.length > 0 || up->ended ? &up->body : NULL;
@@ -436,11 +446,11 @@ static void tell_upstream(struct stream *stream, size_t passed) {
         stream->response_taken -= passed;
     }
     if (passed > 0)
-        upstream_stream_consumed(&stream->attempts->current->up, passed);
+        upstream_stream_consumed(&stream->attempts->committed->up, passed);
 }
 
 static void pass_response_body(struct stream *stream) {
-    struct upstream_stream *up = &stream->attempts->current->up;
+    struct upstream_stream *up = &stream->attempts->committed->up;
     bool last;
     struct buffer *piece;
     while ((piece = next_response_piece(stream, &last)) != NULL) {
@@ -460,7 +470,7 @@ static void pass_response_body(struct stream *stream) {
         }
     }
     if (up->error != OK && stream->end == OK && buffer_is_empty(&up->body) && !stream->response_in_hand)
-        stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->current->endpoint->address.text);
+        stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->committed->endpoint->address.text);
 }
 
 static void pass_response(struct stream *stream) {

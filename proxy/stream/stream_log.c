@@ -57,7 +57,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         record.service = stream->service->config->key;
     if (attempts != NULL) {
         record.attempts = attempts->begun;
-        record.endpoint = attempts->current->endpoint == NULL ? BYTES_NONE : attempts->current->endpoint->address.text;
+        const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
+        record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->address.text;
     }
     stream->env->log(stream->env->log_user, &record);
 }

@@ -158,7 +158,7 @@ static void watch_held(struct client *client) {
     const struct stream *stream = client->stream;
     size_t held = stream->request_body.length;
     if (stream->attempts != NULL)
-        held += stream->attempts->current->body.length;
+        held += attempts_foremost(stream->attempts)->body.length;
     if (held > client->held_most)
         client->held_most = held;
 }

@@ -22,7 +22,7 @@ static size_t held_up(const struct client *client, struct far_conn *conn) {
     size_t held = client->stream->request_body.length;
     if (client->stream->attempts == NULL)
         return held;
-    const struct attempt *attempt = client->stream->attempts->current;
+    const struct attempt *attempt = attempts_foremost(client->stream->attempts);
     return held + attempt->body.length + attempt->up.codec_stream.out.length + (conn == NULL ? 0 : conn->peer->transport->out.length);
 }
 
@@ -74,7 +74,7 @@ static void a_slow_client_stops_the_server(void **state) {
         far_body(conn, only_request(&world, 0), bytes_from(body, TOTAL), true);
         size_t most = 0;
         while (!client.done) {
-            size_t held = client.stream->attempts->current->up.body.length + client.stream->response_body.length;
+            size_t held = attempts_foremost(client.stream->attempts)->up.body.length + client.stream->response_body.length;
             most = held > most ? held : most;
             client_accept(&client, 20000);
         }

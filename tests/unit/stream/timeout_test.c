@@ -183,7 +183,7 @@ static void a_client_whose_body_nobody_takes_is_not_blamed(void **state) {
         fake_peer_accept(far_conn(&world.far, 0)->peer, 0);
         client_send(&client, bytes_from(much, i == 0 ? 80000 : 90000), false);
         // All has left the stream's own buffer; the rest of it waits in the try, or in the codec.
-        const struct attempt *attempt = client.stream->attempts->current;
+        const struct attempt *attempt = attempts_foremost(client.stream->attempts);
         assert_int_equal(client.stream->request_body.length, 0);
         assert_true((i == 0 ? attempt->body.length : attempt->up.codec_stream.out.length) > 0);
         loopback_pass(&world, 15 * NS_PER_S);
