@@ -60,6 +60,9 @@ struct endpoint_config {
 
 enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 
+// The highest retry.attempts that a policy can say: each stream has room for so many endpoints that it has tried.
+#define RETRY_ATTEMPTS_MAX 10
+
 // A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise.
 struct traffic_config {
     struct {
@@ -82,7 +85,7 @@ struct traffic_config {
         bool propagate;
     } deadline;
     struct {
-        uint32_t attempts; // tries after the first
+        uint32_t attempts; // tries after the first, at most RETRY_ATTEMPTS_MAX
         bool connect_failure, refused_stream, unsent;
         struct {
             nanoseconds base, max;

@@ -100,11 +100,13 @@ static bool may_retry(struct stream *stream, const struct attempt *attempt) {
     return true;
 }
 
-// Full jitter: uniform in [0, base x 2^n), at most max. None for a connection that had only been closed while idle, nor while an endpoint is untried.
+// Full jitter: uniform in [0, base x 2^n), at most max. None where the try only met a kept connection that broke, nor while an endpoint is untried: to wait
+// before asking one that has refused nothing would only cost time.
 static nanoseconds backoff_for(struct stream *stream, const struct attempt *failed) {
     const struct attempts *attempts = stream->attempts;
     const struct traffic_config *traffic = &stream->service->config->traffic;
-    if (failed->error == ERROR_UPSTREAM_RESET || attempts->tried_count < stream->service->cluster->endpoint_count)
+    bool kept_one_broke = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
+    if (kept_one_broke || cluster_has_untried(stream->service->cluster, attempts->tried, attempts->tried_count))
         return 0;
     nanoseconds bound = traffic->retry.backoff.base << (attempts->begun - 1 < 10 ? attempts->begun - 1 : 10);
     if (bound > traffic->retry.backoff.max)
@@ -113,7 +115,7 @@ static nanoseconds backoff_for(struct stream *stream, const struct attempt *fail
 }
 
 static void remember_tried(struct attempts *attempts, struct endpoint *endpoint) {
-    if (endpoint == NULL || attempts->tried_count == ATTEMPTS_TRIED_MAX)
+    if (endpoint == NULL || attempts->tried_count == RETRY_ATTEMPTS_MAX)
         return;
     // A connection that its peer had closed says nothing against the endpoint, but another one is as good.
     endpoint_ref(endpoint);

@@ -11,8 +11,6 @@
 #include "base/buffer.h"
 #include "stream/attempt.h"
 
-#define ATTEMPTS_TRIED_MAX 8 // endpoints that are remembered as tried; a policy's attempts are bounded by it too
-
 struct stream;
 
 struct attempts {
@@ -20,7 +18,7 @@ struct attempts {
     struct list over;                           // attempts whose memory waits for the stream's end
     struct attempt *last;                       // that was begun; it may be over
     struct attempt *committed;                  // what the client is told comes from this one; NULL: no final head has come
-    struct endpoint *tried[ATTEMPTS_TRIED_MAX]; // one reference each
+    struct endpoint *tried[RETRY_ATTEMPTS_MAX]; // one reference each
     uint32_t tried_count;
     uint32_t begun; // how many tries there were
     // the request's body, over all tries

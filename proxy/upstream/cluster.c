@@ -114,3 +114,14 @@ struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *t
     request.avoids = cluster->avoided_until > request.now && has_lasting(&request);
     return cluster->lb.algorithm->pick(&cluster->lb, &request);
 }
+
+bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
+        bool was_tried = cluster->endpoints[i]->weight == 0;
+        for (uint32_t j = 0; j < tried_count && !was_tried; j++)
+            was_tried = tried[j] == cluster->endpoints[i];
+        if (!was_tried)
+            return true;
+    }
+    return false;
+}

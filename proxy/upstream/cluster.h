@@ -39,4 +39,7 @@ void cluster_unref(struct cluster *cluster);
 // The endpoint for a new attempt, NULL when there is none. Those in `tried` (may hold NULL) are taken only when there is no other.
 struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count);
 
+// Whether there is one that can be picked and is none of `tried`.
+bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count);
+
 #endif

@@ -518,6 +518,53 @@ static void there_is_no_pause_while_an_endpoint_is_untried(void **state) {
     loopback_dispose(&world);
 }
 
+// One that gets no requests cannot be tried.
+static void an_endpoint_of_weight_0_spares_no_pause(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world,
+                  PROXY SERVICE("HTTP1", ONE ", {address: '127.0.0.1:8002', weight: 0}")
+                      POLICY("  retry: {attempts: 1, backoff: {base: 200ms, max: 1s}}\n"),
+                  NULL);
+    world.far.mode = FAR_REFUSE;
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(world.far.count, 1);
+    loopback_pass(&world, 200 * NS_PER_MS);
+    assert_int_equal(world.far.count, 2);
+    assert_int_equal(client.status, 502);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
+// A stream has room for as many endpoints as the most that a policy can ask for, so that none is asked twice while another is left; then there is a pause.
+static void each_of_as_many_endpoints_as_there_can_be_tries_is_tried_before_a_pause(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world,
+                  PROXY SERVICE("HTTP1", TWO ", {address: '127.0.0.1:8003'}, {address: '127.0.0.1:8004'}, {address: '127.0.0.1:8005'}, "
+                                             "{address: '127.0.0.1:8006'}, {address: '127.0.0.1:8007'}, {address: '127.0.0.1:8008'}, "
+                                             "{address: '127.0.0.1:8009'}, {address: '127.0.0.1:8010'}")
+                      POLICY("  retry: {attempts: 10, backoff: {base: 200ms, max: 200ms}, budget: {percent: 100, minPerSecond: 100}}\n"),
+                  NULL);
+    world.far.mode = FAR_REFUSE;
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(world.far.count, RETRY_ATTEMPTS_MAX);
+    unsigned seen = 0;
+    for (unsigned i = 0; i < RETRY_ATTEMPTS_MAX; i++)
+        seen |= 1U << (far_conn(&world.far, i)->port - 8001);
+    assert_int_equal(seen, (1U << RETRY_ATTEMPTS_MAX) - 1);
+    assert_int_equal(client.status, 0);
+    loopback_pass(&world, 200 * NS_PER_MS);
+    assert_int_equal(world.far.count, RETRY_ATTEMPTS_MAX + 1);
+    assert_int_equal(client.status, 502);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 // Full jitter: anywhere between none and the bound, which doubles up to its maximum.
 static void pauses_are_random_within_a_bound_that_doubles(void **state) {
     (void)state;
@@ -709,6 +756,8 @@ int main(void) {
         cmocka_unit_test(a_spent_budget_stops_retries),
         cmocka_unit_test(nothing_is_tried_after_the_deadline),
         cmocka_unit_test(there_is_no_pause_while_an_endpoint_is_untried),
+        cmocka_unit_test(an_endpoint_of_weight_0_spares_no_pause),
+        cmocka_unit_test(each_of_as_many_endpoints_as_there_can_be_tries_is_tried_before_a_pause),
         cmocka_unit_test(pauses_are_random_within_a_bound_that_doubles),
         cmocka_unit_test(a_client_that_goes_in_a_pause_ends_it),
         cmocka_unit_test(a_refusal_is_final_and_no_fast_answer_of_the_endpoint),
