@@ -72,9 +72,19 @@ static const void *configure(const struct service_config *service, enum filter_r
     return config;
 }
 
+// The caller's time is kept to since the policy says so; whose rule it is stands in the stream's own snapshot.
+static void expire(struct stream *stream, const struct deadline_state *state) {
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    if (state->by_caller)
+        stream_ended_by_policy(stream, traffic->deadline.policy, "deadline.propagate");
+    else
+        stream_ended_by_policy(stream, traffic->timeouts.policy, "timeouts.request");
+    stream_fail(stream, state->by_caller ? ERROR_DEADLINE_EXPIRED : ERROR_REQUEST_TIMEOUT, BYTES_NONE);
+}
+
 static void on_timer(struct timer *timer) {
     struct deadline_state *state = CONTAINER_OF(timer, struct deadline_state, timer);
-    stream_fail(state->stream, state->by_caller ? ERROR_DEADLINE_EXPIRED : ERROR_REQUEST_TIMEOUT, BYTES_NONE);
+    expire(state->stream, state);
 }
 
 // What the caller says it will wait; UINT64_MAX: it does not say. A value that is not one is left to the far side.
@@ -103,7 +113,7 @@ static enum filter_result decide(struct stream *stream, const void *config_point
         return FILTER_CONTINUE;
     stream->deadline = now + timeout;
     if (timeout == 0) {
-        stream_fail(stream, ERROR_DEADLINE_EXPIRED, BYTES_NONE);
+        expire(stream, state);
         return FILTER_REPLIED;
     }
     state->stream = stream;

@@ -9,6 +9,10 @@ static void switch_off_nothing(struct traffic_config *traffic) {
     (void)traffic; // the defaults hold
 }
 
+static void switch_off_connections(struct traffic_config *traffic) {
+    traffic->connections.policy = BYTES_NONE; // the defaults hold, and they are nobody's
+}
+
 static void switch_off_timeouts(struct traffic_config *traffic) {
     traffic->timeouts.request = traffic->timeouts.backend_request = traffic->timeouts.idle = 0;
 }
@@ -30,7 +34,7 @@ static const struct group {
     uint32_t offset, size, disabled_offset;
     void (*switch_off)(struct traffic_config *traffic); // on a config whose group has the defaults
 } groups[] = {{GROUP("loadBalancer", load_balancer), switch_off_nothing},
-              {GROUP("connections", connections), switch_off_nothing},
+              {GROUP("connections", connections), switch_off_connections},
               {GROUP("timeouts", timeouts), switch_off_timeouts},
               {GROUP("deadline", deadline), switch_off_deadline},
               {GROUP("retry", retry), switch_off_retry}};

@@ -291,5 +291,7 @@ void traffic_policy_check(struct document *document) {
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
-    spec->traffic.policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
+    struct traffic_config *traffic = &spec->traffic;
+    traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
+    traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->policy;
 }

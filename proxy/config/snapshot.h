@@ -63,7 +63,8 @@ enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 // The highest retry.attempts that a policy can say: each stream has room for so many endpoints that it has tried.
 #define RETRY_ATTEMPTS_MAX 10
 
-// A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise.
+// A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise. A group that can refuse or end a request names in `policy` whose
+// it is, "namespace/name"; empty: the defaults.
 struct traffic_config {
     struct {
         enum lb_type type;
@@ -77,12 +78,15 @@ struct traffic_config {
         nanoseconds http1_idle_timeout;
         nanoseconds max_age;
         nanoseconds keepalive; // HTTP/2 PING when nothing was received for so long
+        struct bytes policy;
     } connections;
     struct {
         nanoseconds request, backend_request, idle;
+        struct bytes policy;
     } timeouts;
     struct {
         bool propagate;
+        struct bytes policy;
     } deadline;
     struct {
         uint32_t attempts; // tries after the first, at most RETRY_ATTEMPTS_MAX
@@ -96,6 +100,7 @@ struct traffic_config {
             nanoseconds interval;
             uint32_t min_per_second;
         } budget;
+        struct bytes policy;
     } retry;
     struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
     struct bytes policy; // "namespace/name" of it; empty: defaults

@@ -95,6 +95,7 @@ static bool may_retry(struct stream *stream, const struct attempt *attempt) {
     struct retry_budget_rule rule = budget_rule(stream);
     if (!retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, now)) {
         metric_add(&metrics->retries_refused_budget, 1);
+        attempts->budget_is_spent = true;
         return false;
     }
     return true;
@@ -167,6 +168,19 @@ static void commit(struct stream *stream, struct attempt *answered) {
     }
 }
 
+// Which rule of the service's policy the last try failed by, if it was one, or else was not repeated by.
+static void name_policy(struct stream *stream, const struct attempt *attempt) {
+    const struct traffic_config *traffic = &stream->service->config->traffic;
+    if (attempt->error == ERROR_TRY_TIMEOUT)
+        stream_ended_by_policy(stream, traffic->timeouts.policy, "timeouts.backendRequest");
+    else if (attempt->error == ERROR_CONNECT_TIMEOUT && !attempt->was_unreached)
+        stream_ended_by_policy(stream, traffic->connections.policy, "connections.connectTimeout");
+    else if (attempt->error == ERROR_POOL_FULL && attempt->waiter.queue_was_full)
+        stream_ended_by_policy(stream, traffic->connections.policy, "connections.maxPending");
+    else if (stream->attempts->budget_is_spent)
+        stream_ended_by_policy(stream, traffic->retry.policy, "retry.budget");
+}
+
 // What becomes of the stream now that one has failed. False: it fails too.
 static bool go_on_without(struct stream *stream, struct attempt *failed) {
     struct attempts *attempts = stream->attempts;
@@ -177,6 +191,7 @@ static bool go_on_without(struct stream *stream, struct attempt *failed) {
     }
     bool others_run = !list_is_empty(&attempts->running);
     if (!others_run && !may_retry(stream, failed)) {
+        name_policy(stream, failed);
         stream_fail(stream, failed->error, failed->endpoint == NULL ? BYTES_NONE : failed->endpoint->address.text);
         return false;
     }

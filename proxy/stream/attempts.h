@@ -29,6 +29,7 @@ struct attempts {
     size_t unconsumed;    // bytes of it that were taken and not yet told as consumed
     struct buffer replay; // all of the body that was passed on so far, while a further try may need it
     bool replayable;      // the body can be sent again from its start
+    bool budget_is_spent; // what would have been repeated was not, for that
     struct timer backoff;
     bool backing_off;
 };

@@ -21,7 +21,7 @@ uint16_t error_status(enum error error);
 int error_grpc_status(enum error error);
 
 // The reply for `error` in the stream's pool, its body in `body`. For a gRPC request: HTTP 200, trailers only, with grpc-status. To one of our own proxies it carries
-// outrigger-refused.
+// outrigger-refused. Proxy-Status says which rule of which policy it was, where one was.
 struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body);
 
 // For a response that has begun and cannot be completed: the trailers with which a gRPC response over HTTP/2 ends instead, in the stream's pool; NULL: it can only be cut.

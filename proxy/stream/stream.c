@@ -182,6 +182,12 @@ static void cut_response(struct stream *stream) {
     finish(stream, stream->end);
 }
 
+void stream_ended_by_policy(struct stream *stream, struct bytes policy, const char *rule) {
+    if (stream->state == STREAM_DONE || stream->end != OK || stream->policy.len > 0 || policy.len == 0)
+        return;
+    stream->policy = pool_format(&stream->pool, "TrafficPolicy/%.*s: %s", BYTES_FORMAT(policy), rule);
+}
+
 void stream_reply(struct stream *stream, struct head *head, struct buffer *body, const struct fields *trailers, struct bytes detail) {
     CHECK(stream->state < STREAM_RESPONSE && head->status >= 200);
     head->version = HTTP_1_1;
@@ -309,12 +315,14 @@ static void on_watch(struct timer *timer) {
     struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
     nanoseconds idle = stream->service->config->traffic.timeouts.idle;
     nanoseconds quiet = now_of(stream) - stream->active_at;
-    if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream))
+    if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream)) {
         stream_fail(stream, ERROR_BODY_TIMEOUT, BYTES("idle"));
-    else if (idle > 0 && quiet >= idle)
+    } else if (idle > 0 && quiet >= idle) {
+        stream_ended_by_policy(stream, stream->service->config->traffic.timeouts.policy, "timeouts.idle");
         stream_fail(stream, ERROR_REQUEST_TIMEOUT, BYTES("idle"));
-    else
+    } else {
         watch_again(stream, quiet);
+    }
 }
 
 // --- the states, in the order of the traffic ---

@@ -103,7 +103,7 @@ struct stream {
     // the end
     enum error end;
     struct bytes detail; // why, in few words
-    struct bytes policy; // "kind/namespace/name: rule" that decided it
+    struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.
@@ -135,6 +135,10 @@ static inline void stream_wake(struct stream *stream) {
 // For filters: ends the stream with the reply of errors.md for `error` (or cuts a response that has begun). At most the first one counts. An error that layers tell each
 // other becomes the row that it means (error_end).
 void stream_fail(struct stream *stream, enum error error, struct bytes detail);
+
+// Beside stream_fail, and before it: `rule` ("timeouts.request") of the TrafficPolicy `policy` ("namespace/name"; empty: the defaults, which are not named) is what ends
+// the stream. Told by the access log and by Proxy-Status. The first counts.
+void stream_ended_by_policy(struct stream *stream, struct bytes policy, const char *rule);
 
 // For filters, from decide, charge and response_head, which then return FILTER_REPLIED: an answer of their own (a redirect, what a cache holds) in the place of upstream's.
 // `head` lies in the stream's pool, with status and fields, and content_length where it is not that of the body; it ends with `trailers` (NULL: none) of that pool. Takes

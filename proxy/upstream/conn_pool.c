@@ -172,6 +172,7 @@ static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bo
     if (!at_front && cluster->waiting >= cluster->traffic.connections.max_pending) {
         metric_add(&metrics_of(pool)->pool_full, 1);
         cluster->waiting_refused++;
+        waiter->queue_was_full = true;
         return ERROR_POOL_FULL;
     }
     if (at_front)

@@ -43,6 +43,7 @@ struct conn_waiter {
     bool granted;           // take again: there is a place now
     bool fresh;       // set by the owner: not one that has been idle, since one that had been was lost; others are as old, and their peer is the same
     enum error error; // no connection can be had
+    bool queue_was_full; // it was refused since as many waited as the policy's maxPending
     nanoseconds since;
 };
 

@@ -35,6 +35,7 @@ static void record(void *user, const struct access_record *from) {
         .upstream_duration = from->upstream_duration,
     };
     copy_to(to->detail, sizeof to->detail, from->detail);
+    copy_to(to->policy, sizeof to->policy, from->policy);
     copy_to(to->service, sizeof to->service, from->service);
     copy_to(to->endpoint, sizeof to->endpoint, from->endpoint);
     copy_to(to->path, sizeof to->path, from->path);

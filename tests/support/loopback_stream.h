@@ -25,6 +25,7 @@ struct loopback_record {
     nanoseconds duration;
     nanoseconds upstream_duration;
     char detail[128];
+    char policy[128];
     char service[64];
     char endpoint[64];
     char path[128];

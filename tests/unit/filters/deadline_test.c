@@ -229,11 +229,15 @@ static void the_policys_time_is_a_request_timeout_and_the_callers_a_deadline(voi
         enum error end;
         unsigned status;
         int grpc;
+        const char *policy;
     } cases[] = {
-        {WITH("  timeouts: {request: 1s}\n"), "GET a /\n", ERROR_REQUEST_TIMEOUT, 504, -1},
-        {WITH(""), "GET a /\nx-request-timeout-ms: 1000\n", ERROR_DEADLINE_EXPIRED, 504, -1},
-        {WITH("  timeouts: {request: 1s}\n"), "GET a /\nx-request-timeout-ms: 2000\n", ERROR_REQUEST_TIMEOUT, 504, -1},
-        {WITH(""), "POST a /\n" GRPC "grpc-timeout: 1S\n", ERROR_DEADLINE_EXPIRED, 200, 4},
+        {WITH("  deadline: {propagate: true}\n"), "GET a /\nx-request-timeout-ms: 1000\n", ERROR_DEADLINE_EXPIRED, 504, -1,
+         "TrafficPolicy/default/a: deadline.propagate"},
+        {WITH("  timeouts: {request: 1s}\n"), "GET a /\n", ERROR_REQUEST_TIMEOUT, 504, -1, "TrafficPolicy/default/a: timeouts.request"},
+        {WITH(""), "GET a /\nx-request-timeout-ms: 1000\n", ERROR_DEADLINE_EXPIRED, 504, -1, ""},
+        {WITH("  timeouts: {request: 1s}\n"), "GET a /\nx-request-timeout-ms: 2000\n", ERROR_REQUEST_TIMEOUT, 504, -1,
+         "TrafficPolicy/default/a: timeouts.request"},
+        {WITH(""), "POST a /\n" GRPC "grpc-timeout: 1S\n", ERROR_DEADLINE_EXPIRED, 200, 4, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world world;
@@ -244,6 +248,7 @@ static void the_policys_time_is_a_request_timeout_and_the_callers_a_deadline(voi
         loopback_pass(&world.loopback, 2 * NS_PER_MS);
         assert_int_equal(world.client.status, cases[i].status);
         assert_int_equal(world.loopback.record.end, cases[i].end);
+        assert_string_equal(world.loopback.record.policy, cases[i].policy);
         assert_int_equal(world.loopback.record.grpc_status, cases[i].grpc);
         assert_true(far_request(far_conn(&world.loopback.far, 0), 0)->has_failed); // upstream is told
         world_dispose(&world);

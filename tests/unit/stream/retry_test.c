@@ -474,6 +474,7 @@ static void a_spent_budget_stops_retries(void **state) {
         client_get(&client, &world, "GET a /\n");
         loopback_pass(&world, 30 * NS_PER_MS);
         assert_int_equal(client.status, 502);
+        assert_string_equal(world.record.policy, world.record.attempts == 1 ? "TrafficPolicy/default/a: retry.budget" : "");
         attempts += world.record.attempts;
         client_dispose(&client);
     }

@@ -24,6 +24,43 @@ static void a_try_has_a_time_from_its_start(void **state) {
     loopback_dispose(&world);
 }
 
+// In the access log and in Proxy-Status: whose rule it was. A default is nobody's, and so is what another policy's group has to say.
+static void what_ends_a_request_by_a_rule_names_its_policy(void **state) {
+    (void)state;
+    static const struct {
+        const char *documents;
+        enum far_mode mode;
+        enum error end;
+        const char *policy;
+    } causes[] = {
+        {WITH("  timeouts: {backendRequest: 700ms}\n"), FAR_ACCEPT, ERROR_TRY_TIMEOUT, "TrafficPolicy/default/a: timeouts.backendRequest"},
+        {WITH("  timeouts: {idle: 2s}\n"), FAR_ACCEPT, ERROR_REQUEST_TIMEOUT, "TrafficPolicy/default/a: timeouts.idle"},
+        {WITH("  connections: {connectTimeout: 300ms}\n  retry: {attempts: 0}\n"), FAR_WAIT, ERROR_CONNECT_TIMEOUT,
+         "TrafficPolicy/default/a: connections.connectTimeout"},
+        {WITH("  connections: {maxPending: 0}\n"), FAR_ACCEPT, ERROR_POOL_FULL, "TrafficPolicy/default/a: connections.maxPending"},
+        {WITH("  retry: {attempts: 0}\n"), FAR_WAIT, ERROR_CONNECT_TIMEOUT, ""},
+        {WITH("  connections: {disabled: true}\n"), FAR_WAIT, ERROR_CONNECT_TIMEOUT, ""},
+        {WITH("  retry: {attempts: 0}\n"), FAR_ACCEPT, ERROR_REQUEST_TIMEOUT, ""},
+        {PROXY SERVICE("HTTP2", ONE), FAR_WAIT, ERROR_CONNECT_TIMEOUT, ""},
+    };
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, causes[i].documents, NULL);
+        world.far.mode = causes[i].mode;
+        client_get(&client, &world, "GET a /\n");
+        loopback_pass(&world, 301 * NS_PER_S);
+        assert_true(client.done);
+        assert_int_equal(world.record.end, causes[i].end);
+        assert_string_equal(world.record.policy, causes[i].policy);
+        char expected[160];
+        snprintf(expected, sizeof expected, "details=\"%s%s%s\"", error_name(causes[i].end), causes[i].policy[0] != 0 ? "; " : "", causes[i].policy);
+        assert_has(client_field(&client, "proxy-status"), expected);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
 static void a_try_that_was_answered_in_time_may_take_longer(void **state) {
     (void)state;
     struct loopback world;
@@ -252,6 +289,7 @@ static void an_upload_whose_answer_has_begun_may_be_silent(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_try_has_a_time_from_its_start),
+        cmocka_unit_test(what_ends_a_request_by_a_rule_names_its_policy),
         cmocka_unit_test(a_try_that_was_answered_in_time_may_take_longer),
         cmocka_unit_test(the_time_of_a_try_covers_the_wait_for_a_connection),
         cmocka_unit_test(a_request_given_up_in_time_counts_against_its_endpoint),
