@@ -6,6 +6,7 @@
 #include "app/process.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "filters/registry.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -79,8 +80,10 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
     if (error != OK)
         return error;
+    struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_apply(&proxy->workers[i], snapshot_ref(fresh));
+        worker_apply(&proxy->workers[i], chain_set_ref(chains));
+    chain_set_unref(chains);
     acceptor_begin(proxy->acceptor);
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
     follow_identity(proxy, &fresh->proxy.identity, before == NULL ? NULL : &before->proxy.identity);

@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "filters/registry.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -48,9 +47,10 @@ static void on_gauges(struct timer *timer) {
 
 static void apply(void *receiver, void *argument) {
     struct worker *worker = receiver;
-    struct snapshot *snapshot = argument;
+    struct chain_set *chains = argument;
+    const struct snapshot *snapshot = chains->snapshot;
     upstream_apply(&worker->upstream, snapshot);
-    struct bound_snapshot *bound = bound_create(&worker->upstream, snapshot, filter_types);
+    struct bound_snapshot *bound = bound_create(&worker->upstream, chains);
     downstream_apply(&worker->downstream, bound);
     if (worker->bound != NULL)
         bound_unpin(worker->bound);
@@ -232,8 +232,8 @@ static struct handover *handover_of(struct bytes name, int socket) {
     return handover;
 }
 
-void worker_apply(struct worker *worker, struct snapshot *snapshot) {
-    post(worker, apply, snapshot);
+void worker_apply(struct worker *worker, struct chain_set *chains) {
+    post(worker, apply, chains);
 }
 
 void worker_set_credentials(struct worker *worker, struct credentials *credentials) {

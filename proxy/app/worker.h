@@ -48,7 +48,7 @@ struct worker {
 void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget);
 
 // Messages; from the main thread. Each takes over a reference or the socket.
-void worker_apply(struct worker *worker, struct snapshot *snapshot);
+void worker_apply(struct worker *worker, struct chain_set *chains);
 void worker_set_credentials(struct worker *worker, struct credentials *credentials);
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
 void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all

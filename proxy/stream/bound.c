@@ -1,60 +1,40 @@
-// Binds a snapshot to a worker's live clusters and builds the chains; gives all back with the last pin.
+// Binds a snapshot and its chains to a worker's live clusters; gives all back with the last pin.
 #include "stream/bound.h"
 
 #include "base/check.h"
 
 #include <stdlib.h>
 
-static enum filter_role role_of(const struct snapshot *snapshot, const struct service_config *service) {
-    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
-        if (snapshot->proxy.listeners[i].service == service)
-            return FILTER_INBOUND;
-    return FILTER_OUTBOUND;
-}
-
-struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *snapshot, const struct filter_type *const *filters) {
+struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set *chains) {
+    struct snapshot *snapshot = chains->snapshot;
     struct bound_snapshot *bound = alloc_zeroed_or_abort(1, sizeof *bound);
     bound->snapshot = snapshot;
+    bound->chains = chains;
     bound->pins = 1;
-    pool_source_init(&bound->chunks, 0);
-    pool_init(&bound->pool, &bound->chunks);
     bound->services = alloc_zeroed_or_abort(snapshot->service_count + 1, sizeof bound->services[0]);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *config = snapshot->services[i];
         struct cluster *cluster = map_get(&upstream->clusters, config->key);
         CHECK(cluster != NULL && config->index == i);
         cluster_ref(cluster);
-        enum filter_role role = role_of(snapshot, config);
         bound->services[i] = (struct bound_service){
             .config = config,
             .cluster = cluster,
-            .chain = chain_build(filters, config, role, &bound->pool),
-            .role = role,
+            .chain = chains->chains[i],
+            .role = chain_role(config),
         };
     }
     return bound;
-}
-
-static void dispose_filters(struct bound_service *service) {
-    for (uint32_t i = 0; i < service->chain->count; i++) {
-        const struct filter *filter = &service->chain->filters[i];
-        if (filter->type->ops.dispose != NULL)
-            filter->type->ops.dispose(filter->config);
-    }
 }
 
 void bound_unpin(struct bound_snapshot *bound) {
     CHECK(bound->pins > 0);
     if (--bound->pins > 0)
         return;
-    for (uint32_t i = 0; i < bound->snapshot->service_count; i++) {
-        dispose_filters(&bound->services[i]);
+    for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
         cluster_unref(bound->services[i].cluster);
-    }
     free(bound->services);
-    pool_dispose(&bound->pool);
-    pool_source_dispose(&bound->chunks);
-    snapshot_unref(bound->snapshot);
+    chain_set_unref(bound->chains);
     free(bound);
 }
 

@@ -2,9 +2,8 @@
 #ifndef STREAM_BOUND_H
 #define STREAM_BOUND_H
 
-#include "base/pool.h"
 #include "config/snapshot.h"
-#include "stream/filter.h"
+#include "stream/chain_set.h"
 #include "upstream/cluster.h"
 
 struct bound_service {
@@ -25,22 +24,21 @@ struct bound_host {
 };
 
 struct bound_snapshot {
-    struct snapshot *snapshot;      // one reference
-    struct bound_service *services; // in the order of snapshot->services
-    struct pool_source chunks;
-    struct pool pool;                     // chains and their configs
+    struct snapshot *snapshot;            // that of the chains
+    struct chain_set *chains;             // one reference
+    struct bound_service *services;       // in the order of snapshot->services
     struct bound_host hosts[BOUND_HOSTS]; // one place for each authority, by its length and last byte
     uint32_t pins;                        // one of the worker while it is the newest, one for each stream
 };
 
-// Worker's thread, after upstream_apply(snapshot). Takes over the caller's reference to the snapshot. One pin.
-struct bound_snapshot *bound_create(struct upstream *upstream, struct snapshot *snapshot, const struct filter_type *const *filters);
+// Worker's thread, after upstream_apply(chains->snapshot). Takes over the caller's reference to the chains. One pin.
+struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set *chains);
 
 static inline void bound_pin(struct bound_snapshot *bound) {
     bound->pins++;
 }
 
-// With the last pin the clusters' references, the chains and the snapshot's reference go.
+// With the last pin the references to the clusters and to the chains go.
 void bound_unpin(struct bound_snapshot *bound);
 
 struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service);

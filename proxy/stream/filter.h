@@ -51,7 +51,7 @@ struct filter_ops {
     // The stream is over: exactly once for each filter whose decide was called. Stops timers, gives back what was taken. stream->end says how it ended.
     void (*end)(struct stream *stream, const void *config, void *state);
 
-    // The config is no longer used by any stream. For what configure took beside memory of the pool.
+    // The config is no longer used by any stream. For what configure took beside memory of the pool. Once, on the thread of whoever was last.
     void (*dispose)(const void *config);
 };
 
@@ -60,7 +60,8 @@ enum filter_role { FILTER_INBOUND, FILTER_OUTBOUND };
 struct filter_type {
     const char *name;
     size_t state_size;
-    // The config of this filter for a service, in `pool`; NULL: the filter has nothing to do there and is left out of the chain.
+    // The config of this filter for a service, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
+    // then read it. It may point into `service`.
     const void *(*configure)(const struct service_config *service, enum filter_role role, struct pool *pool);
     struct filter_ops ops;
 };

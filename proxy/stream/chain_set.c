@@ -1,0 +1,52 @@
+// Builds and ends the chains of a snapshot. Which filters there are and in which order stands elsewhere: the registered types and chain_order.c.
+#include "stream/chain_set.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+enum filter_role chain_role(const struct service_config *service) {
+    return service->is_application ? FILTER_INBOUND : FILTER_OUTBOUND;
+}
+
+struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters) {
+    struct chain_set *set = alloc_zeroed_or_abort(1, sizeof *set);
+    atomic_init(&set->references, 1);
+    set->snapshot = snapshot;
+    pool_source_init(&set->chunks, 0);
+    pool_init(&set->pool, &set->chunks);
+    set->chains = pool_alloc_zeroed(&set->pool, (snapshot->service_count + 1) * sizeof set->chains[0]);
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        const struct service_config *service = snapshot->services[i];
+        CHECK(service->index == i);
+        set->chains[i] = chain_build(filters, service, chain_role(service), &set->pool);
+    }
+    return set;
+}
+
+struct chain_set *chain_set_ref(struct chain_set *set) {
+    uint32_t before = atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
+    CHECK(before > 0);
+    return set;
+}
+
+static void dispose_filters(const struct chain *chain) {
+    for (uint32_t i = 0; i < chain->count; i++) {
+        const struct filter *filter = &chain->filters[i];
+        if (filter->type->ops.dispose != NULL)
+            filter->type->ops.dispose(filter->config);
+    }
+}
+
+void chain_set_unref(struct chain_set *set) {
+    uint32_t before = atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel);
+    CHECK(before > 0);
+    if (before > 1)
+        return;
+    for (uint32_t i = 0; i < set->snapshot->service_count; i++)
+        dispose_filters(set->chains[i]);
+    pool_dispose(&set->pool);
+    pool_source_dispose(&set->chunks);
+    snapshot_unref(set->snapshot);
+    free(set);
+}
