@@ -66,8 +66,8 @@ struct codec_limits {
     uint32_t header_bytes; // of names and values, 32 more each as HTTP/2 counts; else ERROR_HEADERS_TOO_LARGE
     uint32_t url_bytes;    // else ERROR_URI_TOO_LONG
     uint32_t streams;      // HTTP/2: streams that the peer may have open
-    // HTTP/2: bytes of a stream that may be received and not yet consumed: before any of it was consumed (a message that fits into that costs no
-    // WINDOW_UPDATE), then,
+    // HTTP/2: bytes of a stream that may be received and not yet consumed: before any of it was consumed (a message that takes half of that at
+    // most costs no WINDOW_UPDATE), then,
     uint32_t stream_window_first;
     uint32_t stream_window;
     uint32_t stream_window_max; // and up to which it grows (h2_codec_grow_window)

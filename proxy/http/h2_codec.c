@@ -243,8 +243,10 @@ static void h2_consumed(struct codec *base, struct codec_stream *stream, size_t 
     // Once all was received the window is of no more use; the codec may then have forgotten the stream.
     if (codec->finished || stream->codec == NULL || stream->received != PROGRESS_BODY)
         return;
-    if (stream->head.content_length >= 0 && stream->head.content_length <= (int64_t)base->limits.stream_window_first)
-        return; // nor where all of it has room in the first window
+    // Nor where all of it takes half of the first window at most. Not the whole: a sender whose window is used up may wait for another one before it says that
+    // this was the end. What padding takes nghttp2 gives back by itself, once that is half a window.
+    if (stream->head.content_length >= 0 && stream->head.content_length <= (int64_t)base->limits.stream_window_first / 2)
+        return;
     open_window(codec, stream);
     if (nghttp2_session_consume_stream(codec->session, (int32_t)stream->id, count) != 0)
         h2_fail(codec, ERROR_INTERNAL);

@@ -74,9 +74,9 @@ static void settings_say_the_limits(void **state) {
 }
 
 // Piece by piece, and each taken at once.
-static void requests_that_fit_into_the_first_window_cost_no_window_update(void **state) {
-    static const char *const heads[] = {"", "content-length: 16384\n", "content-length: 16385\n"};
-    static const size_t lengths[] = {8000, 16384, 1};
+static void requests_that_fit_into_half_of_the_first_window_cost_no_window_update(void **state) {
+    static const char *const heads[] = {"", "content-length: 8192\n", "content-length: 8193\n"};
+    static const size_t lengths[] = {8000, 8192, 1};
     static const char *const sent[] = {"", "", "WINDOW_UPDATE 1 49152\n"};
     struct h2_drive *drive = *state;
     struct codec_limits limits = codec_owner_limits();
@@ -94,6 +94,34 @@ static void requests_that_fit_into_the_first_window_cost_no_window_update(void *
             assert_int_equal(h2_drive_feed(drive), OK);
         }
         assert_string_equal(h2_drive_sent(drive), sent[i]);
+    }
+}
+
+// A sender may want a window even for the empty frame that ends the body.
+static void a_window_that_was_used_up_is_opened_for_the_end(void **state) {
+    static const struct {
+        const char *length;
+        size_t frames, data, padding;
+    } bodies[] = {{"content-length: 16384\n", 16, 1024, 0}, {"content-length: 10000\n", 25, 400, 255}, {"content-length: 8192\n", 32, 256, 255}};
+    struct h2_drive *drive = *state;
+    struct codec_limits limits = codec_owner_limits();
+    limits.stream_window_first = 16384;
+    for (unsigned i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        h2_drive_dispose(drive);
+        h2_drive_init(drive, CODEC_SERVER, &limits);
+        h2_drive_hello(drive);
+        char lines[128];
+        snprintf(lines, sizeof(lines), "%s%s", POST_LINES, bodies[i].length);
+        h2_headers(&drive->wire, 1, H2_END_HEADERS, lines);
+        for (size_t frame = 0; frame < bodies[i].frames; frame++) {
+            char piece[1024] = {(char)bodies[i].padding};
+            if (bodies[i].padding == 0)
+                h2_data(&drive->wire, 1, 0, bytes_from(piece, bodies[i].data));
+            else
+                h2_data(&drive->wire, 1, H2_PADDED, bytes_from(piece, 1 + bodies[i].data + bodies[i].padding));
+            assert_int_equal(h2_drive_feed(drive), OK);
+        }
+        assert_non_null(strstr(h2_drive_sent(drive), "WINDOW_UPDATE 1 "));
     }
 }
 
@@ -634,7 +662,8 @@ static void any_split_comes_to_the_same(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(settings_say_the_limits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(requests_that_fit_into_the_first_window_cost_no_window_update, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_fit_into_half_of_the_first_window_cost_no_window_update, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_window_that_was_used_up_is_opened_for_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_becomes_a_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_method_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_and_trailers_are_delivered, set_up, tear_down),
