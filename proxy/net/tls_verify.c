@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
 
@@ -92,6 +93,14 @@ static void replace_shown(X509_STORE_CTX *path, const STACK_OF(X509) *shared) {
     X509_STORE_CTX_set_cert(path, sk_X509_value(shown, 0));
 }
 
+// Decodes what OpenSSL would decode when it is asked for it first: where the path is known already nobody has asked yet, and from now on several threads may.
+static void warm(const STACK_OF(X509) *shown) {
+    for (int i = 0; i < sk_X509_num(shown); i++) {
+        (void)X509_get_extension_flags(sk_X509_value(shown, i));
+        (void)X509_get0_pubkey(sk_X509_value(shown, i));
+    }
+}
+
 // OpenSSL keeps the peer's certificates with the connection, decoded: some 10 KB for each. Here the connections of a peer come to hold the same ones: what the
 // first of them decoded takes the place of what stands in `path`, whose digest is the peer's. tls_peer_leave gives it back.
 static void share_certificates(struct tls *tls, X509_STORE_CTX *path) {
@@ -102,6 +111,7 @@ static void share_certificates(struct tls *tls, X509_STORE_CTX *path) {
     pthread_mutex_lock(&peers->lock);
     if (peer->shown == NULL) {
         CHECK(peer->holders == 0);
+        warm(shown);
         peer->shown = X509_chain_up_ref(shown);
         CHECK(peer->shown != NULL);
     } else {
