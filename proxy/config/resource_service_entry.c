@@ -8,13 +8,14 @@
 #define PORT(member) ROW_AT(struct entry_port, member)
 #define ENDPOINT(member) ROW_AT(struct entry_endpoint, member)
 
-static const struct choice protocols[] = {{"HTTP", PROTOCOL_HTTP, false, "HTTP/1.1, or HTTP/2 where the peer speaks it"},
-                                          {"HTTP1", PROTOCOL_HTTP1, false, "HTTP/1.1 always"},
-                                          {"HTTP2", PROTOCOL_HTTP2, false, "HTTP/2 always, with prior knowledge where there is no TLS"},
-                                          {"GRPC", PROTOCOL_GRPC, false, "as HTTP2"},
-                                          {"TCP", 0, true, NULL},
-                                          {"TLS", 0, true, NULL},
-                                          {0}};
+static const struct choice protocols[] = {
+    {"HTTP", PROTOCOL_HTTP, false, "HTTP/2 where the peer chooses it in the TLS handshake, else HTTP/1.1; plain text: HTTP/1.1, and HTTP/2 for gRPC"},
+    {"HTTP1", PROTOCOL_HTTP1, false, "HTTP/1.1 always, toward our own proxies too: bytes and case of fields are kept"},
+    {"HTTP2", PROTOCOL_HTTP2, false, "HTTP/2 always, with prior knowledge where there is no TLS"},
+    {"GRPC", PROTOCOL_GRPC, false, "as HTTP2"},
+    {"TCP", 0, true, NULL},
+    {"TLS", 0, true, NULL},
+    {0}};
 static const struct choice resolutions[] = {
     {"Static", 0, false, "the endpoints are the addresses"}, {"DNS", 0, true, NULL}, {"SRV", 0, true, NULL}, {0}};
 static const struct choice tls_modes[] = {{"Mesh", TLS_MESH, false, "mutual TLS with our identity and one of identities"},

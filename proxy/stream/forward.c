@@ -149,8 +149,6 @@ const struct fields *forward_trailers(struct stream *stream, const struct fields
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {
-    if (endpoint->tls == TLS_MESH)
-        return POOL_HTTP2;
     switch (stream->service->config->protocol) {
     case PROTOCOL_HTTP2:
     case PROTOCOL_GRPC:
@@ -160,7 +158,8 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
     case PROTOCOL_HTTP:
         break;
     }
-    return stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
+    // What a peer speaks is learnt from a TLS handshake alone: without one it is HTTP/1.1, but for gRPC, which has no other form than HTTP/2.
+    return endpoint->tls == TLS_MESH || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
 }
 
 void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn) {

@@ -15,7 +15,8 @@
 struct endpoint;
 struct upstream_conn;
 
-// What a new connection is to speak in clear text. On TLS the handshake's ALPN decides, and only the second kind is used.
+// What a new connection is to speak. On TLS POOL_HTTP1 offers HTTP/1.1 alone (ALPN), and POOL_HTTP2 what the port's protocol allows: where that is HTTP the peer may
+// choose HTTP/1.1 after all.
 enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
 
 struct conn_pool {

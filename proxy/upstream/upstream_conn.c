@@ -276,11 +276,26 @@ static void on_ended(void *user, enum error error) {
 
 static void on_timer(struct timer *timer);
 
+// Whether the pool's kind says what is spoken; else, on TLS, the peer's choice does.
+static bool is_fixed(const struct upstream_conn *conn) {
+    const struct cluster *cluster = conn->endpoint->cluster;
+    return conn->endpoint->tls == TLS_NONE || (cluster != NULL && cluster->protocol != PROTOCOL_HTTP);
+}
+
+// What the port's protocol leaves to the peer's choice. The words of the mesh belong to outrigger/1: a port of HTTP1 goes without them.
+static struct tls_protocols offered_protocols(const struct upstream_conn *conn) {
+    static const struct bytes http1[] = {BYTES_OF("http/1.1")};
+    static const struct bytes http2[] = {BYTES_OF(ALPN_MESH), BYTES_OF("h2")};
+    if (conn->pool->kind == POOL_HTTP1)
+        return (struct tls_protocols){http1, 1};
+    return is_fixed(conn) ? (struct tls_protocols){http2, 2} : (struct tls_protocols){.count = 0};
+}
+
 static void become_open(struct upstream_conn *conn) {
     struct upstream *upstream = conn->upstream;
     struct transport *transport = conn->transport;
     conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
-    bool http2 = conn->endpoint->tls == TLS_MESH ? conn->mesh || bytes_equal(transport->alpn, BYTES("h2")) : conn->pool->kind == POOL_HTTP2;
+    bool http2 = conn->pool->kind == POOL_HTTP2 && (is_fixed(conn) || conn->mesh || bytes_equal(transport->alpn, BYTES("h2")));
     conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out, upstream->h2_memory)
                         : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out);
     conn->open = true;
@@ -333,6 +348,7 @@ static void on_ready(void *user, enum error error) {
     conn->credentials_generation = conn->upstream->credentials_generation;
     struct tls_client_options options = {
         .credentials = credentials,
+        .protocols = offered_protocols(conn),
         .identities = conn->endpoint->identities,
         .identity_count = conn->endpoint->identity_count,
         .session_key = conn->endpoint->shared_key,

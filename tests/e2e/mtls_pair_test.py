@@ -48,6 +48,25 @@ def test_a_response_arrives_as_it_was_sent(fleet):
     assert response.header("content-length") == "4"
 
 
+def test_a_port_of_http_1_keeps_bytes_and_case_between_two_proxies(fleet):
+    backend = fleet.backend(replay(message(200, b"made", [("x-odd-CASE", "2")])))
+    pair = Pair(fleet, backend.address, protocol="HTTP1")
+    response = exchange(pair.address, "GET / HTTP/1.1\r\nHost: backend\r\nx-oDD-cAse: 1\r\noutrigger-protocol: 2\r\n\r\n")
+    assert (response.status, response.body) == (200, b"made")
+    assert ("x-odd-CASE", "2") in response.headers
+    names = [name for name, _ in backend.requests[0].headers]
+    assert "x-oDD-cAse" in names and "outrigger-protocol" not in names
+    line = pair.far.logged(end="ok")
+    assert (line["tls"], line["peer_identity"], line["version"]) == (True, CALLER, "1.1")
+
+
+@pytest.mark.parametrize("protocol, version", [("HTTP", "2"), ("HTTP2", "2"), ("GRPC", "2"), ("HTTP1", "1.1")])
+def test_what_is_spoken_between_two_proxies_is_the_port_s_protocol(fleet, protocol, version):
+    pair = Pair(fleet, fleet.backend().address, protocol=protocol)
+    told(exchange(pair.address, GET))
+    assert pair.far.logged(end="ok")["version"] == version
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_the_far_application_is_spoken_to_as_the_near_one_speaks(fleet, version):
     seen = told(exchange(Pair(fleet, fleet.backend().address).address, f"GET / HTTP/{version}\r\nHost: backend\r\n\r\n"))

@@ -10,8 +10,9 @@
     API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                     \
         "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n" \
         "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n---\n" service
-#define SERVICE(endpoints)                                                                                  \
-    API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n" \
+#define SERVICE(endpoints) SERVICE_OF("HTTP", endpoints)
+#define SERVICE_OF(protocol, endpoints)                                                                                             \
+    API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80, protocol: " protocol "}]\n" \
         "  tls: {mode: Mesh}\n  identities: ['" SERVER_ID "']\n  endpoints: [" endpoints "]\n---\n"
 #define DOCUMENTS DOCUMENTS_WITH(SERVICE(ONE_ENDPOINT))
 #define SERVERS_MAX 8
@@ -27,6 +28,7 @@ struct server {
     bool speaks;
     bool closed;
     char client_id[64];
+    char alpn[16];
 };
 
 struct world {
@@ -48,6 +50,9 @@ static void on_server_ready(void *user, enum error error) {
     struct server *server = user;
     if (error != OK)
         return;
+    snprintf(server->alpn, sizeof server->alpn, "%.*s", BYTES_FORMAT(server->tls->alpn));
+    if (strcmp(server->alpn, "http/1.1") == 0)
+        return; // it listens only
     codec_owner_init(&server->owner);
     struct codec_limits limits = codec_owner_limits();
     server->owner.codec =
@@ -122,7 +127,7 @@ static bool pump(void *user) {
     return moved;
 }
 
-static void world_init(struct world *world) {
+static void world_init_of(struct world *world, const char *documents, enum pool_kind kind) {
     memset(world, 0, sizeof *world);
     current = world;
     world->root = test_root("spiffe://school.local");
@@ -133,11 +138,15 @@ static void world_init(struct world *world) {
     world->of_server = tls_make_credentials(&world->server, &world->root, NULL, world->keys, 1);
     for (unsigned i = 0; i < 3; i++)
         world->of_client[i] = tls_make_credentials(&world->client, &world->root, NULL, world->keys, i + 1);
-    fake_upstream_init(&world->far, DOCUMENTS);
+    fake_upstream_init(&world->far, documents);
     world->far.upstream.connect = connect_pair;
     world->far.also = pump;
     world->far.also_user = world;
-    world->pool = pool_of(&world->far, KEY, 0, POOL_HTTP2);
+    world->pool = pool_of(&world->far, KEY, 0, kind);
+}
+
+static void world_init(struct world *world) {
+    world_init_of(world, DOCUMENTS, POOL_HTTP2);
 }
 
 static void set_credentials(struct world *world, unsigned number) {
@@ -222,6 +231,30 @@ static void bytes_of_a_connection_are_counted_as_they_go_over_the_wire(void **st
             answer(&world, 0, 0);
     }
     world_dispose(&world, 1);
+}
+
+// HTTP/1.1 over mutual TLS is agreed on as strangers do: the words of the mesh belong to outrigger/1.
+static void the_protocol_of_the_port_is_what_is_offered(void **state) {
+    (void)state;
+    static const struct {
+        const char *documents, *alpn;
+        enum pool_kind kind;
+        enum http_version version;
+    } cases[] = {{DOCUMENTS_WITH(SERVICE_OF("HTTP", ONE_ENDPOINT)), ALPN_MESH, POOL_HTTP2, HTTP_2},
+                 {DOCUMENTS_WITH(SERVICE_OF("HTTP2", ONE_ENDPOINT)), ALPN_MESH, POOL_HTTP2, HTTP_2},
+                 {DOCUMENTS_WITH(SERVICE_OF("GRPC", ONE_ENDPOINT)), ALPN_MESH, POOL_HTTP2, HTTP_2},
+                 {DOCUMENTS_WITH(SERVICE_OF("HTTP1", ONE_ENDPOINT)), "http/1.1", POOL_HTTP1, HTTP_1_1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world world;
+        world_init_of(&world, cases[i].documents, cases[i].kind);
+        set_credentials(&world, 0);
+        begin(&world, 0);
+        assert_true(world.tries[0].sent);
+        assert_string_equal(world.servers[0].alpn, cases[i].alpn);
+        assert_int_equal(world.tries[0].conn->codec->version, cases[i].version);
+        assert_int_equal(world.tries[0].conn->mesh, cases[i].version == HTTP_2);
+        world_dispose(&world, 1);
+    }
 }
 
 static void without_an_identity_no_connection_is_made(void **state) {
@@ -387,6 +420,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_of_the_mesh_speaks_http2_under_our_identity),
         cmocka_unit_test(bytes_of_a_connection_are_counted_as_they_go_over_the_wire),
+        cmocka_unit_test(the_protocol_of_the_port_is_what_is_offered),
         cmocka_unit_test(without_an_identity_no_connection_is_made),
         cmocka_unit_test(somebody_else_at_the_far_end_is_told_as_such),
         cmocka_unit_test(new_credentials_close_what_is_idle_and_serve_what_is_new),
