@@ -437,19 +437,45 @@ def declared(path):
     return [(match.group(1), match.start(1)) for match in re.finditer(r"^\w[\w \n*]*?\b(\w+)\(", source, re.M) if match.group(1) != "__attribute__"]
 
 
+# What no program calls, with the reason.
+FOR_TESTS_ALONE = {
+    "log_redirect": "the log's lines go to the test that asserts them",
+    "log_set_clock": "the log's rate limits run on the test's clock",
+    "try_alloc_fail_after": "makes allocations fail",
+    "config_load_text": "documents from memory, for fuzzing and for worlds without files",
+    "traffic_has_group": "holds the list of groups and the table of fields together",
+    "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
+    "tls_was_resumed": "shows that a ticket was taken",
+    "pool_on_dispose": "for filters that take more than memory for a stream; none does yet",
+    "pool_cancel_dispose": "as above",
+    "canonical_authority": "the form in which routes will match hosts; bound_find_host serves until there are routes",
+    "h2_codec_grow_window": "for a reader that has found its window to be the bottleneck; none looks yet",
+}
+
+
 def test_every_public_function_is_used():
     users = {}
+    called = set()  # by its own file
     for path in c_files():
         defined = {function for function, _, _ in functions(path)}
-        for word in set(re.findall(r"\w+", code(path))) - defined:
+        words = re.findall(r"\w+", code(path))
+        for word in set(words) - defined:
             users.setdefault(word, set()).add(path)
+        if not path.is_relative_to(ROOT / "tests") and path.suffix == ".c":
+            called |= {word for word in defined if words.count(word) > 1}
     faults = []
     for path in c_files(".h"):
         for function, position in declared(path) if folder_of(path) else ():
             inlined = len(re.findall(rf"\b{function}\b", code(path))) > 1
-            if not inlined and not users.get(function, set()) - {path}:
+            others = users.get(function, set()) - {path}
+            in_programs = inlined or function in called or any(not user.is_relative_to(ROOT / "tests") for user in others)
+            if not inlined and not others:
                 faults.append(f"{name(path)}:{line_of(code(path), position)}: {function} is used by nobody else")
-    report(faults, "What a header offers is used outside of its own file, or is static there.")
+            elif not in_programs and function not in FOR_TESTS_ALONE:
+                faults.append(f"{name(path)}:{line_of(code(path), position)}: {function} is used by tests alone")
+            elif in_programs and function in FOR_TESTS_ALONE:
+                faults.append(f"{name(path)}:{line_of(code(path), position)}: {function} needs no exemption any more")
+    report(faults, "What a header offers is used outside of its own file, or is static there; and by more than tests.")
 
 
 def test_every_error_is_raised():

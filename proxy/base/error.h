@@ -3,8 +3,6 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
-#include <stdbool.h>
-
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 // X(name, text): the text is the `end` name of the access log where a stream can end with it.
@@ -70,8 +68,5 @@ enum error {
 
 // "ok" for OK; never NULL.
 const char *error_name(enum error error);
-
-// True where the whole connection is lost with it, false where only one stream is.
-bool error_is_of_connection(enum error error);
 
 #endif

@@ -60,7 +60,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     (void)events;
     struct tcp_listener *listener = poll->data;
     loop_enter(listener->loop);
-    // `accepted` may pause or close it.
+    // `accepted` may close it.
     for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && uv_is_active((uv_handle_t *)poll); taken++) {
         int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket >= 0 && listener->spare > 0 && !descriptor_leaves(socket, listener->spare)) {
@@ -128,14 +128,6 @@ struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*acc
 void tcp_listener_spare(struct tcp_listener *listener, uint32_t descriptors, struct metric_cell *refused) {
     listener->spare = descriptors;
     listener->refused = refused;
-}
-
-void tcp_listener_pause(struct tcp_listener *listener, bool pause) {
-    CHECK(!listener->closing);
-    if (pause)
-        uv_poll_stop(&listener->poll);
-    else
-        uv_poll_start(&listener->poll, UV_READABLE, on_poll);
 }
 
 const struct tcp_listener_counters *tcp_listener_counters(const struct tcp_listener *listener) {

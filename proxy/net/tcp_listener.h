@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -30,9 +29,6 @@ struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*acc
 // Refuses those that would leave the process fewer descriptors than these, or than an eighth of all: else it takes the last one. See net/descriptors.h. `refused`
 // counts what is refused for want of descriptors.
 void tcp_listener_spare(struct tcp_listener *listener, uint32_t descriptors, struct metric_cell *refused);
-
-// No more are accepted, and the backlog waits, until resumed: for limits on connections.
-void tcp_listener_pause(struct tcp_listener *listener, bool pause);
 
 const struct tcp_listener_counters *tcp_listener_counters(const struct tcp_listener *listener);
 

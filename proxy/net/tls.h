@@ -35,7 +35,6 @@ void credentials_unref(struct credentials *credentials);
 
 const struct spiffe_id *credentials_id(const struct credentials *credentials);
 uint64_t credentials_generation(const struct credentials *credentials);
-uint64_t credentials_bundle_digest(const struct credentials *credentials);
 int64_t credentials_not_before(const struct credentials *credentials); // of the leaf, seconds since 1970
 int64_t credentials_not_after(const struct credentials *credentials);
 const char *credentials_serial(const struct credentials *credentials); // of the leaf, hexadecimal

@@ -231,12 +231,6 @@ uint64_t credentials_generation(const struct credentials *credentials) {
     return credentials->generation;
 }
 
-uint64_t credentials_bundle_digest(const struct credentials *credentials) {
-    uint64_t digest;
-    memcpy(&digest, trust_bundle_digest(credentials->bundle), sizeof(digest));
-    return digest;
-}
-
 int64_t credentials_not_before(const struct credentials *credentials) {
     return credentials->not_before;
 }

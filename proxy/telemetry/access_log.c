@@ -111,8 +111,7 @@ static struct bytes version_name(uint8_t version) {
 
 static void add_request(struct line *line, const struct access_record *record) {
     struct bytes path = record->path;
-    if (!record->with_query)
-        path.len = bytes_find(path, '?');
+    path.len = bytes_find(path, '?');
     add_text(line, BYTES(",\"listener\":"), record->listener, LISTENER_MAX);
     add_text(line, BYTES(",\"direction\":"), record->direction, DIRECTION_MAX);
     add_text(line, BYTES(",\"method\":"), record->method, METHOD_MAX);

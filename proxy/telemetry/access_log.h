@@ -2,7 +2,7 @@
 //
 // Whatever a peer sent, the line is valid JSON, valid UTF-8, has no line feed but its last byte and is at most ACCESS_LOG_LINE_MAX long: values
 // are escaped and, when too long, cut (marked by "..."). There is no place for credentials: no field of a request is logged but those named here,
-// and the query of a path, which may carry tokens, only when asked for.
+// and the query of a path, which may carry tokens, is cut off.
 #ifndef TELEMETRY_ACCESS_LOG_H
 #define TELEMETRY_ACCESS_LOG_H
 
@@ -26,8 +26,7 @@ struct access_record {
     struct bytes direction; // "inbound" or "outbound"
     struct bytes method;
     struct bytes authority; // as received
-    struct bytes path;      // as forwarded, with its query
-    bool with_query;        // log the query too
+    struct bytes path;      // as forwarded; its query is left out
     uint8_t version;        // of the client's side: 10, 11, 20, as enum http_version
     bool tls;               // of the client's side
     uint16_t status;        // sent to the client; 0: none

@@ -1,4 +1,4 @@
-// The list of errors: every number has a name, names are unique, and which errors cost the connection.
+// The list of errors: every number has a name, and names are unique.
 #include "base/error.h"
 
 #include <string.h>
@@ -31,34 +31,10 @@ static void errors_are_negative(void **state) {
     assert_string_equal(error_name(ERROR_IO), "io_error");
 }
 
-static void what_breaks_framing_or_transport_costs_the_connection(void **state) {
-    (void)state;
-    assert_true(error_is_of_connection(ERROR_FRAMING_INVALID));
-    assert_true(error_is_of_connection(ERROR_CONNECTION_RESET));
-    assert_true(error_is_of_connection(ERROR_CONNECTION_CLOSED));
-    assert_true(error_is_of_connection(ERROR_PROTOCOL));
-    assert_true(error_is_of_connection(ERROR_FLOOD));
-    assert_true(error_is_of_connection(ERROR_TLS_FAILED));
-    assert_true(error_is_of_connection(ERROR_IDENTITY_MISMATCH));
-}
-
-static void what_concerns_one_stream_leaves_the_connection(void **state) {
-    (void)state;
-    assert_false(error_is_of_connection(OK));
-    assert_false(error_is_of_connection(ERROR_BAD_REQUEST));
-    assert_false(error_is_of_connection(ERROR_CANCELLED));
-    assert_false(error_is_of_connection(ERROR_REFUSED_STREAM));
-    assert_false(error_is_of_connection(ERROR_REQUEST_TIMEOUT));
-    assert_false(error_is_of_connection(ERROR_RESPONSE_MALFORMED));
-    assert_false(error_is_of_connection(ERROR_FULL));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_a_name_of_its_own),
         cmocka_unit_test(errors_are_negative),
-        cmocka_unit_test(what_breaks_framing_or_transport_costs_the_connection),
-        cmocka_unit_test(what_concerns_one_stream_leaves_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

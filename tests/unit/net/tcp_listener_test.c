@@ -1,4 +1,4 @@
-// The listening socket: accepts in bounds, waits while paused, tells clients at once when the process has no descriptor left, and cleans up Unix sockets.
+// The listening socket: accepts in bounds, tells clients at once when the process has no descriptor left, and cleans up Unix sockets.
 #include "net/tcp_listener.h"
 
 #include "base/limits.h"
@@ -18,7 +18,6 @@ struct world {
     struct sockaddr_in address;
     int accepted[SOCKETS_MAX];
     unsigned count;
-    unsigned pause_after;
     unsigned close_after;
     uint64_t turn_of_first;
     unsigned in_first_turn;
@@ -32,8 +31,6 @@ static void on_accepted(void *user, int accepted) {
         world->turn_of_first = world->loop.turns;
     if (world->loop.turns == world->turn_of_first)
         world->in_first_turn++;
-    if (world->count == world->pause_after)
-        tcp_listener_pause(world->listener, true);
     if (world->count == world->close_after) {
         tcp_listener_close(world->listener);
         world->listener = NULL;
@@ -87,39 +84,6 @@ static void a_turn_accepts_no_more_than_its_bound(void **state) {
     RUN_UNTIL(&world.loop, world.count == CLIENTS);
     assert_int_equal(world.in_first_turn, LIMIT_ACCEPTS_PER_TURN);
     for (int i = 0; i < CLIENTS; i++)
-        close(clients[i]);
-    world_dispose(&world);
-}
-
-static void while_paused_the_backlog_waits(void **state) {
-    (void)state;
-    struct world world;
-    world_init(&world);
-    tcp_listener_pause(world.listener, true);
-    int client = connect_to(&world.address);
-    run_idle(&world.loop);
-    assert_int_equal(world.count, 0);
-    tcp_listener_pause(world.listener, false);
-    RUN_UNTIL(&world.loop, world.count == 1);
-    close(client);
-    world_dispose(&world);
-}
-
-// A limit on connections is noticed with the one that reaches it.
-static void a_pause_from_within_accepted_holds_at_once(void **state) {
-    (void)state;
-    struct world world;
-    int clients[5];
-    world_init(&world);
-    world.pause_after = 2;
-    for (int i = 0; i < 5; i++)
-        clients[i] = connect_to(&world.address);
-    RUN_UNTIL(&world.loop, world.count >= 2);
-    run_idle(&world.loop);
-    assert_int_equal(world.count, 2);
-    tcp_listener_pause(world.listener, false);
-    RUN_UNTIL(&world.loop, world.count == 5);
-    for (int i = 0; i < 5; i++)
         close(clients[i]);
     world_dispose(&world);
 }
@@ -234,8 +198,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_is_handed_over_once),
         cmocka_unit_test(a_turn_accepts_no_more_than_its_bound),
-        cmocka_unit_test(while_paused_the_backlog_waits),
-        cmocka_unit_test(a_pause_from_within_accepted_holds_at_once),
         cmocka_unit_test(a_close_from_within_accepted_ends_it),
         cmocka_unit_test(without_descriptors_a_client_is_closed_at_once_and_later_ones_are_taken),
         cmocka_unit_test(a_taken_port_is_refused_with_a_reason),

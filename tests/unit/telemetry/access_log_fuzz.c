@@ -42,7 +42,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
         .duration = take_number(&left),
         .version = (uint8_t)(numbers & 31),
         .tls = (numbers >> 5 & 1) != 0,
-        .with_query = (numbers >> 6 & 1) != 0,
         .status = (uint16_t)(numbers >> 8 & 1023),
         .grpc_status = (int32_t)(numbers >> 16),
         .end = (enum error) - (int)((numbers >> 48) % (ERROR_COUNT + 1)),
