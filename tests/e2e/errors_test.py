@@ -40,19 +40,20 @@ TABLE = {
     "try_timeout": (504, 4, "http_response_timeout"),
     "deadline_expired": (504, 4, "http_response_timeout"),
 }
+POLICY = "TrafficPolicy/default/backend-traffic: "
 GREETING = PREFACE + frame(SETTINGS, 0, 0)
 GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
 
 
-def is_reply(response, end):
-    """The response is what the table says for `end`: status, problem document, Proxy-Status."""
+def is_reply(response, end, rule=None):
+    """The response is what the table says for `end`: status, problem document, Proxy-Status, which names the rule of the service's policy where one ended it."""
     status, _, kind = TABLE[end]
     assert response.status == status, response
     assert response.header("content-type") == "application/problem+json"
     problem = json.loads(response.body)
     assert problem["status"] == status and problem["type"] == "about:blank" and problem["title"]
     assert problem["detail"].split(":")[0] == end
-    assert response.header("proxy-status") == f'outrigger; error={kind}; details="{end}"'
+    assert response.header("proxy-status") == f'outrigger; error={kind}; details="{end}{"; " + POLICY + rule if rule else ""}"'
     return response
 
 
@@ -61,20 +62,20 @@ def world(fleet, script=echo, **options):
     return Hop(fleet, {"backend": [fleet.backend(script).address], "witness": [fleet.backend().address]}, **options)
 
 
-def check_all(hop, end, path="/", host="backend", headers=(), grpc=True):
+def check_all(hop, end, path="/", host="backend", headers=(), grpc=True, rule=None):
     """The same request over HTTP/1.1, HTTP/2 and gRPC ends in `end` each time; the connections can be used again."""
     with undisturbed(hop):
         with Wire(hop.address) as wire:
             for _ in range(2):
-                response = is_reply(wire.get(path, host, [f"{name}: {value}" for name, value in headers]).response(), end)
+                response = is_reply(wire.get(path, host, [f"{name}: {value}" for name, value in headers]).response(), end, rule)
                 assert response.header("connection") is None
         with H2Client(hop.address) as client:
-            is_reply(client.get(path, host, headers=headers), end)
+            is_reply(client.get(path, host, headers=headers), end, rule)
             if grpc:
                 answer = client.post(b"", path, authority=host, headers=[*GRPC, *headers])
                 assert (answer.status, answer.header("grpc-status"), answer.body, answer.trailers) == (200, str(TABLE[end][1]), b"", [])
                 assert answer.header("grpc-message").split(":")[0] == end and answer.header("content-type") == "application/grpc"
-    hop.logged(3, end=end, status=TABLE[end][0])
+    hop.logged(3, end=end, status=TABLE[end][0], **({"policy": POLICY + rule} if rule else {}))
     if grpc:
         hop.logged(end=end, status=200, grpc_status=TABLE[end][1])
 
@@ -104,7 +105,7 @@ def test_connect_timeout(fleet):
             sock.connect_ex(listener.getsockname())
         hop = Hop(fleet, {"backend": [address], "witness": [fleet.backend().address]},
                   policies=[traffic("backend", connections={"connectTimeout": "100ms"}, retry={"attempts": 0})])
-        check_all(hop, "connect_timeout")
+        check_all(hop, "connect_timeout", rule="connections.connectTimeout")
         for sock in fill:
             sock.close()
 
@@ -163,7 +164,7 @@ def test_pool_full(fleet):
         eventually(lambda: fleet.backends[0].connections and fleet.backends[0].connections[0].requests)
         second.get()
         eventually(lambda: hop.figure("outrigger_pool_waiting") == 1)
-        check_all(hop, "pool_full", grpc=False)
+        check_all(hop, "pool_full", grpc=False, rule="connections.maxPending")
         event.set()
         assert [first.response().body, second.response().body] == [b"late", b"late"]
     assert hop.figure("outrigger_pool_full_total") == 3
@@ -172,14 +173,14 @@ def test_pool_full(fleet):
 def test_request_timeout(fleet):
     event = threading.Event()
     hop = world(fleet, held(event, message(200)), policies=[traffic("backend", timeouts={"request": "150ms"}, deadline={"propagate": False})])
-    check_all(hop, "request_timeout", grpc=False)
+    check_all(hop, "request_timeout", grpc=False, rule="timeouts.request")
     event.set()
 
 
 def test_try_timeout(fleet):
     event = threading.Event()
     hop = world(fleet, held(event, message(200)), policies=[traffic("backend", timeouts={"backendRequest": "150ms"})])
-    check_all(hop, "try_timeout", grpc=False)
+    check_all(hop, "try_timeout", grpc=False, rule="timeouts.backendRequest")
     event.set()
 
 
@@ -193,7 +194,7 @@ def test_deadline_expired(fleet):
 def test_idle_timeout_of_a_stream(fleet):
     event = threading.Event()
     hop = world(fleet, held(event, message(200)), policies=[traffic("backend", timeouts={"idle": "150ms"})])
-    check_all(hop, "request_timeout", grpc=False)
+    check_all(hop, "request_timeout", grpc=False, rule="timeouts.idle")
     event.set()
 
 
