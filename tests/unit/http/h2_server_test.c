@@ -290,12 +290,18 @@ static void connection_specific_fields_reset_the_stream(void **state) {
     assert_reset(drive, ":method: CONNECT\n:protocol: websocket\n:scheme: http\n:authority: example.org\n:path: /\n");
 }
 
+// Answered where we are the ones that refuse it, reset where nghttp2 is: newer ones look at more.
+static void assert_turned_away(struct h2_drive *drive, const char *lines) {
+    request(drive, H2_END_STREAM, lines);
+    assert_string_equal(h2_drive_received(drive), "stream 1\nfailed bad_request\n");
+}
+
 static void targets_that_nobody_agrees_upon_are_refused(void **state) {
     struct h2_drive *drive = *state;
-    assert_refused(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /a#b\n", "bad_request");
-    assert_refused(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: /\n", "bad_request");
-    assert_refused(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: a\n", "bad_request");
-    assert_refused(drive, ":method: GET\n:scheme: http\n:authority: user@example.org\n:path: /\n", "bad_request");
+    assert_turned_away(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: /a#b\n");
+    assert_turned_away(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: /\n");
+    assert_turned_away(drive, ":method: GET\n:scheme: http\n:authority: user@example.org\n:path: /\n");
+    assert_turned_away(drive, ":method: GET\n:scheme: ftp\n:authority: example.org\n:path: a\n");
     request(drive, H2_END_STREAM, ":method: OPTIONS\n:scheme: http\n:authority: example.org\n:path: *\n");
     assert_string_equal(h2_drive_received(drive), "stream 1\nhead OPTIONS http example.org * 20 length=-1 end\nend\n");
     assert_reset(drive, ":method: GET\n:scheme: http\n:authority: example.org\n:path: *\n");

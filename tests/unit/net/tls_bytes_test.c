@@ -330,7 +330,7 @@ static void an_idle_connection_holds_no_block(void **state) {
 }
 
 // The better peer takes 25 KB for an idle TLS connection, all in all.
-static void an_idle_connection_holds_less_than_20_kilobytes_of_openssl(void **state) {
+static void an_idle_connection_holds_no_more_than_openssl_needs(void **state) {
     (void)state;
     struct tls_pair pair;
     enum { COUNT = 8 };
@@ -355,7 +355,8 @@ static void an_idle_connection_holds_less_than_20_kilobytes_of_openssl(void **st
     }
     size_t of_both = (openssl_bytes - before) / (COUNT - 1);
     print_message("an idle connection: %zu bytes of OpenSSL for both ends, %zu of our own for each\n", of_both, sizeof(struct tls));
-    assert_true(of_both < 2 * 20 * 1024);
+    size_t kilobytes = OPENSSL_VERSION_NUMBER < 0x30200000L ? 20 : 22;
+    assert_true(of_both < 2 * kilobytes * 1024);
     for (int i = 0; i < COUNT; i++) {
         pair.client = clients[i];
         pair.server = servers[i];
@@ -498,7 +499,7 @@ int main(void) {
         cmocka_unit_test(room_is_told_of_only_where_a_flush_had_left_something),
         cmocka_unit_test(what_is_sealed_and_not_sent_counts_as_output_to_its_end),
         cmocka_unit_test(an_idle_connection_holds_no_block),
-        cmocka_unit_test(an_idle_connection_holds_less_than_20_kilobytes_of_openssl),
+        cmocka_unit_test(an_idle_connection_holds_no_more_than_openssl_needs),
         cmocka_unit_test(a_reset_is_told_at_once_or_after_the_bytes_before_it),
         cmocka_unit_test(an_orderly_end_is_told_only_after_all_bytes_before_it),
         cmocka_unit_test(a_shutdown_before_the_handshake_is_done_ends_our_side_after_it),
