@@ -449,7 +449,6 @@ FOR_TESTS_ALONE = {
     "pool_on_dispose": "for filters that take more than memory for a stream; none does yet",
     "pool_cancel_dispose": "as above",
     "canonical_authority": "the form in which routes will match hosts; bound_find_host serves until there are routes",
-    "h2_codec_grow_window": "for a reader that has found its window to be the bottleneck; none looks yet",
 }
 
 
