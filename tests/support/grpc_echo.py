@@ -53,7 +53,8 @@ class GrpcServer:
     def begin(self, context):
         metadata = dict(context.invocation_metadata())
         self.calls.append((metadata, context.time_remaining()))
-        context.add_callback(self.ended.set)
+        if not context.add_callback(self.ended.set):
+            self.ended.set()  # it is over already: none will come
         context.send_initial_metadata((("initial", "1"), ("initial-bin", b"\x00\xff")))
         context.set_trailing_metadata((("trailing", "2"), ("trailing-bin", b"\xff\x00")))
         if "wait" in metadata:
