@@ -123,11 +123,18 @@ static enum filter_result decide(struct stream *stream, const void *config_point
     return FILTER_CONTINUE;
 }
 
+// Below attempts there is nothing to do where the caller's time is not passed on.
+static const void *configure_try(const struct service_config *service, enum filter_role role, struct pool *pool) {
+    (void)role;
+    (void)pool;
+    return service->traffic.deadline.propagate ? &service->traffic.deadline : NULL;
+}
+
 // Carries on what is left, in each of the words that the request came with, and at least in those of its protocol.
-static void attempt_head(struct stream *stream, const void *config_pointer, void *state_pointer, struct head *head, struct pool *pool) {
-    const struct deadline_config *config = config_pointer;
-    (void)state_pointer;
-    if (!config->propagate || stream->deadline == UINT64_MAX)
+static void attempt_head(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool) {
+    (void)config;
+    (void)state;
+    if (stream->deadline == UINT64_MAX)
         return;
     nanoseconds now = stream->env->loop->now;
     nanoseconds left = stream->deadline > now ? stream->deadline - now : 1;
@@ -152,5 +159,11 @@ const struct filter_type filter_deadline = {
     .name = "deadline",
     .state_size = sizeof(struct deadline_state),
     .configure = configure,
-    .ops = {.decide = decide, .attempt_head = attempt_head, .end = end},
+    .ops = {.decide = decide, .end = end},
+};
+
+const struct filter_type filter_try_deadline = {
+    .name = "try_deadline",
+    .configure = configure_try,
+    .ops = {.attempt_head = attempt_head},
 };

@@ -3,5 +3,6 @@
 
 const struct filter_type *const filter_types[] = {
     &filter_deadline,
+    &filter_try_deadline,
     NULL,
 };

@@ -8,5 +8,6 @@
 extern const struct filter_type *const filter_types[];
 
 extern const struct filter_type filter_deadline;
+extern const struct filter_type filter_try_deadline;
 
 #endif

@@ -46,6 +46,25 @@ static void fail(struct attempt *attempt, enum error error) {
     attempt_end(attempt, error);
 }
 
+void attempt_refuse(struct attempt *attempt, enum error error, struct bytes detail) {
+    CHECK(error != OK && attempt->state < ATTEMPT_SENT);
+    attempt->error = error;
+    attempt->detail = pool_copy(&attempt->pool, detail);
+    attempt->filter_refused = true;
+    stream_wake(attempt->stream);
+}
+
+static void run_filters(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    if (attempt->filters.chain == NULL)
+        chain_begin(&attempt->filters, stream->service->attempt_chain, attempt, &attempt->pool);
+    enum filter_result result = chain_advance(stream, &attempt->filters);
+    if (result == FILTER_CONTINUE)
+        set_state(attempt, ATTEMPT_PICK);
+    else if (result == FILTER_REPLIED)
+        fail(attempt, attempt->error);
+}
+
 static void pick(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
@@ -232,6 +251,8 @@ static void receive_head(struct attempt *attempt) {
 void attempt_advance(struct attempt *attempt) {
     if (attempt->state < ATTEMPT_ANSWERED && attempt->error != OK)
         fail(attempt, attempt->error); // the try's own timeout
+    if (attempt->state == ATTEMPT_CHAIN)
+        run_filters(attempt);
     if (attempt->state == ATTEMPT_PICK)
         pick(attempt);
     if (attempt->state == ATTEMPT_CONNECT)
@@ -269,6 +290,9 @@ void attempt_end(struct attempt *attempt, enum error error) {
     loop_timer_stop(loop, &attempt->try_timeout);
     conn_waiter_cancel(&attempt->waiter);
     upstream_stream_cancel(&attempt->up, error == OK ? ERROR_CANCELLED : error);
+    if (attempt->error == OK)
+        attempt->error = error;
+    chain_end(stream, &attempt->filters);
     if (attempt->endpoint == NULL)
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);

@@ -11,6 +11,7 @@ struct stream;
 
 // In the order of the traffic.
 enum attempt_state {
+    ATTEMPT_CHAIN,    // its filters decide
     ATTEMPT_PICK,     // no endpoint yet
     ATTEMPT_CONNECT,  // waits for a connection
     ATTEMPT_SENT,     // the head went out
@@ -23,6 +24,7 @@ struct attempt {
     struct list link; // in one of the lists of struct attempts
     struct stream *stream;
     enum attempt_state state;
+    struct filter_run filters;
     struct endpoint *endpoint; // one reference
     struct conn_waiter waiter;
     struct upstream_stream up;
@@ -34,6 +36,8 @@ struct attempt {
     nanoseconds sent_at;        // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
     nanoseconds answered_after; // since `begun`; 0: no answer
     enum error error;           // why it failed
+    struct bytes detail;        // why a filter refused it
+    bool filter_refused;        // one of its filters did: it is not repeated
     bool never_sent;            // no connection was had
     bool was_unreached;         // our own proxy had it and could not reach its application: nothing was processed
     bool was_refused;           // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
@@ -43,6 +47,9 @@ struct attempt *attempt_create(struct stream *stream);
 
 // One step. The result stands in `state` and `error`.
 void attempt_advance(struct attempt *attempt);
+
+// From one of its filters: it may not go on. `detail` is copied.
+void attempt_refuse(struct attempt *attempt, enum error error, struct bytes detail);
 
 // Ends it, if it is not over: gives back connection and endpoint and tells the balancer how it went (`error` OK: by its answer; CANCELLED: says nothing).
 void attempt_end(struct attempt *attempt, enum error error);

@@ -82,7 +82,7 @@ static bool may_retry(struct stream *stream, const struct attempt *attempt) {
     const struct traffic_config *traffic = &stream->service->config->traffic;
     struct worker_metrics *metrics = stream->env->metrics;
     nanoseconds now = stream->env->loop->now;
-    if (attempts->begun > traffic->retry.attempts || !has_condition(stream, attempt))
+    if (attempt->filter_refused || attempts->begun > traffic->retry.attempts || !has_condition(stream, attempt))
         return false;
     if (!attempts->replayable) {
         metric_add(&metrics->retries_refused_body, 1);
@@ -192,7 +192,7 @@ static bool go_on_without(struct stream *stream, struct attempt *failed) {
     bool others_run = !list_is_empty(&attempts->running);
     if (!others_run && !may_retry(stream, failed)) {
         name_policy(stream, failed);
-        stream_fail(stream, failed->error, failed->endpoint == NULL ? BYTES_NONE : failed->endpoint->address.text);
+        stream_fail(stream, failed->error, failed->endpoint == NULL ? failed->detail : failed->endpoint->address.text);
         return false;
     }
     remember_tried(attempts, failed->endpoint);

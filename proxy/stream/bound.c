@@ -21,6 +21,7 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set 
             .config = config,
             .cluster = cluster,
             .chain = chains->chains[i],
+            .attempt_chain = chains->attempt_chains[i],
             .role = chain_role(config),
         };
     }

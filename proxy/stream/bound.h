@@ -10,7 +10,8 @@ struct bound_service {
     const struct service_config *config;
     struct cluster *cluster; // one reference
     const struct chain *chain;
-    enum filter_role role; // inbound: the application behind a listener
+    const struct chain *attempt_chain; // of each attempt
+    enum filter_role role;             // inbound: the application behind a listener
 };
 
 // Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.

@@ -2,6 +2,7 @@
 #include "stream/filter.h"
 
 #include "base/check.h"
+#include "stream/attempt.h"
 #include "stream/stream.h"
 
 #define CHAIN_FILTERS_MAX 32
@@ -11,22 +12,24 @@ static size_t aligned(size_t size) {
 }
 
 const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
-                                struct pool *pool) {
+                                enum filter_place place, struct pool *pool) {
     struct filter found[CHAIN_FILTERS_MAX] = {{0}};
     struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + CHAIN_FILTERS_MAX * sizeof chain->filters[0]);
     for (size_t i = 0; types[i] != NULL; i++) {
-        int place = chain_order(types[i]->name, role);
-        const void *config = place < 0 ? NULL : types[i]->configure(service, role, pool);
+        int position = chain_order(types[i]->name, role, place);
+        const void *config = position < 0 ? NULL : types[i]->configure(service, role, pool);
         if (config == NULL)
             continue;
-        CHECK(place < CHAIN_FILTERS_MAX && found[place].type == NULL);
-        found[place] = (struct filter){.type = types[i], .config = config};
+        CHECK(position < CHAIN_FILTERS_MAX && found[position].type == NULL);
+        const struct filter_ops *ops = &types[i]->ops;
+        CHECK(place == FILTER_ABOVE_ATTEMPTS || (ops->request_data == NULL && ops->response_head == NULL && ops->response_data == NULL));
+        found[position] = (struct filter){.type = types[i], .config = config};
     }
-    for (size_t place = 0; place < CHAIN_FILTERS_MAX; place++) {
-        if (found[place].type == NULL)
+    for (size_t i = 0; i < CHAIN_FILTERS_MAX; i++) {
+        if (found[i].type == NULL)
             continue;
         struct filter *filter = &chain->filters[chain->count++];
-        *filter = found[place];
+        *filter = found[i];
         filter->state_offset = chain->states_size;
         chain->states_size += aligned(filter->type->state_size);
         chain->has_request_data |= filter->type->ops.request_data != NULL;
@@ -35,62 +38,78 @@ const struct chain *chain_build(const struct filter_type *const *types, const st
     return chain;
 }
 
-static void *state_of(struct stream *stream, const struct filter *filter) {
-    return stream->filters.states + filter->state_offset;
+void chain_begin(struct filter_run *run, const struct chain *chain, struct attempt *attempt, struct pool *pool) {
+    CHECK(run->chain == NULL);
+    run->chain = chain;
+    run->attempt = attempt;
+    if (chain->states_size == 0)
+        return;
+    run->states = pool_alloc_zeroed(pool, chain->states_size);
+    for (uint32_t i = 0; attempt != NULL && i < chain->count; i++) {
+        if (chain->filters[i].type->state_size == 0)
+            continue;
+        void *state = run->states + chain->filters[i].state_offset;
+        struct attempt **first = state;
+        *first = attempt;
+    }
+}
+
+static void *state_of(const struct filter_run *run, const struct filter *filter) {
+    return run->states == NULL ? NULL : run->states + filter->state_offset;
 }
 
 // The filter at `place` has made the answer.
-static enum filter_result replied_at(struct stream *stream, uint32_t place) {
-    CHECK(stream->end != OK || stream->reply != NULL);
-    stream->filters.behind_answer = place;
-    stream->filters.head_passed = 0;
+static enum filter_result replied_at(struct stream *stream, struct filter_run *run, uint32_t place) {
+    CHECK(run->attempt != NULL ? run->attempt->filter_refused : stream->end != OK || stream->reply != NULL);
+    run->behind_answer = place;
+    run->head_passed = 0;
     return FILTER_REPLIED;
 }
 
-static enum filter_result charge_all(struct stream *stream) {
-    struct filter_run *run = &stream->filters;
+static enum filter_result charge_all(struct stream *stream, struct filter_run *run) {
     run->charged = true;
     for (uint32_t i = 0; i < run->chain->count; i++) {
         const struct filter *filter = &run->chain->filters[i];
         if (filter->type->ops.charge == NULL)
             continue;
-        enum filter_result result = filter->type->ops.charge(stream, filter->config, state_of(stream, filter));
+        enum filter_result result = filter->type->ops.charge(stream, filter->config, state_of(run, filter));
         CHECK(result != FILTER_PAUSE);
         if (result == FILTER_REPLIED)
-            return replied_at(stream, i);
+            return replied_at(stream, run, i);
     }
     return FILTER_CONTINUE;
 }
 
-enum filter_result chain_advance(struct stream *stream) {
-    struct filter_run *run = &stream->filters;
+enum filter_result chain_advance(struct stream *stream, struct filter_run *run) {
     while (run->decided < run->chain->count) {
         const struct filter *filter = &run->chain->filters[run->decided];
         run->begun = run->decided + 1;
-        enum filter_result result = filter->type->ops.decide(stream, filter->config, state_of(stream, filter));
+        enum filter_result result =
+            filter->type->ops.decide == NULL ? FILTER_CONTINUE : filter->type->ops.decide(stream, filter->config, state_of(run, filter));
         if (result == FILTER_REPLIED)
-            return replied_at(stream, run->decided);
+            return replied_at(stream, run, run->decided);
         if (result == FILTER_PAUSE)
             return result;
         run->behind_answer = ++run->decided;
     }
-    return charge_all(stream);
+    return charge_all(stream, run);
 }
 
-void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool) {
-    const struct chain *chain = stream->filters.chain;
+void chain_attempt_head(struct stream *stream, struct filter_run *run, struct head *head, struct pool *pool) {
+    const struct chain *chain = run->chain;
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct filter *filter = &chain->filters[i];
         if (filter->type->ops.attempt_head != NULL)
-            filter->type->ops.attempt_head(stream, filter->config, state_of(stream, filter), head, pool);
+            filter->type->ops.attempt_head(stream, filter->config, state_of(run, filter), head, pool);
     }
 }
 
 // CONTINUE where the filter at `place` has no eye for heads.
 static enum filter_result pass_head(struct stream *stream, uint32_t place, struct head *head) {
-    const struct filter *filter = &stream->filters.chain->filters[place];
+    const struct filter_run *run = &stream->filters;
+    const struct filter *filter = &run->chain->filters[place];
     return filter->type->ops.response_head == NULL ? FILTER_CONTINUE
-                                                   : filter->type->ops.response_head(stream, filter->config, state_of(stream, filter), head);
+                                                   : filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
 }
 
 enum filter_result chain_response_head(struct stream *stream, struct head *head) {
@@ -99,7 +118,7 @@ enum filter_result chain_response_head(struct stream *stream, struct head *head)
         uint32_t place = run->behind_answer - 1 - run->head_passed;
         enum filter_result result = pass_head(stream, place, head);
         if (result == FILTER_REPLIED)
-            return replied_at(stream, place);
+            return replied_at(stream, run, place);
         if (result == FILTER_PAUSE)
             return result;
     }
@@ -119,10 +138,10 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
         const struct filter *filter = &run->chain->filters[run->request_passed];
         if (filter->type->ops.request_data == NULL)
             continue;
-        enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(stream, filter), body, end);
+        enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);
         if (result == FILTER_REPLIED)
-            return replied_at(stream, run->request_passed);
+            return replied_at(stream, run, run->request_passed);
         if (result == FILTER_PAUSE)
             return result;
     }
@@ -136,7 +155,7 @@ enum filter_result chain_response_data(struct stream *stream, struct buffer *bod
         const struct filter *filter = &run->chain->filters[run->behind_answer - 1 - run->response_passed];
         if (filter->type->ops.response_data == NULL)
             continue;
-        enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(stream, filter), body, end);
+        enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);
         if (result != FILTER_CONTINUE)
             return result;
@@ -145,13 +164,14 @@ enum filter_result chain_response_data(struct stream *stream, struct buffer *bod
     return FILTER_CONTINUE;
 }
 
-void chain_end(struct stream *stream) {
-    struct filter_run *run = &stream->filters;
+void chain_end(struct stream *stream, struct filter_run *run) {
+    if (run->chain == NULL)
+        return;
     CHECK(!run->ended);
     run->ended = true;
     for (uint32_t i = run->begun; i-- > 0;) {
         const struct filter *filter = &run->chain->filters[i];
         if (filter->type->ops.end != NULL)
-            filter->type->ops.end(stream, filter->config, state_of(stream, filter));
+            filter->type->ops.end(stream, filter->config, state_of(run, filter));
     }
 }

@@ -11,11 +11,21 @@ static const char *const inbound[] = {
     "deadline", // as outbound: work whose caller has given up is not begun
 };
 
-int chain_order(const char *name, enum filter_role role) {
-    const char *const *places = role == FILTER_OUTBOUND ? outbound : inbound;
-    size_t count = role == FILTER_OUTBOUND ? sizeof outbound / sizeof outbound[0] : sizeof inbound / sizeof inbound[0];
+// Below attempts, in either role.
+static const char *const each_attempt[] = {
+    "try_deadline", // writes into the head of an attempt what time is left when it goes
+};
+
+static int position_in(const char *const *names, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(places[i], name) == 0)
+        if (strcmp(names[i], name) == 0)
             return (int)i;
     return -1;
+}
+
+int chain_order(const char *name, enum filter_role role, enum filter_place place) {
+    if (place == FILTER_BELOW_ATTEMPTS)
+        return position_in(each_attempt, sizeof each_attempt / sizeof each_attempt[0], name);
+    return role == FILTER_OUTBOUND ? position_in(outbound, sizeof outbound / sizeof outbound[0], name)
+                                   : position_in(inbound, sizeof inbound / sizeof inbound[0], name);
 }

@@ -16,10 +16,12 @@ struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filte
     pool_source_init(&set->chunks, 0);
     pool_init(&set->pool, &set->chunks);
     set->chains = pool_alloc_zeroed(&set->pool, (snapshot->service_count + 1) * sizeof set->chains[0]);
+    set->attempt_chains = pool_alloc_zeroed(&set->pool, (snapshot->service_count + 1) * sizeof set->attempt_chains[0]);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *service = snapshot->services[i];
         CHECK(service->index == i);
-        set->chains[i] = chain_build(filters, service, chain_role(service), &set->pool);
+        set->chains[i] = chain_build(filters, service, chain_role(service), FILTER_ABOVE_ATTEMPTS, &set->pool);
+        set->attempt_chains[i] = chain_build(filters, service, chain_role(service), FILTER_BELOW_ATTEMPTS, &set->pool);
     }
     return set;
 }
@@ -43,8 +45,10 @@ void chain_set_unref(struct chain_set *set) {
     CHECK(before > 0);
     if (before > 1)
         return;
-    for (uint32_t i = 0; i < set->snapshot->service_count; i++)
+    for (uint32_t i = 0; i < set->snapshot->service_count; i++) {
         dispose_filters(set->chains[i]);
+        dispose_filters(set->attempt_chains[i]);
+    }
     pool_dispose(&set->pool);
     pool_source_dispose(&set->chunks);
     snapshot_unref(set->snapshot);

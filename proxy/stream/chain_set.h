@@ -14,6 +14,7 @@ struct chain_set {
     struct pool_source chunks;
     struct pool pool;            // the chains and their configs
     const struct chain **chains; // in the order of snapshot->services
+    const struct chain **attempt_chains;
 };
 
 // Takes over the caller's reference to the snapshot. One reference. `filters` as for chain_build.

@@ -13,8 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct stream;
+struct attempt;
 struct buffer;
+struct stream;
 
 enum filter_result {
     FILTER_CONTINUE, // the next one
@@ -22,7 +23,11 @@ enum filter_result {
     FILTER_REPLIED   // it called stream_fail, or stream_reply: nothing below runs, and the reply walks back through the filters before this one
 };
 
-// vtable: 8 slots, all but `decide` may be NULL. Called from stream_advance only.
+// vtable: 8 slots, each may be NULL. Called from stream_advance only.
+//
+// A filter below attempts has a state for each attempt, whose first member is a `struct attempt *`: it stands there before the first call. It has decide, charge,
+// attempt_head and end alone, since bodies and the answer are the stream's. What it refuses, it refuses by attempt_refuse: that ends the attempt, which is not
+// repeated, and the stream only where no other attempt runs. `end` comes once for each attempt; attempt->error says how it ended.
 struct filter_ops {
     // May the request pass? Head complete, in the order of the chain. Changes nothing that others share. Again after each PAUSE.
     enum filter_result (*decide)(struct stream *stream, const void *config, void *state);
@@ -34,7 +39,7 @@ struct filter_ops {
     // after PAUSE the same piece again, to this filter and not to those before it. REPLIED by stream_fail only.
     enum filter_result (*request_data)(struct stream *stream, const void *config, void *state, struct buffer *body, bool end);
 
-    // Each attempt's own copy of the head, before it is sent: for what differs by attempt (the time that is left).
+    // Each attempt's own copy of the head, before it is sent, from the first filter to the last below attempts: for what differs by attempt (the time that is left).
     void (*attempt_head)(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool);
 
     // The response's head, from the filter nearest to upstream back to the first. May change it. After PAUSE the same head again, to this filter and not to those
@@ -57,6 +62,9 @@ struct filter_ops {
 
 enum filter_role { FILTER_INBOUND, FILTER_OUTBOUND };
 
+// Once for the stream, or once for each attempt.
+enum filter_place { FILTER_ABOVE_ATTEMPTS, FILTER_BELOW_ATTEMPTS };
+
 struct filter_type {
     const char *name;
     size_t state_size;
@@ -69,10 +77,10 @@ struct filter_type {
 struct filter {
     const struct filter_type *type;
     const void *config;
-    size_t state_offset; // in the block of states of a stream
+    size_t state_offset; // in the block of states of a stream or an attempt
 };
 
-// The filters of one service in one role, in order. Immutable.
+// The filters of one service in one role and place, in order. Immutable.
 struct chain {
     uint32_t count;
     size_t states_size;
@@ -81,9 +89,10 @@ struct chain {
     struct filter filters[];
 };
 
-// Where a stream stands in its chain.
+// Where a stream, or an attempt, stands in its chain.
 struct filter_run {
-    const struct chain *chain;
+    const struct chain *chain; // NULL: it has not begun
+    struct attempt *attempt;   // whose run it is; NULL: the stream's
     char *states;
     uint32_t begun;           // filters whose decide was called
     uint32_t decided;         // filters that let it pass
@@ -97,12 +106,15 @@ struct filter_run {
 
 // Builds the chain of `service` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`.
 const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
-                                struct pool *pool);
+                                enum filter_place place, struct pool *pool);
 
-// Runs decide, then charge, from where the stream stands.
-enum filter_result chain_advance(struct stream *stream);
+// `attempt`: whose run it is; NULL: the stream's. States are in `pool`.
+void chain_begin(struct filter_run *run, const struct chain *chain, struct attempt *attempt, struct pool *pool);
 
-void chain_attempt_head(struct stream *stream, struct head *head, struct pool *pool);
+// Runs decide, then charge, from where the run stands.
+enum filter_result chain_advance(struct stream *stream, struct filter_run *run);
+
+void chain_attempt_head(struct stream *stream, struct filter_run *run, struct head *head, struct pool *pool);
 
 // What upstream or a filter answers walks back. PAUSE: as below, with the same head. REPLIED: to be called again with the head of that filter's answer.
 enum filter_result chain_response_head(struct stream *stream, struct head *head);
@@ -114,9 +126,10 @@ void chain_reply_head(struct stream *stream, struct head *head);
 enum filter_result chain_request_data(struct stream *stream, struct buffer *body, bool end);
 enum filter_result chain_response_data(struct stream *stream, struct buffer *body, bool end);
 
-void chain_end(struct stream *stream);
+// Of one run. Harmless before chain_begin.
+void chain_end(struct stream *stream, struct filter_run *run);
 
-// The place of a filter in the chain by its name and role; lower runs earlier; -1: it has no place in that role.
-int chain_order(const char *name, enum filter_role role);
+// The position of a filter by its name, role and place; lower runs earlier; -1: it has none there.
+int chain_order(const char *name, enum filter_role role, enum filter_place place);
 
 #endif

@@ -170,7 +170,8 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
         fields_add_known(&attempt->head.fields, FIELD_VIA, via_of(stream));
     else if (stream->spoken != HTTP_1_1)
         fields_add_known(&attempt->head.fields, FIELD_OUTRIGGER_PROTOCOL, stream->spoken == HTTP_2 ? BYTES("2") : BYTES("1.0"));
-    chain_attempt_head(stream, &attempt->head, &attempt->pool);
+    chain_attempt_head(stream, &stream->filters, &attempt->head, &attempt->pool);
+    chain_attempt_head(stream, &attempt->filters, &attempt->head, &attempt->pool);
 }
 
 void forward_response_head(struct stream *stream, struct attempt *attempt) {

@@ -101,8 +101,7 @@ static void finish(struct stream *stream, enum error end) {
     stream->state = STREAM_DONE;
     loop_timer_stop(stream->env->loop, &stream->watch);
     attempts_end(stream);
-    if (stream->filters.chain != NULL)
-        chain_end(stream);
+    chain_end(stream, &stream->filters);
     stream_log(stream);
     metric_subtract(&stream->env->metrics->streams_active, 1);
     buffer_clear(&stream->request_body);
@@ -375,14 +374,13 @@ static void route(struct stream *stream) {
         answer_options(stream);
         return;
     }
-    stream->filters.chain = stream->service->chain;
-    stream->filters.states = pool_alloc_zeroed(&stream->pool, stream->filters.chain->states_size);
+    chain_begin(&stream->filters, stream->service->chain, NULL, &stream->pool);
     watch_again(stream, 0);
     set_state(stream, STREAM_CHAIN);
 }
 
 static void run_chain(struct stream *stream) {
-    if (chain_advance(stream) != FILTER_CONTINUE)
+    if (chain_advance(stream, &stream->filters) != FILTER_CONTINUE)
         return;
     attempts_start(stream);
     set_state(stream, STREAM_UPSTREAM);

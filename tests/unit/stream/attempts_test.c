@@ -225,6 +225,180 @@ static void an_interim_head_waits_until_it_is_known_whose_counts(void **state) {
     world_dispose(&world);
 }
 
+// --- filters below attempts ---
+
+struct gate_config {
+    unsigned refuses_decide; // so often
+    unsigned refuses_charge;
+    unsigned pauses;
+    enum error refusal;
+    struct text log;
+};
+
+struct gate_state {
+    struct attempt *attempt; // as filter.h says
+    unsigned number;         // of the attempt: 0 before the first call
+    unsigned calls;
+};
+
+static struct gate_config gate;
+
+static enum filter_result gate_decide(struct stream *stream, const void *config, void *state_pointer) {
+    (void)config;
+    struct gate_state *state = state_pointer;
+    CHECK(state->attempt->stream == stream);
+    CHECK((state->number == 0) == (state->calls == 0));
+    state->number = stream->attempts->begun;
+    state->calls++;
+    text_format(&gate.log, "%u.decide ", state->number);
+    if (gate.pauses > 0) {
+        gate.pauses--;
+        return FILTER_PAUSE;
+    }
+    if (gate.refuses_decide == 0)
+        return FILTER_CONTINUE;
+    gate.refuses_decide--;
+    attempt_refuse(state->attempt, gate.refusal, BYTES("shut"));
+    return FILTER_REPLIED;
+}
+
+static enum filter_result gate_charge(struct stream *stream, const void *config, void *state_pointer) {
+    (void)stream;
+    (void)config;
+    struct gate_state *state = state_pointer;
+    text_format(&gate.log, "%u.charge ", state->number);
+    if (gate.refuses_charge == 0)
+        return FILTER_CONTINUE;
+    gate.refuses_charge--;
+    attempt_refuse(state->attempt, gate.refusal, BYTES("shut"));
+    return FILTER_REPLIED;
+}
+
+static void gate_head(struct stream *stream, const void *config, void *state_pointer, struct head *head, struct pool *pool) {
+    (void)stream;
+    (void)config;
+    struct gate_state *state = state_pointer;
+    fields_add(&head->fields, BYTES("x-attempt"), pool_format(pool, "%u", state->number));
+}
+
+static void gate_end(struct stream *stream, const void *config, void *state_pointer) {
+    (void)stream;
+    (void)config;
+    struct gate_state *state = state_pointer;
+    const char *error = state->attempt->error == OK ? "ok" : error_name(state->attempt->error);
+    text_format(&gate.log, "%u.end(%s) ", state->number, error);
+}
+
+static const struct filter_type gate_type = {
+    .name = "gate",
+    .state_size = sizeof(struct gate_state),
+    .ops = {.decide = gate_decide, .charge = gate_charge, .attempt_head = gate_head, .end = gate_end},
+};
+
+static void gate_init(struct loopback *world, const char *documents) {
+    static struct {
+        struct chain chain;
+        struct filter filter;
+    } gates;
+    world_init(world, documents);
+    gate = (struct gate_config){.refusal = ERROR_CONNECT_REFUSED}; // which would be repeated, were it not refused here
+    gates.chain.count = 1;
+    gates.chain.states_size = sizeof(struct gate_state);
+    gates.chain.filters[0] = (struct filter){.type = &gate_type, .config = &gate};
+    bound_find_host(world->bound, BYTES("a"))->attempt_chain = &gates.chain;
+}
+
+static void gate_dispose(struct loopback *world) {
+    text_dispose(&gate.log);
+    world_dispose(world);
+}
+
+static void each_attempt_has_states_of_its_own_and_ends_them_once(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    gate_init(&world, SERVED("HTTP2", ""));
+    client_get(&client, &world, "GET a /\n");
+    begin_another(&world, &client);
+    assert_has(received(&world, 0), "x-attempt: 1\n");
+    assert_has(received(&world, 1), "x-attempt: 2\n");
+    respond(&world, 1, 204, "", NULL);
+    assert_string_equal(gate.log.at, "1.decide 1.charge 2.decide 2.charge 1.end(cancelled) 2.end(ok) ");
+    client_dispose(&client);
+    gate_dispose(&world);
+}
+
+static void a_repeated_request_passes_the_filters_of_attempts_again(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    gate_init(&world, SERVED("HTTP1", ""));
+    fake_upstream_port(&world.far, 1, FAR_REFUSE);
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    respond(&world, 1, 204, "", NULL);
+    assert_int_equal(client.status, 204);
+    assert_string_equal(gate.log.at, "1.decide 1.charge 1.end(connect_refused) 2.decide 2.charge 2.end(ok) ");
+    client_dispose(&client);
+    gate_dispose(&world);
+}
+
+static void a_refusal_below_attempts_is_not_repeated(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct loopback world;
+        struct client client;
+        gate_init(&world, SERVED("HTTP1", ""));
+        gate.refuses_decide = i == 0;
+        gate.refuses_charge = i == 1;
+        client_get(&client, &world, "GET a /\n");
+        loopback_pass(&world, NS_PER_S);
+        assert_int_equal(client.status, 502);
+        assert_int_equal(world.record.attempts, 1);
+        assert_string_equal(world.record.detail, "shut");
+        assert_int_equal(world.far.count, 0);
+        assert_string_equal(gate.log.at, i == 0 ? "1.decide 1.end(connect_refused) " : "1.decide 1.charge 1.end(connect_refused) ");
+        client_dispose(&client);
+        gate_dispose(&world);
+    }
+}
+
+static void a_refusal_of_one_leaves_the_other_running(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    gate_init(&world, SERVED("HTTP1", ""));
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    gate.refuses_decide = 1;
+    attempts_begin(client.stream);
+    stream_wake(client.stream);
+    loopback_settle(&world);
+    assert_false(client.done);
+    respond(&world, 0, 204, "", NULL);
+    assert_int_equal(client.status, 204);
+    assert_string_equal(gate.log.at, "1.decide 1.charge 2.decide 2.end(connect_refused) 1.end(ok) ");
+    client_dispose(&client);
+    gate_dispose(&world);
+}
+
+static void an_attempt_waits_while_its_filter_pauses(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    gate_init(&world, SERVED("HTTP1", ""));
+    gate.pauses = 1;
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(world.far.count, 0);
+    stream_wake(client.stream);
+    loopback_settle(&world);
+    respond(&world, 0, 204, "", NULL);
+    assert_string_equal(gate.log.at, "1.decide 1.decide 1.charge 1.end(ok) ");
+    client_dispose(&client);
+    gate_dispose(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_final_head_commits_and_cancels_the_others),
@@ -235,6 +409,11 @@ int main(void) {
         cmocka_unit_test(a_client_that_goes_cancels_all),
         cmocka_unit_test(the_body_goes_to_each),
         cmocka_unit_test(an_interim_head_waits_until_it_is_known_whose_counts),
+        cmocka_unit_test(each_attempt_has_states_of_its_own_and_ends_them_once),
+        cmocka_unit_test(a_repeated_request_passes_the_filters_of_attempts_again),
+        cmocka_unit_test(a_refusal_below_attempts_is_not_repeated),
+        cmocka_unit_test(a_refusal_of_one_leaves_the_other_running),
+        cmocka_unit_test(an_attempt_waits_while_its_filter_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
