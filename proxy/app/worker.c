@@ -21,8 +21,6 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->blocks_peak, loop->blocks.used_peak);
     metric_set(&metrics->chunks_used, loop->pools.used);
     metric_set(&metrics->chunks_free, loop->pools.free_count);
-    metric_set(&metrics->windows_grown, h2_memory_windows_grown(worker->h2_memory));
-    metric_set(&metrics->windows_refused, h2_memory_windows_refused(worker->h2_memory));
     metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->wake_left, loop->turns_cut);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);

@@ -163,21 +163,8 @@ void h2_memory_trim(struct h2_memory *memory) {
     }
 }
 
-void h2_memory_set_short(struct h2_memory *memory, bool is_short) {
-    memory->is_short = is_short;
-}
-
-uint64_t h2_memory_windows_grown(const struct h2_memory *memory) {
-    return memory->windows_grown;
-}
-
-uint64_t h2_memory_windows_refused(const struct h2_memory *memory) {
-    return memory->windows_refused;
-}
-
 void h2_memory_destroy(struct h2_memory *memory) {
     CHECK(memory->pieces_used == 0);
-    CHECK(memory->windows_grown == 0);
     h2_memory_trim(memory);
     for (enum field_id id = FIELD_OTHER; id < FIELD_COUNT; id++) {
         void *lower;

@@ -3,7 +3,6 @@
 // h2_codec.c    creation, the vtable, feed and produce, the end of a connection
 // h2_head.c     header blocks received: heads and trailers, their limits and checks
 // h2_receive.c  the other frames received: bodies, resets, ends of streams, floods
-// h2_window.c   how large the windows of streams are (h2_window.h)
 // h2_send.c     heads, bodies and trailers to be sent
 // h2_memory.c   the allocator that nghttp2 is given
 #ifndef HTTP_H2_PRIVATE_H
@@ -91,11 +90,8 @@ struct h2_memory {
     nghttp2_mem allocator;
     nghttp2_session_callbacks *callbacks; // the same for all sessions
     struct h2_list lists[H2_CLASSES];
-    uint64_t allocations;     // that went to the system's allocator
-    uint64_t pieces_used;     // handed out and not yet back
-    bool is_short;            // the process is to use less
-    uint64_t windows_grown;   // sum over open streams of what their windows have grown by
-    uint64_t windows_refused; // times that it stood at its bound
+    uint64_t allocations; // that went to the system's allocator
+    uint64_t pieces_used; // handed out and not yet back
     // Names of known fields as HTTP/2 has them.
     struct bytes lower_names[FIELD_COUNT];
     // Where heads are made ready; nothing of it lives longer than a call.
@@ -139,8 +135,6 @@ struct h2_codec {
     uint64_t written;        // bytes that ever went into `out`
     uint64_t control_mark;   // once that much of them was sent, the control frames counted below have been read
     uint32_t control_bytes;
-    uint32_t round;      // of measurements; odd while there is one
-    uint32_t trips_left; // of the one at hand
 };
 
 // nghttp2 speaks of bytes as uint8_t and, for names and values that it only reads, not const.

@@ -65,16 +65,4 @@ static inline void h2_pair_settle(struct h2_pair *pair, size_t max) {
     } while (h2_pair_step(pair, max));
 }
 
-// Bytes of a body, told apart by `salt`.
-static inline struct bytes h2_body_of(struct text *to, size_t length, unsigned salt) {
-    text_clear(to);
-    char piece[1000];
-    for (size_t at = 0; at < length; at += sizeof(piece)) {
-        for (size_t i = 0; i < sizeof(piece); i++)
-            piece[i] = (char)((at + i) * 131 / 7 + salt * 17);
-        text_add(to, bytes_from(piece, length - at < sizeof(piece) ? length - at : sizeof(piece)));
-    }
-    return text_bytes(to);
-}
-
 #endif
