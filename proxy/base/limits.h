@@ -11,9 +11,8 @@
 // A sender stops putting more into a connection's output above this, until it drained below half: two socket buffers' worth would only add delay.
 #define LIMIT_OUTPUT_BYTES 65536
 
-// One readv takes at most this many blocks: 128 KiB, about what a loopback or 10 GbE peer has ready at once. It is also what the streams that share a
-// connection get a part of in a turn: with half as much their clients are written to in pieces half as long, which costs a tenth of all CPU.
-#define LIMIT_READ_BLOCKS 8
+// One readv takes at most this many blocks: 64 KiB, about what a loopback or 10 GbE peer has ready at once.
+#define LIMIT_READ_BLOCKS 4
 
 // Connections accepted in one turn by one listener.
 #define LIMIT_ACCEPTS_PER_TURN 32
