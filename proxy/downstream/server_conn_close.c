@@ -40,11 +40,13 @@ static const struct meaning *meaning_of(enum error reason) {
 
 enum error server_conn_note_close(struct server_conn *conn, enum error reason) {
     struct worker_metrics *metrics = metrics_of(conn);
-    const struct meaning *meaning = meaning_of(conn->distrusted ? ERROR_UNAUTHENTICATED : reason);
+    const struct meaning *meaning = meaning_of(reason);
+    // Whatever ends it then: it was to end since its peer is no longer trusted.
+    size_t counted = conn->distrusted ? COUNTER(untrusted) : meaning->counter;
     if (meaning->limit != NO_LIMIT)
         limit_hit(metrics->limits, meaning->limit);
     char *cells = (void *)metrics;
-    struct metric_cell *counter = (void *)(cells + meaning->counter);
+    struct metric_cell *counter = (void *)(cells + counted);
     metric_add(counter, 1);
-    return meaning_of(reason)->stream_end;
+    return meaning->stream_end;
 }
