@@ -141,6 +141,13 @@ static void avoid_endpoint(const struct upstream_conn *conn) {
     cluster->avoided_until = conn->endpoint->avoided_until;
 }
 
+// Over a connection that was made before nothing is learnt: a server that ends may answer on what it has and accept no more.
+void upstream_conn_note_answer(const struct upstream_conn *conn) {
+    struct endpoint *endpoint = conn->endpoint;
+    if (endpoint->avoided_until > 0 && conn->opened_at + AVOIDED_NS > endpoint->avoided_until)
+        endpoint->avoided_until = 0;
+}
+
 void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     if (conn->closing)
         return;

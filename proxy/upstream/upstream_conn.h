@@ -63,6 +63,9 @@ void upstream_conn_flush(struct upstream_conn *conn);
 // From upstream_stream: one begins. The timer may be set for when the connection, were it idle, is closed.
 void upstream_conn_watch(struct upstream_conn *conn);
 
+// From upstream_stream: the head of an answer came. An endpoint that was to be avoided and answers on a connection made since is there again.
+void upstream_conn_note_answer(const struct upstream_conn *conn);
+
 // From upstream_stream: after anything that may have ended one or changed what the connection can take. It may be closing afterwards.
 void upstream_conn_settle(struct upstream_conn *conn);
 

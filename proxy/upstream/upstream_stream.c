@@ -56,6 +56,7 @@ static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
     }
     stream->head_arrived = true;
     stream->ended = end;
+    upstream_conn_note_answer(conn);
     if (end)
         detach_when_done(stream);
 }

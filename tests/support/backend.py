@@ -151,6 +151,9 @@ class Backend:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
+                if self.closed:  # accepted while close() was looking
+                    sock.close()
+                    return
                 connection = Connection(self, sock, len(self.connections))
                 self.connections.append(connection)
                 thread = threading.Thread(target=self.serve, args=(connection,), daemon=True)
@@ -171,19 +174,23 @@ class Backend:
 
     def close(self):
         """Stops listening and breaks all connections; raises what a script raised. Harmless when called again."""
-        if self.closed:
-            return
-        self.closed = True
-        # shutdown, not close alone, wakes a thread that is blocked in the call.
-        for sock in [self.listener] + [connection.socket for connection in self.connections]:
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+            connections = list(self.connections)
+        # shutdown wakes a thread that is blocked in a call. Only then close: a number that is given away while a thread is about to use it would be another's socket.
+        for sock in [self.listener] + [connection.socket for connection in connections]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            sock.close()
         self.accepting.join()
+        self.listener.close()
         for thread in self.threads:
             thread.join(timeout=10)
+        for connection in connections:
+            connection.socket.close()
         if self.failures:
             raise self.failures[0]
 

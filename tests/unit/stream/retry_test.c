@@ -44,41 +44,6 @@ static void a_connection_not_made_goes_to_another_endpoint(void **state) {
     }
 }
 
-static void an_endpoint_that_refused_is_left_alone_for_a_while(void **state) {
-    (void)state;
-    struct loopback world;
-    loopback_init(&world, PROXY SERVICE("HTTP1", TWO) POLICY("  loadBalancer: {type: PeakEWMA}\n"), NULL);
-    struct cluster *cluster = fake_upstream_cluster(&world.far, "default/a:80");
-    fake_upstream_port(&world.far, 1, FAR_REFUSE);
-    unsigned refused[2] = {0};
-    for (unsigned second = 0; second < 2; second++) {
-        for (unsigned i = 0; i < 100; i++) {
-            struct client client;
-            unsigned before = (unsigned)cluster->endpoints[0]->failures;
-            cluster->endpoints[0]->cost_at = 0;       // not measured: load alone counts,
-            cluster->endpoints[1]->in_flight += 1000; // and one that refuses at once has none
-            client_get(&client, &world, "GET a /\n");
-            loopback_settle(&world);
-            cluster->endpoints[1]->in_flight -= 1000;
-            unsigned position = world.far.count - 1;
-            while (far_conn(&world.far, position)->port != 8002)
-                position--;
-            struct far_conn *conn = far_conn(&world.far, position);
-            struct owner_stream *last = far_request(conn, 0);
-            while (last->next != NULL)
-                last = last->next;
-            far_respond(conn, last, 204, "", NULL, true);
-            assert_int_equal(client.status, 204);
-            client_dispose(&client);
-            refused[second] += (unsigned)cluster->endpoints[0]->failures - before;
-        }
-        loopback_pass(&world, NS_PER_S);
-    }
-    assert_in_range(refused[0], 1, 2);
-    assert_in_range(refused[1], 1, 2); // it is asked again
-    loopback_dispose(&world);
-}
-
 static void a_refused_stream_is_tried_again_whatever_the_method(void **state) {
     (void)state;
     struct loopback world;
@@ -736,7 +701,6 @@ static void a_failed_try_counts_as_failure_of_its_endpoint(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_not_made_goes_to_another_endpoint),
-        cmocka_unit_test(an_endpoint_that_refused_is_left_alone_for_a_while),
         cmocka_unit_test(a_refused_stream_is_tried_again_whatever_the_method),
         cmocka_unit_test(a_stream_above_goaways_last_is_tried_again),
         cmocka_unit_test(the_keep_alive_race_is_hidden_for_methods_that_may_be_repeated),
