@@ -86,8 +86,12 @@ static inline struct limit_cells *limit_cells_of(const struct server_conn *conn)
 }
 
 static inline void flush_later(struct server_conn *conn) {
-    if (conn->phase == CONN_OPEN)
+    if (conn->phase != CONN_OPEN)
+        return;
+    if (conn->codec->version == HTTP_2)
         loop_flush(loop_of(conn), &conn->flush);
+    else
+        loop_flush_soon(loop_of(conn), &conn->flush);
 }
 
 static inline void watch_by(struct server_conn *conn, nanoseconds deadline) {

@@ -5,19 +5,27 @@
 #include "base/limits.h"
 
 static bool has_work(const struct loop *loop) {
-    return loop->alarm_due || !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush) || !list_is_empty(&loop->closing);
+    return loop->alarm_due || !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush_soon) || !list_is_empty(&loop->flush) ||
+           !list_is_empty(&loop->closing);
 }
 
-// Runs at most `bound` tasks of those that wait now; what they wake, behind the mark, is left for the next round of the caller. False when the bound has left some.
-static bool run_tasks(struct list *list, uint32_t bound) {
+static void run_first(struct list *list) {
+    struct task *task = LIST_ENTRY(list_pop_front(list), struct task, link);
+    task->run(task);
+}
+
+// Runs at most `bound` tasks of those that wait now, and behind each what it put on the list `after` (NULL: none); what they wake, behind the mark, is left for
+// the next round of the caller. False when the bound has left some.
+static bool run_tasks(struct list *list, uint32_t bound, struct list *after) {
     if (list_is_empty(list))
         return true;
     struct list mark;
     list_init(&mark);
     list_push_back(list, &mark);
     for (uint32_t run = 0; run < bound && list->next != &mark; run++) {
-        struct task *task = LIST_ENTRY(list_pop_front(list), struct task, link);
-        task->run(task);
+        run_first(list);
+        while (after != NULL && !list_is_empty(after))
+            run_first(after);
     }
     bool all = list->next == &mark;
     list_remove(&mark);
@@ -29,10 +37,11 @@ void loop_turn(struct loop *loop, nanoseconds now) {
     loop->turns++;
     loop->alarm_due = false;
     timer_wheel_advance(&loop->timers, now);
-    if (!run_tasks(&loop->wake, LIMIT_STREAMS_PER_TURN))
+    if (!run_tasks(&loop->wake, LIMIT_STREAMS_PER_TURN, &loop->flush_soon))
         loop->turns_cut++;
-    (void)run_tasks(&loop->flush, UINT32_MAX);
-    (void)run_tasks(&loop->closing, UINT32_MAX);
+    (void)run_tasks(&loop->flush_soon, UINT32_MAX, NULL);
+    (void)run_tasks(&loop->flush, UINT32_MAX, NULL);
+    (void)run_tasks(&loop->closing, UINT32_MAX, NULL);
 }
 
 static void turn_now(struct loop *loop) {
@@ -111,6 +120,7 @@ void loop_init(struct loop *loop, void *receiver) {
     rng_init_random(&loop->rng);
     list_init(&loop->wake);
     list_init(&loop->flush);
+    list_init(&loop->flush_soon);
     list_init(&loop->closing);
     mailbox_init(&loop->mailbox, LIMIT_MAILBOX, wake_by_mail, loop);
 
@@ -164,6 +174,11 @@ void loop_wake(struct loop *loop, struct task *task) {
 void loop_flush(struct loop *loop, struct task *task) {
     if (!list_is_linked(&task->link))
         list_push_back(&loop->flush, &task->link);
+}
+
+void loop_flush_soon(struct loop *loop, struct task *task) {
+    if (!list_is_linked(&task->link))
+        list_push_back(&loop->flush_soon, &task->link);
 }
 
 void loop_defer(struct loop *loop, struct task *task) {

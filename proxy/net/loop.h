@@ -1,6 +1,6 @@
 // The loop of a worker: what happens in one turn, in which order.
 //
-//   poll -> callbacks only record and wake -> clock is read once -> timers -> wake list (at most 64 streams) -> flush list -> closing list
+//   poll -> callbacks only record and wake -> clock is read once -> timers -> wake list (at most 64 streams; after each what it flushes soon) -> flush list -> closing list
 //
 // A loop owns its free lists of blocks and pool chunks, its timer wheel, its random generator and its mailbox. Everything here is for the loop's own
 // thread, but loop_send and loop_stop.
@@ -35,6 +35,7 @@ struct loop {
     bool alarm_due;   // the alarm fired and its timers were not yet run
     struct list wake;
     struct list flush;
+    struct list flush_soon;
     struct list closing;
     struct mailbox mailbox;
     void *receiver; // passed to messages
@@ -80,8 +81,11 @@ static inline void task_init(struct task *task, void (*run)(struct task *task)) 
 // Runs the task in this turn, or in the next when 64 came before it or when called from a task. Harmless when it is already waiting.
 void loop_wake(struct loop *loop, struct task *task);
 
-// Runs the task in the flush phase of this turn.
+// Runs the task in the flush phase of this turn: for a connection to which other streams may add something in this turn.
 void loop_flush(struct loop *loop, struct task *task);
+
+// Runs the task as soon as the woken one at hand has returned: for a connection that carries one exchange at a time, which gains nothing by waiting for others.
+void loop_flush_soon(struct loop *loop, struct task *task);
 
 // Runs the task at the very end of the turn, when nobody's stack frame can refer to its owner any more: this is where things are freed.
 void loop_defer(struct loop *loop, struct task *task);

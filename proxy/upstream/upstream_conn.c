@@ -73,7 +73,10 @@ static void look_by(struct upstream_conn *conn, nanoseconds when) {
 }
 
 void upstream_conn_flush(struct upstream_conn *conn) {
-    loop_flush(loop_of(conn), &conn->flush);
+    if (conn->codec->version == HTTP_2)
+        loop_flush(loop_of(conn), &conn->flush);
+    else
+        loop_flush_soon(loop_of(conn), &conn->flush);
 }
 
 // Of a connection that is not made yet: by ourselves, since its endpoint is retired or the worker ends. That says nothing of its peer.

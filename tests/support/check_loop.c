@@ -23,7 +23,7 @@ void check_loop_turn(struct check_loop *check) {
 }
 
 static bool has_tasks(const struct loop *loop) {
-    return !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush) || !list_is_empty(&loop->closing);
+    return !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush_soon) || !list_is_empty(&loop->flush) || !list_is_empty(&loop->closing);
 }
 
 unsigned check_loop_settle(struct check_loop *check) {

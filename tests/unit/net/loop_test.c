@@ -22,6 +22,7 @@ struct noted {
     char letter;
     struct noted *wakes;
     struct noted *flushes;
+    struct noted *flushes_soon;
     struct noted *defers;
     struct noted *cancels;
     unsigned runs;
@@ -36,6 +37,8 @@ static void note(struct noted *noted) {
         loop_wake(noted->loop, &noted->wakes->task);
     if (noted->flushes != NULL)
         loop_flush(noted->loop, &noted->flushes->task);
+    if (noted->flushes_soon != NULL)
+        loop_flush_soon(noted->loop, &noted->flushes_soon->task);
     if (noted->defers != NULL)
         loop_defer(noted->loop, &noted->defers->task);
     if (noted->cancels != NULL)
@@ -77,6 +80,31 @@ static void a_turn_runs_timers_then_woken_then_flush_then_closing(void **state) 
     loop_timer_start(&check.loop, &timer.timer, 0);
     check_loop_turn(&check);
     assert_string_equal(notes, "twfc");
+    check_loop_dispose(&check);
+}
+
+static void what_a_task_flushes_soon_leaves_before_the_next_task(void **state) {
+    (void)state;
+    struct check_loop check;
+    char notes[16] = "";
+    check_loop_init(&check);
+    struct noted soon = noted_of(&check.loop, 's', notes);
+    struct noted first = noted_of(&check.loop, '1', notes);
+    struct noted second = noted_of(&check.loop, '2', notes);
+    struct noted flush = noted_of(&check.loop, 'f', notes);
+    struct noted *all[] = {&soon, &first, &second, &flush};
+    for (size_t i = 0; i < 4; i++)
+        noted_begin(all[i]);
+    first.flushes_soon = &soon;
+    loop_flush(&check.loop, &flush.task);
+    loop_wake(&check.loop, &first.task);
+    loop_wake(&check.loop, &second.task);
+    check_loop_turn(&check);
+    assert_string_equal(notes, "1s2f");
+    // Also where no task runs.
+    loop_flush_soon(&check.loop, &soon.task);
+    check_loop_turn(&check);
+    assert_string_equal(notes, "1s2fs");
     check_loop_dispose(&check);
 }
 
@@ -343,6 +371,7 @@ static void a_loop_is_stopped_though_its_mailbox_is_full(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_runs_timers_then_woken_then_flush_then_closing),
+        cmocka_unit_test(what_a_task_flushes_soon_leaves_before_the_next_task),
         cmocka_unit_test(what_a_timer_wakes_runs_in_the_same_turn),
         cmocka_unit_test(what_a_later_phase_wakes_runs_in_the_next_turn),
         cmocka_unit_test(a_task_that_wakes_itself_waits_for_the_next_turn),
