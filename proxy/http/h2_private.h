@@ -61,6 +61,9 @@
 // Answers to PING and SETTINGS that nghttp2 itself may hold; H2_CONTROL_BYTES_MAX comes first, since they are written at once.
 #define H2_OUTBOUND_ACKS_MAX 1000
 
+// Streams that we have reset whose peer may still send on them what was under way (RFC 9113 section 5.1): those of the last. Older ones are all taken for such.
+#define H2_OWN_RESETS_KEPT 16
+
 // 1xx heads of one response: each takes room in the stream's pool.
 #define H2_INFORMATIONAL_MAX 16
 
@@ -132,8 +135,12 @@ struct h2_codec {
     uint32_t barren_frames;
     uint32_t closed_streams; // of the last ones, how many,
     uint32_t closed_early;   // and how many of them were taken back before they had a response
-    uint64_t written;        // bytes that ever went into `out`
-    uint64_t control_mark;   // once that much of them was sent, the control frames counted below have been read
+    int32_t begun_last;      // the highest stream that a client has begun
+    int32_t own_resets[H2_OWN_RESETS_KEPT];
+    uint32_t own_resets_count; // ever
+    int32_t own_resets_gone;   // the highest that is no longer kept
+    uint64_t written;          // bytes that ever went into `out`
+    uint64_t control_mark;     // once that much of them was sent, the control frames counted below have been read
     uint32_t control_bytes;
 };
 
@@ -178,6 +185,9 @@ void h2_message_complete(struct h2_codec *codec, struct codec_stream *stream);
 // --- h2_receive.c ---
 
 void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
+
+// RST_STREAM was sent, or is about to be.
+void h2_note_own_reset(struct h2_codec *codec, int32_t id);
 
 // --- h2_send.c ---
 

@@ -63,12 +63,41 @@ static int on_frame_received(nghttp2_session *session, const nghttp2_frame *fram
 // nghttp2 counts the streams that are open, and refuses one too many; where the peer has acknowledged the limit, the connection with it.
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) {
     struct h2_codec *codec = user;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h2_note_own_reset(
+            codec, frame->hd.stream_id); // one that is refused never is a stream of nghttp2's: what follows on it may come before RST_STREAM goes
     bool begins =
         codec->base.role == CODEC_SERVER && frame->hd.type == NGHTTP2_HEADERS && nghttp2_session_find_stream(session, frame->hd.stream_id) == NULL;
     bool all_open = codec->base.streams_open >= codec->base.limits.streams;
     if (begins && all_open && (error == NGHTTP2_ERR_REFUSED_STREAM || error == NGHTTP2_ERR_PROTO))
         codec->base.streams_refused++;
     return 0;
+}
+
+void h2_note_own_reset(struct h2_codec *codec, int32_t id) {
+    int32_t *place = &codec->own_resets[codec->own_resets_count++ % H2_OWN_RESETS_KEPT];
+    if (*place > codec->own_resets_gone)
+        codec->own_resets_gone = *place;
+    *place = id;
+}
+
+static bool may_be_reset(const struct h2_codec *codec, int32_t id) {
+    if (id <= codec->own_resets_gone)
+        return true;
+    for (size_t i = 0; i < H2_OWN_RESETS_KEPT; i++)
+        if (codec->own_resets[i] == id)
+            return true;
+    return false;
+}
+
+// A client's HEADERS on a stream that it has ended itself, or has passed over when it began a later one (RFC 9113 sections 5.1 and 5.1.1). nghttp2 skips
+// them, since it does not remember whether they were on their way when we reset the stream; after GOAWAY we do not either.
+static bool is_on_ended_stream(struct h2_codec *codec, int32_t id) {
+    if (id > codec->begun_last) {
+        codec->begun_last = id;
+        return false;
+    }
+    return !codec->base.refuses_new && nghttp2_session_find_stream(codec->session, id) == NULL && !may_be_reset(codec, id);
 }
 
 // Every frame but CONTINUATION, DATA of streams that are gone and unknown ones, which nghttp2 skips at the cost of their bytes.
@@ -89,7 +118,12 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
     case NGHTTP2_RST_STREAM: // and this by what it ends
     case NGHTTP2_CONTINUATION:
         break;
-    default: // a head that somebody waits for sets this back
+    case NGHTTP2_HEADERS: // one that somebody waits for sets this back
+        codec->barren_frames++;
+        if (codec->base.role == CODEC_SERVER && is_on_ended_stream(codec, frame->stream_id))
+            h2_fail(codec, ERROR_PROTOCOL);
+        break;
+    default:
         codec->barren_frames++;
         break;
     }

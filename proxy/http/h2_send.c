@@ -346,6 +346,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
             h2_fail(codec, frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM ? ERROR_FLOOD : ERROR_PROTOCOL);
         return 0;
     }
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2_note_own_reset(codec, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_HEADERS)
         codec->head_written = frame->hd.stream_id;
     else if (frame->hd.type != NGHTTP2_DATA)
