@@ -21,6 +21,8 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->blocks_peak, loop->blocks.used_peak);
     metric_set(&metrics->chunks_used, loop->pools.used);
     metric_set(&metrics->chunks_free, loop->pools.free_count);
+    metric_set(&metrics->windows_grown, h2_memory_windows_grown(worker->h2_memory));
+    metric_set(&metrics->windows_refused, h2_memory_windows_refused(worker->h2_memory));
     metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->wake_left, loop->turns_cut);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);
@@ -205,7 +207,7 @@ static void post(struct worker *worker, void (*deliver)(void *receiver, void *ar
 void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget) {
     *worker = (struct worker){.number = number, .memory = {.budget = budget}};
     loop_init(&worker->loop, worker);
-    worker->h2_memory = h2_memory_create();
+    worker->h2_memory = h2_memory_create(&worker->loop.now);
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
     log_writer_init(&worker->log, &worker->loop, &worker->metrics);
     worker->env = (struct stream_env){

@@ -43,6 +43,7 @@ static void set_level(struct worker *worker, enum memory_level level) {
     worker->memory.level = level;
     worker->loop.blocks.free_max = keeps ? LIMIT_FREE_BLOCKS : 0;
     worker->loop.pools.free_max = keeps ? LIMIT_FREE_CHUNKS : 0;
+    h2_memory_set_short(worker->h2_memory, !keeps);
     worker->env.refuses_streams = level >= MEMORY_REFUSE_REQUESTS;
     worker->downstream.refuses_connections = level >= MEMORY_REFUSE_CONNECTIONS;
     metric_set(&worker->metrics.memory_level, level);

@@ -54,6 +54,11 @@ struct codec_stream {
     bool out_short;    // send_body took less than it was given: `writable` will come
     bool chunked;      // HTTP/1: how the body being sent is framed
     int64_t out_left;  // HTTP/1: bytes of a stated length still to send; -1: no length
+    // HTTP/2 only: what the peer may have in flight, and how its rate is measured (h2_window.c).
+    uint32_t window;
+    uint32_t window_round;    // of the connection's measurements, in which the bytes below
+    uint64_t window_consumed; // were consumed
+    uint8_t window_misses;    // measurements in a row in which it was slower
 };
 
 // Nothing more will be received or sent: the codec has forgotten the stream.
@@ -70,7 +75,7 @@ struct codec_limits {
     // most costs no WINDOW_UPDATE), then,
     uint32_t stream_window_first;
     uint32_t stream_window;
-    uint32_t stream_window_max; // and up to which it grows (h2_codec_grow_window)
+    uint32_t stream_window_max; // and up to which it grows (h2_window.c)
 };
 
 // What happened on the connection. `owner` is what was given at creation.

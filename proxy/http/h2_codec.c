@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/pool.h"
 #include "http/h2_private.h"
+#include "http/h2_window.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ void h2_stream_begin(struct h2_codec *codec, struct codec_stream *stream, int32_
     buffer_init(&stream->out, codec->base.out->source);
     list_init(&stream->link);
     list_push_back(&codec->streams, &stream->link);
+    h2_window_begin(codec, stream);
     codec->base.streams_open++;
 }
 
@@ -35,6 +37,7 @@ void h2_stream_forget(struct h2_codec *codec, struct codec_stream *stream) {
     CHECK(codec->base.streams_open > 0);
     // It fails where nghttp2 has no such stream (any more).
     (void)nghttp2_session_set_stream_user_data(codec->session, (int32_t)stream->id, NULL);
+    h2_window_end(codec, stream);
     list_remove(&stream->link);
     buffer_clear(&stream->out);
     codec->base.streams_open--;
@@ -223,21 +226,6 @@ static enum error h2_produce(struct codec *base) {
     return codec->failure;
 }
 
-// Somebody takes the body: it may now come as fast as the limits allow. Not for the first bytes of one whose length nobody has told: most are short.
-static void open_window(struct h2_codec *codec, struct codec_stream *stream) {
-    const struct codec_limits *limits = &codec->base.limits;
-    if (stream->window_opened || (stream->head.content_length < 0 && stream->body_received < limits->stream_window_first / 2))
-        return;
-    stream->window_opened = true;
-    // Until the peer acknowledges our SETTINGS nghttp2 counts from the protocol's first window, and takes the difference back then.
-    uint32_t begun_with = nghttp2_session_get_local_settings(codec->session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
-    int64_t size = (int64_t)limits->stream_window + begun_with - limits->stream_window_first;
-    if (size > INT32_MAX)
-        size = INT32_MAX;
-    if (nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, (int32_t)size) != 0)
-        h2_fail(codec, ERROR_INTERNAL);
-}
-
 static void h2_consumed(struct codec *base, struct codec_stream *stream, size_t count) {
     struct h2_codec *codec = h2_of(base);
     // Once all was received the window is of no more use; the codec may then have forgotten the stream.
@@ -247,9 +235,11 @@ static void h2_consumed(struct codec *base, struct codec_stream *stream, size_t 
     // this was the end. What padding takes nghttp2 gives back by itself, once that is half a window.
     if (stream->head.content_length >= 0 && stream->head.content_length <= (int64_t)base->limits.stream_window_first / 2)
         return;
-    open_window(codec, stream);
+    h2_window_open(codec, stream);
     if (nghttp2_session_consume_stream(codec->session, (int32_t)stream->id, count) != 0)
         h2_fail(codec, ERROR_INTERNAL);
+    else
+        h2_window_consumed(codec, stream, count);
 }
 
 static uint32_t reset_code(enum codec_role role, enum error error) {
@@ -319,25 +309,12 @@ static void h2_signal(struct codec *base, enum codec_signal signal) {
         h2_fail(codec, ERROR_INTERNAL);
 }
 
-void h2_codec_grow_window(struct codec *base, struct codec_stream *stream) {
-    struct h2_codec *codec = h2_of(base);
-    if (codec->finished || stream->codec == NULL || stream->received != PROGRESS_BODY)
-        return;
-    int32_t size = nghttp2_session_get_stream_effective_local_window_size(codec->session, (int32_t)stream->id);
-    int32_t largest = (int32_t)base->limits.stream_window_max;
-    if (size <= 0 || size >= largest)
-        return;
-    size = size > largest / 2 ? largest : 2 * size;
-    stream->window_opened = true;
-    if (nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, size) != 0)
-        h2_fail(codec, ERROR_INTERNAL);
-}
-
 static void h2_dispose(struct codec *base) {
     struct h2_codec *codec = h2_of(base);
     CHECK(codec->block == NULL && !codec->producing);
     LIST_EACH(&codec->streams, node, following) {
         struct codec_stream *stream = LIST_ENTRY(node, struct codec_stream, link);
+        h2_window_end(codec, stream);
         list_remove(&stream->link);
         buffer_clear(&stream->out);
         stream->codec = NULL;

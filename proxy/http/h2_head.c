@@ -4,6 +4,7 @@
 // A request over a limit is delivered as `failed` with the stream still open, so that it gets the answer that names the limit; what is malformed is
 // reset (RFC 9113 section 8.1.1). nghttp2 itself resets most of that: h2_receive.c hears of it when the stream closes.
 #include "http/h2_private.h"
+#include "http/h2_window.h"
 
 #include "base/check.h"
 #include "http/canonical.h"
@@ -286,6 +287,7 @@ static void response_complete(struct h2_codec *codec, struct codec_stream *strea
 
 void h2_message_complete(struct h2_codec *codec, struct codec_stream *stream) {
     stream->received = PROGRESS_ENDED;
+    h2_window_end(codec, stream);
     if (codec_stream_is_done(stream))
         h2_stream_forget(codec, stream);
     codec->base.handler->end(codec->base.owner, stream);

@@ -1,10 +1,11 @@
 // The allocator that nghttp2 is given: free lists of pieces by size, so that a warm request calls no allocator; and the scratch room in which heads
 // are made ready for it. One a worker, like the sources of blocks and pools; not thread-safe. A piece remembers its class in front of itself.
-#include "http/h2_private.h"
+#include "http/h2_memory.h"
 
 #include "base/check.h"
 #include "base/poison.h"
 #include "base/pool.h"
+#include "http/h2_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -132,8 +133,9 @@ static void make_lower_names(struct h2_memory *memory) {
     }
 }
 
-struct h2_memory *h2_memory_create(void) {
+struct h2_memory *h2_memory_create(const nanoseconds *clock) {
     struct h2_memory *memory = alloc_zeroed_or_abort(1, sizeof(*memory));
+    memory->clock = clock;
     memory->allocator = (nghttp2_mem){
         .mem_user_data = memory,
         .malloc = allocate,
@@ -163,8 +165,21 @@ void h2_memory_trim(struct h2_memory *memory) {
     }
 }
 
+void h2_memory_set_short(struct h2_memory *memory, bool is_short) {
+    memory->is_short = is_short;
+}
+
+uint64_t h2_memory_windows_grown(const struct h2_memory *memory) {
+    return memory->windows_grown;
+}
+
+uint64_t h2_memory_windows_refused(const struct h2_memory *memory) {
+    return memory->windows_refused;
+}
+
 void h2_memory_destroy(struct h2_memory *memory) {
     CHECK(memory->pieces_used == 0);
+    CHECK(memory->windows_grown == 0);
     h2_memory_trim(memory);
     for (enum field_id id = FIELD_OTHER; id < FIELD_COUNT; id++) {
         void *lower;

@@ -1,19 +1,19 @@
-// What the files of the HTTP/2 codec share: the codec itself and its memory. Nobody else includes it, but their tests.
+// What the files of the HTTP/2 codec share: the codec itself. Nobody else includes it, but their tests.
 //
 // h2_codec.c    creation, the vtable, feed and produce, the end of a connection
 // h2_head.c     header blocks received: heads and trailers, their limits and checks
 // h2_receive.c  the other frames received: bodies, resets, ends of streams, floods
+// h2_window.c   how large the windows of streams are (h2_window.h)
 // h2_send.c     heads, bodies and trailers to be sent
-// h2_memory.c   the allocator that nghttp2 is given
+// h2_memory.c   the allocator that nghttp2 is given (h2_memory.h)
 #ifndef HTTP_H2_PRIVATE_H
 #define HTTP_H2_PRIVATE_H
 
 #include "base/limits.h"
 #include "http/codec.h"
 #include "http/h2_codec.h"
+#include "http/h2_memory.h"
 #include "http/headers.h"
-
-#include <nghttp2/nghttp2.h>
 
 // The connection's window never holds a stream up: it is given back on receipt, since streams x their windows bound what is kept. So it is
 // raised to the largest there is, which also means a WINDOW_UPDATE only per GiB. Others do the same (nginx).
@@ -70,38 +70,14 @@
 // Room for what is added to a head on its way (Via, x-request-id and the like), above what is allowed to be received.
 #define H2_HEAD_ADDED_BYTES 65536
 
-// Sizes that nghttp2 asks for over and over (streams, frames, HPACK entries) come from lists of pieces of one size: steps of 32 bytes up to 512,
-// then powers of two up to 4,096. What is larger is the allocator's: it belongs to connections, not to requests.
-#define H2_STEP 32u
-#define H2_STEPPED_MAX 512u
-#define H2_PIECE_MAX 4096u
-#define H2_CLASSES (H2_STEPPED_MAX / H2_STEP + 3)
-
-// Each list keeps that much for later: about what the streams of a few busy connections hold; with all lists full 2.5 MB.
-#define H2_LIST_BYTES 131072
-
-struct h2_piece;
-
-// Pieces of one class that are kept for later.
-struct h2_list {
-    struct h2_piece *free;
-    uint32_t free_count;
-    uint32_t free_max;
-};
-
-struct h2_memory {
-    nghttp2_mem allocator;
-    nghttp2_session_callbacks *callbacks; // the same for all sessions
-    struct h2_list lists[H2_CLASSES];
-    uint64_t allocations; // that went to the system's allocator
-    uint64_t pieces_used; // handed out and not yet back
-    // Names of known fields as HTTP/2 has them.
-    struct bytes lower_names[FIELD_COUNT];
-    // Where heads are made ready; nothing of it lives longer than a call.
-    nghttp2_nv *entries;
-    uint32_t entries_capacity;
-    char *text;
-    size_t text_capacity;
+// How quickly streams are consumed, by round trips of PING (h2_window.c).
+struct h2_measurement {
+    uint32_t round;      // odd while one is under way
+    uint32_t trips_left; // of it
+    nanoseconds begun;
+    nanoseconds pinged;
+    nanoseconds lasted;     // the last one that ended
+    nanoseconds trip_least; // of all trips that were measured; 0: none yet
 };
 
 // The header block that is being received: one at a time on a connection (RFC 9113 section 4.3).
@@ -142,6 +118,7 @@ struct h2_codec {
     uint64_t written;          // bytes that ever went into `out`
     uint64_t control_mark;     // once that much of them was sent, the control frames counted below have been read
     uint32_t control_bytes;
+    struct h2_measurement measurement; // of rates, for windows
 };
 
 // nghttp2 speaks of bytes as uint8_t and, for names and values that it only reads, not const.
@@ -194,11 +171,5 @@ void h2_note_own_reset(struct h2_codec *codec, int32_t id);
 void h2_set_send_callbacks(nghttp2_session_callbacks *callbacks);
 enum error h2_send_head(struct codec *base, struct codec_stream *stream, const struct head *head, bool end);
 void h2_send_body(struct codec *base, struct codec_stream *stream, struct buffer *body, bool end, const struct fields *trailers);
-
-// --- h2_memory.c ---
-
-// Room for `count` entries, and for `size` bytes of text. What was there before is lost.
-nghttp2_nv *h2_memory_entries(struct h2_memory *memory, uint32_t count);
-char *h2_memory_text(struct h2_memory *memory, size_t size);
 
 #endif

@@ -1,6 +1,7 @@
 // What nghttp2 tells of the frames received, but for header blocks (h2_head.c): DATA becomes pieces of body; resets, SETTINGS and GOAWAY change what the
 // codec says of streams and connection; and what carries nothing, or takes back what it began, is counted until it is too much.
 #include "http/h2_private.h"
+#include "http/h2_window.h"
 
 #include "base/check.h"
 
@@ -48,8 +49,10 @@ static int on_frame_received(nghttp2_session *session, const nghttp2_frame *fram
             settings_received(codec);
         break;
     case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
-            codec->base.pings_outstanding = 0;
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+            codec->base.pings_outstanding = 0; // any answer is a sign of life
+            h2_window_ping_answered(codec, frame->ping.opaque_data);
+        }
         break;
     case NGHTTP2_GOAWAY:
         codec->base.refuses_new = true; // the streams above its last id are closed next

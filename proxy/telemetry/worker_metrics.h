@@ -73,6 +73,8 @@
     X(retries_refused_deadline, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"deadline\"", "")                               \
     /* bounds that were hit */                                                                                                                   \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
+    X(windows_refused, COUNTER, SUM, PLAIN, "outrigger_http2_window_growth_refused_total", "",                                                   \
+      "Times that an HTTP/2 stream got no larger window since those of all took too much.")                                                      \
     X(wake_left, COUNTER, SUM, PLAIN, "outrigger_loop_turns_cut_total", "", "Turns of the loop that left streams for the next.")                 \
     X(mailbox_full, COUNTER, SUM, PLAIN, "outrigger_mailbox_full_total", "", "Messages to a worker that its mailbox had no room for.")           \
     X(starvation_untold, COUNTER, SUM, PLAIN, "outrigger_starvation_untold_total", "",                                                           \
@@ -82,6 +84,8 @@
     X(blocks_used, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"used\"", "Blocks of 16 KiB that hold bytes on their way.")             \
     X(blocks_free, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"free\"", "")                                                           \
     X(blocks_peak, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks_peak", "", "The most blocks in use at once, summed over workers.")                \
+    X(windows_grown, GAUGE, SUM, PLAIN, "outrigger_http2_window_grown_bytes", "",                                                                \
+      "By how much HTTP/2 streams may have more in flight towards us than each begins with.")                                                    \
     X(chunks_used, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"used\"", "Chunks of 4 KiB that hold what streams remember.")             \
     X(chunks_free, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"free\"", "")                                                             \
     X(memory_level, GAUGE, MAX, PLAIN, "outrigger_memory_level", "",                                                                             \

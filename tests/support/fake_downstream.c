@@ -94,7 +94,7 @@ void fake_downstream_init(struct fake_downstream *near, const char *documents, c
     loopback_init(&near->loopback, documents, filters);
     near->loopback.far.also = pump;
     near->loopback.far.also_user = near;
-    near->h2_memory = h2_memory_create();
+    near->h2_memory = h2_memory_create(&near->loopback.far.check.loop.now);
     near->limits = codec_owner_limits();
     downstream_init(&near->downstream, &near->loopback.env, near->loopback.far.h2_memory);
     near->downstream.adopt = adopt_near;

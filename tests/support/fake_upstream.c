@@ -172,8 +172,8 @@ void fake_upstream_init(struct fake_upstream *far, const char *documents) {
     current = far;
     check_loop_init(&far->check);
     far->shared = live_shared_create();
-    far->h2_memory = h2_memory_create();
-    far->far_h2_memory = h2_memory_create();
+    far->h2_memory = h2_memory_create(&far->check.loop.now);
+    far->far_h2_memory = h2_memory_create(&far->check.loop.now);
     far->far_limits = codec_owner_limits();
     upstream_init(&far->upstream, &far->check.loop, &far->metrics, far->shared, far->h2_memory);
     far->upstream.connect = connect_far;

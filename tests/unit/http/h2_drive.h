@@ -11,6 +11,7 @@
 struct h2_drive {
     struct codec_owner owner;
     struct h2_memory *memory;
+    nanoseconds now;
     struct h2_reader reader;
     struct text wire;     // what will be fed next
     struct text received; // transcript
@@ -19,7 +20,7 @@ struct h2_drive {
 static inline void h2_drive_init(struct h2_drive *drive, enum codec_role role, const struct codec_limits *limits) {
     *drive = (struct h2_drive){0};
     codec_owner_init(&drive->owner);
-    drive->memory = h2_memory_create();
+    drive->memory = h2_memory_create(&drive->now);
     h2_reader_init(&drive->reader);
     drive->owner.codec = h2_codec_create(role, limits, &codec_owner_handler, &drive->owner, &drive->owner.out, drive->memory);
 }

@@ -85,8 +85,6 @@ static inline void h2_act(struct codec_owner *owner, struct rng *rng) {
         bool end = (choice & 1) != 0;
         if (choice == 0)
             h2_reset(item, ERROR_INTERNAL);
-        else if (choice == 1)
-            h2_codec_grow_window(codec, &item->stream);
         else if (codec->role == CODEC_SERVER && item->stream.sent == PROGRESS_HEAD && choice < 8 && (item->heads > 0 || item->has_failed))
             (void)h2_respond(item, choice == 2 ? 103 : 200, "X-Name: value \n", choice != 2 && end);
         else if (item->stream.sent == PROGRESS_BODY && !item->send_end)

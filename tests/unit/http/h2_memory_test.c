@@ -14,7 +14,7 @@ static nghttp2_mem *allocator_of(struct h2_memory *memory) {
 
 static void pieces_of_every_size_are_usable_and_come_back(void **state) {
     (void)state;
-    struct h2_memory *memory = h2_memory_create();
+    struct h2_memory *memory = h2_memory_create(&no_time);
     nghttp2_mem *mem = allocator_of(memory);
     for (unsigned round = 0; round < 3; round++) {
         for (size_t size = 0; size <= 2 * H2_PIECE_MAX; size += 1 + size / 50) {
@@ -36,7 +36,7 @@ static void pieces_of_every_size_are_usable_and_come_back(void **state) {
 
 static void freed_pieces_are_used_again(void **state) {
     (void)state;
-    struct h2_memory *memory = h2_memory_create();
+    struct h2_memory *memory = h2_memory_create(&no_time);
     nghttp2_mem *mem = allocator_of(memory);
     void *first = mem->malloc(100, mem->mem_user_data);
     mem->free(first, mem->mem_user_data);
@@ -52,7 +52,7 @@ static void freed_pieces_are_used_again(void **state) {
 static void lists_keep_no_more_than_their_bound(void **state) {
     (void)state;
     enum { COUNT = 2 * 131072 / 512 };
-    struct h2_memory *memory = h2_memory_create();
+    struct h2_memory *memory = h2_memory_create(&no_time);
     nghttp2_mem *mem = allocator_of(memory);
     void *pieces[COUNT];
     for (unsigned i = 0; i < COUNT; i++)
@@ -70,7 +70,7 @@ static void lists_keep_no_more_than_their_bound(void **state) {
 
 static void reallocation_keeps_what_was_there(void **state) {
     (void)state;
-    struct h2_memory *memory = h2_memory_create();
+    struct h2_memory *memory = h2_memory_create(&no_time);
     nghttp2_mem *mem = allocator_of(memory);
     char *at = NULL;
     for (size_t size = 1; size < 20000; size += size) {
@@ -281,7 +281,7 @@ static void warm_requests_call_no_allocator(void **state) {
     pool_source_init(&pair.chunks, 16);
     buffer_init(&pair.client_out, &pair.blocks);
     buffer_init(&pair.server_out, &pair.blocks);
-    pair.memory = h2_memory_create();
+    pair.memory = h2_memory_create(&no_time);
     pair.client = h2_codec_create(CODEC_CLIENT, &limits, &warm_handler, &pair.warm, &pair.client_out, pair.memory);
     pair.server = h2_codec_create(CODEC_SERVER, &limits, &warm_handler, &pair.warm, &pair.server_out, pair.memory);
     struct block *body = block_get(&pair.blocks);
@@ -313,7 +313,7 @@ static void idle_connection_takes_what_nghttp2_is_known_to_take(void **state) {
     enum { COUNT = 20 };
     struct codec_limits limits = codec_owner_limits();
     struct codec_owner owners[COUNT];
-    struct h2_memory *memory = h2_memory_create();
+    struct h2_memory *memory = h2_memory_create(&no_time);
     count_mallocs();
     uint64_t before = malloc_bytes;
     for (unsigned i = 0; i < COUNT; i++) {

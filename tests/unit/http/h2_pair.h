@@ -6,6 +6,9 @@
 #include "base/rng.h"
 #include "h2_drive.h"
 
+// Where no time passes.
+static const nanoseconds no_time = 0;
+
 struct h2_pair {
     struct codec_owner client;
     struct codec_owner server;
@@ -13,12 +16,13 @@ struct h2_pair {
     struct text to_server; // in flight
     struct text to_client;
     struct rng rng;
+    nanoseconds now;
 };
 
 static inline void h2_pair_init(struct h2_pair *pair, const struct codec_limits *limits, uint64_t seed) {
     *pair = (struct h2_pair){0};
     rng_init(&pair->rng, seed);
-    pair->memory = h2_memory_create();
+    pair->memory = h2_memory_create(&pair->now);
     codec_owner_init(&pair->client);
     codec_owner_init(&pair->server);
     pair->client.codec = h2_codec_create(CODEC_CLIENT, limits, &codec_owner_handler, &pair->client, &pair->client.out, pair->memory);
@@ -63,6 +67,18 @@ static inline void h2_pair_settle(struct h2_pair *pair, size_t max) {
         h2_resume_all(&pair->client);
         h2_resume_all(&pair->server);
     } while (h2_pair_step(pair, max));
+}
+
+// Bytes of a body, told apart by `salt`.
+static inline struct bytes h2_body_of(struct text *to, size_t length, unsigned salt) {
+    text_clear(to);
+    char piece[1000];
+    for (size_t at = 0; at < length; at += sizeof(piece)) {
+        for (size_t i = 0; i < sizeof(piece); i++)
+            piece[i] = (char)((at + i) * 131 / 7 + salt * 17);
+        text_add(to, bytes_from(piece, length - at < sizeof(piece) ? length - at : sizeof(piece)));
+    }
+    return text_bytes(to);
 }
 
 #endif
