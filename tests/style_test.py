@@ -448,7 +448,6 @@ FOR_TESTS_ALONE = {
     "tls_was_resumed": "shows that a ticket was taken",
     "pool_on_dispose": "for filters that take more than memory for a stream; none does yet",
     "pool_cancel_dispose": "as above",
-    "h2_codec_grow_window": "growing by round trips under load filled queues: a download slowed small requests five times; waits for a measure that queues do not enter",
     "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
     "canonical_authority": "the form in which routes will match hosts; bound_find_host serves until there are routes",
 }
