@@ -107,7 +107,8 @@ static const struct row connections_rows[] = {
      .min = 0,
      .max = 24 * HOUR,
      .fallback = "30s",
-     .describes = "an HTTP/2 peer that was silent for so long is asked for a sign of life; 0s: never"},
+     .describes = "an HTTP/2 peer that was silent for so long is asked for a sign of life; one that is no sidecar, and goes on saying nothing else, "
+                  "then every 310s at most, since gRPC servers take more for an attack; 0s: never"},
     DISABLED_ROW(connections_disabled, "the defaults are used"),
     {0}};
 static const struct table connections_table = {.describes = "connections to the endpoints", .rows = connections_rows};

@@ -36,6 +36,7 @@ static void begin_turns(struct cluster *cluster) {
 }
 
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
+    const bool speaks_otherwise = config->protocol != cluster->protocol;
     cluster->protocol = config->protocol;
     cluster->traffic = config->traffic;
     struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
@@ -45,10 +46,14 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
         const struct endpoint_config *wanted = &config->endpoints[i];
         struct endpoint *endpoint = find_endpoint(cluster, wanted->key);
         changed = changed || endpoint == NULL || endpoint->weight != wanted->weight;
-        if (endpoint != NULL)
+        if (endpoint != NULL) {
             forget_endpoint(cluster, endpoint);
-        else
+            // What was agreed on with its peer (ALPN) went by the protocol that the port had.
+            if (speaks_otherwise)
+                conn_pool_drain(&endpoint->pools[POOL_HTTP2]);
+        } else {
             endpoint = endpoint_create(cluster, wanted);
+        }
         endpoint->weight = wanted->weight;
         endpoint->keepalive = config->traffic.connections.keepalive;
         weighted = weighted || wanted->weight != config->endpoints[0].weight || wanted->weight == 0;

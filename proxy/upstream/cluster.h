@@ -15,7 +15,7 @@ struct cluster {
     struct endpoint **endpoints;   // those that may be picked
     uint32_t endpoint_count;
     struct lb lb;
-    nanoseconds avoided_until; // the latest of its endpoints'
+    nanoseconds avoided_until; // no endpoint's is later
     struct service_shared *shared;
     struct request_metrics metrics;
     uint32_t waiting; // requests that wait for a connection

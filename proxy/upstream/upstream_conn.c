@@ -15,6 +15,11 @@
 #define FRESH_NS NS_PER_S
 #define AVOIDED_NS NS_PER_S
 
+// How often a stranger that sends nothing is asked for a sign of life at the policy's interval, and how seldom then: what gRPC servers take without a GOAWAY
+// (too_many_pings: the fourth in a row with none of their data between, unless five minutes lie before it). Another may have come for a stream's window.
+#define QUIET_PINGS 1
+#define QUIET_PING_INTERVAL_NS (310 * NS_PER_S)
+
 static const struct transport_handler transport_handler;
 
 static struct loop *loop_of(const struct upstream_conn *conn) {
@@ -395,6 +400,13 @@ static bool is_watched(const struct upstream_conn *conn) {
     return conn->codec->version == HTTP_2 && conn->endpoint->keepalive > 0;
 }
 
+// A gRPC server closes a connection that is pinged while it sends nothing, but for the first few times or every five minutes; what another sidecar's server does is ours
+// to say.
+static nanoseconds ping_interval(const struct upstream_conn *conn) {
+    const nanoseconds interval = conn->endpoint->keepalive;
+    return !conn->mesh && conn->quiet_pings >= QUIET_PINGS && interval < QUIET_PING_INTERVAL_NS ? QUIET_PING_INTERVAL_NS : interval;
+}
+
 // The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
 static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) {
     nanoseconds next = !conn->draining && conn->drains_at < conn->ends_at ? conn->drains_at : conn->ends_at;
@@ -409,8 +421,10 @@ static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) 
             next = now + idle;
         if (is_watched(conn)) {
             nanoseconds since = conn->codec->pings_outstanding > 0 ? now : conn->received_at;
-            if (since + conn->endpoint->keepalive < next)
-                next = since + conn->endpoint->keepalive;
+            // An answer to PING is waited for no longer than before.
+            const nanoseconds interval = conn->codec->pings_outstanding > 0 ? conn->endpoint->keepalive : ping_interval(conn);
+            if (since + interval < next)
+                next = since + interval;
         }
     }
     return next;
@@ -433,11 +447,11 @@ static void on_timer(struct timer *timer) {
         upstream_conn_drain(conn);
     } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
         upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);
-    } else if (!idle && is_watched(conn) && now >= conn->received_at + conn->endpoint->keepalive) {
-        if (conn->codec->pings_outstanding > 0) {
-            upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
-            return;
-        }
+    } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding > 0 && now >= conn->received_at + conn->endpoint->keepalive) {
+        upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
+        return;
+    } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding == 0 && now >= conn->received_at + ping_interval(conn)) {
+        conn->quiet_pings++;
         conn->codec->ops->signal(conn->codec, CODEC_PING);
         upstream_conn_flush(conn);
     }

@@ -31,11 +31,12 @@ struct upstream_conn {
     nanoseconds drains_at; // max age, or soon the end of the peer's leaf; UINT64_MAX: never
     nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
-    bool open;        // usable or busy
-    bool draining;    // takes no new streams, closes after the last
-    bool aged;        // draining since it has reached its max age
-    bool paused;      // reading is off: a stream's body is full
-    bool input_ended; // the peer's end was read
+    uint32_t quiet_pings; // asked for a sign of life since a head or a piece of body came
+    bool open;            // usable or busy
+    bool draining;        // takes no new streams, closes after the last
+    bool aged;            // draining since it has reached its max age
+    bool paused;          // reading is off: a stream's body is full
+    bool input_ended;     // the peer's end was read
     bool closing;
     bool mesh; // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;

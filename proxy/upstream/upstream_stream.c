@@ -46,6 +46,7 @@ static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
     struct upstream_conn *conn = owner;
     struct upstream_stream *stream = stream_of(codec_stream);
     wake(conn, stream);
+    conn->quiet_pings = 0;
     if (codec_stream->head.status < 200) {
         stream->interim_count++; // the codec bounds them
         struct interim_head *interim = pool_alloc(codec_stream->pool, sizeof *interim);
@@ -65,6 +66,7 @@ static void on_body(void *owner, struct codec_stream *codec_stream, struct block
     struct upstream_conn *conn = owner;
     struct upstream_stream *stream = stream_of(codec_stream);
     buffer_append_piece(&stream->body, block, piece);
+    conn->quiet_pings = 0;
     wake(conn, stream);
     // HTTP/2 holds the peer by its window instead.
     if (conn->codec->version != HTTP_2 && !conn->paused && stream->body.length >= conn->upstream->buffer_per_stream) {

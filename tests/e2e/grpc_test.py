@@ -31,6 +31,18 @@ def test_all_four_kinds_of_call(pair):
     hop.logged(4, end="ok", grpc_status=0, status=200)
 
 
+def test_a_silent_call_is_no_attack_on_its_server(fleet):
+    """gRPC servers count PINGs between their own messages and close on the fourth (too_many_pings): asked for a sign of life ever again, this one would end the call."""
+    port = take_port()
+    hop = Hop(fleet, {"backend": [f"127.0.0.1:{port}"]}, protocol="GRPC", policies=[traffic("backend", connections={"keepalive": "50ms"})])
+    with GrpcServer(port) as server, GrpcClient(hop.address, "backend") as client:
+        call = client.unary.future(b"x", metadata=(("wait", "1"),))
+        assert not server.ended.wait(2)
+        server.release.set()
+        assert call.result() == b"x"
+    assert hop.logged(end="ok", grpc_status=0)["attempts"] == 1
+
+
 def test_messages_go_to_and_fro_while_both_sides_are_open(pair):
     _, _, client = pair
     answered = [threading.Event() for _ in range(20)]

@@ -257,6 +257,33 @@ static void the_protocol_of_the_port_is_what_is_offered(void **state) {
     }
 }
 
+static void connections_of_another_protocol_are_let_go(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    set_credentials(&world, 0);
+    begin(&world, 0);
+    struct upstream_conn *busy = world.tries[0].conn;
+    fake_upstream_apply(&world.far, DOCUMENTS); // the same again changes nothing
+    assert_false(busy->draining);
+    fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("HTTP2", ONE_ENDPOINT)));
+    assert_true(busy->draining);
+    begin(&world, 1);
+    assert_ptr_not_equal(world.tries[1].conn, busy);
+    assert_int_equal(world.count, 2);
+    answer(&world, 0, 0);
+    assert_true(world.tries[0].up.ended && world.tries[0].up.error == OK);
+    // One that is being made is given up, and who waits for it is told so.
+    world.hold = true;
+    fake_upstream_apply(&world.far, DOCUMENTS);
+    begin(&world, 2);
+    assert_int_equal(world.count, 3);
+    fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("GRPC", ONE_ENDPOINT)));
+    fake_upstream_settle(&world.far);
+    assert_int_equal(world.tries[2].error, ERROR_NO_ENDPOINT);
+    world_dispose(&world, 3);
+}
+
 static void without_an_identity_no_connection_is_made(void **state) {
     (void)state;
     struct world world;
@@ -421,6 +448,7 @@ int main(void) {
         cmocka_unit_test(a_connection_of_the_mesh_speaks_http2_under_our_identity),
         cmocka_unit_test(bytes_of_a_connection_are_counted_as_they_go_over_the_wire),
         cmocka_unit_test(the_protocol_of_the_port_is_what_is_offered),
+        cmocka_unit_test(connections_of_another_protocol_are_let_go),
         cmocka_unit_test(without_an_identity_no_connection_is_made),
         cmocka_unit_test(somebody_else_at_the_far_end_is_told_as_such),
         cmocka_unit_test(new_credentials_close_what_is_idle_and_serve_what_is_new),

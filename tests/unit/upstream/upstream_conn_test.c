@@ -260,10 +260,15 @@ static void a_silent_http2_peer_is_asked_for_a_sign_of_life(void **state) {
     assert_int_equal(world.tries[0].conn->transport->bytes_out, bytes);
     fake_upstream_pass(&world.far, 2 * NS_PER_S);
     assert_int_equal(world.tries[0].conn->transport->bytes_out, bytes + 17); // a PING frame
-    // It is answered, so this goes on.
-    fake_upstream_pass(&world.far, 100 * NS_PER_S);
+    // It is answered, so this goes on: for a stranger as seldom as gRPC servers want it, which take more for an attack,
+    fake_upstream_pass(&world.far, 600 * NS_PER_S);
     assert_false(is_closed(&world, 0));
-    assert_in_range(world.tries[0].conn->transport->bytes_out, bytes + 10 * 17, bytes + 12 * 17);
+    assert_int_equal(world.tries[0].conn->transport->bytes_out, bytes + 2 * 17);
+    // for a sidecar as the policy says.
+    world.tries[0].conn->mesh = true;
+    fake_upstream_pass(&world.far, 100 * NS_PER_S);
+    assert_in_range(world.tries[0].conn->transport->bytes_out, bytes + 8 * 17, bytes + 12 * 17);
+    world.tries[0].conn->mesh = false;
     answer(&world, 0, 0);
     world_end(&world, 1);
 }
@@ -310,6 +315,7 @@ static void a_silent_peer_of_a_retired_endpoint_is_gone_too(void **state) {
     struct world world;
     world_init(&world, HTTP2_DOCUMENTS("  connections: {keepalive: 10s}\n"), POOL_HTTP2);
     begin(&world, 0);
+    world.tries[0].conn->mesh = true; // asked as often as the policy says
     fake_upstream_apply(&world.far, PROXY_DOCUMENT);
     fake_upstream_pass(&world.far, 100 * NS_PER_S);
     assert_int_equal(world.tries[0].up.error, OK); // it gives a sign of life
