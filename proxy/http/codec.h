@@ -11,6 +11,7 @@
 #define HTTP_CODEC_H
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "http/message.h"
@@ -56,9 +57,9 @@ struct codec_stream {
     int64_t out_left;  // HTTP/1: bytes of a stated length still to send; -1: no length
     // HTTP/2 only: what the peer may have in flight, and how its rate is measured (h2_window.c).
     uint32_t window;
-    uint32_t window_round;    // of the connection's measurements, in which the bytes below
-    uint64_t window_consumed; // were consumed
-    uint8_t window_misses;    // measurements in a row in which it was slower
+    nanoseconds window_since; // when the bytes below began to be
+    uint64_t window_consumed; // consumed
+    uint8_t window_misses;    // judgements in a row in which it was slower
 };
 
 // Nothing more will be received or sent: the codec has forgotten the stream.

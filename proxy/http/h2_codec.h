@@ -15,10 +15,10 @@ struct h2_memory *h2_memory_create(const nanoseconds *clock);
 void h2_memory_trim(struct h2_memory *memory);    // frees what is kept for later
 void h2_memory_destroy(struct h2_memory *memory); // after all codecs that use it
 
-// While memory is short no window grows, and one that has grown falls back to what it began with when its stream consumes next.
+// While memory is short no window grows.
 void h2_memory_set_short(struct h2_memory *memory, bool is_short);
 
-// By how much the windows of all open streams exceed what they began with, in bytes; and how often one was not let grow, since the sum would have been too large.
+// By how much the windows of all open streams exceed what they began with, in bytes; and how often one was not let grow.
 uint64_t h2_memory_windows_grown(const struct h2_memory *memory);
 uint64_t h2_memory_windows_refused(const struct h2_memory *memory);
 

@@ -70,14 +70,14 @@
 // Room for what is added to a head on its way (Via, x-request-id and the like), above what is allowed to be received.
 #define H2_HEAD_ADDED_BYTES 65536
 
-// How quickly streams are consumed, by round trips of PING (h2_window.c).
-struct h2_measurement {
-    uint32_t round;      // odd while one is under way
-    uint32_t trips_left; // of it
-    nanoseconds begun;
+// Round trips of a connection, by PING (h2_window.c).
+struct h2_trips {
+    uint32_t pings; // ever: the number of the last one is its payload
+    bool under_way;
     nanoseconds pinged;
-    nanoseconds lasted;     // the last one that ended
-    nanoseconds trip_least; // of all trips that were measured; 0: none yet
+    nanoseconds least;       // of those lately; 0: none yet
+    nanoseconds least_later; // of those that will be left when older ones are forgotten
+    uint32_t count_later;
 };
 
 // The header block that is being received: one at a time on a connection (RFC 9113 section 4.3).
@@ -118,7 +118,7 @@ struct h2_codec {
     uint64_t written;          // bytes that ever went into `out`
     uint64_t control_mark;     // once that much of them was sent, the control frames counted below have been read
     uint32_t control_bytes;
-    struct h2_measurement measurement; // of rates, for windows
+    struct h2_trips trips;
 };
 
 // nghttp2 speaks of bytes as uint8_t and, for names and values that it only reads, not const.
@@ -163,7 +163,7 @@ void h2_message_complete(struct h2_codec *codec, struct codec_stream *stream);
 
 void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
 
-// RST_STREAM was sent, or is about to be.
+// Server: RST_STREAM was sent, or is about to be.
 void h2_note_own_reset(struct h2_codec *codec, int32_t id);
 
 // --- h2_send.c ---

@@ -66,22 +66,15 @@ static int on_frame_received(nghttp2_session *session, const nghttp2_frame *fram
 // nghttp2 counts the streams that are open, and refuses one too many; where the peer has acknowledged the limit, the connection with it.
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) {
     struct h2_codec *codec = user;
+    // One that is refused never is a stream of nghttp2's: what follows on it may come before RST_STREAM goes.
     if (frame->hd.type == NGHTTP2_HEADERS)
-        h2_note_own_reset(
-            codec, frame->hd.stream_id); // one that is refused never is a stream of nghttp2's: what follows on it may come before RST_STREAM goes
+        h2_note_own_reset(codec, frame->hd.stream_id);
     bool begins =
         codec->base.role == CODEC_SERVER && frame->hd.type == NGHTTP2_HEADERS && nghttp2_session_find_stream(session, frame->hd.stream_id) == NULL;
     bool all_open = codec->base.streams_open >= codec->base.limits.streams;
     if (begins && all_open && (error == NGHTTP2_ERR_REFUSED_STREAM || error == NGHTTP2_ERR_PROTO))
         codec->base.streams_refused++;
     return 0;
-}
-
-void h2_note_own_reset(struct h2_codec *codec, int32_t id) {
-    int32_t *place = &codec->own_resets[codec->own_resets_count++ % H2_OWN_RESETS_KEPT];
-    if (*place > codec->own_resets_gone)
-        codec->own_resets_gone = *place;
-    *place = id;
 }
 
 static bool may_be_reset(const struct h2_codec *codec, int32_t id) {
@@ -93,8 +86,18 @@ static bool may_be_reset(const struct h2_codec *codec, int32_t id) {
     return false;
 }
 
+void h2_note_own_reset(struct h2_codec *codec, int32_t id) {
+    if (codec->base.role != CODEC_SERVER || may_be_reset(codec, id))
+        return;
+    int32_t *place = &codec->own_resets[codec->own_resets_count++ % H2_OWN_RESETS_KEPT];
+    if (*place > codec->own_resets_gone)
+        codec->own_resets_gone = *place;
+    *place = id;
+}
+
 // A client's HEADERS on a stream that it has ended itself, or has passed over when it began a later one (RFC 9113 sections 5.1 and 5.1.1). nghttp2 skips
-// them, since it does not remember whether they were on their way when we reset the stream; after GOAWAY we do not either.
+// them, since it does not remember whether they were on their way when we reset the stream; after GOAWAY we do not either. Which of the two it was nobody remembers:
+// PROTOCOL_ERROR is said of both. (nghttp2 still knows a stream that PRIORITY has named and that was passed over: there it skips.)
 static bool is_on_ended_stream(struct h2_codec *codec, int32_t id) {
     if (id > codec->begun_last) {
         codec->begun_last = id;

@@ -4,18 +4,24 @@
 
 #include "http/h2_private.h"
 
-// By how much the windows of a worker's streams together may exceed what they began with: 34 streams of 1 MiB. A peer that read quickly and then stops keeps
+// By how much the windows of a worker's open streams together may exceed what they began with: 34 streams of 1 MiB. A peer that read quickly and then stops keeps
 // us holding what its windows allow.
 #define H2_GROWN_BYTES_MAX (32u * 1024 * 1024)
 
-// Round trips of one measurement of rates. What a sender that waits for our window sends last may come behind the answer that ends it: of four windows three are counted.
-#define H2_MEASURED_TRIPS 4
+// With that many blocks of 16 KiB in use by the worker, 64 MiB, no window grows.
+#define H2_HELD_BLOCKS_MAX 4096
 
-// A stream that its window holds up moves five to eight eighths of it in a trip, since nghttp2 gives back half a window at a time; three quarters of that are counted.
-// So windows settle at two and a half to five times what a least trip carries.
-#define H2_WINDOW_FILLED 0.4
+// Least trips that a rate is measured over: what a sender that waits for our window sends last may come when it was judged, one window in eight.
+#define H2_MEASURED_TRIPS 8
 
-// A stream slower than its window is measured ever more rarely: after half a window of 64 KiB first, in the end after a MiB.
+// A stream that its window holds up moves five to eight eighths of it in a trip, since nghttp2 gives back half a window at a time; an eighth of that may not be counted.
+// So windows settle at two to four times what a least trip carries.
+#define H2_WINDOW_FILLED 0.5
+
+// The least trip is that of so many at least, and of twice as many at most.
+#define H2_TRIPS_REMEMBERED 32
+
+// A stream slower than its window is judged ever more rarely: after half a window of 64 KiB first, in the end after a MiB.
 #define H2_WINDOW_MISSES_MAX 5
 
 // The stream is known from now on.

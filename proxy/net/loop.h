@@ -84,7 +84,8 @@ void loop_wake(struct loop *loop, struct task *task);
 // Runs the task in the flush phase of this turn: for a connection to which other streams may add something in this turn.
 void loop_flush(struct loop *loop, struct task *task);
 
-// Runs the task as soon as the woken one at hand has returned: for a connection that carries one exchange at a time, which gains nothing by waiting for others.
+// Runs the task as soon as the woken one at hand has returned (where none is: behind the next one, or at the beginning of the flush phase): for a connection that carries
+// one exchange at a time, which gains nothing by waiting for others.
 void loop_flush_soon(struct loop *loop, struct task *task);
 
 // Runs the task at the very end of the turn, when nobody's stack frame can refer to its owner any more: this is where things are freed.

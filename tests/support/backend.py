@@ -163,7 +163,9 @@ class Backend:
     def serve(self, connection):
         try:
             if self.tls:
-                connection.socket = self.tls.wrap_socket(connection.socket, server_side=True)
+                # Put in its place before the handshake: close() is to find it.
+                connection.socket = self.tls.wrap_socket(connection.socket, server_side=True, do_handshake_on_connect=False)
+                connection.socket.do_handshake()
             self.script(connection)
         except (OSError, ConnectionError):
             pass  # the peer went away, or the backend is being closed
