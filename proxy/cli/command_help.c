@@ -5,7 +5,7 @@
 #include <string.h>
 
 static void print_command(FILE *out, const struct command *command) {
-    fprintf(out, "  %-8s %-9s %s\n", command->name, command->arguments, command->describes);
+    fprintf(out, "  %-8s %-24s %s\n", command->name, command->arguments, command->describes);
 }
 
 static void print_all(FILE *out) {

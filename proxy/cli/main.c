@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct command commands[] = {{"check", "PATH...", "check documents in files and folders, as outrigger-proxy would read them", command_check},
-                                   {"version", "", "print the version", command_version},
-                                   {"help", "[COMMAND]", "print this, or what a command is for", command_help},
-                                   {0}};
+const struct command commands[] = {
+    {"check", "PATH...", "check documents in files and folders, as outrigger-proxy would read them", command_check},
+    {"schema", "[KIND] [--json | --crd]", "what documents may say: for people, as JSON Schema, as custom resource definitions", command_schema},
+    {"version", "", "print the version", command_version},
+    {"help", "[COMMAND]", "print this, or what a command is for", command_help},
+    {0}};
 
 // The usual options of any program.
 static const char *command_of_option(const char *argument) {

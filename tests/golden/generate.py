@@ -1,6 +1,6 @@
 """Golden files: what a program says, kept whole. `./dev generate` rewrites them; the tests compare.
 
-tests/golden/config/<case>/ has input.yaml or a folder input, and expected.txt: what `outrigger check` says of it.
+tests/golden/config/<case>/ has input.yaml or a folder input, and expected.txt: what `outrigger check` says of it. docs/reference.md is what `outrigger schema` says.
 """
 
 import os
@@ -22,7 +22,15 @@ def check(case):
     return f"{done.stderr}{done.stdout}exit {done.returncode}\n"
 
 
+REFERENCE = HERE.parent.parent / "docs" / "reference.md"
+
+
+def reference():
+    return subprocess.run([BIN / "outrigger", "schema"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 def main():
+    REFERENCE.write_text(reference(), encoding="utf-8")
     for case in config_cases():
         (case / "expected.txt").write_text(check(case), encoding="utf-8")
 
