@@ -1,5 +1,6 @@
-// /metrics: everything that is counted, as one page of Prometheus text.
+// /metrics: everything that is counted, as one page, in the form that the scraper asks for.
 #include "admin/pages.h"
+#include "http/headers.h"
 #include "telemetry/process_metrics.h"
 
 static void add_number(struct exposition *page, enum metric metric, uint64_t value) {
@@ -95,7 +96,9 @@ void page_metrics(struct admin_query *query) {
     struct exposition page;
     struct buffer text;
     admin_text_init(query, &text);
-    exposition_init(&page, &text);
+    const struct field *accept = fields_find_name(query->request->fields, BYTES("accept"));
+    const enum exposition_format format = exposition_negotiate(accept != NULL ? accept->value : BYTES_NONE);
+    exposition_init(&page, &text, format);
     add_process_state(&page, figures);
     add_config(&page, &figures->config);
     add_identity(&page, &figures->identity);
@@ -104,5 +107,6 @@ void page_metrics(struct admin_query *query) {
     request_metrics_expose(&page, figures->requests, figures->request_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);
-    admin_reply_text(query, 200, BYTES(METRICS_CONTENT_TYPE), &text);
+    exposition_end(&page);
+    admin_reply_text(query, 200, exposition_content_type(format), &text);
 }

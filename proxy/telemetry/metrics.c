@@ -21,8 +21,10 @@ static const nanoseconds duration_bounds[DURATION_BUCKETS] = {
     750 * NS_PER_MS, 1 * NS_PER_S,   2500 * NS_PER_MS, 5 * NS_PER_S,   7500 * NS_PER_MS, 10 * NS_PER_S,   UINT64_MAX,
 };
 
-static const char *const duration_bound_names[DURATION_BUCKETS] = {
-    "0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1", "2.5", "5", "7.5", "10", "+Inf",
+// OpenMetrics wants each to be a float in its shortest form.
+static const char *const duration_bound_names[][DURATION_BUCKETS] = {
+    [EXPOSITION_PROMETHEUS] = {"0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1", "2.5", "5", "7.5", "10", "+Inf"},
+    [EXPOSITION_OPENMETRICS] = {"0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0", "+Inf"},
 };
 
 // A label value longer than this is cut: service names and identities are bounded by their kinds, so that this is a last resort.
@@ -109,20 +111,32 @@ unsigned duration_bucket(nanoseconds duration) {
     return bucket;
 }
 
-void exposition_init(struct exposition *exposition, struct buffer *out) {
+void exposition_init(struct exposition *exposition, struct buffer *out, enum exposition_format format) {
     exposition->out = out;
+    exposition->format = format;
     exposition->family = NULL;
     exposition->begun = 0;
+}
+
+// In OpenMetrics a counter's family is called without the _total of its samples.
+static void append_family_name(struct exposition *exposition) {
+    struct bytes name = bytes_from_text(exposition->family->name);
+    if (exposition->format == EXPOSITION_OPENMETRICS && exposition->family->type == METRIC_COUNTER) {
+        CHECK(bytes_ends_with(name, BYTES("_total")));
+        name.len -= sizeof("_total") - 1;
+    }
+    buffer_append(exposition->out, name);
+    append_text(exposition, " ");
 }
 
 void exposition_begin_family(struct exposition *exposition, const struct metric_family *family) {
     static const char *const type_names[] = {[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
     exposition->family = family;
     append_text(exposition, "# HELP ");
-    append_name(exposition, " ");
+    append_family_name(exposition);
     append_text(exposition, family->help);
     append_text(exposition, "\n# TYPE ");
-    append_name(exposition, " ");
+    append_family_name(exposition);
     append_text(exposition, type_names[family->type]);
     append_text(exposition, "\n");
 }
@@ -164,7 +178,7 @@ void exposition_add_histogram(struct exposition *exposition, const struct bytes 
     for (unsigned i = 0; i < DURATION_BUCKETS; i++) {
         count += buckets[i];
         append_name(exposition, "_bucket");
-        append_labels(exposition, labels, duration_bound_names[i]);
+        append_labels(exposition, labels, duration_bound_names[exposition->format][i]);
         append_value(exposition, count);
     }
     append_name(exposition, "_sum");
@@ -173,4 +187,10 @@ void exposition_add_histogram(struct exposition *exposition, const struct bytes 
     append_name(exposition, "_count");
     append_labels(exposition, labels, NULL);
     append_value(exposition, count);
+}
+
+void exposition_end(struct exposition *exposition) {
+    if (exposition->format == EXPOSITION_OPENMETRICS)
+        append_text(exposition, "# EOF\n");
+    exposition->family = NULL;
 }

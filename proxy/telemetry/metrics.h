@@ -1,4 +1,4 @@
-// Names of metrics, and their exposition as Prometheus text 0.0.4.
+// Names of metrics, and their exposition as Prometheus text 0.0.4 or OpenMetrics 1.0.
 //
 // There is no registry: families are const tables (the one below, and that of worker_metrics.h), figures are read where they live when somebody asks,
 // and written family by family into a buffer. Used by the admin pages on the main thread; counting itself is in request_metrics.h and worker_metrics.h.
@@ -12,8 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum exposition_format { EXPOSITION_PROMETHEUS, EXPOSITION_OPENMETRICS };
+
+// What a scraper with this value of Accept gets (empty: none was sent): OpenMetrics where it asks for that by name and does not prefer plain text.
+enum exposition_format exposition_negotiate(struct bytes accept);
+
 // Since version 3 Prometheus fails a scrape without the right one.
-#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+struct bytes exposition_content_type(enum exposition_format format);
 
 // OpenTelemetry's bounds for the duration of requests: the 14 upper bounds (inclusive), then one bucket without bound.
 #define DURATION_BOUNDS 14
@@ -80,12 +85,16 @@ const struct metric_family *metric_family(enum metric metric);
 // Writes one page of metrics. The order is the caller's: a family is begun, then all its samples follow, then the next; none twice.
 struct exposition {
     struct buffer *out;
+    enum exposition_format format;
     const struct metric_family *family; // the current one; NULL before the first
     uint64_t begun;                     // a bit per enum metric: each at most once
 };
 
 // `out` is borrowed until the last call.
-void exposition_init(struct exposition *exposition, struct buffer *out);
+void exposition_init(struct exposition *exposition, struct buffer *out, enum exposition_format format);
+
+// All families are written.
+void exposition_end(struct exposition *exposition);
 
 // Writes HELP and TYPE; the samples of this family follow.
 void exposition_begin(struct exposition *exposition, enum metric metric);

@@ -74,7 +74,7 @@
     /* bounds that were hit */                                                                                                                   \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
     X(windows_refused, COUNTER, SUM, PLAIN, "outrigger_http2_window_growth_refused_total", "",                                                   \
-      "Times that an HTTP/2 stream got no larger window since streams hold too much already.")                                                      \
+      "Times that an HTTP/2 stream got no larger window since streams hold too much already.")                                                   \
     X(wake_left, COUNTER, SUM, PLAIN, "outrigger_loop_turns_cut_total", "", "Turns of the loop that left streams for the next.")                 \
     X(mailbox_full, COUNTER, SUM, PLAIN, "outrigger_mailbox_full_total", "", "Messages to a worker that its mailbox had no room for.")           \
     X(starvation_untold, COUNTER, SUM, PLAIN, "outrigger_starvation_untold_total", "",                                                           \

@@ -1,11 +1,13 @@
 """/metrics as a scraper reads it: requests by method, status and end, durations as histograms, bytes; counters only grow; whoever scrapes delays nobody."""
 
+import http.client
 import threading
 
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.backend import held, message, reply
-from support.fleet import eventually, http_get
+from support.fleet import eventually, http_get, split_address
 from support.h2_peer import H2Client
 from support.hop import Hop
 from support.wire import Wire, exchange
@@ -33,6 +35,32 @@ def test_requests_are_counted_by_method_status_and_end(fleet):
     assert count("outrigger_request_ends_total", end="ok") == 9
     assert sum(value for (sample, found), value in figures.items() if sample == "outrigger_request_ends_total" and ("end", "host_unknown") in found) == 1
     assert hop.figure("http_client_request_duration_seconds_count", service=SERVICE["service"]) == 9
+
+
+def test_the_same_figures_in_both_forms(fleet):
+    """The forms are read by Prometheus' own parsers; the same samples are in both, but for what moves while they are asked for."""
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"x")).address]})
+    assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
+    hop.logged()
+    connection = http.client.HTTPConnection(*split_address(hop.metrics), timeout=60)
+
+    def ask(accept):
+        connection.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
+        answer = connection.getresponse()
+        return answer.getheader("Content-Type"), answer.read().decode()
+    kind, text = ask(None)
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    plain = {(sample.name, tuple(sorted(sample.labels.items()))) for family in text_string_to_metric_families(text) for sample in family.samples}
+    kind, text = ask("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+    assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8" and text.endswith("\n# EOF\n")
+    families = list(openmetrics.text_string_to_metric_families(text))
+    assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+    found = {(sample.name, tuple(sorted(sample.labels.items()))) for family in families for sample in family.samples}
+
+    def by_number(samples):
+        return {(name, tuple((key, float(value) if key == "le" else value) for key, value in labels)) for name, labels in samples}
+    assert by_number(found) == by_number(plain)
+    connection.close()
 
 
 def test_durations_are_a_histogram_in_order(fleet):

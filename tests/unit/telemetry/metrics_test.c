@@ -14,7 +14,7 @@ static int begin(void **state) {
     (void)state;
     block_source_init(&blocks, 4);
     buffer_init(&out, &blocks);
-    exposition_init(&exposition, &out);
+    exposition_init(&exposition, &out, EXPOSITION_PROMETHEUS);
     return 0;
 }
 
@@ -97,6 +97,60 @@ static void histogram_is_cumulative_and_counts_agree(void **state) {
 #undef LINE
 }
 
+static void openmetrics_names_families_of_counters_otherwise_and_ends(void **state) {
+    (void)state;
+    exposition_init(&exposition, &out, EXPOSITION_OPENMETRICS);
+    exposition_begin(&exposition, METRIC_CONFIG_LOADS);
+    exposition_add(&exposition, (const struct bytes[]){BYTES("accepted")}, 3);
+    exposition_begin(&exposition, METRIC_READY);
+    exposition_add(&exposition, NULL, 1);
+    exposition_end(&exposition);
+    assert_string_equal(written(), "# HELP outrigger_config_loads Sets of documents read, by result.\n"
+                                   "# TYPE outrigger_config_loads counter\n"
+                                   "outrigger_config_loads_total{result=\"accepted\"} 3\n"
+                                   "# HELP outrigger_ready 1 while /readyz says so, else 0.\n"
+                                   "# TYPE outrigger_ready gauge\n"
+                                   "outrigger_ready 1\n"
+                                   "# EOF\n");
+}
+
+static void openmetrics_bounds_are_floats(void **state) {
+    (void)state;
+    uint64_t buckets[DURATION_BUCKETS] = {[0] = 2};
+    exposition_init(&exposition, &out, EXPOSITION_OPENMETRICS);
+    exposition_begin(&exposition, METRIC_SERVER_DURATION);
+    exposition_add_histogram(&exposition, (const struct bytes[]){BYTES("a"), BYTES("2xx")}, buckets, NS_PER_MS);
+    assert_non_null(strstr(written(), "le=\"1.0\"} 2\n"));
+    assert_non_null(strstr(written(), "le=\"10.0\"} 2\n"));
+    assert_null(strstr(written(), "le=\"1\"}"));
+}
+
+static void a_scraper_gets_the_form_that_it_prefers(void **state) {
+    (void)state;
+    static const struct {
+        const char *accept;
+        enum exposition_format format;
+    } cases[] = {
+        {"", EXPOSITION_PROMETHEUS},
+        {"*/*", EXPOSITION_PROMETHEUS},
+        {"text/html, */*;q=0.8", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text", EXPOSITION_OPENMETRICS},
+        {"Application/OpenMetrics-Text; Version=\"1.0.0\"", EXPOSITION_OPENMETRICS},
+        // As Prometheus 2 and 3 ask.
+        {"application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+         EXPOSITION_OPENMETRICS},
+        {"text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text;version=1.0.0;q=0", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text;version=2.0.0", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text;q=nonsense", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text;q=1.0000000000", EXPOSITION_PROMETHEUS},
+        {"application/openmetrics-text;q=9", EXPOSITION_PROMETHEUS},
+        {";;,,;q=1,=;=", EXPOSITION_PROMETHEUS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(exposition_negotiate(bytes_from_text(cases[i].accept)), cases[i].format);
+}
+
 static void duration_falls_into_the_first_bucket_whose_bound_is_not_below_it(void **state) {
     (void)state;
     static const nanoseconds bounds_us[DURATION_BOUNDS] = {5000,   10000,  25000,   50000,   75000,   100000,  250000,
@@ -139,6 +193,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(seconds_are_exact, begin, end),
         cmocka_unit_test_setup_teardown(label_values_are_escaped, begin, end),
         cmocka_unit_test_setup_teardown(histogram_is_cumulative_and_counts_agree, begin, end),
+        cmocka_unit_test_setup_teardown(openmetrics_names_families_of_counters_otherwise_and_ends, begin, end),
+        cmocka_unit_test_setup_teardown(openmetrics_bounds_are_floats, begin, end),
+        cmocka_unit_test(a_scraper_gets_the_form_that_it_prefers),
         cmocka_unit_test(duration_falls_into_the_first_bucket_whose_bound_is_not_below_it),
         cmocka_unit_test(names_follow_the_conventions),
     };

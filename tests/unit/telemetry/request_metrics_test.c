@@ -31,7 +31,7 @@ static char *expose(const struct request_series *series, uint32_t count) {
     struct exposition exposition;
     block_source_init(&blocks, 4);
     buffer_init(&out, &blocks);
-    exposition_init(&exposition, &out);
+    exposition_init(&exposition, &out, EXPOSITION_PROMETHEUS);
     request_metrics_expose(&exposition, series, count);
     struct bytes front = buffer_front(&out);
     assert_int_equal(front.len, out.length);

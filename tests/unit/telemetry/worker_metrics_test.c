@@ -14,7 +14,7 @@ static char *expose(const struct worker_metrics *total) {
     struct exposition exposition;
     block_source_init(&blocks, 4);
     buffer_init(&out, &blocks);
-    exposition_init(&exposition, &out);
+    exposition_init(&exposition, &out, EXPOSITION_PROMETHEUS);
     worker_metrics_expose(&exposition, total);
     struct bytes front = buffer_front(&out);
     assert_int_equal(front.len, out.length);
