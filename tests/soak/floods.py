@@ -122,7 +122,8 @@ def settings():
 def empty_data():
     frame = HeadersFrame(1, data=Encoder().encode([(":method", "POST"), (":scheme", "http"), (":authority", "backend"), (":path", "/1k")]))
     frame.flags.add("END_HEADERS")
-    yield PREFACE + frame.serialize()
+    # Together: once the backend has answered, the stream is gone and what still comes for it costs no more than its bytes.
+    yield PREFACE + frame.serialize() + DataFrame(1, data=b"").serialize() * 2000
     while True:
         yield DataFrame(1, data=b"").serialize() * 1000
 
