@@ -74,6 +74,7 @@
 struct h2_trips {
     uint32_t pings; // ever: the number of the last one is its payload
     bool under_way;
+    bool got_data; // since the last answer to a PING of either kind: what the peer sent after that PING had come
     nanoseconds pinged;
     nanoseconds least;       // of those lately; 0: none yet
     nanoseconds least_later; // of those that will be left when older ones are forgotten

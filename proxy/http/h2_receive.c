@@ -8,6 +8,7 @@
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *at, size_t length, void *user) {
     (void)flags;
     struct h2_codec *codec = user;
+    h2_window_data(codec);
     if (codec->failure != OK || nghttp2_session_consume_connection(session, length) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     struct codec_stream *stream = h2_stream_of(codec, id);

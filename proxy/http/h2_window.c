@@ -5,8 +5,8 @@
 // for the queues on both sides, which a larger window only makes longer (it would grow on what it causes, and small messages would wait behind it). Where the rate
 // fills most of the window in the least trip, the window is what bounds it. Only consuming counts: a body that nobody reads on fills its window and grows no further.
 //
-// PINGs are rare, one for each time that a rate is judged: none for short bodies; the next for a stream that was slower after twice as many bytes. So there is always data
-// of the peer between them: a gRPC server closes a connection that is pinged while it sends nothing.
+// PINGs are rare, one for each time that a rate is judged: none for short bodies; the next for a stream that was slower after twice as many bytes. And none where the peer has
+// sent no data since it answered the last: a gRPC server closes a connection that is pinged while it sends nothing, and what is consumed may have come long ago.
 #include "http/h2_window.h"
 
 #include "base/check.h"
@@ -26,7 +26,7 @@ static void payload_of(uint32_t number, uint8_t payload[PING_BYTES]) {
 static void ping(struct h2_codec *codec) {
     struct h2_trips *trips = &codec->trips;
     uint8_t payload[PING_BYTES];
-    if (trips->under_way)
+    if (trips->under_way || !trips->got_data)
         return;
     trips->under_way = true;
     trips->pinged = *codec->memory->clock;
@@ -45,10 +45,15 @@ static nanoseconds lesser(nanoseconds least, nanoseconds trip) {
     return least == 0 || trip < least ? trip : least;
 }
 
+void h2_window_data(struct h2_codec *codec) {
+    codec->trips.got_data = true;
+}
+
 // Paths change in the hours that a connection lives: what was least long ago is forgotten.
 void h2_window_ping_answered(struct h2_codec *codec, const uint8_t *payload) {
     struct h2_trips *trips = &codec->trips;
     uint8_t expected[PING_BYTES];
+    trips->got_data = false;
     payload_of(trips->pings, expected);
     if (!trips->under_way || memcmp(payload, expected, PING_BYTES) != 0)
         return;

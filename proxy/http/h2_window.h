@@ -36,7 +36,10 @@ void h2_window_consumed(struct h2_codec *codec, struct codec_stream *stream, siz
 // All was received, or the stream is over. The second time does nothing.
 void h2_window_end(struct h2_codec *codec, struct codec_stream *stream);
 
-// An answer to PING, ours or not.
+// DATA came, for whatever stream.
+void h2_window_data(struct h2_codec *codec);
+
+// An answer to PING, whatever it was sent for.
 void h2_window_ping_answered(struct h2_codec *codec, const uint8_t *payload);
 
 #endif

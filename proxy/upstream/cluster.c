@@ -36,7 +36,7 @@ static void begin_turns(struct cluster *cluster) {
 }
 
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
-    const bool speaks_otherwise = config->protocol != cluster->protocol;
+    const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
     cluster->protocol = config->protocol;
     cluster->traffic = config->traffic;
     struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
@@ -49,8 +49,8 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
         if (endpoint != NULL) {
             forget_endpoint(cluster, endpoint);
             // What was agreed on with its peer (ALPN) went by the protocol that the port had.
-            if (speaks_otherwise)
-                conn_pool_drain(&endpoint->pools[POOL_HTTP2]);
+            if (becomes_http2)
+                conn_pool_drain_http1(&endpoint->pools[POOL_HTTP2]);
         } else {
             endpoint = endpoint_create(cluster, wanted);
         }

@@ -236,17 +236,25 @@ void conn_waiter_cancel(struct conn_waiter *waiter) {
     waiter->pool = NULL;
 }
 
-void conn_pool_drain(struct conn_pool *pool) {
-    struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        LIST_EACH(lists[i], node, following)
-            upstream_conn_drain(LIST_ENTRY(node, struct upstream_conn, link));
+void conn_pool_drain_http1(struct conn_pool *pool) {
+    struct list *const lists[] = {&pool->usable, &pool->busy};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        // One that drains is put on a list again: in front, where this walk has been.
+        LIST_EACH(lists[i], node, following) {
+            struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
+            if (conn->codec->version != HTTP_2 && !conn->draining)
+                upstream_conn_drain(conn);
+        }
+    }
 }
 
 void conn_pool_retire(struct conn_pool *pool) {
     fail_waiters(pool, UINT32_MAX, ERROR_NO_ENDPOINT);
     watch_starvation(pool);
-    conn_pool_drain(pool);
+    struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        LIST_EACH(lists[i], node, following)
+            upstream_conn_drain(LIST_ENTRY(node, struct upstream_conn, link));
 }
 
 static void count_idle(struct conn_pool *pool, struct upstream_conn *conn, bool idle) {

@@ -58,11 +58,10 @@ struct upstream_conn *conn_pool_take(struct conn_pool *pool, struct conn_waiter 
 // Leaves the queue; a place that was granted goes to the next.
 void conn_waiter_cancel(struct conn_waiter *waiter);
 
-// Connections that are there take no new streams: what is idle closes now, the rest when its streams end. Whoever waits gets one that is made from now on; where one
-// was being made for him, ERROR_NO_ENDPOINT, and he asks again.
-void conn_pool_drain(struct conn_pool *pool);
+// Connections on which HTTP/1.1 was agreed take no new streams: what is idle closes now, the rest when its stream ends. For a port that is HTTP/2 from now on.
+void conn_pool_drain_http1(struct conn_pool *pool);
 
-// As conn_pool_drain, and fails who waits. For an endpoint that is gone.
+// Closes what is idle, lets the rest drain, fails who waits. For an endpoint that is gone.
 void conn_pool_retire(struct conn_pool *pool);
 
 // From upstream_conn, for one that is idle: the endpoint's pool of the other kind waits for a place that this one could give up.

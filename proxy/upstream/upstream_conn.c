@@ -15,8 +15,8 @@
 #define FRESH_NS NS_PER_S
 #define AVOIDED_NS NS_PER_S
 
-// How often a stranger that sends nothing is asked for a sign of life at the policy's interval, and how seldom then: what gRPC servers take without a GOAWAY
-// (too_many_pings: the fourth in a row with none of their data between, unless five minutes lie before it). Another may have come for a stream's window.
+// How often a stranger that sends nothing is asked for a sign of life at the policy's interval (once more where a stream has begun since), and how seldom then: what gRPC
+// servers take without a GOAWAY (too_many_pings: the fourth in a row with none of their data between, unless five minutes lie before it).
 #define QUIET_PINGS 1
 #define QUIET_PING_INTERVAL_NS (310 * NS_PER_S)
 
@@ -291,10 +291,11 @@ static void on_ended(void *user, enum error error) {
 
 static void on_timer(struct timer *timer);
 
-// Whether the pool's kind says what is spoken; else, on TLS, the peer's choice does.
+// Whether a POOL_HTTP2 connection is HTTP/2 whatever the peer chooses; else, on TLS, its choice says. (The port may have become HTTP1 meanwhile: who waits here goes by what
+// the port was, and takes what the peer chooses.)
 static bool is_fixed(const struct upstream_conn *conn) {
     const struct cluster *cluster = conn->endpoint->cluster;
-    return conn->endpoint->tls == TLS_NONE || (cluster != NULL && cluster->protocol != PROTOCOL_HTTP);
+    return conn->endpoint->tls == TLS_NONE || (cluster != NULL && (cluster->protocol == PROTOCOL_HTTP2 || cluster->protocol == PROTOCOL_GRPC));
 }
 
 // What the port's protocol leaves to the peer's choice. The words of the mesh belong to outrigger/1: a port of HTTP1 goes without them.
@@ -310,7 +311,8 @@ static void become_open(struct upstream_conn *conn) {
     struct upstream *upstream = conn->upstream;
     struct transport *transport = conn->transport;
     conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
-    bool http2 = conn->pool->kind == POOL_HTTP2 && (is_fixed(conn) || conn->mesh || bytes_equal(transport->alpn, BYTES("h2")));
+    const bool chose_http1 = bytes_equal(transport->alpn, BYTES("http/1.1"));
+    bool http2 = conn->pool->kind == POOL_HTTP2 && ((is_fixed(conn) && !chose_http1) || conn->mesh || bytes_equal(transport->alpn, BYTES("h2")));
     conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out, upstream->h2_memory)
                         : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out);
     conn->open = true;
@@ -336,8 +338,9 @@ static void become_open(struct upstream_conn *conn) {
     transport->ops->read_start(transport);
     upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
-    // Made with credentials that were replaced during the handshake: whoever waits gets one made with the new.
-    if (conn->endpoint->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation)
+    // Made with credentials that were replaced during the handshake, or for a protocol that the port had before it: whoever waits gets one made with the new.
+    const bool is_outdated = conn->endpoint->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation;
+    if (is_outdated || (conn->pool->kind == POOL_HTTP2 && !http2 && is_fixed(conn)))
         upstream_conn_drain(conn);
 }
 
@@ -404,7 +407,8 @@ static bool is_watched(const struct upstream_conn *conn) {
 // to say.
 static nanoseconds ping_interval(const struct upstream_conn *conn) {
     const nanoseconds interval = conn->endpoint->keepalive;
-    return !conn->mesh && conn->quiet_pings >= QUIET_PINGS && interval < QUIET_PING_INTERVAL_NS ? QUIET_PING_INTERVAL_NS : interval;
+    const uint32_t often = QUIET_PINGS + (conn->begun_since_ping ? 1 : 0);
+    return !conn->mesh && conn->quiet_pings >= often && interval < QUIET_PING_INTERVAL_NS ? QUIET_PING_INTERVAL_NS : interval;
 }
 
 // The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
@@ -451,6 +455,7 @@ static void on_timer(struct timer *timer) {
         upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
         return;
     } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding == 0 && now >= conn->received_at + ping_interval(conn)) {
+        conn->begun_since_ping = conn->begun_since_ping && conn->quiet_pings < QUIET_PINGS;
         conn->quiet_pings++;
         conn->codec->ops->signal(conn->codec, CODEC_PING);
         upstream_conn_flush(conn);
@@ -462,7 +467,14 @@ static void on_timer(struct timer *timer) {
         timer_start(&loop_of(conn)->timers, &conn->timer, next);
 }
 
+void upstream_conn_doubt(struct upstream_conn *conn) {
+    if (conn->mesh || conn->codec->version != HTTP_2 || conn->closing)
+        return;
+    conn->draining = true; // whoever calls settles it
+}
+
 void upstream_conn_watch(struct upstream_conn *conn) {
+    conn->begun_since_ping = conn->quiet_pings == QUIET_PINGS;
     if (is_watched(conn))
         look_by(conn, loop_of(conn)->now + conn->endpoint->keepalive);
 }

@@ -31,12 +31,13 @@ struct upstream_conn {
     nanoseconds drains_at; // max age, or soon the end of the peer's leaf; UINT64_MAX: never
     nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
-    uint32_t quiet_pings; // asked for a sign of life since a head or a piece of body came
-    bool open;            // usable or busy
-    bool draining;        // takes no new streams, closes after the last
-    bool aged;            // draining since it has reached its max age
-    bool paused;          // reading is off: a stream's body is full
-    bool input_ended;     // the peer's end was read
+    uint32_t quiet_pings;  // asked for a sign of life since a head or a piece of body came
+    bool begun_since_ping; // a stream has: whoever began it has not been told of the answer
+    bool open;             // usable or busy
+    bool draining;         // takes no new streams, closes after the last
+    bool aged;             // draining since it has reached its max age
+    bool paused;           // reading is off: a stream's body is full
+    bool input_ended;      // the peer's end was read
     bool closing;
     bool mesh; // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
@@ -60,6 +61,9 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason);
 
 // From upstream_stream: what its codec has produced leaves at the end of this turn.
 void upstream_conn_flush(struct upstream_conn *conn);
+
+// From upstream_stream: one ran out of time, and nothing at all came on the connection since it began. A stranger's takes no new streams then: it may be dead.
+void upstream_conn_doubt(struct upstream_conn *conn);
 
 // From upstream_stream: one begins. The timer may be set for when the connection, were it idle, is closed.
 void upstream_conn_watch(struct upstream_conn *conn);

@@ -159,6 +159,9 @@ void upstream_stream_cancel(struct upstream_stream *stream, enum error error) {
     struct upstream_conn *conn = stream->conn;
     if (conn == NULL)
         return;
+    const bool ran_out_of_time = error == ERROR_TRY_TIMEOUT || error == ERROR_REQUEST_TIMEOUT || error == ERROR_DEADLINE_EXPIRED;
+    if (ran_out_of_time && conn->transport->bytes_in == stream->received_mark)
+        upstream_conn_doubt(conn);
     conn->codec->ops->reset(conn->codec, &stream->codec_stream, error);
     upstream_conn_flush(conn);
     detach(stream);

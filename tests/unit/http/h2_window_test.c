@@ -231,6 +231,40 @@ static void a_slow_sender_is_hardly_asked(void **state) {
     h2_pair_dispose(&pair);
 }
 
+// Watches that were sent a window's worth and then nothing, read by slow clients: what is consumed says nothing of when it came.
+static void who_has_sent_nothing_since_is_not_asked_again(void **state) {
+    (void)state;
+    enum { STREAMS = 8 };
+    struct codec_limits limits = codec_owner_limits();
+    struct h2_pair pair;
+    struct text piece = {0};
+    h2_body_of(&piece, limits.stream_window - 1, 3);
+    h2_pair_init(&pair, &limits, 1);
+    pair.client.keep_body = true;
+    struct owner_stream *readers[STREAMS];
+    for (unsigned i = 0; i < STREAMS; i++) {
+        readers[i] = h2_request(&pair.client, "GET", "/", true);
+        trip(&pair);
+        struct owner_stream *server = codec_owner_stream(&pair.server, i);
+        assert_int_equal(h2_respond(server, 200, "", false), OK);
+        owner_stream_send(server, text_bytes(&piece), false, NULL);
+        trip(&pair);
+        trip(&pair);
+        assert_int_equal(readers[i]->body.len, piece.len);
+    }
+    for (unsigned i = 0; i < STREAMS; i++) {
+        for (size_t left = readers[i]->unconsumed; left > 0; left -= left < 1000 ? left : 1000) {
+            pair.client.codec->ops->consumed(pair.client.codec, &readers[i]->stream, left < 1000 ? left : 1000);
+            trip(&pair);
+            trip(&pair);
+        }
+        readers[i]->unconsumed = 0;
+    }
+    assert_int_equal(pings_of(&pair.client), 1);
+    text_dispose(&piece);
+    h2_pair_dispose(&pair);
+}
+
 // 32 MiB for all streams of a worker, whatever connections they are on.
 static void sum_of_grown_windows_is_bounded(void **state) {
     (void)state;
@@ -284,6 +318,7 @@ int main(void) {
         cmocka_unit_test(short_bodies_are_not_measured),
         cmocka_unit_test(nothing_grows_while_memory_is_short),
         cmocka_unit_test(a_slow_sender_is_hardly_asked),
+        cmocka_unit_test(who_has_sent_nothing_since_is_not_asked_again),
         cmocka_unit_test(sum_of_grown_windows_is_bounded),
         cmocka_unit_test(answers_to_pings_that_nobody_sent_are_nothing),
     };

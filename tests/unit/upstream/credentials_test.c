@@ -37,7 +37,8 @@ struct world {
     struct try tries[MANY];
     struct server servers[SERVERS_MAX];
     unsigned count;
-    bool hold; // no `ready` for now
+    bool hold;                      // no `ready` for now
+    struct tls_protocols protocols; // that servers choose from; none: ours
     struct ticket_keys *keys;
     struct test_identity root, client, server, other;
     struct credentials *of_server;
@@ -101,7 +102,7 @@ static enum error connect_pair(struct loop *loop, const struct sockaddr *address
     struct server *server = &current->servers[current->count++];
     server->world = current;
     fake_pair_create(loop, NULL, (const struct transport_handler *const[]){handler, NULL}, (void *const[]){user, NULL}, server->peers);
-    struct tls_server_options options = {.credentials = current->of_server, .require_client = true};
+    struct tls_server_options options = {.credentials = current->of_server, .require_client = true, .protocols = current->protocols};
     server->tls = tls_server_create(server->peers[1]->transport, &options, NULL, &server_handler, server);
     task_init(&server->ready, tell_ready);
     if (!current->hold)
@@ -257,31 +258,42 @@ static void the_protocol_of_the_port_is_what_is_offered(void **state) {
     }
 }
 
-static void connections_of_another_protocol_are_let_go(void **state) {
+static void http1_that_was_agreed_on_is_let_go_where_the_port_becomes_http2(void **state) {
     (void)state;
+    static const struct bytes http1[] = {BYTES_OF("http/1.1")};
+    for (int speaks_http2 = 0; speaks_http2 < 2; speaks_http2++) {
+        struct world world;
+        world_init(&world);
+        if (!speaks_http2)
+            world.protocols = (struct tls_protocols){http1, 1};
+        set_credentials(&world, 0);
+        begin(&world, 0);
+        struct upstream_conn *busy = world.tries[0].conn;
+        assert_int_equal(busy->codec->version, speaks_http2 ? HTTP_2 : HTTP_1_1);
+        fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("HTTP1", ONE_ENDPOINT)));
+        assert_false(busy->draining); // what waits here still goes by what the port was
+        fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("GRPC", ONE_ENDPOINT)));
+        assert_int_equal(busy->draining, !speaks_http2);
+        world_dispose(&world, 1);
+    }
+}
+
+// It was asked for while the port was HTTP, and waits in the pool of that.
+static void a_request_that_waits_while_the_port_becomes_http1_takes_what_the_peer_chooses(void **state) {
+    (void)state;
+    static const struct bytes http1[] = {BYTES_OF("http/1.1")};
     struct world world;
     world_init(&world);
+    world.protocols = (struct tls_protocols){http1, 1};
+    world.hold = true;
     set_credentials(&world, 0);
     begin(&world, 0);
-    struct upstream_conn *busy = world.tries[0].conn;
-    fake_upstream_apply(&world.far, DOCUMENTS); // the same again changes nothing
-    assert_false(busy->draining);
-    fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("HTTP2", ONE_ENDPOINT)));
-    assert_true(busy->draining);
-    begin(&world, 1);
-    assert_ptr_not_equal(world.tries[1].conn, busy);
-    assert_int_equal(world.count, 2);
-    answer(&world, 0, 0);
-    assert_true(world.tries[0].up.ended && world.tries[0].up.error == OK);
-    // One that is being made is given up, and who waits for it is told so.
-    world.hold = true;
-    fake_upstream_apply(&world.far, DOCUMENTS);
-    begin(&world, 2);
-    assert_int_equal(world.count, 3);
-    fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("GRPC", ONE_ENDPOINT)));
+    fake_upstream_apply(&world.far, DOCUMENTS_WITH(SERVICE_OF("HTTP1", ONE_ENDPOINT)));
+    loop_wake(&world.far.check.loop, &world.servers[0].ready);
     fake_upstream_settle(&world.far);
-    assert_int_equal(world.tries[2].error, ERROR_NO_ENDPOINT);
-    world_dispose(&world, 3);
+    assert_true(world.tries[0].sent);
+    assert_int_equal(world.tries[0].conn->codec->version, HTTP_1_1);
+    world_dispose(&world, 1);
 }
 
 static void without_an_identity_no_connection_is_made(void **state) {
@@ -448,7 +460,8 @@ int main(void) {
         cmocka_unit_test(a_connection_of_the_mesh_speaks_http2_under_our_identity),
         cmocka_unit_test(bytes_of_a_connection_are_counted_as_they_go_over_the_wire),
         cmocka_unit_test(the_protocol_of_the_port_is_what_is_offered),
-        cmocka_unit_test(connections_of_another_protocol_are_let_go),
+        cmocka_unit_test(http1_that_was_agreed_on_is_let_go_where_the_port_becomes_http2),
+        cmocka_unit_test(a_request_that_waits_while_the_port_becomes_http1_takes_what_the_peer_chooses),
         cmocka_unit_test(without_an_identity_no_connection_is_made),
         cmocka_unit_test(somebody_else_at_the_far_end_is_told_as_such),
         cmocka_unit_test(new_credentials_close_what_is_idle_and_serve_what_is_new),

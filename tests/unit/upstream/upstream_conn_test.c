@@ -294,6 +294,39 @@ static void an_http2_peer_that_gives_none_is_gone(void **state) {
     }
 }
 
+// Who begins a stream on a connection that was asked before is told in time too that its peer is dead.
+static void a_stranger_that_was_asked_is_asked_once_more_for_a_new_stream(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, HTTP2_DOCUMENTS("  connections: {keepalive: 10s}\n"), POOL_HTTP2);
+    begin(&world, 0);
+    fake_upstream_pass(&world.far, 60 * NS_PER_S); // silent, but it answers
+    far_conn(&world.far, 0)->raw = true;
+    begin(&world, 1);
+    assert_ptr_equal(world.tries[1].conn, world.tries[0].conn);
+    fake_upstream_pass(&world.far, 21 * NS_PER_S);
+    assert_int_equal(world.tries[1].up.error, ERROR_UPSTREAM_RESET);
+    assert_true(is_closed(&world, 0));
+    world_end(&world, 2);
+}
+
+static void a_strangers_connection_on_which_time_ran_out_in_silence_takes_no_more(void **state) {
+    (void)state;
+    for (int silent = 0; silent < 2; silent++) {
+        struct world world;
+        world_init(&world, HTTP2_DOCUMENTS(""), POOL_HTTP2);
+        begin(&world, 0);
+        begin(&world, 1);
+        if (!silent)
+            answer(&world, 0, 0);
+        upstream_stream_cancel(&world.tries[1].up, ERROR_TRY_TIMEOUT);
+        fake_upstream_settle(&world.far);
+        begin(&world, 2);
+        assert_int_equal(world.far.count, silent ? 2 : 1);
+        world_end(&world, 3);
+    }
+}
+
 // A stream on a connection that had been idle for long: its peer must be asked in time too.
 static void a_connection_that_was_idle_for_long_is_asked_in_time(void **state) {
     (void)state;
@@ -346,6 +379,8 @@ int main(void) {
         cmocka_unit_test(a_silent_http2_peer_is_asked_for_a_sign_of_life),
         cmocka_unit_test(an_http2_peer_that_gives_none_is_gone),
         cmocka_unit_test(a_connection_that_was_idle_for_long_is_asked_in_time),
+        cmocka_unit_test(a_stranger_that_was_asked_is_asked_once_more_for_a_new_stream),
+        cmocka_unit_test(a_strangers_connection_on_which_time_ran_out_in_silence_takes_no_more),
         cmocka_unit_test(a_silent_peer_of_a_retired_endpoint_is_gone_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
