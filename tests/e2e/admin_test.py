@@ -403,7 +403,8 @@ def test_clients_that_go_away_while_they_ask_harm_nobody(fleet):
         wires = [Wire(hop.admin).send("GET /clusters HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(20)]
         for wire in wires:
             wire.break_off()
-    assert len(hop.page("/clusters")) == 600
+    # The last of those questions may still be with the workers, and only so many are at a time.
+    eventually(lambda: len(hop.page("/clusters")) == 600)
     assert hop.figure("outrigger_workers") == 2
 
 
