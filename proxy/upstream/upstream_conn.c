@@ -455,7 +455,7 @@ static void on_timer(struct timer *timer) {
         upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
         return;
     } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding == 0 && now >= conn->received_at + ping_interval(conn)) {
-        conn->begun_since_ping = conn->begun_since_ping && conn->quiet_pings < QUIET_PINGS;
+        conn->begun_since_ping = false;
         conn->quiet_pings++;
         conn->codec->ops->signal(conn->codec, CODEC_PING);
         upstream_conn_flush(conn);

@@ -32,7 +32,7 @@ struct upstream_conn {
     nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
     uint32_t quiet_pings;  // asked for a sign of life since a head or a piece of body came
-    bool begun_since_ping; // a stream has: whoever began it has not been told of the answer
+    bool begun_since_ping; // a stream began behind the last time that a silent stranger was asked: it is asked once more
     bool open;             // usable or busy
     bool draining;         // takes no new streams, closes after the last
     bool aged;             // draining since it has reached its max age
