@@ -76,13 +76,15 @@ static json_t *traffic_value(const struct traffic_config *traffic) {
 
 static json_t *endpoint_row(const struct endpoint_config *endpoint) {
     json_t *row = json_object();
-    json_set_text(row, "address", endpoint->address.text);
-    json_set(row, "tls", json_string(endpoint->tls == TLS_MESH ? "Mesh" : "None"));
+    const struct endpoint_traits *traits = endpoint->traits;
+    char address[ENDPOINT_ADDRESS_TEXT_MAX];
+    json_set_text(row, "address", bytes_from(address, endpoint_address_print(&endpoint->address, address)));
+    json_set(row, "tls", json_string(traits->tls == TLS_MESH ? "Mesh" : "None"));
     json_set_number(row, "weight", endpoint->weight);
-    if (endpoint->identity_count > 0)
-        json_set_text(row, "identity", endpoint->identities[0].text);
-    if (endpoint->identity_count > 1)
-        json_set_number(row, "more_identities", endpoint->identity_count - 1);
+    if (traits->identity_count > 0)
+        json_set_text(row, "identity", traits->identities[0].text);
+    if (traits->identity_count > 1)
+        json_set_number(row, "more_identities", traits->identity_count - 1);
     return row;
 }
 

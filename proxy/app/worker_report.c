@@ -28,26 +28,38 @@ static bool has_counted(const struct request_metrics *metrics) {
     return false;
 }
 
+static struct bytes endpoint_key(const struct endpoint *endpoint, struct pool *pool) {
+    char address[ENDPOINT_ADDRESS_TEXT_MAX];
+    endpoint_address_print(&endpoint->address, address);
+    return pool_format(pool, "%s %.*s", address, BYTES_FORMAT(endpoint->peer->key));
+}
+
+static void add_links(struct admin_endpoint *figures, const struct endpoint_links *links) {
+    figures->requests = links->requests;
+    figures->failures = links->failures;
+    for (int kind = 0; kind < POOL_KINDS; kind++) {
+        figures->connections += links->pools[kind].open;
+        figures->idle += links->pools[kind].idle;
+        figures->connecting += links->pools[kind].connecting_count;
+    }
+}
+
 static struct admin_endpoint endpoint_figures(const struct endpoint *endpoint, struct pool *pool) {
+    struct bytes key = endpoint_key(endpoint, pool);
     struct admin_endpoint figures = {
-        .address = pool_copy(pool, endpoint->address.text),
-        .key = pool_copy(pool, endpoint->key),
+        .address = bytes_from(key.at, bytes_find(key, ' ')),
+        .key = key,
         .state = endpoint->weight > 0 ? BYTES("available") : BYTES("weight 0"),
-        .tls = endpoint->tls == TLS_MESH ? BYTES("Mesh") : BYTES("None"),
+        .tls = endpoint->peer->tls == TLS_MESH ? BYTES("Mesh") : BYTES("None"),
         .weight = endpoint->weight,
         .active = endpoint->in_flight,
-        .requests = endpoint->requests,
-        .failures = endpoint->failures,
     };
     if (endpoint->cost_at != 0) {
         figures.ewma = (nanoseconds)endpoint->cost_ns;
         figures.ewma_workers = 1;
     }
-    for (int kind = 0; kind < POOL_KINDS; kind++) {
-        figures.connections += endpoint->pools[kind].open;
-        figures.idle += endpoint->pools[kind].idle;
-        figures.connecting += endpoint->pools[kind].connecting_count;
-    }
+    if (endpoint->links != NULL)
+        add_links(&figures, endpoint->links);
     return figures;
 }
 
@@ -104,17 +116,20 @@ static void add_limits_of(struct worker_report *report, const struct bound_servi
                           .one_of_many = true,
                       });
     for (uint32_t i = 0; cluster->traffic.connections.max > 0 && i < cluster->endpoint_count; i++) {
-        const struct endpoint *endpoint = cluster->endpoints[i];
+        const struct endpoint_links *links = cluster->endpoints[i]->links;
+        if (links == NULL)
+            continue;
         add_limit(report, (struct admin_limit){
                               .name = BYTES("connections.max"),
-                              .scope = pool_format(&report->pool, "endpoint/%.*s/%.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(endpoint->key)),
+                              .scope = pool_format(&report->pool, "endpoint/%.*s/%.*s", BYTES_FORMAT(cluster->key),
+                                                   BYTES_FORMAT(endpoint_key(cluster->endpoints[i], &report->pool))),
                               .unit = BYTES("connections"),
                               .description = BYTES("connections to one endpoint, of all workers; else requests wait"),
                               .value = cluster->traffic.connections.max,
                               .known = ADMIN_LIMIT_ALL,
-                              .use = atomic_load_explicit(&endpoint->shared->connections, memory_order_relaxed),
-                              .peak = atomic_load_explicit(&endpoint->shared->connections_peak, memory_order_relaxed),
-                              .hits = endpoint->connections_refused,
+                              .use = atomic_load_explicit(&links->shared->connections, memory_order_relaxed),
+                              .peak = atomic_load_explicit(&links->shared->connections_peak, memory_order_relaxed),
+                              .hits = links->connections_refused,
                               .one_of_many = true,
                           });
     }

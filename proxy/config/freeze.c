@@ -29,13 +29,14 @@ struct freezing {
     struct pool *pool;
     uint32_t capacity; // of snapshot->services
     struct policy_index policies;
+    struct map traits; // by what they are
 };
 
-// "10.0.0.5:15006 none", "10.0.0.5:15006 mesh spiffe://a/b spiffe://a/c"
-static struct bytes endpoint_key(struct pool *pool, const struct endpoint_config *endpoint) {
-    struct bytes key = pool_format(pool, "%.*s %s", BYTES_FORMAT(endpoint->address.text), endpoint->tls == TLS_MESH ? "mesh" : "none");
-    for (uint32_t i = 0; i < endpoint->identity_count; i++)
-        key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(endpoint->identities[i].text));
+// "none"; "mesh spiffe://a/b spiffe://a/c"
+static struct bytes peer_key(struct pool *pool, enum tls_mode tls, const struct spiffe_id *identities, uint32_t identity_count) {
+    struct bytes key = tls == TLS_MESH ? BYTES("mesh") : BYTES("none");
+    for (uint32_t i = 0; i < identity_count; i++)
+        key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(identities[i].text));
     return key;
 }
 
@@ -47,7 +48,8 @@ static uint64_t service_digest(const struct service_config *service) {
     digest = digest_number(digest, service->port);
     digest = digest_number(digest, service->protocol);
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
-        digest = digest_bytes(digest, service->endpoints[i].key);
+        digest = digest_bytes(digest, endpoint_address_bytes(&service->endpoints[i].address));
+        digest = digest_bytes(digest, service->endpoints[i].traits->peer_key);
         digest = digest_number(digest, service->endpoints[i].weight);
     }
     return traffic_digest(&service->traffic, digest);
@@ -62,24 +64,51 @@ static struct service_config *add_service(struct freezing *freezing) {
     return service;
 }
 
-static void freeze_endpoint(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
-                            const struct entry_endpoint *from, struct endpoint_config *to) {
-    to->address = from->address;
-    if (address_port(&to->address) == 0) {
-        uint16_t number = port->target_port != 0 ? port->target_port : port->port;
-        address_set_port(&to->address, number);
-        to->address.text = pool_format(freezing->pool, "%.*s:%u", BYTES_FORMAT(from->address.text), number);
+// What endpoints with those have in common; one for all.
+static const struct endpoint_traits *find_traits(struct freezing *freezing, enum tls_mode tls, const struct spiffe_id *identities,
+                                                 uint32_t identity_count) {
+    struct bytes key = peer_key(freezing->loading->scratch, tls, identities, identity_count);
+    struct endpoint_traits *traits = map_get(&freezing->traits, key);
+    if (traits != NULL)
+        return traits;
+    traits = pool_alloc_zeroed(freezing->pool, sizeof(*traits));
+    *traits = (struct endpoint_traits){.tls = tls, .identity_count = identity_count, .peer_key = pool_copy(freezing->pool, key)};
+    struct spiffe_id *copies = pool_alloc_zeroed(freezing->pool, identity_count * sizeof(*copies) + 1);
+    for (uint32_t i = 0; i < identity_count; i++) {
+        const char *reason;
+        enum error error = spiffe_id_parse(pool_copy(freezing->pool, identities[i].text), &copies[i], &reason);
+        CHECK(error == OK); // it was parsed when it was decoded
     }
-    to->tls = from->tls;
-    to->weight = from->weight;
-    if (to->tls == TLS_MESH && from->identity.text.len > 0) {
-        to->identities = &from->identity;
-        to->identity_count = 1;
-    } else if (to->tls == TLS_MESH) {
-        to->identities = spec->identities;
-        to->identity_count = spec->identity_count;
+    traits->identities = copies;
+    map_put(&freezing->traits, key, traits);
+    return traits;
+}
+
+static const struct endpoint_traits *traits_of(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_endpoint *from) {
+    if (from->tls != TLS_MESH)
+        return find_traits(freezing, from->tls, NULL, 0);
+    if (from->identity.text.len > 0)
+        return find_traits(freezing, from->tls, &from->identity, 1);
+    return find_traits(freezing, from->tls, spec->identities, spec->identity_count);
+}
+
+static bool have_same_traits(const struct entry_endpoint *a, const struct entry_endpoint *b) {
+    return a->tls == b->tls && bytes_equal(a->identity.text, b->identity.text);
+}
+
+static void freeze_endpoints(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
+                             struct service_config *service) {
+    service->endpoint_count = spec->endpoint_count;
+    service->endpoints = pool_alloc_zeroed(freezing->pool, spec->endpoint_count * sizeof(service->endpoints[0]) + 1);
+    for (uint32_t i = 0; i < spec->endpoint_count; i++) {
+        const struct entry_endpoint *from = &spec->endpoints[i];
+        struct endpoint_config *to = &service->endpoints[i];
+        to->address = endpoint_address_of(&from->address.storage);
+        if (to->address.port == 0)
+            to->address.port = port->target_port != 0 ? port->target_port : port->port;
+        to->weight = from->weight;
+        to->traits = i > 0 && have_same_traits(from, from - 1) ? (to - 1)->traits : traits_of(freezing, spec, from);
     }
-    to->key = endpoint_key(freezing->pool, to);
 }
 
 static struct service_config *freeze_port(struct freezing *freezing, const struct document *entry, const struct entry_port *port) {
@@ -92,10 +121,7 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->protocol = port->protocol;
     service->place = port->place;
     service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
-    service->endpoint_count = spec->endpoint_count;
-    service->endpoints = pool_alloc_zeroed(freezing->pool, spec->endpoint_count * sizeof(service->endpoints[0]) + 1);
-    for (uint32_t i = 0; i < spec->endpoint_count; i++)
-        freeze_endpoint(freezing, spec, port, &spec->endpoints[i], &service->endpoints[i]);
+    freeze_endpoints(freezing, spec, port, service);
     traffic_merge(&freezing->policies, service, &service->traffic);
     service->digest = service_digest(service);
     return service;
@@ -166,8 +192,8 @@ static void freeze_application(struct freezing *freezing, struct listener_config
     service->is_application = true;
     service->endpoint_count = 1;
     service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
-    service->endpoints[0] = (struct endpoint_config){.address = listener->forward_to, .tls = TLS_NONE, .weight = 1};
-    service->endpoints[0].key = endpoint_key(freezing->pool, &service->endpoints[0]);
+    service->endpoints[0] = (struct endpoint_config){
+        .address = endpoint_address_of(&listener->forward_to.storage), .weight = 1, .traits = find_traits(freezing, TLS_NONE, NULL, 0)};
     service->traffic = freezing->policies.defaults;
     service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
     service->place = listener->place;
@@ -196,6 +222,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_init(&snapshot->hosts);
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
+    map_init(&freezing.traits);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
     freeze_entries(&freezing, true);
     freeze_entries(&freezing, false);
@@ -203,5 +230,6 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
         if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
             freeze_application(&freezing, &snapshot->proxy.listeners[i]);
     policy_index_dispose(&freezing.policies);
+    map_dispose(&freezing.traits);
     return snapshot;
 }

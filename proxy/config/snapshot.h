@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "certs/spiffe_id.h"
+#include "config/endpoint_address.h"
 
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -49,13 +50,19 @@ struct listener_config {
 enum port_protocol { PROTOCOL_HTTP, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_GRPC };
 enum tls_mode { TLS_NONE, TLS_MESH };
 
-struct endpoint_config {
-    struct socket_address address;
+// What endpoints have in common, once for all that are alike.
+struct endpoint_traits {
     enum tls_mode tls;
     const struct spiffe_id *identities; // for Mesh: one must match the peer's
     uint32_t identity_count;
-    uint32_t weight;  // 1 unless said otherwise; 0: takes no new requests
-    struct bytes key; // address, TLS mode and identities as text: the live endpoint is found by it
+    struct bytes peer_key; // TLS mode and identities as text: together with the address the live endpoint is found by it
+};
+
+// Small, since a service may have ten thousand.
+struct endpoint_config {
+    struct endpoint_address address;
+    uint32_t weight; // 1 unless said otherwise; 0: takes no new requests
+    const struct endpoint_traits *traits;
 };
 
 enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };

@@ -50,6 +50,7 @@ struct row {
     const struct table *object;   // VALUE_OBJECT; VALUE_LIST of objects
     enum value_type item;         // VALUE_LIST
     uint32_t count_offset;        // VALUE_LIST
+    bool is_transient;            // VALUE_LIST: it and its texts are gone after the load; what a snapshot keeps of it is copied when that is made
     const char *describes;
 };
 

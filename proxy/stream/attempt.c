@@ -76,7 +76,8 @@ static void pick(struct attempt *attempt) {
         return;
     }
     endpoint_ref(endpoint);
-    endpoint->requests++;
+    endpoint_link(endpoint);
+    endpoint->links->requests++;
     attempt->endpoint = endpoint;
     cluster->lb.algorithm->begin(endpoint, attempt->begun);
     nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
@@ -88,7 +89,7 @@ static void pick(struct attempt *attempt) {
 // Opens the stream on a connection of the pool. False: it waits for one, or the attempt has failed.
 static bool send_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
-    struct conn_pool *pool = &attempt->endpoint->pools[forward_pool_kind(stream, attempt->endpoint)];
+    struct conn_pool *pool = &attempt->endpoint->links->pools[forward_pool_kind(stream, attempt->endpoint)];
     struct attempts *attempts = stream->attempts;
     bool no_more = stream->request_ended && buffer_is_empty(&stream->request_body) && !attempts->piece_in_hand;
     bool end = no_more && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
@@ -299,7 +300,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
     // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
     if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
-        attempt->endpoint->failures++;
+        attempt->endpoint->links->failures++;
     stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
     if (attempt->answered_after > 0)
         stream->upstream_took = attempt->answered_after;

@@ -192,7 +192,7 @@ static bool go_on_without(struct stream *stream, struct attempt *failed) {
     bool others_run = !list_is_empty(&attempts->running);
     if (!others_run && !may_retry(stream, failed)) {
         name_policy(stream, failed);
-        stream_fail(stream, failed->error, failed->endpoint == NULL ? failed->detail : failed->endpoint->address.text);
+        stream_fail(stream, failed->error, failed->endpoint == NULL ? failed->detail : failed->endpoint->links->text);
         return false;
     }
     remember_tried(attempts, failed->endpoint);

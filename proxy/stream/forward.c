@@ -159,7 +159,7 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
         break;
     }
     // What a peer speaks is learnt from a TLS handshake alone: without one it is HTTP/1.1, but for gRPC, which has no other form than HTTP/2.
-    return endpoint->tls == TLS_MESH || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
+    return endpoint->peer->tls == TLS_MESH || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
 }
 
 void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn) {

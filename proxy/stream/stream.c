@@ -476,7 +476,7 @@ static void pass_response_body(struct stream *stream) {
         }
     }
     if (up->error != OK && stream->end == OK && buffer_is_empty(&up->body) && !stream->response_in_hand)
-        stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->committed->endpoint->address.text);
+        stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->committed->endpoint->links->text);
 }
 
 static void pass_response(struct stream *stream) {

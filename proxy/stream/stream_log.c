@@ -58,7 +58,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     if (attempts != NULL) {
         record.attempts = attempts->begun;
         const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
-        record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->address.text;
+        record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->links->text;
     }
     stream->env->log(stream->env->log_user, &record);
 }

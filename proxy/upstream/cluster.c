@@ -2,29 +2,50 @@
 #include "upstream/cluster.h"
 
 #include "base/check.h"
+#include "base/map.h"
 
 #include <stdlib.h>
 
-static struct endpoint *find_endpoint(const struct cluster *cluster, struct bytes key) {
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-        if (cluster->endpoints[i] != NULL && bytes_equal(cluster->endpoints[i]->key, key))
-            return cluster->endpoints[i];
+static uint64_t endpoint_hash(const struct endpoint_address *address, struct bytes peer_key) {
+    return hash_bytes(endpoint_address_bytes(address)) ^ hash_bytes(peer_key);
+}
+
+// The endpoints that a cluster has, by what they are, while it is updated: however many there are each is found at once.
+struct endpoint_index {
+    struct endpoint **slots;
+    uint64_t mask;
+};
+
+static void index_init(struct endpoint_index *index, struct endpoint *const *endpoints, uint32_t count) {
+    uint64_t capacity = 8;
+    while (capacity < 2 * (uint64_t)count)
+        capacity *= 2;
+    *index = (struct endpoint_index){.slots = alloc_zeroed_or_abort(capacity, sizeof(struct endpoint *)), .mask = capacity - 1};
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t slot = endpoint_hash(&endpoints[i]->address, endpoints[i]->peer->key) & index->mask;
+        while (index->slots[slot] != NULL)
+            slot = (slot + 1) & index->mask;
+        index->slots[slot] = endpoints[i];
+    }
+}
+
+static struct endpoint *index_find(const struct endpoint_index *index, const struct endpoint_config *wanted) {
+    uint64_t slot = endpoint_hash(&wanted->address, wanted->traits->peer_key) & index->mask;
+    for (; index->slots[slot] != NULL; slot = (slot + 1) & index->mask) {
+        struct endpoint *endpoint = index->slots[slot];
+        if (!endpoint->is_wanted && bytes_equal(endpoint_address_bytes(&endpoint->address), endpoint_address_bytes(&wanted->address)) &&
+            bytes_equal(endpoint->peer->key, wanted->traits->peer_key))
+            return endpoint;
+    }
     return NULL;
 }
 
-static void forget_endpoint(struct cluster *cluster, const struct endpoint *endpoint) {
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-        if (cluster->endpoints[i] == endpoint)
-            cluster->endpoints[i] = NULL;
-}
-
-static void retire_all(struct cluster *cluster) {
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-        if (cluster->endpoints[i] != NULL)
-            endpoint_retire(cluster->endpoints[i]);
-    free(cluster->endpoints);
-    cluster->endpoints = NULL;
-    cluster->endpoint_count = 0;
+// Those that are not wanted any more.
+static void retire_rest(struct endpoint **endpoints, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!endpoints[i]->is_wanted)
+            endpoint_retire(endpoints[i]);
+    free(endpoints);
 }
 
 // Turns that were reached under other weights mean nothing under the new. The start is random, so that the proxies of a mesh do not walk in step.
@@ -35,35 +56,48 @@ static void begin_turns(struct cluster *cluster) {
     }
 }
 
+// What stays of the endpoints, and what is new, in the order of the documents. True when they or their weights are others than before.
+static bool update_endpoints(struct cluster *cluster, const struct service_config *config, bool becomes_http2) {
+    struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
+    struct endpoint_index index;
+    bool changed = config->endpoint_count != cluster->endpoint_count;
+    index_init(&index, cluster->endpoints, cluster->endpoint_count);
+    for (uint32_t i = 0; i < config->endpoint_count; i++) {
+        const struct endpoint_config *wanted = &config->endpoints[i];
+        struct endpoint *endpoint = index_find(&index, wanted);
+        changed = changed || endpoint == NULL || endpoint->weight != wanted->weight;
+        if (endpoint == NULL)
+            endpoint = endpoint_create(cluster, wanted);
+        endpoint->is_wanted = true;
+        endpoint->weight = wanted->weight;
+        endpoints[i] = endpoint;
+        if (endpoint->links == NULL)
+            continue;
+        endpoint->links->keepalive = config->traffic.connections.keepalive;
+        // What was agreed on with its peer (ALPN) went by the protocol that the port had.
+        if (becomes_http2)
+            conn_pool_drain_http1(&endpoint->links->pools[POOL_HTTP2]);
+    }
+    free(index.slots);
+    retire_rest(cluster->endpoints, cluster->endpoint_count);
+    cluster->endpoints = endpoints;
+    cluster->endpoint_count = config->endpoint_count;
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        endpoints[i]->is_wanted = false;
+    return changed;
+}
+
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
     const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
     cluster->protocol = config->protocol;
     cluster->traffic = config->traffic;
-    struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
-    bool weighted = false;
-    bool changed = config->endpoint_count != cluster->endpoint_count;
-    for (uint32_t i = 0; i < config->endpoint_count; i++) {
-        const struct endpoint_config *wanted = &config->endpoints[i];
-        struct endpoint *endpoint = find_endpoint(cluster, wanted->key);
-        changed = changed || endpoint == NULL || endpoint->weight != wanted->weight;
-        if (endpoint != NULL) {
-            forget_endpoint(cluster, endpoint);
-            // What was agreed on with its peer (ALPN) went by the protocol that the port had.
-            if (becomes_http2)
-                conn_pool_drain_http1(&endpoint->pools[POOL_HTTP2]);
-        } else {
-            endpoint = endpoint_create(cluster, wanted);
-        }
-        endpoint->weight = wanted->weight;
-        endpoint->keepalive = config->traffic.connections.keepalive;
-        weighted = weighted || wanted->weight != config->endpoints[0].weight || wanted->weight == 0;
-        endpoints[i] = endpoint;
-    }
-    retire_all(cluster); // those that are left are not in the new set
-    cluster->endpoints = endpoints;
-    cluster->endpoint_count = config->endpoint_count;
+    bool changed = update_endpoints(cluster, config, becomes_http2);
     cluster->lb.algorithm = lb_algorithm_of(config->traffic.load_balancer.type);
-    cluster->lb.weighted = weighted;
+    cluster->lb.weighted = false;
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
+        uint32_t weight = cluster->endpoints[i]->weight;
+        cluster->lb.weighted = cluster->lb.weighted || weight != cluster->endpoints[0]->weight || weight == 0;
+    }
     if (changed)
         begin_turns(cluster);
 }
@@ -89,7 +123,7 @@ void cluster_unref(struct cluster *cluster) {
     CHECK(cluster->references > 0);
     if (--cluster->references > 0)
         return;
-    retire_all(cluster);
+    retire_rest(cluster->endpoints, cluster->endpoint_count);
     live_shared_service_release(cluster->upstream->shared, cluster->key);
     bytes_drop(&cluster->key);
     free(cluster);

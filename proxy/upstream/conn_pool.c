@@ -87,17 +87,17 @@ static bool take_place(const struct conn_pool *pool) {
     if (cluster == NULL || pool->endpoint->upstream->ended)
         return false;
     uint32_t max = cluster->traffic.connections.max;
-    _Atomic uint32_t *connections = &pool->endpoint->shared->connections;
+    _Atomic uint32_t *connections = &pool->endpoint->links->shared->connections;
     uint32_t before = atomic_load_explicit(connections, memory_order_relaxed);
     // Whoever has starved for longer, on another worker, goes first.
-    bool others_first = max > 0 && !pool->starved && atomic_load_explicit(&pool->endpoint->shared->starved, memory_order_relaxed) > 0;
+    bool others_first = max > 0 && !pool->starved && atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
     do {
         if (others_first || (max > 0 && before >= max)) {
-            pool->endpoint->connections_refused++;
+            pool->endpoint->links->connections_refused++;
             return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(connections, &before, before + 1, memory_order_relaxed, memory_order_relaxed));
-    peak_note(&pool->endpoint->shared->connections_peak, before + 1);
+    peak_note(&pool->endpoint->links->shared->connections_peak, before + 1);
     return true;
 }
 
@@ -106,7 +106,7 @@ static enum error open_for_waiters(struct conn_pool *pool) {
     while (pool->waiter_count > (uint64_t)pool->connecting_count * pool->room_last && take_place(pool)) {
         enum error error = upstream_conn_open(pool);
         if (error != OK) {
-            atomic_fetch_sub_explicit(&pool->endpoint->shared->connections, 1, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&pool->endpoint->links->shared->connections, 1, memory_order_relaxed);
             return error;
         }
     }
@@ -115,7 +115,7 @@ static enum error open_for_waiters(struct conn_pool *pool) {
 
 // The endpoint's pool of the other kind: it has the same bound on connections.
 static struct conn_pool *sibling_of(const struct conn_pool *pool) {
-    return &pool->endpoint->pools[pool->kind == POOL_HTTP1 ? POOL_HTTP2 : POOL_HTTP1];
+    return &pool->endpoint->links->pools[pool->kind == POOL_HTTP1 ? POOL_HTTP2 : POOL_HTTP1];
 }
 
 // Somebody waits, no connection of this pool will ever be free for him, and none can be opened.
@@ -126,7 +126,7 @@ static bool is_starved(const struct conn_pool *pool) {
 bool conn_pool_is_owed(const struct conn_pool *pool) {
     if (pool->waiter_count > 0 || pool->granted > 0)
         return false;
-    return is_starved(sibling_of(pool)) || atomic_load_explicit(&pool->endpoint->shared->starved, memory_order_relaxed) > 0;
+    return is_starved(sibling_of(pool)) || atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
 }
 
 // Who waits for a place that another worker has: that one is told to give up what is idle, and now and then it is looked whether it did.
@@ -134,10 +134,10 @@ static void watch_starvation(struct conn_pool *pool) {
     bool starved = is_starved(pool);
     struct upstream *upstream = pool->endpoint->upstream;
     if (starved && !pool->starved) {
-        atomic_fetch_add_explicit(&pool->endpoint->shared->starved, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->endpoint->links->shared->starved, 1, memory_order_relaxed);
         live_shared_tell_starved(upstream->shared, upstream);
     } else if (!starved && pool->starved) {
-        atomic_fetch_sub_explicit(&pool->endpoint->shared->starved, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&pool->endpoint->links->shared->starved, 1, memory_order_relaxed);
     }
     pool->starved = starved;
     if (starved)

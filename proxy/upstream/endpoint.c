@@ -7,32 +7,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static struct endpoint_peer *peer_get(struct upstream *upstream, const struct endpoint_traits *traits) {
+    struct endpoint_peer *peer = map_get(&upstream->peers, traits->peer_key);
+    if (peer == NULL) {
+        peer = alloc_zeroed_or_abort(1, sizeof *peer);
+        peer->key = bytes_keep(traits->peer_key);
+        peer->tls = traits->tls;
+        peer->identity_count = traits->identity_count;
+        peer->identities = alloc_zeroed_or_abort(traits->identity_count + 1, sizeof *peer->identities);
+        for (uint32_t i = 0; i < traits->identity_count; i++) {
+            const char *reason;
+            enum error error = spiffe_id_parse(bytes_keep(traits->identities[i].text), &peer->identities[i], &reason);
+            CHECK(error == OK); // it was parsed when the documents were checked
+        }
+        map_put(&upstream->peers, peer->key, peer);
+    }
+    peer->references++;
+    return peer;
+}
+
+static void peer_release(struct upstream *upstream, struct endpoint_peer *peer) {
+    CHECK(peer->references > 0);
+    if (--peer->references > 0)
+        return;
+    map_remove(&upstream->peers, peer->key);
+    for (uint32_t i = 0; i < peer->identity_count; i++)
+        bytes_drop(&peer->identities[i].text);
+    free(peer->identities);
+    bytes_drop(&peer->key);
+    free(peer);
+}
+
 struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_config *config) {
     struct endpoint *endpoint = alloc_zeroed_or_abort(1, sizeof *endpoint);
     endpoint->cluster = cluster;
     endpoint->upstream = cluster->upstream;
-    endpoint->key = bytes_keep(config->key);
+    endpoint->peer = peer_get(cluster->upstream, config->traits);
     endpoint->address = config->address;
-    endpoint->address.text = bytes_keep(config->address.text);
-    endpoint->tls = config->tls;
     endpoint->weight = config->weight;
-    endpoint->identity_count = config->identity_count;
-    endpoint->identities = alloc_zeroed_or_abort(config->identity_count + 1, sizeof *endpoint->identities);
-    for (uint32_t i = 0; i < config->identity_count; i++) {
-        const char *reason;
-        enum error error = spiffe_id_parse(bytes_keep(config->identities[i].text), &endpoint->identities[i], &reason);
-        CHECK(error == OK); // it was parsed when the documents were checked
-    }
-    size_t length = cluster->key.len + 1 + config->key.len;
-    char *shared_key = alloc_or_abort(length + 1);
-    snprintf(shared_key, length + 1, "%.*s|%.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(config->key));
-    endpoint->shared_key = bytes_from(shared_key, length);
-    endpoint->shared = live_shared_endpoint(cluster->upstream->shared, endpoint->shared_key);
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        conn_pool_init(&endpoint->pools[kind], endpoint, (enum pool_kind)kind);
-    endpoint->pools[POOL_HTTP2].room_last = cluster->traffic.connections.max_streams;
     endpoint->references = 1;
     return endpoint;
+}
+
+void endpoint_link(struct endpoint *endpoint) {
+    if (endpoint->links != NULL)
+        return;
+    const struct cluster *cluster = endpoint->cluster;
+    CHECK(cluster != NULL);
+    struct endpoint_links *links = alloc_zeroed_or_abort(1, sizeof *links);
+    char text[ENDPOINT_ADDRESS_TEXT_MAX];
+    links->text = bytes_keep(bytes_from(text, endpoint_address_print(&endpoint->address, text)));
+    size_t length = cluster->key.len + 1 + links->text.len + 1 + endpoint->peer->key.len;
+    char *shared_key = alloc_or_abort(length + 1);
+    snprintf(shared_key, length + 1, "%.*s|%.*s %.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(links->text), BYTES_FORMAT(endpoint->peer->key));
+    links->shared_key = bytes_from(shared_key, length);
+    links->shared = live_shared_endpoint(endpoint->upstream->shared, links->shared_key);
+    links->keepalive = cluster->traffic.connections.keepalive;
+    for (int kind = 0; kind < POOL_KINDS; kind++)
+        conn_pool_init(&links->pools[kind], endpoint, (enum pool_kind)kind);
+    links->pools[POOL_HTTP2].room_last = cluster->traffic.connections.max_streams;
+    endpoint->links = links;
 }
 
 void endpoint_ref(struct endpoint *endpoint) {
@@ -40,24 +74,29 @@ void endpoint_ref(struct endpoint *endpoint) {
     endpoint->references++;
 }
 
+static void drop_links(struct endpoint *endpoint) {
+    struct endpoint_links *links = endpoint->links;
+    live_shared_endpoint_release(endpoint->upstream->shared, links->shared_key);
+    bytes_drop(&links->shared_key);
+    bytes_drop(&links->text);
+    free(links);
+    endpoint->links = NULL;
+}
+
 void endpoint_unref(struct endpoint *endpoint) {
     CHECK(endpoint->references > 0);
     if (--endpoint->references > 0)
         return;
     CHECK(endpoint->cluster == NULL && endpoint->in_flight == 0);
-    live_shared_endpoint_release(endpoint->upstream->shared, endpoint->shared_key);
-    for (uint32_t i = 0; i < endpoint->identity_count; i++)
-        bytes_drop(&endpoint->identities[i].text);
-    free(endpoint->identities);
-    bytes_drop(&endpoint->address.text);
-    bytes_drop(&endpoint->shared_key);
-    bytes_drop(&endpoint->key);
+    if (endpoint->links != NULL)
+        drop_links(endpoint);
+    peer_release(endpoint->upstream, endpoint->peer);
     free(endpoint);
 }
 
 void endpoint_retire(struct endpoint *endpoint) {
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        conn_pool_retire(&endpoint->pools[kind]);
+    for (int kind = 0; kind < POOL_KINDS && endpoint->links != NULL; kind++)
+        conn_pool_retire(&endpoint->links->pools[kind]);
     endpoint->cluster = NULL;
     endpoint_unref(endpoint);
 }

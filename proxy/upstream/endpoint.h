@@ -1,5 +1,5 @@
 // One address of a service as one worker sees it while it lives: its load as the balancer measures it, its pools of connections. Kept over snapshots by its
-// key (address, TLS mode, identities).
+// key (address, TLS mode, identities). A service may have ten thousand, of which most see no request for a while: what only those need that do is apart.
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
 
@@ -11,37 +11,53 @@
 
 struct cluster;
 
-struct endpoint {
-    struct cluster *cluster; // NULL once retired
-    struct upstream *upstream;
-    struct bytes key;        // owned, as all below
-    struct bytes shared_key; // of endpoint_shared: the cluster's key and ours
-    struct socket_address address;
+// Who is expected at endpoints: shared by all of a worker that are alike.
+struct endpoint_peer {
+    struct bytes key; // owned, as all below
     enum tls_mode tls;
     struct spiffe_id *identities;
     uint32_t identity_count;
-    uint32_t weight;
-    nanoseconds
-        keepalive; // connections.keepalive of the newest snapshot that has it: connections that are still in use when it is retired are watched on
-    struct endpoint_shared *shared;
+    uint32_t references;
+};
+
+// What an endpoint has once it was sent a request.
+struct endpoint_links {
     struct conn_pool pools[POOL_KINDS];
-    // load, for the balancers
-    uint32_t in_flight; // attempts
-    double cost_ns;     // PeakEWMA: decaying peak of the response time
-    nanoseconds cost_at;
-    bool cost_is_penalty;      // it is not measured but stands for a failure; the next answer ends it
-    int64_t turn;              // RoundRobin with weights: the largest is next
-    nanoseconds avoided_until; // it is about to end, or not there: picked only when no other can be had that was not tried
+    struct endpoint_shared *shared;
+    struct bytes text;       // its address; owned
+    struct bytes shared_key; // of endpoint_shared: the keys of cluster, address and peer; owned
+    // connections.keepalive of the newest snapshot that has it: connections that are still in use when it is retired are watched on
+    nanoseconds keepalive;
     // numbers for people
     uint64_t requests;
     uint64_t failures;
     uint64_t connections_refused; // times that connections.max let none more be opened
-    uint32_t references;          // one of the cluster, one for each attempt and each connection
+};
+
+struct endpoint {
+    // load, for the balancers: what each pick reads
+    uint32_t in_flight; // attempts
+    uint32_t weight;
+    double cost_ns; // PeakEWMA: decaying peak of the response time
+    nanoseconds cost_at;
+    nanoseconds avoided_until; // it is about to end, or not there: picked only when no other can be had that was not tried
+    int64_t turn;              // RoundRobin with weights: the largest is next
+    bool cost_is_penalty;      // it is not measured but stands for a failure; the next answer ends it
+    bool is_wanted;            // while its cluster is updated: it stays
+    uint32_t references;       // one of the cluster, one for each attempt and each connection
+    struct cluster *cluster;   // NULL once retired
+    struct upstream *upstream;
+    struct endpoint_peer *peer;   // one reference
+    struct endpoint_links *links; // NULL: no request yet; owned
+    struct endpoint_address address;
 };
 
 struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_config *config);
 void endpoint_ref(struct endpoint *endpoint);
 void endpoint_unref(struct endpoint *endpoint);
+
+// It is to be sent a request: from now on it has links. The first time shares the state of all workers, under the lock of live_shared.
+void endpoint_link(struct endpoint *endpoint);
 
 // No longer picked: idle connections close now, the others when their streams end; who waits for a connection is failed with ERROR_NO_ENDPOINT. Drops the cluster's reference.
 void endpoint_retire(struct endpoint *endpoint);

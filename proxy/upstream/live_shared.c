@@ -1,4 +1,4 @@
-// See live_shared.h: three maps and the workers under one mutex. It is taken when clusters, endpoints, listeners and workers come and go, and when a pool begins to starve.
+// See live_shared.h: three maps and the workers under one mutex. It is taken when clusters, listeners and workers come and go, endpoints that are used too, and when a pool begins to starve.
 #include "upstream/live_shared.h"
 
 #include "base/check.h"

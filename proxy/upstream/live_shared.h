@@ -1,5 +1,5 @@
-// Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint and by listener. Found by key when a snapshot is applied
-// (under a lock, off the data path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
+// Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint and by listener. Found by key when a snapshot is applied,
+// an endpoint's at its first request (under a lock, off the busy path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
 #ifndef UPSTREAM_LIVE_SHARED_H
 #define UPSTREAM_LIVE_SHARED_H
 

@@ -13,6 +13,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
                    struct h2_memory *h2_memory) {
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
+    map_init(&upstream->peers);
     list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
 }
@@ -64,7 +65,7 @@ static void each_connection(struct upstream *upstream, void (*visit)(struct upst
 
 static void drain_secure(struct upstream_conn *conn) {
     // One under way carries the old credentials only if its handshake has begun; it is found by its generation when it opens.
-    if (conn->endpoint->tls != TLS_MESH || !conn->open)
+    if (conn->endpoint->peer->tls != TLS_MESH || !conn->open)
         return;
     if (!tls_peer_still_trusted(conn->transport, conn->upstream->credentials))
         upstream_conn_end_by(conn, conn->upstream->loop->now + TLS_LAST_CALL_NS);
@@ -94,10 +95,10 @@ static void close_one(struct upstream_conn *conn) {
 
 // By its idle state it is known that nobody of ours waits.
 static void give_place(struct cluster *cluster, struct endpoint *endpoint) {
-    if (atomic_load_explicit(&endpoint->shared->starved, memory_order_relaxed) == 0 || cluster->waiting > 0)
+    if (endpoint->links == NULL || atomic_load_explicit(&endpoint->links->shared->starved, memory_order_relaxed) == 0 || cluster->waiting > 0)
         return;
     for (int kind = 0; kind < POOL_KINDS; kind++)
-        LIST_EACH(&endpoint->pools[kind].usable, node, following) {
+        LIST_EACH(&endpoint->links->pools[kind].usable, node, following) {
             struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
             if (!list_is_empty(&conn->streams))
                 continue;
@@ -125,8 +126,9 @@ void upstream_close_all(struct upstream *upstream) {
 }
 
 void upstream_dispose(struct upstream *upstream) {
-    CHECK(upstream->connections == 0 && upstream->clusters.count == 0);
+    CHECK(upstream->connections == 0 && upstream->clusters.count == 0 && upstream->peers.count == 0);
     map_dispose(&upstream->clusters);
+    map_dispose(&upstream->peers);
     if (upstream->credentials != NULL)
         credentials_unref(upstream->credentials);
 }

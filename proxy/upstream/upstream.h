@@ -25,6 +25,7 @@ struct upstream {
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot
+    struct map peers;                 // endpoint_peer.key -> struct endpoint_peer; those of endpoints that live
     struct list live;                 // struct upstream_conn.live: all, also of clusters and endpoints that only streams still hold
     struct tls_counters tls_counters; // of the worker, its server side too
     uint64_t applied;                 // how many snapshots were

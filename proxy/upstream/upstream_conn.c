@@ -172,7 +172,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         conn->codec->ops->dispose(conn->codec);
         conn->codec = NULL;
     }
-    atomic_fetch_sub_explicit(&conn->endpoint->shared->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&conn->endpoint->links->shared->connections, 1, memory_order_relaxed);
     conn->transport->ops->close(conn->transport, false);
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
@@ -261,7 +261,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
         upstream_conn_flush(conn); // window updates, acknowledgements
     }
     if (error != OK) {
-        log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->address.text), error_name(error));
+        log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->links->text), error_name(error));
         task_cancel(&conn->flush);
         flush_now(&conn->flush);
         upstream_conn_close(conn, error);
@@ -295,7 +295,7 @@ static void on_timer(struct timer *timer);
 // the port was, and takes what the peer chooses.)
 static bool is_fixed(const struct upstream_conn *conn) {
     const struct cluster *cluster = conn->endpoint->cluster;
-    return conn->endpoint->tls == TLS_NONE || (cluster != NULL && (cluster->protocol == PROTOCOL_HTTP2 || cluster->protocol == PROTOCOL_GRPC));
+    return conn->endpoint->peer->tls == TLS_NONE || (cluster != NULL && (cluster->protocol == PROTOCOL_HTTP2 || cluster->protocol == PROTOCOL_GRPC));
 }
 
 // What the port's protocol leaves to the peer's choice. The words of the mesh belong to outrigger/1: a port of HTTP1 goes without them.
@@ -321,7 +321,7 @@ static void become_open(struct upstream_conn *conn) {
     const struct traffic_config *traffic = traffic_of(conn);
     conn->drains_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
     conn->ends_at = UINT64_MAX;
-    nanoseconds left = conn->endpoint->tls == TLS_MESH ? tls_peer_left(transport) : UINT64_MAX;
+    nanoseconds left = conn->endpoint->peer->tls == TLS_MESH ? tls_peer_left(transport) : UINT64_MAX;
     if (left != UINT64_MAX) {
         conn->ends_at = now + left;
         if (conn->ends_at - tls_last_call(left) < conn->drains_at)
@@ -339,7 +339,7 @@ static void become_open(struct upstream_conn *conn) {
     upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
     // Made with credentials that were replaced during the handshake, or for a protocol that the port had before it: whoever waits gets one made with the new.
-    const bool is_outdated = conn->endpoint->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation;
+    const bool is_outdated = conn->endpoint->peer->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation;
     if (is_outdated || (conn->pool->kind == POOL_HTTP2 && !http2 && is_fixed(conn)))
         upstream_conn_drain(conn);
 }
@@ -348,18 +348,18 @@ static void on_ready(void *user, enum error error) {
     struct upstream_conn *conn = user;
     if (error != OK) {
         if (conn->transport->secure)
-            log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->endpoint->address.text),
+            log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->endpoint->links->text),
                       error_name(error), conn->transport->failure == NULL ? "" : conn->transport->failure);
         upstream_conn_close(conn, error);
         return;
     }
-    if (conn->endpoint->tls == TLS_NONE || conn->transport->secure) {
+    if (conn->endpoint->peer->tls == TLS_NONE || conn->transport->secure) {
         become_open(conn);
         return;
     }
     struct credentials *credentials = conn->upstream->credentials;
     if (credentials == NULL) {
-        log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->endpoint->address.text));
+        log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->endpoint->links->text));
         upstream_conn_close(conn, ERROR_TLS_FAILED);
         return;
     }
@@ -367,9 +367,9 @@ static void on_ready(void *user, enum error error) {
     struct tls_client_options options = {
         .credentials = credentials,
         .protocols = offered_protocols(conn),
-        .identities = conn->endpoint->identities,
-        .identity_count = conn->endpoint->identity_count,
-        .session_key = conn->endpoint->shared_key,
+        .identities = conn->endpoint->peer->identities,
+        .identity_count = conn->endpoint->peer->identity_count,
+        .session_key = conn->endpoint->links->shared_key,
         .counters = &conn->upstream->tls_counters,
     };
     conn->transport = tls_client_create(conn->transport, &options, &transport_handler, conn);
@@ -400,13 +400,13 @@ static const struct transport_handler transport_handler = {
 
 // While it has streams its peer is asked for a sign of life now and then; of a retired endpoint's too, or a dead one would stay for ever.
 static bool is_watched(const struct upstream_conn *conn) {
-    return conn->codec->version == HTTP_2 && conn->endpoint->keepalive > 0;
+    return conn->codec->version == HTTP_2 && conn->endpoint->links->keepalive > 0;
 }
 
 // A gRPC server closes a connection that is pinged while it sends nothing, but for the first few times or every five minutes; what another sidecar's server does is ours
 // to say.
 static nanoseconds ping_interval(const struct upstream_conn *conn) {
-    const nanoseconds interval = conn->endpoint->keepalive;
+    const nanoseconds interval = conn->endpoint->links->keepalive;
     const uint32_t often = QUIET_PINGS + (conn->begun_since_ping ? 1 : 0);
     return !conn->mesh && conn->quiet_pings >= often && interval < QUIET_PING_INTERVAL_NS ? QUIET_PING_INTERVAL_NS : interval;
 }
@@ -426,7 +426,7 @@ static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) 
         if (is_watched(conn)) {
             nanoseconds since = conn->codec->pings_outstanding > 0 ? now : conn->received_at;
             // An answer to PING is waited for no longer than before.
-            const nanoseconds interval = conn->codec->pings_outstanding > 0 ? conn->endpoint->keepalive : ping_interval(conn);
+            const nanoseconds interval = conn->codec->pings_outstanding > 0 ? conn->endpoint->links->keepalive : ping_interval(conn);
             if (since + interval < next)
                 next = since + interval;
         }
@@ -451,7 +451,7 @@ static void on_timer(struct timer *timer) {
         upstream_conn_drain(conn);
     } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
         upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);
-    } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding > 0 && now >= conn->received_at + conn->endpoint->keepalive) {
+    } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding > 0 && now >= conn->received_at + conn->endpoint->links->keepalive) {
         upstream_conn_close(conn, ERROR_TRY_TIMEOUT);
         return;
     } else if (!idle && is_watched(conn) && conn->codec->pings_outstanding == 0 && now >= conn->received_at + ping_interval(conn)) {
@@ -476,7 +476,7 @@ void upstream_conn_doubt(struct upstream_conn *conn) {
 void upstream_conn_watch(struct upstream_conn *conn) {
     conn->begun_since_ping = conn->quiet_pings == QUIET_PINGS;
     if (is_watched(conn))
-        look_by(conn, loop_of(conn)->now + conn->endpoint->keepalive);
+        look_by(conn, loop_of(conn)->now + conn->endpoint->links->keepalive);
 }
 
 // --- for the pool ---
@@ -485,8 +485,9 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     struct endpoint *endpoint = pool->endpoint;
     struct upstream *upstream = endpoint->upstream;
     struct upstream_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
-    enum error error = upstream->connect(upstream->loop, (const struct sockaddr *)&endpoint->address.storage, endpoint->address.length,
-                                         &transport_handler, conn, &conn->transport);
+    struct sockaddr_storage socket;
+    socklen_t length = endpoint_address_to_socket(&endpoint->address, &socket);
+    enum error error = upstream->connect(upstream->loop, (const struct sockaddr *)&socket, length, &transport_handler, conn, &conn->transport);
     if (error != OK) {
         free(conn);
         return error;

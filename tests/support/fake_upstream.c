@@ -261,6 +261,10 @@ struct owner_stream *far_request(struct far_conn *conn, unsigned position) {
     return request;
 }
 
+uint64_t far_failures(const struct endpoint *endpoint) {
+    return endpoint->links == NULL ? 0 : endpoint->links->failures;
+}
+
 void fields_from_lines(struct fields *fields, const char *lines) {
     while (*lines != '\0') {
         const char *colon = strchr(lines, ':');

@@ -108,6 +108,10 @@ void far_reset(struct far_conn *conn, struct owner_stream *request, enum error e
 void far_close(struct far_conn *conn);
 void far_break(struct far_conn *conn);
 
+// Requests that failed on an endpoint.
+struct endpoint;
+uint64_t far_failures(const struct endpoint *endpoint);
+
 // Fields out of "name: value\n" lines; the text must live as long as `fields`.
 void fields_from_lines(struct fields *fields, const char *lines);
 

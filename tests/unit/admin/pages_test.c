@@ -217,7 +217,8 @@ static struct snapshot *small_snapshot(void) {
                                             .mtls = MTLS_STRICT,
                                             .place = {"proxy.yaml", 7}};
     listeners[1] = (struct listener_config){.name = BYTES("outbound"), .role = ROLE_OUTBOUND, .address.text = BYTES("127.0.0.1:15001")};
-    endpoint = (struct endpoint_config){.address.text = BYTES("10.0.0.5:15006"), .tls = TLS_MESH, .weight = 1};
+    static const struct endpoint_traits traits = {.tls = TLS_MESH};
+    endpoint = (struct endpoint_config){.address = {.ip = {10, 0, 0, 5}, .port = 15006, .version = 4}, .weight = 1, .traits = &traits};
     service = (struct service_config){
         .key = BYTES("school/courses:80"), .protocol = PROTOCOL_HTTP, .endpoints = &endpoint, .endpoint_count = 1, .place = {"courses.yaml", 1}};
     service.traffic.connections.connect_timeout = NS_PER_S;

@@ -293,10 +293,10 @@ static void an_endpoint_with_its_own_identity_needs_none_of_the_service(void **s
                     "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n"
                     "  endpoints: [{address: '10.0.0.1:1', identity: 'spiffe://a/b'}, {address: '10.0.0.2:1', tls: {mode: None}}]\n");
     const struct service_config *service = find_key(loaded.snapshot, "default/s:80");
-    assert_int_equal(service->endpoints[0].tls, TLS_MESH);
-    assert_int_equal(service->endpoints[0].identity_count, 1);
-    assert_int_equal(service->endpoints[1].tls, TLS_NONE);
-    assert_int_equal(service->endpoints[1].identity_count, 0);
+    assert_int_equal(service->endpoints[0].traits->tls, TLS_MESH);
+    assert_int_equal(service->endpoints[0].traits->identity_count, 1);
+    assert_int_equal(service->endpoints[1].traits->tls, TLS_NONE);
+    assert_int_equal(service->endpoints[1].traits->identity_count, 0);
     loaded_dispose(&loaded);
 }
 

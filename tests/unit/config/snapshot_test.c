@@ -20,6 +20,13 @@
     API "kind: Proxy\nmetadata: {name: p, namespace: school}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: " \
         "'127.0.0.1:15001'}]\n---\n"
 
+static void assert_endpoint(const struct endpoint_config *endpoint, const char *address, const char *peer_key) {
+    char text[ENDPOINT_ADDRESS_TEXT_MAX];
+    endpoint_address_print(&endpoint->address, text);
+    assert_string_equal(text, address);
+    assert_bytes_equal(endpoint->traits->peer_key, peer_key);
+}
+
 static void expect_host(const struct snapshot *snapshot, const char *authority, uint16_t port, const char *key) {
     const struct service_config *service = snapshot_find_host(snapshot, bytes_from_text(authority), port);
     if (key == NULL && service != NULL)
@@ -150,9 +157,9 @@ static void everything_that_is_said_of_a_service_arrives(void **state) {
     assert_bytes_equal(service->port_name, "h");
     assert_int_equal(service->endpoints[0].weight, 3);
     assert_int_equal(service->endpoints[1].weight, 1);
-    assert_int_equal(service->endpoints[0].identity_count, 2);
-    assert_bytes_equal(service->endpoints[0].key, "10.0.0.1:5 mesh spiffe://a/b spiffe://a/c");
-    assert_bytes_equal(service->endpoints[1].key, "10.0.0.2:5 mesh spiffe://a/d");
+    assert_int_equal(service->endpoints[0].traits->identity_count, 2);
+    assert_endpoint(&service->endpoints[0], "10.0.0.1:5", "mesh spiffe://a/b spiffe://a/c");
+    assert_endpoint(&service->endpoints[1], "10.0.0.2:5", "mesh spiffe://a/d");
     const struct traffic_config *traffic = &service->traffic;
     assert_int_equal(traffic->load_balancer.type, LB_ROUND_ROBIN);
     assert_int_equal(traffic->connections.max + traffic->connections.max_pending * 10 + traffic->connections.max_streams * 100, 321);
@@ -195,9 +202,9 @@ static void an_application_is_a_service_of_one_plain_endpoint(void **state) {
         assert_int_equal(service->protocol, cases[i].protocol);
         assert_int_equal(service->port, 8000);
         assert_int_equal(service->endpoint_count, 1);
-        assert_int_equal(service->endpoints[0].tls, TLS_NONE);
+        assert_int_equal(service->endpoints[0].traits->tls, TLS_NONE);
         assert_int_equal(service->endpoints[0].weight, 1);
-        assert_bytes_equal(service->endpoints[0].key, "127.0.0.1:8000 none");
+        assert_endpoint(&service->endpoints[0], "127.0.0.1:8000", "none");
         assert_true(service->traffic.connections.http1_idle_timeout == 4 * NS_PER_S);
         assert_true(service->traffic.retry.unsent);
         assert_false(service->traffic.retry.connect_failure || service->traffic.retry.refused_stream);
@@ -256,10 +263,9 @@ static void each_port_is_a_service(void **state) {
     expect_host(snapshot, "s:1234", 80, "school/s:80");
     expect_host(snapshot, "s", 443, "school/s:80");
     const struct service_config *http = find_key(snapshot, "school/s:80"), *grpc = find_key(snapshot, "school/s:9000");
-    assert_int_equal(address_port(&http->endpoints[0].address), 80);
-    assert_int_equal(address_port(&grpc->endpoints[0].address), 9001);
-    assert_bytes_equal(grpc->endpoints[1].address.text, "[::1]:9001");
-    assert_bytes_equal(grpc->endpoints[1].key, "[::1]:9001 none");
+    assert_int_equal(http->endpoints[0].address.port, 80);
+    assert_int_equal(grpc->endpoints[0].address.port, 9001);
+    assert_endpoint(&grpc->endpoints[1], "[::1]:9001", "none");
     assert_int_equal(grpc->protocol, PROTOCOL_GRPC);
     loaded_dispose(&loaded);
 }

@@ -12,7 +12,7 @@ static const struct lb_algorithm *real_algorithm;
 
 static void note_done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed, nanoseconds now) {
     static const char *const names[] = {[LB_ANSWERED] = "answered", [LB_FAILED] = "failed", [LB_CANCELLED] = "cancelled"};
-    struct bytes text = endpoint->address.text;
+    struct bytes text = endpoint->links->text;
     text_format(&told, "%c:%s ", text.at[text.len - 1], names[outcome]);
     real_algorithm->done(endpoint, outcome, elapsed, now);
 }
@@ -76,7 +76,7 @@ static void the_first_final_head_commits_and_cancels_the_others(void **state) {
         assert_int_equal(world.record.end, OK);
         assert_string_equal(world.record.endpoint, first == 0 ? "127.0.0.1:8001" : "127.0.0.1:8002");
         const struct cluster *cluster = fake_upstream_cluster(&world.far, "default/a:80");
-        assert_int_equal(cluster->endpoints[0]->failures + cluster->endpoints[1]->failures, 0);
+        assert_int_equal(far_failures(cluster->endpoints[0]) + far_failures(cluster->endpoints[1]), 0);
         client_dispose(&client);
         world_dispose(&world);
     }

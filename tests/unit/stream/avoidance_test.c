@@ -25,7 +25,7 @@ static void an_endpoint_that_refused_is_left_alone_for_a_while(void **state) {
     for (unsigned second = 0; second < 2; second++) {
         for (unsigned i = 0; i < 100; i++) {
             struct client client;
-            unsigned before = (unsigned)cluster->endpoints[0]->failures;
+            unsigned before = (unsigned)far_failures(cluster->endpoints[0]);
             cluster->endpoints[0]->cost_at = 0;       // not measured: load alone counts,
             cluster->endpoints[1]->in_flight += 1000; // and one that refuses at once has none
             client_get(&client, &world, "GET a /\n");
@@ -34,7 +34,7 @@ static void an_endpoint_that_refused_is_left_alone_for_a_while(void **state) {
             answer_newest(&world, 8002);
             assert_int_equal(client.status, 204);
             client_dispose(&client);
-            refused[second] += (unsigned)cluster->endpoints[0]->failures - before;
+            refused[second] += (unsigned)far_failures(cluster->endpoints[0]) - before;
         }
         loopback_pass(&world, NS_PER_S);
     }
@@ -59,7 +59,7 @@ static void an_endpoint_that_answers_again_is_no_longer_avoided(void **state) {
     gone->in_flight -= 1000;
     answer_newest(&world, 8002);
     client_dispose(&client);
-    assert_int_equal(restarted->failures, 1);
+    assert_int_equal(far_failures(restarted), 1);
 
     loopback_pass(&world, 500 * NS_PER_MS);
     far_break(far_conn(&world.far, world.far.count - 1));
@@ -77,7 +77,7 @@ static void an_endpoint_that_answers_again_is_no_longer_avoided(void **state) {
         }
     }
     restarted->in_flight -= 1000;
-    assert_in_range(gone->failures, 0, 1);
+    assert_in_range(far_failures(gone), 0, 1);
     loopback_dispose(&world);
 }
 
@@ -97,7 +97,7 @@ static void an_answer_on_an_older_connection_says_nothing_of_new_ones(void **sta
     client_get(&clients[1], &world, "GET a /\n");
     loopback_settle(&world);
     cluster->endpoints[1]->in_flight -= 1000;
-    assert_int_equal(ending->failures, 1);
+    assert_int_equal(far_failures(ending), 1);
     nanoseconds avoided_until = ending->avoided_until;
     assert_true(avoided_until > world.far.check.loop.now);
     answer_newest(&world, 8001);

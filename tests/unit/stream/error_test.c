@@ -398,7 +398,7 @@ static void a_client_that_goes_is_answered_nothing(void **state) {
         assert_true(only_request(&world, 0)->has_failed); // upstream is told at once
         assert_int_equal(metric_read(&world.far.metrics.streams_reset_client), 1);
         struct endpoint *endpoint = fake_upstream_cluster(&world.far, "default/a:80")->endpoints[0];
-        assert_int_equal(endpoint->failures, 0);
+        assert_int_equal(endpoint->links->failures, 0);
         assert_int_equal(endpoint->in_flight, 0);
         client_dispose(&client);
         loopback_dispose(&world);

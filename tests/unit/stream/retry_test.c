@@ -601,7 +601,7 @@ static void warm_up_mesh(struct loopback *world, unsigned count) {
         client_dispose(&client);
     }
     for (unsigned i = 0; i < count; i++) {
-        struct conn_pool *pool = &cluster->endpoints[i]->pools[POOL_HTTP2];
+        struct conn_pool *pool = &cluster->endpoints[i]->links->pools[POOL_HTTP2];
         assert_int_equal(pool->idle, 1);
         LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link)->mesh = true;
         cluster->endpoints[i]->weight = 1;
@@ -632,7 +632,7 @@ static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) 
         assert_retries(&world, 0);
         const struct endpoint *endpoint = fake_upstream_cluster(&world.far, "default/a:80")->endpoints[0];
         assert_int_equal(endpoint->cost_ns >= NS_PER_S, refusals[i].weighs);
-        assert_int_equal(endpoint->failures, 0);
+        assert_int_equal(far_failures(endpoint), 0);
         client_dispose(&client);
         loopback_dispose(&world);
     }
@@ -658,7 +658,7 @@ static void what_did_not_reach_an_application_is_tried_elsewhere(void **state) {
         const struct endpoint *endpoint =
             fake_upstream_cluster(&world.far, "default/a:80")->endpoints[far_conn(&world.far, first)->port == 8001 ? 0 : 1];
         assert_true(endpoint->cost_ns >= NS_PER_S);
-        assert_int_equal(endpoint->failures, 0); // it has answered: no breaker and no ejection may learn of it
+        assert_int_equal(far_failures(endpoint), 0); // it has answered: no breaker and no ejection may learn of it
         client_dispose(&client);
         loopback_dispose(&world);
     }
@@ -692,8 +692,8 @@ static void a_failed_try_counts_as_failure_of_its_endpoint(void **state) {
     loopback_settle(&world);
     respond(&world, 1, 200, "", NULL);
     struct cluster *cluster = fake_upstream_cluster(&world.far, "default/a:80");
-    assert_int_equal(cluster->endpoints[0]->failures, 1);
-    assert_int_equal(cluster->endpoints[1]->failures, 0);
+    assert_int_equal(far_failures(cluster->endpoints[0]), 1);
+    assert_int_equal(far_failures(cluster->endpoints[1]), 0);
     client_dispose(&client);
     loopback_dispose(&world);
 }

@@ -19,7 +19,7 @@ static void a_try_has_a_time_from_its_start(void **state) {
     assert_int_equal(client.status, 504);
     assert_int_equal(world.record.end, ERROR_TRY_TIMEOUT);
     assert_true(only_request(&world, 0)->has_failed); // the server is told
-    assert_int_equal(endpoint_of(&world)->failures, 1);
+    assert_int_equal(far_failures(endpoint_of(&world)), 1);
     client_dispose(&client);
     loopback_dispose(&world);
 }
@@ -104,7 +104,7 @@ static void a_request_given_up_in_time_counts_against_its_endpoint(void **state)
         loopback_pass(&world, 2 * NS_PER_S);
         stream_fail(client.stream, ends[i], BYTES_NONE);
         loopback_settle(&world);
-        assert_int_equal(endpoint_of(&world)->failures, i < 2);
+        assert_int_equal(far_failures(endpoint_of(&world)), i < 2);
         assert_int_equal(endpoint_of(&world)->cost_at != 0, i < 2);
         client_dispose(&client);
         loopback_dispose(&world);
@@ -198,7 +198,7 @@ static void a_body_that_stops_coming_is_408(void **state) {
         loopback_pass(&world, 1100 * NS_PER_MS);
         assert_int_equal(client.status, 408);
         assert_int_equal(world.record.end, ERROR_BODY_TIMEOUT);
-        assert_int_equal(endpoint_of(&world)->failures, 0);
+        assert_int_equal(far_failures(endpoint_of(&world)), 0);
         client_dispose(&client);
         loopback_dispose(&world);
     }

@@ -28,7 +28,7 @@ static void an_update_keeps_what_is_still_there(void **state) {
     assert_true(cluster->lb.weighted);
     assert_int_equal(first->in_flight, 1);
     assert_true(first->cost_ns == 5e6);
-    assert_int_equal(first->pools[POOL_HTTP1].open, 1);
+    assert_int_equal(first->links->pools[POOL_HTTP1].open, 1);
     assert_ptr_not_equal(cluster->endpoints[1], second);
     assert_null(second->cluster);
     endpoint_unref(second);

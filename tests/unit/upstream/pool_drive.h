@@ -110,7 +110,8 @@ static inline void try_end(struct try *try) {
 static inline struct conn_pool *pool_of(struct fake_upstream *far, const char *key, unsigned endpoint, enum pool_kind kind) {
     struct cluster *cluster = fake_upstream_cluster(far, key);
     CHECK(endpoint < cluster->endpoint_count);
-    return &cluster->endpoints[endpoint]->pools[kind];
+    endpoint_link(cluster->endpoints[endpoint]);
+    return &cluster->endpoints[endpoint]->links->pools[kind];
 }
 
 #endif
