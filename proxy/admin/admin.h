@@ -34,6 +34,7 @@ enum admin_command {
     ADMIN_DRAIN,    // begin to drain; done at once, not when drained
     ADMIN_RELOAD,   // read documents and certificates again; done when they were accepted or refused
     ADMIN_SHUTDOWN, // end the process, drained first; done at once
+    ADMIN_REOPEN,   // the file of the access log, by its path; done soon
 };
 
 enum admin_listener { ADMIN_ON_ADMIN = 1 << 0, ADMIN_ON_METRICS = 1 << 1, ADMIN_ON_BOTH = ADMIN_ON_ADMIN | ADMIN_ON_METRICS };

@@ -16,6 +16,7 @@ const struct admin_page admin_usual_pages[] = {
     {"/version", METHOD_GET, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_version, "versions of this program and its libraries"},
     {"/logging", METHOD_GET, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_logging, "level of the log"},
     {"/logging", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_NONE, page_set_logging, "sets it: ?level=debug, info, warn or error"},
+    {"/logging/reopen", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_REOPEN, page_state, "opens the file of the access log anew, after it was renamed"},
     {"/drain", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_DRAIN, page_state, "stops taking traffic, in order"},
     {"/reload", METHOD_POST, ADMIN_ON_ADMIN, RELOAD_WANTS, ADMIN_RELOAD, page_reloaded, "reads documents and certificates again"},
     {"/shutdown", METHOD_POST, ADMIN_ON_ADMIN, 0, ADMIN_SHUTDOWN, page_state, "drains, then ends the process"},

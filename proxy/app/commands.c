@@ -65,6 +65,9 @@ void proxy_command(void *owner, struct admin_query *query) {
     case ADMIN_SHUTDOWN:
         proxy_shut_down(proxy);
         break;
+    case ADMIN_REOPEN:
+        line_writer_reopen(proxy->log_lines);
+        break;
     case ADMIN_RELOAD:
         begin_reload(proxy, query);
         return;

@@ -33,6 +33,11 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
         add_tls(&figures->tls, &proxy->workers[i].upstream.tls_counters);
     }
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
+    for (uint32_t i = 0; i < proxy->worker_count; i++) { // counted by the thread that writes
+        const struct line_counters *lines = line_writer_counters(proxy->log_lines, i);
+        metric_add(&figures->workers.log_written, metric_read(&lines->written));
+        metric_add(&figures->workers.log_failed, metric_read(&lines->failed));
+    }
 }
 
 static const char *const *lines_of(const struct config_errors *errors, struct pool *pool) {

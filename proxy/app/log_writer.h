@@ -1,24 +1,31 @@
-// Writes the access log of one worker: lines are gathered during a turn and written at its end in one call. A file that cannot take them at once loses lines, never time.
+// The access log of one worker: lines are formatted where they are to lie until the writer's thread takes them (net/line_writer), and published once a turn.
 #ifndef APP_LOG_WRITER_H
 #define APP_LOG_WRITER_H
 
+#include "config/snapshot.h"
+#include "net/line_writer.h"
 #include "net/loop.h"
 #include "telemetry/access_log.h"
 #include "telemetry/worker_metrics.h"
 
+// Room for lines of one worker: about a thousand usual ones. Touched as lines go through.
+#define LOG_RING_BYTES ((size_t)512 * 1024)
+
 struct log_writer {
     struct loop *loop;
     struct worker_metrics *metrics;
-    struct buffer lines;
-    struct task flush;
-    int fd;   // -1: none
-    bool cut; // `lines` begins with the rest of a line that was written in part
+    struct line_writer *lines; // shared by all workers
+    uint32_t source;           // this worker's
+    struct task publish;
+    struct bytes text; // of the template, which points into it; owned
+    struct access_template form;
+    bool has_form; // else JSON
 };
 
-void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker_metrics *metrics);
+void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker_metrics *metrics, struct line_writer *lines, uint32_t source);
 
-// Opens `path` for appending (a file, /dev/stdout, a named pipe). An error is logged and leaves the writer without a file.
-void log_writer_open(struct log_writer *writer, const char *path);
+// Lines have the form that `config` says from now on.
+void log_writer_apply(struct log_writer *writer, const struct access_log_config *config);
 
 // For struct stream_env.
 void log_writer_write(void *writer, const struct access_record *record);

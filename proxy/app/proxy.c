@@ -18,6 +18,9 @@
 // Before the drain's time is over nothing more is accepted and HTTP/2 clients are told the last stream: they go elsewhere without losing one.
 #define LAST_CALL_NS (2 * NS_PER_S)
 
+// For the last lines of the access log at the end.
+#define LOG_PATIENCE_NS NS_PER_S
+
 static void become_ready(struct proxy *proxy) {
     proxy->state = PROXY_READY;
     log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy->worker_count);
@@ -70,6 +73,14 @@ static void tell_what_needs_a_restart(const struct proxy *proxy, const struct sn
     tell_unchanged("spec.metrics.address", &before->proxy.metrics, &fresh->proxy.metrics);
 }
 
+static void follow_access_log(struct proxy *proxy, const struct snapshot *fresh) {
+    const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
+    const struct access_log_config *config = &fresh->proxy.access_log;
+    bool was_open = before != NULL && before->proxy.access_log.filter != LOG_FILTER_NONE;
+    if (config->filter != LOG_FILTER_NONE && (!was_open || !bytes_equal(before->proxy.access_log.path, config->path)))
+        line_writer_open(proxy->log_lines, config->path.at);
+}
+
 static enum error on_documents(void *user, struct snapshot *fresh, struct config_errors *errors) {
     struct proxy *proxy = user;
     if (proxy->workers == NULL)
@@ -80,6 +91,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
     if (error != OK)
         return error;
+    follow_access_log(proxy, fresh); // before the first line of it
     struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
@@ -148,13 +160,15 @@ static void on_signal(uv_signal_t *handle, int number) {
     loop_enter(&proxy->loop);
     if (number == SIGHUP)
         documents_reload(&proxy->documents);
+    else if (number == SIGUSR1)
+        line_writer_reopen(proxy->log_lines);
     else if (proxy->ending && number == SIGINT)
         uv_stop(&proxy->loop.uv); // a second Ctrl-C
     else
         proxy_shut_down(proxy);
 }
 
-static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP};
+static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 static void watch_signals(struct proxy *proxy) {
     for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++) {
@@ -215,8 +229,10 @@ static void start_workers(struct proxy *proxy) {
     proxy->ticket_keys = ticket_keys_create();
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
+    proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX);
+    const struct worker_commons commons = {.live = proxy->shared, .memory = &proxy->memory, .log_lines = proxy->log_lines};
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_start(&proxy->workers[i], i, proxy->shared, &proxy->memory);
+        worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count);
 }
 
@@ -229,6 +245,7 @@ static void end_all(struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
+    line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);

@@ -21,6 +21,7 @@ struct proxy {
     struct documents documents;
     struct live_shared *shared;
     struct memory_budget memory;
+    struct line_writer *log_lines; // of the access log
     struct worker *workers;
     uint32_t worker_count;
     struct acceptor *acceptor;
@@ -35,7 +36,7 @@ struct proxy {
     nanoseconds drain_begun;
     struct timer drain_timer;
     bool last_call; // the listening sockets are closed
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
 };
 
 // Exit code.

@@ -58,9 +58,7 @@ static void apply(void *receiver, void *argument) {
         bound_unpin(worker->bound);
     worker->bound = bound;
     metric_set(&worker->metrics.config_generation, snapshot->generation);
-    struct bytes path = snapshot->proxy.access_log.path;
-    if (snapshot->proxy.access_log.filter != LOG_FILTER_NONE)
-        log_writer_open(&worker->log, path.at);
+    log_writer_apply(&worker->log, &snapshot->proxy.access_log);
 }
 
 static void set_credentials(void *receiver, void *argument) {
@@ -204,12 +202,13 @@ static void post(struct worker *worker, void (*deliver)(void *receiver, void *ar
     }
 }
 
-void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget) {
-    *worker = (struct worker){.number = number, .memory = {.budget = budget}};
+void worker_start(struct worker *worker, uint32_t number, const struct worker_commons *commons) {
+    struct live_shared *shared = commons->live;
+    *worker = (struct worker){.number = number, .memory = {.budget = commons->memory}};
     loop_init(&worker->loop, worker);
     worker->h2_memory = h2_memory_create(&worker->loop.now);
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
-    log_writer_init(&worker->log, &worker->loop, &worker->metrics);
+    log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
     worker->env = (struct stream_env){
         .loop = &worker->loop,
         .upstream = &worker->upstream,

@@ -44,8 +44,15 @@ struct worker {
     bool stopping;
 };
 
-// Starts the thread. `shared` and `budget` outlive all workers.
-void worker_start(struct worker *worker, uint32_t number, struct live_shared *shared, struct memory_budget *budget);
+// What all workers have in common; each outlives them.
+struct worker_commons {
+    struct live_shared *live;
+    struct memory_budget *memory;
+    struct line_writer *log_lines;
+};
+
+// Starts the thread.
+void worker_start(struct worker *worker, uint32_t number, const struct worker_commons *commons);
 
 // Messages; from the main thread. Each takes over a reference or the socket.
 void worker_apply(struct worker *worker, struct chain_set *chains);

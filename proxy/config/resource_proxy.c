@@ -2,7 +2,9 @@
 #include "config/resources.h"
 
 #include "base/check.h"
+#include "config/nearest.h"
 #include "config/value.h"
+#include "telemetry/access_log.h"
 
 #include <netinet/in.h>
 
@@ -206,14 +208,21 @@ static const struct row limits_rows[] = {{.name = "connections",
                                          {0}};
 static const struct table limits_table = {.describes = "bounds on what peers can make the proxy hold", .rows = limits_rows};
 
-static const struct choice log_formats[] = {{"JSON", 0, false, "one object a line"}, {0}};
+static const struct choice log_formats[] = {
+    {"JSON", LOG_FORMAT_JSON, false, "one object a line"}, {"Text", LOG_FORMAT_TEXT, false, "a line as template says"}, {0}};
 static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
                                             {"All", LOG_FILTER_ALL, false, "every request"},
                                             {"None", LOG_FILTER_NONE, false, "nothing"},
                                             {0}};
 static const struct row access_log_rows[] = {
     {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
-    {.name = "format", .type = VALUE_ENUM, SPEC(access_log_format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
+    {.name = "format", .type = VALUE_ENUM, SPEC(config.access_log.format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
+    {.name = "template",
+     .type = VALUE_TEXT,
+     SPEC(config.access_log.template),
+     .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
+                 "%{endpoint} %{request_id}",
+     .describes = "Text: %{name} stands for a field, %% for a percent sign; the fields are those of JSON"},
     {.name = "filter",
      .type = VALUE_ENUM,
      SPEC(config.access_log.filter),
@@ -418,6 +427,33 @@ static void check_admin(struct document *document) {
                          BYTES_FORMAT(spec->config.admin.text));
 }
 
+static void check_access_log(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
+    const struct node *node = node_find(log, "template");
+    struct access_template form;
+    struct bytes wrong;
+    if (node == NULL || node->bad)
+        return;
+    if (spec->config.access_log.format != LOG_FORMAT_TEXT)
+        document_error(document, node, NULL, "is for format Text alone");
+    if (access_template_parse(spec->config.access_log.template, &form, &wrong))
+        return;
+    if (form.count == ACCESS_TEMPLATE_PIECES_MAX) {
+        document_error(document, node, NULL, "has more than %d fields", ACCESS_TEMPLATE_PIECES_MAX);
+        return;
+    }
+    struct nearest nearest;
+    nearest_init(&nearest, wrong);
+    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++)
+        nearest_try(&nearest, pool_format(document->loading->scratch, "%%{%s}", access_field_name(field)).at);
+    if (nearest.name != NULL)
+        document_error(document, node, NULL, "%.*s is no field; did you mean %s?", BYTES_FORMAT(wrong), nearest.name);
+    else
+        document_error(document, node, NULL, "%.*s is no field; allowed: %%{name} with the name of a field of the JSON form, and %%%%",
+                       BYTES_FORMAT(wrong));
+}
+
 void proxy_check(struct document *document) {
     struct proxy_spec *spec = document->spec;
     spec->config.namespace_name = document->namespace_name;
@@ -435,4 +471,5 @@ void proxy_check(struct document *document) {
     check_clashes(document);
     check_forwards(document);
     check_admin(document);
+    check_access_log(document);
 }

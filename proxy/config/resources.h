@@ -18,8 +18,7 @@ struct proxy_spec {
     struct bytes service; // short for one of services
     bool admin_disabled;
     bool metrics_disabled;
-    uint32_t identity_source; // one word each so far
-    uint32_t access_log_format;
+    uint32_t identity_source; // one word so far
 };
 
 struct entry_port {

@@ -146,6 +146,14 @@ struct limits_config {
 };
 
 enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+
+struct access_log_config {
+    struct bytes path;
+    enum log_format format;
+    struct bytes template; // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
+    enum log_filter filter;
+};
 
 struct identity_config {
     bool given;
@@ -165,10 +173,7 @@ struct proxy_config {
     struct socket_address metrics; // length 0: none
     struct identity_config identity;
     struct limits_config limits;
-    struct {
-        struct bytes path;
-        enum log_filter filter;
-    } access_log; // spec.telemetry.accessLog; default /dev/stdout, Errors
+    struct access_log_config access_log; // spec.telemetry.accessLog; default /dev/stdout, JSON, Errors
     struct place place;
 };
 

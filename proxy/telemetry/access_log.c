@@ -1,4 +1,4 @@
-// One record as one line of JSON, field by field, each with its bound: see access_log.h.
+// One record as one line, field by field, each with its bound: see access_log.h. Which fields there are stands in the list of the header alone.
 #include "telemetry/access_log.h"
 
 #include "base/check.h"
@@ -6,31 +6,22 @@
 
 #include <assert.h>
 
-// Most bytes that a value may have in the line, after escaping. Identities may be 2,048 bytes long; the part that tells them apart is in front.
-enum {
-    LISTENER_MAX = 64,
-    DIRECTION_MAX = 16,
-    METHOD_MAX = 32,
-    AUTHORITY_MAX = 256,
-    PATH_MAX_BYTES = 1024,
-    END_MAX = 32,
-    DETAIL_MAX = 192,
-    POLICY_MAX = 256,
-    SERVICE_MAX = 256,
-    ENDPOINT_MAX = 64,
-    PEER_MAX = 64,
-    IDENTITY_MAX = 512,
-    REQUEST_ID_MAX = 128,
-    USER_AGENT_MAX = 256,
+struct field {
+    struct bytes name;
+    struct bytes json; // `,"name":`
+    size_t max;
 };
 
-#define TEXTS_MAX                                                                                                                                  \
-    (LISTENER_MAX + DIRECTION_MAX + METHOD_MAX + AUTHORITY_MAX + PATH_MAX_BYTES + END_MAX + DETAIL_MAX + POLICY_MAX + SERVICE_MAX + ENDPOINT_MAX + \
-     PEER_MAX + IDENTITY_MAX + REQUEST_ID_MAX + USER_AGENT_MAX)
-#define NAMES_MAX (25 * 24)   // `,"upstream_duration_us":""` is the longest of the at most 25 names with their punctuation
-#define NUMBERS_MAX (10 * 20) // digits of UINT64_MAX
-#define TIME_MAX 32
-static_assert(TEXTS_MAX + NAMES_MAX + NUMBERS_MAX + TIME_MAX + 3 <= ACCESS_LOG_LINE_MAX, "a line with every field at its longest fits");
+static const struct field fields[] = {
+#define X(identifier, text, most, describes) [ACCESS_##identifier] = {BYTES_OF(text), BYTES_OF(",\"" text "\":"), most},
+    ACCESS_FIELD_LIST(X)
+#undef X
+};
+
+// Every field with `,"name":"value"`, then `}` and the line feed.
+#define X(identifier, text, most, describes) +sizeof(text) + 5 + (most)
+static_assert(2 ACCESS_FIELD_LIST(X) <= ACCESS_LOG_LINE_MAX, "a line with every field at its longest fits");
+#undef X
 
 #define SECONDS_PER_DAY 86400
 
@@ -45,17 +36,6 @@ static void append(struct line *line, struct bytes text) {
     line->at += text.len;
 }
 
-// `name` is the constant `,"name":`.
-static void add_text(struct line *line, struct bytes name, struct bytes value, size_t max) {
-    if (value.len == 0)
-        return;
-    append(line, name);
-    append(line, BYTES("\""));
-    CHECK((size_t)(line->end - line->at) > max);
-    line->at = text_escape(line->at, line->at + max, value, TEXT_ESCAPE_JSON);
-    append(line, BYTES("\""));
-}
-
 static void append_number(struct line *line, uint64_t value) {
     char digits[20];
     char *at = digits + sizeof(digits);
@@ -64,11 +44,6 @@ static void append_number(struct line *line, uint64_t value) {
         value /= 10;
     } while (value > 0);
     append(line, bytes_from(at, (size_t)(digits + sizeof(digits) - at)));
-}
-
-static void add_number(struct line *line, struct bytes name, uint64_t value) {
-    append(line, name);
-    append_number(line, value);
 }
 
 static void append_padded(struct line *line, uint64_t value, unsigned digits) {
@@ -109,58 +84,194 @@ static struct bytes version_name(uint8_t version) {
     return version == 10 ? BYTES("1.0") : version == 11 ? BYTES("1.1") : version == 20 ? BYTES("2") : BYTES_NONE;
 }
 
-static void add_request(struct line *line, const struct access_record *record) {
-    struct bytes path = record->path;
-    path.len = bytes_find(path, '?');
-    add_text(line, BYTES(",\"listener\":"), record->listener, LISTENER_MAX);
-    add_text(line, BYTES(",\"direction\":"), record->direction, DIRECTION_MAX);
-    add_text(line, BYTES(",\"method\":"), record->method, METHOD_MAX);
-    add_text(line, BYTES(",\"authority\":"), record->authority, AUTHORITY_MAX);
-    add_text(line, BYTES(",\"path\":"), path, PATH_MAX_BYTES);
-    add_text(line, BYTES(",\"version\":"), version_name(record->version), DIRECTION_MAX);
-    append(line, record->tls ? BYTES(",\"tls\":true") : BYTES(",\"tls\":false"));
+// A field's value: a text of others, a constant or number that needs no quotes, or none.
+struct value {
+    enum { VALUE_NONE, VALUE_QUOTED, VALUE_PLAIN, VALUE_DIGITS, VALUE_WALL } kind;
+    struct bytes text;
+    uint64_t number;
+};
+
+static struct value quoted(struct bytes text) {
+    return (struct value){.kind = text.len > 0 ? VALUE_QUOTED : VALUE_NONE, .text = text};
 }
 
-static void add_outcome(struct line *line, const struct access_record *record) {
-    if (record->status != 0)
-        add_number(line, BYTES(",\"status\":"), record->status);
-    if (record->grpc_status >= 0)
-        add_number(line, BYTES(",\"grpc_status\":"), (uint64_t)record->grpc_status);
-    add_text(line, BYTES(",\"end\":"), bytes_from_text(error_name(record->end)), END_MAX);
-    add_text(line, BYTES(",\"detail\":"), record->detail, DETAIL_MAX);
-    add_text(line, BYTES(",\"policy\":"), record->policy, POLICY_MAX);
-    add_number(line, BYTES(",\"duration_us\":"), record->duration / NS_PER_US);
-    add_number(line, BYTES(",\"request_bytes\":"), record->request_bytes);
-    add_number(line, BYTES(",\"response_bytes\":"), record->response_bytes);
+static struct value digits(bool there, uint64_t number) {
+    return (struct value){.kind = there ? VALUE_DIGITS : VALUE_NONE, .number = number};
 }
 
-static void add_upstream(struct line *line, const struct access_record *record) {
-    add_text(line, BYTES(",\"service\":"), record->service, SERVICE_MAX);
-    if (record->attempts == 0)
-        return;
-    add_text(line, BYTES(",\"endpoint\":"), record->endpoint, ENDPOINT_MAX);
-    add_number(line, BYTES(",\"attempts\":"), record->attempts);
-    if (record->upstream_duration > 0)
-        add_number(line, BYTES(",\"upstream_duration_us\":"), record->upstream_duration / NS_PER_US);
+static struct bytes path_of(const struct access_record *record) {
+    return bytes_from(record->path.at, bytes_find(record->path, '?'));
 }
 
-static void add_peer(struct line *line, const struct access_record *record) {
-    add_text(line, BYTES(",\"peer\":"), record->peer, PEER_MAX);
-    add_text(line, BYTES(",\"peer_identity\":"), record->peer_identity, IDENTITY_MAX);
-    add_text(line, BYTES(",\"request_id\":"), record->request_id, REQUEST_ID_MAX);
-    add_text(line, BYTES(",\"user_agent\":"), record->user_agent, USER_AGENT_MAX);
+static struct value value_of(const struct access_record *record, enum access_field field) {
+    switch (field) {
+    case ACCESS_TIME:
+        return (struct value){.kind = VALUE_WALL, .number = record->start_wall};
+    case ACCESS_LISTENER:
+        return quoted(record->listener);
+    case ACCESS_DIRECTION:
+        return quoted(record->direction);
+    case ACCESS_METHOD:
+        return quoted(record->method);
+    case ACCESS_AUTHORITY:
+        return quoted(record->authority);
+    case ACCESS_PATH:
+        return quoted(path_of(record));
+    case ACCESS_VERSION:
+        return quoted(version_name(record->version));
+    case ACCESS_TLS:
+        return (struct value){.kind = VALUE_PLAIN, .text = record->tls ? BYTES("true") : BYTES("false")};
+    case ACCESS_STATUS:
+        return digits(record->status != 0, record->status);
+    case ACCESS_GRPC_STATUS:
+        return digits(record->grpc_status >= 0, (uint64_t)record->grpc_status);
+    case ACCESS_END:
+        return quoted(bytes_from_text(error_name(record->end)));
+    case ACCESS_DETAIL:
+        return quoted(record->detail);
+    case ACCESS_POLICY:
+        return quoted(record->policy);
+    case ACCESS_DURATION:
+        return digits(true, record->duration / NS_PER_US);
+    case ACCESS_REQUEST_BYTES:
+        return digits(true, record->request_bytes);
+    case ACCESS_RESPONSE_BYTES:
+        return digits(true, record->response_bytes);
+    case ACCESS_SERVICE:
+        return quoted(record->service);
+    case ACCESS_ENDPOINT:
+        return quoted(record->attempts > 0 ? record->endpoint : BYTES_NONE);
+    case ACCESS_ATTEMPTS:
+        return digits(record->attempts > 0, record->attempts);
+    case ACCESS_UPSTREAM_DURATION:
+        return digits(record->attempts > 0 && record->upstream_duration > 0, record->upstream_duration / NS_PER_US);
+    case ACCESS_PEER:
+        return quoted(record->peer);
+    case ACCESS_PEER_IDENTITY:
+        return quoted(record->peer_identity);
+    case ACCESS_REQUEST_ID:
+        return quoted(record->request_id);
+    case ACCESS_USER_AGENT:
+        return quoted(record->user_agent);
+    case ACCESS_FIELD_COUNT:
+        break;
+    }
+    return (struct value){0};
+}
+
+// With no quotes around it.
+static void append_value(struct line *line, const struct value *value, size_t max) {
+    CHECK((size_t)(line->end - line->at) >= max);
+    switch (value->kind) {
+    case VALUE_NONE:
+        break;
+    case VALUE_QUOTED:
+        line->at = text_escape(line->at, line->at + max, value->text, TEXT_ESCAPE_JSON);
+        break;
+    case VALUE_PLAIN:
+        append(line, value->text);
+        break;
+    case VALUE_DIGITS:
+        append_number(line, value->number);
+        break;
+    case VALUE_WALL:
+        append_time(line, value->number);
+        break;
+    }
+}
+
+const char *access_field_name(enum access_field field) {
+    return fields[field].name.at;
 }
 
 size_t access_log_format(const struct access_record *record, char *text, size_t size) {
     CHECK(size >= ACCESS_LOG_LINE_MAX);
     struct line line = {text, text + ACCESS_LOG_LINE_MAX};
-    append(&line, BYTES("{\"time\":\""));
-    append_time(&line, record->start_wall);
-    append(&line, BYTES("\""));
-    add_request(&line, record);
-    add_outcome(&line, record);
-    add_upstream(&line, record);
-    add_peer(&line, record);
+    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++) {
+        struct value value = value_of(record, field);
+        if (value.kind == VALUE_NONE)
+            continue;
+        bool has_quotes = value.kind == VALUE_QUOTED || value.kind == VALUE_WALL;
+        append(&line, fields[field].json);
+        if (has_quotes)
+            append(&line, BYTES("\""));
+        append_value(&line, &value, fields[field].max);
+        if (has_quotes)
+            append(&line, BYTES("\""));
+    }
+    text[0] = '{'; // the first comma
     append(&line, BYTES("}\n"));
+    return (size_t)(line.at - text);
+}
+
+// --- by a template ---
+
+static enum access_field find_field(struct bytes name) {
+    enum access_field field = 0;
+    while (field < ACCESS_FIELD_COUNT && !bytes_equal(fields[field].name, name))
+        field++;
+    return field;
+}
+
+// Of what stands behind a percent sign takes the field's name. False: it is none.
+static bool take_name(struct bytes *rest, enum access_field *field, struct bytes *wrong) {
+    size_t end = bytes_find(*rest, '}');
+    *wrong = bytes_from(rest->at - 1, end < rest->len ? end + 2 : rest->len + 1);
+    if (rest->len == 0 || rest->at[0] != '{' || end == rest->len)
+        return false;
+    *field = find_field(bytes_from(rest->at + 1, end - 1));
+    *rest = bytes_from(rest->at + end + 1, rest->len - end - 1);
+    return *field != ACCESS_FIELD_COUNT;
+}
+
+bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong) {
+    form->count = 0;
+    struct bytes rest = text;
+    while (rest.len > 0) {
+        *wrong = rest;
+        if (form->count == ACCESS_TEMPLATE_PIECES_MAX)
+            return false;
+        size_t length = bytes_find(rest, '%');
+        bool is_percent = length + 1 < rest.len && rest.at[length + 1] == '%';
+        enum access_field field = ACCESS_FIELD_COUNT;
+        struct bytes literal = bytes_from(rest.at, is_percent ? length + 1 : length);
+        if (is_percent)
+            rest = bytes_from(rest.at + length + 2, rest.len - length - 2);
+        else if (length == rest.len)
+            rest = BYTES_NONE;
+        else {
+            rest = bytes_from(rest.at + length + 1, rest.len - length - 1);
+            if (!take_name(&rest, &field, wrong))
+                return false;
+        }
+        form->pieces[form->count].literal = literal;
+        form->pieces[form->count++].field = field;
+    }
+    return true;
+}
+
+// As much of it as there is room.
+static void append_some(struct line *line, struct bytes text) {
+    size_t room = (size_t)(line->end - line->at);
+    append(line, bytes_from(text.at, text.len < room ? text.len : room));
+}
+
+size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *text, size_t size) {
+    CHECK(size >= ACCESS_LOG_LINE_MAX);
+    struct line line = {text, text + ACCESS_LOG_LINE_MAX - 1};
+    for (uint32_t i = 0; i < form->count; i++) {
+        enum access_field field = form->pieces[i].field;
+        append_some(&line, form->pieces[i].literal);
+        if (field == ACCESS_FIELD_COUNT)
+            continue;
+        struct value value = value_of(record, field);
+        if ((size_t)(line.end - line.at) < fields[field].max)
+            break;
+        if (value.kind == VALUE_NONE)
+            append_some(&line, BYTES("-"));
+        else
+            append_value(&line, &value, fields[field].max);
+    }
+    *line.at++ = '\n';
     return (size_t)(line.at - text);
 }

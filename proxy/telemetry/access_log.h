@@ -1,6 +1,6 @@
-// The access log: one line of JSON for each stream, from a plain record. Formats into the caller's memory; writes no file, decides no filter.
+// The access log: one line for each stream, from a plain record: JSON, or text by a template. Formats into the caller's memory; writes no file, decides no filter.
 //
-// Whatever a peer sent, the line is valid JSON, valid UTF-8, has no line feed but its last byte and is at most ACCESS_LOG_LINE_MAX long: values
+// Whatever a peer sent, the line is valid UTF-8, has no line feed but its last byte and is at most ACCESS_LOG_LINE_MAX long, and as JSON it is valid: values
 // are escaped and, when too long, cut (marked by "..."). There is no place for credentials: no field of a request is logged but those named here,
 // and the query of a path, which may carry tokens, is cut off.
 #ifndef TELEMETRY_ACCESS_LOG_H
@@ -46,7 +46,61 @@ struct access_record {
     struct bytes user_agent;
 };
 
-// Writes the line, with its line feed, to `line`, which has at least ACCESS_LOG_LINE_MAX bytes. Returns its length. No NUL.
+// X(identifier, name, most bytes of its value in a line, after escaping; what it is): all fields, in the order of JSON. Identities may be 2,048 bytes long; the part that
+// tells them apart is in front. Numbers have the digits of UINT64_MAX.
+#define ACCESS_FIELD_LIST(X)                                                                                               \
+    X(TIME, "time", 32, "when the head of the request was complete: RFC 3339, UTC, microseconds")                          \
+    X(LISTENER, "listener", 64, "name of the listener")                                                                    \
+    X(DIRECTION, "direction", 16, "inbound or outbound")                                                                   \
+    X(METHOD, "method", 32, "method of the request")                                                                       \
+    X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
+    X(PATH, "path", 1024, "path as forwarded, without its query")                                                          \
+    X(VERSION, "version", 16, "HTTP version of the client: 1.0, 1.1, 2")                                                   \
+    X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
+    X(STATUS, "status", 20, "status sent to the client")                                                                   \
+    X(GRPC_STATUS, "grpc_status", 20, "grpc-status sent to the client")                                                    \
+    X(END, "end", 32, "how it ended: ok, or the error")                                                                    \
+    X(DETAIL, "detail", 192, "why, where the end does not say all")                                                        \
+    X(POLICY, "policy", 256, "the policy and rule that ended it")                                                          \
+    X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                             \
+    X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                      \
+    X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                       \
+    X(SERVICE, "service", 256, "namespace/name:port of the service")                                                       \
+    X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                             \
+    X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                      \
+    X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
+    X(PEER, "peer", 64, "address of the client")                                                                           \
+    X(PEER_IDENTITY, "peer_identity", 512, "SPIFFE ID that the client's certificate has")                                  \
+    X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                       \
+    X(USER_AGENT, "user_agent", 256, "user-agent")
+
+enum access_field {
+#define X(identifier, ...) ACCESS_##identifier,
+    ACCESS_FIELD_LIST(X)
+#undef X
+        ACCESS_FIELD_COUNT
+};
+
+const char *access_field_name(enum access_field field);
+
+// Writes the line as JSON, with its line feed, to `line`, which has at least ACCESS_LOG_LINE_MAX bytes. Returns its length. No NUL. A field that has no value is left out.
 size_t access_log_format(const struct access_record *record, char *line, size_t size);
+
+// A template: text as it stands, `%{name}` for a field, `%%` for a percent sign. Pieces point into the text.
+#define ACCESS_TEMPLATE_PIECES_MAX 64
+
+struct access_template {
+    struct {
+        struct bytes literal;    // in front of the field
+        enum access_field field; // ACCESS_FIELD_COUNT: none
+    } pieces[ACCESS_TEMPLATE_PIECES_MAX];
+    uint32_t count;
+};
+
+// False: `wrong` is the part of `text` at fault: a name that is no field's, `%` with something else behind it; or the piece that is one too many.
+bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong);
+
+// As access_log_format, by a template. A field that has no value is "-". What makes the line too long is cut off.
+size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *line, size_t size);
 
 #endif

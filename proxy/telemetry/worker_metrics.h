@@ -79,7 +79,10 @@
     X(mailbox_full, COUNTER, SUM, PLAIN, "outrigger_mailbox_full_total", "", "Messages to a worker that its mailbox had no room for.")           \
     X(starvation_untold, COUNTER, SUM, PLAIN, "outrigger_starvation_untold_total", "",                                                           \
       "Other workers that could not be told to give up a connection, their mailbox being full.")                                                 \
-    X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "", "Lines of the access log that could not be written.")          \
+    X(log_written, COUNTER, SUM, PLAIN, "outrigger_access_log_lines_total", "", "Lines of the access log that were written.")                    \
+    X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"full\"",                                                 \
+      "Lines of the access log that are lost: its file takes them too slowly, or not at all.")                                                   \
+    X(log_failed, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"failed\"", "")                                            \
     /* memory and the loop */                                                                                                                    \
     X(blocks_used, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"used\"", "Blocks of 16 KiB that hold bytes on their way.")             \
     X(blocks_free, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"free\"", "")                                                           \

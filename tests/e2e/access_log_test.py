@@ -1,13 +1,16 @@
 """The access log: one line of JSON for each request that is wanted, with what people look for; nothing that a client sends can break or forge a line."""
 
 import json
+import os
 import re
+import signal
+import socket
 import threading
 
 import pytest
 
 from support.backend import held, message, reply
-from support.fleet import eventually
+from support.fleet import BIN, ROOT, answers, eventually
 from support.h2_peer import H2Client
 from support.hop import Hop, service
 from support.wire import Wire, exchange
@@ -105,6 +108,85 @@ def test_standard_output_is_the_usual_path(fleet):
     hop.start()
     assert exchange(hop.address, "GET /printed HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
     eventually(lambda: '"path":"/printed"' in hop.process.output())
+
+
+def test_a_template_says_the_form(fleet):
+    hop = hop_with(fleet, format="Text", template='%{peer} "%{method} %{path}" %{status} %{grpc_status} "%{user_agent}" 100%%')
+    exchange(hop.address, b"GET /a HTTP/1.1\r\nHost: backend\r\nUser-Agent: x\" 500 \x1b[2J\r\n\r\n".replace(b"\x1b", b"\t"))
+    line = eventually(lambda: hop.access_log.exists() and hop.access_log.read_text())
+    assert re.fullmatch(r'127\.0\.0\.1:\d+ "GET /a" 200 - "x\\" 500 \\t\[2J" 100%\n', line), line
+    hop.proxy["spec"]["telemetry"]["accessLog"].pop("template")
+    hop.reload()
+    exchange(hop.address, "GET /b HTTP/1.1\r\nHost: backend\r\n\r\n")
+    eventually(lambda: '"GET backend/b HTTP/1.1" 200 ok ' in hop.access_log.read_text())
+
+
+@pytest.mark.parametrize("log, message", [
+    ({"format": "Text", "template": "%{statu}"}, "%{statu} is no field; did you mean %{status}?"),
+    ({"format": "Text", "template": "50% off"}, "% off is no field; allowed: %{name}"),
+    ({"format": "Text", "template": "%%" * 100}, "has more than 64 fields"),
+    ({"template": "%{status}"}, "is for format Text alone"),
+    ({"format": "Text", "template": "a\nb"}, "control")])
+def test_a_template_that_is_wrong_is_refused(fleet, log, message):
+    hop = Hop(fleet, {"backend": ["127.0.0.1:1"]}, start=False)
+    hop.proxy["spec"]["telemetry"]["accessLog"].update(log)
+    done = fleet.run([BIN / "outrigger", "check", hop.write()])
+    assert done.returncode == 3 and message in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_the_page_of_the_fields_is_complete():
+    said = re.findall(r"X\(\w+, \"(\w+)\", \d+, \"([^\"]+)\"\)", (ROOT / "proxy/telemetry/access_log.h").read_text())
+    page = (ROOT / "docs/operations.md").read_text()
+    assert len(said) > 20 and said == [(name, text) for name, text in re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.M) if name in dict(said)]
+
+
+def rotate(hop, number):
+    hop.access_log.rename(f"{hop.access_log}.{number}")
+
+
+@pytest.mark.parametrize("how", ["signal", "page", "alone"])
+def test_a_file_that_was_renamed_is_opened_anew(fleet, how):
+    hop = hop_with(fleet)
+    exchange(hop.address, "GET /1 HTTP/1.1\r\nHost: backend\r\n\r\n")
+    hop.logged(path="/1")
+    rotate(hop, 1)
+    if how == "signal":
+        hop.process.signal(signal.SIGUSR1)
+    elif how == "page":
+        assert hop.post("/logging/reopen")[0] == 202
+
+    def noticed():  # by itself: with a line that comes a second later
+        if how == "alone":
+            exchange(hop.address, "GET /2 HTTP/1.1\r\nHost: backend\r\n\r\n")
+        return hop.access_log.exists()
+    eventually(noticed)
+    exchange(hop.address, "GET /3 HTTP/1.1\r\nHost: backend\r\n\r\n")
+    hop.logged(path="/3")
+    assert hop.figure("outrigger_access_log_dropped_total") == 0
+
+
+def test_the_last_lines_are_written_before_the_end(fleet):
+    hop = hop_with(fleet)
+    with H2Client(hop.address) as client:
+        for _ in range(50):
+            assert client.get().status == 200
+    hop.process.stop()
+    assert len(hop.log()) == 50
+
+
+def test_standard_output_may_be_a_socket(fleet):
+    """As systemd gives it: it has no path that could be opened."""
+    hop = Hop(fleet, {"backend": [fleet.backend().address]}, start=False)
+    del hop.proxy["spec"]["telemetry"]["accessLog"]["path"]
+    ours, theirs = socket.socketpair()
+    program = "import os, sys; os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
+    os.set_inheritable(theirs.fileno(), True)
+    hop.process = fleet.start("hop", ["/usr/bin/python3", "-c", program, theirs.fileno(), BIN / "outrigger-proxy", "--config", hop.write()],
+                              answers(hop.metrics), pass_fds=[theirs.fileno()])
+    exchange(hop.address, "GET /printed HTTP/1.1\r\nHost: backend\r\n\r\n")
+    assert b'"path":"/printed"' in ours.recv(65536)
+    ours.close()
+    theirs.close()
 
 
 def test_a_log_that_cannot_be_written_stops_no_request(fleet):

@@ -148,14 +148,14 @@ def die_with_parent():
 class Process:
     """One process of a fleet. `exit_codes` are those with which it may end when it is stopped."""
 
-    def __init__(self, name, argv, log, environment, folder, exit_codes):
+    def __init__(self, name, argv, log, environment, folder, exit_codes, pass_fds=()):
         self.name = name
         self.log = log
         self.exit_codes = exit_codes
         self.judged = False
         with open(log, "wb") as output:
             self.child = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                          env=environment, cwd=folder, start_new_session=True, preexec_fn=die_with_parent)
+                                          env=environment, cwd=folder, start_new_session=True, preexec_fn=die_with_parent, pass_fds=pass_fds)
         self.pid = self.child.pid
 
     def output(self):
@@ -227,10 +227,11 @@ class Fleet:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return file
 
-    def start(self, name, argv, ready=None, environment=None, folder=None, exit_codes=(0,), timeout=READY_S):
+    def start(self, name, argv, ready=None, environment=None, folder=None, exit_codes=(0,), timeout=READY_S, pass_fds=()):
         """Starts `argv` and returns its Process once ready(process) is true: accepts(), answers() or prints(); None: at once."""
         log = self.folder / f"{len(self.processes)}-{name}.log"
-        process = Process(name, argv, log, {**os.environ, **SANITIZER_ENVIRONMENT, **(environment or {})}, folder or self.folder, set(exit_codes))
+        process = Process(name, argv, log, {**os.environ, **SANITIZER_ENVIRONMENT, **(environment or {})}, folder or self.folder, set(exit_codes),
+                          pass_fds)
         self.processes.append(process)
 
         def started():

@@ -34,6 +34,17 @@ static void require(bool holds) {
         abort();
 }
 
+// By a template, of others' bytes too, it is one line.
+static void check_text(const struct access_record *record, struct bytes template, char *line) {
+    struct access_template form;
+    struct bytes wrong;
+    if (bytes_find(template, '\n') < template.len || !access_template_parse(template, &form, &wrong))
+        return;
+    size_t length = access_log_format_text(&form, record, line, ACCESS_LOG_LINE_MAX);
+    require(length > 0 && length <= ACCESS_LOG_LINE_MAX);
+    require(memchr(line, '\n', length) == line + length - 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     struct bytes left = bytes_from((const char *)input, size);
     uint64_t numbers = take_number(&left);
@@ -61,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     size_t length = access_log_format(&record, line, ACCESS_LOG_LINE_MAX);
     require(length <= ACCESS_LOG_LINE_MAX);
     require(json_is_line(line, length));
+    check_text(&record, take_text(&left), line);
+    check_text(&record, BYTES("%{user_agent}\"%{path}%{path}%{peer_identity} %{detail}%{authority}%{path}%{request_id}"), line);
     free(line);
     return 0;
 }

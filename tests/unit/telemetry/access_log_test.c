@@ -188,6 +188,89 @@ static void times_are_those_of_the_calendar(void **state) {
     }
 }
 
+static const char *format_text(const char *template, const struct access_record *record) {
+    struct access_template form;
+    struct bytes wrong;
+    assert_true(access_template_parse(bytes_from_text(template), &form, &wrong));
+    size_t length = access_log_format_text(&form, record, line, ACCESS_LOG_LINE_MAX);
+    assert_true(length <= ACCESS_LOG_LINE_MAX);
+    line[length] = '\0';
+    assert_int_equal(strlen(line), length);
+    assert_ptr_equal(strchr(line, '\n'), line + length - 1);
+    return line;
+}
+
+static void a_template_says_what_stands_where(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    assert_string_equal(format_text("%{time} \"%{method} %{path}\" %{status} 100%% %{tls}%{grpc_status}", &record),
+                        "2025-12-31T23:59:59.123456Z \"GET /courses/1\" 200 100% true-\n");
+    assert_string_equal(format_text("%{detail}", &record), "-\n");
+    assert_string_equal(format_text("words alone", &record), "words alone\n");
+    assert_string_equal(format_text("%%", &record), "%\n");
+    assert_string_equal(format_text("", &record), "\n");
+}
+
+static void a_template_knows_every_field_of_json(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    const char *json = strdup(format(&record));
+    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++) {
+        char template[64], member[64];
+        snprintf(template, sizeof template, "%%{%s}", access_field_name(field));
+        snprintf(member, sizeof member, "\"%s\":", access_field_name(field));
+        const char *text = format_text(template, &record);
+        const char *in_json = strstr(json, member);
+        assert_int_equal(in_json == NULL, strcmp(text, "-\n") == 0);
+        if (in_json == NULL)
+            continue;
+        in_json += strlen(member) + (in_json[strlen(member)] == '"');
+        assert_memory_equal(in_json, text, strlen(text) - 1);
+    }
+    free((void *)(uintptr_t)json);
+}
+
+static void what_is_wrong_in_a_template_is_told(void **state) {
+    (void)state;
+    static const char *const wrong[][2] = {{"a %{statu} b", "%{statu}"}, {"%{}", "%{}"}, {"50% of", "% of"},
+                                           {"%{status", "%{status"},     {"%", "%"},     {"%{a}%{b}", "%{a}"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct access_template form;
+        struct bytes part;
+        assert_false(access_template_parse(bytes_from_text(wrong[i][0]), &form, &part));
+        assert_int_equal(part.len, strlen(wrong[i][1]));
+        assert_memory_equal(part.at, wrong[i][1], part.len);
+    }
+    char many[4 * 100 + 1] = "";
+    for (int i = 0; i < 100; i++)
+        strcat(many, "x%%y");
+    struct access_template form;
+    struct bytes part;
+    assert_false(access_template_parse(bytes_from_text(many), &form, &part));
+    assert_int_equal(form.count, ACCESS_TEMPLATE_PIECES_MAX);
+}
+
+static void control_characters_cannot_forge_a_line_of_text(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    record.user_agent = BYTES("a\" 200\r\n10.0.0.1 \x1b[2J");
+    assert_string_equal(format_text("\"%{user_agent}\"", &record), "\"a\\\" 200\\r\\n10.0.0.1 \\u001b[2J\"\n");
+}
+
+static void a_line_of_text_that_is_too_long_is_cut(void **state) {
+    (void)state;
+    char path[2000];
+    memset(path, 'x', sizeof path);
+    struct access_record record = usual_record();
+    record.path = bytes_from(path, sizeof path);
+    const char *text = format_text("%{path}%{path}%{path}%{path}%{path}%{path}", &record);
+    assert_true(strlen(text) > 3000 && strlen(text) <= ACCESS_LOG_LINE_MAX);
+    char literal[5000];
+    memset(literal, 'y', sizeof literal);
+    literal[sizeof literal - 1] = '\0';
+    assert_int_equal(strlen(format_text(literal, &record)), ACCESS_LOG_LINE_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_usual_request_is_one_line_with_every_field),
@@ -200,6 +283,11 @@ int main(void) {
         cmocka_unit_test(long_values_are_cut_and_marked),
         cmocka_unit_test(every_field_at_its_worst_fits_the_line),
         cmocka_unit_test(cut_at_every_length_stays_valid),
+        cmocka_unit_test(a_template_says_what_stands_where),
+        cmocka_unit_test(a_template_knows_every_field_of_json),
+        cmocka_unit_test(what_is_wrong_in_a_template_is_told),
+        cmocka_unit_test(control_characters_cannot_forge_a_line_of_text),
+        cmocka_unit_test(a_line_of_text_that_is_too_long_is_cut),
         cmocka_unit_test(times_are_those_of_the_calendar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
