@@ -90,8 +90,11 @@ static json_t *value_schema(enum value_type type, const struct row *row, bool st
 
 static json_t *list_schema(const struct row *row, bool strict) {
     json_t *schema = typed("array");
-    set(schema, "items", row->type == VALUE_FLAGS ? word_schema(row->choices) : value_schema(row->item, row, strict));
-    if (row->type == VALUE_FLAGS)
+    set(schema, "items",
+        row->type == VALUE_FLAGS     ? word_schema(row->choices)
+        : row->type == VALUE_NUMBERS ? integer_schema(row)
+                                     : value_schema(row->item, row, strict));
+    if (row->type != VALUE_LIST)
         return schema;
     set(schema, "minItems", json_integer((json_int_t)row->min));
     set(schema, "maxItems", json_integer((json_int_t)row->max));
@@ -124,7 +127,7 @@ static json_t *default_of(const struct row *row) {
 }
 
 static json_t *row_schema(const struct row *row, bool strict) {
-    const bool is_list = row->type == VALUE_LIST || row->type == VALUE_FLAGS;
+    const bool is_list = row->type == VALUE_LIST || row->type == VALUE_FLAGS || row->type == VALUE_NUMBERS;
     json_t *schema = is_list ? list_schema(row, strict) : value_schema(row->type, row, strict);
     set(schema, "description", json_string(row->describes));
     if (row->fallback != NULL)

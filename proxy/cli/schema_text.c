@@ -81,6 +81,10 @@ static void print_form(FILE *out, const struct row *row) {
         fprintf(out, "list of ");
         print_words(out, row->choices);
         break;
+    case VALUE_NUMBERS:
+        fprintf(out, "list of numbers, ");
+        print_range(out, row);
+        break;
     case VALUE_ADDRESS:
         fprintf(out, "address%s%s", (row->forms & ADDRESS_PORT_OPTIONAL) != 0 ? ", port optional" : " with port",
                 (row->forms & ADDRESS_UNIX) != 0 ? ", or unix:/path" : "");

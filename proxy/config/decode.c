@@ -121,6 +121,29 @@ static void decode_flags(const struct target *target) {
     refuse_twins(target->document, target->node, NULL);
 }
 
+static void decode_numbers(const struct target *target) {
+    const struct row *row = target->row;
+    if (target->node->kind != NODE_LIST) {
+        target_wrong_kind(target, value_form(row->type));
+        return;
+    }
+    memset(target_value(target), 0, row->width);
+    const struct row number_row = {.type = VALUE_INTEGER, .width = sizeof(uint64_t), .min = row->min, .max = row->max};
+    for (struct node *node = target->node->first; node != NULL; node = node->next) {
+        uint64_t number = UINT64_MAX;
+        decode_one_scalar(&(struct target){target->document, node, &number_row, &number});
+        if (number == UINT64_MAX)
+            continue; // what is wrong with it was told
+        uint64_t word;
+        char *at = target_value(target) + (number - row->min) / 64 * sizeof(word);
+        CHECK((number - row->min) / 64 < row->width / sizeof(word));
+        memcpy(&word, at, sizeof(word));
+        word |= UINT64_C(1) << ((number - row->min) % 64);
+        memcpy(at, &word, sizeof(word));
+    }
+    refuse_twins(target->document, target->node, NULL);
+}
+
 static void decode_text_map(const struct target *target) {
     if (target->node->kind != NODE_OBJECT) {
         target_wrong_kind(target, "an object of texts");
@@ -179,6 +202,9 @@ static void decode_value(const struct target *target) {
         return;
     case VALUE_FLAGS:
         decode_flags(target);
+        return;
+    case VALUE_NUMBERS:
+        decode_numbers(target);
         return;
     case VALUE_TEXT_MAP:
         decode_text_map(target);

@@ -153,10 +153,38 @@ static const struct choice retry_conditions[] = {
     {"RefusedStream", offsetof(struct traffic_policy_spec, traffic.retry.refused_stream), false, "the peer said that it did not process it"},
     {"Unsent", offsetof(struct traffic_policy_spec, traffic.retry.unsent), false,
      "no byte of it had left, or a kept connection broke before the answer and its method may be repeated"},
-    {"GatewayError", 0, true, NULL},
-    {"Reset", 0, true, NULL},
-    {"Timeout", 0, true, NULL},
+    {"GatewayError", offsetof(struct traffic_policy_spec, traffic.retry.gateway_error), false, "the answer is 502, 503 or 504"},
+    {"Reset", offsetof(struct traffic_policy_spec, traffic.retry.reset), false, "the connection or stream broke before the answer's head"},
+    {"Timeout", offsetof(struct traffic_policy_spec, traffic.retry.timeout), false, "timeouts.backendRequest ran out before the answer's head"},
     {0}};
+#define GRPC_CODE(number) offsetof(struct traffic_policy_spec, traffic.retry.grpc_codes[number])
+static const struct choice retry_grpc_codes[] = {{"CANCELLED", GRPC_CODE(1), false, "the call was cancelled"},
+                                                 {"UNKNOWN", GRPC_CODE(2), false, "an error of no known kind"},
+                                                 {"INVALID_ARGUMENT", GRPC_CODE(3), false, "the caller's argument is wrong"},
+                                                 {"DEADLINE_EXCEEDED", GRPC_CODE(4), false, "time ran out"},
+                                                 {"NOT_FOUND", GRPC_CODE(5), false, "it is not there"},
+                                                 {"ALREADY_EXISTS", GRPC_CODE(6), false, "it is there already"},
+                                                 {"PERMISSION_DENIED", GRPC_CODE(7), false, "the caller may not"},
+                                                 {"RESOURCE_EXHAUSTED", GRPC_CODE(8), false, "a quota or a resource is used up"},
+                                                 {"FAILED_PRECONDITION", GRPC_CODE(9), false, "the state does not allow it"},
+                                                 {"ABORTED", GRPC_CODE(10), false, "it was given up, as for a conflict"},
+                                                 {"OUT_OF_RANGE", GRPC_CODE(11), false, "past the end"},
+                                                 {"UNIMPLEMENTED", GRPC_CODE(12), false, "there is no such method"},
+                                                 {"INTERNAL", GRPC_CODE(13), false, "an invariant is broken"},
+                                                 {"UNAVAILABLE", GRPC_CODE(14), false, "the service is not there for now"},
+                                                 {"DATA_LOSS", GRPC_CODE(15), false, "data are lost"},
+                                                 {"UNAUTHENTICATED", GRPC_CODE(16), false, "the caller is not known"},
+                                                 {0}};
+#define METHOD(name) offsetof(struct traffic_policy_spec, traffic.retry.methods[METHOD_##name])
+static const struct choice retry_methods[] = {{"GET", METHOD(GET), false, "idempotent"},
+                                              {"HEAD", METHOD(HEAD), false, "idempotent"},
+                                              {"OPTIONS", METHOD(OPTIONS), false, "idempotent"},
+                                              {"TRACE", METHOD(TRACE), false, "idempotent"},
+                                              {"PUT", METHOD(PUT), false, "idempotent"},
+                                              {"DELETE", METHOD(DELETE), false, "idempotent"},
+                                              {"POST", METHOD(POST), false, "what it does may be done twice"},
+                                              {"PATCH", METHOD(PATCH), false, "what it does may be done twice"},
+                                              {0}};
 static const struct row backoff_rows[] = {
     {.name = "base",
      .type = VALUE_DURATION,
@@ -211,6 +239,35 @@ static const struct row retry_rows[] = {
      .width = sizeof(bool),
      .fallback = "ConnectFailure RefusedStream Unsent",
      .describes = "what is tried again; by default what was provably not processed, and the one case of Unsent where the method may be repeated"},
+    {.name = "codes",
+     .type = VALUE_NUMBERS,
+     SPEC(traffic.retry.codes),
+     .min = RETRY_CODE_MIN,
+     .max = RETRY_CODE_MAX,
+     .describes = "statuses of answers that are tried again"},
+    {.name = "grpcCodes",
+     .type = VALUE_FLAGS,
+     .choices = retry_grpc_codes,
+     .width = sizeof(bool),
+     .describes =
+         "codes of gRPC that are tried again where the answer has nothing else; naming one lets gRPC requests be repeated, whatever `methods` says"},
+    {.name = "methods",
+     .type = VALUE_FLAGS,
+     .choices = retry_methods,
+     .width = sizeof(bool),
+     .fallback = "GET HEAD OPTIONS TRACE PUT DELETE",
+     .describes =
+         "that may be repeated although they may have been processed: what `codes`, GatewayError, Reset, Timeout and the one case of Unsent are "
+         "bound to"},
+    {.name = "respectRetryAfter",
+     .type = VALUE_DURATION,
+     SPEC(traffic.retry.respect_retry_after),
+     .min = 0,
+     .max = HOUR,
+     .fallback = "2s",
+     .describes =
+         "Retry-After and grpc-retry-pushback-ms of an answer that is to be tried again are waited for up to this; one that asks for longer goes "
+         "down and is not tried again; 0s: they are not looked at, but a pushback that forbids a retry"},
     {.name = "backoff", .type = VALUE_OBJECT, .object = &backoff_table, .describes = "how long a further try waits"},
     {.name = "bufferBytes",
      .type = VALUE_QUANTITY,
@@ -222,7 +279,7 @@ static const struct row retry_rows[] = {
     {.name = "budget", .type = VALUE_OBJECT, .object = &budget_table, .describes = "bound on tries, per calling proxy and service"},
     DISABLED_ROW(retry_disabled, "nothing is tried again"),
     {0}};
-static const struct table retry_table = {.describes = "further tries", .rows = retry_rows, .later = "codes grpcCodes methods respectRetryAfter"};
+static const struct table retry_table = {.describes = "further tries", .rows = retry_rows};
 
 static const struct row traffic_policy_rows[] = {
     {.name = "targetRefs",

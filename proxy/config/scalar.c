@@ -213,6 +213,7 @@ const char *value_form(enum value_type type) {
         return "an object";
     case VALUE_LIST:
     case VALUE_FLAGS:
+    case VALUE_NUMBERS:
         return "a list";
     default:
         return "a text";

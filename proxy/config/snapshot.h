@@ -10,18 +10,13 @@
 #include "base/map.h"
 #include "certs/spiffe_id.h"
 #include "config/endpoint_address.h"
+#include "config/traffic_config.h"
 
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
-
-// Where a document or a field of it stands: for messages and for explaining.
-struct place {
-    const char *file;
-    uint32_t line;
-};
 
 // `host:port` with a literal address, or a Unix socket's path.
 struct socket_address {
@@ -63,54 +58,6 @@ struct endpoint_config {
     struct endpoint_address address;
     uint32_t weight; // 1 unless said otherwise; 0: takes no new requests
     const struct endpoint_traits *traits;
-};
-
-enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
-
-// The highest retry.attempts that a policy can say: each stream has room for so many endpoints that it has tried.
-#define RETRY_ATTEMPTS_MAX 10
-
-// A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise. A group that can refuse or end a request names in `policy` whose
-// it is, "namespace/name"; empty: the defaults.
-struct traffic_config {
-    struct {
-        enum lb_type type;
-    } load_balancer;
-    struct {
-        uint32_t max;         // connections to one endpoint, of all workers together; 0: no bound
-        uint32_t max_pending; // requests that wait for a connection, per service and worker
-        uint32_t max_streams; // streams on one HTTP/2 connection
-        nanoseconds connect_timeout;
-        nanoseconds idle_timeout; // HTTP/2
-        nanoseconds http1_idle_timeout;
-        nanoseconds max_age;
-        nanoseconds keepalive; // HTTP/2 PING when nothing was received for so long
-        struct bytes policy;
-    } connections;
-    struct {
-        nanoseconds request, backend_request, idle;
-        struct bytes policy;
-    } timeouts;
-    struct {
-        bool propagate;
-        struct bytes policy;
-    } deadline;
-    struct {
-        uint32_t attempts; // tries after the first, at most RETRY_ATTEMPTS_MAX
-        bool connect_failure, refused_stream, unsent;
-        struct {
-            nanoseconds base, max;
-        } backoff;
-        uint64_t buffer_bytes;
-        struct {
-            uint32_t percent;
-            nanoseconds interval;
-            uint32_t min_per_second;
-        } budget;
-        struct bytes policy;
-    } retry;
-    struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
-    struct bytes policy; // "namespace/name" of it; empty: defaults
 };
 
 // One port of a ServiceEntry (or, for an Inbound listener, the application behind it).

@@ -21,6 +21,7 @@ enum value_type {
     VALUE_QUANTITY,  // uint32_t or uint64_t; bytes
     VALUE_ENUM,      // an enum
     VALUE_FLAGS,     // a list of words of an enum; each sets a bool: a choice's value is its offset
+    VALUE_NUMBERS,   // a list of whole numbers: a set as bits of uint64_t words, the first for `min`
     VALUE_ADDRESS,   // struct socket_address
     VALUE_SPIFFE_ID, // struct spiffe_id
     VALUE_OBJECT,    // a struct inside the same struct: the offsets of its table count from the same start
@@ -44,7 +45,7 @@ struct row {
     bool is_required;
     bool is_group;                // merged kinds: taken whole from the most specific policy that has it
     const char *fallback;         // the default as a document would say it (words of VALUE_FLAGS with spaces between); NULL: none, all bits zero
-    uint64_t min, max;            // VALUE_INTEGER, VALUE_DURATION, VALUE_QUANTITY; VALUE_LIST: number of items
+    uint64_t min, max;            // VALUE_INTEGER, VALUE_DURATION, VALUE_QUANTITY, VALUE_NUMBERS; VALUE_LIST: number of items
     unsigned forms;               // VALUE_ADDRESS: enum address_form
     const struct choice *choices; // VALUE_ENUM, VALUE_FLAGS; ends with a name of NULL
     const struct table *object;   // VALUE_OBJECT; VALUE_LIST of objects

@@ -105,25 +105,6 @@ struct bytes method_text(enum http_method method) {
     return method_names[method];
 }
 
-bool method_is_idempotent(enum http_method method) {
-    switch (method) {
-    case METHOD_GET:
-    case METHOD_HEAD:
-    case METHOD_OPTIONS:
-    case METHOD_TRACE:
-    case METHOD_PUT:
-    case METHOD_DELETE:
-        return true;
-    case METHOD_OTHER:
-    case METHOD_POST:
-    case METHOD_CONNECT:
-    case METHOD_PATCH:
-    case METHOD_COUNT:
-        break;
-    }
-    return false;
-}
-
 struct bytes status_reason(uint16_t status) {
     if (status >= sizeof(reasons) / sizeof(reasons[0]) || reasons[status].len == 0)
         return BYTES("");

@@ -112,9 +112,6 @@ void head_copy(struct head *to, const struct head *from, struct pool *pool);
 enum http_method method_from_text(struct bytes text);
 struct bytes method_text(enum http_method method); // "" for METHOD_OTHER
 
-// GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110 section 9.2.2).
-bool method_is_idempotent(enum http_method method);
-
 // The standard phrase for a status, "" for one that has none.
 struct bytes status_reason(uint16_t status);
 

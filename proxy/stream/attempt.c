@@ -236,6 +236,8 @@ static void receive_head(struct attempt *attempt) {
     if (!attempt->up.head_arrived)
         return;
     enum error refusal = refusal_of(attempt);
+    attempt->refusal = refusal;
+    attempt->is_refusal = attempt->mesh && fields_find(&attempt->up.codec_stream.head.fields, FIELD_OUTRIGGER_REFUSED) != NULL;
     if (is_unreached(refusal)) {
         attempt->was_unreached = true;
         fail(attempt, refusal);
@@ -282,11 +284,25 @@ static enum lb_outcome outcome_of(const struct attempt *attempt, enum error erro
     }
 }
 
+// How a retry went, for people.
+static void count_retry(const struct attempt *attempt, enum error error) {
+    struct worker_metrics *metrics = attempt->stream->env->metrics;
+    if (attempt->retried_for == RETRY_NONE)
+        return;
+    if (attempt->stream->attempts->committed == attempt)
+        metric_add(&metrics->retries_ended_answered, 1);
+    else if (error == ERROR_CANCELLED)
+        metric_add(&metrics->retries_ended_cancelled, 1);
+    else
+        metric_add(&metrics->retries_ended_failed, 1);
+}
+
 void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->state == ATTEMPT_OVER)
         return;
     struct stream *stream = attempt->stream;
     struct loop *loop = stream->env->loop;
+    count_retry(attempt, error);
     attempt->state = ATTEMPT_OVER;
     loop_timer_stop(loop, &attempt->try_timeout);
     conn_waiter_cancel(&attempt->waiter);

@@ -4,6 +4,7 @@
 
 #include "base/pool.h"
 #include "stream/filter.h"
+#include "stream/retry_rule.h"
 #include "upstream/cluster.h"
 #include "upstream/upstream_stream.h"
 
@@ -37,10 +38,13 @@ struct attempt {
     nanoseconds answered_after; // since `begun`; 0: no answer
     enum error error;           // why it failed
     struct bytes detail;        // why a filter refused it
-    bool filter_refused;        // one of its filters did: it is not repeated
-    bool never_sent;            // no connection was had
-    bool was_unreached;         // our own proxy had it and could not reach its application: nothing was processed
-    bool was_refused;           // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
+    enum retry_reason retried_for; // what was wrong with the one before; NONE: it is no retry
+    bool filter_refused;           // one of its filters did: it is not repeated
+    bool never_sent;               // no connection was had
+    bool was_unreached;            // our own proxy had it and could not reach its application: nothing was processed
+    bool is_refusal;               // the answer is our own proxy's, whatever it says
+    enum error refusal;            // why, where it says so in a word that we know
+    bool was_refused;              // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
 };
 
 struct attempt *attempt_create(struct stream *stream);

@@ -1,12 +1,17 @@
-// Decides whether a failed try is repeated: conditions, replay, deadline, budget, back-off. What one try does is in attempt.c.
+// Decides whether a try is repeated: attempts, replay, deadline, budget, back-off. Whether it meets a condition is in retry_rule.c, what one try does in attempt.c.
 #include "stream/attempts.h"
 
 #include "base/check.h"
 #include "stream/stream.h"
+#include "upstream/upstream_conn.h"
+
+// Of an answer that is not wanted: to read so much costs less than a new connection, most of the time.
+#define DISCARDED_BYTES_MAX ((size_t)64 << 10)
 
 static void on_backoff(struct timer *timer) {
     struct attempts *attempts = CONTAINER_OF(timer, struct attempts, backoff);
     attempts->backing_off = false;
+    attempts->backoff_is_over = true;
     stream_wake(attempts->last->stream);
 }
 
@@ -48,71 +53,97 @@ void attempts_start(struct stream *stream) {
     attempts_begin(stream);
 }
 
-static bool is_connect_failure(const struct attempt *attempt) {
-    switch (attempt->error) {
-    case ERROR_TLS_FAILED: // also where the server refused us after our side of the handshake
-    case ERROR_IDENTITY_MISMATCH:
-        return true;
-    case ERROR_CONNECT_REFUSED:
-    case ERROR_CONNECT_TIMEOUT:
-        return attempt->never_sent || attempt->was_unreached;
-    case ERROR_DRAINING:
-        return attempt->was_unreached;
+static struct metric_cell *cell_of_reason(struct worker_metrics *metrics, enum retry_reason reason) {
+    switch (reason) {
+    case RETRY_CONNECT_FAILURE:
+        return &metrics->retries_for_connect_failure;
+    case RETRY_REFUSED_STREAM:
+        return &metrics->retries_for_refused_stream;
+    case RETRY_UNSENT:
+        return &metrics->retries_for_unsent;
+    case RETRY_GATEWAY_ERROR:
+        return &metrics->retries_for_gateway_error;
+    case RETRY_RESET:
+        return &metrics->retries_for_reset;
+    case RETRY_TIMEOUT:
+        return &metrics->retries_for_timeout;
+    case RETRY_CODE:
+        return &metrics->retries_for_code;
+    case RETRY_GRPC_CODE:
+        return &metrics->retries_for_grpc_code;
     default:
-        return false;
+        check_failed("a retry for no reason", __FILE__, __LINE__);
     }
 }
 
-// Was it provably not processed, or may it be repeated since the connection's peer had closed it while it was idle?
-static bool is_unsent(const struct stream *stream, const struct attempt *attempt) {
-    if (attempt->error != ERROR_UPSTREAM_RESET || attempt->up.interim_count > 0)
-        return false;
-    bool may_have_been_idle = attempt->up.was_conn_lost && attempt->up.was_reused && attempt->up.was_silent;
-    return attempt->up.was_unsent || (may_have_been_idle && method_is_idempotent(stream->request->method));
+static struct metric_cell *cell_of_refusal(struct worker_metrics *metrics, enum retry_refusal refusal) {
+    switch (refusal) {
+    case RETRY_REFUSED_METHOD:
+        return &metrics->retries_refused_method;
+    case RETRY_REFUSED_ATTEMPTS:
+        return &metrics->retries_refused_attempts;
+    case RETRY_REFUSED_BODY:
+        return &metrics->retries_refused_body;
+    case RETRY_REFUSED_RETRY_AFTER:
+        return &metrics->retries_refused_retry_after;
+    case RETRY_REFUSED_DEADLINE:
+        return &metrics->retries_refused_deadline;
+    case RETRY_REFUSED_BUDGET:
+        return &metrics->retries_refused_budget;
+    default:
+        check_failed("a refusal for no reason", __FILE__, __LINE__);
+    }
 }
 
-static bool has_condition(const struct stream *stream, const struct attempt *attempt) {
-    const struct traffic_config *traffic = &stream->service->config->traffic;
-    return (traffic->retry.connect_failure && is_connect_failure(attempt)) ||
-           (traffic->retry.refused_stream && attempt->error == ERROR_REFUSED_STREAM) || (traffic->retry.unsent && is_unsent(stream, attempt));
+static void refuse(struct stream *stream, enum retry_refusal refusal) {
+    stream->attempts->refusal = refusal;
+    metric_add(cell_of_refusal(stream->env->metrics, refusal), 1);
 }
 
-static bool may_retry(struct stream *stream, const struct attempt *attempt) {
+// What is left of an answer that nobody wants. A short rest over HTTP/1 is read, so that the connection can be used again; else the exchange is cut.
+static void discard_more(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    const struct traffic_config *traffic = &stream->service->config->traffic;
-    struct worker_metrics *metrics = stream->env->metrics;
-    nanoseconds now = stream->env->loop->now;
-    if (attempt->filter_refused || attempts->begun > traffic->retry.attempts || !has_condition(stream, attempt))
-        return false;
-    if (!attempts->replayable) {
-        metric_add(&metrics->retries_refused_body, 1);
-        return false;
-    }
-    if (stream->deadline <= now) {
-        metric_add(&metrics->retries_refused_deadline, 1);
-        return false;
-    }
-    struct retry_budget_rule rule = budget_rule(stream);
-    if (!retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, now)) {
-        metric_add(&metrics->retries_refused_budget, 1);
-        attempts->budget_is_spent = true;
-        return false;
-    }
-    return true;
+    struct attempt *discarded = attempts->discarded;
+    if (discarded == NULL)
+        return;
+    struct upstream_stream *up = &discarded->up;
+    size_t length = up->body.length;
+    attempts->discarded_bytes += length;
+    buffer_clear(&up->body);
+    upstream_stream_consumed(up, length);
+    bool goes_on = up->conn != NULL && up->conn->codec->version != HTTP_2 && up->codec_stream.sent == PROGRESS_ENDED;
+    if (goes_on && attempts->discarded_bytes <= DISCARDED_BYTES_MAX)
+        return;
+    attempts->discarded = NULL;
+    attempt_end(discarded, OK);
 }
 
-// Full jitter: uniform in [0, base x 2^n), at most max. None where the try only met a kept connection that broke, nor while an endpoint is untried: to wait
-// before asking one that has refused nothing would only cost time.
-static nanoseconds backoff_for(struct stream *stream, const struct attempt *failed) {
+static void discard(struct stream *stream, struct attempt *answered) {
+    struct attempts *attempts = stream->attempts;
+    if (attempts->discarded != NULL)
+        attempt_end(attempts->discarded, OK);
+    attempts->discarded = answered;
+    attempts->discarded_bytes = 0;
+    discard_more(stream);
+}
+
+// The connection was a kept one, and its peer was just closing it: a fresh one is as good as another endpoint.
+static bool met_a_stale_connection(const struct attempt *attempt) {
+    return attempt->error == ERROR_UPSTREAM_RESET && attempt->up.was_reused;
+}
+
+// Full jitter: uniform in [0, base x 2^n), at most max. None where the try only met a kept connection that broke, nor while an endpoint is untried, unless the answer
+// asked to wait: to wait before asking one that has refused nothing would only cost time.
+static nanoseconds backoff_for(struct stream *stream, const struct attempt *settled, nanoseconds asked) {
     const struct attempts *attempts = stream->attempts;
     const struct traffic_config *traffic = &stream->service->config->traffic;
-    bool kept_one_broke = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
-    if (kept_one_broke || cluster_has_untried(stream->service->cluster, attempts->tried, attempts->tried_count))
+    bool needs_none = met_a_stale_connection(settled) || cluster_has_untried(stream->service->cluster, attempts->tried, attempts->tried_count);
+    if (needs_none && asked == 0)
         return 0;
     nanoseconds bound = traffic->retry.backoff.base << (attempts->begun - 1 < 10 ? attempts->begun - 1 : 10);
     if (bound > traffic->retry.backoff.max)
         bound = traffic->retry.backoff.max;
-    return bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound;
+    return asked + (bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound);
 }
 
 static void remember_tried(struct attempts *attempts, struct endpoint *endpoint) {
@@ -123,16 +154,80 @@ static void remember_tried(struct attempts *attempts, struct endpoint *endpoint)
     attempts->tried[attempts->tried_count++] = endpoint;
 }
 
-static void retry(struct stream *stream, const struct attempt *failed) {
+// Why it may not be repeated, though it met a condition; NOT_REFUSED: it may, after `*wait`. The budget comes last: nothing is taken from it in vain.
+static enum retry_refusal judge(struct stream *stream, const struct attempt *settled, enum retry_reason reason, nanoseconds *wait) {
+    const struct attempts *attempts = stream->attempts;
+    const nanoseconds now = stream->env->loop->now;
+    nanoseconds asked;
+    if (!retry_is_safe(stream, settled, reason))
+        return RETRY_REFUSED_METHOD;
+    if (attempts->begun > stream->service->config->traffic.retry.attempts)
+        return RETRY_REFUSED_ATTEMPTS;
+    if (!attempts->replayable)
+        return RETRY_REFUSED_BODY;
+    if (!retry_wait_asked(stream, settled, clock_wall_ns(), &asked))
+        return RETRY_REFUSED_RETRY_AFTER;
+    *wait = backoff_for(stream, settled, asked);
+    if (stream->deadline <= now || *wait >= stream->deadline - now)
+        return RETRY_REFUSED_DEADLINE;
+    struct retry_budget_rule rule = budget_rule(stream);
+    return retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, now) ? RETRY_NOT_REFUSED : RETRY_REFUSED_BUDGET;
+}
+
+static void begin_retry(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    nanoseconds wait = backoff_for(stream, failed);
-    metric_add(&stream->env->metrics->retries, 1);
+    if (attempts->held != NULL)
+        discard(stream, attempts->held);
+    attempts->held = NULL;
+    metric_add(cell_of_reason(stream->env->metrics, attempts->reason), 1);
     attempts_begin(stream);
-    attempts->last->waiter.fresh = failed->error == ERROR_UPSTREAM_RESET && failed->up.was_reused;
-    if (wait > 0) {
-        attempts->backing_off = true;
-        loop_timer_start(stream->env->loop, &attempts->backoff, wait);
+    attempts->last->retried_for = attempts->reason;
+    attempts->last->waiter.fresh = met_a_stale_connection(attempts->settled);
+    CHECK(attempts->reason_count < RETRY_ATTEMPTS_MAX);
+    attempts->reasons[attempts->reason_count++] = (uint8_t)attempts->reason;
+}
+
+// The answer or failure of the last one is to be followed by a further try, if that may be. False: it may not.
+static bool retry(struct stream *stream, struct attempt *settled, enum retry_reason reason) {
+    struct attempts *attempts = stream->attempts;
+    nanoseconds wait = 0;
+    if (reason == RETRY_NONE || stream->service->config->traffic.retry.attempts == 0)
+        return false;
+    enum retry_refusal refusal = judge(stream, settled, reason, &wait);
+    if (refusal != RETRY_NOT_REFUSED) {
+        refuse(stream, refusal);
+        return false;
     }
+    attempts->settled = settled;
+    attempts->reason = reason;
+    if (wait == 0) {
+        begin_retry(stream);
+        return true;
+    }
+    attempts->budget_taken_at = stream->env->loop->now;
+    attempts->backing_off = true;
+    loop_timer_start(stream->env->loop, &attempts->backoff, wait);
+    return true;
+}
+
+static void give_back_budget(struct stream *stream) {
+    struct retry_budget_rule rule = budget_rule(stream);
+    retry_budget_give_back(&stream->service->cluster->shared->budget, &rule, stream->attempts->budget_taken_at);
+}
+
+// The pause is over. What the retry took from the budget counts from now on, and may not be there any more: requests that it was a share of are forgotten meanwhile.
+// False: no retry.
+static bool leave_backoff(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
+    struct retry_budget_rule rule = budget_rule(stream);
+    attempts->backoff_is_over = false;
+    give_back_budget(stream);
+    if (!retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, stream->env->loop->now)) {
+        refuse(stream, RETRY_REFUSED_BUDGET);
+        return false;
+    }
+    begin_retry(stream);
+    return true;
 }
 
 // New documents took the endpoint away while the request waited for a connection to it.
@@ -145,6 +240,8 @@ static void move_on(struct stream *stream, struct attempt *lost) {
     struct attempts *attempts = stream->attempts;
     attempts->begun--;
     begin(stream);
+    attempts->last->retried_for = lost->retried_for;
+    lost->retried_for = RETRY_NONE;                            // it is the same retry
     buffer_move(&attempts->last->body, &lost->body, SIZE_MAX); // of which nothing was sent
 }
 
@@ -156,6 +253,9 @@ static void set_aside(struct attempts *attempts, struct attempt *attempt) {
 static void commit(struct stream *stream, struct attempt *answered) {
     struct attempts *attempts = stream->attempts;
     CHECK(attempts->committed == NULL);
+    if (attempts->held != NULL)
+        discard(stream, attempts->held);
+    attempts->held = NULL;
     attempts->committed = answered;
     attempts->replayable = false;
     buffer_clear(&attempts->replay);
@@ -177,50 +277,76 @@ static void name_policy(struct stream *stream, const struct attempt *attempt) {
         stream_ended_by_policy(stream, traffic->connections.policy, "connections.connectTimeout");
     else if (attempt->error == ERROR_POOL_FULL && attempt->waiter.queue_was_full)
         stream_ended_by_policy(stream, traffic->connections.policy, "connections.maxPending");
-    else if (stream->attempts->budget_is_spent)
+    else if (stream->attempts->refusal == RETRY_REFUSED_BUDGET)
         stream_ended_by_policy(stream, traffic->retry.policy, "retry.budget");
 }
 
-// What becomes of the stream now that one has failed. False: it fails too.
-static bool go_on_without(struct stream *stream, struct attempt *failed) {
+// No further try: the answer that is held goes down; without one the stream fails as `settled` did.
+static enum attempts_result give_up(struct stream *stream, const struct attempt *settled) {
     struct attempts *attempts = stream->attempts;
-    set_aside(attempts, failed);
-    if (has_lost_its_endpoint(failed)) {
-        move_on(stream, failed);
-        return true;
+    struct attempt *held = attempts->held;
+    if (held == NULL) {
+        name_policy(stream, settled);
+        stream_fail(stream, settled->error, settled->endpoint == NULL ? settled->detail : settled->endpoint->links->text);
+        return ATTEMPTS_FAILED;
+    }
+    attempts->held = NULL;
+    list_remove(&held->link);
+    list_push_back(&attempts->running, &held->link);
+    commit(stream, held);
+    return ATTEMPTS_ANSWERED;
+}
+
+// What becomes of the stream now that one has failed, or has an answer that is to be repeated for `reason`.
+static enum attempts_result go_on_without(struct stream *stream, struct attempt *settled, enum retry_reason reason) {
+    struct attempts *attempts = stream->attempts;
+    set_aside(attempts, settled);
+    if (has_lost_its_endpoint(settled)) {
+        move_on(stream, settled);
+        return ATTEMPTS_RUNNING;
+    }
+    remember_tried(attempts, settled->endpoint);
+    if (settled->state == ATTEMPT_ANSWERED) {
+        if (attempts->held != NULL)
+            discard(stream, attempts->held);
+        attempts->held = settled;
     }
     bool others_run = !list_is_empty(&attempts->running);
-    if (!others_run && !may_retry(stream, failed)) {
-        name_policy(stream, failed);
-        stream_fail(stream, failed->error, failed->endpoint == NULL ? failed->detail : failed->endpoint->links->text);
-        return false;
+    return others_run || retry(stream, settled, reason) ? ATTEMPTS_RUNNING : give_up(stream, settled);
+}
+
+// One has its final head, or is over.
+static enum attempts_result settle(struct stream *stream, struct attempt *attempt) {
+    enum retry_reason reason = retry_reason_of(stream, attempt);
+    if (attempt->state == ATTEMPT_ANSWERED && reason == RETRY_NONE) {
+        commit(stream, attempt);
+        return ATTEMPTS_ANSWERED;
     }
-    remember_tried(attempts, failed->endpoint);
-    if (!others_run)
-        retry(stream, failed);
-    return true;
+    return go_on_without(stream, attempt, reason);
 }
 
 enum attempts_result attempts_advance(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
+    discard_more(stream);
     if (attempts->committed != NULL) {
         attempt_advance(attempts->committed); // the rest of the request
         return ATTEMPTS_ANSWERED;
     }
+    if (attempts->backoff_is_over && !leave_backoff(stream))
+        return give_up(stream, attempts->settled);
     // One that is begun here stands behind those that ran: it has its turn in the same walk.
     struct list *node = attempts->running.next;
-    while (node != &attempts->running && !attempts->backing_off) {
+    while (node != &attempts->running) {
         struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
         struct list *before = node->prev;
         attempt_advance(attempt);
         if (stream->end != OK)
             return ATTEMPTS_RUNNING; // a filter has ended it
-        if (attempt->state == ATTEMPT_ANSWERED) {
-            commit(stream, attempt);
-            return ATTEMPTS_ANSWERED;
+        if (attempt->state >= ATTEMPT_ANSWERED) {
+            enum attempts_result result = settle(stream, attempt);
+            if (result != ATTEMPTS_RUNNING)
+                return result;
         }
-        if (attempt->state == ATTEMPT_OVER && !go_on_without(stream, attempt))
-            return ATTEMPTS_FAILED;
         node = before->next == node ? node->next : before->next;
     }
     return ATTEMPTS_RUNNING;
@@ -231,6 +357,14 @@ void attempts_end(struct stream *stream) {
     if (attempts == NULL)
         return;
     loop_timer_stop(stream->env->loop, &attempts->backoff);
+    if (attempts->backing_off || attempts->backoff_is_over)
+        give_back_budget(stream);
+    struct attempt *answered[] = {attempts->held, attempts->discarded};
+    for (size_t i = 0; i < 2; i++)
+        if (answered[i] != NULL)
+            attempt_end(answered[i], OK);
+    attempts->held = attempts->discarded = NULL;
+    attempts->backing_off = attempts->backoff_is_over = false;
     // An endpoint that let a request run out of time must not look better than one that answered.
     bool timed_out = stream->end == ERROR_REQUEST_TIMEOUT || stream->end == ERROR_DEADLINE_EXPIRED;
     LIST_EACH(&attempts->running, node, following) {

@@ -1,10 +1,14 @@
 // The tries of one stream: begins them, decides whether one that failed is repeated, and commits the stream to the one that answers.
 //
-// Several may run at once. The first that has a final head is the one that the stream is committed to: the others are cancelled, which says nothing of their endpoints.
-// One that fails while another runs is set aside; with the last it is decided whether there is a further one, or the stream fails.
+// Several may run at once. The first that has a final head which is not to be repeated is the one that the stream is committed to: the others are cancelled, which says
+// nothing of their endpoints. One that fails while another runs is set aside; with the last it is decided whether there is a further one, or the stream fails.
 //
 // What is repeated by default is only what was provably not processed: the connection could not be made, HTTP/2 refused the stream, or nothing of the request had left;
-// and, for methods that may be repeated, a connection that was reused and broke before a byte of the answer (the peer had closed it while idle).
+// and, for methods that may be repeated, a connection that was reused and broke before a byte of the answer (the peer had closed it while idle). A policy may name more:
+// retry_rule.h.
+//
+// An answer that is to be repeated is held until the further try begins, so that it can still go down where that one may not be made after all: the pause is over, and
+// meanwhile the budget was spent.
 #ifndef STREAM_ATTEMPTS_H
 #define STREAM_ATTEMPTS_H
 
@@ -29,9 +33,19 @@ struct attempts {
     size_t unconsumed;    // bytes of it that were taken and not yet told as consumed
     struct buffer replay; // all of the body that was passed on so far, while a further try may need it
     bool replayable;      // the body can be sent again from its start
-    bool budget_is_spent; // what would have been repeated was not, for that
+    // the further try that is decided on, and those that were
+    struct attempt *held;      // its answer goes down if no further try is made; in `over`
+    struct attempt *discarded; // the rest of its answer is read and thrown away; in `over`
+    size_t discarded_bytes;
+    struct attempt *settled;     // what the decision was about
+    enum retry_reason reason;    // why it is to be repeated
+    nanoseconds budget_taken_at; // for it
     struct timer backoff;
     bool backing_off;
+    bool backoff_is_over;
+    uint8_t reasons[RETRY_ATTEMPTS_MAX]; // enum retry_reason of each retry
+    uint32_t reason_count;
+    enum retry_refusal refusal; // why there was no further one
 };
 
 enum attempts_result {

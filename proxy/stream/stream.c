@@ -389,7 +389,8 @@ static void run_chain(struct stream *stream) {
 // While several run, which of them speaks for the stream is not known: theirs wait for the commitment.
 static void pass_interim_heads(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    if (attempts->committed == NULL && attempts->running.next != attempts->running.prev)
+    bool one_runs = !list_is_empty(&attempts->running) && attempts->running.next == attempts->running.prev;
+    if (attempts->committed == NULL && !one_runs)
         return;
     struct attempt *attempt = attempts->committed != NULL ? attempts->committed : LIST_ENTRY(list_first(&attempts->running), struct attempt, link);
     struct upstream_stream *up = &attempt->up;

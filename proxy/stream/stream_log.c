@@ -1,10 +1,15 @@
 // Makes the record of a stream at its end, for the counters and, where the filter wants it, for the access log.
 #include "stream/stream_log.h"
 
+#include "base/check.h"
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/attempts.h"
 #include "stream/stream.h"
+
+#include <stdio.h>
+
+#define REASONS_TEXT_MAX (RETRY_ATTEMPTS_MAX * 16 + 1) // the longest is "connect_failure"
 
 static bool is_wanted(const struct stream *stream) {
     switch (stream->bound->snapshot->proxy.access_log.filter) {
@@ -23,8 +28,21 @@ static struct bytes value_of(const struct head *head, enum field_id id) {
     return field == NULL ? BYTES_NONE : field->value;
 }
 
+// Why each retry was made, in their order. Returns the length.
+static size_t print_reasons(const struct attempts *attempts, char *text, size_t size) {
+    size_t length = 0;
+    for (uint32_t i = 0; i < attempts->reason_count; i++) {
+        const char *name = retry_reason_name(attempts->reasons[i]);
+        int written = snprintf(text + length, size - length, "%s%s", i > 0 ? "," : "", name);
+        CHECK(written > 0 && (size_t)written < size - length);
+        length += (size_t)written;
+    }
+    return length;
+}
+
 static void write_record(struct stream *stream, nanoseconds duration) {
     char peer[ADDRESS_TEXT_MAX];
+    char reasons[REASONS_TEXT_MAX];
     const struct head *request = stream->request;
     const struct attempts *attempts = stream->attempts;
     struct access_record record = {
@@ -57,6 +75,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         record.service = stream->service->config->key;
     if (attempts != NULL) {
         record.attempts = attempts->begun;
+        record.retried_for = bytes_from(reasons, print_reasons(attempts, reasons, sizeof reasons));
+        record.retry_refused = bytes_from_text(retry_refusal_name(attempts->refusal));
         const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
         record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->links->text;
     }

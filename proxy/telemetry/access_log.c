@@ -143,6 +143,10 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return quoted(record->attempts > 0 ? record->endpoint : BYTES_NONE);
     case ACCESS_ATTEMPTS:
         return digits(record->attempts > 0, record->attempts);
+    case ACCESS_RETRIED_FOR:
+        return quoted(record->retried_for);
+    case ACCESS_RETRY_REFUSED:
+        return quoted(record->retry_refused);
     case ACCESS_UPSTREAM_DURATION:
         return digits(record->attempts > 0 && record->upstream_duration > 0, record->upstream_duration / NS_PER_US);
     case ACCESS_PEER:

@@ -39,6 +39,8 @@ struct access_record {
     struct bytes service;  // "namespace/name:port"
     struct bytes endpoint; // address of the last attempt
     uint32_t attempts;
+    struct bytes retried_for;      // why each but the first was made: "unsent,code"; empty: there was one alone
+    struct bytes retry_refused;    // why there was no further one although a condition was met
     nanoseconds upstream_duration; // from the last attempt's start to its response head; 0: none came
     struct bytes peer;             // address of the client
     struct bytes peer_identity;
@@ -68,6 +70,8 @@ struct access_record {
     X(SERVICE, "service", 256, "namespace/name:port of the service")                                                       \
     X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                             \
     X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                      \
+    X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                \
+    X(RETRY_REFUSED, "retry_refused", 16, "why there was no further try, although a condition of retry was met")           \
     X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
     X(PEER, "peer", 64, "address of the client")                                                                           \
     X(PEER_IDENTITY, "peer_identity", 512, "SPIFFE ID that the client's certificate has")                                  \

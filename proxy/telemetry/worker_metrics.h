@@ -66,11 +66,26 @@
     X(pool_full, COUNTER, SUM, PLAIN, "outrigger_pool_full_total", "", "Requests refused since the queue for a connection was full.")            \
     /* attempts */                                                                                                                               \
     X(attempts, COUNTER, SUM, PLAIN, "outrigger_attempts_total", "", "Tries of requests, the first ones too.")                                   \
-    X(retries, COUNTER, SUM, PLAIN, "outrigger_retries_total", "", "Tries after the first.")                                                     \
+    X(retries_for_connect_failure, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"connect_failure\"",                                 \
+      "Tries after the first, by what was wrong with the one before.")                                                                           \
+    X(retries_for_refused_stream, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"refused_stream\"", "")                               \
+    X(retries_for_unsent, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"unsent\"", "")                                               \
+    X(retries_for_gateway_error, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"gateway_error\"", "")                                 \
+    X(retries_for_reset, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"reset\"", "")                                                 \
+    X(retries_for_timeout, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"timeout\"", "")                                             \
+    X(retries_for_code, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"code\"", "")                                                   \
+    X(retries_for_grpc_code, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"grpc_code\"", "")                                         \
+    X(retries_ended_answered, COUNTER, SUM, PLAIN, "outrigger_retries_ended_total", "result=\"answered\"",                                       \
+      "How they ended: the client got their answer, or they were to be repeated too or failed, or nobody waited for them.")                      \
+    X(retries_ended_failed, COUNTER, SUM, PLAIN, "outrigger_retries_ended_total", "result=\"failed\"", "")                                       \
+    X(retries_ended_cancelled, COUNTER, SUM, PLAIN, "outrigger_retries_ended_total", "result=\"cancelled\"", "")                                 \
     X(retries_refused_budget, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"budget\"",                                       \
       "Failed tries that were to be repeated and were not.")                                                                                     \
     X(retries_refused_body, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"body\"", "")                                       \
     X(retries_refused_deadline, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"deadline\"", "")                               \
+    X(retries_refused_method, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"method\"", "")                                   \
+    X(retries_refused_attempts, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"attempts\"", "")                               \
+    X(retries_refused_retry_after, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"retry_after\"", "")                         \
     /* bounds that were hit */                                                                                                                   \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
     X(windows_refused, COUNTER, SUM, PLAIN, "outrigger_http2_window_growth_refused_total", "",                                                   \
@@ -105,7 +120,7 @@ struct worker_metrics {
     struct limit_cells limits[LIMIT_METRIC_COUNT]; // exposed with what each is set to, not by this table
 };
 
-// All zero is the initial state: no init. The worker bumps the cells: metric_add(&metrics->retries, 1).
+// All zero is the initial state: no init. The worker bumps the cells: metric_add(&metrics->attempts, 1).
 
 // Merges `count` workers (at least 1), which may go on counting, into `total`, which is the caller's.
 void worker_metrics_merge(struct worker_metrics *total, const struct worker_metrics *const *workers, uint32_t count);

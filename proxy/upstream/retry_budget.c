@@ -41,6 +41,8 @@ static void count(_Atomic uint64_t *word, uint64_t epoch, uint32_t originals, in
     uint64_t after;
     do {
         struct slot slot = unpack(before);
+        if (slot.epoch != epoch_word(epoch) && retries < 0)
+            return; // what is taken back is forgotten already
         if (slot.epoch != epoch_word(epoch))
             slot = (struct slot){.epoch = epoch_word(epoch)};
         if (slot.originals + originals <= ORIGINALS_MAX)
@@ -85,6 +87,11 @@ bool retry_budget_withdraw(struct retry_budget *budget, const struct retry_budge
         return true;
     count(current, epoch, 0, -1);
     return false;
+}
+
+void retry_budget_give_back(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds taken_at) {
+    uint64_t epoch = epoch_of(taken_at, rule);
+    count(&budget->slots[epoch % RETRY_BUDGET_SLOTS], epoch, 0, -1);
 }
 
 uint64_t retry_budget_left(const struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now) {

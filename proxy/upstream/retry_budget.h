@@ -28,6 +28,9 @@ void retry_budget_deposit(struct retry_budget *budget, const struct retry_budget
 // Takes one retry; false when the budget is spent. Any worker.
 bool retry_budget_withdraw(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now);
 
+// One that was taken at `taken_at` was not made after all. Any worker.
+void retry_budget_give_back(struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds taken_at);
+
 // How many retries could be taken now; for people. Any thread.
 uint64_t retry_budget_left(const struct retry_budget *budget, const struct retry_budget_rule *rule, nanoseconds now);
 

@@ -36,6 +36,8 @@ static void record(void *user, const struct access_record *from) {
     };
     copy_to(to->detail, sizeof to->detail, from->detail);
     copy_to(to->policy, sizeof to->policy, from->policy);
+    copy_to(to->retried_for, sizeof to->retried_for, from->retried_for);
+    copy_to(to->retry_refused, sizeof to->retry_refused, from->retry_refused);
     copy_to(to->service, sizeof to->service, from->service);
     copy_to(to->endpoint, sizeof to->endpoint, from->endpoint);
     copy_to(to->path, sizeof to->path, from->path);

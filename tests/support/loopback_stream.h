@@ -26,6 +26,8 @@ struct loopback_record {
     nanoseconds upstream_duration;
     char detail[128];
     char policy[128];
+    char retried_for[128];
+    char retry_refused[32];
     char service[64];
     char endpoint[64];
     char path[128];

@@ -277,7 +277,7 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
     struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
     request_metrics_count(&requests, 1, 200, OK, NS_PER_MS);
-    metric_set(&client.figures.workers.retries, 17);
+    metric_set(&client.figures.workers.retries_for_code, 17);
     client.figures.ready = true;
     client.figures.worker_count = 2;
     client.figures.requests = series;
@@ -295,7 +295,7 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         "\noutrigger_config_generation 5\n",
         "\noutrigger_config_pending_errors 3\n",
         "\noutrigger_identity_not_after_timestamp_seconds{identity=\"spiffe://a/b\"} 1767225599\n",
-        "\noutrigger_retries_total 17\n",
+        "\noutrigger_retries_total{reason=\"code\"} 17\n",
         "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",status_class=\"2xx\"} 1\n",
         "\noutrigger_limit{limit=\"connections\",scope=\"listener/inbound\"} 10\n",
         "\noutrigger_limit_use{limit=\"connections\",scope=\"listener/metrics\"} 1\n",

@@ -99,8 +99,8 @@ static void fields_of_the_language_that_are_not_built_say_so(void **state) {
                        "spec.endpoints[0].zone: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  circuitBreaker: {}\n", "spec.circuitBreaker: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: HTTPRoute, name: s}]\n", "HTTPRoute is not supported by this version; allowed: Service, Namespace");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: [Reset]}\n",
-                        "spec.retry.conditions[0]: Reset is not supported by this version; allowed: ConnectFailure, RefusedStream, Unsent");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: Maglev}\n",
+                        "spec.loadBalancer.type: Maglev is not supported by this version");
 }
 
 static void bounds_say_what_is_allowed(void **state) {
@@ -125,6 +125,23 @@ static void bounds_say_what_is_allowed(void **state) {
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: [Unsent, Unsent]}\n", "\"Unsent\" stands twice in the list");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {backoff: {base: 1s}}\n", "spec.retry.backoff: base is above max");
     expect_policy_error("  targetRefs: []\n", "spec.targetRefs: has 0 items; allowed: 1 to 64");
+}
+
+#define RETRY(fields) "  targetRefs: [{kind: Service, name: s}]\n  retry: {" fields "}\n"
+
+static void what_is_tried_again_is_named_in_the_words_of_its_standard(void **state) {
+    (void)state;
+    expect_policy_error(RETRY("codes: [503, 399]"), "spec.retry.codes[1]: \"399\" is not allowed; allowed: 400 to 599");
+    expect_policy_error(RETRY("codes: [600]"), "spec.retry.codes[0]: \"600\" is not allowed; allowed: 400 to 599");
+    expect_policy_error(RETRY("codes: [5xx]"), "spec.retry.codes[0]: \"5xx\" is not allowed; allowed: a whole number, 400 to 599");
+    expect_policy_error(RETRY("codes: 503"), "spec.retry.codes: is a text; allowed: a list");
+    expect_policy_error(RETRY("codes: [[503]]"), "spec.retry.codes[0]: is a list; allowed: a whole number");
+    expect_policy_error(RETRY("codes: [503, 503]"), "spec.retry.codes[1]: \"503\" stands twice in the list, first in line");
+    expect_policy_error(RETRY("grpcCodes: [14]"), "spec.retry.grpcCodes[0]: \"14\" is not allowed; allowed: CANCELLED, UNKNOWN,");
+    expect_policy_error(RETRY("grpcCodes: [OK]"), "spec.retry.grpcCodes[0]: \"OK\" is not allowed");
+    expect_policy_error(RETRY("methods: [CONNECT]"),
+                        "spec.retry.methods[0]: \"CONNECT\" is not allowed; allowed: GET, HEAD, OPTIONS, TRACE, PUT, DELETE, POST, PATCH");
+    expect_policy_error(RETRY("respectRetryAfter: 2h"), "spec.retry.respectRetryAfter: \"2h\" is not allowed; allowed: 0s to 1h");
 }
 
 static void texts_have_no_control_characters(void **state) {
@@ -386,6 +403,7 @@ int main(void) {
         cmocka_unit_test(unknown_fields_are_errors_with_the_nearest_name),
         cmocka_unit_test(fields_of_the_language_that_are_not_built_say_so),
         cmocka_unit_test(bounds_say_what_is_allowed),
+        cmocka_unit_test(what_is_tried_again_is_named_in_the_words_of_its_standard),
         cmocka_unit_test(texts_have_no_control_characters),
         cmocka_unit_test(listeners_are_checked_by_role),
         cmocka_unit_test(mutual_tls_inward_needs_an_identity),

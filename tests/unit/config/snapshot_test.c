@@ -74,6 +74,19 @@ static void defaults_are_those_of_the_policy_language(void **state) {
     assert_true(traffic->deadline.propagate);
     assert_int_equal(traffic->retry.attempts, 1);
     assert_true(traffic->retry.connect_failure && traffic->retry.refused_stream && traffic->retry.unsent);
+    assert_false(traffic->retry.gateway_error || traffic->retry.reset || traffic->retry.timeout);
+    for (unsigned i = 0; i < RETRY_CODE_WORDS; i++)
+        assert_true(traffic->retry.codes[i] == 0);
+    for (unsigned i = 0; i < GRPC_CODE_COUNT; i++)
+        assert_false(traffic->retry.grpc_codes[i]);
+    static const enum http_method idempotent[] = {METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE, METHOD_PUT, METHOD_DELETE};
+    unsigned methods = 0;
+    for (unsigned i = 0; i < METHOD_COUNT; i++)
+        methods += traffic->retry.methods[i];
+    for (unsigned i = 0; i < 6; i++) // RFC 9110 section 9.2.2
+        assert_true(traffic->retry.methods[idempotent[i]]);
+    assert_int_equal(methods, 6);
+    assert_true(traffic->retry.respect_retry_after == 2 * NS_PER_S);
     assert_true(traffic->retry.backoff.base == 25 * NS_PER_MS && traffic->retry.backoff.max == 250 * NS_PER_MS);
     assert_int_equal(traffic->retry.buffer_bytes, 65536);
     assert_int_equal(traffic->retry.budget.percent, 20);
@@ -103,7 +116,8 @@ static const char *const everything =
         "  connections: {max: 1, maxPending: 2, maxStreams: 3, connectTimeout: 4s, idleTimeout: 5s, http1IdleTimeout: 6s, maxAge: 7s, keepalive: "
         "8s}\n"
         "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s}\n  deadline: {propagate: false}\n"
-        "  retry: {attempts: 3, conditions: [Unsent], backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
+        "  retry: {attempts: 3, conditions: [Unsent, Reset], codes: [599, 400, 464], grpcCodes: [UNAVAILABLE, UNAUTHENTICATED], methods: [POST], "
+        "respectRetryAfter: 1m, backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
         "minPerSecond: 7}}\n";
 
 static void where_the_token_of_the_admin_is_arrives(void **state) {
@@ -168,7 +182,14 @@ static void everything_that_is_said_of_a_service_arrives(void **state) {
     assert_true(traffic->connections.keepalive == 8 * NS_PER_S);
     assert_true(traffic->timeouts.request == NS_PER_S && traffic->timeouts.backend_request == 2 * NS_PER_S && traffic->timeouts.idle == 3 * NS_PER_S);
     assert_false(traffic->deadline.propagate || traffic->retry.connect_failure || traffic->retry.refused_stream);
-    assert_true(traffic->retry.unsent);
+    assert_true(traffic->retry.unsent && traffic->retry.reset && !traffic->retry.gateway_error && !traffic->retry.timeout);
+    assert_true(traffic->retry.codes[0] == 1 && traffic->retry.codes[1] == 1 && traffic->retry.codes[2] == 0);
+    assert_true(traffic->retry.codes[3] == UINT64_C(1) << (199 - 192));
+    for (unsigned i = 0; i < GRPC_CODE_COUNT; i++)
+        assert_int_equal(traffic->retry.grpc_codes[i], i == 14 || i == 16);
+    for (unsigned i = 0; i < METHOD_COUNT; i++)
+        assert_int_equal(traffic->retry.methods[i], i == METHOD_POST);
+    assert_true(traffic->retry.respect_retry_after == 60 * NS_PER_S);
     assert_int_equal(traffic->retry.attempts, 3);
     assert_true(traffic->retry.backoff.base == NS_PER_MS && traffic->retry.backoff.max == 2 * NS_PER_MS);
     assert_int_equal(traffic->retry.buffer_bytes, 1024);
@@ -469,10 +490,23 @@ static void a_digest_changes_with_what_is_above_it_alone(void **state) {
     assert_true(digest == digest_of(OUTBOUND_PROXY PLAIN_ENTRY("other", "") PLAIN_ENTRY("s", "  identities: []\n")));
     assert_true(digest ==
                 digest_of(OUTBOUND_PROXY PLAIN_ENTRY("s", "") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 1}\n")));
-    static const char *const changes[] = {
-        "loadBalancer: {type: RoundRobin}", "connections: {max: 1}",     "connections: {keepalive: 1s}",  "timeouts: {request: 1s}",
-        "deadline: {propagate: false}",     "retry: {attempts: 2}",      "retry: {conditions: [Unsent]}", "retry: {conditions: [RefusedStream]}",
-        "retry: {backoff: {base: 1ms}}",    "retry: {bufferBytes: 1Ki}", "retry: {budget: {percent: 1}}"};
+    static const char *const changes[] = {"loadBalancer: {type: RoundRobin}",
+                                          "connections: {max: 1}",
+                                          "connections: {keepalive: 1s}",
+                                          "timeouts: {request: 1s}",
+                                          "deadline: {propagate: false}",
+                                          "retry: {attempts: 2}",
+                                          "retry: {conditions: [Unsent]}",
+                                          "retry: {conditions: [RefusedStream]}",
+                                          "retry: {backoff: {base: 1ms}}",
+                                          "retry: {bufferBytes: 1Ki}",
+                                          "retry: {budget: {percent: 1}}",
+                                          "retry: {conditions: [Reset]}",
+                                          "retry: {codes: [500]}",
+                                          "retry: {codes: [599]}",
+                                          "retry: {grpcCodes: [UNKNOWN]}",
+                                          "retry: {methods: [GET]}",
+                                          "retry: {respectRetryAfter: 1s}"};
     uint64_t seen[sizeof(changes) / sizeof(changes[0])];
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         char text[4096];

@@ -53,6 +53,8 @@ static void lies_in_its_struct(const struct row *row, uint32_t size) {
         assert_true(row->width == 2 || row->width == 4 || row->width == 8);
     if (row->type == VALUE_ENUM)
         assert_int_equal(row->width, 4);
+    if (row->type == VALUE_NUMBERS)
+        assert_true(row->width % 8 == 0 && row->max >= row->min && row->max - row->min < 8 * row->width);
     if (row->type == VALUE_DURATION)
         assert_int_equal(row->width, 8);
     if (row->type == VALUE_ADDRESS)

@@ -36,20 +36,6 @@ static void methods_are_told_by_their_exact_text(void **state) {
     assert_int_equal(method_text(METHOD_OTHER).len, 0);
 }
 
-static void idempotent_methods_are_those_of_rfc_9110(void **state) {
-    (void)state;
-    assert_true(method_is_idempotent(METHOD_GET));
-    assert_true(method_is_idempotent(METHOD_HEAD));
-    assert_true(method_is_idempotent(METHOD_OPTIONS));
-    assert_true(method_is_idempotent(METHOD_TRACE));
-    assert_true(method_is_idempotent(METHOD_PUT));
-    assert_true(method_is_idempotent(METHOD_DELETE));
-    assert_false(method_is_idempotent(METHOD_POST));
-    assert_false(method_is_idempotent(METHOD_PATCH));
-    assert_false(method_is_idempotent(METHOD_CONNECT));
-    assert_false(method_is_idempotent(METHOD_OTHER));
-}
-
 static void statuses_have_their_phrases(void **state) {
     (void)state;
     assert_true(bytes_equal(status_reason(200), BYTES("OK")));
@@ -109,7 +95,6 @@ static void copied_head_shares_text_and_not_the_list(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(methods_are_told_by_their_exact_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(idempotent_methods_are_those_of_rfc_9110, set_up, tear_down),
         cmocka_unit_test_setup_teardown(statuses_have_their_phrases, set_up, tear_down),
         cmocka_unit_test_setup_teardown(grpc_is_told_by_content_type, set_up, tear_down),
         cmocka_unit_test_setup_teardown(copied_head_shares_text_and_not_the_list, set_up, tear_down),

@@ -118,7 +118,7 @@ static void one_that_fails_is_no_matter_while_another_runs(void **state) {
         respond(&world, 1 - failing, 200, "content-length: 2\n", "ok");
         assert_string_equal(client.body.at, "ok");
         assert_int_equal(world.record.end, OK);
-        assert_int_equal(metric_read(&world.far.metrics.retries), 0);
+        assert_int_equal(retries_of(&world), 0);
         assert_told(outcomes[failing]);
         client_dispose(&client);
         world_dispose(&world);
@@ -150,10 +150,10 @@ static void the_last_that_fails_may_be_repeated(void **state) {
     client_get(&client, &world, "GET a /\n");
     begin_another(&world, &client);
     far_reset(far_conn(&world.far, 0), only_request(&world, 0), ERROR_REFUSED_STREAM);
-    assert_int_equal(metric_read(&world.far.metrics.retries), 0);
+    assert_int_equal(retries_of(&world), 0);
     far_reset(far_conn(&world.far, 1), only_request(&world, 1), ERROR_REFUSED_STREAM);
     loopback_pass(&world, NS_PER_S);
-    assert_int_equal(metric_read(&world.far.metrics.retries), 1);
+    assert_int_equal(retries_of(&world), 1);
     assert_int_equal(world.record.count, 0);
     struct far_conn *conn = far_conn(&world.far, far_request(far_conn(&world.far, 0), 0)->next != NULL ? 0 : 1);
     far_respond(conn, far_request(conn, 1), 204, "", NULL, true);

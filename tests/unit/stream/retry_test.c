@@ -1,7 +1,5 @@
 // What is tried again, and what is not: by default only what was provably not processed, on another endpoint, with the body that was kept, inside the budget and
 // the deadline, after a pause where every endpoint has failed.
-#include "upstream/upstream_conn.h"
-
 #include "unit/stream/stream_drive.h"
 
 #define HTTP1(groups) PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN groups)
@@ -14,7 +12,7 @@ static void begin_with_the_first(struct loopback *world) {
 }
 
 static void assert_retries(struct loopback *world, unsigned retries) {
-    assert_int_equal(metric_read(&world->far.metrics.retries), retries);
+    assert_int_equal(retries_of(world), retries);
     assert_int_equal(world->record.attempts, retries + 1);
 }
 
@@ -583,102 +581,6 @@ static void a_client_that_goes_in_a_pause_ends_it(void **state) {
     loopback_dispose(&world);
 }
 
-// --- what our own proxies refuse ---
-
-#define MESH(endpoints) PROXY SERVICE("HTTP2", endpoints) POLICY("  loadBalancer: {type: PeakEWMA}\n")
-
-// Brings connections to all endpoints into their pools; they count as of the mesh from then on.
-static void warm_up_mesh(struct loopback *world, unsigned count) {
-    struct cluster *cluster = fake_upstream_cluster(&world->far, "default/a:80");
-    for (unsigned i = 0; i < count; i++) {
-        struct client client;
-        for (unsigned j = 0; j < count; j++)
-            cluster->endpoints[j]->weight = i == j;
-        cluster->lb.weighted = true;
-        client_get(&client, world, "GET a /warm\n");
-        loopback_settle(world);
-        respond(world, i, 204, "", NULL);
-        client_dispose(&client);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct conn_pool *pool = &cluster->endpoints[i]->links->pools[POOL_HTTP2];
-        assert_int_equal(pool->idle, 1);
-        LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link)->mesh = true;
-        cluster->endpoints[i]->weight = 1;
-    }
-    cluster->lb.weighted = false;
-}
-
-static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) {
-    (void)state;
-    static const struct {
-        const char *reason;
-        unsigned status;
-        bool weighs;
-    } refusals[] = {{"memory_limit", 503, true},     {"pool_full", 503, true}, {"upstream_reset", 502, true},
-                    {"unauthenticated", 401, false}, {"unknown", 503, false},  {"no_memory", 503, false}};
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        struct loopback world;
-        struct client client;
-        char fields[64];
-        loopback_init(&world, MESH(ONE), NULL);
-        warm_up_mesh(&world, 1);
-        snprintf(fields, sizeof fields, "outrigger-refused: %s\n", refusals[i].reason);
-        client_get(&client, &world, "GET a /\n");
-        loopback_settle(&world);
-        struct far_conn *conn = far_conn(&world.far, 0);
-        far_respond(conn, far_request(conn, 1), refusals[i].status, fields, NULL, true);
-        assert_int_equal(client.status, refusals[i].status);
-        assert_retries(&world, 0);
-        const struct endpoint *endpoint = fake_upstream_cluster(&world.far, "default/a:80")->endpoints[0];
-        assert_int_equal(endpoint->cost_ns >= NS_PER_S, refusals[i].weighs);
-        assert_int_equal(far_failures(endpoint), 0);
-        client_dispose(&client);
-        loopback_dispose(&world);
-    }
-}
-
-static void what_did_not_reach_an_application_is_tried_elsewhere(void **state) {
-    (void)state;
-    static const char *const refusals[] = {"outrigger-refused: draining\n", "outrigger-refused: connect_refused\n",
-                                           "outrigger-refused: connect_timeout\n"};
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        struct loopback world;
-        struct client client;
-        loopback_init(&world, MESH(TWO), NULL);
-        warm_up_mesh(&world, 2);
-        client_get(&client, &world, "POST a /\n");
-        loopback_settle(&world);
-        unsigned first = far_conn(&world.far, 0)->server.count == 2 ? 0 : 1;
-        far_respond(far_conn(&world.far, first), far_request(far_conn(&world.far, first), 1), 503, refusals[i], NULL, true);
-        struct far_conn *other = far_conn(&world.far, 1 - first);
-        far_respond(other, far_request(other, 1), 200, "", NULL, true);
-        assert_int_equal(client.status, 200);
-        assert_retries(&world, 1);
-        const struct endpoint *endpoint =
-            fake_upstream_cluster(&world.far, "default/a:80")->endpoints[far_conn(&world.far, first)->port == 8001 ? 0 : 1];
-        assert_true(endpoint->cost_ns >= NS_PER_S);
-        assert_int_equal(far_failures(endpoint), 0); // it has answered: no breaker and no ejection may learn of it
-        client_dispose(&client);
-        loopback_dispose(&world);
-    }
-}
-
-// Only inside mutual TLS is it ours.
-static void a_stranger_refuses_nothing_in_our_name(void **state) {
-    (void)state;
-    struct loopback world;
-    struct client client;
-    loopback_init(&world, PROXY SERVICE("HTTP2", TWO), NULL);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
-    respond(&world, 0, 503, "outrigger-refused: draining\n", NULL);
-    assert_int_equal(client.status, 503);
-    assert_retries(&world, 0);
-    client_dispose(&client);
-    loopback_dispose(&world);
-}
-
 // --- what balancers learn ---
 
 static void a_failed_try_counts_as_failure_of_its_endpoint(void **state) {
@@ -725,9 +627,6 @@ int main(void) {
         cmocka_unit_test(each_of_as_many_endpoints_as_there_can_be_tries_is_tried_before_a_pause),
         cmocka_unit_test(pauses_are_random_within_a_bound_that_doubles),
         cmocka_unit_test(a_client_that_goes_in_a_pause_ends_it),
-        cmocka_unit_test(a_refusal_is_final_and_no_fast_answer_of_the_endpoint),
-        cmocka_unit_test(what_did_not_reach_an_application_is_tried_elsewhere),
-        cmocka_unit_test(a_stranger_refuses_nothing_in_our_name),
         cmocka_unit_test(a_failed_try_counts_as_failure_of_its_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

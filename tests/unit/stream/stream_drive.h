@@ -54,6 +54,15 @@ static inline bool has_text(const char *text, const char *part) {
     return text != NULL && strstr(text, part) != NULL;
 }
 
+// Tries after the first, whatever they were made for.
+static inline unsigned retries_of(const struct loopback *world) {
+    const struct worker_metrics *metrics = &world->far.metrics;
+    return (unsigned)(metric_read(&metrics->retries_for_connect_failure) + metric_read(&metrics->retries_for_refused_stream) +
+                      metric_read(&metrics->retries_for_unsent) + metric_read(&metrics->retries_for_gateway_error) +
+                      metric_read(&metrics->retries_for_reset) + metric_read(&metrics->retries_for_timeout) +
+                      metric_read(&metrics->retries_for_code) + metric_read(&metrics->retries_for_grpc_code));
+}
+
 #define assert_has(text, part)                             \
     do {                                                   \
         if (!has_text(text, part))                         \

@@ -27,18 +27,18 @@ static char *expose(const struct worker_metrics *total) {
 static void workers_are_merged_as_the_table_says(void **state) {
     (void)state;
     struct worker_metrics first = {0}, second = {0}, total = {0};
-    metric_add(&first.retries, 2);
-    metric_add(&second.retries, 3);
+    metric_add(&first.retries_for_reset, 2);
+    metric_add(&second.retries_for_reset, 3);
     metric_set(&first.loop_turn_longest, 5 * NS_PER_MS);
     metric_set(&second.loop_turn_longest, 4 * NS_PER_MS);
     metric_set(&first.config_generation, 8);
     metric_set(&second.config_generation, 7);
     worker_metrics_merge(&total, (const struct worker_metrics *const[]){&first, &second}, 2);
-    assert_int_equal(metric_read(&total.retries), 5);
+    assert_int_equal(metric_read(&total.retries_for_reset), 5);
     assert_int_equal(metric_read(&total.loop_turn_longest), 5 * NS_PER_MS);
     assert_int_equal(metric_read(&total.config_generation), 7);
     worker_metrics_merge(&total, (const struct worker_metrics *const[]){&second, &first}, 2);
-    assert_int_equal(metric_read(&total.retries), 5); // merging replaces what was in the total
+    assert_int_equal(metric_read(&total.retries_for_reset), 5); // merging replaces what was in the total
     assert_int_equal(metric_read(&total.loop_turn_longest), 5 * NS_PER_MS);
     assert_int_equal(metric_read(&total.config_generation), 7);
 }

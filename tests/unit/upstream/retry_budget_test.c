@@ -205,6 +205,29 @@ static void what_is_left_is_what_would_be_given(void **state) {
     assert_int_equal(retry_budget_left(&budget, &usual, START + 20 * NS_PER_S), 10);
 }
 
+static void what_is_given_back_can_be_taken_again(void **state) {
+    (void)state;
+    struct retry_budget budget = {0};
+    deposit(&budget, &no_reserve, 10, START);
+    assert_int_equal(withdraw_all(&budget, &no_reserve, START), 2);
+    retry_budget_give_back(&budget, &no_reserve, START);
+    assert_int_equal(withdraw_all(&budget, &no_reserve, START + NS_PER_S), 1);
+}
+
+// What was taken so long ago that its slot holds another time is forgotten: to take it back must not touch what stands there now.
+static void what_is_given_back_too_late_changes_nothing(void **state) {
+    (void)state;
+    struct retry_budget budget = {0};
+    deposit(&budget, &no_reserve, 10, START);
+    assert_int_equal(withdraw_all(&budget, &no_reserve, START), 2);
+    nanoseconds later = START + no_reserve.interval;
+    deposit(&budget, &no_reserve, 10, later);
+    assert_int_equal(withdraw_all(&budget, &no_reserve, later), 2);
+    retry_budget_give_back(&budget, &no_reserve, START);
+    assert_int_equal(withdraw_all(&budget, &no_reserve, later), 0);
+    assert_int_equal(retry_budget_left(&budget, &usual, later), 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reserve_is_there_without_any_request),
@@ -217,6 +240,8 @@ int main(void) {
         cmocka_unit_test(a_changed_percentage_keeps_the_counts),
         cmocka_unit_test(a_changed_interval_forgets_what_was_counted),
         cmocka_unit_test(what_is_left_is_what_would_be_given),
+        cmocka_unit_test(what_is_given_back_can_be_taken_again),
+        cmocka_unit_test(what_is_given_back_too_late_changes_nothing),
         cmocka_unit_test(time_since_the_start_of_the_machine_may_be_short),
         cmocka_unit_test(two_workers_lose_no_original),
         cmocka_unit_test(two_workers_are_never_given_more_than_there_is),

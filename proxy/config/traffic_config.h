@@ -1,0 +1,76 @@
+// How requests to a service are carried: its TrafficPolicies merged over the defaults. Part of the snapshot, and as immutable.
+#ifndef CONFIG_TRAFFIC_CONFIG_H
+#define CONFIG_TRAFFIC_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "http/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Where a document or a field of it stands: for messages and for explaining.
+struct place {
+    const char *file;
+    uint32_t line;
+};
+
+enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
+
+// The highest retry.attempts that a policy can say: each stream has room for so many endpoints that it has tried.
+#define RETRY_ATTEMPTS_MAX 10
+
+// The statuses that retry.codes can name, and how many codes gRPC has.
+#define RETRY_CODE_MIN 400
+#define RETRY_CODE_MAX 599
+#define RETRY_CODE_WORDS ((RETRY_CODE_MAX - RETRY_CODE_MIN) / 64 + 1)
+#define GRPC_CODE_COUNT 17
+
+// A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise. A group that can refuse or end a request names in `policy` whose
+// it is, "namespace/name"; empty: the defaults.
+struct traffic_config {
+    struct {
+        enum lb_type type;
+    } load_balancer;
+    struct {
+        uint32_t max;         // connections to one endpoint, of all workers together; 0: no bound
+        uint32_t max_pending; // requests that wait for a connection, per service and worker
+        uint32_t max_streams; // streams on one HTTP/2 connection
+        nanoseconds connect_timeout;
+        nanoseconds idle_timeout; // HTTP/2
+        nanoseconds http1_idle_timeout;
+        nanoseconds max_age;
+        nanoseconds keepalive; // HTTP/2 PING when nothing was received for so long
+        struct bytes policy;
+    } connections;
+    struct {
+        nanoseconds request, backend_request, idle;
+        struct bytes policy;
+    } timeouts;
+    struct {
+        bool propagate;
+        struct bytes policy;
+    } deadline;
+    struct {
+        uint32_t attempts; // tries after the first, at most RETRY_ATTEMPTS_MAX
+        bool connect_failure, refused_stream, unsent, gateway_error, reset, timeout;
+        uint64_t codes[RETRY_CODE_WORDS]; // statuses from RETRY_CODE_MIN on, a bit each
+        bool grpc_codes[GRPC_CODE_COUNT]; // by their number
+        bool methods[METHOD_COUNT];       // may be repeated although they may have been processed
+        nanoseconds respect_retry_after;  // the longest wait that an answer may ask for; 0: it is not asked
+        struct {
+            nanoseconds base, max;
+        } backoff;
+        uint64_t buffer_bytes;
+        struct {
+            uint32_t percent;
+            nanoseconds interval;
+            uint32_t min_per_second;
+        } budget;
+        struct bytes policy;
+    } retry;
+    struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
+    struct bytes policy; // "namespace/name" of it; empty: defaults
+};
+
+#endif
