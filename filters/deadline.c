@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "filters/registry.h"
 #include "http/headers.h"
+#include "stream/attempt.h"
 #include "stream/stream.h"
 
 #define NS_PER_MINUTE (60 * NS_PER_S)
@@ -23,6 +24,10 @@ struct deadline_state {
     struct stream *stream;
     bool running;
     bool by_caller; // the caller's time is what ends first
+};
+
+struct try_state {
+    const struct attempt *attempt;
 };
 
 static const struct {
@@ -131,16 +136,18 @@ static const void *configure_try(const struct service_config *service, enum filt
 }
 
 // Carries on what is left, in each of the words that the request came with, and at least in those of its protocol.
-static void attempt_head(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool) {
+// The time of the try runs from its start: what it waited for a connection is gone.
+static void attempt_head(struct stream *stream, const void *config, void *state_pointer, struct head *head, struct pool *pool) {
     (void)config;
-    (void)state;
+    const struct try_state *state = state_pointer;
     if (stream->deadline == UINT64_MAX)
         return;
     nanoseconds now = stream->env->loop->now;
     nanoseconds left = stream->deadline > now ? stream->deadline - now : 1;
     nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
-    if (try_timeout > 0 && try_timeout < left)
-        left = try_timeout;
+    nanoseconds gone = now - state->attempt->begun;
+    if (try_timeout > 0 && try_timeout < left + gone)
+        left = try_timeout > gone ? try_timeout - gone : 1;
     if (stream->request_is_grpc || fields_find(&head->fields, FIELD_GRPC_TIMEOUT) != NULL)
         fields_set_known(&head->fields, FIELD_GRPC_TIMEOUT, grpc_timeout_print(left, pool));
     if (!stream->request_is_grpc || fields_find(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS) != NULL)
@@ -164,6 +171,7 @@ const struct filter_type filter_deadline = {
 
 const struct filter_type filter_try_deadline = {
     .name = "try_deadline",
+    .state_size = sizeof(struct try_state),
     .configure = configure_try,
     .ops = {.attempt_head = attempt_head},
 };

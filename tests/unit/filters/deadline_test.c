@@ -5,6 +5,8 @@
 
 #include "unit/stream/stream_drive.h"
 
+#include <stdlib.h>
+
 #define WITH(groups) PROXY SERVICE("HTTP2", ONE) POLICY(groups)
 #define GRPC "content-type: application/grpc\nte: trailers\n"
 
@@ -211,6 +213,32 @@ static void it_is_passed_on_in_the_words_it_came_in(void **state) {
     }
 }
 
+// Of the request's time what is left of it all, of its own time what is left of the try: it may have waited for its connection.
+static void each_try_is_told_what_is_left_to_it(void **state) {
+    (void)state;
+    struct world world;
+    loopback_init(&world.loopback,
+                  PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN "  timeouts: {request: 1300ms, backendRequest: 1s}\n  retry: {conditions: [Timeout]}\n"),
+                  filter_types);
+    world.loopback.far.mode = FAR_WAIT;
+    client_get(&world.client, &world.loopback, "GET a /\n");
+    loopback_pass(&world.loopback, 400 * NS_PER_MS);
+    far_connect(far_conn(&world.loopback.far, 0), OK);
+    loopback_settle(&world.loopback);
+    assert_has(received(&world.loopback, 0), "X-Request-Timeout-Ms: 600\n");
+    world.loopback.far.mode = FAR_ACCEPT;
+    loopback_pass(&world.loopback, 601 * NS_PER_MS);
+    assert_int_equal(world.loopback.far.count, 2);
+    const char *second = strstr(received(&world.loopback, 1), "X-Request-Timeout-Ms: ");
+    assert_non_null(second);
+    unsigned long left = strtoul(second + strlen("X-Request-Timeout-Ms: "), NULL, 10);
+    assert_in_range(left, 298, 300);
+    loopback_pass(&world.loopback, 301 * NS_PER_MS); // its own second would be longer
+    assert_int_equal(world.client.status, 504);
+    assert_int_equal(world.loopback.record.end, ERROR_REQUEST_TIMEOUT);
+    world_dispose(&world);
+}
+
 // Less than a millisecond is still some time: 0 would mean none.
 static void the_last_moment_is_not_rounded_to_nothing(void **state) {
     (void)state;
@@ -318,6 +346,7 @@ int main(void) {
         cmocka_unit_test(the_least_of_all_times_counts),
         cmocka_unit_test(each_try_carries_what_is_left),
         cmocka_unit_test(it_is_passed_on_in_the_words_it_came_in),
+        cmocka_unit_test(each_try_is_told_what_is_left_to_it),
         cmocka_unit_test(the_last_moment_is_not_rounded_to_nothing),
         cmocka_unit_test(the_policys_time_is_a_request_timeout_and_the_callers_a_deadline),
         cmocka_unit_test(it_covers_all_tries_and_the_pauses_between),
