@@ -67,9 +67,9 @@ bool timeout_ms_parse(struct bytes text, nanoseconds *timeout) {
     return true;
 }
 
-static const void *configure(const struct service_config *service, enum filter_role role, struct pool *pool) {
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
     (void)role;
-    const struct traffic_config *traffic = &service->traffic;
+    const struct traffic_config *traffic = destination->traffic;
     if (traffic->timeouts.request == 0 && !traffic->deadline.propagate)
         return NULL;
     struct deadline_config *config = pool_alloc(pool, sizeof *config);
@@ -79,7 +79,7 @@ static const void *configure(const struct service_config *service, enum filter_r
 
 // The caller's time is kept to since the policy says so; whose rule it is stands in the stream's own snapshot.
 static void expire(struct stream *stream, const struct deadline_state *state) {
-    const struct traffic_config *traffic = &stream->service->config->traffic;
+    const struct traffic_config *traffic = stream->traffic;
     if (state->by_caller)
         stream_ended_by_policy(stream, traffic->deadline.policy, "deadline.propagate");
     else
@@ -129,10 +129,10 @@ static enum filter_result decide(struct stream *stream, const void *config_point
 }
 
 // Below attempts there is nothing to do where the caller's time is not passed on.
-static const void *configure_try(const struct service_config *service, enum filter_role role, struct pool *pool) {
+static const void *configure_try(const struct destination *destination, enum filter_role role, struct pool *pool) {
     (void)role;
     (void)pool;
-    return service->traffic.deadline.propagate ? &service->traffic.deadline : NULL;
+    return destination->traffic->deadline.propagate ? &destination->traffic->deadline : NULL;
 }
 
 // Carries on what is left, in each of the words that the request came with, and at least in those of its protocol.
@@ -144,7 +144,7 @@ static void attempt_head(struct stream *stream, const void *config, void *state_
         return;
     nanoseconds now = stream->env->loop->now;
     nanoseconds left = stream->deadline > now ? stream->deadline - now : 1;
-    nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
+    nanoseconds try_timeout = stream->traffic->timeouts.backend_request;
     nanoseconds gone = now - state->attempt->begun;
     if (try_timeout > 0 && try_timeout < left + gone)
         left = try_timeout > gone ? try_timeout - gone : 1;

@@ -9,5 +9,8 @@ extern const struct filter_type *const filter_types[];
 
 extern const struct filter_type filter_deadline;
 extern const struct filter_type filter_try_deadline;
+extern const struct filter_type filter_redirect;
+extern const struct filter_type filter_rewrite;
+extern const struct filter_type filter_header_modifier;
 
 #endif

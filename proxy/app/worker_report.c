@@ -63,11 +63,11 @@ static struct admin_endpoint endpoint_figures(const struct endpoint *endpoint, s
     return figures;
 }
 
-static struct admin_service *service_figures(const struct bound_service *service, struct pool *pool, nanoseconds now) {
+static struct admin_service *service_figures(const struct bound_destination *service, struct pool *pool, nanoseconds now) {
     static const struct bytes protocols[] = {
         [PROTOCOL_HTTP] = BYTES("HTTP"), [PROTOCOL_HTTP1] = BYTES("HTTP1"), [PROTOCOL_HTTP2] = BYTES("HTTP2"), [PROTOCOL_GRPC] = BYTES("GRPC")};
     const struct cluster *cluster = service->cluster;
-    const struct traffic_config *traffic = &service->config->traffic;
+    const struct traffic_config *traffic = &service->config->service->traffic;
     struct retry_budget_rule rule = {
         .percent = traffic->retry.budget.percent,
         .interval = traffic->retry.budget.interval,
@@ -75,8 +75,8 @@ static struct admin_service *service_figures(const struct bound_service *service
     };
     struct admin_service *figures = pool_alloc_zeroed(pool, sizeof *figures);
     *figures = (struct admin_service){
-        .key = service->config->key,
-        .protocol = protocols[service->config->protocol],
+        .key = service->config->service->key,
+        .protocol = protocols[service->config->service->protocol],
         .load_balancer = bytes_from_text(cluster->lb.algorithm->name),
         .policy = traffic->policy,
         .waiting = cluster->waiting,
@@ -101,7 +101,7 @@ static void add_limit(struct worker_report *report, struct admin_limit limit) {
     report->limits[report->limit_count++] = limit;
 }
 
-static void add_limits_of(struct worker_report *report, const struct bound_service *service) {
+static void add_limits_of(struct worker_report *report, const struct bound_destination *service) {
     const struct cluster *cluster = service->cluster;
     add_limit(report, (struct admin_limit){
                           .name = BYTES("connections.maxPending"),
@@ -136,9 +136,9 @@ static void add_limits_of(struct worker_report *report, const struct bound_servi
 }
 
 // Returns how much work it was.
-static uint32_t copy_service(struct worker_report *report, const struct bound_service *service, nanoseconds now) {
+static uint32_t copy_service(struct worker_report *report, const struct bound_destination *service, nanoseconds now) {
     struct report_row *row = &report->rows[report->row_count++];
-    *row = (struct report_row){.config = service->config, .direction = service->role == FILTER_INBOUND ? REQUEST_INBOUND : REQUEST_OUTBOUND};
+    *row = (struct report_row){.config = service->config->service, .direction = service->role == FILTER_INBOUND ? REQUEST_INBOUND : REQUEST_OUTBOUND};
     if ((report->wants & ADMIN_WANT_COUNTERS) != 0 && has_counted(&service->cluster->metrics)) {
         row->requests = pool_alloc_zeroed(&report->pool, sizeof *row->requests);
         request_metrics_merge(row->requests, &service->cluster->metrics);
@@ -167,7 +167,7 @@ static void copy_slice(struct task *task) {
     struct reports *reports = CONTAINER_OF(task, struct reports, task);
     struct worker_report *report = LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link);
     for (uint32_t work = 0; work < REPORT_SLICE && !is_complete(report);)
-        work += copy_service(report, &report->bound->services[report->next++], reports->loop->now);
+        work += copy_service(report, bound_find(report->bound, report->bound->snapshot->services[report->next++]), reports->loop->now);
     if (is_complete(report)) {
         let_go(report);
         // Where the mailbox is full the report stays the first one: the next turn tries again.

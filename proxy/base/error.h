@@ -21,6 +21,8 @@
     X(METHOD_UNKNOWN, "method_unknown")                                                                             \
     X(VERSION_UNSUPPORTED, "version_unsupported")                                                                   \
     /* of a request: the upstream's side */                                                                         \
+    X(ROUTE_NOT_FOUND, "route_not_found")                                                                           \
+    X(BACKEND_INVALID, "backend_invalid")                                                                           \
     X(HOST_UNKNOWN, "host_unknown")                                                                                 \
     X(CONNECT_REFUSED, "connect_refused")                                                                           \
     X(CONNECT_TIMEOUT, "connect_timeout")                                                                           \

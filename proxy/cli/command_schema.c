@@ -14,6 +14,11 @@ static const struct kind *find_kind(const char *name) {
     return NULL;
 }
 
+// Kinds of Gateway API come to a cluster with Gateway API.
+static bool is_ours(const struct kind *kind) {
+    return strcmp(kind->api_version, API_VERSION) == 0;
+}
+
 static void print_json(json_t *value) {
     json_dumpf(value, stdout, JSON_INDENT(1));
     printf("\n");
@@ -42,7 +47,7 @@ static void print_all(enum form form) {
         if (form == FORM_TEXT) {
             printf("\n");
             schema_print_text(stdout, kind);
-        } else {
+        } else if (form == FORM_JSON || is_ours(kind)) {
             json_array_append_new(items, schema_of(kind, form));
         }
     }
@@ -78,6 +83,8 @@ enum exit_code command_schema(int count, char **arguments) {
             return usage("unknown kind", arguments[i]);
         }
     }
+    if (kind != NULL && form == FORM_CRD && !is_ours(kind))
+        return usage("not ours to define, since it is Gateway API's own:", kind->name);
     if (kind == NULL)
         print_all(form);
     else if (form == FORM_TEXT)

@@ -3,7 +3,16 @@
 
 #include "base/map.h"
 #include "config/authority.h"
+#include "config/check_route.h"
+#include "config/resource_route.h"
 #include "config/resources.h"
+
+// What the documents refer to each other by.
+static const struct {
+    enum target_kind target;
+    const char *kind;
+    const struct table *spec;
+} route_targets[] = {{TARGET_HTTP_ROUTE, "HTTPRoute", &http_route_table}, {TARGET_GRPC_ROUTE, "GRPCRoute", &grpc_route_table}};
 
 static bool is_kind(const struct document *document, const struct table *spec) {
     return document->kind->spec == spec;
@@ -47,9 +56,36 @@ static struct bytes port_names(struct loading *loading, const struct service_ent
     return names;
 }
 
+static bool has_rule(const struct route_spec *spec, struct bytes name) {
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        if (bytes_equal(spec->rules[i].name, name))
+            return true;
+    return false;
+}
+
+static void check_route_target(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
+    struct loading *loading = policy->loading;
+    for (size_t i = 0; i < sizeof(route_targets) / sizeof(route_targets[0]); i++) {
+        if (route_targets[i].target != target->kind)
+            continue;
+        const struct document *route = map_get(names, pool_format(loading->scratch, "%s/%.*s/%.*s", route_targets[i].kind,
+                                                                  BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
+        if (route == NULL && !loading->is_partial)
+            document_error(policy, node_find(node, "name"), NULL, "there is no %s %.*s in namespace %.*s", route_targets[i].kind,
+                           BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
+        else if (route != NULL && target->section_name.len > 0 && !has_rule(route->spec, target->section_name))
+            document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no rule of %s", BYTES_FORMAT(target->section_name),
+                           route->label);
+    }
+}
+
 static void check_target_exists(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
-    if (!document_has(node, "kind") || !document_has(node, "name") || target->kind != TARGET_SERVICE)
+    if (!document_has(node, "kind") || !document_has(node, "name"))
         return;
+    if (target->kind != TARGET_SERVICE) {
+        check_route_target(policy, target, node, names);
+        return;
+    }
     struct loading *loading = policy->loading;
     struct bytes namespace_name = target_namespace(policy->namespace_name, target);
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
@@ -197,6 +233,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
     check_names(loading, &names);
     check_policies(loading, &names);
     check_hosts(loading);
+    check_routes(loading, &names);
     struct document *found = find_proxy(loading, first_path);
     if (found != NULL) {
         check_services(loading, found, &names);

@@ -10,9 +10,8 @@
 #include <stdarg.h>
 
 // Kinds of the policy language that this version does not have: told apart from slips of the pen.
-static const char *const later_kinds =
-    "AuthenticationPolicy AuthorizationPolicy BulkheadPolicy CachePolicy EndpointSlice FaultPolicy GRPCRoute Gateway "
-    "HTTPRoute IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TCPRoute TLSRoute TelemetryPolicy";
+static const char *const later_kinds = "AuthenticationPolicy AuthorizationPolicy BulkheadPolicy CachePolicy EndpointSlice FaultPolicy Gateway "
+                                       "IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TCPRoute TLSRoute TelemetryPolicy";
 
 struct place document_place(const struct document *document, const struct node *node) {
     return (struct place){document->file, node != NULL ? node->line : document->root->line};
@@ -103,9 +102,10 @@ static void read_kind(struct document *document) {
 static void read_api_version(struct document *document) {
     const struct node *node = node_find(document->root, "apiVersion");
     if (node == NULL)
-        document_error(document, document->root, "apiVersion", "is required; allowed: " API_VERSION);
-    else if (document->kind != NULL && (node->kind != NODE_SCALAR || !bytes_equal(node->text, BYTES(API_VERSION))))
-        document_error(document, node, NULL, "is not that of kind %s; allowed: " API_VERSION, document->kind->name);
+        document_error(document, document->root, "apiVersion", "is required; allowed: %s",
+                       document->kind != NULL ? document->kind->api_version : API_VERSION);
+    else if (document->kind != NULL && (node->kind != NODE_SCALAR || !bytes_equal(node->text, bytes_from_text(document->kind->api_version))))
+        document_error(document, node, NULL, "is not that of kind %s; allowed: %s", document->kind->name, document->kind->api_version);
 }
 
 static void read_metadata(struct document *document) {

@@ -37,6 +37,7 @@ struct document {
 
 struct kind {
     const char *name;
+    const char *api_version;
     const struct table *spec;
     // Rules between fields of one document; `document->spec` is set. May be NULL.
     void (*check)(struct document *document);

@@ -3,8 +3,7 @@
 
 #include "base/check.h"
 #include "config/authority.h"
-#include "config/merge.h"
-#include "config/resources.h"
+#include "config/freeze_private.h"
 #include "config/value.h"
 #include "config/worker_count.h"
 
@@ -22,15 +21,6 @@ void snapshot_memory_destroy(struct snapshot_memory *memory) {
     pool_source_dispose(&memory->source);
     free(memory);
 }
-
-struct freezing {
-    const struct loading *loading;
-    struct snapshot *snapshot;
-    struct pool *pool;
-    uint32_t capacity; // of snapshot->services
-    struct policy_index policies;
-    struct map traits; // by what they are
-};
 
 // "none"; "mesh spiffe://a/b spiffe://a/c"
 static struct bytes peer_key(struct pool *pool, enum tls_mode tls, const struct spiffe_id *identities, uint32_t identity_count) {
@@ -122,7 +112,7 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->place = port->place;
     service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
     freeze_endpoints(freezing, spec, port, service);
-    traffic_merge(&freezing->policies, service, &service->traffic);
+    traffic_merge_service(&freezing->policies, service, &service->traffic);
     service->digest = service_digest(service);
     return service;
 }
@@ -155,13 +145,37 @@ static void freeze_host(struct freezing *freezing, struct bytes host, struct ser
     add_host(freezing, authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority), meant);
 }
 
-static void freeze_entry(struct freezing *freezing, const struct document *entry) {
-    const struct service_entry_spec *spec = entry->spec;
-    struct service_config **ports = &freezing->snapshot->services[freezing->snapshot->service_count];
+static struct bytes entry_key(const struct freezing *freezing, struct bytes namespace_name, struct bytes name) {
+    return pool_format(freezing->loading->scratch, "%.*s/%.*s", BYTES_FORMAT(namespace_name), BYTES_FORMAT(name));
+}
+
+static void index_entries(struct freezing *freezing) {
+    map_init(&freezing->entries);
+    for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next) {
+        if (entry->kind->spec != &service_entry_table)
+            continue;
+        struct frozen_entry *frozen = pool_alloc_zeroed(freezing->loading->scratch, sizeof(*frozen));
+        frozen->document = entry;
+        map_put(&freezing->entries, entry_key(freezing, entry->namespace_name, entry->name), frozen);
+    }
+}
+
+struct frozen_entry *freeze_find_entry(struct freezing *freezing, struct bytes namespace_name, struct bytes name) {
+    struct frozen_entry *entry = map_get(&freezing->entries, entry_key(freezing, namespace_name, name));
+    if (entry == NULL || entry->ports != NULL)
+        return entry;
+    const struct service_entry_spec *spec = entry->document->spec;
+    entry->ports = &freezing->snapshot->services[freezing->snapshot->service_count];
     for (uint32_t i = 0; i < spec->port_count; i++)
-        (void)freeze_port(freezing, entry, &spec->ports[i]);
+        (void)freeze_port(freezing, entry->document, &spec->ports[i]);
+    return entry;
+}
+
+static void freeze_entry(struct freezing *freezing, const struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct frozen_entry *entry = freeze_find_entry(freezing, document->namespace_name, document->name);
     for (uint32_t i = 0; i < spec->host_count; i++)
-        freeze_host(freezing, spec->hosts[i], ports, spec->port_count);
+        freeze_host(freezing, spec->hosts[i], entry->ports, spec->port_count);
 }
 
 static bool is_visible(const struct document *entry, struct bytes caller) {
@@ -224,11 +238,14 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
     map_init(&freezing.traits);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
+    index_entries(&freezing);
     freeze_entries(&freezing, true);
     freeze_entries(&freezing, false);
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
             freeze_application(&freezing, &snapshot->proxy.listeners[i]);
+    freeze_routes(&freezing);
+    map_dispose(&freezing.entries);
     policy_index_dispose(&freezing.policies);
     map_dispose(&freezing.traits);
     return snapshot;

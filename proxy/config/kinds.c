@@ -1,7 +1,12 @@
 // The only list of the kinds that documents can be of. A new kind is one table and one line here.
+#include "config/resource_route.h"
 #include "config/resources.h"
 
-const struct kind config_kinds[] = {{"Proxy", &proxy_table, proxy_check},
-                                    {"ServiceEntry", &service_entry_table, service_entry_check},
-                                    {"TrafficPolicy", &traffic_policy_table, traffic_policy_check},
+#define GATEWAY_API_VERSION GATEWAY_GROUP "/v1"
+
+const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_check},
+                                    {"ServiceEntry", API_VERSION, &service_entry_table, service_entry_check},
+                                    {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check},
+                                    {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check},
+                                    {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check},
                                     {0}};

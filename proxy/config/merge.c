@@ -94,19 +94,27 @@ static void take_policy(const struct document *policy, bool *taken, struct traff
     }
 }
 
-void traffic_merge(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic) {
-    const struct bytes owner = service->namespace_name;
-    const struct target_ref targets[] = {
-        {.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name, .section_name = service->port_name},
-        {.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name},
-        {.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner},
-    };
+void traffic_merge(const struct policy_index *index, const struct target_ref *targets, uint32_t count, struct traffic_config *traffic) {
     bool taken[GROUP_COUNT] = {false};
     *traffic = index->defaults;
-    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes owner = targets[i].namespace_name;
         take_policy(map_get(&index->by_target, target_key(index->scratch, index->caller, &targets[i])), taken, traffic);
         take_policy(map_get(&index->by_target, target_key(index->scratch, owner, &targets[i])), taken, traffic);
     }
+}
+
+uint32_t targets_of_service(const struct service_config *service, struct target_ref *targets) {
+    const struct bytes owner = service->namespace_name;
+    targets[0] = (struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name, .section_name = service->port_name};
+    targets[1] = (struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name};
+    targets[2] = (struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner};
+    return SERVICE_TARGETS;
+}
+
+void traffic_merge_service(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic) {
+    struct target_ref targets[SERVICE_TARGETS];
+    traffic_merge(index, targets, targets_of_service(service, targets), traffic);
 }
 
 bool traffic_has_group(struct bytes field) {

@@ -17,9 +17,17 @@ struct policy_index {
 void policy_index_init(struct policy_index *index, const struct loading *loading, struct bytes caller);
 void policy_index_dispose(struct policy_index *index);
 
-// What holds for the caller toward the service, a port of one. Order: Service port, Service, Namespace; at equal rank the caller's own namespace goes before the
-// service's.
-void traffic_merge(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic);
+// What holds for the caller toward the targets, which stand in the order of specificity and name their namespace. At equal rank the caller's own namespace goes before
+// that of the target.
+struct target_ref;
+void traffic_merge(const struct policy_index *index, const struct target_ref *targets, uint32_t count, struct traffic_config *traffic);
+
+// The targets that a port of a service is, in the order of specificity: Service port, Service, Namespace. Returns how many.
+#define SERVICE_TARGETS 3
+uint32_t targets_of_service(const struct service_config *service, struct target_ref *targets);
+
+// What holds toward a port of a service as such.
+void traffic_merge_service(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic);
 
 // Whether a field of spec is merged as a group.
 bool traffic_has_group(struct bytes field);

@@ -1,5 +1,6 @@
 // Kind TrafficPolicy: how requests to its targets are carried, in the caller's proxy. Its table, which is also where the defaults of all traffic stand, and the
 // rules between its fields. Merging is in merge.c.
+#include "config/resource_route.h"
 #include "config/resources.h"
 
 #define SPEC(member) ROW_AT(struct traffic_policy_spec, member)
@@ -13,22 +14,25 @@
 
 static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, "a Service or ServiceEntry of that name"},
                                              {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
-                                             {"HTTPRoute", 0, true, NULL},
-                                             {"GRPCRoute", 0, true, NULL},
+                                             {"HTTPRoute", TARGET_HTTP_ROUTE, false, "requests that go by the route, or by one rule of it"},
+                                             {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
                                              {"TLSRoute", 0, true, NULL},
                                              {"TCPRoute", 0, true, NULL},
                                              {"Gateway", 0, true, NULL},
                                              {"Mesh", 0, true, NULL},
                                              {0}};
 static const struct row target_rows[] = {
-    {.name = "group", .type = VALUE_TEXT, TARGET(group), .describes = "API group of the target; empty for Service and Namespace"},
+    {.name = "group", .type = VALUE_TEXT, TARGET(group), .describes = "API group of the target; may be left out"},
     {.name = "kind", .type = VALUE_ENUM, TARGET(kind), .choices = target_kinds, .is_required = true, .describes = "kind of the target"},
     {.name = "namespace",
      .type = VALUE_LABEL,
      TARGET(namespace_name),
      .describes = "Service: of another namespace; the policy then binds callers of its own namespace only"},
     {.name = "name", .type = VALUE_LABEL, TARGET(name), .is_required = true, .describes = "name of the target"},
-    {.name = "sectionName", .type = VALUE_LABEL, TARGET(section_name), .describes = "Service: name of the one port that is meant"},
+    {.name = "sectionName",
+     .type = VALUE_LABEL,
+     TARGET(section_name),
+     .describes = "Service: name of the one port that is meant; of a route: of the one rule"},
     {0}};
 static const struct table target_table = {.describes = "what the policy is for", .rows = target_rows, .size = sizeof(struct target_ref)};
 
@@ -314,18 +318,44 @@ struct bytes target_key(struct pool *pool, struct bytes policy_namespace, const 
                        BYTES_FORMAT(target->name), BYTES_FORMAT(target->section_name));
 }
 
+static const struct target_rule {
+    struct bytes group;
+    bool has_section, has_namespace;
+    bool has_endpoints; // groups that are about endpoints and connections may be said of it
+} target_rules[] = {[TARGET_SERVICE] = {BYTES_OF(""), true, true, true},
+                    [TARGET_NAMESPACE] = {BYTES_OF(""), false, false, true},
+                    [TARGET_HTTP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
+                    [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false}};
+
+static void refuse_field(struct document *document, const struct node *node, const char *field, const char *allowed) {
+    if (node_find(node, field) != NULL)
+        document_error(document, node_find(node, field), NULL, "is for %s alone", allowed);
+}
+
+// Which endpoint, and which connection, is a service's matter: its live state is one, whatever route a request came by.
+static void refuse_endpoint_groups(struct document *document) {
+    static const char *const groups[] = {"loadBalancer", "connections"};
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+        if (node_find(document->spec_node, groups[i]) != NULL)
+            document_error(document, node_find(document->spec_node, groups[i]), NULL,
+                           "is of a Service and not of a route; allowed here: timeouts, deadline, retry");
+}
+
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
-    const struct node *group = node_find(node, "group");
-    if (group != NULL && !group->bad && target->group.len > 0 && document_has(node, "kind"))
-        document_error(document, group, NULL, "\"%.*s\" is not the group of Service and Namespace; allowed: \"\" or none",
-                       BYTES_FORMAT(target->group));
-    if (target->kind != TARGET_NAMESPACE || !document_has(node, "kind"))
+    if (!document_has(node, "kind"))
         return;
-    static const char *const not_of_namespace[] = {"namespace", "sectionName"};
-    for (size_t i = 0; i < sizeof(not_of_namespace) / sizeof(not_of_namespace[0]); i++)
-        if (node_find(node, not_of_namespace[i]) != NULL)
-            document_error(document, node_find(node, not_of_namespace[i]), NULL, "is for kind Service alone");
-    if (document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))
+    const struct target_rule *rule = &target_rules[target->kind];
+    const struct node *group = node_find(node, "group");
+    if (group != NULL && !group->bad && !bytes_equal(target->group, rule->group))
+        document_error(document, group, NULL, "\"%.*s\" is not the group of this kind; allowed: \"%.*s\" or none", BYTES_FORMAT(target->group),
+                       BYTES_FORMAT(rule->group));
+    if (!rule->has_namespace)
+        refuse_field(document, node, "namespace", "kind Service");
+    if (!rule->has_section)
+        refuse_field(document, node, "sectionName", "kinds Service, HTTPRoute and GRPCRoute");
+    if (!rule->has_endpoints)
+        refuse_endpoint_groups(document);
+    if (target->kind == TARGET_NAMESPACE && document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))
         document_error(document, node_find(node, "name"), NULL, "%.*s is another namespace; allowed: the policy's own, %.*s",
                        BYTES_FORMAT(target->name), BYTES_FORMAT(document->namespace_name));
 }
@@ -351,5 +381,6 @@ void traffic_policy_check(struct document *document) {
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
     struct traffic_config *traffic = &spec->traffic;
     traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
-    traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->policy;
+    const struct bytes label = pool_copy(document->loading->values, bytes_from_text(document->label));
+    traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = label;
 }

@@ -17,6 +17,10 @@ void snapshot_unref(struct snapshot *snapshot) {
     if (before > 1)
         return;
     map_dispose(&snapshot->hosts);
+    for (struct route_table *table = snapshot->route_tables; table != NULL; table = table->following) {
+        map_dispose(&table->exact);
+        map_dispose(&table->prefixes);
+    }
     snapshot_memory_destroy(snapshot->memory); // the snapshot itself lies in it
 }
 

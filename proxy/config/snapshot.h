@@ -11,6 +11,8 @@
 #include "certs/spiffe_id.h"
 #include "config/endpoint_address.h"
 #include "config/traffic_config.h"
+#include "config/place.h"
+#include "config/route.h"
 
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -73,8 +75,10 @@ struct service_config {
     uint32_t endpoint_count;
     struct traffic_config traffic;
     struct place place;
-    uint32_t index;  // its place in snapshot.services
-    uint64_t digest; // over all that is above but `place`: equal digests = nothing changed
+    uint32_t index;                        // its place in snapshot.services
+    const struct route_table *routes;      // of its callers; NULL: requests go to its endpoints
+    const struct destination *destination; // it as such
+    uint64_t digest;                       // over all that is above but places and routes: equal digests = nothing changed for its endpoints
 };
 
 struct limits_config {
@@ -130,8 +134,14 @@ struct snapshot {
     struct proxy_config proxy;
     struct service_config **services; // all; applications of Inbound listeners too
     uint32_t service_count;
-    struct map hosts; // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
-    void *memory;     // config/'s own
+    struct destination **destinations; // all: those of services, those of rules
+    uint32_t destination_count;
+    struct route_rule **rules;
+    uint32_t rule_count;
+    struct route_table *route_tables; // all
+    bool has_regexes;                 // in a rule
+    struct map hosts;                 // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
+    void *memory;                     // config/'s own
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);

@@ -4,16 +4,11 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "config/place.h"
 #include "http/message.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-// Where a document or a field of it stands: for messages and for explaining.
-struct place {
-    const char *file;
-    uint32_t line;
-};
 
 enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 
@@ -27,7 +22,7 @@ enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 #define GRPC_CODE_COUNT 17
 
 // A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise. A group that can refuse or end a request names in `policy` whose
-// it is, "namespace/name"; empty: the defaults.
+// it is, "kind/namespace/name"; empty: the defaults.
 struct traffic_config {
     struct {
         enum lb_type type;

@@ -187,8 +187,8 @@ static void sink_reset(struct stream_sink *sink, enum error error) {
 }
 
 nanoseconds server_stream_patience(const struct server_stream *stream) {
-    const struct bound_service *service = stream->stream->service;
-    nanoseconds idle = service != NULL ? service->config->traffic.timeouts.idle : SLOW_READER_NS;
+    const struct traffic_config *traffic = stream->stream->traffic;
+    nanoseconds idle = traffic != NULL ? traffic->timeouts.idle : SLOW_READER_NS;
     return idle > 0 ? stream->taken_at + idle : UINT64_MAX;
 }
 

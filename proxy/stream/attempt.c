@@ -57,7 +57,7 @@ void attempt_refuse(struct attempt *attempt, enum error error, struct bytes deta
 static void run_filters(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     if (attempt->filters.chain == NULL)
-        chain_begin(&attempt->filters, stream->service->attempt_chain, attempt, &attempt->pool);
+        chain_begin(&attempt->filters, stream->destination->attempt_chain, attempt, &attempt->pool);
     enum filter_result result = chain_advance(stream, &attempt->filters);
     if (result == FILTER_CONTINUE)
         set_state(attempt, ATTEMPT_PICK);
@@ -68,7 +68,7 @@ static void run_filters(struct attempt *attempt) {
 static void pick(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
-    struct cluster *cluster = stream->service->cluster;
+    struct cluster *cluster = stream->destination->cluster;
     struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count);
     attempt->begun = stream->env->loop->now;
     if (endpoint == NULL) {
@@ -80,7 +80,7 @@ static void pick(struct attempt *attempt) {
     endpoint->links->requests++;
     attempt->endpoint = endpoint;
     cluster->lb.algorithm->begin(endpoint, attempt->begun);
-    nanoseconds try_timeout = stream->service->config->traffic.timeouts.backend_request;
+    nanoseconds try_timeout = stream->traffic->timeouts.backend_request;
     if (try_timeout > 0)
         loop_timer_start(stream->env->loop, &attempt->try_timeout, try_timeout);
     set_state(attempt, ATTEMPT_CONNECT);
@@ -165,7 +165,7 @@ static void take_body(struct attempt *attempt) {
     struct buffer *piece = next_piece(stream);
     if (piece == NULL)
         return;
-    if (attempts->replayable && attempts->replay.length + piece->length > stream->service->config->traffic.retry.buffer_bytes) {
+    if (attempts->replayable && attempts->replay.length + piece->length > stream->traffic->retry.buffer_bytes) {
         attempts->replayable = false;
         buffer_clear(&attempts->replay);
     }
@@ -317,7 +317,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
     if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
         attempt->endpoint->links->failures++;
-    stream->service->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
+    stream->destination->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
     if (attempt->answered_after > 0)
         stream->upstream_took = attempt->answered_after;
 }

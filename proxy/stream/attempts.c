@@ -16,7 +16,7 @@ static void on_backoff(struct timer *timer) {
 }
 
 static struct retry_budget_rule budget_rule(const struct stream *stream) {
-    const struct traffic_config *traffic = &stream->service->config->traffic;
+    const struct traffic_config *traffic = stream->traffic;
     return (struct retry_budget_rule){
         .percent = traffic->retry.budget.percent,
         .interval = traffic->retry.budget.interval,
@@ -46,10 +46,10 @@ void attempts_start(struct stream *stream) {
     buffer_init(&attempts->piece, &stream->env->loop->blocks);
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
     timer_init(&attempts->backoff, on_backoff);
-    attempts->replayable = stream->service->config->traffic.retry.attempts > 0;
+    attempts->replayable = stream->traffic->retry.attempts > 0;
     stream->attempts = attempts;
     struct retry_budget_rule rule = budget_rule(stream);
-    retry_budget_deposit(&stream->service->cluster->shared->budget, &rule, stream->env->loop->now);
+    retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
     attempts_begin(stream);
 }
 
@@ -136,8 +136,8 @@ static bool met_a_stale_connection(const struct attempt *attempt) {
 // asked to wait: to wait before asking one that has refused nothing would only cost time.
 static nanoseconds backoff_for(struct stream *stream, const struct attempt *settled, nanoseconds asked) {
     const struct attempts *attempts = stream->attempts;
-    const struct traffic_config *traffic = &stream->service->config->traffic;
-    bool needs_none = met_a_stale_connection(settled) || cluster_has_untried(stream->service->cluster, attempts->tried, attempts->tried_count);
+    const struct traffic_config *traffic = stream->traffic;
+    bool needs_none = met_a_stale_connection(settled) || cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count);
     if (needs_none && asked == 0)
         return 0;
     nanoseconds bound = traffic->retry.backoff.base << (attempts->begun - 1 < 10 ? attempts->begun - 1 : 10);
@@ -161,7 +161,7 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
     nanoseconds asked;
     if (!retry_is_safe(stream, settled, reason))
         return RETRY_REFUSED_METHOD;
-    if (attempts->begun > stream->service->config->traffic.retry.attempts)
+    if (attempts->begun > stream->traffic->retry.attempts)
         return RETRY_REFUSED_ATTEMPTS;
     if (!attempts->replayable)
         return RETRY_REFUSED_BODY;
@@ -171,7 +171,7 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
     if (stream->deadline <= now || *wait >= stream->deadline - now)
         return RETRY_REFUSED_DEADLINE;
     struct retry_budget_rule rule = budget_rule(stream);
-    return retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, now) ? RETRY_NOT_REFUSED : RETRY_REFUSED_BUDGET;
+    return retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, now) ? RETRY_NOT_REFUSED : RETRY_REFUSED_BUDGET;
 }
 
 static void begin_retry(struct stream *stream) {
@@ -191,7 +191,7 @@ static void begin_retry(struct stream *stream) {
 static bool retry(struct stream *stream, struct attempt *settled, enum retry_reason reason) {
     struct attempts *attempts = stream->attempts;
     nanoseconds wait = 0;
-    if (reason == RETRY_NONE || stream->service->config->traffic.retry.attempts == 0)
+    if (reason == RETRY_NONE || stream->traffic->retry.attempts == 0)
         return false;
     enum retry_refusal refusal = judge(stream, settled, reason, &wait);
     if (refusal != RETRY_NOT_REFUSED) {
@@ -212,7 +212,7 @@ static bool retry(struct stream *stream, struct attempt *settled, enum retry_rea
 
 static void give_back_budget(struct stream *stream) {
     struct retry_budget_rule rule = budget_rule(stream);
-    retry_budget_give_back(&stream->service->cluster->shared->budget, &rule, stream->attempts->budget_taken_at);
+    retry_budget_give_back(&stream->destination->cluster->shared->budget, &rule, stream->attempts->budget_taken_at);
 }
 
 // The pause is over. What the retry took from the budget counts from now on, and may not be there any more: requests that it was a share of are forgotten meanwhile.
@@ -222,7 +222,7 @@ static bool leave_backoff(struct stream *stream) {
     struct retry_budget_rule rule = budget_rule(stream);
     attempts->backoff_is_over = false;
     give_back_budget(stream);
-    if (!retry_budget_withdraw(&stream->service->cluster->shared->budget, &rule, stream->env->loop->now)) {
+    if (!retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now)) {
         refuse(stream, RETRY_REFUSED_BUDGET);
         return false;
     }
@@ -270,7 +270,7 @@ static void commit(struct stream *stream, struct attempt *answered) {
 
 // Which rule of the service's policy the last try failed by, if it was one, or else was not repeated by.
 static void name_policy(struct stream *stream, const struct attempt *attempt) {
-    const struct traffic_config *traffic = &stream->service->config->traffic;
+    const struct traffic_config *traffic = stream->traffic;
     if (attempt->error == ERROR_TRY_TIMEOUT)
         stream_ended_by_policy(stream, traffic->timeouts.policy, "timeouts.backendRequest");
     else if (attempt->error == ERROR_CONNECT_TIMEOUT && !attempt->was_unreached)

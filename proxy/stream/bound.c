@@ -11,18 +11,19 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set 
     bound->snapshot = snapshot;
     bound->chains = chains;
     bound->pins = 1;
-    bound->services = alloc_zeroed_or_abort(snapshot->service_count + 1, sizeof bound->services[0]);
-    for (uint32_t i = 0; i < snapshot->service_count; i++) {
-        const struct service_config *config = snapshot->services[i];
-        struct cluster *cluster = map_get(&upstream->clusters, config->key);
+    bound->destinations = alloc_zeroed_or_abort(snapshot->destination_count + 1, sizeof bound->destinations[0]);
+    bound->matcher = snapshot->has_regexes ? regex_matcher_create() : NULL;
+    for (uint32_t i = 0; i < snapshot->destination_count; i++) {
+        const struct destination *config = snapshot->destinations[i];
+        struct cluster *cluster = map_get(&upstream->clusters, config->service->key);
         CHECK(cluster != NULL && config->index == i);
         cluster_ref(cluster);
-        bound->services[i] = (struct bound_service){
+        bound->destinations[i] = (struct bound_destination){
             .config = config,
             .cluster = cluster,
             .chain = chains->chains[i],
             .attempt_chain = chains->attempt_chains[i],
-            .role = chain_role(config),
+            .role = chain_role(config->service),
         };
     }
     return bound;
@@ -32,33 +33,50 @@ void bound_unpin(struct bound_snapshot *bound) {
     CHECK(bound->pins > 0);
     if (--bound->pins > 0)
         return;
-    for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
-        cluster_unref(bound->services[i].cluster);
-    free(bound->services);
+    for (uint32_t i = 0; i < bound->snapshot->destination_count; i++)
+        cluster_unref(bound->destinations[i].cluster);
+    if (bound->matcher != NULL)
+        regex_matcher_destroy(bound->matcher);
+    free(bound->destinations);
     chain_set_unref(bound->chains);
     free(bound);
 }
 
-struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service) {
-    CHECK(service->index < bound->snapshot->service_count);
-    return &bound->services[service->index];
+struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service) {
+    CHECK(service->destination->index < bound->snapshot->destination_count);
+    return &bound->destinations[service->destination->index];
 }
 
-struct bound_service *bound_find_host(struct bound_snapshot *bound, struct bytes authority) {
+struct bound_destination *bound_find_host(struct bound_snapshot *bound, struct bytes authority) {
     if (authority.len == 0)
         return NULL;
     size_t place = (authority.len + (unsigned char)authority.at[authority.len - 1]) % BOUND_HOSTS;
     struct bound_host *known = &bound->hosts[place];
-    if (known->service != NULL && bytes_equal(authority, bytes_from(known->authority, known->length)))
-        return known->service;
+    if (known->destination != NULL && bytes_equal(authority, bytes_from(known->authority, known->length)))
+        return known->destination;
     const struct service_config *config = snapshot_find_host(bound->snapshot, authority, 80);
     if (config == NULL)
         return NULL;
-    struct bound_service *service = bound_find(bound, config);
+    struct bound_destination *destination = bound_find(bound, config);
     if (authority.len <= sizeof known->authority) {
-        known->service = service;
+        known->destination = destination;
         known->length = (uint8_t)authority.len;
         memcpy(known->authority, authority.at, authority.len);
     }
-    return service;
+    return destination;
+}
+
+// Smooth weighted round robin: each gains its weight, the one that is furthest behind gets the request and pays for all.
+struct bound_destination *bound_choose(struct bound_snapshot *bound, const struct route_rule *rule) {
+    struct bound_destination *chosen = &bound->destinations[rule->destinations[0]->index];
+    if (rule->destination_count == 1)
+        return chosen;
+    for (uint32_t i = 0; i < rule->destination_count; i++) {
+        struct bound_destination *destination = &bound->destinations[rule->destinations[i]->index];
+        destination->share += destination->config->weight;
+        if (destination->share > chosen->share || chosen->config->weight == 0)
+            chosen = destination;
+    }
+    chosen->share -= (int64_t)rule->weights;
+    return chosen;
 }

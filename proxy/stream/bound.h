@@ -1,4 +1,4 @@
-// A snapshot as one worker uses it: for each of its services the live cluster and the chain of filters. Pinned by streams with a plain counter.
+// A snapshot as one worker uses it: for each of its destinations the live cluster and the chain of filters. Pinned by streams with a plain counter.
 #ifndef STREAM_BOUND_H
 #define STREAM_BOUND_H
 
@@ -6,12 +6,13 @@
 #include "stream/chain_set.h"
 #include "upstream/cluster.h"
 
-struct bound_service {
-    const struct service_config *config;
-    struct cluster *cluster; // one reference
+struct bound_destination {
+    const struct destination *config;
+    struct cluster *cluster; // of config->service; one reference
     const struct chain *chain;
     const struct chain *attempt_chain; // of each attempt
     enum filter_role role;             // inbound: the application behind a listener
+    int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
 };
 
 // Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.
@@ -19,17 +20,18 @@ struct bound_service {
 #define BOUND_HOST_BYTES 112
 
 struct bound_host {
-    struct bound_service *service; // NULL: nothing is known
+    struct bound_destination *destination; // NULL: nothing is known
     uint8_t length;
     char authority[BOUND_HOST_BYTES];
 };
 
 struct bound_snapshot {
-    struct snapshot *snapshot;            // that of the chains
-    struct chain_set *chains;             // one reference
-    struct bound_service *services;       // in the order of snapshot->services
-    struct bound_host hosts[BOUND_HOSTS]; // one place for each authority, by its length and last byte
-    uint32_t pins;                        // one of the worker while it is the newest, one for each stream
+    struct snapshot *snapshot;              // that of the chains
+    struct chain_set *chains;               // one reference
+    struct bound_destination *destinations; // in the order of snapshot->destinations
+    struct regex_matcher *matcher;          // NULL: no rule needs one
+    struct bound_host hosts[BOUND_HOSTS];   // one place for each authority, by its length and last byte
+    uint32_t pins;                          // one of the worker while it is the newest, one for each stream
 };
 
 // Worker's thread, after upstream_apply(chains->snapshot). Takes over the caller's reference to the chains. One pin.
@@ -42,9 +44,13 @@ static inline void bound_pin(struct bound_snapshot *bound) {
 // With the last pin the references to the clusters and to the chains go.
 void bound_unpin(struct bound_snapshot *bound);
 
-struct bound_service *bound_find(struct bound_snapshot *bound, const struct service_config *service);
+// The service as such, whatever routes it has.
+struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service);
 
 // The service that a request for `authority` means, without a port that of the scheme: 80. NULL: none.
-struct bound_service *bound_find_host(struct bound_snapshot *bound, struct bytes authority);
+struct bound_destination *bound_find_host(struct bound_snapshot *bound, struct bytes authority);
+
+// The backend of the rule that this request goes to: each in turn by its weight, evenly over any few requests. `rule` has at least one.
+struct bound_destination *bound_choose(struct bound_snapshot *bound, const struct route_rule *rule);
 
 #endif

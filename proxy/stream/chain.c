@@ -11,20 +11,22 @@ static size_t aligned(size_t size) {
     return (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 }
 
-const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
+const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
                                 enum filter_place place, struct pool *pool) {
     struct filter found[CHAIN_FILTERS_MAX] = {{0}};
-    struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + CHAIN_FILTERS_MAX * sizeof chain->filters[0]);
+    uint32_t count = 0;
     for (size_t i = 0; types[i] != NULL; i++) {
         int position = chain_order(types[i]->name, role, place);
-        const void *config = position < 0 ? NULL : types[i]->configure(service, role, pool);
+        const void *config = position < 0 ? NULL : types[i]->configure(destination, role, pool);
         if (config == NULL)
             continue;
         CHECK(position < CHAIN_FILTERS_MAX && found[position].type == NULL);
         const struct filter_ops *ops = &types[i]->ops;
         CHECK(place == FILTER_ABOVE_ATTEMPTS || (ops->request_data == NULL && ops->response_head == NULL && ops->response_data == NULL));
         found[position] = (struct filter){.type = types[i], .config = config};
+        count++;
     }
+    struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + count * sizeof chain->filters[0]);
     for (size_t i = 0; i < CHAIN_FILTERS_MAX; i++) {
         if (found[i].type == NULL)
             continue;

@@ -4,7 +4,10 @@
 #include <string.h>
 
 static const char *const outbound[] = {
-    "deadline", // first: all that follows runs inside the request's time, waiting too
+    "deadline",        // first: all that follows runs inside the request's time, waiting too
+    "redirect",        // what is not for any backend here costs nothing further
+    "rewrite",         // changes only what is sent: behind all that decides by the request as it came
+    "header_modifier", // the same; behind rewrite, so that it sees what the backend will get
 };
 
 static const char *const inbound[] = {

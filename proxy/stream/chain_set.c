@@ -15,13 +15,14 @@ struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filte
     set->snapshot = snapshot;
     pool_source_init(&set->chunks, 0);
     pool_init(&set->pool, &set->chunks);
-    set->chains = pool_alloc_zeroed(&set->pool, (snapshot->service_count + 1) * sizeof set->chains[0]);
-    set->attempt_chains = pool_alloc_zeroed(&set->pool, (snapshot->service_count + 1) * sizeof set->attempt_chains[0]);
-    for (uint32_t i = 0; i < snapshot->service_count; i++) {
-        const struct service_config *service = snapshot->services[i];
-        CHECK(service->index == i);
-        set->chains[i] = chain_build(filters, service, chain_role(service), FILTER_ABOVE_ATTEMPTS, &set->pool);
-        set->attempt_chains[i] = chain_build(filters, service, chain_role(service), FILTER_BELOW_ATTEMPTS, &set->pool);
+    set->chains = pool_alloc_zeroed(&set->pool, (snapshot->destination_count + 1) * sizeof set->chains[0]);
+    set->attempt_chains = pool_alloc_zeroed(&set->pool, (snapshot->destination_count + 1) * sizeof set->attempt_chains[0]);
+    for (uint32_t i = 0; i < snapshot->destination_count; i++) {
+        const struct destination *destination = snapshot->destinations[i];
+        enum filter_role role = chain_role(destination->service);
+        CHECK(destination->index == i);
+        set->chains[i] = chain_build(filters, destination, role, FILTER_ABOVE_ATTEMPTS, &set->pool);
+        set->attempt_chains[i] = chain_build(filters, destination, role, FILTER_BELOW_ATTEMPTS, &set->pool);
     }
     return set;
 }
@@ -45,7 +46,7 @@ void chain_set_unref(struct chain_set *set) {
     CHECK(before > 0);
     if (before > 1)
         return;
-    for (uint32_t i = 0; i < set->snapshot->service_count; i++) {
+    for (uint32_t i = 0; i < set->snapshot->destination_count; i++) {
         dispose_filters(set->chains[i]);
         dispose_filters(set->attempt_chains[i]);
     }

@@ -1,4 +1,4 @@
-// The chains of a snapshot, one for each of its services: built once, on the main thread, and shared by all workers. Immutable, reference-counted over threads.
+// The chains of a snapshot, one for each of its destinations: built once, on the main thread, and shared by all workers. Immutable, reference-counted over threads.
 #ifndef STREAM_CHAIN_SET_H
 #define STREAM_CHAIN_SET_H
 
@@ -13,7 +13,7 @@ struct chain_set {
     struct snapshot *snapshot; // one reference: configs of filters may point into it
     struct pool_source chunks;
     struct pool pool;            // the chains and their configs
-    const struct chain **chains; // in the order of snapshot->services
+    const struct chain **chains; // in the order of snapshot->destinations
     const struct chain **attempt_chains;
 };
 

@@ -28,6 +28,7 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),     REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
     REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),   REPLY(DRAINING, 503, 14, "proxy_internal_response"),
     REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),      REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),
+    REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),   REPLY(BACKEND_INVALID, 500, 13, "proxy_configuration_error"),
     REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),        REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
 #undef REPLY
 };

@@ -68,9 +68,9 @@ enum filter_place { FILTER_ABOVE_ATTEMPTS, FILTER_BELOW_ATTEMPTS };
 struct filter_type {
     const char *name;
     size_t state_size;
-    // The config of this filter for a service, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
-    // then read it. It may point into `service`.
-    const void *(*configure)(const struct service_config *service, enum filter_role role, struct pool *pool);
+    // The config of this filter for a destination, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
+    // then read it. It may point into `destination` and what that points to.
+    const void *(*configure)(const struct destination *destination, enum filter_role role, struct pool *pool);
     struct filter_ops ops;
 };
 
@@ -80,7 +80,7 @@ struct filter {
     size_t state_offset; // in the block of states of a stream or an attempt
 };
 
-// The filters of one service in one role and place, in order. Immutable.
+// The filters of one destination in one role and place, in order. Immutable.
 struct chain {
     uint32_t count;
     size_t states_size;
@@ -104,8 +104,8 @@ struct filter_run {
     bool ended;
 };
 
-// Builds the chain of `service` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`.
-const struct chain *chain_build(const struct filter_type *const *types, const struct service_config *service, enum filter_role role,
+// Builds the chain of `destination` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`.
+const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
                                 enum filter_place place, struct pool *pool);
 
 // `attempt`: whose run it is; NULL: the stream's. States are in `pool`.

@@ -149,7 +149,7 @@ const struct fields *forward_trailers(struct stream *stream, const struct fields
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {
-    switch (stream->service->config->protocol) {
+    switch (stream->destination->config->service->protocol) {
     case PROTOCOL_HTTP2:
     case PROTOCOL_GRPC:
         return POOL_HTTP2;

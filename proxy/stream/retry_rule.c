@@ -11,7 +11,7 @@
 #define WAIT_SECONDS_MAX UINT64_C(1000000000) // longer is asked by nobody who means it; bounded so that it can be counted in nanoseconds
 
 static const struct traffic_config *traffic_of(const struct stream *stream) {
-    return &stream->service->config->traffic;
+    return stream->traffic;
 }
 
 static bool is_connect_failure(const struct attempt *attempt) {

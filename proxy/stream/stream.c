@@ -7,6 +7,7 @@
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
 #include "stream/forward.h"
+#include "stream/route.h"
 #include "stream/stream_log.h"
 
 static void stream_advance(struct task *task);
@@ -184,7 +185,7 @@ static void cut_response(struct stream *stream) {
 void stream_ended_by_policy(struct stream *stream, struct bytes policy, const char *rule) {
     if (stream->state == STREAM_DONE || stream->end != OK || stream->policy.len > 0 || policy.len == 0)
         return;
-    stream->policy = pool_format(&stream->pool, "TrafficPolicy/%.*s: %s", BYTES_FORMAT(policy), rule);
+    stream->policy = pool_format(&stream->pool, "%.*s: %s", BYTES_FORMAT(policy), rule);
 }
 
 void stream_reply(struct stream *stream, struct head *head, struct buffer *body, const struct fields *trailers, struct bytes detail) {
@@ -299,7 +300,7 @@ static bool is_waited_for(const struct stream *stream) {
 }
 
 static void watch_again(struct stream *stream, nanoseconds quiet) {
-    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
+    nanoseconds idle = stream->traffic->timeouts.idle;
     nanoseconds next = idle > 0 ? idle - quiet : UINT64_MAX;
     if (may_owe_body(stream)) {
         nanoseconds body = stream->bound->snapshot->proxy.limits.body_idle_timeout;
@@ -312,12 +313,12 @@ static void watch_again(struct stream *stream, nanoseconds quiet) {
 
 static void on_watch(struct timer *timer) {
     struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
-    nanoseconds idle = stream->service->config->traffic.timeouts.idle;
+    nanoseconds idle = stream->traffic->timeouts.idle;
     nanoseconds quiet = now_of(stream) - stream->active_at;
     if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream)) {
         stream_fail(stream, ERROR_BODY_TIMEOUT, BYTES("idle"));
     } else if (idle > 0 && quiet >= idle) {
-        stream_ended_by_policy(stream, stream->service->config->traffic.timeouts.policy, "timeouts.idle");
+        stream_ended_by_policy(stream, stream->traffic->timeouts.policy, "timeouts.idle");
         stream_fail(stream, ERROR_REQUEST_TIMEOUT, BYTES("idle"));
     } else {
         watch_again(stream, quiet);
@@ -352,20 +353,16 @@ static void answer_options(struct stream *stream) {
     stream_reply(stream, head, NULL, NULL, BYTES("max-forwards"));
 }
 
-// Which service is meant, and by which chain the request goes.
+// Where the request goes, and by which chain.
 static void route(struct stream *stream) {
-    struct head *request = stream->request;
-    stream->request_is_grpc = head_is_grpc(request);
-    if (stream->listener->role != ROLE_OUTBOUND) {
-        stream->service = bound_find(stream->bound, stream->listener->service);
-    } else {
-        stream->service = bound_find_host(stream->bound, request->authority);
-        if (stream->service == NULL) {
-            stream_fail(stream, ERROR_HOST_UNKNOWN, request->authority);
-            return;
-        }
+    stream->request_is_grpc = head_is_grpc(stream->request);
+    if (!route_find_service(stream)) {
+        stream_fail(stream, ERROR_HOST_UNKNOWN, stream->request->authority);
+        return;
     }
     enum error error = prepare(stream);
+    if (error == OK && !stream->request_ends_here)
+        error = route_choose(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
         return;
@@ -374,7 +371,7 @@ static void route(struct stream *stream) {
         answer_options(stream);
         return;
     }
-    chain_begin(&stream->filters, stream->service->chain, NULL, &stream->pool);
+    chain_begin(&stream->filters, stream->destination->chain, NULL, &stream->pool);
     watch_again(stream, 0);
     set_state(stream, STREAM_CHAIN);
 }
@@ -382,6 +379,10 @@ static void route(struct stream *stream) {
 static void run_chain(struct stream *stream) {
     if (chain_advance(stream, &stream->filters) != FILTER_CONTINUE)
         return;
+    if (!stream->destination->config->is_backend || (stream->rule != NULL && stream->rule->weights == 0)) {
+        stream_fail(stream, ERROR_BACKEND_INVALID, BYTES_NONE);
+        return;
+    }
     attempts_start(stream);
     set_state(stream, STREAM_UPSTREAM);
 }

@@ -60,7 +60,9 @@ struct stream {
     struct stream_client client;
     const struct listener_config *listener;
     struct bound_snapshot *bound;
-    struct bound_service *service; // NULL until routed
+    struct bound_destination *destination; // NULL until routed
+    const struct traffic_config *traffic;  // of the destination: how its requests are carried
+    const struct route_rule *rule;         // that the request goes by; NULL: none
     enum stream_state state;
     struct task task; // runs stream_advance
     struct task release;

@@ -71,8 +71,10 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     }
     if (stream->client.identity != NULL)
         record.peer_identity = stream->client.identity->text;
-    if (stream->service != NULL)
-        record.service = stream->service->config->key;
+    if (stream->destination != NULL)
+        record.service = stream->destination->config->service->key;
+    if (stream->rule != NULL)
+        record.route = stream->rule->label;
     if (attempts != NULL) {
         record.attempts = attempts->begun;
         record.retried_for = bytes_from(reasons, print_reasons(attempts, reasons, sizeof reasons));
@@ -85,8 +87,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
 
 // Behind an inbound listener there is one application: what is refused before it was asked for counts as its own.
 static struct request_metrics *metrics_of(const struct stream *stream) {
-    if (stream->service != NULL)
-        return &stream->service->cluster->metrics;
+    if (stream->destination != NULL)
+        return &stream->destination->cluster->metrics;
     if (stream->listener->service != NULL)
         return &bound_find(stream->bound, stream->listener->service)->cluster->metrics;
     return stream->env->unrouted;

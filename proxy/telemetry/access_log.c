@@ -139,6 +139,8 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return digits(true, record->response_bytes);
     case ACCESS_SERVICE:
         return quoted(record->service);
+    case ACCESS_ROUTE:
+        return quoted(record->route);
     case ACCESS_ENDPOINT:
         return quoted(record->attempts > 0 ? record->endpoint : BYTES_NONE);
     case ACCESS_ATTEMPTS:

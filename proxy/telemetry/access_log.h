@@ -26,7 +26,7 @@ struct access_record {
     struct bytes direction; // "inbound" or "outbound"
     struct bytes method;
     struct bytes authority; // as received
-    struct bytes path;      // as forwarded; its query is left out
+    struct bytes path;      // as received, canonical; its query is left out
     uint8_t version;        // of the client's side: 10, 11, 20, as enum http_version
     bool tls;               // of the client's side
     uint16_t status;        // sent to the client; 0: none
@@ -37,6 +37,7 @@ struct access_record {
     uint64_t request_bytes; // of the bodies, as received and as sent
     uint64_t response_bytes;
     struct bytes service;  // "namespace/name:port"
+    struct bytes route;    // rule of a route by which the request went: "HTTPRoute/namespace/name: rule"
     struct bytes endpoint; // address of the last attempt
     uint32_t attempts;
     struct bytes retried_for;      // why each but the first was made: "unsent,code"; empty: there was one alone
@@ -56,7 +57,7 @@ struct access_record {
     X(DIRECTION, "direction", 16, "inbound or outbound")                                                                   \
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
-    X(PATH, "path", 1024, "path as forwarded, without its query")                                                          \
+    X(PATH, "path", 1024, "path as received, in its canonical form and without its query")                                 \
     X(VERSION, "version", 16, "HTTP version of the client: 1.0, 1.1, 2")                                                   \
     X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
     X(STATUS, "status", 20, "status sent to the client")                                                                   \
@@ -68,6 +69,7 @@ struct access_record {
     X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                      \
     X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                       \
     X(SERVICE, "service", 256, "namespace/name:port of the service")                                                       \
+    X(ROUTE, "route", 192, "rule of a route by which it went: kind/namespace/name: rule")                                  \
     X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                             \
     X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                      \
     X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                \

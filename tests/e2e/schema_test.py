@@ -13,6 +13,7 @@ from golden.generate import BIN, REFERENCE, reference
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "docs" / "examples"
 KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy"]
+GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute"]
 
 
 def run(*arguments):
@@ -121,8 +122,8 @@ def test_plurals_are_english():
 
 
 def test_all_kinds_at_once_and_wrong_usage():
-    assert [one["title"] for one in json.loads(run("--json").stdout)["oneOf"]] == KINDS
+    assert [one["title"] for one in json.loads(run("--json").stdout)["oneOf"]] == KINDS + GATEWAY_KINDS
     assert run("Proxy").stdout.startswith("## Proxy\n")
-    for arguments in (["Foo"], ["--yaml"], ["Proxy", "ServiceEntry"], ["--json", "--crd"]):
+    for arguments in (["Foo"], ["--yaml"], ["Proxy", "ServiceEntry"], ["--json", "--crd"], ["HTTPRoute", "--crd"]):
         done = run(*arguments)
         assert done.returncode == 2 and "kinds: Proxy ServiceEntry TrafficPolicy" in done.stderr

@@ -104,6 +104,13 @@ def split_address(address):
     return host.strip("[]"), int(port)
 
 
+class PlainDumper(yaml.SafeDumper):
+    """Writes an object that stands twice twice: documents have no anchors."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def http_get(address, path="/", timeout=READY_S):
     """(status, body) of a plain GET, on a connection of its own: for probes, metrics and admin pages."""
     connection = http.client.HTTPConnection(*split_address(address), timeout=timeout)
@@ -223,7 +230,7 @@ class Fleet:
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, list):
-            content = yaml.safe_dump_all(content, sort_keys=False)
+            content = yaml.dump_all(content, Dumper=PlainDumper, sort_keys=False)
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return file
 

@@ -98,7 +98,7 @@ static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1', zone: a}]\n",
                        "spec.endpoints[0].zone: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  circuitBreaker: {}\n", "spec.circuitBreaker: is not supported by this version");
-    expect_policy_error("  targetRefs: [{kind: HTTPRoute, name: s}]\n", "HTTPRoute is not supported by this version; allowed: Service, Namespace");
+    expect_policy_error("  targetRefs: [{kind: Gateway, name: s}]\n", "Gateway is not supported by this version; allowed: Service, Namespace");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: Maglev}\n",
                         "spec.loadBalancer.type: Maglev is not supported by this version");
 }
@@ -197,7 +197,8 @@ static void one_mistake_is_one_error(void **state) {
     expect_proxy_error(OUTBOUND "  identity: files\n", "spec.identity: is a text; allowed: an object");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: Simple}\n  endpoints: [{address: '10.0.0.1:1'}]\n",
                        "Simple is not supported by this version");
-    expect_policy_error("  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: s}]\n", "HTTPRoute is not supported");
+    expect_policy_error("  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: s}]\n",
+                        "there is no HTTPRoute s in namespace default");
     expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: here}]\n", "\"here\" is not allowed");
     expect_proxy_error("  listeners: [{name: i, role: In, forwardTo: '127.0.0.1:1'}]\n", "\"In\" is not allowed");
 }
@@ -332,9 +333,10 @@ static void targets_must_be_there(void **state) {
     expect_policy_error("  targetRefs: [{kind: Service, name: s, namespace: far}]\n", "there is no Service or ServiceEntry s in namespace far");
     expect_policy_error("  targetRefs: [{kind: Service, name: s, sectionName: grpc}]\n",
                         "sectionName: \"grpc\" is no port of ServiceEntry/default/s; allowed: http");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s, group: apps}]\n", "\"apps\" is not the group of Service and Namespace");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s, group: apps}]\n", "\"apps\" is not the group of this kind");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: other}]\n", "other is another namespace; allowed: the policy's own, default");
-    expect_policy_error("  targetRefs: [{kind: Namespace, name: default, sectionName: http}]\n", "sectionName: is for kind Service alone");
+    expect_policy_error("  targetRefs: [{kind: Namespace, name: default, sectionName: http}]\n",
+                        "sectionName: is for kinds Service, HTTPRoute and GRPCRoute alone");
     expect_policy_error("  targetRefs: [{name: s}]\n", "spec.targetRefs[s].kind: is required");
 }
 

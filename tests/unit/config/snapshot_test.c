@@ -368,16 +368,16 @@ static void each_group_comes_from_the_most_specific_policy(void **state) {
     assert_int_equal(traffic->retry.attempts, 5);
     assert_int_equal(traffic->load_balancer.type, LB_ROUND_ROBIN);
     assert_bytes_equal(traffic->policy, "school/svc");
-    assert_bytes_equal(traffic->timeouts.policy, "school/svc");
-    assert_bytes_equal(traffic->retry.policy, "school/ns");
+    assert_bytes_equal(traffic->timeouts.policy, "TrafficPolicy/school/svc");
+    assert_bytes_equal(traffic->retry.policy, "TrafficPolicy/school/ns");
     assert_bytes_equal(traffic->connections.policy, "");
     loaded_dispose(&loaded);
     traffic = merged(&loaded, text, "school/s:9000");
     assert_int_equal(traffic->retry.attempts, 7);
     assert_true(traffic->timeouts.request == 2 * NS_PER_S);
     assert_bytes_equal(traffic->policy, "school/port");
-    assert_bytes_equal(traffic->timeouts.policy, "school/svc");
-    assert_bytes_equal(traffic->retry.policy, "school/port");
+    assert_bytes_equal(traffic->timeouts.policy, "TrafficPolicy/school/svc");
+    assert_bytes_equal(traffic->retry.policy, "TrafficPolicy/school/port");
     loaded_dispose(&loaded);
 }
 

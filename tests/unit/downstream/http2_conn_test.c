@@ -220,10 +220,10 @@ static enum filter_result wait_for_leave(struct stream *stream, const void *conf
     return may_pass ? FILTER_CONTINUE : FILTER_PAUSE;
 }
 
-static const void *act_everywhere(const struct service_config *service, enum filter_role role, struct pool *pool) {
+static const void *act_everywhere(const struct destination *destination, enum filter_role role, struct pool *pool) {
     (void)role;
     (void)pool;
-    return service;
+    return destination;
 }
 
 static const struct filter_type doorkeeper = {.name = "deadline", .configure = act_everywhere, .ops = {.decide = wait_for_leave}};

@@ -55,8 +55,8 @@ struct state {
     struct stream *stream;
 };
 
-static const void *configure(const struct service_config *service, enum filter_role role, struct pool *pool) {
-    (void)service;
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+    (void)destination;
     (void)role;
     (void)pool;
     static const char something;

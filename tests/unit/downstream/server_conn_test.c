@@ -515,8 +515,8 @@ static enum filter_result spoil_head(struct stream *stream, const void *config, 
     return FILTER_CONTINUE;
 }
 
-static const void *configure(const struct service_config *service, enum filter_role role, struct pool *pool) {
-    (void)service;
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+    (void)destination;
     (void)role;
     (void)pool;
     static const char something;

@@ -41,9 +41,9 @@ struct config {
 };
 static unsigned configured, disposed, applications;
 
-static const void *configure(const struct service_config *service, enum filter_role role, struct pool *pool) {
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
     struct config *config = pool_alloc(pool, sizeof *config);
-    *config = (struct config){.service = service, .role = role};
+    *config = (struct config){.service = destination->service, .role = role};
     configured++;
     return config;
 }

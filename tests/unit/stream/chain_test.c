@@ -187,8 +187,8 @@ static void put_chain(struct world *world, const struct filter_type *type) {
     }
     struct bound_snapshot *bound = world->loopback.bound;
     for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
-        if (bytes_equal(bound->services[i].config->key, BYTES("default/a:80")))
-            bound->services[i].chain = bound->chains->chains[i] = world->chain;
+        if (bytes_equal(bound->destinations[i].config->service->key, BYTES("default/a:80")))
+            bound->destinations[i].chain = bound->chains->chains[i] = world->chain;
 }
 
 static void world_init(struct world *world, const char *documents) {

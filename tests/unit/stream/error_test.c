@@ -20,6 +20,7 @@ static const struct row {
     {ERROR_URI_TOO_LONG, 414, 13, "http_request_error"},       {ERROR_HEADERS_TOO_LARGE, 431, 8, "http_request_error"},
     {ERROR_EXPECTATION, 417, 13, "http_request_error"},        {ERROR_INTERNAL, 500, 13, "proxy_internal_error"},
     {ERROR_METHOD_UNKNOWN, 501, 12, "http_request_error"},     {ERROR_VERSION_UNSUPPORTED, 505, 12, "http_request_error"},
+    {ERROR_ROUTE_NOT_FOUND, 404, 12, "destination_not_found"}, {ERROR_BACKEND_INVALID, 500, 13, "proxy_configuration_error"},
     {ERROR_HOST_UNKNOWN, 502, 14, "destination_not_found"},    {ERROR_CONNECT_REFUSED, 502, 14, "connection_refused"},
     {ERROR_TLS_FAILED, 502, 14, "tls_protocol_error"},         {ERROR_IDENTITY_MISMATCH, 502, 14, "tls_certificate_error"},
     {ERROR_UPSTREAM_RESET, 502, 14, "connection_terminated"},  {ERROR_RESPONSE_MALFORMED, 502, 13, "http_protocol_error"},

@@ -128,8 +128,8 @@ static void world_init(struct world *world, const char *documents) {
     }
     struct bound_snapshot *bound = world->loopback.bound;
     for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
-        if (bytes_equal(bound->services[i].config->key, BYTES("default/a:80")))
-            bound->services[i].chain = world->chain;
+        if (bytes_equal(bound->destinations[i].config->service->key, BYTES("default/a:80")))
+            bound->destinations[i].chain = world->chain;
 }
 
 static void world_dispose(struct world *world) {

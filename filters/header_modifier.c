@@ -1,0 +1,60 @@
+// Filters RequestHeaderModifier and ResponseHeaderModifier of Gateway API, of a rule and of a backend: the rule's changes come first on the way up, last on the way down.
+// The request itself stays as it came: each attempt's own head is changed.
+#include "filters/registry.h"
+#include "http/headers.h"
+#include "stream/stream.h"
+
+struct header_modifier_config {
+    const struct header_changes *request[2];
+    const struct header_changes *response[2];
+};
+
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+    (void)role;
+    const struct route_rule *rule = destination->rule;
+    struct header_modifier_config config = {.request = {rule == NULL ? NULL : rule->request_headers, destination->request_headers},
+                                            .response = {destination->response_headers, rule == NULL ? NULL : rule->response_headers}};
+    if (config.request[0] == NULL && config.request[1] == NULL && config.response[0] == NULL && config.response[1] == NULL)
+        return NULL;
+    struct header_modifier_config *kept = pool_alloc(pool, sizeof *kept);
+    *kept = config;
+    return kept;
+}
+
+// Set, then add, then remove: one action per name is what Gateway API allows.
+static void apply(const struct header_changes *changes, struct fields *fields) {
+    for (uint32_t i = 0; i < changes->set_count; i++) {
+        fields_remove_name(fields, changes->set[i].name);
+        fields_add(fields, changes->set[i].name, changes->set[i].value);
+    }
+    for (uint32_t i = 0; i < changes->add_count; i++)
+        fields_add(fields, changes->add[i].name, changes->add[i].value);
+    for (uint32_t i = 0; i < changes->remove_count; i++)
+        fields_remove_name(fields, changes->remove[i]);
+}
+
+static void attempt_head(struct stream *stream, const void *config_pointer, void *state, struct head *head, struct pool *pool) {
+    (void)stream;
+    (void)state;
+    (void)pool;
+    const struct header_modifier_config *config = config_pointer;
+    for (int i = 0; i < 2; i++)
+        if (config->request[i] != NULL)
+            apply(config->request[i], &head->fields);
+}
+
+static enum filter_result response_head(struct stream *stream, const void *config_pointer, void *state, struct head *head) {
+    (void)stream;
+    (void)state;
+    const struct header_modifier_config *config = config_pointer;
+    for (int i = 0; i < 2; i++)
+        if (config->response[i] != NULL)
+            apply(config->response[i], &head->fields);
+    return FILTER_CONTINUE;
+}
+
+const struct filter_type filter_header_modifier = {
+    .name = "header_modifier",
+    .configure = configure,
+    .ops = {.attempt_head = attempt_head, .response_head = response_head},
+};

@@ -1,0 +1,25 @@
+// Filter URLRewrite of Gateway API: the backend gets another path or host. The request itself stays as it came, for logs and for all that decides by it.
+#include "filters/path_change.h"
+#include "filters/registry.h"
+#include "stream/stream.h"
+
+static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+    (void)role;
+    (void)pool;
+    return destination->rule == NULL ? NULL : destination->rule->rewrite;
+}
+
+static void attempt_head(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool) {
+    (void)stream;
+    (void)state;
+    const struct route_rewrite *rewrite = config;
+    if (rewrite->hostname.len > 0)
+        head->authority = rewrite->hostname;
+    head->path = path_change_apply(&rewrite->path, head->path, pool);
+}
+
+const struct filter_type filter_rewrite = {
+    .name = "rewrite",
+    .configure = configure,
+    .ops = {.attempt_head = attempt_head},
+};

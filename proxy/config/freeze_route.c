@@ -1,0 +1,408 @@
+// Routes to rules, tables and destinations: which routes a service's callers have here, in what order their matches are tried, and what holds for requests that go by them.
+#include "config/freeze_private.h"
+
+#include <stdlib.h>
+
+// A route of a frontend, by one of its parents.
+struct attachment {
+    const struct document *route;
+    struct attachment *next;
+};
+
+// A match with what decides between it and others.
+struct ranked {
+    struct route_match *match;
+    struct bytes route; // "namespace/name"
+    uint32_t rule, place;
+};
+
+// The table in the making.
+struct compiling {
+    struct freezing *freezing;
+    struct route_table *table;
+    struct ranked *matches;
+    uint32_t count;
+};
+
+// ---- which routes
+
+static bool is_route(const struct document *document) {
+    return document->kind->spec == &http_route_table || document->kind->spec == &grpc_route_table;
+}
+
+static bool is_meant(const struct parent_ref *parent, const struct service_config *service) {
+    return (parent->port == 0 || parent->port == service->port) &&
+           (parent->section_name.len == 0 || bytes_equal(parent->section_name, service->port_name));
+}
+
+// Once for each service, also where two parents mean it.
+static void attach(struct freezing *freezing, struct attachment **at, const struct document *route) {
+    for (; *at != NULL; at = &(*at)->next)
+        if ((*at)->route == route)
+            return;
+    *at = pool_alloc_zeroed(freezing->loading->scratch, sizeof(**at));
+    (*at)->route = route;
+}
+
+static void attach_route(struct freezing *freezing, const struct document *route, struct attachment **by_service) {
+    const struct route_spec *spec = route->spec;
+    for (uint32_t i = 0; i < spec->parent_count; i++) {
+        const struct parent_ref *parent = &spec->parents[i];
+        if (parent->kind == PARENT_GATEWAY)
+            continue;
+        const struct frozen_entry *entry = freeze_find_entry(freezing, ref_namespace(route, parent->namespace_name), parent->name);
+        const struct service_entry_spec *service = entry == NULL ? NULL : entry->document->spec;
+        for (uint32_t j = 0; service != NULL && j < service->port_count; j++)
+            if (is_meant(parent, entry->ports[j]))
+                attach(freezing, &by_service[entry->ports[j]->index], route);
+    }
+}
+
+// A route of another namespace than the service's is for callers of its own (a consumer route); where a caller has such, the service's own (producer routes) do not count.
+// Of the rest GRPCRoutes go before HTTPRoutes: they are never mixed.
+static struct bytes chosen_namespace(const struct freezing *freezing, const struct service_config *service, const struct attachment *first) {
+    struct bytes caller = freezing->snapshot->proxy.namespace_name;
+    for (const struct attachment *at = first; at != NULL; at = at->next)
+        if (bytes_equal(at->route->namespace_name, caller))
+            return caller;
+    return service->namespace_name;
+}
+
+static bool is_chosen(const struct attachment *at, struct bytes namespace_name, const struct table *kind) {
+    return bytes_equal(at->route->namespace_name, namespace_name) && (kind == NULL || at->route->kind->spec == kind);
+}
+
+// The kind of routes that a frontend's requests go by; NULL: it has none.
+static const struct table *chosen_kind(const struct attachment *first, struct bytes namespace_name) {
+    const struct table *kind = NULL;
+    for (const struct attachment *at = first; at != NULL; at = at->next)
+        if (is_chosen(at, namespace_name, NULL) && kind != &grpc_route_table)
+            kind = at->route->kind->spec;
+    return kind;
+}
+
+// ---- rules
+
+static uint32_t targets_of_rule(const struct document *route, const struct rule_spec *rule, struct target_ref *targets) {
+    uint32_t count = 0;
+    struct target_ref whole = {.kind = route->kind->spec == &grpc_route_table ? TARGET_GRPC_ROUTE : TARGET_HTTP_ROUTE,
+                               .namespace_name = route->namespace_name,
+                               .name = route->name};
+    if (rule->name.len > 0) {
+        targets[count] = whole;
+        targets[count++].section_name = rule->name;
+    }
+    targets[count++] = whole;
+    return count;
+}
+
+// Ports and services go before namespaces, the frontend's before the backend's.
+static uint32_t add_service_targets(const struct service_config *frontend, const struct service_config *backend, struct target_ref *targets,
+                                    uint32_t count) {
+    struct target_ref of_frontend[SERVICE_TARGETS], of_backend[SERVICE_TARGETS];
+    uint32_t each = targets_of_service(frontend, of_frontend);
+    (void)targets_of_service(backend, of_backend);
+    for (uint32_t i = 0; i + 1 < each; i++)
+        targets[count++] = of_frontend[i];
+    for (uint32_t i = 0; i + 1 < each; i++)
+        targets[count++] = of_backend[i];
+    targets[count++] = of_frontend[each - 1];
+    targets[count++] = of_backend[each - 1];
+    return count;
+}
+
+// The rule, its route, then the service that was asked for, then the one that the request is sent to. What the rule says itself wins over all.
+static const struct traffic_config *traffic_of_rule(struct freezing *freezing, const struct document *route, const struct rule_spec *rule,
+                                                    const struct service_config *frontend, const struct service_config *backend, struct bytes label) {
+    struct target_ref targets[2 + 2 * SERVICE_TARGETS];
+    struct traffic_config *traffic = pool_alloc_zeroed(freezing->pool, sizeof(*traffic));
+    uint32_t count = targets_of_rule(route, rule, targets);
+    count = add_service_targets(frontend, backend, targets, count);
+    traffic_merge(&freezing->policies, targets, count, traffic);
+    if (rule->has_request_timeout)
+        traffic->timeouts.request = rule->request_timeout;
+    if (rule->has_backend_timeout)
+        traffic->timeouts.backend_request = rule->backend_timeout;
+    if (rule->has_request_timeout || rule->has_backend_timeout)
+        traffic->timeouts.policy = label;
+    return traffic;
+}
+
+static struct destination *add_destination(struct freezing *freezing) {
+    struct snapshot *snapshot = freezing->snapshot;
+    struct destination *destination = pool_alloc_zeroed(freezing->pool, sizeof(*destination));
+    destination->index = snapshot->destination_count;
+    snapshot->destinations[snapshot->destination_count++] = destination;
+    return destination;
+}
+
+// NULL: what the reference names is no backend.
+static const struct service_config *find_backend(struct freezing *freezing, const struct document *route, const struct backend_ref *backend) {
+    if (!backend_kind_is_known(backend))
+        return NULL;
+    const struct frozen_entry *entry = freeze_find_entry(freezing, ref_namespace(route, backend->namespace_name), backend->name);
+    if (entry == NULL)
+        return NULL;
+    const struct service_entry_spec *spec = entry->document->spec;
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        if (entry->ports[i]->port == backend->port || (backend->port == 0 && spec->port_count == 1))
+            return entry->ports[i];
+    return NULL;
+}
+
+static const struct header_changes *changes_of(const struct filter_spec *filters, uint32_t count, enum filter_spec_type type) {
+    for (uint32_t i = 0; i < count; i++)
+        if (filters[i].type == type)
+            return type == SPEC_REQUEST_HEADERS ? &filters[i].request : &filters[i].response;
+    return NULL;
+}
+
+static void freeze_backend(struct freezing *freezing, const struct document *route, const struct rule_spec *spec, const struct backend_ref *backend,
+                           const struct service_config *frontend, struct route_rule *rule) {
+    const struct service_config *service = find_backend(freezing, route, backend);
+    struct destination *to = add_destination(freezing);
+    to->is_backend = service != NULL;
+    to->service = service != NULL ? service : frontend;
+    to->rule = rule;
+    to->weight = backend->weight;
+    to->traffic = traffic_of_rule(freezing, route, spec, frontend, to->service, rule->label);
+    to->request_headers = changes_of(backend->filters, backend->filter_count, SPEC_REQUEST_HEADERS);
+    to->response_headers = changes_of(backend->filters, backend->filter_count, SPEC_RESPONSE_HEADERS);
+    rule->weights += backend->weight;
+    rule->destinations[rule->destination_count++] = to;
+}
+
+static void freeze_filters(const struct rule_spec *spec, struct route_rule *rule) {
+    rule->request_headers = changes_of(spec->filters, spec->filter_count, SPEC_REQUEST_HEADERS);
+    rule->response_headers = changes_of(spec->filters, spec->filter_count, SPEC_RESPONSE_HEADERS);
+    for (uint32_t i = 0; i < spec->filter_count; i++) {
+        if (spec->filters[i].type == SPEC_REDIRECT)
+            rule->redirect = &spec->filters[i].redirect;
+        if (spec->filters[i].type == SPEC_REWRITE)
+            rule->rewrite = &spec->filters[i].rewrite;
+    }
+}
+
+static struct bytes rule_label(struct freezing *freezing, struct bytes route, const struct rule_spec *spec, uint32_t number) {
+    if (spec->name.len > 0)
+        return pool_format(freezing->pool, "%.*s: %.*s", BYTES_FORMAT(route), BYTES_FORMAT(spec->name));
+    return pool_format(freezing->pool, "%.*s: rule %u", BYTES_FORMAT(route), number);
+}
+
+static struct route_rule *freeze_rule(struct freezing *freezing, const struct document *route, uint32_t number,
+                                      const struct service_config *frontend) {
+    struct snapshot *snapshot = freezing->snapshot;
+    const struct rule_spec *spec = &((const struct route_spec *)route->spec)->rules[number];
+    struct route_rule *rule = pool_alloc_zeroed(freezing->pool, sizeof(*rule));
+    rule->route = pool_copy(freezing->pool, bytes_from_text(route->label));
+    rule->label = rule_label(freezing, rule->route, spec, number + 1);
+    rule->place = spec->place;
+    rule->index = snapshot->rule_count;
+    snapshot->rules[snapshot->rule_count++] = rule;
+    freeze_filters(spec, rule);
+    rule->destinations = pool_alloc_zeroed(freezing->pool, (spec->backend_count + 1) * sizeof(rule->destinations[0]));
+    for (uint32_t i = 0; i < spec->backend_count; i++)
+        freeze_backend(freezing, route, spec, &spec->backends[i], frontend, rule);
+    if (spec->backend_count > 0)
+        return rule;
+    struct destination *none = add_destination(freezing);
+    none->service = frontend;
+    none->rule = rule;
+    none->weight = 1;
+    none->traffic = traffic_of_rule(freezing, route, spec, frontend, frontend, rule->label);
+    rule->weights = 1;
+    rule->destinations[rule->destination_count++] = none;
+    return rule;
+}
+
+// ---- the order of matches
+
+static int rank_of(enum path_match type) {
+    return type == PATH_EXACT ? 0 : type == PATH_REGEX ? 1 : 2; // PATH_METHOD has a list of its own
+}
+
+static int more_first(uint64_t a, uint64_t b) {
+    return a > b ? -1 : a < b;
+}
+
+static int compare_texts(struct bytes a, struct bytes b) {
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int difference = shorter == 0 ? 0 : memcmp(a.at, b.at, shorter);
+    return difference != 0 ? difference : more_first(b.len, a.len);
+}
+
+// Gateway API, HTTPRouteRule.matches and GRPCRouteRule.matches: the more specific goes first; at equal rank the first of the routes by name, then of its rules.
+static int compare(const void *left, const void *right) {
+    const struct ranked *a = left, *b = right;
+    const struct route_match *x = a->match, *y = b->match;
+    const int differences[] = {
+        rank_of(x->path_type) - rank_of(y->path_type),
+        more_first(x->path.len, y->path.len),
+        more_first(x->method.len > 0, y->method.len > 0),
+        more_first(x->header_count, y->header_count),
+        more_first(x->query_count, y->query_count),
+        compare_texts(a->route, b->route),
+        more_first(b->rule, a->rule),
+        more_first(b->place, a->place),
+    };
+    for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
+        if (differences[i] != 0)
+            return differences[i];
+    return 0;
+}
+
+static void put_first(struct map *map, struct route_match *match) {
+    match->next = map_get(map, match->path);
+    map_put(map, match->path, match);
+}
+
+static void push(const struct route_match **list, struct route_match *match) {
+    match->next = *list;
+    *list = match;
+}
+
+// From the last in precedence to the first, so that each list has their order.
+static void place_match(struct route_table *table, struct route_match *match) {
+    switch (match->path_type) {
+    case PATH_EXACT:
+        put_first(&table->exact, match);
+        break;
+    case PATH_REGEX:
+        push(&table->regexes, match);
+        break;
+    case PATH_METHOD:
+        push(&table->methods, match);
+        break;
+    case PATH_PREFIX:
+        if (match->path.len == 0)
+            push(&table->any_path, match);
+        else
+            put_first(&table->prefixes, match);
+        if (match->path.len > table->longest_prefix)
+            table->longest_prefix = match->path.len;
+        break;
+    }
+}
+
+static bool uses_regexes(const struct field_match *matches, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (matches[i].regex != NULL)
+            return true;
+    return false;
+}
+
+static void add_match(struct compiling *compiling, const struct document *route, const struct match_spec *spec, const struct route_rule *rule,
+                      uint32_t number, uint32_t place) {
+    struct freezing *freezing = compiling->freezing;
+    struct route_match *match = pool_alloc_zeroed(freezing->pool, sizeof(*match));
+    match->rule = rule;
+    if (spec != NULL)
+        *match = (struct route_match){.rule = rule,
+                                      .path_type = spec->path_type,
+                                      .path = spec->path,
+                                      .regex = spec->regex,
+                                      .method = spec->method,
+                                      .headers = spec->headers,
+                                      .queries = spec->queries,
+                                      .header_count = spec->header_count,
+                                      .query_count = spec->query_count};
+    freezing->snapshot->has_regexes |=
+        match->regex != NULL || uses_regexes(match->headers, match->header_count) || uses_regexes(match->queries, match->query_count);
+    struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s", BYTES_FORMAT(route->namespace_name), BYTES_FORMAT(route->name));
+    compiling->matches[compiling->count++] = (struct ranked){match, name, number, place};
+}
+
+static void compile_route(struct compiling *compiling, const struct document *route, const struct service_config *frontend) {
+    const struct route_spec *spec = route->spec;
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
+        const struct rule_spec *rule_spec = &spec->rules[i];
+        const struct route_rule *rule = freeze_rule(compiling->freezing, route, i, frontend);
+        for (uint32_t j = 0; j < rule_spec->match_count; j++)
+            add_match(compiling, route, &rule_spec->matches[j], rule, i, j);
+        if (rule_spec->match_count == 0)
+            add_match(compiling, route, NULL, rule, i, 0);
+    }
+}
+
+static uint32_t count_matches(const struct document *route) {
+    const struct route_spec *spec = route->spec;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        count += spec->rules[i].match_count + 1;
+    return count;
+}
+
+static struct route_table *add_table(struct freezing *freezing) {
+    struct route_table *table = pool_alloc_zeroed(freezing->pool, sizeof(*table));
+    map_init(&table->exact);
+    map_init(&table->prefixes);
+    table->following = freezing->snapshot->route_tables;
+    freezing->snapshot->route_tables = table;
+    return table;
+}
+
+static void freeze_table(struct freezing *freezing, struct service_config *service, const struct attachment *first) {
+    struct bytes namespace_name = chosen_namespace(freezing, service, first);
+    const struct table *kind = chosen_kind(first, namespace_name);
+    if (kind == NULL)
+        return;
+    struct compiling compiling = {.freezing = freezing, .table = add_table(freezing)};
+    uint32_t capacity = 0;
+    for (const struct attachment *at = first; at != NULL; at = at->next)
+        capacity += is_chosen(at, namespace_name, kind) ? count_matches(at->route) : 0;
+    compiling.table->is_grpc = kind == &grpc_route_table;
+    compiling.matches = pool_alloc_zeroed(freezing->loading->scratch, capacity * sizeof(compiling.matches[0]) + 1);
+    for (const struct attachment *at = first; at != NULL; at = at->next)
+        if (is_chosen(at, namespace_name, kind))
+            compile_route(&compiling, at->route, service);
+    qsort(compiling.matches, compiling.count, sizeof(compiling.matches[0]), compare);
+    for (uint32_t i = compiling.count; i-- > 0;)
+        place_match(compiling.table, compiling.matches[i].match);
+    service->routes = compiling.table;
+}
+
+// ---- all
+
+// Services that only a route names are not visible by a host, and are frozen here.
+static void find_backends(struct freezing *freezing, const struct document *route) {
+    const struct route_spec *spec = route->spec;
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
+            (void)find_backend(freezing, route, &spec->rules[i].backends[j]);
+}
+
+// How many rules and destinations all frontends can have together.
+static void count_rules(const struct attachment *at, uint32_t *rules, uint32_t *destinations) {
+    for (; at != NULL; at = at->next) {
+        const struct route_spec *spec = at->route->spec;
+        *rules += spec->rule_count;
+        for (uint32_t i = 0; i < spec->rule_count; i++)
+            *destinations += spec->rules[i].backend_count + 1;
+    }
+}
+
+void freeze_routes(struct freezing *freezing) {
+    struct snapshot *snapshot = freezing->snapshot;
+    struct attachment **by_service = pool_alloc_zeroed(freezing->loading->scratch, freezing->capacity * sizeof(*by_service) + 1);
+    for (const struct document *route = freezing->loading->first; route != NULL; route = route->next) {
+        if (!is_route(route))
+            continue;
+        attach_route(freezing, route, by_service);
+        find_backends(freezing, route);
+    }
+    uint32_t rules = 0, destinations = snapshot->service_count;
+    for (uint32_t i = 0; i < snapshot->service_count; i++)
+        count_rules(by_service[i], &rules, &destinations);
+    snapshot->rules = pool_alloc_zeroed(freezing->pool, rules * sizeof(snapshot->rules[0]) + 1);
+    snapshot->destinations = pool_alloc_zeroed(freezing->pool, destinations * sizeof(snapshot->destinations[0]) + 1);
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        struct service_config *service = snapshot->services[i];
+        struct destination *destination = add_destination(freezing);
+        destination->service = service;
+        destination->is_backend = true;
+        destination->traffic = &service->traffic;
+        service->destination = destination;
+    }
+    for (uint32_t i = 0; i < snapshot->service_count; i++)
+        freeze_table(freezing, snapshot->services[i], by_service[i]);
+}

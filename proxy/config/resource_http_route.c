@@ -1,0 +1,211 @@
+// Kind HTTPRoute (Gateway API v1): its table, and the rules between its fields.
+#include "config/resource_route.h"
+
+#include "config/authority.h"
+#include "http/canonical.h"
+#include "http/headers.h"
+
+#define RULE(member) ROW_AT(struct rule_spec, member)
+#define MATCH(member) ROW_AT(struct match_spec, member)
+#define DAY (24 * 3600 * NS_PER_S)
+
+static const struct choice path_matches[] = {
+    {"PathPrefix", PATH_PREFIX, false, "the first elements of the path"},
+    {"Exact", PATH_EXACT, false, "the very path"},
+    {"RegularExpression", PATH_REGEX, false, "PCRE2, the whole path; tried behind Exact and before PathPrefix"},
+    {0}};
+static const struct row path_rows[] = {
+    {.name = "type", .type = VALUE_ENUM, MATCH(path_type), .choices = path_matches, .fallback = "PathPrefix", .describes = "how value is compared"},
+    {.name = "value",
+     .type = VALUE_TEXT,
+     MATCH(path),
+     .fallback = "/",
+     .describes = "the path, which is compared in its canonical form and without the query"},
+    {0}};
+static const struct table path_table = {.describes = "the path", .rows = path_rows};
+
+static const struct row match_rows[] = {
+    {.name = "path", .type = VALUE_OBJECT, .object = &path_table, .describes = "the path; by default all"},
+    {.name = "headers",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &header_match_table,
+     ROW_LIST(struct match_spec, headers, header_count),
+     .max = 16,
+     .describes = "fields of the request, all of which must match; of a name that stands twice the first counts"},
+    {.name = "queryParams",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &header_match_table,
+     ROW_LIST(struct match_spec, queries, query_count),
+     .max = 16,
+     .describes = "parameters of the query, all of which must match; of a name that stands twice the first counts"},
+    {.name = "method", .type = VALUE_TEXT, MATCH(method), .describes = "the method; by default any"},
+    {0}};
+static const struct table match_table = {
+    .describes = "what requests are meant: all that is said must hold", .rows = match_rows, .size = sizeof(struct match_spec)};
+
+static const struct row timeouts_rows[] = {{.name = "request",
+                                            .type = VALUE_DURATION,
+                                            RULE(request_timeout),
+                                            .max = DAY,
+                                            .describes = "for the whole answer, all tries together; 0s: none; by default as TrafficPolicy says"},
+                                           {.name = "backendRequest",
+                                            .type = VALUE_DURATION,
+                                            RULE(backend_timeout),
+                                            .max = DAY,
+                                            .describes = "for one try; 0s: none; by default as TrafficPolicy says"},
+                                           {0}};
+static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows};
+
+static const struct row rule_rows[] = {
+    {.name = "name", .type = VALUE_LABEL, RULE(name), .describes = "what policies and logs call the rule"},
+    {.name = "matches",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &match_table,
+     ROW_LIST(struct rule_spec, matches, match_count),
+     .max = 64,
+     .describes = "what requests the rule is for: any of these; by default all"},
+    {.name = "filters",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &filter_table,
+     ROW_LIST(struct rule_spec, filters, filter_count),
+     .max = 16,
+     .describes = "what is done to requests and responses"},
+    {.name = "backendRefs",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &backend_table,
+     ROW_LIST(struct rule_spec, backends, backend_count),
+     .max = 16,
+     .describes = "where requests go; a share that leads to what is no backend gets 500"},
+    {.name = "timeouts", .type = VALUE_OBJECT, .object = &timeouts_table, .describes = "how long a request may take"},
+    {0}};
+static const struct table rule_table = {.describes = "which requests, and what happens to them",
+                                        .rows = rule_rows,
+                                        .size = sizeof(struct rule_spec),
+                                        .has_place = true,
+                                        .place_offset = offsetof(struct rule_spec, place),
+                                        .unique_key = "name",
+                                        .later = "retry sessionPersistence"};
+
+static const struct row http_route_rows[] = {
+    {.name = "parentRefs",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &parent_table,
+     ROW_LIST(struct route_spec, parents, parent_count),
+     .min = 1,
+     .max = 32,
+     .is_required = true,
+     .describes = "whose requests the route is for"},
+    {.name = "hostnames",
+     .type = VALUE_LIST,
+     .item = VALUE_HOST,
+     ROW_LIST(struct route_spec, hostnames, hostname_count),
+     .max = 16,
+     .describes = "at a Gateway: the hosts it is for, by default those of the listener; not used for a Service"},
+    {.name = "rules",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &rule_table,
+     ROW_LIST(struct route_spec, rules, rule_count),
+     .min = 1,
+     .max = 16,
+     .is_required = true,
+     .describes = "the rules; of those that match a request the most specific counts"},
+    {0}};
+const struct table http_route_table = {.describes = "HTTP requests by host, path, method, fields and query to backends",
+                                       .rows = http_route_rows,
+                                       .size = sizeof(struct route_spec),
+                                       .later = "useDefaultGateways"};
+
+static void check_match_path(struct document *document, struct match_spec *match, const struct node *node) {
+    const struct node *value = node_find(node, "value");
+    const struct node *place = value != NULL ? value : node;
+    if ((value != NULL && value->bad) || !(node_find(node, "type") == NULL || document_has(node, "type")))
+        return;
+    if (match->path_type == PATH_REGEX) {
+        match->regex = route_regex(document, place, match->path);
+        return;
+    }
+    if (match->path.len == 0 || match->path.at[0] != '/' || memchr(match->path.at, '?', match->path.len) != NULL ||
+        canonical_path(match->path, document->loading->values, &match->path) != OK) {
+        document_error(document, place, NULL, "\"%.*s\" is no path; allowed: as /a/b, with no query", BYTES_FORMAT(match->path));
+        return;
+    }
+    if (match->path_type == PATH_PREFIX && match->path.at[match->path.len - 1] == '/')
+        match->path.len--;
+}
+
+static void check_match(struct document *document, struct match_spec *match, const struct node *node) {
+    check_match_path(document, match, node_find(node, "path"));
+    const struct node *method = node_find(node, "method");
+    if (method != NULL && !method->bad && !is_token(match->method))
+        document_error(document, method, NULL, "\"%.*s\" is no method", BYTES_FORMAT(match->method));
+    route_field_matches_check(document, match->headers, match->header_count, node_find(node, "headers"), true);
+    route_field_matches_check(document, match->queries, match->query_count, node_find(node, "queryParams"), false);
+}
+
+// A prefix can be replaced only where it is clear which one is meant.
+static void check_prefix_change(struct document *document, struct rule_spec *rule, struct path_change *path, const struct node *node) {
+    if (path->type != PATH_CHANGE_PREFIX)
+        return;
+    if (rule->match_count > 1 || (rule->match_count == 1 && rule->matches[0].path_type != PATH_PREFIX))
+        document_error(document, node, NULL, "ReplacePrefixMatch needs a rule with one match, of type PathPrefix");
+    else
+        path->matched = rule->match_count == 1 ? rule->matches[0].path : BYTES("");
+}
+
+static void check_rule_filters(struct document *document, struct rule_spec *rule, const struct node *node) {
+    const struct node *list = node_find(node, "filters");
+    route_filters_check(document, rule->filters, rule->filter_count, list);
+    for (uint32_t i = 0; i < rule->filter_count; i++) {
+        struct filter_spec *filter = &rule->filters[i];
+        if (filter->type == SPEC_REDIRECT && rule->backend_count > 0)
+            document_error(document, node_item(list, i), NULL, "RequestRedirect and backendRefs exclude each other");
+        if (filter->type == SPEC_REDIRECT)
+            check_prefix_change(document, rule, &filter->redirect.path, node_item(list, i));
+        if (filter->type == SPEC_REWRITE)
+            check_prefix_change(document, rule, &filter->rewrite.path, node_item(list, i));
+    }
+}
+
+static void check_timeouts(struct document *document, struct rule_spec *rule, const struct node *node) {
+    rule->has_request_timeout = document_has(node, "request");
+    rule->has_backend_timeout = document_has(node, "backendRequest");
+    if (rule->has_request_timeout && rule->has_backend_timeout && rule->request_timeout > 0 && rule->backend_timeout > rule->request_timeout)
+        document_error(document, node_find(node, "backendRequest"), NULL, "is longer than request; allowed: at most request");
+}
+
+static void check_hostnames(struct document *document) {
+    const struct route_spec *spec = document->spec;
+    const struct node *list = node_find(document->spec_node, "hostnames");
+    for (uint32_t i = 0; i < spec->hostname_count; i++) {
+        struct authority authority;
+        if (!node_item(list, i)->bad && authority_parse(spec->hostnames[i], &authority) && authority.port != 0)
+            document_error(document, node_item(list, i), NULL, "has a port; allowed: a host alone");
+    }
+}
+
+void http_route_check(struct document *document) {
+    const struct route_spec *spec = document->spec;
+    const struct node *rules = node_find(document->spec_node, "rules");
+    uint32_t matches = 0;
+    route_parents_check(document);
+    check_hostnames(document);
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
+        struct rule_spec *rule = &spec->rules[i];
+        const struct node *node = node_item(rules, i);
+        for (uint32_t j = 0; j < rule->match_count; j++)
+            check_match(document, &rule->matches[j], node_item(node_find(node, "matches"), j));
+        check_rule_filters(document, rule, node);
+        route_backends_check(document, rule, node);
+        check_timeouts(document, rule, node_find(node, "timeouts"));
+        matches += rule->match_count;
+    }
+    if (matches > 128)
+        document_error(document, rules, NULL, "has %u matches; allowed: 128 in all rules together", matches);
+}

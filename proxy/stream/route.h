@@ -1,0 +1,18 @@
+// Where a request goes: which service is meant, and by which rule of its routes to which backend.
+#ifndef STREAM_ROUTE_H
+#define STREAM_ROUTE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+struct stream;
+
+// Sets the stream's destination to the service that the listener, or the request's authority, means. False: there is none.
+bool route_find_service(struct stream *stream) __attribute__((warn_unused_result));
+
+// Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical.
+// ERROR_ROUTE_NOT_FOUND: none matches.
+enum error route_choose(struct stream *stream) __attribute__((warn_unused_result));
+
+#endif

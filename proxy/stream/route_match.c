@@ -1,0 +1,130 @@
+// Exact paths, then regular expressions, then prefixes from the longest to the shortest; of those with one path each in precedence, until one matches whole.
+#include "stream/route_match.h"
+
+#include "base/check.h"
+#include "http/headers.h"
+
+struct matching {
+    const struct head *request;
+    struct bytes path, query;
+    struct regex_matcher *matcher;
+    struct pool *pool;
+};
+
+static bool value_matches(const struct matching *matching, const struct field_match *match, struct bytes value) {
+    if (match->type == VALUE_EXACT)
+        return bytes_equal(match->value, value);
+    return match->regex != NULL && regex_match(match->regex, matching->matcher, value) == REGEX_YES;
+}
+
+// Host is no field of the head: it has become the authority.
+static bool header_matches(const struct matching *matching, const struct field_match *match) {
+    const struct head *request = matching->request;
+    if (match->id == FIELD_HOST)
+        return request->authority.len > 0 && value_matches(matching, match, request->authority);
+    const struct field *field = match->id != FIELD_OTHER ? fields_find(&request->fields, match->id) : fields_find_name(&request->fields, match->name);
+    return field != NULL && value_matches(matching, match, field->value);
+}
+
+static int hex_digit(char c) {
+    char lower = ascii_lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// As forms write it (application/x-www-form-urlencoded): escapes and `+`. What is no escape stands for itself.
+static struct bytes decode(struct bytes text, struct pool *pool) {
+    if (bytes_find(text, '%') == text.len && bytes_find(text, '+') == text.len)
+        return text;
+    char *to = pool_alloc(pool, text.len);
+    size_t length = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const bool is_escape = text.at[i] == '%' && i + 2 < text.len && hex_digit(text.at[i + 1]) >= 0 && hex_digit(text.at[i + 2]) >= 0;
+        if (is_escape) {
+            to[length++] = (char)(hex_digit(text.at[i + 1]) * 16 + hex_digit(text.at[i + 2]));
+            i += 2;
+        } else {
+            to[length++] = text.at[i] == '+' ? ' ' : text.at[i];
+        }
+    }
+    return bytes_from(to, length);
+}
+
+// The first parameter of that name.
+static bool query_matches(const struct matching *matching, const struct field_match *match) {
+    struct bytes rest = matching->query, parameter;
+    while (bytes_next(&rest, '&', &parameter)) {
+        size_t equals = bytes_find(parameter, '=');
+        if (!bytes_equal(decode(bytes_from(parameter.at, equals), matching->pool), match->name))
+            continue;
+        struct bytes value = equals == parameter.len ? BYTES_NONE : bytes_from(parameter.at + equals + 1, parameter.len - equals - 1);
+        return value_matches(matching, match, decode(value, matching->pool));
+    }
+    return false;
+}
+
+static bool rest_matches(const struct matching *matching, const struct route_match *match) {
+    if (match->method.len > 0 && !bytes_equal(match->method, matching->request->method_text))
+        return false;
+    for (uint32_t i = 0; i < match->header_count; i++)
+        if (!header_matches(matching, &match->headers[i]))
+            return false;
+    for (uint32_t i = 0; i < match->query_count; i++)
+        if (!query_matches(matching, &match->queries[i]))
+            return false;
+    return true;
+}
+
+static const struct route_rule *first_of(const struct matching *matching, const struct route_match *match) {
+    for (; match != NULL; match = match->next)
+        if (rest_matches(matching, match))
+            return match->rule;
+    return NULL;
+}
+
+static const struct route_rule *by_regex(const struct matching *matching, const struct route_table *table) {
+    for (const struct route_match *match = table->regexes; match != NULL; match = match->next)
+        if (regex_match(match->regex, matching->matcher, matching->path) == REGEX_YES && rest_matches(matching, match))
+            return match->rule;
+    return NULL;
+}
+
+// By whole elements of the path, and not for more than the table's longest: what a peer writes behind it costs nothing.
+static const struct route_rule *by_prefix(const struct matching *matching, const struct route_table *table) {
+    struct bytes path = matching->path;
+    for (size_t length = path.len; length > 0; length--) {
+        const bool is_boundary = length == path.len || path.at[length] == '/';
+        if (!is_boundary || length > table->longest_prefix)
+            continue;
+        const struct route_rule *rule = first_of(matching, map_get(&table->prefixes, bytes_from(path.at, length)));
+        if (rule != NULL)
+            return rule;
+    }
+    return NULL;
+}
+
+static const struct route_rule *by_method(const struct matching *matching, const struct route_table *table) {
+    for (const struct route_match *match = table->methods; match != NULL; match = match->next)
+        if (bytes_ends_with(matching->path, match->path) && rest_matches(matching, match))
+            return match->rule;
+    return NULL;
+}
+
+const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
+                                     struct pool *pool) {
+    if (table->is_grpc && !is_grpc)
+        return NULL;
+    size_t end = bytes_find(request->path, '?');
+    struct matching matching = {.request = request, .path = bytes_from(request->path.at, end), .matcher = matcher, .pool = pool};
+    if (end < request->path.len)
+        matching.query = bytes_from(request->path.at + end + 1, request->path.len - end - 1);
+    const struct route_rule *rule = first_of(&matching, map_get(&table->exact, matching.path));
+    if (rule == NULL && table->regexes != NULL)
+        rule = by_regex(&matching, table);
+    if (rule == NULL && table->longest_prefix > 0)
+        rule = by_prefix(&matching, table);
+    if (rule == NULL && table->methods != NULL)
+        rule = by_method(&matching, table);
+    return rule != NULL ? rule : first_of(&matching, table->any_path);
+}

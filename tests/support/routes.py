@@ -1,0 +1,39 @@
+"""Documents of Gateway API for tests, in few words."""
+
+GROUP = "gateway.networking.k8s.io"
+
+
+def to_service(name, namespace=None, **which):
+    """A parentRef to a Service."""
+    return {"group": "", "kind": "Service", "name": name, **({"namespace": namespace} if namespace else {}), **which}
+
+
+def backends(*names, port=80):
+    """backendRefs: a name, a (name, weight), or a mapping."""
+    refs = []
+    for name in names:
+        if isinstance(name, tuple):
+            refs.append({"name": name[0], "port": port, "weight": name[1]})
+        else:
+            refs.append({"name": name, "port": port} if isinstance(name, str) else name)
+    return refs
+
+
+def route(name, parents, *rules, kind="HTTPRoute", namespace=None, **spec):
+    """A route; a parent is a mapping or the name of a Service."""
+    parents = [to_service(parent) if isinstance(parent, str) else parent for parent in (parents if isinstance(parents, list) else [parents])]
+    return {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": name, **({"namespace": namespace} if namespace else {})},
+            "spec": {"parentRefs": parents, **spec, "rules": list(rules)}}
+
+
+def path(value, kind="PathPrefix", **more):
+    return {"path": {"type": kind, "value": value}, **more}
+
+
+def headers(**values):
+    """matches by fields: `x_version="2"` is the field x-version."""
+    return {"headers": [{"name": name.replace("_", "-"), "value": value} for name, value in values.items()]}
+
+
+def queries(**values):
+    return {"queryParams": [{"name": name, "value": value} for name, value in values.items()]}

@@ -1,0 +1,80 @@
+// Routes as documents: what is refused, what is only told, and what of them goes into a snapshot.
+#include "unit/config/route_text.h"
+
+#define TO_V "    backendRefs: [{name: v, port: 80}]\n"
+
+static void expect_rule_error(const char *rule, const char *part) {
+    char text[4096];
+    snprintf(text, sizeof(text), "%s%s%s", BASE, HTTP("r", ""), rule);
+    expect_error(text, part);
+}
+
+static void rules_between_fields_are_held(void **state) {
+    (void)state;
+    expect_rule_error("  - matches: [{path: {value: x}}]\n", "\"x\" is no path");
+    expect_rule_error("  - matches: [{path: {value: '/a?b'}}]\n", "is no path");
+    expect_rule_error("  - matches: [{path: {value: '/a/..;/b'}}]\n", "is no path");
+    expect_rule_error("  - matches: [{path: {type: RegularExpression, value: '('}}]\n", "is no regular expression: missing closing parenthesis");
+    expect_rule_error("  - matches: [{headers: [{name: 'a b', value: x}]}]\n", "\"a b\" is no name of a field");
+    expect_rule_error("  - matches: [{method: 'G T'}]\n", "is no method");
+    expect_rule_error("  - filters: [{type: RequestRedirect}]\n", "filters[0].requestRedirect: is required for this type");
+    expect_rule_error("  - filters: [{type: URLRewrite, urlRewrite: {}, requestRedirect: {}}]\n", "does not belong to this type");
+    expect_rule_error("  - filters: [{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}]\n", "is the second of its type");
+    expect_rule_error("  - filters: [{type: URLRewrite, urlRewrite: {}}, {type: RequestRedirect, requestRedirect: {}}]\n", "exclude each other");
+    expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {}}]\n" TO_V, "RequestRedirect and backendRefs exclude each other");
+    expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {statusCode: 305}}]\n",
+                      "305 is not allowed; allowed: 301, 302, 303, 307, 308");
+    expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {scheme: ftp}}]\n", "allowed: http, https");
+    expect_rule_error("  - matches: [{path: {type: Exact, value: /a}}]\n"
+                      "    filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]\n",
+                      "ReplacePrefixMatch needs a rule with one match, of type PathPrefix");
+    expect_rule_error("  - filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [Host]}}]\n", "is the proxy's own to write");
+    expect_rule_error("  - filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: ' x'}]}}]\n",
+                      "is no value of a field");
+    expect_rule_error("  - timeouts: {request: 1s, backendRequest: 2s}\n" TO_V, "is longer than request");
+    expect_rule_error("  - backendRefs: [{name: v, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]\n", "may not stand at a backend");
+    expect_rule_error("  - retry: {attempts: 1}\n" TO_V, "retry: is not supported by this version");
+    expect_error(BASE ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{kind: Service, name: s}]\n  rules: [{}]\n"),
+                 "which is not that of this kind; allowed: \"\"");
+    expect_error(BASE ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{group: '', kind: Service, name: x}]\n  rules: [{}]\n"),
+                 "there is no Service or ServiceEntry x in namespace default");
+    expect_error(BASE ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{group: '', kind: Service, name: s, port: 81}]\n  rules: [{}]\n"),
+                 "means no port of");
+    expect_error(BASE GRPC("g", "  - matches: [{method: {service: 'a/b'}}]\n"), "is no name of a gRPC service");
+    expect_error(BASE GRPC("g", "  - matches: [{method: {}}]\n"), "names neither");
+    expect_error(BASE HTTP("r", "  - {}\n") "---\n" POLICY("t", "  targetRefs: [{kind: HTTPRoute, name: r}]\n  connections: {max: 1}\n"),
+                 "is of a Service and not of a route");
+    expect_error(BASE HTTP("r", "  - name: a\n") "---\n" POLICY("t", "  targetRefs: [{kind: HTTPRoute, name: r, sectionName: b}]\n"),
+                 "\"b\" is no rule of");
+}
+
+static void what_gets_500_is_told(void **state) {
+    (void)state;
+    expect_warning(BASE HTTP("r", "  - backendRefs: [{name: w, port: 80}]\n"), "default/w is not there: its share of requests gets 500");
+    expect_warning(BASE HTTP("r", "  - backendRefs: [{name: v, port: 81}]\n"), "has no such port");
+    expect_warning(BASE HTTP("r", "  - backendRefs: [{kind: Bucket, name: v, port: 80}]\n"), "is of no kind that can be a backend");
+    expect_warning(BASE HTTP("r", "  - {}\n") GRPC("g", "  - {}\n"), "the GRPCRoute alone counts");
+}
+
+static void a_backend_that_nobody_sees_by_a_host_is_there_for_its_route(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const char *hidden = "---\napiVersion: outrigger.dev/v1alpha1\nkind: ServiceEntry\nmetadata: {name: h, namespace: far}\nspec:\n"
+                         "  hosts: [h]\n  tls: {mode: None}\n  ports: [{name: a, port: 80}]\n  endpoints: [{address: '127.0.0.1:1'}]\n";
+    char text[4096];
+    snprintf(text, sizeof(text), "%s%s%s", BASE, hidden, HTTP("r", "  - backendRefs: [{name: h, namespace: far, port: 80}]\n"));
+    expect_good(&loaded, text);
+    assert_non_null(find_key(loaded.snapshot, "far/h:80"));
+    assert_null(snapshot_find_host(loaded.snapshot, BYTES("h"), 80));
+    assert_true(loaded.snapshot->rules[0]->destinations[0]->is_backend);
+    loaded_dispose(&loaded);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_between_fields_are_held),
+        cmocka_unit_test(what_gets_500_is_told),
+        cmocka_unit_test(a_backend_that_nobody_sees_by_a_host_is_there_for_its_route),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

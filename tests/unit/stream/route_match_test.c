@@ -1,0 +1,75 @@
+// Which rule a request goes by, in tables made from documents.
+#include "stream/route_match.h"
+
+#include "unit/config/route_text.h"
+
+// The label of the rule that the request goes by, "" where there is none.
+static const char *rule_for(const struct snapshot *snapshot, const char *method, const char *path, bool is_grpc) {
+    struct pool_source chunks;
+    struct pool pool;
+    struct head head;
+    pool_source_init(&chunks, 0);
+    pool_init(&pool, &chunks);
+    head_init(&head, &pool);
+    head.method_text = bytes_from_text(method);
+    head.path = bytes_from_text(path);
+    struct regex_matcher *matcher = regex_matcher_create();
+    const struct route_rule *rule = route_match(find_key(snapshot, "default/s:80")->routes, &head, is_grpc, matcher, &pool);
+    regex_matcher_destroy(matcher);
+    pool_dispose(&pool);
+    pool_source_dispose(&chunks);
+    return rule == NULL ? "" : rule->label.at;
+}
+
+static void equal_matches_go_by_the_name_of_the_route_then_by_their_place(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_good(
+        &loaded,
+        BASE HTTP("z", "  - {matches: [{path: {value: /a}}]}\n  - {name: later, matches: [{path: {value: /a}}]}\n") HTTP(
+            "b", "  - {name: first, matches: [{path: {value: /b}}, {path: {value: /a}}]}\n  - {name: second, matches: [{path: {value: /a}}]}\n"));
+    assert_string_equal(rule_for(loaded.snapshot, "GET", "/a/x", false), "HTTPRoute/default/b: first");
+    assert_string_equal(rule_for(loaded.snapshot, "GET", "/", false), "");
+    loaded_dispose(&loaded);
+}
+
+static void calls_go_by_service_then_method(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_good(&loaded, BASE GRPC("g", "  - {name: any}\n  - {name: method, matches: [{method: {method: Get}}]}\n"
+                                        "  - {name: service, matches: [{method: {service: a.B}}]}\n"
+                                        "  - {name: both, matches: [{method: {service: a.B, method: Put}}]}\n"
+                                        "  - {name: expression, matches: [{method: {type: RegularExpression, service: 'x.*'}}]}\n"));
+    static const struct {
+        const char *path, *rule;
+    } cases[] = {{"/a.B/Put", "both"}, {"/a.B/Get", "service"}, {"/c.D/Get", "method"}, {"/c.D/Put", "any"}, {"/xyz/Put", "expression"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char label[64];
+        snprintf(label, sizeof(label), "GRPCRoute/default/g: %s", cases[i].rule);
+        assert_string_equal(rule_for(loaded.snapshot, "POST", cases[i].path, true), label);
+        assert_string_equal(rule_for(loaded.snapshot, "POST", cases[i].path, false), ""); // no gRPC: no GRPCRoute
+    }
+    loaded_dispose(&loaded);
+}
+
+// A path costs look-ups for the elements that a prefix can have, however many it has itself.
+static void long_paths_match_by_their_first_elements(void **state) {
+    (void)state;
+    struct loaded loaded;
+    char path[8000] = "/a/b";
+    expect_good(&loaded, BASE HTTP("r", "  - {name: deep, matches: [{path: {value: /a/b/}}]}\n  - {name: root}\n"));
+    memset(path + 4, '/', sizeof(path) - 5);
+    assert_string_equal(rule_for(loaded.snapshot, "GET", path, false), "HTTPRoute/default/r: deep");
+    path[3] = 'c';
+    assert_string_equal(rule_for(loaded.snapshot, "GET", path, false), "HTTPRoute/default/r: root");
+    loaded_dispose(&loaded);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_matches_go_by_the_name_of_the_route_then_by_their_place),
+        cmocka_unit_test(calls_go_by_service_then_method),
+        cmocka_unit_test(long_paths_match_by_their_first_elements),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
