@@ -25,6 +25,10 @@ static void switch_off_retry(struct traffic_config *traffic) {
     traffic->retry.attempts = 0;
 }
 
+static void switch_off_hedge(struct traffic_config *traffic) {
+    traffic->hedge.max = 0;
+}
+
 #define GROUP(field, member)                                                                      \
     field, offsetof(struct traffic_config, member), sizeof(((struct traffic_config *)0)->member), \
         offsetof(struct traffic_policy_spec, member##_disabled)
@@ -37,7 +41,8 @@ static const struct group {
               {GROUP("connections", connections), switch_off_connections},
               {GROUP("timeouts", timeouts), switch_off_timeouts},
               {GROUP("deadline", deadline), switch_off_deadline},
-              {GROUP("retry", retry), switch_off_retry}};
+              {GROUP("retry", retry), switch_off_retry},
+              {GROUP("hedge", hedge), switch_off_hedge}};
 #define GROUP_COUNT (sizeof(groups) / sizeof(groups[0]))
 
 // What holds with no policy at all: the defaults of the table.
@@ -45,6 +50,7 @@ static void fill_defaults(struct traffic_config *traffic) {
     struct traffic_policy_spec spec;
     decode_defaults(&traffic_policy_table, &spec);
     *traffic = spec.traffic;
+    switch_off_hedge(traffic); // nobody is asked twice who did not ask for it
     traffic->place = (struct place){0};
     traffic->policy = BYTES("");
 }
@@ -128,5 +134,6 @@ uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest) {
     struct traffic_policy_spec spec;
     memset(&spec, 0, sizeof(spec));
     spec.traffic = *traffic;
+    spec.hedge_mode = traffic->hedge.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     return table_digest(&traffic_policy_table, &spec, digest);
 }

@@ -285,6 +285,40 @@ static const struct row retry_rows[] = {
     {0}};
 static const struct table retry_table = {.describes = "further tries", .rows = retry_rows};
 
+static const struct choice hedge_afters[] = {
+    {"P95", HEDGE_AFTER_P95, false, "longer than 95 of 100 recent answers of the service took, and than `delay`"},
+    {"Delay", HEDGE_AFTER_DELAY, false, "longer than `delay`"},
+    {0}};
+static const struct choice modes[] = {
+    {"Enforce", MODE_ENFORCE, false, "it is done"}, {"DryRun", MODE_DRY_RUN, false, "it is counted, and not done"}, {0}};
+static const struct row hedge_rows[] = {
+    {.name = "after",
+     .type = VALUE_ENUM,
+     SPEC(traffic.hedge.after),
+     .choices = hedge_afters,
+     .fallback = "P95",
+     .describes = "when a request is sent to a second endpoint too, once all of it is there; the first answer wins"},
+    {.name = "delay", .type = VALUE_DURATION, SPEC(traffic.hedge.delay), .min = 0, .max = HOUR, .fallback = "0s", .describes = "not before this"},
+    {.name = "max",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.hedge.max),
+     .min = 1,
+     .max = HEDGES_MAX,
+     .fallback = "1",
+     .describes = "endpoints that are asked beside the first"},
+    {.name = "percent",
+     .type = VALUE_INTEGER,
+     SPEC(traffic.hedge.percent),
+     .min = 1,
+     .max = 100,
+     .fallback = "5",
+     .describes =
+         "of the requests that may be repeated, of all workers together, over `retry.budget.interval`; each takes from the retry budget too"},
+    {.name = "mode", .type = VALUE_ENUM, SPEC(hedge_mode), .choices = modes, .fallback = "Enforce", .describes = "whether it is done"},
+    DISABLED_ROW(hedge_disabled, "nothing is hedged"),
+    {0}};
+static const struct table hedge_table = {.describes = "requests that take long are sent to a second endpoint too", .rows = hedge_rows};
+
 static const struct row traffic_policy_rows[] = {
     {.name = "targetRefs",
      .type = VALUE_LIST,
@@ -300,13 +334,18 @@ static const struct row traffic_policy_rows[] = {
     {.name = "timeouts", .type = VALUE_OBJECT, .object = &timeouts_table, .is_group = true, .describes = "how long a request may take"},
     {.name = "deadline", .type = VALUE_OBJECT, .object = &deadline_table, .is_group = true, .describes = "the caller's deadline"},
     {.name = "retry", .type = VALUE_OBJECT, .object = &retry_table, .is_group = true, .describes = "further tries"},
+    {.name = "hedge",
+     .type = VALUE_OBJECT,
+     .object = &hedge_table,
+     .is_group = true,
+     .describes = "requests that take long are sent to a second endpoint too: of `retry.methods` alone; nothing is without this group"},
     {0}};
 const struct table traffic_policy_table = {.describes = "how requests to a target are carried, in the caller's proxy",
                                            .rows = traffic_policy_rows,
                                            .size = sizeof(struct traffic_policy_spec),
                                            .has_place = true,
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
-                                           .later = "mode backendSelection hedge circuitBreaker outlierDetection healthCheck"};
+                                           .later = "mode backendSelection circuitBreaker outlierDetection healthCheck"};
 
 struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target) {
     return target->namespace_name.len > 0 ? target->namespace_name : policy_namespace;
@@ -379,8 +418,12 @@ void traffic_policy_check(struct document *document) {
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
+    const struct node *hedge = node_find(document->spec_node, "hedge");
+    if (spec->traffic.hedge.after == HEDGE_AFTER_DELAY && spec->traffic.hedge.delay == 0 && hedge != NULL)
+        document_error(document, hedge, "delay", "is required with after: Delay, and longer than 0s");
     struct traffic_config *traffic = &spec->traffic;
+    traffic->hedge.dry_run = spec->hedge_mode == MODE_DRY_RUN;
     traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
     const struct bytes label = pool_copy(document->loading->values, bytes_from_text(document->label));
-    traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = label;
+    traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->hedge.policy = label;
 }

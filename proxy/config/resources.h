@@ -60,11 +60,14 @@ struct target_ref {
     struct bytes section_name; // empty: the whole
 };
 
+enum policy_mode { MODE_ENFORCE, MODE_DRY_RUN };
+
 struct traffic_policy_spec {
     struct target_ref *targets;
     uint32_t target_count;
     struct traffic_config traffic; // groups that the document does not have are at their defaults
-    bool load_balancer_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled;
+    bool load_balancer_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
+    uint32_t hedge_mode; // enum policy_mode
 };
 
 extern const struct table proxy_table, service_entry_table, traffic_policy_table;

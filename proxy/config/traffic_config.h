@@ -11,6 +11,10 @@
 #include <stdint.h>
 
 enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
+enum hedge_after { HEDGE_AFTER_P95, HEDGE_AFTER_DELAY };
+
+// The highest hedge.max that a policy can say.
+#define HEDGES_MAX 3
 
 // The highest retry.attempts that a policy can say: each stream has room for so many endpoints that it has tried.
 #define RETRY_ATTEMPTS_MAX 10
@@ -64,6 +68,14 @@ struct traffic_config {
         } budget;
         struct bytes policy;
     } retry;
+    struct {
+        enum hedge_after after;
+        nanoseconds delay; // DELAY: after this; P95: not before it
+        uint32_t max;      // 0: nothing is hedged
+        uint32_t percent;  // of the requests that may be hedged
+        bool dry_run;      // counted, not sent
+        struct bytes policy;
+    } hedge;
     struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
     struct bytes policy; // "namespace/name" of it; empty: defaults
 };

@@ -15,7 +15,7 @@ static void on_backoff(struct timer *timer) {
     stream_wake(attempts->last->stream);
 }
 
-static struct retry_budget_rule budget_rule(const struct stream *stream) {
+struct retry_budget_rule attempts_budget_rule(const struct stream *stream) {
     const struct traffic_config *traffic = stream->traffic;
     return (struct retry_budget_rule){
         .percent = traffic->retry.budget.percent,
@@ -46,11 +46,12 @@ void attempts_start(struct stream *stream) {
     buffer_init(&attempts->piece, &stream->env->loop->blocks);
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
     timer_init(&attempts->backoff, on_backoff);
-    attempts->replayable = stream->traffic->retry.attempts > 0;
+    attempts->replayable = stream->traffic->retry.attempts > 0 || stream->traffic->hedge.max > 0;
     stream->attempts = attempts;
-    struct retry_budget_rule rule = budget_rule(stream);
+    struct retry_budget_rule rule = attempts_budget_rule(stream);
     retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
     attempts_begin(stream);
+    hedge_start(stream);
 }
 
 static struct metric_cell *cell_of_reason(struct worker_metrics *metrics, enum retry_reason reason) {
@@ -71,6 +72,8 @@ static struct metric_cell *cell_of_reason(struct worker_metrics *metrics, enum r
         return &metrics->retries_for_code;
     case RETRY_GRPC_CODE:
         return &metrics->retries_for_grpc_code;
+    case RETRY_HEDGE:
+        return &metrics->retries_for_hedge;
     default:
         check_failed("a retry for no reason", __FILE__, __LINE__);
     }
@@ -146,9 +149,12 @@ static nanoseconds backoff_for(struct stream *stream, const struct attempt *sett
     return asked + (bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound);
 }
 
-static void remember_tried(struct attempts *attempts, struct endpoint *endpoint) {
+void attempts_remember_tried(struct attempts *attempts, struct endpoint *endpoint) {
     if (endpoint == NULL || attempts->tried_count == RETRY_ATTEMPTS_MAX)
         return;
+    for (uint32_t i = 0; i < attempts->tried_count; i++)
+        if (attempts->tried[i] == endpoint)
+            return;
     // A connection that its peer had closed says nothing against the endpoint, but another one is as good.
     endpoint_ref(endpoint);
     attempts->tried[attempts->tried_count++] = endpoint;
@@ -161,7 +167,7 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
     nanoseconds asked;
     if (!retry_is_safe(stream, settled, reason))
         return RETRY_REFUSED_METHOD;
-    if (attempts->begun > stream->traffic->retry.attempts)
+    if (attempts->begun - attempts->hedge.begun > stream->traffic->retry.attempts)
         return RETRY_REFUSED_ATTEMPTS;
     if (!attempts->replayable)
         return RETRY_REFUSED_BODY;
@@ -170,8 +176,18 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
     *wait = backoff_for(stream, settled, asked);
     if (stream->deadline <= now || *wait >= stream->deadline - now)
         return RETRY_REFUSED_DEADLINE;
-    struct retry_budget_rule rule = budget_rule(stream);
+    struct retry_budget_rule rule = attempts_budget_rule(stream);
     return retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, now) ? RETRY_NOT_REFUSED : RETRY_REFUSED_BUDGET;
+}
+
+// A further try, and why.
+static void begin_for(struct stream *stream, enum retry_reason reason) {
+    struct attempts *attempts = stream->attempts;
+    metric_add(cell_of_reason(stream->env->metrics, reason), 1);
+    attempts_begin(stream);
+    attempts->last->retried_for = reason;
+    CHECK(attempts->reason_count < REASONS_MAX);
+    attempts->reasons[attempts->reason_count++] = (uint8_t)reason;
 }
 
 static void begin_retry(struct stream *stream) {
@@ -179,12 +195,8 @@ static void begin_retry(struct stream *stream) {
     if (attempts->held != NULL)
         discard(stream, attempts->held);
     attempts->held = NULL;
-    metric_add(cell_of_reason(stream->env->metrics, attempts->reason), 1);
-    attempts_begin(stream);
-    attempts->last->retried_for = attempts->reason;
+    begin_for(stream, attempts->reason);
     attempts->last->waiter.fresh = met_a_stale_connection(attempts->settled);
-    CHECK(attempts->reason_count < RETRY_ATTEMPTS_MAX);
-    attempts->reasons[attempts->reason_count++] = (uint8_t)attempts->reason;
 }
 
 // The answer or failure of the last one is to be followed by a further try, if that may be. False: it may not.
@@ -211,7 +223,7 @@ static bool retry(struct stream *stream, struct attempt *settled, enum retry_rea
 }
 
 static void give_back_budget(struct stream *stream) {
-    struct retry_budget_rule rule = budget_rule(stream);
+    struct retry_budget_rule rule = attempts_budget_rule(stream);
     retry_budget_give_back(&stream->destination->cluster->shared->budget, &rule, stream->attempts->budget_taken_at);
 }
 
@@ -219,7 +231,7 @@ static void give_back_budget(struct stream *stream) {
 // False: no retry.
 static bool leave_backoff(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    struct retry_budget_rule rule = budget_rule(stream);
+    struct retry_budget_rule rule = attempts_budget_rule(stream);
     attempts->backoff_is_over = false;
     give_back_budget(stream);
     if (!retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now)) {
@@ -257,12 +269,16 @@ static void commit(struct stream *stream, struct attempt *answered) {
         discard(stream, attempts->held);
     attempts->held = NULL;
     attempts->committed = answered;
+    hedge_end(stream);
+    hedge_learn(answered);
     attempts->replayable = false;
     buffer_clear(&attempts->replay);
     LIST_EACH(&attempts->running, node, following) {
         struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
         if (attempt == answered)
             continue;
+        if (attempt->state == ATTEMPT_SENT)
+            hedge_learn(attempt); // it would have taken longer still
         attempt_end(attempt, ERROR_CANCELLED);
         set_aside(attempts, attempt);
     }
@@ -305,7 +321,7 @@ static enum attempts_result go_on_without(struct stream *stream, struct attempt 
         move_on(stream, settled);
         return ATTEMPTS_RUNNING;
     }
-    remember_tried(attempts, settled->endpoint);
+    attempts_remember_tried(attempts, settled->endpoint);
     if (settled->state == ATTEMPT_ANSWERED) {
         if (attempts->held != NULL)
             discard(stream, attempts->held);
@@ -334,6 +350,8 @@ enum attempts_result attempts_advance(struct stream *stream) {
     }
     if (attempts->backoff_is_over && !leave_backoff(stream))
         return give_up(stream, attempts->settled);
+    if (hedge_is_due(stream))
+        begin_for(stream, RETRY_HEDGE);
     // One that is begun here stands behind those that ran: it has its turn in the same walk.
     struct list *node = attempts->running.next;
     while (node != &attempts->running) {
@@ -357,6 +375,7 @@ void attempts_end(struct stream *stream) {
     if (attempts == NULL)
         return;
     loop_timer_stop(stream->env->loop, &attempts->backoff);
+    hedge_end(stream);
     if (attempts->backing_off || attempts->backoff_is_over)
         give_back_budget(stream);
     struct attempt *answered[] = {attempts->held, attempts->discarded};

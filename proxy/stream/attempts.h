@@ -14,8 +14,12 @@
 
 #include "base/buffer.h"
 #include "stream/attempt.h"
+#include "stream/hedge.h"
+#include "upstream/retry_budget.h"
 
 struct stream;
+
+#define REASONS_MAX (RETRY_ATTEMPTS_MAX + HEDGES_MAX)
 
 struct attempts {
     struct list running;                        // in the order in which they began
@@ -43,9 +47,10 @@ struct attempts {
     struct timer backoff;
     bool backing_off;
     bool backoff_is_over;
-    uint8_t reasons[RETRY_ATTEMPTS_MAX]; // enum retry_reason of each retry
+    uint8_t reasons[REASONS_MAX]; // enum retry_reason of each try but the first
     uint32_t reason_count;
     enum retry_refusal refusal; // why there was no further one
+    struct hedge hedge;
 };
 
 enum attempts_result {
@@ -62,6 +67,10 @@ void attempts_begin(struct stream *stream);
 
 // From stream_advance: one step. After ATTEMPTS_ANSWERED it still passes on the request's body.
 enum attempts_result attempts_advance(struct stream *stream);
+
+// For hedge.c: what the service's budget is counted by; and an endpoint (NULL: none) that this stream is not to pick again while there is another.
+struct retry_budget_rule attempts_budget_rule(const struct stream *stream);
+void attempts_remember_tried(struct attempts *attempts, struct endpoint *endpoint);
 
 // The one to be told of: which answered, else which was begun last.
 static inline const struct attempt *attempts_foremost(const struct attempts *attempts) {

@@ -151,7 +151,7 @@ bool retry_wait_asked(const struct stream *stream, const struct attempt *attempt
 
 const char *retry_reason_name(enum retry_reason reason) {
     static const char *const names[RETRY_REASON_COUNT] = {
-        "", "connect_failure", "refused_stream", "unsent", "gateway_error", "reset", "timeout", "code", "grpc_code",
+        "", "connect_failure", "refused_stream", "unsent", "gateway_error", "reset", "timeout", "code", "grpc_code", "hedge",
     };
     return names[reason];
 }

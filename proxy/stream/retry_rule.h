@@ -21,6 +21,7 @@ enum retry_reason {
     RETRY_TIMEOUT,
     RETRY_CODE,
     RETRY_GRPC_CODE,
+    RETRY_HEDGE, // it took long: hedge.h
     RETRY_REASON_COUNT
 };
 

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#define REASONS_TEXT_MAX (RETRY_ATTEMPTS_MAX * 16 + 1) // the longest is "connect_failure"
+#define REASONS_TEXT_MAX (REASONS_MAX * 16 + 1) // the longest is "connect_failure"
 
 static bool is_wanted(const struct stream *stream) {
     switch (stream->bound->snapshot->proxy.access_log.filter) {

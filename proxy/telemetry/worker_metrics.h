@@ -75,6 +75,7 @@
     X(retries_for_timeout, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"timeout\"", "")                                             \
     X(retries_for_code, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"code\"", "")                                                   \
     X(retries_for_grpc_code, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"grpc_code\"", "")                                         \
+    X(retries_for_hedge, COUNTER, SUM, PLAIN, "outrigger_retries_total", "reason=\"hedge\"", "")                                                 \
     X(retries_ended_answered, COUNTER, SUM, PLAIN, "outrigger_retries_ended_total", "result=\"answered\"",                                       \
       "How they ended: the client got their answer, or they were to be repeated too or failed, or nobody waited for them.")                      \
     X(retries_ended_failed, COUNTER, SUM, PLAIN, "outrigger_retries_ended_total", "result=\"failed\"", "")                                       \
@@ -86,6 +87,11 @@
     X(retries_refused_method, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"method\"", "")                                   \
     X(retries_refused_attempts, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"attempts\"", "")                               \
     X(retries_refused_retry_after, COUNTER, SUM, PLAIN, "outrigger_retries_refused_total", "reason=\"retry_after\"", "")                         \
+    X(hedges_refused_percent, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"percent\"",                                       \
+      "Requests that took long enough and were not hedged.")                                                                                     \
+    X(hedges_refused_budget, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"budget\"", "")                                     \
+    X(hedges_refused_endpoint, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"no_endpoint\"", "")                              \
+    X(hedges_dry_run, COUNTER, SUM, PLAIN, "outrigger_hedges_dry_run_total", "", "Requests that a policy in DryRun would have hedged.")          \
     /* bounds that were hit */                                                                                                                   \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")               \
     X(windows_refused, COUNTER, SUM, PLAIN, "outrigger_http2_window_growth_refused_total", "",                                                   \

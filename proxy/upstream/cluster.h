@@ -3,6 +3,7 @@
 #define UPSTREAM_CLUSTER_H
 
 #include "telemetry/request_metrics.h"
+#include "upstream/answer_times.h"
 #include "upstream/endpoint.h"
 #include "upstream/lb.h"
 #include "upstream/upstream.h"
@@ -18,7 +19,8 @@ struct cluster {
     nanoseconds avoided_until; // no endpoint's is later
     struct service_shared *shared;
     struct request_metrics metrics;
-    uint32_t waiting; // requests that wait for a connection
+    struct answer_times answer_times; // where requests are hedged
+    uint32_t waiting;                 // requests that wait for a connection
     uint32_t waiting_peak;
     uint64_t waiting_refused; // requests that found the queue full
     uint64_t applied;         // upstream.applied of the newest snapshot that has it

@@ -19,6 +19,7 @@ struct shared_life {
 struct service_shared {
     struct shared_life life;
     struct retry_budget budget;
+    struct retry_budget hedges; // the share of requests that are hedged
 };
 
 struct endpoint_shared {

@@ -127,6 +127,14 @@ static void bounds_say_what_is_allowed(void **state) {
     expect_policy_error("  targetRefs: []\n", "spec.targetRefs: has 0 items; allowed: 1 to 64");
 }
 
+static void a_hedge_after_a_delay_says_which(void **state) {
+    (void)state;
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  hedge: {after: Delay}\n", "spec.hedge.delay: is required with after: Delay");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  hedge: {max: 4}\n", "spec.hedge.max: \"4\" is not allowed; allowed: 1 to 3");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  hedge: {percent: 0}\n",
+                        "spec.hedge.percent: \"0\" is not allowed; allowed: 1 to 100");
+}
+
 #define RETRY(fields) "  targetRefs: [{kind: Service, name: s}]\n  retry: {" fields "}\n"
 
 static void what_is_tried_again_is_named_in_the_words_of_its_standard(void **state) {
@@ -405,6 +413,7 @@ int main(void) {
         cmocka_unit_test(unknown_fields_are_errors_with_the_nearest_name),
         cmocka_unit_test(fields_of_the_language_that_are_not_built_say_so),
         cmocka_unit_test(bounds_say_what_is_allowed),
+        cmocka_unit_test(a_hedge_after_a_delay_says_which),
         cmocka_unit_test(what_is_tried_again_is_named_in_the_words_of_its_standard),
         cmocka_unit_test(texts_have_no_control_characters),
         cmocka_unit_test(listeners_are_checked_by_role),

@@ -87,6 +87,7 @@ static void defaults_are_those_of_the_policy_language(void **state) {
         assert_true(traffic->retry.methods[idempotent[i]]);
     assert_int_equal(methods, 6);
     assert_true(traffic->retry.respect_retry_after == 2 * NS_PER_S);
+    assert_int_equal(traffic->hedge.max, 0); // nothing is hedged
     assert_true(traffic->retry.backoff.base == 25 * NS_PER_MS && traffic->retry.backoff.max == 250 * NS_PER_MS);
     assert_int_equal(traffic->retry.buffer_bytes, 65536);
     assert_int_equal(traffic->retry.budget.percent, 20);
@@ -506,7 +507,11 @@ static void a_digest_changes_with_what_is_above_it_alone(void **state) {
                                           "retry: {codes: [599]}",
                                           "retry: {grpcCodes: [UNKNOWN]}",
                                           "retry: {methods: [GET]}",
-                                          "retry: {respectRetryAfter: 1s}"};
+                                          "retry: {respectRetryAfter: 1s}",
+                                          "hedge: {percent: 5}",
+                                          "hedge: {max: 2}",
+                                          "hedge: {mode: DryRun}",
+                                          "hedge: {after: Delay, delay: 1s}"};
     uint64_t seen[sizeof(changes) / sizeof(changes[0])];
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         char text[4096];
