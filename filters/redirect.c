@@ -1,6 +1,7 @@
 // Filter RequestRedirect of Gateway API: the answer leads the client elsewhere.
 #include "filters/path_change.h"
 #include "filters/registry.h"
+#include "config/value.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "stream/stream.h"
@@ -15,18 +16,21 @@ static bool is_of_scheme(struct bytes scheme, struct bytes port) {
     return bytes_equal(port, bytes_equal(scheme, BYTES("https")) ? BYTES("443") : BYTES("80"));
 }
 
-// The port that Location names; empty: that of the scheme. One that is said counts, then that of a scheme that is said, then the request's.
+// The port that Location names; empty: that of the scheme. One that is said counts, then that of a scheme that is said, then the request's, or at a gateway that of its listener.
 static struct bytes port_of(const struct route_redirect *redirect, struct bytes scheme, struct bytes requested, struct pool *pool) {
     struct bytes port = redirect->port != 0 ? pool_format(pool, "%u", redirect->port) : redirect->scheme.len > 0 ? BYTES_NONE : requested;
     return port.len == 0 || is_of_scheme(scheme, port) ? BYTES_NONE : pool_format(pool, ":%.*s", BYTES_FORMAT(port));
 }
 
-static struct bytes location_of(const struct route_redirect *redirect, const struct head *request, bool secure, struct pool *pool) {
-    struct bytes scheme = redirect->scheme.len > 0 ? redirect->scheme : secure ? BYTES("https") : BYTES("http");
+static struct bytes location_of(const struct route_redirect *redirect, const struct stream *stream, struct pool *pool) {
+    const struct head *request = stream->request;
+    struct bytes scheme = redirect->scheme.len > 0 ? redirect->scheme : stream->client.secure ? BYTES("https") : BYTES("http");
     struct bytes path = bytes_equal(request->path, BYTES("*")) ? BYTES("/") : path_change_apply(&redirect->path, request->path, pool);
     struct bytes host = BYTES_NONE, port = BYTES_NONE;
     if (request->authority.len > 0)
         authority_split(request->authority, &host, &port);
+    if (stream->listener->role == ROLE_GATEWAY)
+        port = pool_format(pool, "%u", address_port(&stream->listener->address));
     if (redirect->hostname.len > 0)
         host = redirect->hostname;
     if (host.len == 0)
@@ -42,7 +46,7 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     head_init(head, &stream->pool);
     head->status = redirect->status;
     head->content_length = 0;
-    fields_add(&head->fields, BYTES("Location"), location_of(redirect, stream->request, stream->client.secure, &stream->pool));
+    fields_add(&head->fields, BYTES("Location"), location_of(redirect, stream, &stream->pool));
     stream_reply(stream, head, NULL, NULL, BYTES("redirect"));
     return FILTER_REPLIED;
 }

@@ -17,7 +17,7 @@ static void set_place(json_t *object, const struct place *place) {
 }
 
 static json_t *listener_row(const struct listener_config *listener) {
-    static const char *const roles[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound"};
+    static const char *const roles[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound", [ROLE_GATEWAY] = "Gateway"};
     static const char *const modes[] = {[MTLS_STRICT] = "Strict", [MTLS_PERMISSIVE] = "Permissive", [MTLS_DISABLE] = "Disable"};
     json_t *row = json_object();
     json_set_text(row, "name", listener->name);

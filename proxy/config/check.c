@@ -3,7 +3,9 @@
 
 #include "base/map.h"
 #include "config/authority.h"
+#include "config/check_gateway.h"
 #include "config/check_route.h"
+#include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
 
@@ -79,9 +81,25 @@ static void check_route_target(struct document *policy, const struct target_ref 
     }
 }
 
+static void check_gateway_target(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
+    struct loading *loading = policy->loading;
+    const struct document *gateway =
+        map_get(names, pool_format(loading->scratch, "Gateway/%.*s/%.*s", BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
+    if (gateway == NULL && !loading->is_partial)
+        document_error(policy, node_find(node, "name"), NULL, "there is no Gateway %.*s in namespace %.*s", BYTES_FORMAT(target->name),
+                       BYTES_FORMAT(policy->namespace_name));
+    else if (gateway != NULL && target->section_name.len > 0 && gateway_find_listener(gateway->spec, target->section_name) == NULL)
+        document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no listener of %s", BYTES_FORMAT(target->section_name),
+                       gateway->label);
+}
+
 static void check_target_exists(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
     if (!document_has(node, "kind") || !document_has(node, "name"))
         return;
+    if (target->kind == TARGET_GATEWAY) {
+        check_gateway_target(policy, target, node, names);
+        return;
+    }
     if (target->kind != TARGET_SERVICE) {
         check_route_target(policy, target, node, names);
         return;
@@ -238,6 +256,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
     if (found != NULL) {
         check_services(loading, found, &names);
         check_identity(loading, found);
+        check_gateways(found, &names);
         warn_of_unseen(loading, found);
     }
     map_dispose(&names);

@@ -1,6 +1,7 @@
 // References of routes to parents and backends. Which of several routes of a service counts is decided when the snapshot is made; that some do not is told here.
 #include "config/check_route.h"
 
+#include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
 
@@ -16,9 +17,32 @@ static bool is_port(const struct service_entry_spec *entry, const struct parent_
     return false;
 }
 
+static bool is_listener(const struct gateway_spec *gateway, const struct parent_ref *parent) {
+    for (uint32_t i = 0; i < gateway->listener_count; i++)
+        if ((parent->port == 0 || gateway->listeners[i].port == parent->port) &&
+            (parent->section_name.len == 0 || bytes_equal(gateway->listeners[i].name, parent->section_name)))
+            return true;
+    return false;
+}
+
+static void check_gateway_parent(struct document *route, const struct parent_ref *parent, const struct node *node, const struct map *names) {
+    struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
+    const struct document *gateway =
+        map_get(names, pool_format(route->loading->scratch, "Gateway/%.*s/%.*s", BYTES_FORMAT(namespace_name), BYTES_FORMAT(parent->name)));
+    if (gateway == NULL && !route->loading->is_partial)
+        document_error(route, node_find(node, "name"), NULL, "there is no Gateway %.*s in namespace %.*s", BYTES_FORMAT(parent->name),
+                       BYTES_FORMAT(namespace_name));
+    else if (gateway != NULL && !is_listener(gateway->spec, parent))
+        document_error(route, node, NULL, "means no listener of %s (%s:%u)", gateway->label, gateway->file, gateway->root->line);
+}
+
 static void check_parent(struct document *route, const struct parent_ref *parent, const struct node *node, const struct map *names) {
-    if (!document_has(node, "name") || (node_find(node, "kind") != NULL && node_find(node, "kind")->bad) || parent->kind == PARENT_GATEWAY)
+    if (!document_has(node, "name") || (node_find(node, "kind") != NULL && node_find(node, "kind")->bad))
         return;
+    if (parent->kind == PARENT_GATEWAY) {
+        check_gateway_parent(route, parent, node, names);
+        return;
+    }
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
     const struct document *entry = find_entry(names, route->loading, namespace_name, parent->name);
     if (entry == NULL && route->loading->is_partial)

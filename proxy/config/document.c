@@ -10,7 +10,7 @@
 #include <stdarg.h>
 
 // Kinds of the policy language that this version does not have: told apart from slips of the pen.
-static const char *const later_kinds = "AuthenticationPolicy AuthorizationPolicy BulkheadPolicy CachePolicy EndpointSlice FaultPolicy Gateway "
+static const char *const later_kinds = "AuthenticationPolicy AuthorizationPolicy BulkheadPolicy CachePolicy EndpointSlice FaultPolicy "
                                        "IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TCPRoute TLSRoute TelemetryPolicy";
 
 struct place document_place(const struct document *document, const struct node *node) {

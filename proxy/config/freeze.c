@@ -30,7 +30,7 @@ static struct bytes peer_key(struct pool *pool, enum tls_mode tls, const struct 
     return key;
 }
 
-static uint64_t service_digest(const struct service_config *service) {
+uint64_t service_digest(const struct service_config *service) {
     uint64_t digest = digest_bytes(DIGEST_START, service->key);
     digest = digest_bytes(digest, service->namespace_name);
     digest = digest_bytes(digest, service->name);
@@ -45,7 +45,7 @@ static uint64_t service_digest(const struct service_config *service) {
     return traffic_digest(&service->traffic, digest);
 }
 
-static struct service_config *add_service(struct freezing *freezing) {
+struct service_config *freeze_add_service(struct freezing *freezing) {
     struct snapshot *snapshot = freezing->snapshot;
     CHECK(snapshot->service_count < freezing->capacity);
     struct service_config *service = pool_alloc_zeroed(freezing->pool, sizeof(*service));
@@ -103,7 +103,7 @@ static void freeze_endpoints(struct freezing *freezing, const struct service_ent
 
 static struct service_config *freeze_port(struct freezing *freezing, const struct document *entry, const struct entry_port *port) {
     const struct service_entry_spec *spec = entry->spec;
-    struct service_config *service = add_service(freezing);
+    struct service_config *service = freeze_add_service(freezing);
     service->namespace_name = entry->namespace_name;
     service->name = entry->name;
     service->port = port->port;
@@ -196,7 +196,7 @@ static void freeze_application(struct freezing *freezing, struct listener_config
     static const enum port_protocol protocols[] = {
         [APP_PROTOCOL_AUTO] = PROTOCOL_HTTP, [APP_PROTOCOL_HTTP1] = PROTOCOL_HTTP1, [APP_PROTOCOL_HTTP2] = PROTOCOL_HTTP2};
     const struct proxy_config *proxy = &freezing->snapshot->proxy;
-    struct service_config *service = add_service(freezing);
+    struct service_config *service = freeze_add_service(freezing);
     service->namespace_name = proxy->namespace_name;
     service->name = proxy->service.len > 0 ? proxy->service : proxy->name;
     service->port = address_port(&listener->forward_to);
@@ -216,7 +216,7 @@ static void freeze_application(struct freezing *freezing, struct listener_config
 }
 
 static uint32_t count_services(const struct freezing *freezing) {
-    uint32_t count = freezing->snapshot->proxy.listener_count;
+    uint32_t count = freezing->snapshot->proxy.listener_count + count_gateway_services(freezing->loading);
     for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next) {
         const struct service_entry_spec *spec = entry->spec;
         if (entry->kind->spec == &service_entry_table)
@@ -244,6 +244,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
             freeze_application(&freezing, &snapshot->proxy.listeners[i]);
+    freeze_gateways(&freezing);
     freeze_routes(&freezing);
     map_dispose(&freezing.entries);
     policy_index_dispose(&freezing.policies);

@@ -13,7 +13,8 @@ struct freezing {
     struct pool *pool;
     uint32_t capacity; // of snapshot->services
     struct policy_index policies;
-    struct map traits;  // of endpoints, by what they are
+    struct map traits; // of endpoints, by what they are
+    struct frontend *frontends;
     struct map entries; // "namespace/name" -> struct frozen_entry, of all ServiceEntries
 };
 
@@ -25,6 +26,44 @@ struct frozen_entry {
 
 // The ports of the ServiceEntry, which is frozen now if it was not; NULL: there is none of that name.
 struct frozen_entry *freeze_find_entry(struct freezing *freezing, struct bytes namespace_name, struct bytes name);
+
+// A route of a frontend.
+struct attachment {
+    const struct document *route;
+    struct attachment *next;
+};
+
+// What has routes of its own: a port of a service for its callers, or a host of a listener of a Gateway.
+struct frontend {
+    const struct service_config *service;
+    struct attachment *first;
+    const struct route_table **routes; // where its table goes; or
+    struct map *hosts;                 // by this host
+    struct bytes host;
+    struct frontend *next;
+};
+
+bool is_route(const struct document *document);
+
+// Each route once, in the order of the documents.
+void route_attach(struct freezing *freezing, struct attachment **list, const struct document *route);
+
+struct frontend *add_frontend(struct freezing *freezing, const struct service_config *service, struct attachment *first);
+
+// The listeners of Gateways that the Proxy's listeners stand for, each with a service of no endpoints (freeze_gateway.c).
+void freeze_gateways(struct freezing *freezing);
+
+// How many services that makes at most.
+uint32_t count_gateway_services(const struct loading *loading);
+
+// A frontend for each host of each of them that has routes.
+void freeze_gateway_frontends(struct freezing *freezing);
+
+// A service in the snapshot, with its number.
+struct service_config *freeze_add_service(struct freezing *freezing);
+
+// Over all that its endpoints are asked by.
+uint64_t service_digest(const struct service_config *service);
 
 // Last of all: rules, tables of routes and destinations, of all services.
 void freeze_routes(struct freezing *freezing);

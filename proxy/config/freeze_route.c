@@ -3,12 +3,6 @@
 
 #include <stdlib.h>
 
-// A route of a frontend, by one of its parents.
-struct attachment {
-    const struct document *route;
-    struct attachment *next;
-};
-
 // A match with what decides between it and others.
 struct ranked {
     struct route_match *match;
@@ -24,24 +18,34 @@ struct compiling {
     uint32_t count;
 };
 
-// ---- which routes
+// ---- frontends
 
-static bool is_route(const struct document *document) {
+bool is_route(const struct document *document) {
     return document->kind->spec == &http_route_table || document->kind->spec == &grpc_route_table;
 }
 
-static bool is_meant(const struct parent_ref *parent, const struct service_config *service) {
-    return (parent->port == 0 || parent->port == service->port) &&
-           (parent->section_name.len == 0 || bytes_equal(parent->section_name, service->port_name));
-}
-
-// Once for each service, also where two parents mean it.
-static void attach(struct freezing *freezing, struct attachment **at, const struct document *route) {
+void route_attach(struct freezing *freezing, struct attachment **at, const struct document *route) {
     for (; *at != NULL; at = &(*at)->next)
         if ((*at)->route == route)
             return;
     *at = pool_alloc_zeroed(freezing->loading->scratch, sizeof(**at));
     (*at)->route = route;
+}
+
+struct frontend *add_frontend(struct freezing *freezing, const struct service_config *service, struct attachment *first) {
+    struct frontend *frontend = pool_alloc_zeroed(freezing->loading->scratch, sizeof(*frontend));
+    frontend->service = service;
+    frontend->first = first;
+    frontend->next = freezing->frontends;
+    freezing->frontends = frontend;
+    return frontend;
+}
+
+// ---- which routes
+
+static bool is_meant(const struct parent_ref *parent, const struct service_config *service) {
+    return (parent->port == 0 || parent->port == service->port) &&
+           (parent->section_name.len == 0 || bytes_equal(parent->section_name, service->port_name));
 }
 
 static void attach_route(struct freezing *freezing, const struct document *route, struct attachment **by_service) {
@@ -54,12 +58,11 @@ static void attach_route(struct freezing *freezing, const struct document *route
         const struct service_entry_spec *service = entry == NULL ? NULL : entry->document->spec;
         for (uint32_t j = 0; service != NULL && j < service->port_count; j++)
             if (is_meant(parent, entry->ports[j]))
-                attach(freezing, &by_service[entry->ports[j]->index], route);
+                route_attach(freezing, &by_service[entry->ports[j]->index], route);
     }
 }
 
 // A route of another namespace than the service's is for callers of its own (a consumer route); where a caller has such, the service's own (producer routes) do not count.
-// Of the rest GRPCRoutes go before HTTPRoutes: they are never mixed.
 static struct bytes chosen_namespace(const struct freezing *freezing, const struct service_config *service, const struct attachment *first) {
     struct bytes caller = freezing->snapshot->proxy.namespace_name;
     for (const struct attachment *at = first; at != NULL; at = at->next)
@@ -68,17 +71,14 @@ static struct bytes chosen_namespace(const struct freezing *freezing, const stru
     return service->namespace_name;
 }
 
-static bool is_chosen(const struct attachment *at, struct bytes namespace_name, const struct table *kind) {
-    return bytes_equal(at->route->namespace_name, namespace_name) && (kind == NULL || at->route->kind->spec == kind);
-}
-
-// The kind of routes that a frontend's requests go by; NULL: it has none.
-static const struct table *chosen_kind(const struct attachment *first, struct bytes namespace_name) {
-    const struct table *kind = NULL;
+static void add_frontend_of_service(struct freezing *freezing, struct service_config *service, const struct attachment *first) {
+    struct bytes namespace_name = chosen_namespace(freezing, service, first);
+    struct attachment *chosen = NULL;
     for (const struct attachment *at = first; at != NULL; at = at->next)
-        if (is_chosen(at, namespace_name, NULL) && kind != &grpc_route_table)
-            kind = at->route->kind->spec;
-    return kind;
+        if (bytes_equal(at->route->namespace_name, namespace_name))
+            route_attach(freezing, &chosen, at->route);
+    if (chosen != NULL)
+        add_frontend(freezing, service, chosen)->routes = &service->routes;
 }
 
 // ---- rules
@@ -341,24 +341,32 @@ static struct route_table *add_table(struct freezing *freezing) {
     return table;
 }
 
-static void freeze_table(struct freezing *freezing, struct service_config *service, const struct attachment *first) {
-    struct bytes namespace_name = chosen_namespace(freezing, service, first);
-    const struct table *kind = chosen_kind(first, namespace_name);
-    if (kind == NULL)
-        return;
+// GRPCRoutes go before HTTPRoutes: they are never mixed.
+static const struct table *kind_of(const struct frontend *frontend) {
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
+        if (at->route->kind->spec == &grpc_route_table)
+            return &grpc_route_table;
+    return &http_route_table;
+}
+
+static void freeze_table(struct freezing *freezing, const struct frontend *frontend) {
+    const struct table *kind = kind_of(frontend);
     struct compiling compiling = {.freezing = freezing, .table = add_table(freezing)};
     uint32_t capacity = 0;
-    for (const struct attachment *at = first; at != NULL; at = at->next)
-        capacity += is_chosen(at, namespace_name, kind) ? count_matches(at->route) : 0;
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
+        capacity += count_matches(at->route);
     compiling.table->is_grpc = kind == &grpc_route_table;
     compiling.matches = pool_alloc_zeroed(freezing->loading->scratch, capacity * sizeof(compiling.matches[0]) + 1);
-    for (const struct attachment *at = first; at != NULL; at = at->next)
-        if (is_chosen(at, namespace_name, kind))
-            compile_route(&compiling, at->route, service);
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
+        if (at->route->kind->spec == kind)
+            compile_route(&compiling, at->route, frontend->service);
     qsort(compiling.matches, compiling.count, sizeof(compiling.matches[0]), compare);
     for (uint32_t i = compiling.count; i-- > 0;)
         place_match(compiling.table, compiling.matches[i].match);
-    service->routes = compiling.table;
+    if (frontend->routes != NULL)
+        *frontend->routes = compiling.table;
+    else
+        map_put(frontend->hosts, frontend->host, compiling.table);
 }
 
 // ---- all
@@ -381,7 +389,7 @@ static void count_rules(const struct attachment *at, uint32_t *rules, uint32_t *
     }
 }
 
-void freeze_routes(struct freezing *freezing) {
+static void find_frontends(struct freezing *freezing) {
     struct snapshot *snapshot = freezing->snapshot;
     struct attachment **by_service = pool_alloc_zeroed(freezing->loading->scratch, freezing->capacity * sizeof(*by_service) + 1);
     for (const struct document *route = freezing->loading->first; route != NULL; route = route->next) {
@@ -390,9 +398,18 @@ void freeze_routes(struct freezing *freezing) {
         attach_route(freezing, route, by_service);
         find_backends(freezing, route);
     }
-    uint32_t rules = 0, destinations = snapshot->service_count;
     for (uint32_t i = 0; i < snapshot->service_count; i++)
-        count_rules(by_service[i], &rules, &destinations);
+        if (by_service[i] != NULL)
+            add_frontend_of_service(freezing, snapshot->services[i], by_service[i]);
+    freeze_gateway_frontends(freezing);
+}
+
+void freeze_routes(struct freezing *freezing) {
+    struct snapshot *snapshot = freezing->snapshot;
+    find_frontends(freezing);
+    uint32_t rules = 0, destinations = snapshot->service_count;
+    for (const struct frontend *frontend = freezing->frontends; frontend != NULL; frontend = frontend->next)
+        count_rules(frontend->first, &rules, &destinations);
     snapshot->rules = pool_alloc_zeroed(freezing->pool, rules * sizeof(snapshot->rules[0]) + 1);
     snapshot->destinations = pool_alloc_zeroed(freezing->pool, destinations * sizeof(snapshot->destinations[0]) + 1);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
@@ -403,6 +420,6 @@ void freeze_routes(struct freezing *freezing) {
         destination->traffic = &service->traffic;
         service->destination = destination;
     }
-    for (uint32_t i = 0; i < snapshot->service_count; i++)
-        freeze_table(freezing, snapshot->services[i], by_service[i]);
+    for (const struct frontend *frontend = freezing->frontends; frontend != NULL; frontend = frontend->next)
+        freeze_table(freezing, frontend);
 }

@@ -1,4 +1,5 @@
 // The only list of the kinds that documents can be of. A new kind is one table and one line here.
+#include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
 
@@ -9,4 +10,5 @@ const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_c
                                     {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check},
                                     {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check},
                                     {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check},
+                                    {"Gateway", GATEWAY_API_VERSION, &gateway_table, gateway_check},
                                     {0}};

@@ -112,8 +112,9 @@ void traffic_merge(const struct policy_index *index, const struct target_ref *ta
 
 uint32_t targets_of_service(const struct service_config *service, struct target_ref *targets) {
     const struct bytes owner = service->namespace_name;
-    targets[0] = (struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name, .section_name = service->port_name};
-    targets[1] = (struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = service->name};
+    const enum target_kind kind = service->gateway != NULL ? TARGET_GATEWAY : TARGET_SERVICE;
+    targets[0] = (struct target_ref){.kind = kind, .namespace_name = owner, .name = service->name, .section_name = service->port_name};
+    targets[1] = (struct target_ref){.kind = kind, .namespace_name = owner, .name = service->name};
     targets[2] = (struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner};
     return SERVICE_TARGETS;
 }

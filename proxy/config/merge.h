@@ -22,7 +22,7 @@ void policy_index_dispose(struct policy_index *index);
 struct target_ref;
 void traffic_merge(const struct policy_index *index, const struct target_ref *targets, uint32_t count, struct traffic_config *traffic);
 
-// The targets that a port of a service is, in the order of specificity: Service port, Service, Namespace. Returns how many.
+// The targets that a port of a service is, in the order of specificity: Service port (of what stands for a Gateway: its listener), Service, Namespace. Returns how many.
 #define SERVICE_TARGETS 3
 uint32_t targets_of_service(const struct service_config *service, struct target_ref *targets);
 

@@ -27,7 +27,7 @@ static const struct table service_ref_table = {
 static const struct choice roles[] = {{"Inbound", ROLE_INBOUND, false, "takes requests for the application beside the proxy"},
                                       {"Outbound", ROLE_OUTBOUND, false, "takes the application's own requests to others"},
                                       {"TCP", 0, true, NULL},
-                                      {"Gateway", 0, true, NULL},
+                                      {"Gateway", ROLE_GATEWAY, false, "takes requests from outside the mesh, as a Gateway says"},
                                       {0}};
 static const struct choice mtls_modes[] = {{"Strict", MTLS_STRICT, false, "mutual TLS or nothing"},
                                            {"Permissive", MTLS_PERMISSIVE, false, "mutual TLS with peers of the mesh, plain text with others"},
@@ -47,13 +47,39 @@ static const struct row mtls_rows[] = {{.name = "mode",
                                        {0}};
 static const struct table mtls_table = {.describes = "mutual TLS of a listener", .rows = mtls_rows, .later = "plaintextFrom"};
 
+static const struct row certificate_rows[] = {
+    {.name = "name",
+     .type = VALUE_LABEL,
+     ROW_AT(struct certificate_files, name),
+     .is_required = true,
+     .describes = "what certificateRefs of the Gateway call it"},
+    {.name = "certificate",
+     .type = VALUE_PATH,
+     ROW_AT(struct certificate_files, certificate),
+     .is_required = true,
+     .describes = "PEM, the certificate, then its intermediates; relative to the folder of this document's file"},
+    {.name = "privateKey",
+     .type = VALUE_PATH,
+     ROW_AT(struct certificate_files, private_key),
+     .is_required = true,
+     .describes = "PEM, the key of the certificate"},
+    {0}};
+static const struct table certificate_table = {.describes = "a certificate for clients",
+                                               .rows = certificate_rows,
+                                               .size = sizeof(struct certificate_files),
+                                               .has_place = true,
+                                               .place_offset = offsetof(struct certificate_files, place),
+                                               .unique_key = "name"};
+
 static const struct row listener_rows[] = {
     {.name = "name", .type = VALUE_LABEL, LISTENER(name), .is_required = true, .describes = "what logs and metrics call the listener"},
     {.name = "role", .type = VALUE_ENUM, LISTENER(role), .choices = roles, .is_required = true, .describes = "whose requests it takes"},
     {.name = "address",
      .type = VALUE_ADDRESS,
      LISTENER(address),
-     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise"},
+     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise; for Gateway its port is that of "
+                  "listeners of the "
+                  "Gateway"},
     {.name = "forwardTo", .type = VALUE_ADDRESS, LISTENER(forward_to), .describes = "Inbound, needed there: where the application listens"},
     {.name = "mtls", .type = VALUE_OBJECT, .object = &mtls_table, .describes = "Inbound: mutual TLS with callers"},
     {.name = "appProtocol",
@@ -67,6 +93,17 @@ static const struct row listener_rows[] = {
      .choices = unknown_host_actions,
      .fallback = "Reject",
      .describes = "Outbound: what becomes of requests for hosts that no document has"},
+    {.name = "gateway",
+     .type = VALUE_LABEL,
+     LISTENER(gateway_name),
+     .describes = "Gateway, needed there: the Gateway of the Proxy's namespace whose listeners on the address's port it stands for"},
+    {.name = "certificates",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &certificate_table,
+     ROW_LIST(struct listener_config, certificates, certificate_count),
+     .max = 256,
+     .describes = "Gateway: where the certificates lie that its Gateway names; watched for changes"},
     {0}};
 static const struct table listener_table = {.describes = "a listener",
                                             .rows = listener_rows,
@@ -74,7 +111,7 @@ static const struct table listener_table = {.describes = "a listener",
                                             .has_place = true,
                                             .place_offset = offsetof(struct listener_config, place),
                                             .unique_key = "name",
-                                            .later = "forwards service gateway transparent proxyProtocol detection"};
+                                            .later = "forwards service transparent proxyProtocol detection"};
 
 static const struct row admin_rows[] = {
     {.name = "address",
@@ -235,6 +272,22 @@ static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_
                                             {0}};
 static const struct table telemetry_table = {.describes = "what the proxy tells of requests", .rows = telemetry_rows, .later = "traces metrics"};
 
+static const struct row edge_rows[] = {{.name = "trustHeaders",
+                                        .type = VALUE_LIST,
+                                        .item = VALUE_TEXT,
+                                        ROW_LIST(struct proxy_spec, config.edge.trust_headers, config.edge.trust_header_count),
+                                        .max = 64,
+                                        .describes = "fields that clients from outside may set of those that a gateway takes off: x-tier, "
+                                                     "x-priority, x-tenant-id, x-debug, x-request-timeout-ms, "
+                                                     "x-forwarded-for, x-forwarded-host, x-forwarded-proto"},
+                                       {.name = "proxyStatus",
+                                        .type = VALUE_BOOL,
+                                        SPEC(config.edge.proxy_status),
+                                        .fallback = "false",
+                                        .describes = "true: answers of a gateway itself say why in Proxy-Status, as those of sidecars do"},
+                                       {0}};
+static const struct table edge_table = {.describes = "what a gateway believes and tells", .rows = edge_rows};
+
 static const struct row proxy_rows[] = {
     {.name = "services",
      .type = VALUE_LIST,
@@ -265,6 +318,7 @@ static const struct row proxy_rows[] = {
     {.name = "metrics", .type = VALUE_OBJECT, .object = &metrics_table, .describes = "the listener for metrics and probes"},
     {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
+    {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
     {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
     {0}};
 const struct table proxy_table = {.describes = "what one proxy is and listens on",
@@ -272,7 +326,7 @@ const struct table proxy_table = {.describes = "what one proxy is and listens on
                                   .size = sizeof(struct proxy_spec),
                                   .has_place = true,
                                   .place_offset = offsetof(struct proxy_spec, config.place),
-                                  .later = "dns control redis trust trustDomain mtls outbound trustedProxies edge"};
+                                  .later = "dns control redis trust trustDomain mtls outbound trustedProxies"};
 
 static void refuse_field(struct document *document, struct node *listener, const char *field, const char *role) {
     const struct node *node = node_find(listener, field);
@@ -288,10 +342,27 @@ static void complete_address(struct listener_config *listener, struct node *node
     CHECK(address_parse(text, ADDRESS_PORT, &listener->address));
 }
 
+static void check_gateway_listener(struct document *document, struct node *node) {
+    static const char *const not_of_it[] = {"forwardTo", "mtls", "appProtocol"};
+    for (size_t i = 0; i < sizeof(not_of_it) / sizeof(not_of_it[0]); i++)
+        refuse_field(document, node, not_of_it[i], "Inbound");
+    refuse_field(document, node, "unknownHosts", "Outbound");
+    if (node_find(node, "gateway") == NULL)
+        document_error(document, node, "gateway", "is required for role Gateway: the name of a Gateway");
+    if (node_find(node, "address") == NULL)
+        document_error(document, node, "address", "is required for role Gateway");
+}
+
 static void check_listener(struct document *document, struct listener_config *listener, struct node *node) {
     const struct proxy_spec *spec = document->spec;
     if (!document_has(node, "role"))
         return;
+    if (listener->role == ROLE_GATEWAY) {
+        check_gateway_listener(document, node);
+        return;
+    }
+    refuse_field(document, node, "gateway", "Gateway");
+    refuse_field(document, node, "certificates", "Gateway");
     complete_address(listener, node);
     if (listener->role == ROLE_OUTBOUND) {
         refuse_field(document, node, "forwardTo", "Inbound");

@@ -18,7 +18,7 @@ static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, 
                                              {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
                                              {"TLSRoute", 0, true, NULL},
                                              {"TCPRoute", 0, true, NULL},
-                                             {"Gateway", 0, true, NULL},
+                                             {"Gateway", TARGET_GATEWAY, false, "requests that come in by the Gateway, or by one listener of it"},
                                              {"Mesh", 0, true, NULL},
                                              {0}};
 static const struct row target_rows[] = {
@@ -364,7 +364,8 @@ static const struct target_rule {
 } target_rules[] = {[TARGET_SERVICE] = {BYTES_OF(""), true, true, true},
                     [TARGET_NAMESPACE] = {BYTES_OF(""), false, false, true},
                     [TARGET_HTTP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
-                    [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false}};
+                    [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
+                    [TARGET_GATEWAY] = {BYTES_OF(GATEWAY_GROUP), true, false, false}};
 
 static void refuse_field(struct document *document, const struct node *node, const char *field, const char *allowed) {
     if (node_find(node, field) != NULL)
@@ -377,7 +378,7 @@ static void refuse_endpoint_groups(struct document *document) {
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         if (node_find(document->spec_node, groups[i]) != NULL)
             document_error(document, node_find(document->spec_node, groups[i]), NULL,
-                           "is of a Service and not of a route; allowed here: timeouts, deadline, retry");
+                           "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry");
 }
 
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
@@ -391,7 +392,7 @@ static void check_target(struct document *document, const struct target_ref *tar
     if (!rule->has_namespace)
         refuse_field(document, node, "namespace", "kind Service");
     if (!rule->has_section)
-        refuse_field(document, node, "sectionName", "kinds Service, HTTPRoute and GRPCRoute");
+        refuse_field(document, node, "sectionName", "kinds Service, HTTPRoute, GRPCRoute and Gateway");
     if (!rule->has_endpoints)
         refuse_endpoint_groups(document);
     if (target->kind == TARGET_NAMESPACE && document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))

@@ -50,7 +50,7 @@ struct service_entry_spec {
     bool export_mesh;
 };
 
-enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE };
+enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE, TARGET_GATEWAY };
 
 struct target_ref {
     struct bytes group;

@@ -21,6 +21,8 @@ void snapshot_unref(struct snapshot *snapshot) {
         map_dispose(&table->exact);
         map_dispose(&table->prefixes);
     }
+    for (struct gateway_listener *listener = snapshot->gateway_listeners; listener != NULL; listener = listener->following)
+        map_dispose(&listener->hosts);
     snapshot_memory_destroy(snapshot->memory); // the snapshot itself lies in it
 }
 

@@ -11,6 +11,7 @@
 #include "certs/spiffe_id.h"
 #include "config/endpoint_address.h"
 #include "config/traffic_config.h"
+#include "config/gateway_config.h"
 #include "config/place.h"
 #include "config/route.h"
 
@@ -27,7 +28,13 @@ struct socket_address {
     struct bytes text; // as written
 };
 
-enum listener_role { ROLE_INBOUND, ROLE_OUTBOUND };
+enum listener_role { ROLE_INBOUND, ROLE_OUTBOUND, ROLE_GATEWAY };
+
+// Whether others than the application beside the proxy connect to it: they are told to go elsewhere when the process is to end.
+static inline bool role_is_reached(enum listener_role role) {
+    return role == ROLE_INBOUND || role == ROLE_GATEWAY;
+}
+
 enum mtls_mode { MTLS_STRICT, MTLS_PERMISSIVE, MTLS_DISABLE };
 enum app_protocol { APP_PROTOCOL_AUTO, APP_PROTOCOL_HTTP1, APP_PROTOCOL_HTTP2 };
 enum unknown_hosts { UNKNOWN_HOSTS_REJECT, UNKNOWN_HOSTS_PASSTHROUGH };
@@ -36,11 +43,15 @@ struct listener_config {
     struct bytes name;
     enum listener_role role;
     struct socket_address address;
-    struct socket_address forward_to; // Inbound
-    enum mtls_mode mtls;              // Inbound; Strict unless said otherwise
-    enum app_protocol app_protocol;   // Inbound: what the application behind forward_to speaks
-    enum unknown_hosts unknown_hosts; // Outbound
-    struct service_config *service;   // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
+    struct socket_address forward_to;       // Inbound
+    enum mtls_mode mtls;                    // Inbound; Strict unless said otherwise
+    enum app_protocol app_protocol;         // Inbound: what the application behind forward_to speaks
+    enum unknown_hosts unknown_hosts;       // Outbound
+    struct bytes gateway_name;              // Gateway: of the document
+    struct certificate_files *certificates; // Gateway
+    uint32_t certificate_count;
+    const struct gateway_config *gateway; // Gateway
+    struct service_config *service;       // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
     struct place place;
 };
 
@@ -75,10 +86,11 @@ struct service_config {
     uint32_t endpoint_count;
     struct traffic_config traffic;
     struct place place;
-    uint32_t index;                        // its place in snapshot.services
-    const struct route_table *routes;      // of its callers; NULL: requests go to its endpoints
-    const struct destination *destination; // it as such
-    uint64_t digest;                       // over all that is above but places and routes: equal digests = nothing changed for its endpoints
+    uint32_t index;                         // its place in snapshot.services
+    const struct route_table *routes;       // of its callers; NULL: requests go to its endpoints
+    const struct destination *destination;  // it as such
+    const struct gateway_listener *gateway; // of a Gateway: it stands for this listener, and has no endpoints; NULL: it is no such
+    uint64_t digest;                        // over all that is above but places and routes: equal digests = nothing changed for its endpoints
 };
 
 struct limits_config {
@@ -124,6 +136,11 @@ struct proxy_config {
     struct socket_address metrics; // length 0: none
     struct identity_config identity;
     struct limits_config limits;
+    struct {
+        struct bytes *trust_headers;
+        uint32_t trust_header_count;
+        bool proxy_status;
+    } edge;
     struct access_log_config access_log; // spec.telemetry.accessLog; default /dev/stdout, JSON, Errors
     struct place place;
 };
@@ -138,10 +155,11 @@ struct snapshot {
     uint32_t destination_count;
     struct route_rule **rules;
     uint32_t rule_count;
-    struct route_table *route_tables; // all
-    bool has_regexes;                 // in a rule
-    struct map hosts;                 // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
-    void *memory;                     // config/'s own
+    struct route_table *route_tables;           // all
+    struct gateway_listener *gateway_listeners; // all
+    bool has_regexes;                           // in a rule
+    struct map hosts;                           // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
+    void *memory;                               // config/'s own
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);

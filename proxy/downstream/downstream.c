@@ -156,13 +156,13 @@ void downstream_drain(struct downstream *downstream) {
     struct downstream_listener **known;
     uint32_t count = collect(downstream, &known);
     for (uint32_t i = 0; i < count; i++)
-        if (known[i]->config->role == ROLE_INBOUND)
+        if (role_is_reached(known[i]->config->role))
             each_connection(known[i], drain_one, NULL);
     free(known);
 }
 
 static uint32_t inbound_of(const struct downstream_listener *listener) {
-    return listener->config->role == ROLE_INBOUND ? listener->connection_count : 0;
+    return role_is_reached(listener->config->role) ? listener->connection_count : 0;
 }
 
 uint32_t downstream_inbound_count(const struct downstream *downstream) {

@@ -178,7 +178,7 @@ static void become_open(struct server_conn *conn, bool http2) {
     conn->codec->scheme = conn->client.secure ? BYTES("https") : BYTES("http");
     conn->phase = CONN_OPEN;
     conn->idle_since = loop_of(conn)->now;
-    if (conn->draining || (downstream->draining && conn->listener->config->role == ROLE_INBOUND))
+    if (conn->draining || (downstream->draining && role_is_reached(conn->listener->config->role)))
         server_conn_drain(conn);
     flush_later(conn);
 }

@@ -110,15 +110,17 @@ struct head *error_reply_build(struct stream *stream, enum error error, struct b
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
     head_init(head, &stream->pool);
     head->status = reply->status;
-    struct bytes detail = plain(&stream->pool, stream->detail);
+    const bool tells = stream->listener->role != ROLE_GATEWAY || stream->bound->snapshot->proxy.edge.proxy_status;
+    struct bytes detail = tells ? plain(&stream->pool, stream->detail) : BYTES_NONE; // may have addresses of ours in it
     struct bytes policy = plain(&stream->pool, stream->policy);
     if (stream->request_is_grpc)
         add_grpc(stream, head, error, detail);
     else
         add_problem(stream, head, error, detail, body);
-    fields_add_known(&head->fields, FIELD_PROXY_STATUS,
-                     pool_format(&stream->pool, "outrigger; error=%s; details=\"%s%s%.*s\"", reply->proxy_status, error_name(error),
-                                 policy.len > 0 ? "; " : "", BYTES_FORMAT(policy)));
+    if (tells)
+        fields_add_known(&head->fields, FIELD_PROXY_STATUS,
+                         pool_format(&stream->pool, "outrigger; error=%s; details=\"%s%s%.*s\"", reply->proxy_status, error_name(error),
+                                     policy.len > 0 ? "; " : "", BYTES_FORMAT(policy)));
     if (stream->client.mesh)
         fields_add_known(&head->fields, FIELD_OUTRIGGER_REFUSED, bytes_from_text(error_name(error)));
     return head;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "http/canonical.h"
 #include "http/headers.h"
+#include "stream/edge.h"
 #include "stream/stream.h"
 #include "upstream/upstream_conn.h"
 
@@ -124,6 +125,8 @@ enum error forward_prepare(struct stream *stream) {
     enum error error = canonical_path(request->path, &stream->pool, &request->path);
     if (error != OK)
         return error;
+    if (stream->listener->role == ROLE_GATEWAY)
+        edge_prepare(stream);
     request->protocol = BYTES_NONE; // no upgrade is passed on: the request goes as if it had not asked for one (RFC 9110 section 7.8)
     return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;
 }

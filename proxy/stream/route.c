@@ -1,6 +1,7 @@
 // From a request to its destination, in two steps: the service can be told from the authority alone, the rule only once the head has been judged.
 #include "stream/route.h"
 
+#include "config/authority.h"
 #include "stream/route_match.h"
 #include "stream/stream.h"
 
@@ -9,19 +10,85 @@ static void set_destination(struct stream *stream, struct bound_destination *des
     stream->traffic = destination->config->traffic;
 }
 
-bool route_find_service(struct stream *stream) {
-    struct bound_destination *destination = stream->listener->role == ROLE_OUTBOUND ? bound_find_host(stream->bound, stream->request->authority)
-                                                                                    : bound_find(stream->bound, stream->listener->service);
-    if (destination != NULL)
-        set_destination(stream, destination);
-    return destination != NULL;
+// ---- the service
+
+// How specific it is: 0 does not have the host; 1 has all hosts, more the longer the wildcard, most the very host.
+static size_t rank_of(const struct gateway_listener *listener, struct bytes host) {
+    struct bytes own = listener->hostname;
+    if (own.len == 0)
+        return 1;
+    if (own.at[0] != '.')
+        return bytes_equal(own, host) ? SIZE_MAX : 0;
+    return host.len > own.len && bytes_ends_with(host, own) ? own.len + 1 : 0;
+}
+
+// The host of the request; empty: it has none, or what is none.
+static struct bytes host_of(const struct stream *stream, struct authority *authority) {
+    return authority_parse(stream->request->authority, authority) ? authority_host(authority) : BYTES_NONE;
+}
+
+static const struct service_config *find_gateway_listener(const struct stream *stream) {
+    const struct gateway_config *gateway = stream->listener->gateway;
+    const struct service_config *found = NULL;
+    struct authority authority;
+    struct bytes host = host_of(stream, &authority);
+    size_t best = 0;
+    for (uint32_t i = 0; i < gateway->listener_count; i++) {
+        size_t rank = rank_of(gateway->listeners[i], host);
+        if (rank <= best)
+            continue;
+        best = rank;
+        found = gateway->listeners[i]->frontend;
+    }
+    return found;
+}
+
+enum error route_find_service(struct stream *stream) {
+    struct bound_destination *destination = NULL;
+    const struct service_config *gateway = NULL;
+    switch (stream->listener->role) {
+    case ROLE_INBOUND:
+        destination = bound_find(stream->bound, stream->listener->service);
+        break;
+    case ROLE_OUTBOUND:
+        destination = bound_find_host(stream->bound, stream->request->authority);
+        break;
+    case ROLE_GATEWAY:
+        gateway = find_gateway_listener(stream);
+        if (gateway == NULL)
+            return ERROR_ROUTE_NOT_FOUND;
+        destination = bound_find(stream->bound, gateway);
+        break;
+    }
+    if (destination == NULL)
+        return ERROR_HOST_UNKNOWN;
+    set_destination(stream, destination);
+    return OK;
+}
+
+// ---- the rule
+
+static const struct route_rule *match(struct stream *stream, const struct route_table *table) {
+    return table == NULL ? NULL : route_match(table, stream->request, stream->request_is_grpc, stream->bound->matcher, &stream->pool);
+}
+
+// Routes for the very host first, then those for all below, the longest first, then those for all: each as long as none before has a rule for the request
+// (Gateway API, HTTPRouteSpec.hostnames).
+static const struct route_rule *match_by_host(struct stream *stream, const struct map *hosts) {
+    struct authority authority;
+    struct bytes host = host_of(stream, &authority);
+    const struct route_rule *rule = host.len > 0 ? match(stream, map_get(hosts, host)) : NULL;
+    for (size_t i = 1; i < host.len && rule == NULL; i++)
+        if (host.at[i] == '.')
+            rule = match(stream, map_get(hosts, bytes_from(host.at + i, host.len - i)));
+    return rule != NULL ? rule : match(stream, map_get(hosts, BYTES("")));
 }
 
 enum error route_choose(struct stream *stream) {
-    const struct route_table *table = stream->destination->config->service->routes;
-    if (table == NULL)
+    const struct service_config *service = stream->destination->config->service;
+    if (service->routes == NULL && service->gateway == NULL)
         return OK;
-    stream->rule = route_match(table, stream->request, stream->request_is_grpc, stream->bound->matcher, &stream->pool);
+    stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
     if (stream->rule == NULL)
         return ERROR_ROUTE_NOT_FOUND;
     set_destination(stream, bound_choose(stream->bound, stream->rule));

@@ -356,11 +356,12 @@ static void answer_options(struct stream *stream) {
 // Where the request goes, and by which chain.
 static void route(struct stream *stream) {
     stream->request_is_grpc = head_is_grpc(stream->request);
-    if (!route_find_service(stream)) {
-        stream_fail(stream, ERROR_HOST_UNKNOWN, stream->request->authority);
+    enum error error = route_find_service(stream);
+    if (error != OK) {
+        stream_fail(stream, error, stream->request->authority);
         return;
     }
-    enum error error = prepare(stream);
+    error = prepare(stream);
     if (error == OK && !stream->request_ends_here)
         error = route_choose(stream);
     if (error != OK) {

@@ -41,6 +41,8 @@ static size_t print_reasons(const struct attempts *attempts, char *text, size_t 
 }
 
 static void write_record(struct stream *stream, nanoseconds duration) {
+    static const struct bytes directions[] = {
+        [ROLE_INBOUND] = BYTES_OF("inbound"), [ROLE_OUTBOUND] = BYTES_OF("outbound"), [ROLE_GATEWAY] = BYTES_OF("gateway")};
     char peer[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     const struct head *request = stream->request;
@@ -49,7 +51,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         .start_wall = clock_wall_ns() - duration,
         .duration = duration,
         .listener = stream->listener->name,
-        .direction = stream->listener->role == ROLE_INBOUND ? BYTES("inbound") : BYTES("outbound"),
+        .direction = directions[stream->listener->role],
         .tls = stream->client.secure,
         .status = stream->status,
         .grpc_status = stream->grpc_status,

@@ -54,7 +54,7 @@ struct access_record {
 #define ACCESS_FIELD_LIST(X)                                                                                               \
     X(TIME, "time", 32, "when the head of the request was complete: RFC 3339, UTC, microseconds")                          \
     X(LISTENER, "listener", 64, "name of the listener")                                                                    \
-    X(DIRECTION, "direction", 16, "inbound or outbound")                                                                   \
+    X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                          \
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
     X(PATH, "path", 1024, "path as received, in its canonical form and without its query")                                 \

@@ -13,7 +13,7 @@ from golden.generate import BIN, REFERENCE, reference
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "docs" / "examples"
 KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy"]
-GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute"]
+GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "Gateway"]
 
 
 def run(*arguments):

@@ -37,3 +37,14 @@ def headers(**values):
 
 def queries(**values):
     return {"queryParams": [{"name": name, "value": value} for name, value in values.items()]}
+
+
+def to_gateway(name="edge", **which):
+    """A parentRef to a Gateway."""
+    return {"name": name, **which}
+
+
+def gateway(*listeners, name="edge", **metadata):
+    """A Gateway; a listener is a mapping over name, port and protocol."""
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Gateway", "metadata": {"name": name, **metadata},
+            "spec": {"gatewayClassName": "outrigger", "listeners": [{"name": "http", "protocol": "HTTP", **listener} for listener in listeners]}}

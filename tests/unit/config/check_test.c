@@ -92,13 +92,13 @@ static void fields_of_the_language_that_are_not_built_say_so(void **state) {
                        "spec.listeners[o].transparent: is not supported by this version");
     expect_proxy_error("  listeners: [{name: o, role: Outbound, unknownHosts: Passthrough}]\n",
                        "Passthrough is not supported by this version; allowed: Reject");
-    expect_proxy_error("  listeners: [{name: o, role: Gateway}]\n", "Gateway is not supported by this version; allowed: Inbound, Outbound");
+    expect_proxy_error("  listeners: [{name: o, role: TCP}]\n", "TCP is not supported by this version; allowed: Inbound, Outbound, Gateway");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80, protocol: TCP}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1'}]\n",
                        "TCP is not supported by this version; allowed: HTTP, HTTP1, HTTP2, GRPC");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1', zone: a}]\n",
                        "spec.endpoints[0].zone: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  circuitBreaker: {}\n", "spec.circuitBreaker: is not supported by this version");
-    expect_policy_error("  targetRefs: [{kind: Gateway, name: s}]\n", "Gateway is not supported by this version; allowed: Service, Namespace");
+    expect_policy_error("  targetRefs: [{kind: Mesh, name: s}]\n", "Mesh is not supported by this version; allowed: Service, Namespace");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: Maglev}\n",
                         "spec.loadBalancer.type: Maglev is not supported by this version");
 }
@@ -344,7 +344,7 @@ static void targets_must_be_there(void **state) {
     expect_policy_error("  targetRefs: [{kind: Service, name: s, group: apps}]\n", "\"apps\" is not the group of this kind");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: other}]\n", "other is another namespace; allowed: the policy's own, default");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: default, sectionName: http}]\n",
-                        "sectionName: is for kinds Service, HTTPRoute and GRPCRoute alone");
+                        "sectionName: is for kinds Service, HTTPRoute, GRPCRoute and Gateway alone");
     expect_policy_error("  targetRefs: [{name: s}]\n", "spec.targetRefs[s].kind: is required");
 }
 

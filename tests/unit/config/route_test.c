@@ -43,7 +43,7 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(BASE GRPC("g", "  - matches: [{method: {service: 'a/b'}}]\n"), "is no name of a gRPC service");
     expect_error(BASE GRPC("g", "  - matches: [{method: {}}]\n"), "names neither");
     expect_error(BASE HTTP("r", "  - {}\n") "---\n" POLICY("t", "  targetRefs: [{kind: HTTPRoute, name: r}]\n  connections: {max: 1}\n"),
-                 "is of a Service and not of a route");
+                 "is of a Service, and not of a route");
     expect_error(BASE HTTP("r", "  - name: a\n") "---\n" POLICY("t", "  targetRefs: [{kind: HTTPRoute, name: r, sectionName: b}]\n"),
                  "\"b\" is no rule of");
 }
@@ -70,10 +70,37 @@ static void a_backend_that_nobody_sees_by_a_host_is_there_for_its_route(void **s
     loaded_dispose(&loaded);
 }
 
+#define EDGE_PROXY(more)                            \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n" \
+        "  listeners: [{name: e, role: Gateway, address: '0.0.0.0:8443', gateway: edge" more "}]\n---\n"
+#define GATEWAY(listeners) ROUTE_OF("Gateway", "edge", "  gatewayClassName: outrigger\n  listeners: [" listeners "]\n")
+
+static void gateways_are_whole(void **state) {
+    (void)state;
+    expect_error(EDGE_PROXY(""), "there is no Gateway edge in namespace default");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 80, protocol: HTTP}"), "8443 is the port of no listener of Gateway/default/edge");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTPS}"), "tls.certificateRefs: is required for protocol HTTPS");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP, tls: {}}"), "is for protocol HTTPS alone");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}"),
+                 "certificates: c is not there, which listener a of Gateway/default/edge");
+    expect_error(EDGE_PROXY(", certificates: [{name: c, certificate: a, privateKey: b}]")
+                     GATEWAY("{name: a, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}, {name: b, port: 8443, protocol: HTTP}"),
+                 "is another than that of a on the same port");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP}, {name: b, port: 8443, protocol: HTTP}"),
+                 "is that of a on the same port");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: TLS}"), "TLS is not supported by this version");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP, allowedRoutes: {kinds: [{kind: UDPRoute}]}}"), "is no kind of routes");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP}")
+                     ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{name: edge, sectionName: b}]\n  rules: [{}]\n"),
+                 "means no listener of Gateway/default/edge");
+    expect_error(EDGE_PROXY(", forwardTo: '127.0.0.1:1'") GATEWAY("{name: a, port: 8443, protocol: HTTP}"), "forwardTo: is for role Inbound alone");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_between_fields_are_held),
         cmocka_unit_test(what_gets_500_is_told),
+        cmocka_unit_test(gateways_are_whole),
         cmocka_unit_test(a_backend_that_nobody_sees_by_a_host_is_there_for_its_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,173 @@
+// Gateways: for each socket with role Gateway the listeners of its Gateway document on that port, and which routes they have for which host.
+#include "config/freeze_private.h"
+
+#include "base/check.h"
+#include "config/authority.h"
+#include "config/resource_gateway.h"
+#include "config/value.h"
+
+// Lower-case; "*.example.com" as ".example.com"; "" for all.
+static struct bytes host_form(struct freezing *freezing, struct bytes host) {
+    struct authority authority;
+    bool is_wildcard = bytes_starts_with(host, BYTES("*."));
+    if (host.len == 0)
+        return BYTES("");
+    CHECK(authority_parse(is_wildcard ? bytes_from(host.at + 2, host.len - 2) : host, &authority));
+    return pool_format(freezing->pool, "%s%.*s", is_wildcard ? "." : "", BYTES_FORMAT(authority_host(&authority)));
+}
+
+static bool is_below(struct bytes host, struct bytes wildcard) {
+    return wildcard.len > 0 && wildcard.at[0] == '.' && host.len > wildcard.len && bytes_ends_with(host, wildcard);
+}
+
+// The host that both mean (Gateway API, HTTPRouteSpec.hostnames). False: none.
+static bool intersect(struct bytes listener, struct bytes route, struct bytes *both) {
+    if (listener.len == 0 || bytes_equal(listener, route) || is_below(route, listener))
+        *both = route;
+    else if (route.len == 0 || is_below(listener, route))
+        *both = listener;
+    else
+        return false;
+    return true;
+}
+
+static const struct document *find_gateway(const struct loading *loading, struct bytes namespace_name, struct bytes name) {
+    for (const struct document *document = loading->first; document != NULL; document = document->next)
+        if (document->kind->spec == &gateway_table && bytes_equal(document->namespace_name, namespace_name) && bytes_equal(document->name, name))
+            return document;
+    return NULL;
+}
+
+uint32_t count_gateway_services(const struct loading *loading) {
+    uint32_t count = 0;
+    for (const struct document *document = loading->first; document != NULL; document = document->next)
+        if (document->kind->spec == &gateway_table)
+            count += ((const struct gateway_spec *)document->spec)->listener_count;
+    return count;
+}
+
+// ---- listeners
+
+static const struct certificate_files *find_certificate(const struct listener_config *socket, struct bytes name) {
+    for (uint32_t i = 0; i < socket->certificate_count; i++)
+        if (bytes_equal(socket->certificates[i].name, name))
+            return &socket->certificates[i];
+    return NULL;
+}
+
+// Who a request is for that no rule has led on: it has metrics and policies, and nowhere to go.
+static const struct service_config *freeze_frontend(struct freezing *freezing, const struct document *gateway,
+                                                    const struct gateway_listener_spec *spec, const struct gateway_listener *listener) {
+    struct service_config *service = freeze_add_service(freezing);
+    service->namespace_name = gateway->namespace_name;
+    service->name = gateway->name;
+    service->port = spec->port;
+    service->port_name = spec->name;
+    service->key = pool_format(freezing->pool, "gateway/%.*s/%.*s/%.*s", BYTES_FORMAT(gateway->namespace_name), BYTES_FORMAT(gateway->name),
+                               BYTES_FORMAT(spec->name));
+    service->protocol = PROTOCOL_HTTP;
+    service->gateway = listener;
+    service->endpoints = pool_alloc_zeroed(freezing->pool, 1);
+    traffic_merge_service(&freezing->policies, service, &service->traffic);
+    service->place = spec->place;
+    service->digest = service_digest(service);
+    return service;
+}
+
+static struct gateway_listener *freeze_listener(struct freezing *freezing, const struct document *gateway, const struct gateway_listener_spec *spec,
+                                                const struct listener_config *socket) {
+    struct gateway_listener *listener = pool_alloc_zeroed(freezing->pool, sizeof(*listener));
+    map_init(&listener->hosts);
+    listener->name = spec->name;
+    listener->hostname = host_form(freezing, spec->hostname);
+    listener->protocol = spec->protocol;
+    listener->certificates = pool_alloc_zeroed(freezing->pool, spec->certificate_count * sizeof(listener->certificates[0]) + 1);
+    for (uint32_t i = 0; i < spec->certificate_count; i++) {
+        listener->certificates[i] = find_certificate(socket, spec->certificates[i].name);
+        CHECK(listener->certificates[i] != NULL); // check.c has seen to it
+    }
+    listener->certificate_count = spec->certificate_count;
+    listener->frontend = freeze_frontend(freezing, gateway, spec, listener);
+    listener->following = freezing->snapshot->gateway_listeners;
+    freezing->snapshot->gateway_listeners = listener;
+    return listener;
+}
+
+static void freeze_socket(struct freezing *freezing, struct listener_config *socket) {
+    const struct document *document = find_gateway(freezing->loading, freezing->snapshot->proxy.namespace_name, socket->gateway_name);
+    const struct gateway_spec *spec = document->spec;
+    struct gateway_config *gateway = pool_alloc_zeroed(freezing->pool, sizeof(*gateway));
+    gateway->namespace_name = document->namespace_name;
+    gateway->name = document->name;
+    gateway->listeners = pool_alloc_zeroed(freezing->pool, spec->listener_count * sizeof(gateway->listeners[0]));
+    for (uint32_t i = 0; i < spec->listener_count; i++)
+        if (spec->listeners[i].port == address_port(&socket->address))
+            gateway->listeners[gateway->listener_count++] = freeze_listener(freezing, document, &spec->listeners[i], socket);
+    socket->gateway = gateway;
+}
+
+void freeze_gateways(struct freezing *freezing) {
+    struct proxy_config *proxy = &freezing->snapshot->proxy;
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        if (proxy->listeners[i].role == ROLE_GATEWAY)
+            freeze_socket(freezing, &proxy->listeners[i]);
+}
+
+// ---- routes
+
+static bool allows(const struct gateway_listener_spec *listener, const struct document *gateway, const struct document *route) {
+    if (listener->namespaces == NAMESPACES_SAME && !bytes_equal(route->namespace_name, gateway->namespace_name))
+        return false;
+    for (uint32_t i = 0; i < listener->kind_count; i++)
+        if (bytes_equal(listener->kinds[i].kind, bytes_from_text(route->kind->name)))
+            return true;
+    return listener->kind_count == 0;
+}
+
+static bool has_parent(const struct document *route, const struct document *gateway, const struct gateway_listener_spec *listener) {
+    const struct route_spec *spec = route->spec;
+    for (uint32_t i = 0; i < spec->parent_count; i++) {
+        const struct parent_ref *parent = &spec->parents[i];
+        if (parent->kind == PARENT_GATEWAY && bytes_equal(parent->name, gateway->name) &&
+            bytes_equal(ref_namespace(route, parent->namespace_name), gateway->namespace_name) &&
+            (parent->port == 0 || parent->port == listener->port) &&
+            (parent->section_name.len == 0 || bytes_equal(parent->section_name, listener->name)))
+            return true;
+    }
+    return false;
+}
+
+static void attach_host(struct freezing *freezing, struct gateway_listener *listener, struct bytes host, const struct document *route) {
+    struct frontend *frontend = map_get(&listener->hosts, host); // until its table takes its place there
+    if (frontend == NULL) {
+        frontend = add_frontend(freezing, listener->frontend, NULL);
+        frontend->hosts = &listener->hosts;
+        frontend->host = host;
+        map_put(&listener->hosts, host, frontend);
+    }
+    route_attach(freezing, &frontend->first, route);
+}
+
+static void attach_hosts(struct freezing *freezing, struct gateway_listener *listener, const struct document *route) {
+    const struct route_spec *spec = route->spec;
+    struct bytes host;
+    for (uint32_t i = 0; i < spec->hostname_count; i++)
+        if (intersect(listener->hostname, host_form(freezing, spec->hostnames[i]), &host))
+            attach_host(freezing, listener, host, route);
+    if (spec->hostname_count == 0)
+        attach_host(freezing, listener, listener->hostname, route);
+}
+
+void freeze_gateway_frontends(struct freezing *freezing) {
+    const struct proxy_config *proxy = &freezing->snapshot->proxy;
+    for (uint32_t i = 0; i < proxy->listener_count; i++) {
+        const struct gateway_config *gateway = proxy->listeners[i].gateway;
+        const struct document *document = gateway == NULL ? NULL : find_gateway(freezing->loading, gateway->namespace_name, gateway->name);
+        for (uint32_t j = 0; gateway != NULL && j < gateway->listener_count; j++) {
+            const struct gateway_listener_spec *spec = gateway_find_listener(document->spec, gateway->listeners[j]->name);
+            for (const struct document *route = freezing->loading->first; route != NULL; route = route->next)
+                if (is_route(route) && has_parent(route, document, spec) && allows(spec, document, route))
+                    attach_hosts(freezing, gateway->listeners[j], route);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// The decoded spec of kind Gateway.
+#ifndef CONFIG_RESOURCE_GATEWAY_H
+#define CONFIG_RESOURCE_GATEWAY_H
+
+#include "config/document.h"
+#include "config/gateway_config.h"
+
+struct certificate_ref {
+    struct bytes group, kind;
+    struct bytes name;
+};
+
+enum allowed_namespaces { NAMESPACES_SAME, NAMESPACES_ALL };
+
+struct route_kind {
+    struct bytes group, kind;
+};
+
+struct gateway_listener_spec {
+    struct bytes name;
+    struct bytes hostname;
+    uint16_t port;
+    enum gateway_protocol protocol;
+    uint32_t tls_mode; // one word so far
+    struct certificate_ref *certificates;
+    uint32_t certificate_count;
+    enum allowed_namespaces namespaces;
+    struct route_kind *kinds;
+    uint32_t kind_count; // 0: all that the protocol carries
+    struct place place;
+};
+
+struct gateway_spec {
+    struct bytes class_name;
+    struct gateway_listener_spec *listeners;
+    uint32_t listener_count;
+};
+
+extern const struct table gateway_table;
+
+// NULL: it has none of that name.
+const struct gateway_listener_spec *gateway_find_listener(const struct gateway_spec *gateway, struct bytes name);
+
+void gateway_check(struct document *document);
+
+#endif

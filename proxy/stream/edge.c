@@ -1,0 +1,72 @@
+// The fields that clients from outside may not set. outrigger-* and x-forwarded-client-cert are believed from nobody outside, whatever is trusted: forward.c.
+#include "stream/edge.h"
+
+#include "http/headers.h"
+#include "net/tcp.h"
+#include "stream/stream.h"
+
+static const struct bytes named[] = {BYTES_OF("x-tier"), BYTES_OF("x-priority"), BYTES_OF("x-tenant-id"), BYTES_OF("x-debug")};
+
+static bool is_named(struct bytes name) {
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if (bytes_equal_nocase(named[i], name))
+            return true;
+    return false;
+}
+
+static bool is_trusted(const struct stream *stream, struct bytes name) {
+    const struct proxy_config *proxy = &stream->bound->snapshot->proxy;
+    for (uint32_t i = 0; i < proxy->edge.trust_header_count; i++)
+        if (bytes_equal_nocase(proxy->edge.trust_headers[i], name))
+            return true;
+    return false;
+}
+
+static bool is_for_the_mesh(const struct field *field) {
+    switch (field->id) {
+    case FIELD_X_REQUEST_TIMEOUT_MS:
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_FORWARDED_HOST:
+    case FIELD_X_FORWARDED_PROTO:
+        return true;
+    case FIELD_OTHER:
+        return is_named(field->name);
+    default:
+        return false;
+    }
+}
+
+// The client's address without its port.
+static struct bytes address_of(struct stream *stream) {
+    char text[ADDRESS_TEXT_MAX];
+    struct bytes whole = bytes_from(text, address_print(stream->client.address, text, sizeof text));
+    size_t end = whole.len;
+    while (end > 0 && whole.at[end - 1] != ':')
+        end--;
+    struct bytes address = end > 0 ? bytes_from(whole.at, end - 1) : whole;
+    if (address.len > 1 && address.at[0] == '[')
+        address = bytes_from(address.at + 1, address.len - 2);
+    return pool_copy(&stream->pool, address);
+}
+
+// What a trusted one before us says stays.
+static void say(struct stream *stream, enum field_id id, struct bytes value) {
+    struct fields *fields = &stream->request->fields;
+    const struct field *before = fields_find(fields, id);
+    if (before == NULL)
+        fields_add_known(fields, id, value);
+    else if (id == FIELD_X_FORWARDED_FOR)
+        fields_set_known(fields, id, pool_format(&stream->pool, "%.*s, %.*s", BYTES_FORMAT(before->value), BYTES_FORMAT(value)));
+}
+
+void edge_prepare(struct stream *stream) {
+    struct head *request = stream->request;
+    FIELDS_EACH(&request->fields, field) {
+        if (is_for_the_mesh(field) && !is_trusted(stream, field->name))
+            fields_remove_field(&request->fields, field);
+    }
+    say(stream, FIELD_X_FORWARDED_FOR, address_of(stream));
+    say(stream, FIELD_X_FORWARDED_PROTO, stream->client.secure ? BYTES("https") : BYTES("http"));
+    if (request->authority.len > 0)
+        say(stream, FIELD_X_FORWARDED_HOST, request->authority);
+}

@@ -1,0 +1,135 @@
+"""The gateway role: listeners and hosts of a Gateway document, which routes attach, what is believed of clients from outside, what they are told."""
+# presets: dev
+
+import json
+
+from support.backend import echo, reply
+from support.edge import Edge
+from support.hop import service
+from support.routes import backends, path, route, to_gateway
+from support.wire import exchange
+
+
+def ask(edge, host, target="/", **fields):
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    return exchange(edge.address, f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n")
+
+
+def answer(edge, host, target="/"):
+    response = ask(edge, host, target)
+    return response.body.decode() if response.status == 200 else response.status
+
+
+def services(fleet, *names):
+    return [service(name, [fleet.backend(reply(200, name.encode())).address]) for name in names]
+
+
+def to(name, *hosts, target="/", parent=None, route_name=None):
+    return route(route_name or f"to-{name}", [parent or to_gateway()], {"matches": [path(target)], "backendRefs": backends(name)}, **({"hostnames": list(hosts)} if hosts else {}))
+
+
+def test_HTTPRouteSimpleSameNamespace(fleet):
+    edge = Edge(fleet, services(fleet, "v1"), [{}], to("v1"))
+    assert answer(edge, "any.example") == "v1"
+    line = edge.hop.logged(1)
+    assert (line["direction"], line["listener"], line["service"], line["route"]) == ("gateway", "edge", "default/v1:80", "HTTPRoute/default/to-v1: rule 1")
+
+
+def test_HTTPRouteHostnameIntersection(fleet):
+    listeners = [{"name": "one", "hostname": "very.specific.com"}, {"name": "two", "hostname": "*.wildcard.io"}, {"name": "three", "hostname": "*.anotherwildcard.io"}]
+    edge = Edge(fleet, services(fleet, "v1", "v2", "v3"), listeners,
+                to("v1", "non.matching.com", "*.nonmatchingwildcard.io", "very.specific.com", target="/s1"),
+                to("v2", "non.matching.com", "wildcard.io", "foo.wildcard.io", "bar.wildcard.io", "foo.bar.wildcard.io", target="/s2"),
+                to("v3", "non.matching.com", "*.specific.com", "*.anotherwildcard.io", target="/s3"))
+    assert answer(edge, "very.specific.com", "/s1") == "v1" and answer(edge, "very.specific.com", "/s3") == "v3"
+    for host in ("foo.wildcard.io", "bar.wildcard.io", "foo.bar.wildcard.io"):
+        assert answer(edge, host, "/s2") == "v2", host
+    for host in ("one.anotherwildcard.io", "one.two.anotherwildcard.io"):
+        assert answer(edge, host, "/s3") == "v3", host
+    for host, target in (("non.matching.com", "/s1"), ("foo.nonmatchingwildcard.io", "/s1"), ("very.specific.com", "/s2"), ("wildcard.io", "/s2"), ("a.wildcard.io", "/s2"),
+                         ("anotherwildcard.io", "/s3"), ("other.specific.com", "/s3")):
+        assert answer(edge, host, target) == 404, (host, target)
+
+
+def test_HTTPRouteListenerHostnameMatching(fleet):
+    listeners = [{"name": "one", "hostname": "bar.com"}, {"name": "two", "hostname": "foo.bar.com"}, {"name": "three", "hostname": "*.bar.com"}, {"name": "four", "hostname": "*.foo.com"}]
+    routes = [to("v1", parent=to_gateway(sectionName="one")), to("v2", parent=to_gateway(sectionName="two")),
+              route("to-v3", [to_gateway(sectionName="three"), to_gateway(sectionName="four")], {"backendRefs": backends("v3")})]
+    edge = Edge(fleet, services(fleet, "v1", "v2", "v3"), listeners, *routes)
+    for host, wanted in (("bar.com", "v1"), ("BAR.com", "v1"), ("foo.bar.com", "v2"), ("baz.bar.com", "v3"), ("boo.bar.com", "v3"), ("multiple.prefixes.bar.com", "v3"),
+                         ("multiple.prefixes.foo.com", "v3"), ("foo.com", 404), ("no.matching.host", 404)):
+        assert answer(edge, host) == wanted, host
+
+
+def test_the_more_specific_host_goes_first_and_the_others_fill_what_it_leaves(fleet):
+    edge = Edge(fleet, services(fleet, "v1", "v2", "v3"), [{}], to("v1", "a.example.com", target="/a"), to("v2", "*.example.com", target="/"), to("v3", target="/other"))
+    assert answer(edge, "a.example.com", "/a") == "v1" and answer(edge, "a.example.com", "/x") == "v2" and answer(edge, "b.example.com", "/other") == "v2"
+    assert answer(edge, "elsewhere", "/other") == "v3" and answer(edge, "elsewhere", "/a") == 404
+
+
+def test_HTTPRouteCrossNamespace_and_allowed_kinds(fleet):
+    far = to("v1")
+    far["metadata"]["namespace"] = "far"
+    far["spec"]["parentRefs"][0]["namespace"] = "default"
+    far["spec"]["rules"][0]["backendRefs"][0]["namespace"] = "default"
+    same = Edge(fleet, services(fleet, "v1"), [{}], far)
+    assert answer(same, "x") == 404
+    every = Edge(fleet, services(fleet, "v1"), [{"allowedRoutes": {"namespaces": {"from": "All"}}}], far, name="every")
+    assert answer(every, "x") == "v1"
+    grpc = Edge(fleet, services(fleet, "v1"), [{"allowedRoutes": {"kinds": [{"kind": "GRPCRoute"}]}}], to("v1"), name="grpc")
+    assert answer(grpc, "x") == 404
+
+
+def test_HTTPRouteRedirectPort_is_that_of_the_listener(fleet):
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"hostname": "example.org"}}
+    edge = Edge(fleet, services(fleet, "v1"), [{}], route("r", [to_gateway()], {"filters": [redirect]}))
+    port = edge.address.rpartition(":")[2]
+    assert ask(edge, "some.example").header("location") == f"http://example.org:{port}/"
+
+
+def test_what_the_mesh_tells_each_other_is_not_believed_from_outside(fleet):
+    seen = fleet.backend(echo)
+    sent = {"x_tier": "premium", "X_Priority": "critical", "x_tenant_id": "acme", "x_debug": "1", "x_request_timeout_ms": "5000", "x_forwarded_client_cert": "By=me",
+            "outrigger_refused": "draining", "outrigger_protocol": "2", "x_forwarded_for": "1.2.3.4", "x_forwarded_proto": "https", "x_forwarded_host": "evil", "x_other": "stays"}
+    edge = Edge(fleet, [service("v1", [seen.address])], [{}], to("v1"))
+    assert ask(edge, "shop.example", **sent).status == 200
+    request = seen.requests[-1]
+    for name in ("x-tier", "x-priority", "x-tenant-id", "x-debug", "x-forwarded-client-cert", "outrigger-refused", "outrigger-protocol", "x-request-timeout-ms"):
+        assert request.values(name) == [], name
+    assert request.values("x-forwarded-for") == ["127.0.0.1"] and request.values("x-forwarded-proto") == ["http"]
+    assert request.values("x-forwarded-host") == ["shop.example"] and request.values("x-other") == ["stays"]
+
+
+def test_trusted_headers_are_believed(fleet):
+    seen = fleet.backend(echo)
+    edge = Edge(fleet, [service("v1", [seen.address])], [{}], to("v1"), edge={"trustHeaders": ["X-Tier", "x-forwarded-for", "x-forwarded-proto"]})
+    assert ask(edge, "shop.example", x_tier="premium", x_forwarded_for="1.2.3.4", x_forwarded_proto="https", x_priority="critical").status == 200
+    request = seen.requests[-1]
+    assert request.values("x-tier") == ["premium"] and request.values("x-priority") == []
+    assert request.values("x-forwarded-for") == ["1.2.3.4, 127.0.0.1"] and request.values("x-forwarded-proto") == ["https"]
+
+
+def test_a_gateway_keeps_to_itself_why(fleet):
+    documents = [service("v1", ["127.0.0.1:1"])]
+    quiet = Edge(fleet, documents, [{}], to("v1"))
+    response = ask(quiet, "shop.example")
+    assert response.status == 502 and response.header("proxy-status") is None
+    assert json.loads(response.body)["detail"] == "connect_refused" and quiet.hop.logged(1)["detail"] != ""
+    open_one = Edge(fleet, documents, [{}], to("v1"), name="open", edge={"proxyStatus": True})
+    assert "connect_refused" in ask(open_one, "shop.example").header("proxy-status")
+
+
+def test_a_policy_may_be_for_a_gateway_or_a_listener(fleet):
+    silent = fleet.backend(lambda connection: connection.wait_for_end())
+    policy = {"apiVersion": "outrigger.dev/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "slow"},
+              "spec": {"targetRefs": [{"kind": "Gateway", "name": "edge", "sectionName": "http"}], "timeouts": {"request": "100ms"}}}
+    edge = Edge(fleet, [service("v1", [silent.address])], [{}], to("v1"), policy)
+    assert ask(edge, "x").status == 504 and edge.hop.logged(1)["policy"].startswith("TrafficPolicy/default/slow")
+
+
+def test_limits_hold_at_the_edge(fleet):
+    edge = Edge(fleet, services(fleet, "v1"), [{}], to("v1"), limits={"urlBytes": 256, "bodyBytes": 1000, "headerTimeout": "200ms"})
+    assert ask(edge, "x", "/" + "a" * 300).status == 414
+    large = exchange(edge.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + "a" * 2000)
+    assert large.status == 413
+    assert exchange(edge.address, "GET / HTTP/1.1\r\nHost: x\r\nSlow").status == 408
