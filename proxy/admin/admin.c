@@ -272,6 +272,12 @@ void admin_close(struct admin *admin) {
     release_when_done(admin);
 }
 
+void admin_stop_listening(struct admin *admin) {
+    for (unsigned i = 0; i < 2; i++)
+        if (admin->sites[i].server != NULL)
+            rpc_server_stop_listening(admin->sites[i].server);
+}
+
 const struct admin_page *admin_pages(const struct admin *admin, uint32_t *count) {
     *count = admin->page_count;
     return admin->pages;

@@ -27,6 +27,7 @@ enum admin_want {
     ADMIN_WANT_LIMITS = 1 << 2,
     ADMIN_WANT_IDENTITY = 1 << 3,
     ADMIN_WANT_CONFIG = 1 << 4,
+    ADMIN_WANT_HARDENING = 1 << 5,
 };
 
 enum admin_command {
@@ -90,6 +91,9 @@ struct admin_options {
 
 struct admin *admin_open(struct loop *loop, const struct admin_options *options, const struct admin_source *source, void *owner);
 void admin_close(struct admin *admin);
+
+// Another process answers from now on: no new connections; what was asked is answered.
+void admin_stop_listening(struct admin *admin);
 
 // By the source: the figures are there.
 void admin_query_done(struct admin_query *query);

@@ -97,6 +97,12 @@ struct admin_config {
     uint32_t warning_count;
 };
 
+// What the process has taken from itself: "enforced", "disabled", "not supported".
+struct admin_hardening {
+    struct bytes seccomp;
+    struct bytes landlock;
+};
+
 struct admin_figures {
     struct bytes state; // "starting", "ready", "draining"
     bool ready;
@@ -116,6 +122,8 @@ struct admin_figures {
     // With ADMIN_WANT_IDENTITY and ADMIN_WANT_CONFIG.
     struct admin_identity identity;
     struct admin_config config;
+    // With ADMIN_WANT_HARDENING.
+    struct admin_hardening hardening;
 };
 
 #endif

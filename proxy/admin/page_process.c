@@ -51,6 +51,10 @@ void page_version(struct admin_query *query) {
     json_set(value, "nghttp2", json_string(nghttp2_version(0)->version_str));
     json_set(value, "libuv", json_string(uv_version_string()));
     json_set(value, "jansson", json_string(jansson_version_str()));
+    json_t *hardening = json_object();
+    json_set_text(hardening, "seccomp", query->figures.hardening.seccomp);
+    json_set_text(hardening, "landlock", query->figures.hardening.landlock);
+    json_set(value, "hardening", hardening);
     admin_reply(query, 200, value);
 }
 

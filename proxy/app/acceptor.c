@@ -26,12 +26,13 @@ struct acceptor {
     struct loop *loop;
     struct worker *workers;
     uint32_t worker_count;
+    struct inherited *inherited;
     struct list sockets;
 };
 
-struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count) {
+struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count, struct inherited *inherited) {
     struct acceptor *acceptor = alloc_zeroed_or_abort(1, sizeof *acceptor);
-    *acceptor = (struct acceptor){.loop = loop, .workers = workers, .worker_count = worker_count};
+    *acceptor = (struct acceptor){.loop = loop, .workers = workers, .worker_count = worker_count, .inherited = inherited};
     list_init(&acceptor->sockets);
     return acceptor;
 }
@@ -69,6 +70,8 @@ static int inherit(const struct acceptor *acceptor, const struct listener_config
 static void bind_one(struct acceptor *acceptor, const struct listener_config *config, struct config_errors *errors) {
     char reason[128];
     int socket = inherit(acceptor, config);
+    if (socket < 0)
+        socket = inherited_take(acceptor->inherited, config->name, &config->address);
     if (socket < 0 && tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
         config_errors_add(errors, config->place, NULL, "spec.listeners", "%.*s cannot be opened: %s", BYTES_FORMAT(config->address.text), reason);
         return;
@@ -146,6 +149,16 @@ void acceptor_begin(struct acceptor *acceptor) {
         if (open->fresh)
             begin(acceptor, open);
     }
+}
+
+uint32_t acceptor_sockets(const struct acceptor *acceptor, int *sockets, uint32_t most) {
+    uint32_t count = 0;
+    LIST_EACH(&acceptor->sockets, node, following) {
+        const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
+        if (count < most)
+            sockets[count++] = open->socket >= 0 ? open->socket : open->given;
+    }
+    return count;
 }
 
 void acceptor_close_all(struct acceptor *acceptor) {

@@ -3,18 +3,23 @@
 #ifndef APP_ACCEPTOR_H
 #define APP_ACCEPTOR_H
 
+#include "app/inherited.h"
 #include "app/worker.h"
 #include "config/load.h"
 
 struct acceptor;
 
-struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count);
+// `inherited`: sockets that are taken rather than bound.
+struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count, struct inherited *inherited);
 
 // Binds what `snapshot` has and is not open yet, before anything is closed: with an error nothing has changed. Then closes what it no longer has.
 MUST_CHECK enum error acceptor_apply(struct acceptor *acceptor, const struct snapshot *snapshot, struct config_errors *errors);
 
 // Begins to accept on what acceptor_apply has bound: once the workers know the snapshot.
 void acceptor_begin(struct acceptor *acceptor);
+
+// The listening sockets that are open, at most `most`; returns how many. They stay the acceptor's.
+uint32_t acceptor_sockets(const struct acceptor *acceptor, int *sockets, uint32_t most);
 
 // Stops accepting everywhere.
 void acceptor_close_all(struct acceptor *acceptor);

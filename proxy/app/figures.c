@@ -75,6 +75,7 @@ void figures_complete(struct proxy *proxy, struct admin_query *query) {
             figures_fill_identity(proxy, &query->pool, &query->figures.identity);
         if ((query->wants & ADMIN_WANT_CONFIG) != 0)
             fill_config(proxy, &query->pool, &query->figures.config);
+        query->figures.hardening = (struct admin_hardening){.seccomp = proxy->sandbox.seccomp, .landlock = proxy->sandbox.landlock};
     }
     admin_query_done(query);
 }

@@ -15,8 +15,10 @@
 struct options {
     const char *paths[CONFIG_PATHS_MAX]; // --config, in order
     uint32_t path_count;
-    bool check; // --check: say whether the configuration would be taken, and end
-    bool debug; // --debug: log level
+    bool check;   // --check: say whether the configuration would be taken, and end
+    bool debug;   // --debug: log level
+    bool upgrade; // --upgrade: take the place of the proxy that runs
+    bool detach;  // --detach: leave a process behind, and end once it is ready
 };
 
 // True: go on. False: end with *exit_code; what there is to say was printed.

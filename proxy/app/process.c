@@ -1,12 +1,14 @@
 // What a process is set to before anything is opened: see process.h.
 #include "app/process.h"
 
+#include "base/sanitized.h"
 #include "net/tls_memory.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static void check_processor(void) {
@@ -30,6 +32,10 @@ void process_prepare(void) {
     }
     limit = (struct rlimit){.rlim_cur = 0, .rlim_max = 0};
     setrlimit(RLIMIT_CORE, &limit); // private keys and clients' secrets are in memory
+#if !SANITIZED
+    prctl(PR_SET_DUMPABLE, 0, 0, 0,
+          0); // a limit of 0 does not hold where cores go into a pipe; and who is the same user may not look into the process
+#endif
 #ifdef M_ARENA_MAX
     mallopt(M_ARENA_MAX, 1); // blocks and chunks come from free lists: more arenas would only hold more memory
 #endif

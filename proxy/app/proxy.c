@@ -2,8 +2,11 @@
 #include "app/proxy.h"
 
 #include "admin/pages.h"
+#include "app/detach.h"
 #include "app/figures.h"
+#include "app/notify.h"
 #include "app/process.h"
+#include "app/upgrade.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "filters/registry.h"
@@ -11,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define DRAIN_LOOK_NS (50 * NS_PER_MS)
@@ -21,9 +25,30 @@
 // For the last lines of the access log at the end.
 #define LOG_PATIENCE_NS NS_PER_S
 
+// Accepts, everywhere. With a predecessor not before all is there to serve with: until then that one does.
+static void go_live(struct proxy *proxy) {
+    const struct admin_options options = {
+        .admin_socket = proxy->sockets.admin,
+        .metrics_socket = proxy->sockets.metrics,
+        .pages = admin_usual_pages,
+        .page_count = admin_usual_page_count,
+    };
+    proxy->live = true;
+    acceptor_begin(proxy->acceptor);
+    proxy->admin = admin_open(&proxy->loop, &options, &proxy_admin_source, proxy);
+    upgrade_offer(proxy, proxy->sockets.upgrade);
+}
+
 static void become_ready(struct proxy *proxy) {
+    char state[64];
+    if (!proxy->live)
+        go_live(proxy);
     proxy->state = PROXY_READY;
     log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy->worker_count);
+    upgrade_finish(proxy);
+    snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", getpid());
+    notify_state(state);
+    detach_done(&proxy->detached);
 }
 
 static void on_credentials(void *owner, struct credentials *credentials) {
@@ -71,6 +96,11 @@ static void tell_what_needs_a_restart(const struct proxy *proxy, const struct sn
         log_event(LOG_WARN, "needs_restart", "field=spec.workers value=%u wanted=%u", proxy->worker_count, fresh->proxy.workers);
     tell_unchanged("spec.admin.address", &before->proxy.admin, &fresh->proxy.admin);
     tell_unchanged("spec.metrics.address", &before->proxy.metrics, &fresh->proxy.metrics);
+    const bool same = bytes_equal(before->proxy.upgrade_path, fresh->proxy.upgrade_path) &&
+                      before->proxy.hardening.seccomp == fresh->proxy.hardening.seccomp &&
+                      before->proxy.hardening.landlock == fresh->proxy.hardening.landlock;
+    if (!same)
+        log_event(LOG_WARN, "needs_restart", "field=\"spec.upgrade or spec.hardening\"");
 }
 
 static void follow_access_log(struct proxy *proxy, const struct snapshot *fresh) {
@@ -88,6 +118,10 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     if (proxy->last_call)
         return OK; // nothing is opened any more
     tell_what_needs_a_restart(proxy, fresh);
+    if (proxy->documents.snapshot != fresh)
+        sandbox_check(&proxy->sandbox, proxy->documents.snapshot, fresh, errors);
+    if (errors->count > 0)
+        return ERROR_INVALID;
     enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
     if (error != OK)
         return error;
@@ -96,7 +130,8 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
-    acceptor_begin(proxy->acceptor);
+    if (proxy->live)
+        acceptor_begin(proxy->acceptor);
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
     follow_identity(proxy, &fresh->proxy.identity, before == NULL ? NULL : &before->proxy.identity);
     return OK;
@@ -104,9 +139,10 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
 
 // What a worker noted a quarter of a second ago may have changed since: it is asked once more after the last call, when nothing is accepted any more.
 static bool is_drained(const struct proxy *proxy) {
+    const uint32_t drains = proxy->last_call && !proxy->handed_over ? 2 : 1;
     for (uint32_t i = 0; i < proxy->worker_count; i++) {
         const struct worker *worker = &proxy->workers[i];
-        if (atomic_load_explicit(&worker->drains, memory_order_acquire) < (proxy->last_call ? 2 : 1) ||
+        if (atomic_load_explicit(&worker->drains, memory_order_acquire) < drains || (proxy->handed_over && worker_load(worker) > 0) ||
             atomic_load_explicit(&worker->inbound_open, memory_order_relaxed) > 0 ||
             atomic_load_explicit(&worker->streams_open, memory_order_relaxed) > 0)
             return false;
@@ -118,7 +154,7 @@ static void last_call(struct proxy *proxy) {
     proxy->last_call = true;
     acceptor_close_all(proxy->acceptor);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_drain(&proxy->workers[i]);
+        worker_drain(&proxy->workers[i], proxy->handed_over);
 }
 
 static void on_drain_timer(struct timer *timer) {
@@ -142,7 +178,13 @@ void proxy_drain(struct proxy *proxy) {
     log_event(LOG_INFO, "draining", "workers=%u", proxy->worker_count);
     proxy->state = PROXY_DRAINING;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_drain(&proxy->workers[i]);
+        worker_drain(&proxy->workers[i], false);
+}
+
+static void begin_to_end(struct proxy *proxy) {
+    proxy->ending = true;
+    proxy->drain_begun = proxy->loop.now;
+    loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
 
 void proxy_shut_down(struct proxy *proxy) {
@@ -150,16 +192,33 @@ void proxy_shut_down(struct proxy *proxy) {
         return;
     proxy_drain(proxy);
     log_event(LOG_INFO, "ending", "timeout_ms=%llu", (unsigned long long)(proxy->documents.snapshot->proxy.limits.drain_timeout / NS_PER_MS));
-    proxy->ending = true;
-    proxy->drain_begun = proxy->loop.now;
-    loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
+    notify_state("STOPPING=1");
+    begin_to_end(proxy);
+}
+
+void proxy_end_handed_over(struct proxy *proxy) {
+    if (proxy->ending)
+        return;
+    proxy->state = PROXY_DRAINING;
+    proxy->handed_over = true;
+    last_call(proxy);
+    admin_stop_listening(proxy->admin);
+    begin_to_end(proxy);
+}
+
+static void reload(struct proxy *proxy) {
+    char state[64];
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_monotonic_ns() / NS_PER_US));
+    notify_state(state);
+    documents_reload(&proxy->documents);
+    notify_state("READY=1");
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
     struct proxy *proxy = handle->data;
     loop_enter(&proxy->loop);
     if (number == SIGHUP)
-        documents_reload(&proxy->documents);
+        reload(proxy);
     else if (number == SIGUSR1)
         line_writer_reopen(proxy->log_lines);
     else if (proxy->ending && number == SIGINT)
@@ -191,36 +250,36 @@ static void unwatch_signals(struct proxy *proxy) {
             uv_close((uv_handle_t *)&proxy->signals[i], NULL);
 }
 
-static int listen_for_pages(const struct socket_address *address, const char *name, bool *failed) {
-    if (address->length == 0)
-        return -1;
+static bool listen_at(struct proxy *proxy, const struct socket_address *address, const char *field, struct bytes name, int *socket) {
     char reason[128];
-    int socket;
-    if (tcp_listen((const struct sockaddr *)&address->storage, address->length, &socket, reason, sizeof reason) == OK)
-        return socket;
-    fprintf(stderr, "error: %s: %.*s cannot be opened: %s\n", name, BYTES_FORMAT(address->text), reason);
-    *failed = true;
-    return -1;
+    *socket = address->length == 0 ? -1 : inherited_take(&proxy->inherited, name, address);
+    if (address->length == 0 || *socket >= 0 ||
+        tcp_listen((const struct sockaddr *)&address->storage, address->length, socket, reason, sizeof reason) == OK)
+        return true;
+    fprintf(stderr, "error: %s: %.*s cannot be opened: %s\n", field, BYTES_FORMAT(address->text), reason);
+    return false;
 }
 
-static bool open_admin(struct proxy *proxy) {
-    bool failed = false;
+static struct socket_address address_of_path(struct bytes path) {
+    struct socket_address address = {.text = path};
+    struct sockaddr_un *un = (void *)&address.storage;
+    if (path.len == 0)
+        return address;
+    un->sun_family = AF_UNIX;
+    CHECK(path.len < sizeof un->sun_path); // config has seen to it
+    memcpy(un->sun_path, path.at, path.len);
+    address.length = sizeof *un;
+    return address;
+}
+
+// What is not of a worker. Before the sandbox: a socket in the file system is made in whatever folder it is wanted in.
+static bool listen_for_itself(struct proxy *proxy) {
     const struct proxy_config *config = &proxy->documents.snapshot->proxy;
-    struct admin_options options = {
-        .admin_socket = listen_for_pages(&config->admin, "spec.admin.address", &failed),
-        .metrics_socket = listen_for_pages(&config->metrics, "spec.metrics.address", &failed),
-        .pages = admin_usual_pages,
-        .page_count = admin_usual_page_count,
-    };
-    if (failed) {
-        if (options.admin_socket >= 0)
-            close(options.admin_socket);
-        if (options.metrics_socket >= 0)
-            close(options.metrics_socket);
-        return false;
-    }
-    proxy->admin = admin_open(&proxy->loop, &options, &proxy_admin_source, proxy);
-    return true;
+    const struct socket_address upgrade = address_of_path(config->upgrade_path);
+    proxy->sockets.admin = proxy->sockets.metrics = proxy->sockets.upgrade = -1;
+    return listen_at(proxy, &config->admin, "spec.admin.address", BYTES("admin"), &proxy->sockets.admin) &&
+           listen_at(proxy, &config->metrics, "spec.metrics.address", BYTES("metrics"), &proxy->sockets.metrics) &&
+           listen_at(proxy, &upgrade, "spec.upgrade.path", BYTES("upgrade"), &proxy->sockets.upgrade);
 }
 
 static void start_workers(struct proxy *proxy) {
@@ -233,11 +292,12 @@ static void start_workers(struct proxy *proxy) {
     const struct worker_commons commons = {.live = proxy->shared, .memory = &proxy->memory, .log_lines = proxy->log_lines};
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
-    proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count);
+    proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
 }
 
 static void end_all(struct proxy *proxy) {
     acceptor_close_all(proxy->acceptor);
+    upgrade_close(proxy);
     if (proxy->admin != NULL)
         admin_close(proxy->admin);
     reloads_end(proxy);
@@ -266,7 +326,10 @@ static bool start(struct proxy *proxy) {
     for (uint32_t i = 0; i < errors.count; i++)
         fprintf(stderr, "error: %s\n", errors.lines[i]);
     config_errors_dispose(&errors);
-    return error == OK && open_admin(proxy);
+    inherited_close_rest(&proxy->inherited);
+    if (error == OK && !upgrade_is_under_way(proxy))
+        go_live(proxy);
+    return error == OK;
 }
 
 // What `--check` says of good documents.
@@ -277,34 +340,46 @@ static void print_summary(const struct snapshot *snapshot) {
     printf("the configuration is fine: %u services, %u listeners\n", services, snapshot->proxy.listener_count);
 }
 
+static void run(struct proxy *proxy) {
+    inherited_from_environment(&proxy->inherited);
+    if (!upgrade_ask(proxy) || !listen_for_itself(proxy)) {
+        inherited_close_rest(&proxy->inherited);
+        upgrade_close(proxy);
+        proxy->exit_code = EXIT_FAILED;
+        return;
+    }
+    sandbox_enter(&proxy->sandbox, proxy->options, proxy->documents.snapshot);
+    if (start(proxy)) {
+        documents_watch(&proxy->documents);
+        if (proxy->identity == NULL)
+            become_ready(proxy); // else with its first certificate
+        loop_run(&proxy->loop);
+    } else {
+        proxy->exit_code = EXIT_FAILED;
+    }
+    end_all(proxy);
+}
+
 int proxy_run(const struct options *options) {
-    struct proxy proxy = {.options = options};
+    struct proxy proxy = {.options = options, .detached = -1, .upgrade = {.predecessor = -1}};
     process_prepare();
     if (options->debug)
         log_set_level(LOG_DEBUG);
+    if (options->detach && (proxy.detached = detach()) < 0)
+        return EXIT_FAILED;
     loop_init(&proxy.loop, &proxy);
     timer_init(&proxy.drain_timer, on_drain_timer);
     gatherings_init(&proxy.gatherings);
     reloads_init(&proxy);
-    int exit_code = EXIT_OK;
-    if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK) {
-        exit_code = EXIT_REFUSED;
-    } else if (options->check) {
+    if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK)
+        proxy.exit_code = EXIT_REFUSED;
+    else if (options->check)
         print_summary(proxy.documents.snapshot);
-    } else {
-        if (start(&proxy)) {
-            documents_watch(&proxy.documents);
-            if (proxy.identity == NULL)
-                become_ready(&proxy); // else with its first certificate
-            loop_run(&proxy.loop);
-        } else {
-            exit_code = EXIT_FAILED;
-        }
-        end_all(&proxy);
-    }
+    else
+        run(&proxy);
     documents_close(&proxy.documents);
     loop_dispose(&proxy.loop);
     if (proxy.ticket_keys != NULL)
         ticket_keys_destroy(proxy.ticket_keys); // after the last credentials, which go with the loop's last turn
-    return exit_code;
+    return proxy.exit_code;
 }

@@ -6,6 +6,9 @@
 #include "app/acceptor.h"
 #include "app/documents.h"
 #include "app/gathering.h"
+#include "app/handover.h"
+#include "app/inherited.h"
+#include "app/sandbox.h"
 #include "app/worker.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
@@ -26,6 +29,20 @@ struct proxy {
     uint32_t worker_count;
     struct acceptor *acceptor;
     struct admin *admin;
+    struct inherited inherited; // sockets from systemd, or from the process before
+    struct {
+        int admin, metrics, upgrade; // listening; -1: none. Whoever accepts on one closes it
+    } sockets;
+    struct {
+        int predecessor;           // connection to the process before, until this one is ready; -1: none
+        struct timer patience;     // of this process with itself, until then
+        struct handover *handover; // for the next one; NULL: none
+    } upgrade;
+    struct sandbox sandbox;
+    bool live;        // it accepts
+    bool handed_over; // another process has taken over: this one only ends what it has
+    int detached;     // for detach_done
+    int exit_code;
     struct ticket_keys *ticket_keys;
     struct file_identity *identity; // NULL: the documents name none
     uint64_t identity_generation;   // of the one before it
@@ -47,6 +64,9 @@ void proxy_drain(struct proxy *proxy);
 
 // SIGTERM: drains, then ends.
 void proxy_shut_down(struct proxy *proxy);
+
+// Another process has the sockets: every connection is told to begin nothing new, outbound ones too, and the process ends with the last.
+void proxy_end_handed_over(struct proxy *proxy);
 
 extern const struct admin_source proxy_admin_source;
 

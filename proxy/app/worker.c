@@ -26,6 +26,10 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->wake_left, loop->turns_cut);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);
+    metric_set(&metrics->loop_busy, loop->busy);
+    metric_set(&metrics->loop_slow_10ms, loop->turns_slow[0]);
+    metric_set(&metrics->loop_slow_100ms, loop->turns_slow[1]);
+    metric_set(&metrics->loop_slow_1s, loop->turns_slow[2]);
 }
 
 static void note_open(struct worker *worker) {
@@ -134,11 +138,11 @@ static void unlisten_here(void *receiver, void *argument) {
     free_handover(handover);
 }
 
+// `argument`: not NULL where outbound connections are to go too.
 static void drain(void *receiver, void *argument) {
     struct worker *worker = receiver;
-    (void)argument;
     worker->env.draining = true;
-    downstream_drain(&worker->downstream);
+    downstream_drain(&worker->downstream, argument != NULL);
     note_open(worker);
     atomic_fetch_add_explicit(&worker->drains, 1, memory_order_release);
     wake_gauges(worker);
@@ -259,8 +263,8 @@ uint32_t worker_load(const struct worker *worker) {
            atomic_load_explicit(&worker->handed_over, memory_order_relaxed);
 }
 
-void worker_drain(struct worker *worker) {
-    post(worker, drain, NULL);
+void worker_drain(struct worker *worker, bool outbound_too) {
+    post(worker, drain, outbound_too ? worker : NULL);
 }
 
 enum error worker_ask(struct worker *worker, struct worker_report *report) {

@@ -60,7 +60,7 @@ void worker_set_credentials(struct worker *worker, struct credentials *credentia
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
 void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all
 void worker_accept(struct worker *worker, struct bytes name, int socket); // a connection accepted elsewhere
-void worker_drain(struct worker *worker);
+void worker_drain(struct worker *worker, bool outbound_too);
 
 // Connections of clients that it has, or soon will have. Any thread.
 uint32_t worker_load(const struct worker *worker);

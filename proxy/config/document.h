@@ -18,7 +18,8 @@ struct loading {
     struct document *first;
     struct document **next;
     uint32_t count;
-    bool is_partial; // something could not be read at all, and that was told: what seems to be missing may be there
+    struct named_path *paths; // that they name
+    bool is_partial;          // something could not be read at all, and that was told: what seems to be missing may be there
 };
 
 struct document {

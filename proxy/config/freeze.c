@@ -225,12 +225,22 @@ static uint32_t count_services(const struct freezing *freezing) {
     return count;
 }
 
+static void freeze_paths(struct freezing *freezing) {
+    for (const struct named_path *named = freezing->loading->paths; named != NULL; named = named->next) {
+        struct named_path *kept = pool_alloc(freezing->pool, sizeof(*kept));
+        kept->path = pool_copy(freezing->pool, named->path);
+        kept->next = freezing->snapshot->paths;
+        freezing->snapshot->paths = kept;
+    }
+}
+
 struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct snapshot_memory *memory) {
     const struct proxy_spec *spec = proxy->spec;
     struct snapshot *snapshot = pool_alloc_zeroed(&memory->pool, sizeof(*snapshot));
     struct freezing freezing = {.loading = loading, .snapshot = snapshot, .pool = &memory->pool};
     atomic_init(&snapshot->references, 1);
     snapshot->memory = memory;
+    freeze_paths(&freezing);
     snapshot->proxy = spec->config;
     snapshot->proxy.workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
     map_init(&snapshot->hosts);

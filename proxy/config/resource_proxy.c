@@ -7,6 +7,7 @@
 #include "telemetry/access_log.h"
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #define SPEC(member) ROW_AT(struct proxy_spec, member)
 #define LISTENER(member) ROW_AT(struct listener_config, member)
@@ -288,6 +289,30 @@ static const struct row edge_rows[] = {{.name = "trustHeaders",
                                        {0}};
 static const struct table edge_table = {.describes = "what a gateway believes and tells", .rows = edge_rows};
 
+static const struct choice hardening_modes[] = {
+    {"Enforce", HARDENING_ENFORCE, false, "where the kernel has it"}, {"Disable", HARDENING_DISABLE, false, "not at all"}, {0}};
+static const struct row hardening_rows[] = {{.name = "seccomp",
+                                             .type = VALUE_ENUM,
+                                             SPEC(config.hardening.seccomp),
+                                             .choices = hardening_modes,
+                                             .fallback = "Enforce",
+                                             .describes = "no system calls but those that a proxy makes"},
+                                            {.name = "landlock",
+                                             .type = VALUE_ENUM,
+                                             SPEC(config.hardening.landlock),
+                                             .choices = hardening_modes,
+                                             .fallback = "Enforce",
+                                             .describes = "no files but in the folders that the documents named at the start"},
+                                            {0}};
+static const struct table hardening_table = {.describes = "what the process takes from itself at its start", .rows = hardening_rows};
+static const struct row upgrade_rows[] = {
+    {.name = "path",
+     .type = VALUE_PATH,
+     SPEC(config.upgrade_path),
+     .describes = "of a Unix socket (mode 0600) by which `outrigger-proxy --upgrade` takes over; none: it cannot"},
+    {0}};
+static const struct table upgrade_table = {.describes = "how a newer process takes the place of this one", .rows = upgrade_rows};
+
 static const struct row proxy_rows[] = {
     {.name = "services",
      .type = VALUE_LIST,
@@ -320,6 +345,8 @@ static const struct row proxy_rows[] = {
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
     {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
     {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
+    {.name = "hardening", .type = VALUE_OBJECT, .object = &hardening_table, .describes = "what the process takes from itself at its start"},
+    {.name = "upgrade", .type = VALUE_OBJECT, .object = &upgrade_table, .describes = "how a newer process takes the place of this one"},
     {0}};
 const struct table proxy_table = {.describes = "what one proxy is and listens on",
                                   .rows = proxy_rows,
@@ -525,6 +552,15 @@ static void check_access_log(struct document *document) {
                        BYTES_FORMAT(wrong));
 }
 
+static void check_upgrade(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct sockaddr_un *address = NULL;
+    const struct node *node = node_find(node_find(document->spec_node, "upgrade"), "path");
+    if (node != NULL && spec->config.upgrade_path.len >= sizeof address->sun_path)
+        document_error(document, node, NULL, "is %zu bytes long; a socket's path has at most %zu", spec->config.upgrade_path.len,
+                       sizeof address->sun_path - 1);
+}
+
 void proxy_check(struct document *document) {
     struct proxy_spec *spec = document->spec;
     spec->config.namespace_name = document->namespace_name;
@@ -543,4 +579,5 @@ void proxy_check(struct document *document) {
     check_forwards(document);
     check_admin(document);
     check_access_log(document);
+    check_upgrade(document);
 }

@@ -72,14 +72,23 @@ static void decode_path(const struct target *target, struct bytes text) {
         wrong(target, "the path of a file");
         return;
     }
-    const char *slash = target->document == NULL ? NULL : strrchr(target->document->file, '/');
-    if (text.at[0] == '/' || slash == NULL) {
+    if (target->document == NULL) { // a default
         store_text(target, text);
         return;
     }
-    struct bytes path = pool_format(target->document->loading->values, "%.*s/%.*s", (int)(slash - target->document->file), target->document->file,
-                                    BYTES_FORMAT(text));
-    memcpy(target_value(target), &path, sizeof(path));
+    struct loading *loading = target->document->loading;
+    const char *slash = strrchr(target->document->file, '/');
+    struct bytes path = text;
+    if (text.at[0] != '/' && slash != NULL) {
+        path = pool_format(loading->values, "%.*s/%.*s", (int)(slash - target->document->file), target->document->file, BYTES_FORMAT(text));
+        memcpy(target_value(target), &path, sizeof(path));
+    } else {
+        store_text(target, text);
+    }
+    struct named_path *named = pool_alloc(loading->scratch, sizeof(*named));
+    named->path = pool_copy(loading->scratch, path);
+    named->next = loading->paths;
+    loading->paths = named;
 }
 
 static void decode_bool(const struct target *target, struct bytes text) {

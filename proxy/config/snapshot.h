@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "certs/spiffe_id.h"
+#include "config/process_config.h"
 #include "config/endpoint_address.h"
 #include "config/traffic_config.h"
 #include "config/gateway_config.h"
@@ -108,16 +109,6 @@ struct limits_config {
     uint32_t memory_percent;
 };
 
-enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
-enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
-
-struct access_log_config {
-    struct bytes path;
-    enum log_format format;
-    struct bytes template; // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
-    enum log_filter filter;
-};
-
 struct identity_config {
     bool given;
     struct bytes certificate, private_key, trust_bundle; // paths, made relative to the folder of the Proxy's file
@@ -141,6 +132,11 @@ struct proxy_config {
         uint32_t trust_header_count;
         bool proxy_status;
     } edge;
+    struct {
+        enum hardening seccomp;
+        enum hardening landlock;
+    } hardening;
+    struct bytes upgrade_path;           // of the socket by which a newer process takes over; empty: none
     struct access_log_config access_log; // spec.telemetry.accessLog; default /dev/stdout, JSON, Errors
     struct place place;
 };
@@ -158,6 +154,7 @@ struct snapshot {
     struct route_table *route_tables;           // all
     struct gateway_listener *gateway_listeners; // all
     bool has_regexes;                           // in a rule
+    struct named_path *paths;                   // of all documents
     struct map hosts;                           // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
     void *memory;                               // config/'s own
 };

@@ -151,12 +151,12 @@ void downstream_accept(struct downstream *downstream, struct bytes name, int soc
     server_conn_open(listener, socket);
 }
 
-void downstream_drain(struct downstream *downstream) {
+void downstream_drain(struct downstream *downstream, bool outbound_too) {
     downstream->draining = true;
     struct downstream_listener **known;
     uint32_t count = collect(downstream, &known);
     for (uint32_t i = 0; i < count; i++)
-        if (role_is_reached(known[i]->config->role))
+        if (outbound_too || role_is_reached(known[i]->config->role))
             each_connection(known[i], drain_one, NULL);
     free(known);
 }

@@ -52,8 +52,8 @@ void downstream_accept(struct downstream *downstream, struct bytes listener, int
 // From server_conn: a connection is gone.
 void downstream_connection_gone(struct downstream_listener *listener);
 
-// Inbound connections are told to begin nothing new; new ones are still accepted and told the same. Outbound ones go on.
-void downstream_drain(struct downstream *downstream);
+// Inbound connections are told to begin nothing new; new ones are still accepted and told the same. Outbound ones go on, unless they are told too.
+void downstream_drain(struct downstream *downstream, bool outbound_too);
 
 // Connections that carry nothing are told the same, and close.
 void downstream_drain_idle(struct downstream *downstream);

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#define LOOP_SLOW_COUNT 3
+
 // Something that is run once later in the turn. Embedded in a stream, connection or whatever waits; `run` is set once.
 struct task {
     struct list link;
@@ -46,8 +48,10 @@ struct loop {
     uv_timer_t alarm;     // armed for the wheel's next deadline
     nanoseconds alarm_at;
     uint64_t turns;
-    uint64_t turns_cut;       // that left streams for the next
-    nanoseconds busy_longest; // longest turn without poll since last asked
+    uint64_t turns_cut;                   // that left streams for the next
+    nanoseconds busy_longest;             // longest turn without poll
+    nanoseconds busy;                     // all turns, without poll
+    uint64_t turns_slow[LOOP_SLOW_COUNT]; // that took longer than 10 ms, 100 ms, 1 s
 };
 
 // `receiver` is what messages sent to this loop get.

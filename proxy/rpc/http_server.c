@@ -53,10 +53,19 @@ struct rpc_server *rpc_server_open(struct loop *loop, int socket, const struct r
     return server;
 }
 
+void rpc_server_stop_listening(struct rpc_server *server) {
+    if (server->listener != NULL)
+        tcp_listener_close(server->listener);
+    server->listener = NULL;
+    while (rpc_connection_close_quietest(server))
+        continue;
+}
+
 void rpc_server_close(struct rpc_server *server) {
     CHECK(!server->closing);
     server->closing = true;
-    tcp_listener_close(server->listener);
+    if (server->listener != NULL)
+        tcp_listener_close(server->listener);
     rpc_connection_close_all(server);
     release_when_done(server);
 }

@@ -67,6 +67,9 @@ struct rpc_counters {
 // Takes over a listening socket (net/tcp_listener.h, tcp_listen).
 struct rpc_server *rpc_server_open(struct loop *loop, int socket, const struct rpc_handler *handler, void *owner);
 
+// Accepts no more, and closes the connections that are idle; requests go on.
+void rpc_server_stop_listening(struct rpc_server *server);
+
 void rpc_server_close(struct rpc_server *server);
 
 const struct rpc_counters *rpc_server_counters(const struct rpc_server *server);

@@ -94,7 +94,7 @@ def test_filter_and_path_change_with_the_documents(fleet):
     hop = hop_with(fleet)
     assert exchange(hop.address, "GET /1 HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
     hop.logged(path="/1")
-    old, hop.access_log = hop.access_log, fleet.folder / "elsewhere.log"
+    old, hop.access_log = hop.access_log, fleet.folder / "hop" / "elsewhere.log"
     hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = str(hop.access_log)
     hop.reload()
     assert exchange(hop.address, "GET /2 HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200

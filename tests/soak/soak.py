@@ -24,6 +24,7 @@ import endurance  # noqa: E402
 import fairness  # noqa: E402
 import floods  # noqa: E402
 import kill  # noqa: E402
+import upgrade  # noqa: E402
 from machine import Failure  # noqa: E402
 from stack import SoakFailure, Stack  # noqa: E402
 from support.fleet import BIN, WORKERS, Fleet, FleetError  # noqa: E402
@@ -46,6 +47,7 @@ SOAKS = [
     Soak("reload", "documents rewritten every 100 ms under load: none fails", change.reload, 900),
     Soak("rotate", "certificates every second and the authority in between, under load: none fails", change.rotate, 900),
     Soak("sigterm", "one of two replicas' sidecars is stopped again and again under load: none fails", change.sigterm, 900),
+    Soak("upgrade", "both sidecars of a pair are replaced by new processes every 10 s under load: none fails", upgrade.upgrade, 600),
     Soak("kill", "applications are killed under load: only what may have run fails, nothing runs twice", kill.kill, 900),
     Soak("stalled", "beside 50 stalled streams on its connection a request is as fast as alone", fairness.stalled, 600),
     Soak("download", "1 GB beside small requests: their p50 stays below twice that of without", fairness.download, 600),

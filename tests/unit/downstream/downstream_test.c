@@ -189,7 +189,7 @@ static void a_drained_http1_connection_ends_behind_its_response(void **state) {
     near.loopback.far.serve = NULL;
     struct near_conn *conn = near_connect(&near, "inbound");
     near_send(conn, GET);
-    downstream_drain(&near.downstream);
+    downstream_drain(&near.downstream, false);
     near_pass(&near, 5 * NS_PER_S);
     assert_false(near_is_closed(conn));
     respond(&near.loopback, 0, 200, "content-length: 2\n", "ok");
@@ -210,7 +210,7 @@ static void an_idle_http1_connection_gets_a_moment_for_what_is_on_its_way(void *
         near_send(conn, GET);
         near_forget(conn);
         near_pass(&near, 100 * NS_PER_S);
-        downstream_drain(&near.downstream);
+        downstream_drain(&near.downstream, false);
         near_pass(&near, 500 * NS_PER_MS);
         assert_false(near_is_closed(conn));
         if (sends) {
@@ -232,7 +232,7 @@ static void a_connection_that_never_spoke_is_drained_too(void **state) {
         world_init(&near, DOCUMENTS);
         struct near_conn *conn = near_connect(&near, "inbound");
         near_pass(&near, 10 * NS_PER_S);
-        downstream_drain(&near.downstream);
+        downstream_drain(&near.downstream, false);
         near_pass(&near, 500 * NS_PER_MS);
         assert_false(near_is_closed(conn));
         if (speaks) {
@@ -251,7 +251,7 @@ static void new_connections_are_still_served_while_draining(void **state) {
     (void)state;
     struct fake_downstream near;
     world_init(&near, DOCUMENTS);
-    downstream_drain(&near.downstream);
+    downstream_drain(&near.downstream, false);
     struct near_conn *conn = near_connect(&near, "inbound");
     near_send(conn, GET);
     assert_has(near_received(conn), "Connection: close\r\n");
@@ -266,7 +266,7 @@ static void outbound_connections_go_on_through_a_drain(void **state) {
     struct fake_downstream near;
     world_init(&near, DOCUMENTS);
     struct near_conn *conn = near_connect(&near, "outbound");
-    downstream_drain(&near.downstream);
+    downstream_drain(&near.downstream, false);
     near_pass(&near, 60 * NS_PER_S);
     near_send(conn, GET);
     assert_has(near_received(conn), "\r\n\r\n/x");
@@ -291,7 +291,7 @@ static void an_http2_connection_gets_two_goaways_and_ends_with_its_last_stream(v
     near_send_bytes(conn, text_bytes(&wire));
     h2_read(&reader, text_bytes(&conn->received));
     near_forget(conn);
-    downstream_drain(&near.downstream);
+    downstream_drain(&near.downstream, false);
     near_settle(&near);
     assert_string_equal(h2_read(&reader, text_bytes(&conn->received)), "GOAWAY 2147483647 NO_ERROR\n");
     near_forget(conn);
@@ -327,7 +327,7 @@ static void an_idle_http2_connection_ends_with_the_second_goaway(void **state) {
     struct owner_stream *request = near_request(conn, "GET a /x\n", true);
     near_settle(&near);
     assert_true(request->ended);
-    downstream_drain(&near.downstream);
+    downstream_drain(&near.downstream, false);
     near_pass(&near, 500 * NS_PER_MS);
     assert_false(conn->peer->shut_down);
     assert_true(conn->client.codec->refuses_new);

@@ -346,7 +346,7 @@ static void something_happens(void) {
         break;
     case 3:
         if (one_in(8))
-            downstream_drain(&current->near.downstream);
+            downstream_drain(&current->near.downstream, false);
         break;
     case 4:
         choose_mode();

@@ -1,0 +1,182 @@
+// Both ends of a hand-over: see handover.h. One message with all sockets, one word back.
+#include "app/handover.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "net/tcp_listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define GREETING "outrigger 1 sockets\n"
+#define REFUSAL "outrigger 1 refused\n"
+#define READY "ready\n"
+
+// For the old process to answer: it does so within a turn of its loop.
+#define PATIENCE_S 10
+
+// Room for the descriptors of one message, aligned.
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int) * HANDOVER_SOCKETS_MAX)];
+};
+
+struct handover {
+    struct loop *loop;
+    struct tcp_listener *listener;
+    uv_poll_t poll; // the connection of a new process
+    int connection; // -1: none
+    bool poll_open; // its handle is not closed yet
+    const struct handover_owner *callbacks;
+    void *owner;
+    bool closing;
+    struct task release;
+};
+
+// --- the old process ---
+
+static void release(struct task *task) {
+    struct handover *handover = CONTAINER_OF(task, struct handover, release);
+    handover->loop->handles--;
+    free(handover);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+    struct handover *handover = handle->data;
+    close(handover->connection);
+    handover->connection = -1;
+    handover->poll_open = false;
+    if (handover->closing)
+        loop_defer(handover->loop, &handover->release);
+}
+
+static void hang_up(struct handover *handover) {
+    if (handover->connection >= 0 && !uv_is_closing((uv_handle_t *)&handover->poll))
+        uv_close((uv_handle_t *)&handover->poll, on_poll_closed);
+}
+
+static void on_word(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct handover *handover = poll->data;
+    char word[sizeof READY];
+    loop_enter(handover->loop);
+    ssize_t length = recv(handover->connection, word, sizeof word, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    hang_up(handover);
+    if (length == (ssize_t)sizeof READY - 1 && memcmp(word, READY, sizeof READY - 1) == 0)
+        handover->callbacks->taken(handover->owner);
+    else
+        log_event(LOG_ERROR, "upgrade_failed", "reason=\"the new process ended before it was ready; this one goes on\"");
+}
+
+static bool is_ours(int connection) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static bool send_sockets(int connection, const int *sockets, uint32_t count) {
+    union control control = {0};
+    struct iovec text = {.iov_base = (char[]){GREETING}, .iov_len = sizeof GREETING - 1};
+    struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int) * count)};
+    memcpy(CMSG_DATA(header), sockets, sizeof(int) * count);
+    return sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof GREETING - 1;
+}
+
+static void on_asked(void *user, int connection) {
+    struct handover *handover = user;
+    int sockets[HANDOVER_SOCKETS_MAX];
+    uint32_t count = handover->connection < 0 && is_ours(connection) ? handover->callbacks->sockets(handover->owner, sockets) : 0;
+    if (count == 0 || !send_sockets(connection, sockets, count)) {
+        log_event(LOG_WARN, "upgrade_refused", "reason=\"not now, or not by this user\"");
+        (void)send(connection, REFUSAL, sizeof REFUSAL - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        close(connection);
+        return;
+    }
+    log_event(LOG_INFO, "upgrade_begun", "sockets=%u", count);
+    handover->connection = connection;
+    handover->poll_open = true;
+    int failed = uv_poll_init(&handover->loop->uv, &handover->poll, connection);
+    CHECK(failed == 0);
+    handover->poll.data = handover;
+    uv_poll_start(&handover->poll, UV_READABLE | UV_DISCONNECT, on_word);
+}
+
+struct handover *handover_open(struct loop *loop, int socket, const struct handover_owner *callbacks, void *owner) {
+    struct handover *handover = alloc_zeroed_or_abort(1, sizeof *handover);
+    *handover = (struct handover){.loop = loop, .connection = -1, .callbacks = callbacks, .owner = owner};
+    task_init(&handover->release, release);
+    handover->listener = tcp_listener_open(loop, socket, on_asked, handover);
+    loop->handles++;
+    return handover;
+}
+
+void handover_close(struct handover *handover) {
+    CHECK(!handover->closing);
+    handover->closing = true;
+    tcp_listener_close(handover->listener);
+    hang_up(handover);
+    if (!handover->poll_open)
+        loop_defer(handover->loop, &handover->release);
+}
+
+// --- the new process ---
+
+static bool receive_sockets(int connection, struct inherited *inherited) {
+    union control control;
+    char text[64];
+    struct iovec piece = {.iov_base = text, .iov_len = sizeof text};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t length = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
+    if (length < 0)
+        return false;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); at++) {
+            int socket;
+            memcpy(&socket, CMSG_DATA(header) + at * sizeof socket, sizeof socket);
+            inherited_add(inherited, socket, BYTES_NONE);
+        }
+    }
+    errno = EPROTO; // a refusal, or something else than a proxy
+    return length == (ssize_t)sizeof GREETING - 1 && memcmp(text, GREETING, sizeof GREETING - 1) == 0;
+}
+
+int handover_ask(const char *path, struct inherited *inherited) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connection < 0)
+        return HANDOVER_REFUSED;
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(connection, (const struct sockaddr *)&address, sizeof address) != 0) {
+        bool nobody = errno == ENOENT || errno == ECONNREFUSED;
+        log_event(nobody ? LOG_WARN : LOG_ERROR, "upgrade_alone", "path=\"%s\" reason=\"%s\"", path, strerror(errno));
+        close(connection);
+        return nobody ? HANDOVER_NOBODY : HANDOVER_REFUSED;
+    }
+    if (receive_sockets(connection, inherited))
+        return connection;
+    log_event(LOG_ERROR, "upgrade_refused", "path=\"%s\" reason=\"%s\"", path,
+              errno == EPROTO ? "the old process does not hand over" : strerror(errno));
+    close(connection);
+    return HANDOVER_REFUSED;
+}
+
+void handover_finish(int connection) {
+    if (send(connection, READY, sizeof READY - 1, MSG_NOSIGNAL) < 0)
+        log_event(LOG_WARN, "upgrade_alone", "reason=\"the old process has ended: %s\"", strerror(errno));
+    close(connection);
+}

@@ -1,0 +1,48 @@
+// A newer process takes the place of this one: its listening sockets go over a Unix socket, and this one drains. No connection is refused or lost on the way: the queue
+// of connections that wait to be accepted belongs to the socket, not to a process.
+//
+//   new                                          old
+//   reads its documents, connects        ──►     looks who it is (the same user, or root)
+//   takes the sockets                    ◄──     sends them all in one message; goes on serving
+//   opens what is new, loads its identity
+//   accepts, says "ready"                ──►     stops accepting, drains, ends
+//
+// A new process that ends before it was ready changes nothing: the old one serves on, and logs it. The new one is started by whoever starts proxies, not by the old
+// one: that may not run programs once it is hardened, the new one may have another user's view of files (a container of the same pod, a new version of a unit), and no
+// supervisor loses sight of its child.
+#ifndef APP_HANDOVER_H
+#define APP_HANDOVER_H
+
+#include "app/inherited.h"
+#include "net/loop.h"
+
+#define HANDOVER_SOCKETS_MAX 96
+
+// --- the old process ---
+
+struct handover;
+
+struct handover_owner {
+    // Fills in the listening sockets of the process; returns how many. 0: it gives none away now (it is draining).
+    uint32_t (*sockets)(void *owner, int sockets[HANDOVER_SOCKETS_MAX]);
+    // The new process has taken over: drain and end.
+    void (*taken)(void *owner);
+};
+
+// Takes over the listening socket. On the main thread's loop.
+struct handover *handover_open(struct loop *loop, int socket, const struct handover_owner *callbacks, void *owner);
+void handover_close(struct handover *handover);
+
+// --- the new process, before its loop runs ---
+
+#define HANDOVER_NOBODY (-1)
+#define HANDOVER_REFUSED (-2)
+
+// Asks the process behind `path` for its sockets. Returns the connection that handover_finish or its end completes; HANDOVER_NOBODY: nobody listens there;
+// HANDOVER_REFUSED: it refuses, or something failed. Both are logged.
+int handover_ask(const char *path, struct inherited *inherited);
+
+// Says that this process is ready; closes the connection.
+void handover_finish(int connection);
+
+#endif

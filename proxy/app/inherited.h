@@ -1,0 +1,33 @@
+// Listening sockets that the process was given: by systemd (sd_listen_fds(3)), or by the proxy whose place it takes. Each is taken by whoever would bind its address.
+#ifndef APP_INHERITED_H
+#define APP_INHERITED_H
+
+#include "config/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define INHERITED_MAX 128
+
+struct inherited {
+    struct {
+        int socket;        // -1: taken
+        struct bytes name; // as systemd calls it; owned; empty: none
+        struct sockaddr_storage address;
+    } sockets[INHERITED_MAX];
+    uint32_t count;
+};
+
+// Those that LISTEN_FDS tells of. The variables are gone afterwards.
+void inherited_from_environment(struct inherited *inherited);
+
+// Takes over a socket. One that is not listening is closed, and that is logged.
+void inherited_add(struct inherited *inherited, int socket, struct bytes name);
+
+// The socket at that address, or else the one of that name, wherever it listens; -1: there is none.
+int inherited_take(struct inherited *inherited, struct bytes name, const struct socket_address *address);
+
+// Nobody wants the rest.
+void inherited_close_rest(struct inherited *inherited);
+
+#endif

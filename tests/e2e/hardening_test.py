@@ -1,0 +1,112 @@
+# presets: dev release
+"""What the process takes from itself: no new privileges, no system calls but a proxy's, no files but in its folders, no core; and everything works all the same."""
+
+import ctypes
+import os
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.backend import reply
+from support.fleet import PRESET, eventually
+from support.hop import Hop
+from support.wire import exchange
+
+
+def status_of(process, thread=None):
+    path = Path(f"/proc/{process.pid}/status" if thread is None else f"/proc/{process.pid}/task/{thread}/status")
+    return dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
+
+
+def has_landlock():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) >= 1
+
+
+def hop_of(fleet, **spec):
+    return Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, **spec)
+
+
+def get(hop):
+    return exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_thread_is_restricted(fleet, workers):
+    hop = hop_of(fleet, workers=workers)
+    assert get(hop) == 200
+    threads = os.listdir(f"/proc/{hop.process.pid}/task")
+    assert len(threads) >= workers + 2  # main and the log's
+    for thread in threads:
+        status = status_of(hop.process, thread)
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert hop.page("/version")["hardening"] == {"seccomp": "enforced", "landlock": "enforced" if has_landlock() else "not supported"}
+    assert 'event=hardened seccomp="enforced"' in hop.process.output()
+
+
+def test_both_can_be_switched_off(fleet):
+    hop = hop_of(fleet, hardening={"seccomp": "Disable", "landlock": "Disable"})
+    assert get(hop) == 200
+    assert status_of(hop.process)["Seccomp"] == "0"
+    assert hop.page("/version")["hardening"] == {"seccomp": "disabled", "landlock": "disabled"}
+
+
+def test_there_is_no_core(fleet):
+    hop = hop_of(fleet)
+    assert resource.prlimit(hop.process.pid, resource.RLIMIT_CORE) == (0, 0)
+    if PRESET == "release" and os.getuid() != 0:
+        assert os.stat(f"/proc/{hop.process.pid}/environ").st_uid == 0, "nobody of the same user may look into it"
+    if PRESET == "release":  # a sanitizer has its own handlers
+        hop.process.exit_codes = {-signal.SIGABRT}
+        hop.process.signal(signal.SIGABRT)
+        hop.process.wait()
+        assert not [name for name in os.listdir(hop.process.log.parent) if name.startswith("core")]
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+@pytest.mark.parametrize("field", ["accessLog", "identity", "tokenFile"])
+def test_a_reload_may_not_name_another_folder(fleet, field):
+    hop = hop_of(fleet)
+    other = fleet.folder.parent / (fleet.folder.name + "-other")
+    other.mkdir()
+    try:
+        (other / "file").write_text("secret")
+        if field == "accessLog":
+            hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = str(other / "access.log")
+        elif field == "identity":
+            hop.proxy["spec"]["identity"] = dict.fromkeys(["certificate", "privateKey", "trustBundle"], str(other / "file"))
+        else:
+            hop.proxy["spec"]["admin"]["tokenFile"] = str(other / "file")
+        hop.write()
+        status, answer = hop.post("/reload")
+        assert status == 422 and f"{other}/" in answer["errors"][0] and "an upgrade or a restart takes new ones" in answer["errors"][0], answer
+        assert get(hop) == 200 and hop.generation() == 1
+        hop.process.stop()
+        if field != "identity":
+            hop.start()
+            assert get(hop) == 200
+    finally:
+        shutil.rmtree(other)
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+def test_a_link_out_of_the_folders_leads_nowhere(fleet):
+    hop = hop_of(fleet)
+    (fleet.folder / "hop" / "config.yaml").unlink()
+    (fleet.folder / "hop" / "config.yaml").symlink_to("/etc/passwd")
+    status, answer = hop.post("/reload")
+    assert status == 422 and "cannot be read: Permission denied" in answer["errors"][0], answer
+    assert get(hop) == 200
+
+
+def test_files_that_are_replaced_are_read_again(fleet):
+    hop = hop_of(fleet)
+    fleet.write("fresh", hop.token + "-2")
+    os.replace(fleet.folder / "fresh", fleet.folder / "hop.token")
+    hop.token += "-2"
+    fleet.write("fresh.yaml", hop.documents)
+    os.replace(fleet.folder / "fresh.yaml", hop.config)
+    assert hop.post("/reload")[0] == 200
+    assert hop.figure("process_open_fds") > 0 and hop.figure("process_resident_memory_bytes") > 0
