@@ -73,6 +73,7 @@ void load_conn_open(struct load_conn *conn) {
     int one = 1;
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     conn->state = LOAD_CONNECTING;
+    conn->is_last = conn->sends_next = false;
     conn->body = LOAD_HEAD;
     conn->head_length = 0;
     conn->wants_write = true;
@@ -145,6 +146,12 @@ static void conn_flush(struct load_conn *conn) {
 }
 
 void load_conn_send(struct load_conn *conn) {
+    if (conn->is_last) {
+        load_conn_close(conn);
+        load_conn_open(conn);
+        conn->sends_next = true;
+        return;
+    }
     conn->state = LOAD_AWAITING;
     conn->body = LOAD_HEAD;
     conn->head_length = 0;
@@ -179,6 +186,7 @@ static const char *head_parse(struct load_conn *conn, const char *head, const ch
     conn->status = atoi(head + 9);
     conn->body = LOAD_LENGTH;
     conn->body_left = 0;
+    conn->is_last = header_value(head, end, "connection: close") != NULL;
     if (conn->status >= 100 && conn->status < 200) {
         conn->body = LOAD_HEAD;
         return NULL;
@@ -300,12 +308,19 @@ static void conn_readable(struct load_conn *conn) {
     }
 }
 
+static void conn_up(struct load_conn *conn) {
+    conn->state = LOAD_READY;
+    conn_watch(conn, false);
+    if (conn->sends_next)
+        load_conn_send(conn);
+    else
+        conn->events->ready(conn, conn->events->owner);
+}
+
 static void conn_handshake(struct load_conn *conn) {
     int result = SSL_do_handshake(conn->tls);
     if (result == 1) {
-        conn->state = LOAD_READY;
-        conn_watch(conn, false);
-        conn->events->ready(conn, conn->events->owner);
+        conn_up(conn);
         return;
     }
     int error = SSL_get_error(conn->tls, result);
@@ -329,9 +344,7 @@ static void conn_connected(struct load_conn *conn) {
         conn_handshake(conn);
         return;
     }
-    conn->state = LOAD_READY;
-    conn_watch(conn, false);
-    conn->events->ready(conn, conn->events->owner);
+    conn_up(conn);
 }
 
 void load_conn_on_poll(struct load_conn *conn, uint32_t polled) {

@@ -59,6 +59,8 @@ struct load_conn {
     SSL *tls;
     bool wants_write;
     bool head_request; // the answer to HEAD has no body
+    bool is_last;      // the answer says that the server closes: the next request opens the connection anew
+    bool sends_next;   // as soon as it is up
     size_t sent;
     size_t body_left;
     size_t head_length; // bytes of a line or head that came only in part
