@@ -20,9 +20,11 @@
 // One endpoint of a service; sums over workers unless a comment says otherwise.
 struct admin_endpoint {
     struct bytes address;
-    struct bytes key;   // of the live endpoint: by it the rows of several workers are found to be one
-    struct bytes state; // "available", or why it is not picked
-    struct bytes tls;   // "Mesh" or "None"
+    struct bytes key;          // of the live endpoint: by it the rows of several workers are found to be one
+    struct bytes state;        // "available", or why it is not picked
+    struct bytes tls;          // "Mesh" or "None"
+    struct bytes zone, region; // empty: not told
+    uint32_t priority;
     uint32_t weight;
     uint32_t active;       // attempts in flight
     nanoseconds ewma;      // response time as the balancer sees it: the mean over workers that have one; 0: none yet

@@ -59,7 +59,7 @@ static json_t *traffic_value(const struct traffic_config *traffic) {
     json_t *value = json_object();
     json_set_text(value, "policy", traffic->policy);
     set_place(value, &traffic->place);
-    json_set(value, "load_balancer", json_string(traffic->load_balancer.type == LB_PEAK_EWMA ? "PeakEWMA" : "RoundRobin"));
+    json_set(value, "load_balancer", json_string(lb_type_name(traffic->load_balancer.type)));
     json_set(value, "connect_timeout", json_duration(traffic->connections.connect_timeout));
     json_set_number(value, "max_connections", traffic->connections.max);
     json_set_number(value, "max_pending", traffic->connections.max_pending);
@@ -81,6 +81,9 @@ static json_t *endpoint_row(const struct endpoint_config *endpoint) {
     json_set_text(row, "address", bytes_from(address, endpoint_address_print(&endpoint->address, address)));
     json_set(row, "tls", json_string(traits->tls == TLS_MESH ? "Mesh" : "None"));
     json_set_number(row, "weight", endpoint->weight);
+    json_set_text(row, "zone", traits->zone);
+    json_set_text(row, "region", traits->region);
+    json_set_number(row, "priority", traits->priority);
     if (traits->identity_count > 0)
         json_set_text(row, "identity", traits->identities[0].text);
     if (traits->identity_count > 1)

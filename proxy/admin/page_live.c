@@ -17,6 +17,9 @@ static json_t *endpoint_row(const struct admin_endpoint *endpoint) {
     json_set_number(row, "connecting", endpoint->connecting);
     json_set_number(row, "requests", endpoint->requests);
     json_set_number(row, "failures", endpoint->failures);
+    json_set_number(row, "priority", endpoint->priority);
+    json_set_text(row, "zone", endpoint->zone);
+    json_set_text(row, "region", endpoint->region);
     return row;
 }
 

@@ -44,12 +44,24 @@ static void add_links(struct admin_endpoint *figures, const struct endpoint_link
     }
 }
 
-static struct admin_endpoint endpoint_figures(const struct endpoint *endpoint, struct pool *pool) {
+static struct bytes endpoint_state(const struct endpoint *endpoint) {
+    if (endpoint->weight == 0)
+        return BYTES("weight 0");
+    if (endpoint->unavailable != 0)
+        return BYTES("avoided");
+    return endpoint->ramp_since != 0 ? BYTES("slow start") : BYTES("available");
+}
+
+static struct admin_endpoint endpoint_figures(const struct cluster *cluster, const struct endpoint *endpoint, struct pool *pool) {
     struct bytes key = endpoint_key(endpoint, pool);
+    const struct locality *locality = &cluster->localities.items[endpoint->locality];
     struct admin_endpoint figures = {
         .address = bytes_from(key.at, bytes_find(key, ' ')),
         .key = key,
-        .state = endpoint->weight > 0 ? BYTES("available") : BYTES("weight 0"),
+        .state = endpoint_state(endpoint),
+        .zone = pool_copy(pool, locality->zone),
+        .region = pool_copy(pool, locality->region),
+        .priority = locality->priority,
         .tls = endpoint->peer->tls == TLS_MESH ? BYTES("Mesh") : BYTES("None"),
         .weight = endpoint->weight,
         .active = endpoint->in_flight,
@@ -77,7 +89,7 @@ static struct admin_service *service_figures(const struct bound_destination *ser
     *figures = (struct admin_service){
         .key = service->config->service->key,
         .protocol = protocols[service->config->service->protocol],
-        .load_balancer = bytes_from_text(cluster->lb.algorithm->name),
+        .load_balancer = bytes_from_text(lb_type_name(cluster->traffic.load_balancer.type)),
         .policy = traffic->policy,
         .waiting = cluster->waiting,
         .retry_budget = (uint32_t)retry_budget_left(&cluster->shared->budget, &rule, now),
@@ -85,7 +97,7 @@ static struct admin_service *service_figures(const struct bound_destination *ser
         .endpoint_count = cluster->endpoint_count,
     };
     for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-        figures->endpoints[i] = endpoint_figures(cluster->endpoints[i], pool);
+        figures->endpoints[i] = endpoint_figures(cluster, cluster->endpoints[i], pool);
     return figures;
 }
 

@@ -1,11 +1,11 @@
 // The hash map: linear probing, at most three quarters full; removal moves later entries of a run back, so that no graves are left and
-// a table through which many keys have gone is as fast as a new one. Hashing is SipHash-1-3 (Aumasson and Bernstein).
+// a table through which many keys have gone is as fast as a new one.
 #include "base/map.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/pool.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,10 +20,6 @@ struct map_entry {
     void *value;
 };
 
-struct sip {
-    uint64_t v0, v1, v2, v3;
-};
-
 static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
 static uint64_t seed[2]; // constant after seed_init
 
@@ -35,48 +31,10 @@ static void seed_init(void) {
     CHECK(got == (ssize_t)sizeof(seed));
 }
 
-static uint64_t rotate_left(uint64_t value, unsigned by) {
-    return (value << by) | (value >> (64 - by));
-}
-
-static void sip_round(struct sip *sip) {
-    sip->v0 += sip->v1;
-    sip->v1 = rotate_left(sip->v1, 13) ^ sip->v0;
-    sip->v0 = rotate_left(sip->v0, 32);
-    sip->v2 += sip->v3;
-    sip->v3 = rotate_left(sip->v3, 16) ^ sip->v2;
-    sip->v0 += sip->v3;
-    sip->v3 = rotate_left(sip->v3, 21) ^ sip->v0;
-    sip->v2 += sip->v1;
-    sip->v1 = rotate_left(sip->v1, 17) ^ sip->v2;
-    sip->v2 = rotate_left(sip->v2, 32);
-}
-
 uint64_t hash_bytes(struct bytes text) {
     int failed = pthread_once(&seed_once, seed_init);
     CHECK(failed == 0);
-    struct sip sip = {seed[0] ^ UINT64_C(0x736f6d6570736575), seed[1] ^ UINT64_C(0x646f72616e646f6d), seed[0] ^ UINT64_C(0x6c7967656e657261),
-                      seed[1] ^ UINT64_C(0x7465646279746573)};
-    size_t whole = text.len & ~(size_t)7;
-    for (size_t i = 0; i < whole; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + i, 8);
-        word = le64toh(word);
-        sip.v3 ^= word;
-        sip_round(&sip);
-        sip.v0 ^= word;
-    }
-    uint64_t last = (uint64_t)text.len << 56;
-    for (size_t i = whole; i < text.len; i++)
-        last |= (uint64_t)(unsigned char)text.at[i] << (8 * (i - whole));
-    sip.v3 ^= last;
-    sip_round(&sip);
-    sip.v0 ^= last;
-    sip.v2 ^= 0xff;
-    sip_round(&sip);
-    sip_round(&sip);
-    sip_round(&sip);
-    return sip.v0 ^ sip.v1 ^ sip.v2 ^ sip.v3;
+    return hash_with_key(seed[0], seed[1], text);
 }
 
 void map_init(struct map *map) {

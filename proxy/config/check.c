@@ -245,6 +245,19 @@ static void warn_of_unseen(struct loading *loading, const struct document *proxy
     }
 }
 
+// Without knowing where we are all zones are alike.
+static void warn_of_no_zone(struct loading *loading, const struct document *proxy) {
+    if (node_find(node_find(proxy->metadata, "labels"), LABEL_ZONE) != NULL)
+        return;
+    for (struct document *policy = loading->first; policy != NULL; policy = policy->next) {
+        const struct traffic_policy_spec *spec = policy->spec;
+        if (is_kind(policy, &traffic_policy_table) && spec->traffic.load_balancer.locality.mode == LOCALITY_PREFER_ZONE)
+            document_warning(policy, policy->spec_node, "loadBalancer.locality.mode",
+                             "PreferZone goes by the label " LABEL_ZONE " of %s (%s:%u), which it does not have", proxy->label, proxy->file,
+                             proxy->root->line);
+    }
+}
+
 void config_check(struct loading *loading, const char *first_path, const struct document **proxy) {
     struct map names;
     map_init(&names);
@@ -258,6 +271,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
         check_identity(loading, found);
         check_gateways(found, &names);
         warn_of_unseen(loading, found);
+        warn_of_no_zone(loading, found);
     }
     map_dispose(&names);
     *proxy = found;

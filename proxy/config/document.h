@@ -9,6 +9,10 @@
 
 #define API_VERSION "outrigger.dev/v1alpha1"
 
+// Where a Proxy runs, as Kubernetes labels its nodes.
+#define LABEL_ZONE "topology.kubernetes.io/zone"
+#define LABEL_REGION "topology.kubernetes.io/region"
+
 // All documents of one load.
 struct loading {
     struct pool *scratch; // trees, paths: gone after the load

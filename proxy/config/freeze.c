@@ -23,10 +23,10 @@ void snapshot_memory_destroy(struct snapshot_memory *memory) {
 }
 
 // "none"; "mesh spiffe://a/b spiffe://a/c"
-static struct bytes peer_key(struct pool *pool, enum tls_mode tls, const struct spiffe_id *identities, uint32_t identity_count) {
-    struct bytes key = tls == TLS_MESH ? BYTES("mesh") : BYTES("none");
-    for (uint32_t i = 0; i < identity_count; i++)
-        key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(identities[i].text));
+static struct bytes peer_key(struct pool *pool, const struct endpoint_traits *traits) {
+    struct bytes key = traits->tls == TLS_MESH ? BYTES("mesh") : BYTES("none");
+    for (uint32_t i = 0; i < traits->identity_count; i++)
+        key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(traits->identities[i].text));
     return key;
 }
 
@@ -40,6 +40,9 @@ uint64_t service_digest(const struct service_config *service) {
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         digest = digest_bytes(digest, endpoint_address_bytes(&service->endpoints[i].address));
         digest = digest_bytes(digest, service->endpoints[i].traits->peer_key);
+        digest = digest_bytes(digest, service->endpoints[i].traits->zone);
+        digest = digest_bytes(digest, service->endpoints[i].traits->region);
+        digest = digest_number(digest, service->endpoints[i].traits->priority);
         digest = digest_number(digest, service->endpoints[i].weight);
     }
     return traffic_digest(&service->traffic, digest);
@@ -54,19 +57,28 @@ struct service_config *freeze_add_service(struct freezing *freezing) {
     return service;
 }
 
-// What endpoints with those have in common; one for all.
-static const struct endpoint_traits *find_traits(struct freezing *freezing, enum tls_mode tls, const struct spiffe_id *identities,
-                                                 uint32_t identity_count) {
-    struct bytes key = peer_key(freezing->loading->scratch, tls, identities, identity_count);
+// What endpoints like this one have in common; one for all.
+static const struct endpoint_traits *find_traits(struct freezing *freezing, const struct endpoint_traits *wanted) {
+    struct pool *pool = freezing->pool;
+    struct bytes peer = peer_key(freezing->loading->scratch, wanted);
+    struct bytes key = pool_format(freezing->loading->scratch, "%.*s|%.*s|%.*s|%u", BYTES_FORMAT(peer), BYTES_FORMAT(wanted->zone),
+                                   BYTES_FORMAT(wanted->region), wanted->priority);
     struct endpoint_traits *traits = map_get(&freezing->traits, key);
     if (traits != NULL)
         return traits;
-    traits = pool_alloc_zeroed(freezing->pool, sizeof(*traits));
-    *traits = (struct endpoint_traits){.tls = tls, .identity_count = identity_count, .peer_key = pool_copy(freezing->pool, key)};
-    struct spiffe_id *copies = pool_alloc_zeroed(freezing->pool, identity_count * sizeof(*copies) + 1);
-    for (uint32_t i = 0; i < identity_count; i++) {
+    traits = pool_alloc_zeroed(pool, sizeof(*traits));
+    *traits = (struct endpoint_traits){
+        .tls = wanted->tls,
+        .identity_count = wanted->identity_count,
+        .zone = pool_copy(pool, wanted->zone),
+        .region = pool_copy(pool, wanted->region),
+        .priority = wanted->priority,
+        .peer_key = pool_copy(pool, peer),
+    };
+    struct spiffe_id *copies = pool_alloc_zeroed(pool, wanted->identity_count * sizeof(*copies) + 1);
+    for (uint32_t i = 0; i < wanted->identity_count; i++) {
         const char *reason;
-        enum error error = spiffe_id_parse(pool_copy(freezing->pool, identities[i].text), &copies[i], &reason);
+        enum error error = spiffe_id_parse(pool_copy(pool, wanted->identities[i].text), &copies[i], &reason);
         CHECK(error == OK); // it was parsed when it was decoded
     }
     traits->identities = copies;
@@ -75,15 +87,18 @@ static const struct endpoint_traits *find_traits(struct freezing *freezing, enum
 }
 
 static const struct endpoint_traits *traits_of(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_endpoint *from) {
-    if (from->tls != TLS_MESH)
-        return find_traits(freezing, from->tls, NULL, 0);
-    if (from->identity.text.len > 0)
-        return find_traits(freezing, from->tls, &from->identity, 1);
-    return find_traits(freezing, from->tls, spec->identities, spec->identity_count);
+    struct endpoint_traits wanted = {.tls = from->tls, .zone = from->zone, .region = from->region, .priority = from->priority};
+    if (from->tls == TLS_MESH) {
+        bool has_own = from->identity.text.len > 0;
+        wanted.identities = has_own ? &from->identity : spec->identities;
+        wanted.identity_count = has_own ? 1 : spec->identity_count;
+    }
+    return find_traits(freezing, &wanted);
 }
 
 static bool have_same_traits(const struct entry_endpoint *a, const struct entry_endpoint *b) {
-    return a->tls == b->tls && bytes_equal(a->identity.text, b->identity.text);
+    return a->tls == b->tls && a->priority == b->priority && bytes_equal(a->zone, b->zone) && bytes_equal(a->region, b->region) &&
+           bytes_equal(a->identity.text, b->identity.text);
 }
 
 static void freeze_endpoints(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
@@ -206,8 +221,9 @@ static void freeze_application(struct freezing *freezing, struct listener_config
     service->is_application = true;
     service->endpoint_count = 1;
     service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
-    service->endpoints[0] = (struct endpoint_config){
-        .address = endpoint_address_of(&listener->forward_to.storage), .weight = 1, .traits = find_traits(freezing, TLS_NONE, NULL, 0)};
+    service->endpoints[0] = (struct endpoint_config){.address = endpoint_address_of(&listener->forward_to.storage),
+                                                     .weight = 1,
+                                                     .traits = find_traits(freezing, &(struct endpoint_traits){.tls = TLS_NONE})};
     service->traffic = freezing->policies.defaults;
     service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
     service->place = listener->place;
@@ -234,6 +250,12 @@ static void freeze_paths(struct freezing *freezing) {
     }
 }
 
+// A label of the document's metadata; empty: there is none.
+static struct bytes label_of(struct freezing *freezing, const struct document *document, const char *name) {
+    const struct node *label = node_find(node_find(document->metadata, "labels"), name);
+    return label == NULL ? BYTES_NONE : pool_copy(freezing->pool, label->text);
+}
+
 struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct snapshot_memory *memory) {
     const struct proxy_spec *spec = proxy->spec;
     struct snapshot *snapshot = pool_alloc_zeroed(&memory->pool, sizeof(*snapshot));
@@ -243,6 +265,8 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_paths(&freezing);
     snapshot->proxy = spec->config;
     snapshot->proxy.workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
+    snapshot->proxy.zone = label_of(&freezing, proxy, LABEL_ZONE);
+    snapshot->proxy.region = label_of(&freezing, proxy, LABEL_REGION);
     map_init(&snapshot->hosts);
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);

@@ -81,14 +81,20 @@ static const struct row endpoint_rows[] = {
      .max = 1000000,
      .fallback = "1",
      .describes = "its share of requests against the others'; 0: it gets no new ones"},
+    {.name = "zone", .type = VALUE_TEXT, ENDPOINT(zone), .describes = "the zone that it runs in: for locality"},
+    {.name = "region", .type = VALUE_TEXT, ENDPOINT(region), .describes = "the region that it runs in: for locality"},
+    {.name = "priority",
+     .type = VALUE_INTEGER,
+     ENDPOINT(priority),
+     .min = 0,
+     .max = 127,
+     .fallback = "0",
+     .describes = "those of the lowest number are used while enough of them are available, then those of the next"},
     {.name = "tls", .type = VALUE_OBJECT, .object = &endpoint_tls_table, .describes = "wins over the service's tls"},
     {.name = "identity", .type = VALUE_SPIFFE_ID, ENDPOINT(identity), .describes = "for Mesh: who it must be; wins over the service's identities"},
     {0}};
-static const struct table endpoint_table = {.describes = "an endpoint",
-                                            .rows = endpoint_rows,
-                                            .size = sizeof(struct entry_endpoint),
-                                            .unique_key = "address",
-                                            .later = "zone region priority"};
+static const struct table endpoint_table = {
+    .describes = "an endpoint", .rows = endpoint_rows, .size = sizeof(struct entry_endpoint), .unique_key = "address"};
 
 static const struct row service_entry_rows[] = {{.name = "hosts",
                                                  .type = VALUE_LIST,

@@ -36,25 +36,6 @@ static const struct row target_rows[] = {
     {0}};
 static const struct table target_table = {.describes = "what the policy is for", .rows = target_rows, .size = sizeof(struct target_ref)};
 
-static const struct choice lb_types[] = {{"PeakEWMA", LB_PEAK_EWMA, false, "the better of two by recent latency and load"},
-                                         {"RoundRobin", LB_ROUND_ROBIN, false, "each in turn"},
-                                         {"LeastRequest", 0, true, NULL},
-                                         {"Random", 0, true, NULL},
-                                         {"RingHash", 0, true, NULL},
-                                         {"Maglev", 0, true, NULL},
-                                         {0}};
-static const struct row load_balancer_rows[] = {{.name = "type",
-                                                 .type = VALUE_ENUM,
-                                                 SPEC(traffic.load_balancer.type),
-                                                 .choices = lb_types,
-                                                 .fallback = "PeakEWMA",
-                                                 .describes = "how an endpoint is chosen; weights hold for all"},
-                                                DISABLED_ROW(load_balancer_disabled, "the default balancer is used"),
-                                                {0}};
-static const struct table load_balancer_table = {.describes = "how an endpoint is chosen",
-                                                 .rows = load_balancer_rows,
-                                                 .later = "slowStart panicPercent key virtualNodes boundedLoadPercent ifMissing locality"};
-
 static const struct row connections_rows[] = {
     {.name = "max",
      .type = VALUE_INTEGER,
@@ -416,6 +397,7 @@ void traffic_policy_check(struct document *document) {
     for (uint32_t i = 0; i < spec->target_count; i++)
         check_target(document, &spec->targets[i], node_item(targets, i));
     check_groups(document);
+    load_balancer_check(document);
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
@@ -426,5 +408,6 @@ void traffic_policy_check(struct document *document) {
     traffic->hedge.dry_run = spec->hedge_mode == MODE_DRY_RUN;
     traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
     const struct bytes label = pool_copy(document->loading->values, bytes_from_text(document->label));
+    traffic->load_balancer.policy = label;
     traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->hedge.policy = label;
 }

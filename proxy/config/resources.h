@@ -34,6 +34,8 @@ struct entry_endpoint {
     enum tls_mode tls;             // its own or, once checked, the service's
     struct spiffe_id identity;     // empty: the service's
     uint32_t weight;
+    struct bytes zone, region;
+    uint32_t priority;
 };
 
 struct service_entry_spec {
@@ -75,6 +77,10 @@ extern const struct table proxy_table, service_entry_table, traffic_policy_table
 void proxy_check(struct document *document);
 void service_entry_check(struct document *document);
 void traffic_policy_check(struct document *document);
+
+// spec.loadBalancer of a TrafficPolicy: its table, and the rules between its fields.
+extern const struct table load_balancer_table;
+void load_balancer_check(struct document *document);
 
 // The namespace that a target is in: where it names none, that of the policy.
 struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target);

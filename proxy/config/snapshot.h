@@ -64,7 +64,9 @@ struct endpoint_traits {
     enum tls_mode tls;
     const struct spiffe_id *identities; // for Mesh: one must match the peer's
     uint32_t identity_count;
-    struct bytes peer_key; // TLS mode and identities as text: together with the address the live endpoint is found by it
+    struct bytes zone, region; // empty: not told
+    uint32_t priority;         // those of the lowest number are used first
+    struct bytes peer_key;     // TLS mode and identities as text: together with the address the live endpoint is found by it
 };
 
 // Small, since a service may have ten thousand.
@@ -118,8 +120,9 @@ struct identity_config {
 struct proxy_config {
     struct bytes namespace_name;
     struct bytes name;
-    struct bytes service; // first of spec.services; empty: none
-    uint32_t workers;     // 1 to 16; 0 was resolved
+    struct bytes service;      // first of spec.services; empty: none
+    struct bytes zone, region; // where it runs: its labels topology.kubernetes.io/zone and /region; empty: not told
+    uint32_t workers;          // 1 to 16; 0 was resolved
     struct listener_config *listeners;
     uint32_t listener_count;
     struct socket_address admin;   // length 0: none

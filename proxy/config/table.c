@@ -54,6 +54,23 @@ uint64_t digest_bytes(uint64_t digest, struct bytes text) {
     return mix(digest_number(digest, text.len), text.at, text.len);
 }
 
+static uint64_t row_digest(const struct row *row, const void *object, uint64_t digest);
+
+static uint64_t list_digest(const struct row *row, const void *object, uint64_t digest) {
+    const char *items;
+    uint32_t count;
+    memcpy(&items, (const char *)object + row->offset, sizeof(items));
+    memcpy(&count, (const char *)object + row->count_offset, sizeof(count));
+    struct row item = *row; // as if it were a field at the start of itself
+    item.type = row->item;
+    item.offset = 0;
+    item.width = row_item_size(row);
+    digest = digest_number(digest, count);
+    for (uint32_t i = 0; i < count; i++)
+        digest = row_digest(&item, items + (size_t)i * item.width, digest);
+    return digest;
+}
+
 static uint64_t row_digest(const struct row *row, const void *object, uint64_t digest) {
     const char *at = (const char *)object + row->offset;
     switch (row->type) {
@@ -78,6 +95,7 @@ static uint64_t row_digest(const struct row *row, const void *object, uint64_t d
     case VALUE_OBJECT:
         return table_digest(row->object, object, digest);
     case VALUE_LIST:
+        return list_digest(row, object, digest);
     case VALUE_TEXT_MAP:
         return digest;
     default:

@@ -76,7 +76,7 @@ const struct row *table_find(const struct table *table, struct bytes name);
 // Whether the language has a field of that name here that this version lacks.
 bool table_has_later(const struct table *table, struct bytes name);
 
-// Mixes all values of `object` that are no list into `digest` (FNV-1a): equal values give an equal digest in every process.
+// Mixes all values of `object` into `digest` (FNV-1a): equal values give an equal digest in every process.
 uint64_t table_digest(const struct table *table, const void *object, uint64_t digest);
 
 #define DIGEST_START UINT64_C(0xcbf29ce484222325)

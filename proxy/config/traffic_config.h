@@ -4,13 +4,13 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "config/load_balancer.h"
 #include "config/place.h"
 #include "http/message.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum lb_type { LB_PEAK_EWMA, LB_ROUND_ROBIN };
 enum hedge_after { HEDGE_AFTER_P95, HEDGE_AFTER_DELAY };
 
 // The highest hedge.max that a policy can say.
@@ -28,9 +28,7 @@ enum hedge_after { HEDGE_AFTER_P95, HEDGE_AFTER_DELAY };
 // A TrafficPolicy merged over the defaults. Durations in ns, 0 = none, unless a comment says otherwise. A group that can refuse or end a request names in `policy` whose
 // it is, "kind/namespace/name"; empty: the defaults.
 struct traffic_config {
-    struct {
-        enum lb_type type;
-    } load_balancer;
+    struct load_balancer_config load_balancer;
     struct {
         uint32_t max;         // connections to one endpoint, of all workers together; 0: no bound
         uint32_t max_pending; // requests that wait for a connection, per service and worker

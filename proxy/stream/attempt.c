@@ -69,17 +69,16 @@ static void pick(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct attempts *attempts = stream->attempts;
     struct cluster *cluster = stream->destination->cluster;
-    struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count);
+    struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
     attempt->begun = stream->env->loop->now;
     if (endpoint == NULL) {
         fail(attempt, ERROR_NO_ENDPOINT);
         return;
     }
     endpoint_ref(endpoint);
-    endpoint_link(endpoint);
+    cluster_begin(cluster, endpoint);
     endpoint->links->requests++;
     attempt->endpoint = endpoint;
-    cluster->lb.algorithm->begin(endpoint, attempt->begun);
     nanoseconds try_timeout = stream->traffic->timeouts.backend_request;
     if (try_timeout > 0)
         loop_timer_start(stream->env->loop, &attempt->try_timeout, try_timeout);
@@ -317,7 +316,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
     if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
         attempt->endpoint->links->failures++;
-    stream->destination->cluster->lb.algorithm->done(attempt->endpoint, outcome, elapsed, loop->now);
+    cluster_done(stream->destination->cluster, attempt->endpoint, outcome, elapsed);
     if (attempt->answered_after > 0)
         stream->upstream_took = attempt->answered_after;
 }

@@ -2,6 +2,7 @@
 #include "stream/attempts.h"
 
 #include "base/check.h"
+#include "stream/request_key.h"
 #include "stream/stream.h"
 #include "upstream/upstream_conn.h"
 
@@ -38,7 +39,20 @@ void attempts_begin(struct stream *stream) {
     buffer_share(&attempts->last->body, &attempts->replay);
 }
 
-void attempts_start(struct stream *stream) {
+// What the balancer goes by, for all tries. False: the request lacks a part of it, and is refused for that.
+static bool find_key(struct stream *stream, struct attempts *attempts) {
+    const struct load_balancer_config *balancer = &stream->destination->config->service->traffic.load_balancer;
+    if (balancer->key.count == 0)
+        return true;
+    attempts->has_key = request_key_hash(&balancer->key, stream, &attempts->key);
+    if (attempts->has_key || balancer->if_missing == KEY_MISSING_RANDOM)
+        return true;
+    stream_ended_by_policy(stream, balancer->policy, "loadBalancer.ifMissing");
+    stream_fail(stream, ERROR_BAD_REQUEST, BYTES("a part of the key is missing"));
+    return false;
+}
+
+bool attempts_start(struct stream *stream) {
     CHECK(stream->attempts == NULL);
     struct attempts *attempts = pool_alloc_zeroed(&stream->pool, sizeof *attempts);
     list_init(&attempts->running);
@@ -47,11 +61,14 @@ void attempts_start(struct stream *stream) {
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
     timer_init(&attempts->backoff, on_backoff);
     attempts->replayable = stream->traffic->retry.attempts > 0 || stream->traffic->hedge.max > 0;
+    if (!find_key(stream, attempts))
+        return false;
     stream->attempts = attempts;
     struct retry_budget_rule rule = attempts_budget_rule(stream);
     retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
     attempts_begin(stream);
     hedge_start(stream);
+    return true;
 }
 
 static struct metric_cell *cell_of_reason(struct worker_metrics *metrics, enum retry_reason reason) {

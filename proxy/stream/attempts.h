@@ -29,6 +29,8 @@ struct attempts {
     struct endpoint *tried[RETRY_ATTEMPTS_MAX]; // one reference each
     uint32_t tried_count;
     uint32_t begun; // how many tries there were
+    bool has_key;   // the request has all of loadBalancer.key
+    uint64_t key;   // its hash
     // the request's body, over all tries
     struct buffer piece; // with the filters that look at bodies; where there are none pieces do not come here
     bool piece_in_hand;  // some filter has not let it pass yet
@@ -59,8 +61,8 @@ enum attempts_result {
     ATTEMPTS_FAILED    // stream_fail was called
 };
 
-// The chain has let the stream pass: begins the first try.
-void attempts_start(struct stream *stream);
+// The chain has let the stream pass: begins the first try. False: stream_fail was called, since the request lacks what its balancer must go by.
+bool attempts_start(struct stream *stream);
 
 // One more, beside those that run. Only while nothing is committed and the body can be sent from its start.
 void attempts_begin(struct stream *stream);

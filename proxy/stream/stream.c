@@ -384,8 +384,8 @@ static void run_chain(struct stream *stream) {
         stream_fail(stream, ERROR_BACKEND_INVALID, BYTES_NONE);
         return;
     }
-    attempts_start(stream);
-    set_state(stream, STREAM_UPSTREAM);
+    if (attempts_start(stream))
+        set_state(stream, STREAM_UPSTREAM);
 }
 
 // While several run, which of them speaks for the stream is not known: theirs wait for the commitment.

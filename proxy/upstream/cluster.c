@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/map.h"
+#include "config/table.h"
 
 #include <stdlib.h>
 
@@ -48,28 +49,32 @@ static void retire_rest(struct endpoint **endpoints, uint32_t count) {
     free(endpoints);
 }
 
-// Turns that were reached under other weights mean nothing under the new. The start is random, so that the proxies of a mesh do not walk in step.
-static void begin_turns(struct cluster *cluster) {
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
-        struct endpoint *endpoint = cluster->endpoints[i];
-        endpoint->turn = endpoint->weight > 0 ? rng_below(&cluster->upstream->loop->rng, endpoint->weight) : 0;
-    }
+// One that joins others grows into its weight. Where none was there before, or none stays, all are alike.
+static void begin_ramps(struct endpoint *const *endpoints, uint32_t count, const bool *is_new, nanoseconds now) {
+    bool joins = false;
+    for (uint32_t i = 0; i < count && !joins; i++)
+        joins = !is_new[i] && endpoints[i]->weight > 0;
+    for (uint32_t i = 0; i < count && joins; i++)
+        if (is_new[i])
+            endpoints[i]->ramp_since = now > 0 ? now : 1;
 }
 
-// What stays of the endpoints, and what is new, in the order of the documents. True when they or their weights are others than before.
-static bool update_endpoints(struct cluster *cluster, const struct service_config *config, bool becomes_http2) {
+// What stays of the endpoints, and what is new, in the order of the documents.
+static void update_endpoints(struct cluster *cluster, const struct service_config *config, bool becomes_http2) {
     struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
+    bool *is_new = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof *is_new);
     struct endpoint_index index;
-    bool changed = config->endpoint_count != cluster->endpoint_count;
     index_init(&index, cluster->endpoints, cluster->endpoint_count);
+    localities_dispose(&cluster->localities);
     for (uint32_t i = 0; i < config->endpoint_count; i++) {
         const struct endpoint_config *wanted = &config->endpoints[i];
         struct endpoint *endpoint = index_find(&index, wanted);
-        changed = changed || endpoint == NULL || endpoint->weight != wanted->weight;
+        is_new[i] = endpoint == NULL;
         if (endpoint == NULL)
             endpoint = endpoint_create(cluster, wanted);
         endpoint->is_wanted = true;
         endpoint->weight = wanted->weight;
+        endpoint->locality = localities_find(&cluster->localities, wanted->traits);
         endpoints[i] = endpoint;
         if (endpoint->links == NULL)
             continue;
@@ -82,24 +87,38 @@ static bool update_endpoints(struct cluster *cluster, const struct service_confi
     retire_rest(cluster->endpoints, cluster->endpoint_count);
     cluster->endpoints = endpoints;
     cluster->endpoint_count = config->endpoint_count;
+    if (config->traffic.load_balancer.slow_start > 0)
+        begin_ramps(endpoints, config->endpoint_count, is_new, cluster->upstream->loop->now);
+    free(is_new);
     for (uint32_t i = 0; i < cluster->endpoint_count; i++)
         endpoints[i]->is_wanted = false;
-    return changed;
+}
+
+// All that the levels and their tables are made from.
+static uint64_t levels_digest(const struct cluster *cluster) {
+    uint64_t digest = digest_number(DIGEST_START, cluster->traffic.load_balancer.type);
+    digest = digest_number(digest, cluster->traffic.load_balancer.virtual_nodes);
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
+        const struct endpoint *endpoint = cluster->endpoints[i];
+        uint64_t facts[] = {(uint64_t)(uintptr_t)endpoint, endpoint->weight, cluster->localities.items[endpoint->locality].level};
+        digest = digest_bytes(digest, bytes_from((const char *)facts, sizeof facts));
+    }
+    return digest;
 }
 
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
     const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
+    struct upstream *upstream = cluster->upstream;
     cluster->protocol = config->protocol;
     cluster->traffic = config->traffic;
-    bool changed = update_endpoints(cluster, config, becomes_http2);
-    cluster->lb.algorithm = lb_algorithm_of(config->traffic.load_balancer.type);
-    cluster->lb.weighted = false;
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
-        uint32_t weight = cluster->endpoints[i]->weight;
-        cluster->lb.weighted = cluster->lb.weighted || weight != cluster->endpoints[0]->weight || weight == 0;
-    }
-    if (changed)
-        begin_turns(cluster);
+    update_endpoints(cluster, config, becomes_http2);
+    localities_order(&cluster->localities, &config->traffic, upstream->zone, upstream->region);
+    uint64_t digest = levels_digest(cluster);
+    if (digest != cluster->levels_digest)
+        lb_levels_build(&cluster->levels, cluster->endpoints, cluster->endpoint_count, &cluster->localities, &config->traffic, &upstream->loop->rng);
+    else
+        lb_levels_set(&cluster->levels, &config->traffic);
+    cluster->levels_digest = digest;
 }
 
 struct cluster *cluster_create(struct upstream *upstream, const struct service_config *config) {
@@ -108,7 +127,7 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     cluster->key = bytes_keep(config->key);
     cluster->traffic = config->traffic;
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
-    cluster->lb.position = rng_below(&upstream->loop->rng, 1 << 16);
+    list_init(&cluster->avoided);
     cluster->references = 1;
     cluster_update(cluster, config);
     return cluster;
@@ -123,44 +142,93 @@ void cluster_unref(struct cluster *cluster) {
     CHECK(cluster->references > 0);
     if (--cluster->references > 0)
         return;
+    lb_levels_dispose(&cluster->levels);
     retire_rest(cluster->endpoints, cluster->endpoint_count);
+    localities_dispose(&cluster->localities);
     live_shared_service_release(cluster->upstream->shared, cluster->key);
     bytes_drop(&cluster->key);
     free(cluster);
 }
 
-// Is there one to be had that was neither tried nor is about to end? Looked at only while some endpoint is about to.
-static bool has_lasting(const struct lb_request *request) {
-    for (uint32_t i = 0; i < request->count; i++) {
-        const struct endpoint *endpoint = request->endpoints[i];
-        if (endpoint->weight > 0 && endpoint->avoided_until <= request->now && !lb_was_tried(request, endpoint))
-            return true;
-    }
-    return false;
+// --- who is available ---
+
+void cluster_set_unavailable(struct endpoint *endpoint, unsigned reason, bool unavailable) {
+    bool was_available = endpoint->unavailable == 0;
+    endpoint->unavailable = (uint8_t)(unavailable ? endpoint->unavailable | reason : endpoint->unavailable & ~reason);
+    bool is_available = endpoint->unavailable == 0;
+    if (is_available != was_available && endpoint->cluster != NULL)
+        lb_levels_note(&endpoint->cluster->levels, endpoint, is_available);
 }
 
-struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
-    if (cluster->endpoint_count == 0)
-        return NULL;
+void cluster_avoid_no_more(struct endpoint *endpoint) {
+    list_remove(&endpoint->links->avoided);
+    endpoint->links->avoided_until = 0;
+    cluster_set_unavailable(endpoint, UNAVAILABLE_AVOIDED, false);
+}
+
+void cluster_avoid(struct endpoint *endpoint, nanoseconds until) {
+    if (endpoint->cluster == NULL)
+        return;
+    list_remove(&endpoint->links->avoided);
+    list_push_back(&endpoint->cluster->avoided, &endpoint->links->avoided);
+    endpoint->links->avoided_until = until;
+    cluster_set_unavailable(endpoint, UNAVAILABLE_AVOIDED, true);
+}
+
+static void end_avoidance(struct cluster *cluster, nanoseconds now) {
+    for (struct list *first = list_first(&cluster->avoided); first != NULL; first = list_first(&cluster->avoided)) {
+        struct endpoint_links *links = LIST_ENTRY(first, struct endpoint_links, avoided);
+        if (links->avoided_until > now)
+            return;
+        cluster_avoid_no_more(links->pools[0].endpoint);
+    }
+}
+
+// --- picks ---
+
+struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count, const uint64_t *key) {
     struct lb_request request = {
-        .endpoints = cluster->endpoints,
-        .count = cluster->endpoint_count,
         .tried = tried,
         .tried_count = tried_count,
+        .has_key = key != NULL,
+        .key = key != NULL ? *key : 0,
         .rng = &cluster->upstream->loop->rng,
         .now = cluster->upstream->loop->now,
     };
-    request.avoids = cluster->avoided_until > request.now && has_lasting(&request);
-    return cluster->lb.algorithm->pick(&cluster->lb, &request);
+    end_avoidance(cluster, request.now);
+    return lb_levels_pick(&cluster->levels, &request);
 }
 
 bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
-    for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
-        bool was_tried = cluster->endpoints[i]->weight == 0;
-        for (uint32_t j = 0; j < tried_count && !was_tried; j++)
-            was_tried = tried[j] == cluster->endpoints[i];
-        if (!was_tried)
-            return true;
+    uint32_t count = 0; // of those that can be picked, how many were tried
+    for (uint32_t i = 0; i < tried_count; i++) {
+        bool counts = tried[i] != NULL && tried[i]->cluster == cluster && tried[i]->weight > 0;
+        for (uint32_t j = 0; j < i && counts; j++)
+            counts = tried[j] != tried[i];
+        count += counts;
     }
-    return false;
+    return cluster->levels.total > count;
+}
+
+// While it is one of the cluster's that can be picked, what is in flight on it counts for its level.
+static struct lb *level_of(struct cluster *cluster, const struct endpoint *endpoint) {
+    return endpoint->cluster == cluster && endpoint->level != LEVEL_NONE ? &cluster->levels.items[endpoint->level] : NULL;
+}
+
+void cluster_begin(struct cluster *cluster, struct endpoint *endpoint) {
+    struct lb *level = level_of(cluster, endpoint);
+    endpoint_link(endpoint);
+    endpoint->in_flight++;
+    if (level != NULL)
+        level->in_flight++;
+}
+
+void cluster_done(struct cluster *cluster, struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed) {
+    struct lb *level = level_of(cluster, endpoint);
+    CHECK(endpoint->in_flight > 0 && (level == NULL || level->in_flight > 0));
+    endpoint->in_flight--;
+    if (level != NULL)
+        level->in_flight--;
+    if (cluster->levels.algorithm->done != NULL)
+        cluster->levels.algorithm->done(endpoint, outcome, elapsed, cluster->upstream->loop->now);
 }

@@ -5,7 +5,7 @@
 #include "telemetry/request_metrics.h"
 #include "upstream/answer_times.h"
 #include "upstream/endpoint.h"
-#include "upstream/lb.h"
+#include "upstream/lb_levels.h"
 #include "upstream/upstream.h"
 
 struct cluster {
@@ -13,10 +13,12 @@ struct cluster {
     struct bytes key; // owned
     enum port_protocol protocol;
     struct traffic_config traffic; // of the newest snapshot; its texts are not used
-    struct endpoint **endpoints;   // those that may be picked
+    struct endpoint **endpoints;   // in the order of the documents
     uint32_t endpoint_count;
-    struct lb lb;
-    nanoseconds avoided_until; // no endpoint's is later
+    struct localities localities; // of the endpoints
+    struct lb_levels levels;      // of those that may be picked
+    uint64_t levels_digest;       // of all that they were made from
+    struct list avoided;          // struct endpoint_links.avoided, those first that end first
     struct service_shared *shared;
     struct request_metrics metrics;
     struct answer_times answer_times; // where requests are hedged
@@ -38,10 +40,22 @@ void cluster_ref(struct cluster *cluster);
 // With the last reference all endpoints are retired and the cluster is freed.
 void cluster_unref(struct cluster *cluster);
 
-// The endpoint for a new attempt, NULL when there is none. Those in `tried` (may hold NULL) are taken only when there is no other.
-struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count);
+// The endpoint for a new attempt, NULL when there is none. Those in `tried` (may hold NULL) are taken only when there is no other. `key` (may be NULL) leads to the same
+// endpoint where the algorithm goes by one.
+struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count, const uint64_t *key);
 
 // Whether there is one that can be picked and is none of `tried`.
 bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count);
+
+// An attempt begins on an endpoint that was picked; it has its outcome, `elapsed` after it was sent: exactly once for each begin.
+void cluster_begin(struct cluster *cluster, struct endpoint *endpoint);
+void cluster_done(struct cluster *cluster, struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed);
+
+// Sets one of UNAVAILABLE_..., or takes it back. Harmless on one that is retired.
+void cluster_set_unavailable(struct endpoint *endpoint, unsigned reason, bool unavailable);
+
+// It has links. UNAVAILABLE_AVOIDED until then; `until` never goes back from one call to the next. And the end of it before its time.
+void cluster_avoid(struct endpoint *endpoint, nanoseconds until);
+void cluster_avoid_no_more(struct endpoint *endpoint);
 
 #endif

@@ -45,6 +45,7 @@ struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_
     endpoint->peer = peer_get(cluster->upstream, config->traits);
     endpoint->address = config->address;
     endpoint->weight = config->weight;
+    endpoint->level = LEVEL_NONE;
     endpoint->references = 1;
     return endpoint;
 }
@@ -63,6 +64,7 @@ void endpoint_link(struct endpoint *endpoint) {
     links->shared_key = bytes_from(shared_key, length);
     links->shared = live_shared_endpoint(endpoint->upstream->shared, links->shared_key);
     links->keepalive = cluster->traffic.connections.keepalive;
+    list_init(&links->avoided);
     for (int kind = 0; kind < POOL_KINDS; kind++)
         conn_pool_init(&links->pools[kind], endpoint, (enum pool_kind)kind);
     links->pools[POOL_HTTP2].room_last = cluster->traffic.connections.max_streams;
@@ -97,6 +99,8 @@ void endpoint_unref(struct endpoint *endpoint) {
 void endpoint_retire(struct endpoint *endpoint) {
     for (int kind = 0; kind < POOL_KINDS && endpoint->links != NULL; kind++)
         conn_pool_retire(&endpoint->links->pools[kind]);
+    if (endpoint->links != NULL)
+        list_remove(&endpoint->links->avoided);
     endpoint->cluster = NULL;
     endpoint_unref(endpoint);
 }

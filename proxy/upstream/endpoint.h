@@ -32,20 +32,31 @@ struct endpoint_links {
     uint64_t requests;
     uint64_t failures;
     uint64_t connections_refused; // times that connections.max let none more be opened
+    struct list avoided;          // in cluster.avoided while UNAVAILABLE_AVOIDED
+    nanoseconds avoided_until;
 };
 
+// Why an endpoint is not available: picked only when no other can be had that was not tried, or in a panic.
+enum {
+    UNAVAILABLE_AVOIDED = 1 << 0, // for a moment: it is about to end, or could not be connected to
+};
+
+#define LEVEL_NONE UINT16_MAX
+
 struct endpoint {
-    // load, for the balancers: what each pick reads
+    // for the balancers: what each pick reads
     uint32_t in_flight; // attempts
     uint32_t weight;
     double cost_ns; // PeakEWMA: decaying peak of the response time
     nanoseconds cost_at;
-    nanoseconds avoided_until; // it is about to end, or not there: picked only when no other can be had that was not tried
-    int64_t turn;              // RoundRobin with weights: the largest is next
-    bool cost_is_penalty;      // it is not measured but stands for a failure; the next answer ends it
-    bool is_wanted;            // while its cluster is updated: it stays
-    uint32_t references;       // one of the cluster, one for each attempt and each connection
-    struct cluster *cluster;   // NULL once retired
+    nanoseconds ramp_since;  // slow start: it is new since then; 0: it has all of its weight
+    uint8_t unavailable;     // UNAVAILABLE_...; 0: it is available
+    bool cost_is_penalty;    // it is not measured but stands for a failure; the next answer ends it
+    bool is_wanted;          // while its cluster is updated: it stays
+    uint16_t level;          // of cluster.levels that it is in; LEVEL_NONE: none, its weight is 0
+    uint16_t locality;       // of cluster.localities
+    uint32_t references;     // one of the cluster, one for each attempt and each connection
+    struct cluster *cluster; // NULL once retired
     struct upstream *upstream;
     struct endpoint_peer *peer;   // one reference
     struct endpoint_links *links; // NULL: no request yet; owned

@@ -1,9 +1,6 @@
-// PeakEWMA with power of two choices: of two endpoints drawn at random (by weight), the one with the lower load, cost x (in flight + 1) / weight. The cost
-// follows a slower answer at once and forgets it with a time constant of 10 s. A failure counts as a slow answer that is forgotten sooner.
-#include "upstream/endpoint.h"
+// PeakEWMA with power of two choices: of two endpoints drawn by weight, the one with the lower load, cost x (in flight + 1) / weight. The cost follows a slower answer
+// at once and forgets it with a time constant of 10 s. A failure counts as a slow answer that is forgotten sooner.
 #include "upstream/lb.h"
-
-#include "base/check.h"
 
 #include <math.h>
 
@@ -20,89 +17,42 @@ static bool is_measured(const struct endpoint *endpoint) {
     return endpoint->cost_at != 0;
 }
 
-static double cost_now(const struct endpoint *endpoint, nanoseconds now) {
+// How much is left of the cost.
+static double left_of(const struct endpoint *endpoint, nanoseconds now) {
     double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
-    // Below a millisecond nothing has decayed that would matter: the exponential is spared on the busy path.
-    return idle < (double)NS_PER_MS ? endpoint->cost_ns : endpoint->cost_ns * exp(-idle / (endpoint->cost_is_penalty ? PENALTY_DECAY_NS : DECAY_NS));
+    return exp(-idle / (endpoint->cost_is_penalty ? PENALTY_DECAY_NS : DECAY_NS));
 }
 
-// Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer.
-static bool is_lighter(const struct endpoint *a, const struct endpoint *b, nanoseconds now) {
-    double load_a = (double)(a->in_flight + 1) / a->weight;
-    double load_b = (double)(b->in_flight + 1) / b->weight;
-    if (is_measured(a) && is_measured(b)) {
-        load_a *= cost_now(a, now);
-        load_b *= cost_now(b, now);
+// Below a millisecond nothing has decayed that would matter. And where the one with the lower load was not measured more recently, decay would only lower it further: the
+// exponential, most of what a pick would cost, is spared in all but a few cases.
+static bool is_lower(double load_a, const struct endpoint *a, double load_b, const struct endpoint *b, nanoseconds now) {
+    if (now < a->cost_at + NS_PER_MS && now < b->cost_at + NS_PER_MS)
+        return load_a < load_b;
+    if (!a->cost_is_penalty && !b->cost_is_penalty) {
+        if (load_a < load_b && a->cost_at <= b->cost_at)
+            return true;
+        if (load_a >= load_b && a->cost_at >= b->cost_at)
+            return false;
     }
-    return load_a <= load_b;
+    return load_a * left_of(a, now) < load_b * left_of(b, now);
 }
 
-static struct endpoint *draw_weighted(const struct lb_request *request, const struct endpoint *other) {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < request->count; i++)
-        total += request->endpoints[i] == other ? 0 : request->endpoints[i]->weight;
-    if (total == 0)
-        return NULL;
-    uint64_t left = rng_next(request->rng) % total;
-    for (uint32_t i = 0; i < request->count; i++) {
-        if (request->endpoints[i] == other)
-            continue;
-        if (left < request->endpoints[i]->weight)
-            return request->endpoints[i];
-        left -= request->endpoints[i]->weight;
-    }
-    return NULL;
-}
-
-static struct endpoint *draw(const struct lb *lb, const struct lb_request *request, const struct endpoint *other) {
-    if (lb->weighted)
-        return draw_weighted(request, other);
-    if (request->count == 1)
-        return request->endpoints[0] == other ? NULL : request->endpoints[0];
-    struct endpoint *drawn;
-    do
-        drawn = request->endpoints[rng_below(request->rng, request->count)];
-    while (drawn == other);
-    return drawn;
-}
-
-// Any that was not tried, each alike; NULL when there is none.
-static struct endpoint *draw_untried(const struct lb_request *request) {
-    struct endpoint *drawn = NULL;
-    uint32_t seen = 0;
-    for (uint32_t i = 0; i < request->count; i++) {
-        struct endpoint *endpoint = request->endpoints[i];
-        if (endpoint->weight > 0 && !lb_was_tried(request, endpoint) && rng_below(request->rng, ++seen) == 0)
-            drawn = endpoint;
-    }
-    return drawn;
+// Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer. With nothing
+// in flight on either of two of different weight the heavier would have all: then the draw decides, which is by weight, but against one that takes twice as long.
+static bool prefers_second(const struct lb *lb, const struct endpoint *first, const struct endpoint *second, nanoseconds now) {
+    bool is_quiet = lb->weighted && first->in_flight + second->in_flight == 0;
+    double load_first = is_quiet ? 1 : (first->in_flight + 1) / lb_weight(lb, first, now);
+    double load_second = is_quiet ? 2 : (second->in_flight + 1) / lb_weight(lb, second, now);
+    if (!is_measured(first) || !is_measured(second))
+        return load_second < load_first;
+    return is_lower(load_second * second->cost_ns, second, load_first * first->cost_ns, first, now);
 }
 
 static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
-    struct endpoint *first = draw(lb, request, NULL);
-    if (first == NULL || request->count == 1)
-        return first;
-    struct endpoint *second = draw(lb, request, first);
-    if (second == NULL)
-        return first;
-    struct endpoint *better = is_lighter(first, second, request->now) ? first : second;
-    if (!lb_was_tried(request, better))
-        return better;
-    struct endpoint *worse = better == first ? second : first;
-    if (!lb_was_tried(request, worse))
-        return worse;
-    struct endpoint *untried = draw_untried(request);
-    return untried != NULL ? untried : better;
-}
-
-static void begin(struct endpoint *endpoint, nanoseconds now) {
-    (void)now;
-    endpoint->in_flight++;
+    return lb_pick_of_two(lb, request, prefers_second);
 }
 
 static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed, nanoseconds now) {
-    CHECK(endpoint->in_flight > 0);
-    endpoint->in_flight--;
     if (outcome == LB_CANCELLED)
         return;
     double sample = (double)elapsed;
@@ -122,4 +72,4 @@ static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds
     endpoint->cost_at = now;
 }
 
-const struct lb_algorithm lb_peak_ewma = {.name = "PeakEWMA", .pick = pick, .begin = begin, .done = done};
+const struct lb_algorithm lb_peak_ewma = {.pick = pick, .build = lb_build_two, .done = done};

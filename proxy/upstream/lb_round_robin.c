@@ -1,54 +1,46 @@
-// RoundRobin: in turn, each as often as its weight says and no more often in a row than that asks for. The start is random, so that the proxies of a mesh do not walk
-// in step.
-#include "upstream/endpoint.h"
+// RoundRobin: in turn, each as often as its weight says, spread over the turns of the others. The start is random, so that the proxies of a mesh do not walk in step.
 #include "upstream/lb.h"
 
-#include "base/check.h"
+#include "base/pool.h"
+#include "upstream/lb_turns.h"
 
-// Every candidate's turn comes nearer by its weight; the nearest is picked and steps back by the sum of all. In as many picks as the sum each comes as often as its
-// weight, and spread over them: 5, 1, 1 gives a a b a c a a. Those that are left out neither come nearer nor step back. NULL when there is no candidate.
-static struct endpoint *take_turn(const struct lb_request *request, bool tried_too) {
-    struct endpoint *picked = NULL;
-    int64_t total = 0;
-    for (uint32_t i = 0; i < request->count; i++) {
-        struct endpoint *endpoint = request->endpoints[i];
-        if (endpoint->weight == 0 || (!tried_too && lb_was_tried(request, endpoint)))
-            continue;
-        endpoint->turn += endpoint->weight;
-        total += endpoint->weight;
-        if (picked == NULL || endpoint->turn > picked->turn)
-            picked = endpoint;
+// Turns of those that may not be taken are left out, up to so many; then all are looked at.
+#define LEFT_OUT_MAX 64
+
+static void build(struct lb *lb, struct rng *rng) {
+    lb->position = rng_below(rng, lb->count);
+    if (!lb->weighted)
+        return;
+    struct lb_turn *turns = alloc_zeroed_or_abort(lb->count, sizeof *turns);
+    for (uint32_t i = 0; i < lb->count; i++) {
+        double step = 1.0 / lb->endpoints[i]->weight;
+        turns[i] = (struct lb_turn){.due = step * (double)(rng_next(rng) >> 11) * 0x1p-53, .step = step, .index = i};
     }
-    if (picked != NULL)
-        picked->turn -= total;
-    return picked;
+    lb_turns_order(turns, lb->count);
+    lb->table = turns;
+    lb->table_size = lb->count;
 }
 
+static struct endpoint *next(struct lb *lb) {
+    struct lb_turn *turns = lb->table;
+    if (turns == NULL) {
+        uint32_t position = lb->position;
+        lb->position = position + 1 < lb->count ? position + 1 : 0;
+        return lb->endpoints[position];
+    }
+    struct endpoint *endpoint = lb->endpoints[turns[0].index];
+    lb_turns_advance(turns, lb->count);
+    return endpoint;
+}
+
+// One that is left out does not catch up later.
 static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
-    struct endpoint *picked = NULL;
-    if (!lb->weighted) {
-        for (uint32_t step = 0; step < request->count; step++) {
-            picked = request->endpoints[lb->position++ % request->count];
-            if (!lb_was_tried(request, picked))
-                break;
-        }
-        return picked->weight > 0 ? picked : NULL;
+    for (uint32_t i = 0; i < LEFT_OUT_MAX; i++) {
+        struct endpoint *endpoint = next(lb);
+        if (lb_may_take(lb, request, endpoint))
+            return endpoint;
     }
-    picked = take_turn(request, false);
-    return picked != NULL ? picked : take_turn(request, true);
+    return lb_scan(lb, request);
 }
 
-static void begin(struct endpoint *endpoint, nanoseconds now) {
-    (void)now;
-    endpoint->in_flight++;
-}
-
-static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed, nanoseconds now) {
-    (void)outcome;
-    (void)elapsed;
-    (void)now;
-    CHECK(endpoint->in_flight > 0);
-    endpoint->in_flight--;
-}
-
-const struct lb_algorithm lb_round_robin = {.name = "RoundRobin", .pick = pick, .begin = begin, .done = done};
+const struct lb_algorithm lb_round_robin = {.pick = pick, .build = build};

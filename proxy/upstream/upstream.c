@@ -35,11 +35,19 @@ static void drop_clusters(struct upstream *upstream, bool all) {
     free(gone);
 }
 
+static void set_place(struct upstream *upstream, struct bytes zone, struct bytes region) {
+    bytes_drop(&upstream->zone);
+    bytes_drop(&upstream->region);
+    upstream->zone = bytes_keep(zone);
+    upstream->region = bytes_keep(region);
+}
+
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) {
     const struct limits_config *limits = &snapshot->proxy.limits;
     upstream->applied++;
     upstream->buffer_per_stream = limits->buffer_per_stream;
     upstream->codec_limits = codec_limits_of(limits, limits->buffer_per_stream);
+    set_place(upstream, snapshot->proxy.zone, snapshot->proxy.region);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *service = snapshot->services[i];
         struct cluster *cluster = map_get(&upstream->clusters, service->key);
@@ -129,6 +137,8 @@ void upstream_dispose(struct upstream *upstream) {
     CHECK(upstream->connections == 0 && upstream->clusters.count == 0 && upstream->peers.count == 0);
     map_dispose(&upstream->clusters);
     map_dispose(&upstream->peers);
+    bytes_drop(&upstream->zone);
+    bytes_drop(&upstream->region);
     if (upstream->credentials != NULL)
         credentials_unref(upstream->credentials);
 }

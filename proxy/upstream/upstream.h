@@ -24,6 +24,7 @@ struct upstream {
     uint64_t credentials_generation;
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;
+    struct bytes zone, region;        // where we are; owned
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot
     struct map peers;                 // endpoint_peer.key -> struct endpoint_peer; those of endpoints that live
     struct list live;                 // struct upstream_conn.live: all, also of clusters and endpoints that only streams still hold

@@ -142,18 +142,15 @@ static enum error connect_error(enum error reason) {
 
 // Left alone for a while, as long as there is another one.
 static void avoid_endpoint(const struct upstream_conn *conn) {
-    struct cluster *cluster = conn->endpoint->cluster;
-    if (cluster == NULL)
-        return;
-    conn->endpoint->avoided_until = loop_of(conn)->now + AVOIDED_NS;
-    cluster->avoided_until = conn->endpoint->avoided_until;
+    cluster_avoid(conn->endpoint, loop_of(conn)->now + AVOIDED_NS);
 }
 
 // Over a connection that was made before nothing is learnt: a server that ends may answer on what it has and accept no more.
 void upstream_conn_note_answer(const struct upstream_conn *conn) {
     struct endpoint *endpoint = conn->endpoint;
-    if (endpoint->avoided_until > 0 && conn->opened_at + AVOIDED_NS > endpoint->avoided_until)
-        endpoint->avoided_until = 0;
+    nanoseconds avoided_until = endpoint->links->avoided_until;
+    if (avoided_until > 0 && conn->opened_at + AVOIDED_NS > avoided_until)
+        cluster_avoid_no_more(endpoint);
 }
 
 void upstream_conn_close(struct upstream_conn *conn, enum error reason) {

@@ -77,7 +77,7 @@ def test_examples_are_what_the_json_schema_says(path):
 
 GOOD = {"apiVersion": "outrigger.dev/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "t"}, "spec": {"targetRefs": [{"kind": "Service", "name": "a"}]}}
 BAD = {
-    "an unknown field": {"retries": {}}, "a word that is none": {"loadBalancer": {"type": "Best"}}, "a word of a later version": {"loadBalancer": {"type": "Maglev"}},
+    "an unknown field": {"retries": {}}, "a word that is none": {"loadBalancer": {"type": "Best"}}, "a word of a later version": {"loadBalancer": {"locality": {"mode": "PreferNode"}}},
     "no duration": {"timeouts": {"request": "1 second"}}, "a number out of range": {"retry": {"budget": {"percent": 101}}}, "a text for a number": {"connections": {"max": "1"}},
     "no size": {"retry": {"bufferBytes": "64KB"}}, "no targets": {"targetRefs": []}, "a target without its name": {"targetRefs": [{"kind": "Service"}]},
 }

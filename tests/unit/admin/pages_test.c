@@ -53,7 +53,9 @@ static void clusters_show_services_and_the_load_of_endpoints(void **state) {
          .idle = 1,
          .connecting = 1,
          .requests = 1000,
-         .failures = 7},
+         .failures = 7,
+         .zone = BYTES("eu-1a"),
+         .priority = 2},
         {.address = BYTES("10.0.0.6:15006"), .state = BYTES("available"), .tls = BYTES("None")},
     };
     struct admin_service services[] = {{.key = BYTES("school/courses:80"),
@@ -76,6 +78,9 @@ static void clusters_show_services_and_the_load_of_endpoints(void **state) {
     assert_number(row, "ewma_us", 1500);
     assert_number(row, "connections", 2);
     assert_number(row, "failures", 7);
+    assert_number(row, "priority", 2);
+    assert_member(row, "zone", "eu-1a");
+    assert_null(json_object_get(row, "region"));
     json_decref(value);
 
     const char *text = body_of(client_get(&client, "/clusters?format=text"));

@@ -95,12 +95,10 @@ static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     expect_proxy_error("  listeners: [{name: o, role: TCP}]\n", "TCP is not supported by this version; allowed: Inbound, Outbound, Gateway");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80, protocol: TCP}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1'}]\n",
                        "TCP is not supported by this version; allowed: HTTP, HTTP1, HTTP2, GRPC");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1', zone: a}]\n",
-                       "spec.endpoints[0].zone: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  circuitBreaker: {}\n", "spec.circuitBreaker: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Mesh, name: s}]\n", "Mesh is not supported by this version; allowed: Service, Namespace");
-    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: Maglev}\n",
-                        "spec.loadBalancer.type: Maglev is not supported by this version");
+    expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {locality: {mode: PreferNode}}\n",
+                        "spec.loadBalancer.locality.mode: PreferNode is not supported by this version");
 }
 
 static void bounds_say_what_is_allowed(void **state) {
@@ -119,7 +117,7 @@ static void bounds_say_what_is_allowed(void **state) {
                         "spec.retry.budget.percent: \"101\" is not allowed; allowed: 0 to 100");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  deadline: {propagate: yes}\n", "\"yes\" is not allowed; allowed: true or false");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {type: roundRobin}\n",
-                        "\"roundRobin\" is not allowed; allowed: PeakEWMA, RoundRobin");
+                        "\"roundRobin\" is not allowed; allowed: PeakEWMA, LeastRequest, RoundRobin, Random, RingHash, Maglev");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: Unsent}\n",
                         "spec.retry.conditions: is a text; allowed: a list");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  retry: {conditions: [Unsent, Unsent]}\n", "\"Unsent\" stands twice in the list");

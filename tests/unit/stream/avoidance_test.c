@@ -98,11 +98,11 @@ static void an_answer_on_an_older_connection_says_nothing_of_new_ones(void **sta
     loopback_settle(&world);
     cluster->endpoints[1]->in_flight -= 1000;
     assert_int_equal(far_failures(ending), 1);
-    nanoseconds avoided_until = ending->avoided_until;
+    nanoseconds avoided_until = ending->links->avoided_until;
     assert_true(avoided_until > world.far.check.loop.now);
     answer_newest(&world, 8001);
     answer_newest(&world, 8002);
-    assert_true(ending->avoided_until == avoided_until);
+    assert_true(ending->links->avoided_until == avoided_until);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(clients[i].status, 204);
         client_dispose(&clients[i]);

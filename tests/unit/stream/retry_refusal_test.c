@@ -15,11 +15,11 @@ static void assert_retries(struct loopback *world, unsigned retries) {
 // Brings connections to all endpoints into their pools; they count as of the mesh from then on.
 static void warm_up_mesh(struct loopback *world, unsigned count) {
     struct cluster *cluster = fake_upstream_cluster(&world->far, "default/a:80");
+    cluster->levels.panic_percent = 0;
     for (unsigned i = 0; i < count; i++) {
         struct client client;
         for (unsigned j = 0; j < count; j++)
-            cluster->endpoints[j]->weight = i == j;
-        cluster->lb.weighted = true;
+            cluster_set_unavailable(cluster->endpoints[j], UNAVAILABLE_AVOIDED, i != j);
         client_get(&client, world, "GET a /warm\n");
         loopback_settle(world);
         respond(world, i, 204, "", NULL);
@@ -29,9 +29,8 @@ static void warm_up_mesh(struct loopback *world, unsigned count) {
         struct conn_pool *pool = &cluster->endpoints[i]->links->pools[POOL_HTTP2];
         assert_int_equal(pool->idle, 1);
         LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link)->mesh = true;
-        cluster->endpoints[i]->weight = 1;
+        cluster_set_unavailable(cluster->endpoints[i], UNAVAILABLE_AVOIDED, false);
     }
-    cluster->lb.weighted = false;
 }
 
 static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) {

@@ -8,7 +8,7 @@
 
 // RoundRobin begins at random: the first pick shall be the endpoint on port 8001.
 static void begin_with_the_first(struct loopback *world) {
-    fake_upstream_cluster(&world->far, "default/a:80")->lb.position = 0;
+    fake_upstream_cluster(&world->far, "default/a:80")->levels.items[0].position = 0;
 }
 
 static void assert_retries(struct loopback *world, unsigned retries) {

@@ -17,7 +17,7 @@ static void an_update_keeps_what_is_still_there(void **state) {
     struct endpoint *second = cluster->endpoints[1];
     try_begin(&try, &far, pool_of(&far, KEY, 0, POOL_HTTP1));
     fake_upstream_settle(&far);
-    cluster->lb.algorithm->begin(first, far.check.loop.now);
+    cluster_begin(cluster, first);
     first->cost_ns = 5e6;
     endpoint_ref(second);
     fake_upstream_apply(&far, WITH(ONE_AND_THREE));
@@ -25,7 +25,7 @@ static void an_update_keeps_what_is_still_there(void **state) {
     assert_int_equal(cluster->endpoint_count, 2);
     assert_ptr_equal(cluster->endpoints[0], first);
     assert_int_equal(first->weight, 3);
-    assert_true(cluster->lb.weighted);
+    assert_true(cluster->levels.items[0].weighted);
     assert_int_equal(first->in_flight, 1);
     assert_true(first->cost_ns == 5e6);
     assert_int_equal(first->links->pools[POOL_HTTP1].open, 1);
@@ -35,7 +35,7 @@ static void an_update_keeps_what_is_still_there(void **state) {
     // The stream under way ends as ever.
     far_respond(far_conn(&far, 0), far_request(far_conn(&far, 0), 0), 204, "", NULL, true);
     assert_true(try.up.ended);
-    cluster->lb.algorithm->done(first, LB_ANSWERED, NS_PER_MS, far.check.loop.now);
+    cluster_done(cluster, first, LB_ANSWERED, NS_PER_MS);
     try_end(&try);
     fake_upstream_dispose(&far);
 }
@@ -50,7 +50,7 @@ static void an_update_keeps_endpoints_in_any_order(void **state) {
     fake_upstream_apply(&far, WITH("{address: '127.0.0.1:8002'}, {address: '127.0.0.1:8001'}"));
     assert_ptr_equal(cluster->endpoints[0], second);
     assert_ptr_equal(cluster->endpoints[1], first);
-    assert_false(cluster->lb.weighted);
+    assert_false(cluster->levels.items[0].weighted);
     fake_upstream_dispose(&far);
 }
 
@@ -59,14 +59,14 @@ static void an_update_changes_settings_at_once(void **state) {
     struct fake_upstream far;
     fake_upstream_init(&far, WITH(TWO) POLICY_DOCUMENT("a", "  loadBalancer: {type: RoundRobin}\n  connections: {max: 7}\n"));
     struct cluster *cluster = fake_upstream_cluster(&far, KEY);
-    assert_ptr_equal(cluster->lb.algorithm, &lb_round_robin);
+    assert_ptr_equal(cluster->levels.items[0].algorithm, &lb_round_robin);
     assert_int_equal(cluster->traffic.connections.max, 7);
-    cluster->lb.algorithm->begin(cluster->endpoints[0], far.check.loop.now);
+    cluster_begin(cluster, cluster->endpoints[0]);
     fake_upstream_apply(&far, WITH(TWO));
-    assert_ptr_equal(cluster->lb.algorithm, &lb_peak_ewma);
+    assert_ptr_equal(cluster->levels.items[0].algorithm, &lb_peak_ewma);
     assert_int_equal(cluster->traffic.connections.max, 0);
     // Work in flight is given back to the algorithm that is there now.
-    cluster->lb.algorithm->done(cluster->endpoints[0], LB_ANSWERED, NS_PER_MS, far.check.loop.now);
+    cluster_done(cluster, cluster->endpoints[0], LB_ANSWERED, NS_PER_MS);
     assert_int_equal(cluster->endpoints[0]->in_flight, 0);
     fake_upstream_dispose(&far);
 }
@@ -78,7 +78,7 @@ static unsigned picks_of_first(struct fake_upstream *far, unsigned picks) {
     struct cluster *cluster = fake_upstream_cluster(far, KEY);
     unsigned count = 0;
     for (unsigned i = 0; i < picks; i++)
-        count += cluster_pick(cluster, NULL, 0) == cluster->endpoints[0];
+        count += cluster_pick(cluster, NULL, 0, NULL) == cluster->endpoints[0];
     return count;
 }
 
@@ -91,9 +91,9 @@ static void weights_that_were_changed_hold_at_once(void **state) {
     assert_int_equal(picks_of_first(&far, 30), 10);
     // Other documents than these change nothing.
     struct cluster *cluster = fake_upstream_cluster(&far, KEY);
-    int64_t turn = cluster->endpoints[0]->turn;
+    const void *turns = cluster->levels.items[0].table;
     fake_upstream_apply(&far, WITH(HEAVY("1")) POLICY_DOCUMENT("a", "  loadBalancer: {type: RoundRobin}\n  connections: {max: 7}\n"));
-    assert_int_equal(cluster->endpoints[0]->turn, turn);
+    assert_ptr_equal(cluster->levels.items[0].table, turns);
     fake_upstream_dispose(&far);
 }
 
@@ -105,7 +105,7 @@ static void a_service_that_is_gone_lives_while_it_is_used(void **state) {
     cluster_ref(cluster);
     fake_upstream_apply(&far, PROXY_DOCUMENT);
     assert_int_equal(far.upstream.clusters.count, 0);
-    assert_non_null(cluster_pick(cluster, NULL, 0));
+    assert_non_null(cluster_pick(cluster, NULL, 0, NULL));
     fake_upstream_apply(&far, WITH(TWO));
     assert_ptr_not_equal(fake_upstream_cluster(&far, KEY), cluster);
     // The two share what all workers do.
@@ -118,7 +118,7 @@ static void a_service_without_endpoints_has_none_to_pick(void **state) {
     (void)state;
     struct fake_upstream far;
     fake_upstream_init(&far, WITH("{address: '127.0.0.1:8001', weight: 0}, {address: '127.0.0.1:8002', weight: 0}"));
-    assert_null(cluster_pick(fake_upstream_cluster(&far, KEY), NULL, 0));
+    assert_null(cluster_pick(fake_upstream_cluster(&far, KEY), NULL, 0, NULL));
     fake_upstream_dispose(&far);
 }
 
@@ -129,9 +129,9 @@ static void a_tried_endpoint_is_picked_again_only_when_it_is_alone(void **state)
     struct cluster *cluster = fake_upstream_cluster(&far, KEY);
     struct endpoint *tried[] = {cluster->endpoints[0], NULL};
     for (int i = 0; i < 20; i++)
-        assert_ptr_equal(cluster_pick(cluster, tried, 2), cluster->endpoints[1]);
+        assert_ptr_equal(cluster_pick(cluster, tried, 2, NULL), cluster->endpoints[1]);
     fake_upstream_apply(&far, WITH("{address: '127.0.0.1:8001'}"));
-    assert_ptr_equal(cluster_pick(cluster, tried, 2), tried[0]);
+    assert_ptr_equal(cluster_pick(cluster, tried, 2, NULL), tried[0]);
     fake_upstream_dispose(&far);
 }
 

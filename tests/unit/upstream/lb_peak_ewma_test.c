@@ -25,6 +25,7 @@ static void equal_endpoints_share_alike(void **state) {
             lb_drive_pick(&drive);
         for (int i = 0; i < 4; i++)
             assert_share(drive.picked[i], TOTAL, 0.25);
+        lb_drive_dispose(&drive);
     }
 }
 
@@ -47,6 +48,7 @@ static void under_load_shares_follow_the_weights(void **state) {
             assert_in_range(drive.picked[i], TOTAL * (i + 1) / 6 * 8 / 10, TOTAL * (i + 1) / 6 * 12 / 10);
         for (int i = 0; i < IN_FLIGHT; i++)
             lb_drive_done(&drive, running[i], LB_ANSWERED, 10 * NS_PER_MS);
+        lb_drive_dispose(&drive);
     }
 }
 
@@ -62,10 +64,13 @@ static void weight_zero_gets_nothing(void **state) {
     lb_drive_try(&drive, 2);
     for (int i = 0; i < 100; i++)
         assert_int_not_equal(lb_drive_pick(&drive), 1);
+    lb_drive_dispose(&drive);
     lb_drive_init(&drive, LB_PEAK_EWMA, 1, (const int[]){0, 0, -1});
     assert_int_equal(lb_drive_pick(&drive), -1);
+    lb_drive_dispose(&drive);
     lb_drive_init(&drive, LB_PEAK_EWMA, 1, (const int[]){0, -1});
     assert_int_equal(lb_drive_pick(&drive), -1);
+    lb_drive_dispose(&drive);
 }
 
 static void the_faster_of_two_gets_nearly_all(void **state) {
@@ -77,6 +82,7 @@ static void the_faster_of_two_gets_nearly_all(void **state) {
         lb_drive_run(&drive, 1000, takes);
         assert_true(drive.picked[1] >= 980);
         assert_true(drive.picked[0] >= 1);
+        lb_drive_dispose(&drive);
     }
 }
 
@@ -86,9 +92,9 @@ static void a_new_one_among_fast_ones_gets_its_share(void **state) {
     static const nanoseconds takes[] = {NS_PER_MS, NS_PER_MS, NS_PER_MS};
     struct lb_drive drive;
     lb_drive_init(&drive, LB_PEAK_EWMA, 9, (const int[]){1, 1, 1, -1});
-    drive.request.count = 2;
+    lb_drive_build(&drive, 2);
     lb_drive_run(&drive, 100, takes);
-    drive.request.count = 3;
+    lb_drive_build(&drive, 3);
     unsigned running = 0;
     for (int i = 0; i < 9; i++) {
         int number = lb_drive_pick(&drive);
@@ -96,6 +102,7 @@ static void a_new_one_among_fast_ones_gets_its_share(void **state) {
         lb_drive_begin(&drive, (unsigned)number);
     }
     assert_in_range(running, 1, 4);
+    lb_drive_dispose(&drive);
 }
 
 // Of three the slow one is taken only when it is drawn against none better: never, after its first answer.
@@ -107,6 +114,7 @@ static void the_slow_one_of_three_is_left_alone(void **state) {
     lb_drive_run(&drive, 2000, takes);
     assert_true(drive.picked[1] <= 5);
     assert_true(drive.picked[0] > 400 && drive.picked[2] > 400);
+    lb_drive_dispose(&drive);
 }
 
 static void a_busier_one_gets_less(void **state) {
@@ -119,6 +127,7 @@ static void a_busier_one_gets_less(void **state) {
         assert_int_equal(lb_drive_pick(&drive), 1);
     for (int i = 0; i < 10; i++)
         lb_drive_done(&drive, 0, LB_CANCELLED, 0);
+    lb_drive_dispose(&drive);
 }
 
 // It refuses in no time; by time alone it would be the fastest.
@@ -135,6 +144,7 @@ static void one_that_fails_fast_attracts_nothing(void **state) {
             lb_drive_done(&drive, (unsigned)number, number == 0 ? LB_FAILED : LB_ANSWERED, took);
         }
         assert_true(drive.picked[0] <= 5); // while the others are not measured either
+        lb_drive_dispose(&drive);
     }
 }
 
@@ -156,6 +166,7 @@ static void a_failure_is_forgiven_after_a_while(void **state) {
         back = lb_drive_pick(&drive) == 0;
     }
     assert_in_range(seconds, 3, 10);
+    lb_drive_dispose(&drive);
 }
 
 // Both were restarted, one after the other: the second is down now. What is in flight at the first must not make the dead one look lighter.
@@ -176,6 +187,7 @@ static void an_answer_ends_what_a_failure_counted(void **state) {
     }
     for (int i = 0; i < 100; i++)
         lb_drive_done(&drive, 0, LB_CANCELLED, 0);
+    lb_drive_dispose(&drive);
 }
 
 // A time that was really taken stays what it is.
@@ -188,6 +200,7 @@ static void a_failure_that_took_long_is_measured(void **state) {
     lb_drive_begin(&drive, 0);
     lb_drive_done(&drive, 0, LB_ANSWERED, NS_PER_MS);
     assert_true(drive.endpoints[0].cost_ns > 4.9 * NS_PER_S);
+    lb_drive_dispose(&drive);
 }
 
 static void what_was_cancelled_says_nothing(void **state) {
@@ -198,6 +211,7 @@ static void what_was_cancelled_says_nothing(void **state) {
     lb_drive_done(&drive, 0, LB_CANCELLED, 60 * NS_PER_S);
     assert_true(drive.endpoints[0].cost_at == 0);
     assert_int_equal(drive.endpoints[0].in_flight, 0);
+    lb_drive_dispose(&drive);
 }
 
 static void a_peak_counts_at_once_and_fades(void **state) {
@@ -216,6 +230,7 @@ static void a_peak_counts_at_once_and_fades(void **state) {
     lb_drive_done(&drive, 0, LB_ANSWERED, NS_PER_MS);
     double expected = NS_PER_MS + (NS_PER_S - NS_PER_MS) * exp(-1);
     assert_true(fabs(endpoint->cost_ns - expected) < 1000);
+    lb_drive_dispose(&drive);
 }
 
 // Ten answers within a time weigh like one of the same value over it.
@@ -238,6 +253,8 @@ static void many_small_steps_fade_like_one_large(void **state) {
     }
     double ratio = many.endpoints[0].cost_ns / one.endpoints[0].cost_ns;
     assert_true(ratio > 0.99 && ratio < 1.01);
+    lb_drive_dispose(&one);
+    lb_drive_dispose(&many);
 }
 
 static void tried_ones_are_left_out_while_there_is_another(void **state) {
@@ -252,6 +269,7 @@ static void tried_ones_are_left_out_while_there_is_another(void **state) {
         }
         lb_drive_try(&drive, 3);
         assert_true(lb_drive_pick(&drive) >= 0);
+        lb_drive_dispose(&drive);
     }
 }
 
@@ -267,6 +285,7 @@ static void those_that_step_in_share_the_load(void **state) {
         lb_drive_pick(&drive);
     for (int i = 2; i < 5; i++)
         assert_share(drive.picked[i], TOTAL, 1.0 / 3);
+    lb_drive_dispose(&drive);
 }
 
 static void one_endpoint_is_always_the_one(void **state) {
@@ -275,6 +294,51 @@ static void one_endpoint_is_always_the_one(void **state) {
     lb_drive_init(&drive, LB_PEAK_EWMA, 1, (const int[]){1, -1});
     lb_drive_try(&drive, 0);
     assert_int_equal(lb_drive_pick(&drive), 0);
+    lb_drive_dispose(&drive);
+}
+
+// Of 100,000 picks, one after the other and many at a time.
+static void shares_are_those_of_the_weights(void **state) {
+    (void)state;
+    static const unsigned in_flight[] = {1, 600};
+    for (int i = 0; i < 2; i++) {
+        struct lb_drive drive;
+        lb_drive_init(&drive, LB_PEAK_EWMA, 4, (const int[]){1, 2, 3, -1});
+        lb_drive_load(&drive, 100000, in_flight[i]);
+        lb_drive_assert_weights(&drive, 0.01);
+        lb_drive_dispose(&drive);
+    }
+}
+
+// In quiet times too a small share goes to a replica of small weight; but not if the other is much faster.
+static void a_light_one_has_its_share_while_nothing_is_in_flight(void **state) {
+    (void)state;
+    static const nanoseconds takes[] = {NS_PER_MS, NS_PER_MS + NS_PER_MS / 5};
+    static const nanoseconds slow[] = {30 * NS_PER_MS, NS_PER_MS};
+    struct lb_drive drive;
+    lb_drive_init(&drive, LB_PEAK_EWMA, 4, (const int[]){1, 9, -1});
+    lb_drive_run(&drive, 10000, takes);
+    lb_drive_assert_weights(&drive, 0.02);
+    lb_drive_run(&drive, 10000, slow);
+    assert_in_range(drive.picked[0], 900, 1250);
+    lb_drive_dispose(&drive);
+}
+
+static void a_new_one_grows_into_its_share(void **state) {
+    (void)state;
+    struct lb_drive drive;
+    lb_drive_init(&drive, LB_PEAK_EWMA, 4, (const int[]){1, 1, 1, 1, -1});
+    lb_drive_load(&drive, 4000, 400);
+    static const struct {
+        unsigned seconds, low, high; // of 10,000 picks; 2,500 are a whole share
+    } steps[] = {{0, 0, 150}, {15, 1000, 1600}, {31, 2300, 2700}};
+    for (int i = 0; i < 3; i++) {
+        drive.endpoints[3].ramp_since = drive.request.now - steps[i].seconds * NS_PER_S;
+        memset(drive.picked, 0, 4 * sizeof *drive.picked);
+        lb_drive_load(&drive, 10000, 400);
+        assert_in_range(drive.picked[3], steps[i].low, steps[i].high);
+    }
+    lb_drive_dispose(&drive);
 }
 
 int main(void) {
@@ -296,6 +360,9 @@ int main(void) {
         cmocka_unit_test(tried_ones_are_left_out_while_there_is_another),
         cmocka_unit_test(those_that_step_in_share_the_load),
         cmocka_unit_test(one_endpoint_is_always_the_one),
+        cmocka_unit_test(shares_are_those_of_the_weights),
+        cmocka_unit_test(a_light_one_has_its_share_while_nothing_is_in_flight),
+        cmocka_unit_test(a_new_one_grows_into_its_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

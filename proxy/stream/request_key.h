@@ -1,0 +1,13 @@
+// What a request is by a key of the documents (config/request_key.h): one number, the same in every proxy and after every restart.
+#ifndef STREAM_REQUEST_KEY_H
+#define STREAM_REQUEST_KEY_H
+
+#include "config/request_key.h"
+
+struct stream;
+
+// The hash over all parts, in their order. False when the request lacks one of them. Only once the request's head has arrived; a stream that has none lacks all that
+// would be in it.
+bool request_key_hash(const struct request_key *key, const struct stream *stream, uint64_t *hash);
+
+#endif
