@@ -69,23 +69,14 @@ static const char *label_of(const struct document *document) {
         .at;
 }
 
-static void read_kind(struct document *document) {
-    const struct node *node = node_find(document->root, "kind");
-    if (node == NULL) {
-        document_error(document, document->root, "kind", "is required");
-        return;
-    }
+static void tell_unknown_kind(struct document *document, const struct node *node) {
     struct nearest nearest;
     nearest_init(&nearest, node->text);
     struct bytes names = BYTES("");
     for (const struct kind *kind = config_kinds; kind->name != NULL; kind++) {
-        if (node->kind == NODE_SCALAR && bytes_equal(bytes_from_text(kind->name), node->text))
-            document->kind = kind;
         nearest_try(&nearest, kind->name);
         names = pool_format(document->loading->scratch, "%.*s%s%s", BYTES_FORMAT(names), names.len > 0 ? ", " : "", kind->name);
     }
-    if (document->kind != NULL)
-        return;
     struct bytes list = bytes_from_text(later_kinds), later;
     while (bytes_next(&list, ' ', &later)) {
         if (bytes_equal(later, node->text)) {
@@ -97,6 +88,19 @@ static void read_kind(struct document *document) {
         document_error(document, node, NULL, "unknown kind; did you mean %s?", nearest.name);
     else
         document_error(document, node, NULL, "unknown kind; allowed: %.*s", BYTES_FORMAT(names));
+}
+
+static void read_kind(struct document *document) {
+    const struct node *node = node_find(document->root, "kind");
+    if (node == NULL) {
+        document_error(document, document->root, "kind", "is required");
+        return;
+    }
+    for (const struct kind *kind = config_kinds; kind->name != NULL; kind++)
+        if (node->kind == NODE_SCALAR && bytes_equal(bytes_from_text(kind->name), node->text))
+            document->kind = kind;
+    if (document->kind == NULL)
+        tell_unknown_kind(document, node);
 }
 
 static void read_api_version(struct document *document) {
@@ -132,17 +136,20 @@ static void read_metadata(struct document *document) {
 
 static void refuse_unknown_fields(struct document *document) {
     static const char *const names[] = {"apiVersion", "kind", "metadata", "spec"};
+    const size_t name_count = sizeof(names) / sizeof(names[0]);
     for (struct node *field = document->root->first; field != NULL; field = field->next) {
         struct nearest nearest;
-        nearest_init(&nearest, field->name);
         bool is_known = false;
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t i = 0; i < name_count; i++)
             is_known = is_known || bytes_equal(bytes_from_text(names[i]), field->name);
+        if (is_known)
+            continue;
+        nearest_init(&nearest, field->name);
+        for (size_t i = 0; i < name_count; i++)
             nearest_try(&nearest, names[i]);
-        }
-        if (!is_known && nearest.name != NULL)
+        if (nearest.name != NULL)
             document_error(document, field, NULL, "unknown field; did you mean %s?", nearest.name);
-        else if (!is_known)
+        else
             document_error(document, field, NULL, "unknown field; allowed: apiVersion, kind, metadata, spec");
     }
 }

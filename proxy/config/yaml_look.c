@@ -42,7 +42,10 @@ static bool is_number(struct bytes text) {
 }
 
 const char *yaml_look(struct bytes plain) {
-    if (is_in(plain, BYTES("y Y yes Yes YES n N no No NO true True TRUE false False FALSE on On ON off Off OFF")))
+    // Most words of documents are told by their first letter.
+    if (plain.len == 0 || strchr("yYnNtTfFoO+-.0123456789", plain.at[0]) == NULL)
+        return NULL;
+    if (plain.len <= 5 && is_in(plain, BYTES("y Y yes Yes YES n N no No NO true True TRUE false False FALSE on On ON off Off OFF")))
         return "a boolean";
     if (is_number(plain) || is_in(plain, BYTES(".inf .Inf .INF -.inf .nan .NaN .NAN")))
         return "a number";
