@@ -446,8 +446,7 @@ FOR_TESTS_ALONE = {
     "traffic_has_group": "holds the list of groups and the table of fields together",
     "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
     "tls_was_resumed": "shows that a ticket was taken",
-    "pool_on_dispose": "for filters that take more than memory for a stream; none does yet",
-    "pool_cancel_dispose": "as above",
+    "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
     "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
     "canonical_authority": "the form in which routes will match hosts; bound_find_host serves until there are routes",
 }

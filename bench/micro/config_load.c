@@ -33,12 +33,12 @@ static void tell_memory(const char *when) {
     printf("  memory %-27s %9.2f MB resident\n", when, (double)resident * 4096 / 1e6);
 }
 
-static struct snapshot *load(const char *path) {
+static struct snapshot *load(struct config_cache *cache, const char *path) {
     struct config_errors errors, warnings;
     struct snapshot *snapshot;
     config_errors_init(&errors);
     config_errors_init(&warnings);
-    enum error error = config_load(&path, 1, &snapshot, &errors, &warnings);
+    enum error error = config_load(cache, &path, 1, &snapshot, &errors, &warnings);
     for (uint32_t i = 0; i < errors.count; i++)
         fprintf(stderr, "%s\n", errors.lines[i]);
     if (error != OK)
@@ -66,7 +66,7 @@ static void measure_steps(const char *path) {
     struct bytes *texts = alloc_zeroed_or_abort(files.count, sizeof texts[0]);
     for (uint32_t i = 0; i < files.count; i++) {
         char *text;
-        CHECK(file_read(files.names[i], &errors, &text, &texts[i].len) == OK);
+        CHECK(file_read(files.files[i].name, &errors, &text, &texts[i].len) == OK);
         texts[i].at = text;
     }
     tell("files: read", since);
@@ -130,19 +130,23 @@ int main(int count, char **arguments) {
     work.h2_memory = h2_memory_create(&work.loop.now);
     upstream_init(&work.upstream, &work.loop, &work.metrics, work.shared, work.h2_memory);
     struct bound_snapshot *bound = NULL;
+    struct config_cache *cache = config_cache_create(clock_wall_ns);
     tell_memory("before");
     for (int round = 0; round < 3; round++) {
         printf("load %d\n", round + 1);
         if (round > 0 && count > 2)
             touch(arguments[2]);
         double since = now_ms();
-        struct snapshot *snapshot = load(arguments[1]);
+        struct snapshot *snapshot = load(cache, arguments[1]);
         tell("load", since);
-        printf("  services %u\n", snapshot->service_count);
+        const struct config_load_figures *figures = config_cache_figures(cache);
+        printf("  %u services of %u documents; files: %u, read %u, decoded %u, revived %u\n", snapshot->service_count, figures->documents,
+               figures->files, figures->files_read, figures->files_decoded, figures->files_revived);
         bound = apply(&work, snapshot, bound);
         tell_memory("after");
     }
     measure_steps(arguments[1]);
+    config_cache_destroy(cache);
     bound_unpin(bound);
     upstream_close_all(&work.upstream);
     loop_dispose(&work.loop);

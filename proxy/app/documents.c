@@ -58,9 +58,11 @@ static enum error read_set(struct documents *documents, struct reading *reading)
     *reading = (struct reading){0};
     config_errors_init(&reading->errors);
     config_errors_init(&reading->warnings);
-    documents->fingerprint = fingerprint_now(documents); // first: what changes while they are read is a further change
     documents->checked_wall = clock_wall_ns();
-    enum error error = config_load(documents->options->paths, documents->options->path_count, &reading->fresh, &reading->errors, &reading->warnings);
+    enum error error = config_load(documents->cache, documents->options->paths, documents->options->path_count, &reading->fresh, &reading->errors,
+                                   &reading->warnings);
+    // It is that of the files before they were read: what changed meanwhile is a further change.
+    documents->fingerprint = config_cache_figures(documents->cache)->fingerprint;
     if (error != OK)
         return error;
     reading->fresh->generation = documents->generation + 1;
@@ -195,6 +197,7 @@ static bool matters(void *owner, const char *name) {
 enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options,
                           enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors), void *user) {
     *documents = (struct documents){.loop = loop, .options = options, .changed = changed, .user = user};
+    documents->cache = config_cache_create(clock_wall_ns);
     timer_init(&documents->settle, on_settle);
     documents_reload(documents);
     return documents->snapshot != NULL ? OK : ERROR_INVALID;
@@ -208,6 +211,7 @@ void documents_watch(struct documents *documents) {
 
 void documents_reload(struct documents *documents) {
     struct reading reading;
+    config_cache_doubt(documents->cache);
     (void)read_set(documents, &reading);
     settle(documents, &reading);
 }
@@ -221,4 +225,5 @@ void documents_close(struct documents *documents) {
     config_errors_dispose(&documents->warnings);
     if (documents->snapshot != NULL)
         snapshot_unref(documents->snapshot);
+    config_cache_destroy(documents->cache);
 }

@@ -22,6 +22,7 @@ enum documents_phase { DOCUMENTS_STEADY, DOCUMENTS_SETTLING, DOCUMENTS_DOUBTED }
 struct documents {
     struct loop *loop;
     const struct options *options;
+    struct config_cache *cache;
     struct snapshot *snapshot; // in force; one reference
     uint64_t generation;
     uint64_t fingerprint;        // of the files as they were last seen
@@ -48,7 +49,7 @@ MUST_CHECK enum error documents_open(struct documents *documents, struct loop *l
 // Reads again when files change.
 void documents_watch(struct documents *documents);
 
-// Reads again at once, whether or not anything changed. The result is in errors.count.
+// Reads again at once, whether or not anything seems to have changed: all files, byte for byte. The result is in errors.count.
 void documents_reload(struct documents *documents);
 
 void documents_close(struct documents *documents);

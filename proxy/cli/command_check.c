@@ -48,7 +48,7 @@ enum exit_code command_check(int count, char **arguments) {
     struct snapshot *snapshot;
     config_errors_init(&errors);
     config_errors_init(&warnings);
-    enum error error = config_load((const char *const *)arguments, (uint32_t)count, &snapshot, &errors, &warnings);
+    enum error error = config_load(NULL, (const char *const *)arguments, (uint32_t)count, &snapshot, &errors, &warnings);
     print_lines(&errors, "");
     print_lines(&warnings, "warning: ");
     if (error == OK) {

@@ -31,11 +31,13 @@ static void check_names(struct loading *loading, struct map *names) {
             continue;
         struct bytes key = bytes_from_text(document->label);
         const struct document *twin = map_get(names, key);
-        if (twin != NULL)
-            document_error(document, node_find(document->metadata, "name"), NULL,
-                           "stands twice, first in %s:%u; names are unique by kind and namespace", twin->file, twin->root->line);
-        else
+        if (twin == NULL) {
             map_put(names, key, document);
+            continue;
+        }
+        document_revive(document);
+        document_error(document, node_find(document->metadata, "name"), NULL, "stands twice, first in %s:%u; names are unique by kind and namespace",
+                       twin->file, twin->line);
     }
 }
 
@@ -65,43 +67,58 @@ static bool has_rule(const struct route_spec *spec, struct bytes name) {
     return false;
 }
 
-static void check_route_target(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
+static const struct node *item_of(struct document *document, const char *list, uint32_t index) {
+    document_revive(document);
+    return node_item(node_find(document->spec_node, list), index);
+}
+
+static void check_route_target(struct document *policy, uint32_t index, const struct map *names) {
     struct loading *loading = policy->loading;
+    const struct target_ref *target = &((const struct traffic_policy_spec *)policy->spec)->targets[index];
     for (size_t i = 0; i < sizeof(route_targets) / sizeof(route_targets[0]); i++) {
         if (route_targets[i].target != target->kind)
             continue;
         const struct document *route = map_get(names, pool_format(loading->scratch, "%s/%.*s/%.*s", route_targets[i].kind,
                                                                   BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
         if (route == NULL && !loading->is_partial)
-            document_error(policy, node_find(node, "name"), NULL, "there is no %s %.*s in namespace %.*s", route_targets[i].kind,
-                           BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
+            document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no %s %.*s in namespace %.*s",
+                           route_targets[i].kind, BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
         else if (route != NULL && target->section_name.len > 0 && !has_rule(route->spec, target->section_name))
-            document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no rule of %s", BYTES_FORMAT(target->section_name),
-                           route->label);
+            document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no rule of %s",
+                           BYTES_FORMAT(target->section_name), route->label);
     }
 }
 
-static void check_gateway_target(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
+static void check_gateway_target(struct document *policy, uint32_t index, const struct map *names) {
     struct loading *loading = policy->loading;
+    const struct target_ref *target = &((const struct traffic_policy_spec *)policy->spec)->targets[index];
     const struct document *gateway =
         map_get(names, pool_format(loading->scratch, "Gateway/%.*s/%.*s", BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
     if (gateway == NULL && !loading->is_partial)
-        document_error(policy, node_find(node, "name"), NULL, "there is no Gateway %.*s in namespace %.*s", BYTES_FORMAT(target->name),
-                       BYTES_FORMAT(policy->namespace_name));
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no Gateway %.*s in namespace %.*s",
+                       BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
     else if (gateway != NULL && target->section_name.len > 0 && gateway_find_listener(gateway->spec, target->section_name) == NULL)
-        document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no listener of %s", BYTES_FORMAT(target->section_name),
-                       gateway->label);
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no listener of %s",
+                       BYTES_FORMAT(target->section_name), gateway->label);
 }
 
-static void check_target_exists(struct document *policy, const struct target_ref *target, const struct node *node, const struct map *names) {
-    if (!document_has(node, "kind") || !document_has(node, "name"))
-        return;
+// Whether kind and name of a target could be read.
+static bool is_target_known(struct document *policy, uint32_t index) {
+    if (policy->is_sound)
+        return true;
+    const struct node *node = item_of(policy, "targetRefs", index);
+    return document_has(node, "kind") && document_has(node, "name");
+}
+
+static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
+    const struct traffic_policy_spec *spec = policy->spec;
+    const struct target_ref *target = &spec->targets[index];
     if (target->kind == TARGET_GATEWAY) {
-        check_gateway_target(policy, target, node, names);
+        check_gateway_target(policy, index, names);
         return;
     }
     if (target->kind != TARGET_SERVICE) {
-        check_route_target(policy, target, node, names);
+        check_route_target(policy, index, names);
         return;
     }
     struct loading *loading = policy->loading;
@@ -109,27 +126,26 @@ static void check_target_exists(struct document *policy, const struct target_ref
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
     if (entry == NULL && loading->is_partial)
         return;
-    if (entry == NULL) {
-        document_error(policy, node_find(node, "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
-                       BYTES_FORMAT(target->name), BYTES_FORMAT(namespace_name));
-        return;
-    }
-    if (target->section_name.len > 0 && find_port_name(entry->spec, target->section_name) == NULL)
-        document_error(policy, node_find(node, "sectionName"), NULL, "\"%.*s\" is no port of %s; allowed: %.*s", BYTES_FORMAT(target->section_name),
-                       entry->label, BYTES_FORMAT(port_names(loading, entry->spec)));
+    if (entry == NULL)
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL,
+                       "there is no Service or ServiceEntry %.*s in namespace %.*s", BYTES_FORMAT(target->name), BYTES_FORMAT(namespace_name));
+    else if (target->section_name.len > 0 && find_port_name(entry->spec, target->section_name) == NULL)
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no port of %s; allowed: %.*s",
+                       BYTES_FORMAT(target->section_name), entry->label, BYTES_FORMAT(port_names(loading, entry->spec)));
 }
 
 // Two policies of one namespace on one target: which of them holds would be chance.
-static void check_target_twins(struct document *policy, const struct target_ref *target, const struct node *node, struct map *targets) {
-    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, target);
+static void check_target_twins(struct document *policy, uint32_t index, struct map *targets) {
+    const struct traffic_policy_spec *spec = policy->spec;
+    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, &spec->targets[index]);
     const struct document *twin = map_get(targets, key);
     if (twin == NULL)
         map_put(targets, key, policy);
     else if (twin == policy)
-        document_error(policy, node, NULL, "is the same target as one before it in the list");
+        document_error(policy, item_of(policy, "targetRefs", index), NULL, "is the same target as one before it in the list");
     else
-        document_error(policy, node, NULL, "is the target of %s too (%s:%u); allowed: one TrafficPolicy for a target", twin->label, twin->file,
-                       twin->root->line);
+        document_error(policy, item_of(policy, "targetRefs", index), NULL, "is the target of %s too (%s:%u); allowed: one TrafficPolicy for a target",
+                       twin->label, twin->file, twin->line);
 }
 
 static void check_policies(struct loading *loading, const struct map *names) {
@@ -139,12 +155,11 @@ static void check_policies(struct loading *loading, const struct map *names) {
         if (!is_kind(policy, &traffic_policy_table))
             continue;
         const struct traffic_policy_spec *spec = policy->spec;
-        const struct node *list = node_find(policy->spec_node, "targetRefs");
         for (uint32_t i = 0; i < spec->target_count; i++) {
-            const struct node *node = node_item(list, i);
-            check_target_exists(policy, &spec->targets[i], node, names);
-            if (document_has(node, "kind") && document_has(node, "name"))
-                check_target_twins(policy, &spec->targets[i], node, &targets);
+            if (!is_target_known(policy, i))
+                continue;
+            check_target_exists(policy, i, names);
+            check_target_twins(policy, i, &targets);
         }
     }
     map_dispose(&targets);
@@ -158,10 +173,9 @@ static void check_hosts(struct loading *loading) {
         if (!is_kind(entry, &service_entry_table))
             continue;
         const struct service_entry_spec *spec = entry->spec;
-        const struct node *list = node_find(entry->spec_node, "hosts");
         for (uint32_t i = 0; i < spec->host_count; i++) {
             struct authority authority;
-            if (node_item(list, i)->bad || !authority_parse(spec->hosts[i], &authority))
+            if ((!entry->is_sound && item_of(entry, "hosts", i)->bad) || !authority_parse(spec->hosts[i], &authority))
                 continue;
             struct bytes host = authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority);
             struct bytes key = join(loading, entry->namespace_name, host);
@@ -169,8 +183,9 @@ static void check_hosts(struct loading *loading) {
             if (twin == NULL)
                 map_put(&hosts, key, entry);
             else if (strcmp(twin->label, entry->label) != 0) // else it has been said that the whole stands twice
-                document_error(entry, node_item(list, i), NULL, "%.*s belongs to %s already (%s:%u); a host belongs to one service of a namespace",
-                               BYTES_FORMAT(host), twin->label, twin->file, twin->root->line);
+                document_error(entry, item_of(entry, "hosts", i), NULL,
+                               "%.*s belongs to %s already (%s:%u); a host belongs to one service of a namespace", BYTES_FORMAT(host), twin->label,
+                               twin->file, twin->line);
         }
     }
     map_dispose(&hosts);
@@ -195,10 +210,13 @@ static void check_identity(struct loading *loading, const struct document *proxy
     const struct proxy_spec *spec = proxy->spec;
     if (spec->config.identity.given || !has_outbound(spec))
         return;
-    for (struct document *entry = loading->first; entry != NULL; entry = entry->next)
-        if (is_kind(entry, &service_entry_table) && needs_identity(entry->spec))
-            document_error(entry, entry->spec_node, "tls.mode", "Mesh needs spec.identity of %s (%s:%u); without it allowed: None", proxy->label,
-                           proxy->file, proxy->root->line);
+    for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
+        if (!is_kind(entry, &service_entry_table) || !needs_identity(entry->spec))
+            continue;
+        document_revive(entry);
+        document_error(entry, entry->spec_node, "tls.mode", "Mesh needs spec.identity of %s (%s:%u); without it allowed: None", proxy->label,
+                       proxy->file, proxy->line);
+    }
 }
 
 // What a Proxy stands beside need not be described; where it is, the port must be one of its ports.
@@ -215,7 +233,7 @@ static void check_services(struct loading *loading, struct document *proxy, cons
             has_port = has_port || service->ports[j].port == spec->services[i].port;
         if (!has_port)
             document_error(proxy, node_find(node_item(list, i), "port"), NULL, "%u is no port of %s (%s:%u)", spec->services[i].port, entry->label,
-                           entry->file, entry->root->line);
+                           entry->file, entry->line);
     }
 }
 
@@ -225,8 +243,7 @@ static struct document *find_proxy(struct loading *loading, const char *first_pa
         if (!is_kind(document, &proxy_table))
             continue;
         if (proxy != NULL)
-            document_error(document, document->root, NULL, "is one Proxy too many, the first is in %s:%u; allowed: exactly one", proxy->file,
-                           proxy->root->line);
+            document_error(document, NULL, NULL, "is one Proxy too many, the first is in %s:%u; allowed: exactly one", proxy->file, proxy->line);
         else
             proxy = document;
     }
@@ -240,7 +257,7 @@ static void warn_of_unseen(struct loading *loading, const struct document *proxy
     for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
         const struct service_entry_spec *spec = entry->spec;
         if (is_kind(entry, &service_entry_table) && !spec->export_mesh && !bytes_equal(entry->namespace_name, proxy->namespace_name))
-            document_warning(entry, entry->root, NULL, "is seen in namespace %.*s alone, and %s is in another; exportTo: [Mesh] makes all see it",
+            document_warning(entry, NULL, NULL, "is seen in namespace %.*s alone, and %s is in another; exportTo: [Mesh] makes all see it",
                              BYTES_FORMAT(entry->namespace_name), proxy->label);
     }
 }
@@ -251,10 +268,11 @@ static void warn_of_no_zone(struct loading *loading, const struct document *prox
         return;
     for (struct document *policy = loading->first; policy != NULL; policy = policy->next) {
         const struct traffic_policy_spec *spec = policy->spec;
-        if (is_kind(policy, &traffic_policy_table) && spec->traffic.load_balancer.locality.mode == LOCALITY_PREFER_ZONE)
-            document_warning(policy, policy->spec_node, "loadBalancer.locality.mode",
-                             "PreferZone goes by the label " LABEL_ZONE " of %s (%s:%u), which it does not have", proxy->label, proxy->file,
-                             proxy->root->line);
+        if (!is_kind(policy, &traffic_policy_table) || spec->traffic.load_balancer.locality.mode != LOCALITY_PREFER_ZONE)
+            continue;
+        document_revive(policy);
+        document_warning(policy, policy->spec_node, "loadBalancer.locality.mode",
+                         "PreferZone goes by the label " LABEL_ZONE " of %s (%s:%u), which it does not have", proxy->label, proxy->file, proxy->line);
     }
 }
 

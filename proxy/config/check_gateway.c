@@ -41,7 +41,7 @@ static void check_socket(struct document *proxy, const struct listener_config *s
     }
     if (!is_there)
         document_error(proxy, node_find(node, "address"), NULL, "%u is the port of no listener of %s (%s:%u)", address_port(&socket->address),
-                       gateway->label, gateway->file, gateway->root->line);
+                       gateway->label, gateway->file, gateway->line);
 }
 
 // Two sockets on one port of a Gateway would each be the one listener.

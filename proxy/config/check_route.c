@@ -25,22 +25,41 @@ static bool is_listener(const struct gateway_spec *gateway, const struct parent_
     return false;
 }
 
-static void check_gateway_parent(struct document *route, const struct parent_ref *parent, const struct node *node, const struct map *names) {
+static const struct node *parent_node(struct document *route, uint32_t index) {
+    document_revive(route);
+    return node_item(node_find(route->spec_node, "parentRefs"), index);
+}
+
+static const struct node *backend_node(struct document *route, uint32_t rule, uint32_t index) {
+    document_revive(route);
+    return node_item(node_find(node_item(node_find(route->spec_node, "rules"), rule), "backendRefs"), index);
+}
+
+static bool is_parent_known(struct document *route, uint32_t index) {
+    if (route->is_sound)
+        return true;
+    const struct node *node = parent_node(route, index);
+    return document_has(node, "name") && (node_find(node, "kind") == NULL || !node_find(node, "kind")->bad);
+}
+
+static void check_gateway_parent(struct document *route, uint32_t index, const struct map *names) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
     const struct document *gateway =
         map_get(names, pool_format(route->loading->scratch, "Gateway/%.*s/%.*s", BYTES_FORMAT(namespace_name), BYTES_FORMAT(parent->name)));
     if (gateway == NULL && !route->loading->is_partial)
-        document_error(route, node_find(node, "name"), NULL, "there is no Gateway %.*s in namespace %.*s", BYTES_FORMAT(parent->name),
-                       BYTES_FORMAT(namespace_name));
+        document_error(route, node_find(parent_node(route, index), "name"), NULL, "there is no Gateway %.*s in namespace %.*s",
+                       BYTES_FORMAT(parent->name), BYTES_FORMAT(namespace_name));
     else if (gateway != NULL && !is_listener(gateway->spec, parent))
-        document_error(route, node, NULL, "means no listener of %s (%s:%u)", gateway->label, gateway->file, gateway->root->line);
+        document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u)", gateway->label, gateway->file, gateway->line);
 }
 
-static void check_parent(struct document *route, const struct parent_ref *parent, const struct node *node, const struct map *names) {
-    if (!document_has(node, "name") || (node_find(node, "kind") != NULL && node_find(node, "kind")->bad))
+static void check_parent(struct document *route, uint32_t index, const struct map *names) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
+    if (!is_parent_known(route, index))
         return;
     if (parent->kind == PARENT_GATEWAY) {
-        check_gateway_parent(route, parent, node, names);
+        check_gateway_parent(route, index, names);
         return;
     }
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
@@ -48,10 +67,10 @@ static void check_parent(struct document *route, const struct parent_ref *parent
     if (entry == NULL && route->loading->is_partial)
         return;
     if (entry == NULL)
-        document_error(route, node_find(node, "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s", BYTES_FORMAT(parent->name),
-                       BYTES_FORMAT(namespace_name));
+        document_error(route, node_find(parent_node(route, index), "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
+                       BYTES_FORMAT(parent->name), BYTES_FORMAT(namespace_name));
     else if (!is_port(entry->spec, parent))
-        document_error(route, node, NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->root->line);
+        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->line);
 }
 
 // Why requests for the backend will get 500; NULL: they will not.
@@ -70,22 +89,23 @@ static const char *fault_of(struct document *route, const struct backend_ref *ba
     return "has no such port";
 }
 
-static void check_backend(struct document *route, const struct backend_ref *backend, const struct node *node, const struct map *names) {
-    const char *fault = document_has(node, "name") ? fault_of(route, backend, names) : NULL;
+static void check_backend(struct document *route, uint32_t rule, uint32_t index, const struct map *names) {
+    const struct backend_ref *backend = &((const struct route_spec *)route->spec)->rules[rule].backends[index];
+    if (!route->is_sound && !document_has(backend_node(route, rule, index), "name"))
+        return;
+    const char *fault = fault_of(route, backend, names);
     if (fault != NULL)
-        document_warning(route, node, NULL, "%.*s/%.*s %s: its share of requests gets 500",
+        document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of requests gets 500",
                          BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
 }
 
 static void check_route(struct document *route, const struct map *names) {
     const struct route_spec *spec = route->spec;
-    const struct node *parents = node_find(route->spec_node, "parentRefs");
-    const struct node *rules = node_find(route->spec_node, "rules");
     for (uint32_t i = 0; i < spec->parent_count; i++)
-        check_parent(route, &spec->parents[i], node_item(parents, i), names);
+        check_parent(route, i, names);
     for (uint32_t i = 0; i < spec->rule_count; i++)
         for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
-            check_backend(route, &spec->rules[i].backends[j], node_item(node_find(node_item(rules, i), "backendRefs"), j), names);
+            check_backend(route, i, j, names);
 }
 
 // A GRPCRoute takes a service's port from all HTTPRoutes of its namespace.
@@ -97,8 +117,8 @@ static void warn_of_conflict(struct document *route, const struct map *grpc_pare
                                        BYTES_FORMAT(ref_namespace(route, parent->namespace_name)), BYTES_FORMAT(parent->name));
         const struct document *other = map_get(grpc_parents, key);
         if (parent->kind != PARENT_GATEWAY && other != NULL)
-            document_warning(route, node_item(node_find(route->spec_node, "parentRefs"), i), NULL,
-                             "has %s (%s:%u) too: where both mean a port, the GRPCRoute alone counts", other->label, other->file, other->root->line);
+            document_warning(route, parent_node(route, i), NULL, "has %s (%s:%u) too: where both mean a port, the GRPCRoute alone counts",
+                             other->label, other->file, other->line);
     }
 }
 

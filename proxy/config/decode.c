@@ -72,11 +72,7 @@ static void decode_list(const struct target *target) {
     if (!check_list(target))
         return;
     uint32_t size = row_item_size(row);
-    struct loading *loading = target->document->loading;
-    struct pool *values = loading->values;
-    if (row->is_transient)
-        loading->values = loading->scratch;
-    char *items = pool_alloc_zeroed(loading->values, (size_t)target->node->count * size + 1);
+    char *items = pool_alloc_zeroed(target->document->loading->values, (size_t)target->node->count * size + 1);
     struct row item_row = *row; // an item as if it were a field at the start of itself
     item_row.type = row->item;
     item_row.offset = 0;
@@ -89,7 +85,6 @@ static void decode_list(const struct target *target) {
         else
             decode_one_scalar(&(struct target){target->document, node, &item_row, item});
     }
-    loading->values = values;
     refuse_twins(target->document, target->node, row->item == VALUE_OBJECT ? row->object->unique_key : NULL);
     memcpy(target_value(target), &items, sizeof(items));
     memcpy((char *)target->object + row->count_offset, &target->node->count, sizeof(target->node->count));

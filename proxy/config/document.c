@@ -5,6 +5,7 @@
 #include "config/decode.h"
 #include "config/errors.h"
 #include "config/nearest.h"
+#include "config/unit.h"
 #include "config/value.h"
 
 #include <stdarg.h>
@@ -14,22 +15,26 @@ static const char *const later_kinds = "AuthenticationPolicy AuthorizationPolicy
                                        "IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TCPRoute TLSRoute TelemetryPolicy";
 
 struct place document_place(const struct document *document, const struct node *node) {
-    return (struct place){document->file, node != NULL ? node->line : document->root->line};
+    return (struct place){document->file, node != NULL ? node->line : document->line};
+}
+
+static const char *path_of(const struct document *document, const struct node *node, const char *field) {
+    return node != NULL ? node_path(document->loading->scratch, node, field).at : field;
 }
 
 void document_error(struct document *document, const struct node *node, const char *field, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    config_errors_add_list(document->loading->errors, document_place(document, node), document->label,
-                           node_path(document->loading->scratch, node, field).at, format, arguments);
+    config_errors_add_list(document->loading->errors, document_place(document, node), document->label, path_of(document, node, field), format,
+                           arguments);
     va_end(arguments);
 }
 
 void document_warning(struct document *document, const struct node *node, const char *field, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    config_errors_add_list(document->loading->warnings, document_place(document, node), document->label,
-                           node_path(document->loading->scratch, node, field).at, format, arguments);
+    config_errors_add_list(document->loading->warnings, document_place(document, node), document->label, path_of(document, node, field), format,
+                           arguments);
     va_end(arguments);
 }
 
@@ -64,7 +69,7 @@ static struct bytes scalar_or_unknown(const struct node *object, const char *fie
 static const char *label_of(const struct document *document) {
     const struct node *metadata = node_find(document->root, "metadata");
     struct bytes namespace_name = node_find(metadata, "namespace") == NULL ? BYTES("default") : scalar_or_unknown(metadata, "namespace");
-    return pool_format(document->loading->scratch, "%.*s/%.*s/%.*s", BYTES_FORMAT(scalar_or_unknown(document->root, "kind")),
+    return pool_format(document->loading->values, "%.*s/%.*s/%.*s", BYTES_FORMAT(scalar_or_unknown(document->root, "kind")),
                        BYTES_FORMAT(namespace_name), BYTES_FORMAT(scalar_or_unknown(metadata, "name")))
         .at;
 }
@@ -114,7 +119,6 @@ static void read_api_version(struct document *document) {
 
 static void read_metadata(struct document *document) {
     struct envelope envelope;
-    document->metadata = node_find(document->root, "metadata");
     if (document->metadata == NULL) {
         document_error(document, document->root, "metadata", "is required: it has the name");
         document->namespace_name = BYTES("default");
@@ -157,7 +161,6 @@ static void refuse_unknown_fields(struct document *document) {
 static void read_spec(struct document *document) {
     const struct table *table = document->kind->spec;
     document->spec = pool_alloc_zeroed(document->loading->values, table->size);
-    document->spec_node = node_find(document->root, "spec");
     if (document->spec_node == NULL)
         document_error(document, document->root, "spec", "is required: %s", table->describes);
     decode_object(document, table, document->spec_node, document->spec);
@@ -165,13 +168,26 @@ static void read_spec(struct document *document) {
         document->kind->check(document);
 }
 
+void document_take_tree(struct document *document, struct node *root) {
+    document->root = root;
+    document->metadata = node_find(root, "metadata");
+    document->spec_node = node_find(root, "spec");
+}
+
+void document_revive(struct document *document) {
+    if (document->root == NULL)
+        unit_revive(document->unit, document->loading);
+}
+
 struct document *document_read(struct loading *loading, const char *file, struct node *root) {
     if (node_is_null(root))
         return NULL; // nothing but comments between two ---
-    struct document *document = pool_alloc_zeroed(loading->scratch, sizeof(*document));
+    const uint32_t errors_before = loading->errors->count;
+    struct document *document = pool_alloc_zeroed(loading->values, sizeof(*document));
     document->loading = loading;
     document->file = file;
-    document->root = root;
+    document->line = root->line;
+    document_take_tree(document, root);
     if (root->kind != NODE_OBJECT) {
         document_error(document, root, NULL, "is %s; allowed: a document with apiVersion, kind, metadata and spec", node_kind_name(root));
         loading->is_partial = true;
@@ -187,8 +203,6 @@ struct document *document_read(struct loading *loading, const char *file, struct
     if (document->kind == NULL)
         return NULL;
     read_spec(document);
-    *loading->next = document;
-    loading->next = &document->next;
-    loading->count++;
+    document->is_sound = loading->errors->count == errors_before;
     return document;
 }

@@ -16,27 +16,37 @@
 // All documents of one load.
 struct loading {
     struct pool *scratch; // trees, paths: gone after the load
-    struct pool *values;  // what a snapshot keeps: decoded values, file names
+    struct pool *values;  // of the unit that is being decoded: decoded values, file names
     struct config_errors *errors;
     struct config_errors *warnings;
     struct document *first;
     struct document **next;
     uint32_t count;
     struct named_path *paths; // that they name
+    uint32_t revived;         // units of earlier loads whose trees were made once more
     bool is_partial;          // something could not be read at all, and that was told: what seems to be missing may be there
 };
 
+struct unit;
+
+// Lives as long as its unit, over many loads. What it was written as (root, metadata, spec_node) is there in the load that decodes it, so in kind->check too. In later ones it is there
+// for kinds that are not `is_light`, and for the others after document_revive.
 struct document {
-    struct document *next;
+    struct document *next;    // in the load
+    struct document *in_unit; // the next of its unit
     struct loading *loading;
+    struct unit *unit;
     const struct kind *kind;
     const char *file;
+    uint32_t line;
+    uint32_t index;    // of its tree in the file
+    bool is_sound;     // nothing is wrong in it, looked at alone: all that is required is there
     const char *label; // "Proxy/school/courses-1"; "?" for what could not be read
     struct bytes namespace_name;
     struct bytes name; // empty: could not be read
     struct node *root;
     struct node *metadata;
-    struct node *spec_node; // NULL: none
+    struct node *spec_node; // NULL also where there is none
     void *spec;             // decoded: all fields set, wrong ones to their defaults. NULL: the kind could not be read
 };
 
@@ -46,15 +56,24 @@ struct kind {
     const struct table *spec;
     // Rules between fields of one document; `document->spec` is set. May be NULL.
     void (*check)(struct document *document);
+    // What judges documents of this kind against others (check.c, merge.c, freeze.c) looks at `spec`, and revives them before it looks at nodes: their trees need not be made in each
+    // load. Thousands of documents are of such kinds.
+    bool is_light;
 };
 
 // The only list of kinds; ends with a name of NULL.
 extern const struct kind config_kinds[];
 
-// Reads one tree as a document and decodes it, telling all that is wrong in it. NULL where it is no document at all (empty, or a kind that cannot be read).
+// Reads one tree as a document and decodes it into loading->values, telling all that is wrong in it alone. NULL where it is no document at all (empty, or a kind that cannot be read).
 struct document *document_read(struct loading *loading, const char *file, struct node *root);
 
-// `field` (may be NULL): a field of `node` that is not there. The place is the node's line.
+// Sets root, metadata and spec_node.
+void document_take_tree(struct document *document, struct node *root);
+
+// Makes sure that the document has its tree.
+void document_revive(struct document *document);
+
+// `node` NULL: the document itself. `field` (may be NULL): a field of `node` that is not there. The place is the node's line.
 void document_error(struct document *document, const struct node *node, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void document_warning(struct document *document, const struct node *node, const char *field, const char *format, ...)

@@ -75,6 +75,14 @@ void config_errors_add(struct config_errors *errors, struct place place, const c
     va_end(arguments);
 }
 
+void config_errors_add_all(struct config_errors *errors, const struct config_errors *from) {
+    for (uint32_t i = 0; i < from->count; i++) {
+        make_room(errors);
+        errors->lines[errors->count] = copy_text_or_abort(bytes_from_text(from->lines[i]));
+        errors->places[errors->count++] = from->places[i];
+    }
+}
+
 struct ranked {
     uint32_t file;
     uint32_t line;

@@ -2,6 +2,7 @@
 #include "config/files.h"
 
 #include "base/check.h"
+#include "config/table.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,14 +19,14 @@ struct search {
     struct stat above[FILES_DEPTH_MAX + 1]; // the folders that are open, outermost first
 };
 
-static const char **grow_list(const char **names, uint32_t *capacity) {
+static void *grow_list(void *items, uint32_t *capacity, size_t size) {
     *capacity = *capacity == 0 ? 16 : *capacity * 2;
-    names = realloc(names, *capacity * sizeof(names[0]));
-    CHECK(names != NULL);
-    return names;
+    items = realloc(items, *capacity * size);
+    CHECK(items != NULL);
+    return items;
 }
 
-static void add_file(struct search *search, const char *name) {
+static void add_file(struct search *search, const char *name, const struct stat *status) {
     struct file_list *files = search->files;
     if (files->count == FILES_MAX) {
         if (!search->is_full)
@@ -34,13 +35,13 @@ static void add_file(struct search *search, const char *name) {
         return;
     }
     if (files->count == files->capacity)
-        files->names = grow_list(files->names, &files->capacity);
-    files->names[files->count++] = name;
+        files->files = grow_list(files->files, &files->capacity, sizeof(files->files[0]));
+    files->files[files->count++] = (struct found_file){name, *status};
 }
 
 static void add_folder(struct file_list *files, const char *name) {
     if (files->folder_count == files->folder_capacity)
-        files->folders = grow_list(files->folders, &files->folder_capacity);
+        files->folders = grow_list(files->folders, &files->folder_capacity, sizeof(files->folders[0]));
     files->folders[files->folder_count++] = name;
 }
 
@@ -64,7 +65,7 @@ static void search_entry(struct search *search, const char *folder, const char *
     } else if (S_ISDIR(status.st_mode))
         search_folder(search, name, &status, depth + 1);
     else if (S_ISREG(status.st_mode) && is_wanted)
-        add_file(search, name);
+        add_file(search, name, &status);
 }
 
 // A symlink back to a folder above it leads to nothing new.
@@ -95,8 +96,8 @@ static void search_folder(struct search *search, const char *folder, const struc
 }
 
 static int compare_names(const void *a, const void *b) {
-    const char *const *left = a, *const *right = b;
-    return strcmp(*left, *right);
+    const struct found_file *left = a, *right = b;
+    return strcmp(left->name, right->name);
 }
 
 static void search_path(struct search *search, const char *path) {
@@ -108,24 +109,49 @@ static void search_path(struct search *search, const char *path) {
     else if (S_ISDIR(status.st_mode))
         search_folder(search, name, &status, 0);
     else if (S_ISREG(status.st_mode))
-        add_file(search, name);
+        add_file(search, name, &status);
     else
         config_errors_add(search->errors, (struct place){name, 0}, NULL, NULL, "is neither a file nor a folder");
     if (search->files->count > before)
-        qsort(search->files->names + before, search->files->count - before, sizeof(search->files->names[0]), compare_names);
+        qsort(search->files->files + before, search->files->count - before, sizeof(search->files->files[0]), compare_names);
 }
 
 void file_list_read(struct file_list *files, struct pool *pool, const char *const *paths, uint32_t path_count, struct config_errors *errors) {
     *files = (struct file_list){0};
     struct search search = {.files = files, .pool = pool, .errors = errors};
+    const uint32_t errors_before = errors->count;
     for (uint32_t i = 0; i < path_count; i++)
         search_path(&search, paths[i]);
+    files->missing = errors->count - errors_before;
 }
 
 void file_list_dispose(struct file_list *files) {
-    free(files->names);
+    free(files->files);
     free(files->folders);
     *files = (struct file_list){0};
+}
+
+uint64_t file_list_fingerprint(const struct file_list *files) {
+    uint64_t digest = digest_number(DIGEST_START, files->missing);
+    for (uint32_t i = 0; i < files->count; i++) {
+        const struct stat *status = &files->files[i].status;
+        digest = digest_bytes(digest, bytes_from_text(files->files[i].name));
+        digest = digest_number(digest, (uint64_t)status->st_dev);
+        digest = digest_number(digest, status->st_ino);
+        digest = digest_number(digest, (uint64_t)status->st_size);
+        digest = digest_number(digest, (uint64_t)status->st_mtim.tv_sec);
+        digest = digest_number(digest, (uint64_t)status->st_mtim.tv_nsec);
+    }
+    return digest;
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool file_is_unchanged(const struct stat *before, const struct stat *now) {
+    return before->st_dev == now->st_dev && before->st_ino == now->st_ino && before->st_size == now->st_size &&
+           is_same_time(&before->st_mtim, &now->st_mtim) && is_same_time(&before->st_ctim, &now->st_ctim);
 }
 
 struct reading {

@@ -4,23 +4,9 @@
 #include "base/check.h"
 #include "config/authority.h"
 #include "config/freeze_private.h"
+#include "config/unit.h"
 #include "config/value.h"
 #include "config/worker_count.h"
-
-#include <stdlib.h>
-
-struct snapshot_memory *snapshot_memory_create(void) {
-    struct snapshot_memory *memory = alloc_zeroed_or_abort(1, sizeof(*memory));
-    pool_source_init(&memory->source, 0);
-    pool_init(&memory->pool, &memory->source);
-    return memory;
-}
-
-void snapshot_memory_destroy(struct snapshot_memory *memory) {
-    pool_dispose(&memory->pool);
-    pool_source_dispose(&memory->source);
-    free(memory);
-}
 
 // "none"; "mesh spiffe://a/b spiffe://a/c"
 static struct bytes peer_key(struct pool *pool, const struct endpoint_traits *traits) {
@@ -108,7 +94,7 @@ static void freeze_endpoints(struct freezing *freezing, const struct service_ent
     for (uint32_t i = 0; i < spec->endpoint_count; i++) {
         const struct entry_endpoint *from = &spec->endpoints[i];
         struct endpoint_config *to = &service->endpoints[i];
-        to->address = endpoint_address_of(&from->address.storage);
+        to->address = from->address;
         if (to->address.port == 0)
             to->address.port = port->target_port != 0 ? port->target_port : port->port;
         to->weight = from->weight;
@@ -256,17 +242,41 @@ static struct bytes label_of(struct freezing *freezing, const struct document *d
     return label == NULL ? BYTES_NONE : pool_copy(freezing->pool, label->text);
 }
 
-struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct snapshot_memory *memory) {
-    const struct proxy_spec *spec = proxy->spec;
+// Ends with NULL.
+static void drop_units(void *argument) {
+    for (struct unit **unit = argument; *unit != NULL; unit++)
+        unit_unref(*unit);
+}
+
+static void hold_units(struct pool *pool, struct unit *const *units, uint32_t unit_count) {
+    struct unit **held = pool_alloc_zeroed(pool, (unit_count + 1) * sizeof(*held));
+    for (uint32_t i = 0; i < unit_count; i++)
+        held[i] = unit_ref(units[i]);
+    pool_on_dispose(pool, drop_units, held);
+}
+
+// The spec is the unit's, which other snapshots share: what is completed here is a copy.
+static void freeze_proxy(struct freezing *freezing, const struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    struct proxy_config *proxy = &freezing->snapshot->proxy;
+    *proxy = spec->config;
+    proxy->workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
+    proxy->zone = label_of(freezing, document, LABEL_ZONE);
+    proxy->region = label_of(freezing, document, LABEL_REGION);
+    proxy->listeners = pool_alloc_zeroed(freezing->pool, spec->config.listener_count * sizeof(proxy->listeners[0]) + 1);
+    for (uint32_t i = 0; i < spec->config.listener_count; i++)
+        proxy->listeners[i] = spec->config.listeners[i];
+}
+
+struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct unit *const *units, uint32_t unit_count) {
+    struct config_memory *memory = config_memory_create();
     struct snapshot *snapshot = pool_alloc_zeroed(&memory->pool, sizeof(*snapshot));
     struct freezing freezing = {.loading = loading, .snapshot = snapshot, .pool = &memory->pool};
     atomic_init(&snapshot->references, 1);
     snapshot->memory = memory;
+    hold_units(&memory->pool, units, unit_count);
     freeze_paths(&freezing);
-    snapshot->proxy = spec->config;
-    snapshot->proxy.workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
-    snapshot->proxy.zone = label_of(&freezing, proxy, LABEL_ZONE);
-    snapshot->proxy.region = label_of(&freezing, proxy, LABEL_REGION);
+    freeze_proxy(&freezing, proxy);
     map_init(&snapshot->hosts);
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);

@@ -6,9 +6,9 @@
 #define GATEWAY_API_VERSION GATEWAY_GROUP "/v1"
 
 const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_check},
-                                    {"ServiceEntry", API_VERSION, &service_entry_table, service_entry_check},
-                                    {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check},
-                                    {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check},
-                                    {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check},
+                                    {"ServiceEntry", API_VERSION, &service_entry_table, service_entry_check, .is_light = true},
+                                    {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check, .is_light = true},
+                                    {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check, .is_light = true},
+                                    {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check, .is_light = true},
                                     {"Gateway", GATEWAY_API_VERSION, &gateway_table, gateway_check},
                                     {0}};

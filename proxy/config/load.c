@@ -1,78 +1,139 @@
-// A load from files: find, read, decode, check, freeze. Nothing is kept between loads.
+// A load from files: find, read, decode, check, freeze. What is kept between loads stands in cache.h.
 #include "config/load.h"
 
 #include "base/check.h"
+#include "config/cache.h"
 #include "config/check.h"
 #include "config/document.h"
 #include "config/errors.h"
 #include "config/files.h"
 #include "config/freeze.h"
-#include "config/table.h"
+#include "config/unit.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
-static void read_documents(struct loading *loading, const char *file, struct bytes text) {
-    struct tree *trees;
-    struct tree_fault fault;
-    if (tree_read(loading->scratch, text, &trees, &fault) != OK) {
-        config_errors_add(loading->errors, (struct place){file, fault.line}, NULL, NULL, "%.*s", BYTES_FORMAT(fault.text));
-        loading->is_partial = true;
-    }
-    for (const struct tree *tree = trees; tree != NULL; tree = tree->next)
-        (void)document_read(loading, file, tree->root);
-}
-
-static void read_files(struct loading *loading, const struct file_list *files) {
-    for (uint32_t i = 0; i < files->count; i++) {
-        char *text;
-        size_t length;
-        if (file_read(files->names[i], loading->errors, &text, &length) != OK) {
-            loading->is_partial = true;
-            continue;
-        }
-        read_documents(loading, files->names[i], bytes_from(text, length));
-        free(text);
-    }
-}
+// All documents together: some 25 times what 5,000 documents take.
+#define TEXT_BYTES_MAX (UINT64_C(64) << 20)
 
 struct load {
     struct loading loading;
-    struct snapshot_memory *memory, *scratch;
+    struct config_cache *cache; // NULL: none
+    struct config_memory *scratch;
+    struct unit **units; // in the order of the files, one reference each
+    uint32_t unit_count;
+    uint64_t text_bytes;
 };
 
-static void load_begin(struct load *load, struct config_errors *errors, struct config_errors *warnings) {
+static void load_begin(struct load *load, struct config_cache *cache, struct config_errors *errors, struct config_errors *warnings) {
     CHECK(errors->count == 0);
-    load->memory = snapshot_memory_create();
-    load->scratch = snapshot_memory_create();
-    load->loading = (struct loading){.scratch = &load->scratch->pool, .values = &load->memory->pool, .errors = errors, .warnings = warnings};
+    *load = (struct load){.cache = cache, .scratch = config_memory_create()};
+    load->loading = (struct loading){.scratch = &load->scratch->pool, .errors = errors, .warnings = warnings};
     load->loading.next = &load->loading.first;
+    if (cache != NULL)
+        cache_begin(cache);
+}
+
+static struct unit *decode_file(struct load *load, const struct found_file *file, struct bytes text) {
+    const uint32_t errors_before = load->loading.errors->count;
+    struct unit *unit = unit_create(&load->loading, file->name, text);
+    if (load->cache == NULL)
+        return unit;
+    load->cache->figures.files_decoded++;
+    if (load->loading.errors->count == errors_before)
+        cache_keep(load->cache, unit, file);
+    return unit;
+}
+
+// NULL: it cannot be read, and that was told.
+static struct unit *read_unit(struct load *load, const struct found_file *file) {
+    char *text;
+    size_t length;
+    if (file_read(file->name, load->loading.errors, &text, &length) != OK) {
+        load->loading.is_partial = true;
+        return NULL;
+    }
+    struct unit *unit = NULL;
+    if (load->cache != NULL) {
+        load->cache->figures.files_read++;
+        unit = cache_find_text(load->cache, file, bytes_from(text, length));
+    }
+    if (unit == NULL)
+        return decode_file(load, file, bytes_from(text, length));
+    free(text);
+    return unit;
+}
+
+static void read_files(struct load *load, const struct file_list *files) {
+    load->units = alloc_zeroed_or_abort(files->count + 1, sizeof(*load->units));
+    for (uint32_t i = 0; i < files->count; i++) {
+        struct unit *unit = load->cache != NULL ? cache_find(load->cache, &files->files[i]) : NULL;
+        if (unit == NULL)
+            unit = read_unit(load, &files->files[i]);
+        if (unit == NULL)
+            continue;
+        load->units[load->unit_count++] = unit;
+        load->text_bytes += unit->text.len;
+        if (load->text_bytes > TEXT_BYTES_MAX) {
+            config_errors_add(load->loading.errors, (struct place){unit->file, 0}, NULL, NULL,
+                              "is too much: all documents together may have at most %u bytes", (unsigned)TEXT_BYTES_MAX);
+            load->loading.is_partial = true;
+            return;
+        }
+        unit_join(unit, &load->loading);
+    }
+}
+
+// Places name files by the units' own texts.
+static const char **unit_files(const struct load *load) {
+    const char **names = alloc_zeroed_or_abort(load->unit_count + 1, sizeof(*names));
+    for (uint32_t i = 0; i < load->unit_count; i++)
+        names[i] = load->units[i]->file;
+    return names;
+}
+
+static void note_figures(const struct load *load, const struct file_list *files) {
+    struct config_load_figures *figures = &load->cache->figures;
+    figures->fingerprint = file_list_fingerprint(files);
+    figures->files = files->count;
+    figures->documents = load->loading.count;
+    figures->files_revived = load->loading.revived;
+    figures->text_bytes = load->text_bytes;
 }
 
 // All has been read: a snapshot, if nothing is wrong.
-static enum error load_end(struct load *load, const char *first_path, const char *const *files, uint32_t file_count, struct snapshot **snapshot) {
+static enum error load_end(struct load *load, const char *first_path, struct snapshot **snapshot) {
+    struct loading *loading = &load->loading;
     const struct document *proxy = NULL;
-    config_check(&load->loading, first_path, &proxy);
-    bool is_good = load->loading.errors->count == 0;
-    *snapshot = is_good ? config_freeze(&load->loading, proxy, load->memory) : NULL;
-    config_errors_sort(load->loading.errors, files, file_count);
-    config_errors_sort(load->loading.warnings, files, file_count);
-    snapshot_memory_destroy(load->scratch);
-    if (!is_good)
-        snapshot_memory_destroy(load->memory);
+    config_check(loading, first_path, &proxy);
+    const bool is_good = loading->errors->count == 0;
+    *snapshot = is_good ? config_freeze(loading, proxy, load->units, load->unit_count) : NULL;
+    const char **names = unit_files(load);
+    config_errors_sort(loading->errors, names, load->unit_count);
+    config_errors_sort(loading->warnings, names, load->unit_count);
+    free(names);
+    for (uint32_t i = 0; i < load->unit_count; i++) {
+        unit_leave(load->units[i]);
+        unit_unref(load->units[i]);
+    }
+    free(load->units);
+    if (load->cache != NULL)
+        cache_end(load->cache);
+    config_memory_destroy(load->scratch);
     return is_good ? OK : ERROR_INVALID;
 }
 
-enum error config_load(const char *const *paths, uint32_t path_count, struct snapshot **snapshot, struct config_errors *errors,
-                       struct config_errors *warnings) {
+enum error config_load(struct config_cache *cache, const char *const *paths, uint32_t path_count, struct snapshot **snapshot,
+                       struct config_errors *errors, struct config_errors *warnings) {
     CHECK(path_count > 0);
     struct load load;
     struct file_list files;
-    load_begin(&load, errors, warnings);
-    file_list_read(&files, &load.memory->pool, paths, path_count, errors);
+    load_begin(&load, cache, errors, warnings);
+    file_list_read(&files, load.loading.scratch, paths, path_count, errors);
     load.loading.is_partial = errors->count > 0;
-    read_files(&load.loading, &files);
-    enum error error = load_end(&load, paths[0], files.names, files.count, snapshot);
+    read_files(&load, &files);
+    if (cache != NULL)
+        note_figures(&load, &files);
+    enum error error = load_end(&load, paths[0], snapshot);
     file_list_dispose(&files);
     return error;
 }
@@ -80,32 +141,22 @@ enum error config_load(const char *const *paths, uint32_t path_count, struct sna
 enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors,
                             struct config_errors *warnings) {
     struct load load;
-    load_begin(&load, errors, warnings);
-    const char *file = pool_copy(&load.memory->pool, bytes_from_text(name)).at;
-    read_documents(&load.loading, file, text);
-    return load_end(&load, name, &file, 1, snapshot);
+    load_begin(&load, NULL, errors, warnings);
+    load.units = alloc_zeroed_or_abort(1, sizeof(*load.units));
+    load.units[load.unit_count++] = unit_create(&load.loading, name, bytes_keep(text));
+    unit_join(load.units[0], &load.loading);
+    return load_end(&load, name, snapshot);
 }
 
 uint64_t config_fingerprint(const char *const *paths, uint32_t path_count) {
-    struct snapshot_memory *memory = snapshot_memory_create();
+    struct config_memory *memory = config_memory_create();
     struct config_errors unread;
-    config_errors_init(&unread);
     struct file_list files;
+    config_errors_init(&unread);
     file_list_read(&files, &memory->pool, paths, path_count, &unread);
-    uint64_t digest = digest_number(DIGEST_START, unread.count);
-    for (uint32_t i = 0; i < files.count; i++) {
-        struct stat status = {0};
-        digest = digest_bytes(digest, bytes_from_text(files.names[i]));
-        if (stat(files.names[i], &status) != 0)
-            continue;
-        digest = digest_number(digest, (uint64_t)status.st_dev);
-        digest = digest_number(digest, status.st_ino);
-        digest = digest_number(digest, (uint64_t)status.st_size);
-        digest = digest_number(digest, (uint64_t)status.st_mtim.tv_sec);
-        digest = digest_number(digest, (uint64_t)status.st_mtim.tv_nsec);
-    }
+    uint64_t fingerprint = file_list_fingerprint(&files);
     config_errors_dispose(&unread);
     file_list_dispose(&files);
-    snapshot_memory_destroy(memory);
-    return digest;
+    config_memory_destroy(memory);
+    return fingerprint;
 }

@@ -22,10 +22,34 @@ void config_errors_dispose(struct config_errors *errors);
 void config_errors_add(struct config_errors *errors, struct place place, const char *document, const char *path, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+// What loads keep for those that follow: the decoded documents of the last one, file by file, so that only files that have changed are read and decoded again. Of one thread.
+struct config_cache;
+
+// Of the last load.
+struct config_load_figures {
+    uint64_t fingerprint; // as config_fingerprint; from before the files were read
+    uint32_t files;
+    uint32_t files_read;    // their bytes were looked at
+    uint32_t files_decoded; // they say something else than before
+    uint32_t files_revived; // had to be parsed again so that an error has its line
+    uint32_t documents;
+    uint64_t text_bytes;
+};
+
+// `wall`: the time of day, by which files that were written a moment ago are told.
+struct config_cache *config_cache_create(nanoseconds (*wall)(void));
+void config_cache_destroy(struct config_cache *cache);
+
+// The next load trusts no time of change: it reads all files, and goes by what is in them.
+void config_cache_doubt(struct config_cache *cache);
+
+const struct config_load_figures *config_cache_figures(const struct config_cache *cache);
+
 // Reads files and folders as policy.md says ("Reading"). On OK `*snapshot` has one reference, generation 0 (the caller counts); on ERROR_INVALID
-// `errors` has at least one line and `*snapshot` is NULL. Certificates are not read here. `warnings` gets what is allowed but doubtful.
-enum error config_load(const char *const *paths, uint32_t path_count, struct snapshot **snapshot, struct config_errors *errors,
-                       struct config_errors *warnings) MUST_CHECK;
+// `errors` has at least one line and `*snapshot` is NULL. Certificates are not read here. `warnings` gets what is allowed but doubtful. With a `cache` (NULL: none) the result is the
+// same, only sooner.
+enum error config_load(struct config_cache *cache, const char *const *paths, uint32_t path_count, struct snapshot **snapshot,
+                       struct config_errors *errors, struct config_errors *warnings) MUST_CHECK;
 
 // The same with one file whose text is at hand; `name` is what messages and places call it.
 enum error config_load_text(const char *name, struct bytes text, struct snapshot **snapshot, struct config_errors *errors,

@@ -83,12 +83,25 @@ void policy_index_dispose(struct policy_index *index) {
     map_dispose(&index->by_target);
 }
 
+uint32_t traffic_groups_given(const struct node *spec_node) {
+    _Static_assert(GROUP_COUNT <= 32, "one bit each");
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < GROUP_COUNT; i++)
+        given |= node_find(spec_node, groups[i].name) != NULL ? UINT32_C(1) << i : 0;
+    return given;
+}
+
+static bool has_group(const struct document *policy, uint32_t group) {
+    const struct traffic_policy_spec *spec = policy->spec;
+    return (spec->groups_given >> group & 1) != 0;
+}
+
 // Takes the groups that none before it had. `policy` is NULL where the target has none.
 static void take_policy(const struct document *policy, bool *taken, struct traffic_config *traffic) {
     if (policy == NULL)
         return;
     for (uint32_t i = 0; i < GROUP_COUNT; i++) {
-        if (taken[i] || node_find(policy->spec_node, groups[i].name) == NULL)
+        if (taken[i] || !has_group(policy, i))
             continue;
         taken[i] = true;
         take_group(&groups[i], policy, traffic);

@@ -29,6 +29,9 @@ uint32_t targets_of_service(const struct service_config *service, struct target_
 // What holds toward a port of a service as such.
 void traffic_merge_service(const struct policy_index *index, const struct service_config *service, struct traffic_config *traffic);
 
+// Which groups the spec of a TrafficPolicy has, one bit each: for traffic_policy_spec.groups_given.
+uint32_t traffic_groups_given(const struct node *spec_node);
+
 // Whether a field of spec is merged as a group.
 bool traffic_has_group(struct bytes field);
 

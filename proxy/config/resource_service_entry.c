@@ -132,7 +132,6 @@ static const struct row service_entry_rows[] = {{.name = "hosts",
                                                  .item = VALUE_OBJECT,
                                                  .object = &endpoint_table,
                                                  ROW_LIST(struct service_entry_spec, endpoints, endpoint_count),
-                                                 .is_transient = true,
                                                  .min = 0,
                                                  .max = 10000,
                                                  .describes = "where the service runs"},
@@ -185,7 +184,7 @@ static void check_hosts(struct document *document) {
 static void check_endpoint_port(struct document *document, const struct entry_endpoint *endpoint, const struct node *node) {
     const struct service_entry_spec *spec = document->spec;
     const struct node *address = node_find(node, "address");
-    uint16_t own = address_port(&endpoint->address);
+    uint16_t own = endpoint->address.port;
     if (own == 0 || address == NULL || address->bad)
         return;
     for (uint32_t j = 0; j < spec->port_count; j++)

@@ -3,6 +3,8 @@
 #include "config/resource_route.h"
 #include "config/resources.h"
 
+#include "config/merge.h"
+
 #define SPEC(member) ROW_AT(struct traffic_policy_spec, member)
 #define TARGET(member) ROW_AT(struct target_ref, member)
 #define HOUR (3600 * NS_PER_S)
@@ -404,6 +406,7 @@ void traffic_policy_check(struct document *document) {
     const struct node *hedge = node_find(document->spec_node, "hedge");
     if (spec->traffic.hedge.after == HEDGE_AFTER_DELAY && spec->traffic.hedge.delay == 0 && hedge != NULL)
         document_error(document, hedge, "delay", "is required with after: Delay, and longer than 0s");
+    spec->groups_given = traffic_groups_given(document->spec_node);
     struct traffic_config *traffic = &spec->traffic;
     traffic->hedge.dry_run = spec->hedge_mode == MODE_DRY_RUN;
     traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));

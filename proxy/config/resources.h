@@ -30,9 +30,9 @@ struct entry_port {
 };
 
 struct entry_endpoint {
-    struct socket_address address; // port 0: the service port's
-    enum tls_mode tls;             // its own or, once checked, the service's
-    struct spiffe_id identity;     // empty: the service's
+    struct endpoint_address address; // port 0: the service port's
+    enum tls_mode tls;               // its own or, once checked, the service's
+    struct spiffe_id identity;       // empty: the service's
     uint32_t weight;
     struct bytes zone, region;
     uint32_t priority;
@@ -68,6 +68,7 @@ struct traffic_policy_spec {
     struct target_ref *targets;
     uint32_t target_count;
     struct traffic_config traffic; // groups that the document does not have are at their defaults
+    uint32_t groups_given;         // merge.h
     bool load_balancer_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
     uint32_t hedge_mode; // enum policy_mode
 };

@@ -85,8 +85,8 @@ static void decode_path(const struct target *target, struct bytes text) {
     } else {
         store_text(target, text);
     }
-    struct named_path *named = pool_alloc(loading->scratch, sizeof(*named));
-    named->path = pool_copy(loading->scratch, path);
+    struct named_path *named = pool_alloc(loading->values, sizeof(*named));
+    named->path = pool_copy(loading->values, path);
     named->next = loading->paths;
     loading->paths = named;
 }
@@ -188,6 +188,12 @@ static void decode_address(const struct target *target, struct bytes text) {
         wrong(target, address_form(target->row->forms));
         return;
     }
+    if (target->row->width == sizeof(struct endpoint_address)) {
+        struct endpoint_address small = endpoint_address_of(&address.storage);
+        memcpy(target_value(target), &small, sizeof(small));
+        return;
+    }
+    CHECK(target->row->width == sizeof(address));
     address.text = keep(target, text);
     memcpy(target_value(target), &address, sizeof(address));
 }

@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "config/authority.h"
-#include "config/freeze.h"
+#include "config/memory.h"
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot) {
     uint32_t before = atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
@@ -23,7 +23,7 @@ void snapshot_unref(struct snapshot *snapshot) {
     }
     for (struct gateway_listener *listener = snapshot->gateway_listeners; listener != NULL; listener = listener->following)
         map_dispose(&listener->hosts);
-    snapshot_memory_destroy(snapshot->memory); // the snapshot itself lies in it
+    config_memory_destroy(snapshot->memory); // the snapshot itself lies in it
 }
 
 const struct service_config *snapshot_find_host(const struct snapshot *snapshot, struct bytes text, uint16_t default_port) {

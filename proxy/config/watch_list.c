@@ -52,7 +52,7 @@ void config_watch_list(const char *const *paths, uint32_t path_count, struct poo
     for (uint32_t i = 0; i < files.folder_count; i++)
         add(&list, files.folders[i]);
     for (uint32_t i = 0; i < files.count; i++)
-        add_target(&list, files.names[i]);
+        add_target(&list, files.files[i].name);
     config_errors_dispose(&unread);
     file_list_dispose(&files);
     *watched = list.paths;

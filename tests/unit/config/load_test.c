@@ -1,51 +1,18 @@
 // Which files a load reads, in which order their errors come, and when the fingerprint changes.
+#include "load_folder.h"
 #include "load_text.h"
 
 #include "base/pool.h"
 #include "config/files.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static int make_folder(void **state) {
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/outrigger-config-XXXXXX");
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return nftw(folder, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[4][256];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text) {
-    FILE *file = fopen(in_folder(name), "w");
-    assert_non_null(file);
-    assert_int_equal(fputs(text, file) < 0, 0);
-    assert_int_equal(fclose(file), 0);
-}
 
 static void load_paths(struct loaded *loaded, const char *const *paths, uint32_t count) {
     config_errors_init(&loaded->errors);
     config_errors_init(&loaded->warnings);
-    enum error error = config_load(paths, count, &loaded->snapshot, &loaded->errors, &loaded->warnings);
+    enum error error = config_load(NULL, paths, count, &loaded->snapshot, &loaded->errors, &loaded->warnings);
     assert_int_equal(error, loaded->errors.count == 0 ? OK : ERROR_INVALID);
     assert_int_equal(loaded->snapshot != NULL, loaded->errors.count == 0);
 }
@@ -315,8 +282,6 @@ static void the_fingerprint_of_nothing_is_one_too(void **state) {
     write_file("missing", OUTBOUND_PROXY);
     assert_true(before != config_fingerprint(missing, 1));
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

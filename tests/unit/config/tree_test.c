@@ -1,7 +1,7 @@
 // Reading YAML and JSON: lines, and all that is refused.
 #include "config/tree.h"
 
-#include "config/freeze.h"
+#include "config/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,13 +12,13 @@
 #include <cmocka.h>
 
 struct fixture {
-    struct snapshot_memory *memory;
+    struct config_memory *memory;
     struct tree *trees;
     struct tree_fault fault;
 };
 
 static enum error read_bytes(struct fixture *fixture, struct bytes text) {
-    fixture->memory = snapshot_memory_create();
+    fixture->memory = config_memory_create();
     return tree_read(&fixture->memory->pool, text, &fixture->trees, &fixture->fault);
 }
 
@@ -27,7 +27,7 @@ static enum error read_text(struct fixture *fixture, const char *text) {
 }
 
 static void dispose(struct fixture *fixture) {
-    snapshot_memory_destroy(fixture->memory);
+    config_memory_destroy(fixture->memory);
 }
 
 static void expect_fault(const char *text, uint32_t line, const char *part) {
