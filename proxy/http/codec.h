@@ -29,6 +29,15 @@ enum codec_progress {
     PROGRESS_BROKEN // reset or invalid: nothing more
 };
 
+// A request whose head has `protocol` asks for a tunnel: it has no body. Only where its answer is a 101 do bytes without framing go both ways, as body, each
+// direction with an end of its own; what a client sends before is kept from the owner (HTTP/1: feed pauses), or by the stream's first window (HTTP/2).
+// Any other final head (over HTTP/2 no 2xx: ERROR_INTERNAL) makes it a plain exchange, in which the client's side is still to be ended (send_body with `end` and nothing else).
+enum codec_tunnel {
+    TUNNEL_NONE,  // not asked for, or refused
+    TUNNEL_ASKED, // nothing may be sent on it
+    TUNNEL_OPEN
+};
+
 struct codec;
 
 // One request and its response as one connection sees them: the part that is embedded in a stream (server) or an attempt (client).
@@ -38,6 +47,7 @@ struct codec_stream {
     uint32_t id;         // HTTP/2: stream id; HTTP/1: ordinal on the connection
     enum codec_progress received;
     enum codec_progress sent;
+    enum codec_tunnel tunnel;
     enum http_method method; // of the request: decides how a response is framed
     struct head head;        // the last one received; on a client a 1xx may come first
     struct fields trailers;  // received; valid once `received` is PROGRESS_ENDED
@@ -85,7 +95,8 @@ struct codec_handler {
     struct codec_stream *(*begin)(void *owner);
 
     // stream->head is complete: the request on a server; on a client each 1xx but 100 to 199 that we must keep (all), then the response. `end`: no body
-    // and no trailers follow (received is then PROGRESS_ENDED and `end` is not called).
+    // and no trailers follow (received is then PROGRESS_ENDED and `end` is not called). Of a request with `protocol`: the client's direction has ended already.
+    // A 101 is a final head, and comes only to one that asked.
     void (*head)(void *owner, struct codec_stream *stream, bool end);
 
     // A piece of body inside `block`; take a reference (buffer_append_piece) to keep it. Call `consumed` once it has gone on.
@@ -118,7 +129,7 @@ struct codec_ops {
     enum error (*feed)(struct codec *codec, struct block *block, struct bytes in, size_t *used) MUST_CHECK;
 
     // Server: a 1xx or the response. Client: the request, which begins the stream (ERROR_FULL: no more streams on this connection; nothing
-    // happened). The head is written out at once: it need not outlive the call. `end`: no body and no trailers follow. HTTP/2 also has, with
+    // happened). The head is written out at once: it need not outlive the call. `end`: no body and no trailers follow; never with `protocol` or 101. HTTP/2 also has, with
     // nothing sent, ERROR_HEADERS_TOO_LARGE (much larger than what may be received) and ERROR_UPGRADE_FAILED (`protocol` set, and the peer does not
     // know extended CONNECT); any other error is of the connection.
     enum error (*send_head)(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end) MUST_CHECK;
@@ -157,6 +168,9 @@ struct codec {
     uint32_t streams_refused;       // server, HTTP/2: requests that were one too many for limits.streams
     uint32_t streams_max;           // client: how many the peer allows (HTTP/1: 1; before SETTINGS: at most 100); not above limits.streams
     bool refuses_new;               // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
+    bool is_tunnel;                 // HTTP/1: it carries a tunnel: the peer's end is that of one direction, and it serves for nothing else
+    bool ends_output;               // HTTP/1: our direction of the tunnel is over: end our side once `out` is sent
+    bool breaks_off;                // HTTP/1: the tunnel was cut: the peer learns it by a reset
     bool close_when_flushed;        // nothing more can be exchanged: close once `out` is sent (and no stream is open)
     bool peer_is_known;             // client, HTTP/2: its SETTINGS were received
     bool peer_has_connect_protocol; // HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL was received

@@ -23,6 +23,9 @@ static void set_input(struct h1_codec *h1, enum h1_input input) {
     case INPUT_HELD:
         CHECK(h1->input == INPUT_BODY && h1->codec.role == CODEC_SERVER);
         break;
+    case INPUT_TUNNEL:
+        CHECK(h1->input == (h1->codec.role == CODEC_SERVER ? INPUT_HELD : INPUT_BODY));
+        break;
     case INPUT_DISCARD:
         break;
     }
@@ -70,10 +73,21 @@ static void end_exchange_when_done(struct h1_codec *h1) {
         set_input(h1, INPUT_IDLE);
 }
 
+void h1_tunnel_open(struct h1_codec *h1) {
+    CHECK(h1->stream->tunnel == TUNNEL_ASKED && h1->stream->received == PROGRESS_BODY);
+    h1->stream->tunnel = TUNNEL_OPEN;
+    h1->closing = true;
+    h1->codec.refuses_new = true;
+    h1->codec.is_tunnel = true;
+    set_input(h1, INPUT_TUNNEL);
+}
+
 void h1_sending_ended(struct h1_codec *h1) {
     struct codec_stream *stream = h1->stream;
     CHECK(stream->sent == PROGRESS_ENDED);
-    if (h1->codec.role == CODEC_SERVER && stream->received < PROGRESS_ENDED) {
+    if (h1->codec.is_tunnel) {
+        h1->codec.ends_output = true;
+    } else if (h1->codec.role == CODEC_SERVER && stream->received < PROGRESS_ENDED) {
         // The rest of the request would have to be read and dropped, however long it is.
         stream->received = PROGRESS_BROKEN;
         h1->closing = true;
@@ -202,9 +216,24 @@ static int request_head_complete(struct h1_codec *h1) {
         return refuse(h1, error);
     h1_section_reset(&h1->section);
     set_input(h1, INPUT_BODY);
+    if (stream->head.protocol.len > 0) {
+        stream->tunnel = TUNNEL_ASKED;
+        end = false;
+    }
     stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
     h1->codec.handler->head(h1->codec.owner, stream, end);
     return 0;
+}
+
+// Whether it is taken, or refused by any other final head.
+static void end_of_asking(struct h1_codec *h1) {
+    if (h1->stream->head.status == 101) {
+        h1_tunnel_open(h1);
+        return;
+    }
+    h1->stream->tunnel = TUNNEL_NONE;
+    h1->stream->out_left = 0; // the request is at its end: nothing can be sent behind it
+    h1->codec.refuses_new = true;
 }
 
 // Returns 1 where llhttp must look for no body: it reads one after some 1xx.
@@ -216,7 +245,7 @@ static int response_head_complete(struct h1_codec *h1) {
         return refuse(h1, error);
     h1_section_reset(&h1->section);
     set_input(h1, INPUT_BODY);
-    h1->interim = stream->head.status < 200;
+    h1->interim = stream->head.status < 200 && stream->head.status != 101;
     if (h1->interim) {
         if (h1->interims++ == H1_INTERIM_MAX)
             return refuse(h1, ERROR_RESPONSE_MALFORMED);
@@ -224,8 +253,10 @@ static int response_head_complete(struct h1_codec *h1) {
         return 1;
     }
     stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
+    if (stream->tunnel == TUNNEL_ASKED)
+        end_of_asking(h1);
     h1->codec.handler->head(h1->codec.owner, stream, end);
-    return end ? 1 : 0;
+    return end || h1->codec.is_tunnel ? 1 : 0;
 }
 
 static int on_headers_complete(llhttp_t *parser) {
@@ -261,6 +292,10 @@ static void message_complete(struct h1_codec *h1) {
         set_input(h1, INPUT_IDLE);
         return;
     }
+    if (stream->tunnel == TUNNEL_ASKED)
+        set_input(h1, INPUT_HELD);
+    if (stream->tunnel != TUNNEL_NONE)
+        return;
     if (h1->section.began) {
         h1_trailers(h1);
         h1_section_reset(&h1->section);
@@ -380,6 +415,23 @@ static bool take_blank(struct h1_codec *h1, char c) {
     return true;
 }
 
+static size_t tunnel_bytes(struct h1_codec *h1, struct bytes in) {
+    struct codec_stream *stream = h1->stream;
+    CHECK(stream->received == PROGRESS_BODY);
+    stream->body_received += in.len;
+    h1->codec.handler->body(h1->codec.owner, stream, h1->block, in);
+    return in.len;
+}
+
+static void tunnel_end(struct h1_codec *h1) {
+    struct codec_stream *stream = h1->stream;
+    if (stream == NULL || stream->received != PROGRESS_BODY)
+        return;
+    stream->received = PROGRESS_ENDED;
+    end_exchange_when_done(h1);
+    h1->codec.handler->end(h1->codec.owner, stream);
+}
+
 static void peer_closed_on_server(struct h1_codec *h1) {
     switch (h1->input) {
     case INPUT_IDLE:
@@ -393,6 +445,9 @@ static void peer_closed_on_server(struct h1_codec *h1) {
         // It may still wait for its response.
         h1->closing = true;
         break;
+    case INPUT_TUNNEL:
+        tunnel_end(h1);
+        break;
     case INPUT_DISCARD:
         break;
     }
@@ -400,7 +455,9 @@ static void peer_closed_on_server(struct h1_codec *h1) {
 
 static void peer_closed_on_client(struct h1_codec *h1) {
     struct codec_stream *stream = h1->stream;
-    if (stream == NULL || stream->received == PROGRESS_ENDED)
+    if (h1->input == INPUT_TUNNEL)
+        tunnel_end(h1);
+    else if (stream == NULL || stream->received == PROGRESS_ENDED)
         end_connection(h1);
     else if (stream->received == PROGRESS_HEAD)
         fail(h1, ERROR_UPSTREAM_RESET);
@@ -427,10 +484,13 @@ static enum error feed(struct codec *codec, struct block *block, struct bytes in
             *used = in.len;
             return ERROR_PROTOCOL;
         }
-        if (h1->input == INPUT_IDLE && take_blank(h1, in.at[*used]))
+        struct bytes rest = bytes_from(in.at + *used, in.len - *used);
+        if (h1->input == INPUT_TUNNEL)
+            *used += tunnel_bytes(h1, rest);
+        else if (h1->input == INPUT_IDLE && take_blank(h1, in.at[*used]))
             (*used)++;
         else
-            *used += parse(h1, bytes_from(in.at + *used, in.len - *used));
+            *used += parse(h1, rest);
     }
     h1->block = NULL;
     if (h1->input == INPUT_DISCARD)
@@ -447,11 +507,17 @@ static void consumed(struct codec *codec, struct codec_stream *stream, size_t co
     (void)count;
 }
 
+// Somebody went away, or its connection broke; else it is we who end it, and what was sent still arrives.
+static bool is_broken(enum error error) {
+    return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE || error == ERROR_RESPONSE_INCOMPLETE || error == ERROR_UPSTREAM_RESET;
+}
+
 static void reset(struct codec *codec, struct codec_stream *stream, enum error error) {
-    (void)error; // HTTP/1 has no way to tell it
     struct h1_codec *h1 = h1_of(codec);
     if (h1->stream != stream)
         return;
+    // HTTP/1 has no way to tell why; but in a tunnel what breaks off must not look as if it had ended.
+    codec->breaks_off = stream->tunnel == TUNNEL_OPEN && is_broken(error);
     if (stream->received < PROGRESS_ENDED)
         stream->received = PROGRESS_BROKEN;
     if (stream->sent < PROGRESS_ENDED)

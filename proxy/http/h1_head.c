@@ -302,6 +302,32 @@ static bool is_supported(enum http_method method, int token) {
     return method != METHOD_CONNECT && method != METHOD_TRACE && token != HTTP_PRI;
 }
 
+static uint32_t count_named(const struct fields *fields, struct bytes name) {
+    uint32_t count = 0;
+    FIELDS_EACH(fields, field) {
+        count += field->id == FIELD_OTHER && is_option(field->name, name);
+    }
+    return count;
+}
+
+// RFC 6455 section 4.1. A list of protocols in Upgrade is an offer: one of them may be taken.
+static bool asks_for_websocket(const struct head *head, const struct notes *notes) {
+    struct bytes list = notes->upgrade;
+    struct bytes option;
+    bool named = false;
+    while (bytes_next(&list, ',', &option))
+        named = named || is_option(option, PROTOCOL_WEBSOCKET);
+    return named && head->version == HTTP_1_1 && head->method == METHOD_GET && count_named(&head->fields, BYTES("sec-websocket-key")) == 1 &&
+           count_named(&head->fields, BYTES("sec-websocket-version")) == 1;
+}
+
+// A Content-Length of 0 has no place before a tunnel.
+static void ask_for_websocket(struct head *head) {
+    head->protocol = PROTOCOL_WEBSOCKET;
+    head->content_length = -1;
+    fields_remove(&head->fields, FIELD_CONTENT_LENGTH);
+}
+
 enum error h1_request_head(struct h1_codec *h1, bool *end) {
     struct codec_stream *stream = h1->stream;
     struct head *head = &stream->head;
@@ -327,8 +353,8 @@ enum error h1_request_head(struct h1_codec *h1, bool *end) {
     if (error != OK)
         return error;
     head->te_trailers = notes.trailers && !h1->speaks_1_0;
-    if (notes.upgrading && !h1->speaks_1_0)
-        head->protocol = notes.upgrade;
+    if (notes.upgrading && *end && asks_for_websocket(head, &notes))
+        ask_for_websocket(head);
     error = read_expect(head, &notes, *end);
     if (error == OK && !remove_hop_by_hop(&head->fields, &notes))
         return ERROR_BAD_REQUEST;
@@ -351,8 +377,8 @@ static enum error response_framing(struct h1_codec *h1, const struct notes *note
     enum framing framing = read_framing(head, notes);
     if (framing == FRAMED_WRONGLY || (framing == FRAMED_UNKNOWN && !is_identity(notes)))
         return ERROR_RESPONSE_MALFORMED;
-    *end = has_no_body(stream) || (framing == FRAMED_BY_LENGTH && head->content_length == 0);
-    h1->until_close = !*end && framing != FRAMED_BY_CHUNKS && head->content_length < 0;
+    *end = (has_no_body(stream) && head->status != 101) || (framing == FRAMED_BY_LENGTH && head->content_length == 0);
+    h1->until_close = !*end && head->status != 101 && framing != FRAMED_BY_CHUNKS && head->content_length < 0;
     // There is nothing to describe: a length here must not be passed on (RFC 9110 section 8.6).
     if (head->status < 200 || head->status == 204) {
         head->content_length = -1;
@@ -370,8 +396,7 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
     enum error error = check_version(h1, head);
     if (error != OK)
         return error;
-    // No 101 was asked for.
-    if (h1->parser.status_code < 100 || h1->parser.status_code > 599 || h1->parser.status_code == 101)
+    if (h1->parser.status_code < 100 || h1->parser.status_code > 599 || (h1->parser.status_code == 101 && stream->tunnel != TUNNEL_ASKED))
         return ERROR_RESPONSE_MALFORMED;
     const char *text = h1_section_copy(&h1->section, stream->pool);
     head->status = h1->parser.status_code;
@@ -384,6 +409,8 @@ enum error h1_response_head(struct h1_codec *h1, bool *end) {
         return error;
     if (!remove_hop_by_hop(&head->fields, &notes))
         return ERROR_RESPONSE_MALFORMED;
+    if (head->status == 101 && !(notes.upgrading && is_option(notes.upgrade, PROTOCOL_WEBSOCKET)))
+        return ERROR_UPGRADE_FAILED; // to something else
     if (head->status < 200)
         return OK;
     if (notes.keep_alive_s > 0)

@@ -45,12 +45,13 @@ struct h1_section {
     const char *origin; // what follows `before` begins here in the input of this feed
 };
 
-// What is expected of the peer's bytes. A tunnel (101) will be one more, entered from INPUT_BODY or INPUT_HELD and left with the connection.
+// What is expected of the peer's bytes.
 enum h1_input {
     INPUT_IDLE,   // the first byte of a message, or none
     INPUT_HEAD,   // the rest of a head
     INPUT_BODY,   // the rest of a body with its trailers
     INPUT_HELD,   // server: nothing before the response to what was received is sent
+    INPUT_TUNNEL, // bytes without framing, to the end of the connection
     INPUT_DISCARD // nothing any more: what comes is dropped
 };
 
@@ -119,6 +120,9 @@ void h1_attach(struct h1_codec *h1, struct codec_stream *stream);
 
 // Nothing more is sent on the exchange. Ends it when nothing more is received either.
 void h1_sending_ended(struct h1_codec *h1);
+
+// A 101 goes out, or has come: the tunnel that was asked for is open.
+void h1_tunnel_open(struct h1_codec *h1);
 
 // h1_names.c
 

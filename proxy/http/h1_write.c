@@ -219,6 +219,23 @@ static bool leaves_request_unread(const struct codec_stream *stream, const struc
     return end || head->status >= 400 || stream->received != PROGRESS_BODY;
 }
 
+// What RFC 9110 section 7.8 asks for in an upgrade and its answer.
+static char *put_upgrade(char *at, struct bytes protocol) {
+    return put_field(put(at, BYTES("Connection: Upgrade\r\n")), BYTES("Upgrade"), protocol, false);
+}
+
+static enum error send_switching(struct h1_codec *h1, const struct head *head, size_t size) {
+    char *start = begin_text(h1->codec.out, size);
+    if (start == NULL)
+        return ERROR_NO_MEMORY;
+    char *at = put_status_line(start, head);
+    at = put_fields(at, head, (struct framing){.length = -1}, false);
+    end_text(h1->codec.out, size, start, put_line_end(put_upgrade(at, PROTOCOL_WEBSOCKET)));
+    h1->bodyless = false;
+    h1_tunnel_open(h1);
+    return OK;
+}
+
 static enum error send_response(struct h1_codec *h1, struct codec_stream *stream, const struct head *head, bool end, size_t size) {
     h1->bodyless = response_is_bodyless(stream, head->status);
     if (end && !h1->bodyless && head->content_length > 0)
@@ -249,7 +266,9 @@ static bool states_no_body(enum http_method method) {
 }
 
 static struct framing request_framing(const struct head *head, bool end) {
-    struct framing framing = {.length = head->content_length};
+    struct framing framing = {.length = head->protocol.len > 0 ? -1 : head->content_length};
+    if (head->protocol.len > 0)
+        return framing;
     if (framing.length < 0 && !end)
         framing.chunked = true;
     else if (framing.length < 0 && states_no_body(head->method))
@@ -265,7 +284,7 @@ static bool is_sendable_request(const struct head *head, bool end) {
     for (size_t i = 0; i < head->path.len; i++)
         if ((unsigned char)head->path.at[i] <= ' ' || head->path.at[i] == 0x7f)
             return false;
-    return head->path.len > 0 && is_one_line(head->authority);
+    return head->path.len > 0 && is_one_line(head->authority) && is_one_line(head->protocol);
 }
 
 static char *put_request(char *at, const struct head *head, struct framing framing) {
@@ -273,14 +292,17 @@ static char *put_request(char *at, const struct head *head, struct framing frami
     *at++ = ' ';
     at = put(at, head->path);
     // A body of unknown length has no form in 1.0.
-    bool as_1_0 = head->as_http_1_0 && !framing.chunked;
+    const bool upgrades = head->protocol.len > 0;
+    bool as_1_0 = head->as_http_1_0 && !framing.chunked && !upgrades;
     at = put(at, as_1_0 ? BYTES(" HTTP/1.0\r\n") : BYTES(" HTTP/1.1\r\n"));
     if (fields_find(&head->fields, FIELD_HOST) == NULL)
         at = put_field(at, BYTES("Host"), head->authority, false);
     at = put_fields(at, head, framing, true);
     if (head->expect_continue && !as_1_0)
         at = put(at, BYTES("Expect: 100-continue\r\n"));
-    if (head->te_trailers && !as_1_0)
+    if (upgrades)
+        at = put_upgrade(at, head->protocol);
+    else if (head->te_trailers && !as_1_0)
         at = put(at, BYTES("TE: trailers\r\nConnection: TE\r\n"));
     return put_line_end(at);
 }
@@ -290,17 +312,27 @@ static enum error send_request(struct h1_codec *h1, struct codec_stream *stream,
         return ERROR_FULL;
     if (!is_sendable_request(head, end))
         return ERROR_INTERNAL;
-    size += head->path.len + head->authority.len + head->method_text.len;
+    size += head->path.len + head->authority.len + head->method_text.len + head->protocol.len;
     char *start = begin_text(h1->codec.out, size);
     if (start == NULL)
         return ERROR_NO_MEMORY;
     h1_attach(h1, stream);
     stream->method = head->method;
+    if (head->protocol.len > 0) {
+        CHECK(!end);
+        stream->tunnel = TUNNEL_ASKED;
+    }
     struct framing framing = request_framing(head, end);
     end_text(h1->codec.out, size, start, put_request(start, head, framing));
     stream->chunked = framing.chunked;
     stream->out_left = framing.length;
     return OK;
+}
+
+// It was a plain request then, which is complete; what its client has sent behind it is the next.
+static void refuse_tunnel(struct codec_stream *stream) {
+    stream->tunnel = TUNNEL_NONE;
+    stream->received = PROGRESS_ENDED;
 }
 
 enum error h1_send_head(struct codec *codec, struct codec_stream *stream, const struct head *head, bool end) {
@@ -313,12 +345,15 @@ enum error h1_send_head(struct codec *codec, struct codec_stream *stream, const 
     if (codec->role == CODEC_SERVER) {
         CHECK(h1->stream == stream && stream->codec == codec);
         CHECK(stream->sent == PROGRESS_HEAD);
-        // No protocol is switched to.
-        if (head->status < 100 || head->status > 599 || head->status == 101)
+        bool switching = head->status == 101;
+        if (head->status < 100 || head->status > 599 || (switching && stream->tunnel != TUNNEL_ASKED))
             return ERROR_INTERNAL;
-        if (head->status < 200)
+        CHECK(!switching || !end);
+        if (head->status < 200 && !switching)
             return send_interim(h1, head, size);
-        error = send_response(h1, stream, head, end, size);
+        if (stream->tunnel == TUNNEL_ASKED && !switching && stream->received == PROGRESS_BODY)
+            refuse_tunnel(stream);
+        error = switching ? send_switching(h1, head, size) : send_response(h1, stream, head, end, size);
     } else {
         error = send_request(h1, stream, head, end, size);
     }
@@ -396,7 +431,7 @@ static void send_plain(struct h1_codec *h1, struct codec_stream *stream, struct 
 void h1_send_body(struct codec *codec, struct codec_stream *stream, struct buffer *body, bool end, const struct fields *trailers) {
     struct h1_codec *h1 = h1_of(codec);
     CHECK(h1->stream == stream && stream->codec == codec);
-    CHECK(stream->sent == PROGRESS_BODY);
+    CHECK(stream->sent == PROGRESS_BODY && stream->tunnel != TUNNEL_ASKED);
     if (codec->role == CODEC_SERVER && h1->bodyless)
         buffer_clear(body);
     else if (stream->chunked)

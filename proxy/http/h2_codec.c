@@ -242,7 +242,9 @@ static void h2_consumed(struct codec *base, struct codec_stream *stream, size_t 
         h2_window_consumed(codec, stream, count);
 }
 
-static uint32_t reset_code(enum codec_role role, enum error error) {
+static uint32_t reset_code(enum codec_role role, enum codec_tunnel tunnel, enum error error) {
+    if (tunnel == TUNNEL_OPEN)
+        return NGHTTP2_CANCEL; // what a reset of TCP is (RFC 8441 section 5)
     switch (error) {
     case ERROR_CANCELLED:
     case ERROR_CLIENT_GONE:
@@ -269,7 +271,8 @@ static void h2_reset(struct codec *base, struct codec_stream *stream, enum error
     struct h2_codec *codec = h2_of(base);
     CHECK(codec->block == NULL && !codec->producing);
     CHECK(stream->codec == base);
-    if (!codec->finished && nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, reset_code(base->role, error)) != 0)
+    const uint32_t code = reset_code(base->role, stream->tunnel, error);
+    if (!codec->finished && nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, code) != 0)
         h2_fail(codec, ERROR_INTERNAL);
     stream->received = PROGRESS_BROKEN;
     stream->sent = PROGRESS_BROKEN;
@@ -363,15 +366,17 @@ static void submit_settings(struct h2_codec *codec) {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window_first},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     const nghttp2_settings_entry client[] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window_first},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     };
-    const size_t count = sizeof(server) / sizeof(server[0]);
-    const nghttp2_settings_entry *entries = codec->base.role == CODEC_SERVER ? server : client;
-    CHECK(nghttp2_submit_settings(codec->session, NGHTTP2_FLAG_NONE, entries, count) == 0);
+    int result = codec->base.role == CODEC_SERVER
+                     ? nghttp2_submit_settings(codec->session, NGHTTP2_FLAG_NONE, server, sizeof(server) / sizeof(server[0]))
+                     : nghttp2_submit_settings(codec->session, NGHTTP2_FLAG_NONE, client, sizeof(client) / sizeof(client[0]));
+    CHECK(result == 0);
     CHECK(nghttp2_session_set_local_window_size(codec->session, NGHTTP2_FLAG_NONE, 0, H2_CONNECTION_WINDOW) == 0);
 }
 

@@ -63,6 +63,8 @@ static void receive_pseudo_field(struct h2_codec *codec, const struct received_f
         receive_scheme(stream, field->value);
     } else if (bytes_equal(field->name, BYTES(":authority"))) {
         stream->head.authority = keep(stream, field->value);
+    } else if (bytes_equal(field->name, BYTES(":protocol"))) {
+        stream->head.protocol = keep(stream, field->value);
     }
 }
 
@@ -238,9 +240,21 @@ static bool unite_host(const struct h2_receiving *receiving, struct head *head) 
     return true;
 }
 
-static enum error check_request(const struct head *head) {
-    if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE)
+// RFC 8441 section 4; nghttp2 has seen to it that :protocol comes with CONNECT alone. Over HTTP/1 it would be a GET, and such is it to all that follows.
+static bool take_extended_connect(struct head *head) {
+    if (!bytes_equal_nocase(head->protocol, PROTOCOL_WEBSOCKET))
+        return false;
+    head->protocol = PROTOCOL_WEBSOCKET;
+    head->method = METHOD_GET;
+    head->method_text = method_text(METHOD_GET);
+    return true;
+}
+
+static enum error check_request(struct head *head) {
+    if ((head->method == METHOD_CONNECT && !take_extended_connect(head)) || head->method == METHOD_TRACE)
         return ERROR_METHOD_UNKNOWN;
+    if (head->protocol.len > 0 && head->content_length >= 0)
+        return ERROR_BAD_REQUEST; // a tunnel has no length
     bool asterisk = head->method == METHOD_OPTIONS && bytes_equal(head->path, BYTES("*"));
     if (!asterisk && (head->path.len == 0 || head->path.at[0] != '/'))
         return ERROR_BAD_REQUEST;
@@ -258,16 +272,26 @@ static void request_complete(struct h2_codec *codec, struct codec_stream *stream
         h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, ERROR_BAD_REQUEST);
         return;
     }
-    stream->method = head->method;
     if (refusal == OK)
         refusal = check_request(head);
+    stream->method = head->method;
     if (refusal != OK) {
         refuse(codec, stream, refusal);
         return;
     }
-    head->expect_continue = head->expect_continue && !end; // of no use where no body comes
+    if (head->protocol.len > 0)
+        stream->tunnel = TUNNEL_ASKED;
+    head->expect_continue = head->expect_continue && !end && stream->tunnel == TUNNEL_NONE; // of no use where no body comes
     stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
     codec->base.handler->head(codec->base.owner, stream, end);
+}
+
+// Any 2xx takes it (RFC 8441 section 5), which is said as over HTTP/1; another answer is one of a plain request.
+static void end_of_asking(struct codec_stream *stream) {
+    const bool taken = stream->head.status / 100 == 2;
+    stream->tunnel = taken ? TUNNEL_OPEN : TUNNEL_NONE;
+    if (taken)
+        stream->head.status = 101;
 }
 
 static void response_complete(struct h2_codec *codec, struct codec_stream *stream, bool end) {
@@ -278,6 +302,8 @@ static void response_complete(struct h2_codec *codec, struct codec_stream *strea
         h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, ERROR_RESPONSE_MALFORMED);
         return;
     }
+    if (!informational && stream->tunnel == TUNNEL_ASKED)
+        end_of_asking(stream);
     if (!informational)
         stream->received = end ? PROGRESS_ENDED : PROGRESS_BODY;
     if (codec_stream_is_done(stream))
@@ -294,13 +320,15 @@ void h2_message_complete(struct h2_codec *codec, struct codec_stream *stream) {
 }
 
 static void trailers_complete(struct h2_codec *codec, struct codec_stream *stream) {
-    if (codec->receiving.refusal == OK)
+    const bool server = codec->base.role == CODEC_SERVER;
+    if (stream->tunnel != TUNNEL_NONE) // RFC 9113 section 8.5: nothing but DATA there
+        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, server ? ERROR_BAD_REQUEST : ERROR_RESPONSE_MALFORMED);
+    else if (codec->receiving.refusal == OK)
         h2_message_complete(codec, stream);
-    else if (codec->base.role == CODEC_SERVER && stream->sent == PROGRESS_HEAD)
+    else if (server && stream->sent == PROGRESS_HEAD)
         refuse(codec, stream, codec->receiving.refusal);
     else
-        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR,
-                        codec->base.role == CODEC_CLIENT ? ERROR_RESPONSE_MALFORMED : codec->receiving.refusal);
+        h2_stream_break(codec, stream, NGHTTP2_PROTOCOL_ERROR, server ? codec->receiving.refusal : ERROR_RESPONSE_MALFORMED);
 }
 
 void h2_fields_complete(struct h2_codec *codec, bool end) {

@@ -164,10 +164,11 @@ static void draft_request(struct draft *draft, const struct head *head) {
 }
 
 static void draft_response(struct draft *draft, const struct head *head) {
-    CHECK(head->status >= 100 && head->status <= 599 && head->status != 101);
-    draft->status[0] = (char)('0' + head->status / 100);
-    draft->status[1] = (char)('0' + head->status / 10 % 10);
-    draft->status[2] = (char)('0' + head->status % 10);
+    CHECK(head->status >= 100 && head->status <= 599);
+    const unsigned status = head->status == 101 ? 200 : head->status; // HTTP/2 has no 101 (RFC 9113 section 8.6): a tunnel opens with 2xx
+    draft->status[0] = (char)('0' + status / 100);
+    draft->status[1] = (char)('0' + status / 10 % 10);
+    draft->status[2] = (char)('0' + status % 10);
     draft_add_now(draft, BYTES(":status"), bytes_from(draft->status, sizeof(draft->status)));
     if (head->status >= 200 && head->status != 204)
         draft_add_content_length(draft, head->content_length);
@@ -201,6 +202,7 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
     if (head->protocol.len > 0 && !codec->base.peer_has_connect_protocol)
         return ERROR_UPGRADE_FAILED;
     CHECK(head->path.len > 0 && head->method_text.len > 0);
+    CHECK(head->protocol.len == 0 || !end);
     int32_t id =
         nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, -1, NULL, draft->entries, draft->count, stream);
     if (id < 0) {
@@ -208,6 +210,7 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
         return codec->failure;
     }
     stream->method = head->method;
+    stream->tunnel = head->protocol.len > 0 ? TUNNEL_ASKED : TUNNEL_NONE;
     h2_stream_begin(codec, stream, id);
     stream->sent = end ? PROGRESS_ENDED : PROGRESS_BODY;
     return write_head(codec, stream);
@@ -216,7 +219,12 @@ static enum error send_request(struct h2_codec *codec, struct codec_stream *stre
 static enum error send_response(struct h2_codec *codec, struct codec_stream *stream, const struct head *head, struct draft *draft, bool end) {
     CHECK(stream->codec == &codec->base);
     CHECK(stream->sent == PROGRESS_HEAD);
-    const bool final = head->status >= 200;
+    const bool opens = head->status == 101;
+    const bool final = head->status >= 200 || opens;
+    CHECK(!opens || (stream->tunnel == TUNNEL_ASKED && !end));
+    // What is no 101 must not look like one: the client would take the body for the tunnel.
+    if (stream->tunnel == TUNNEL_ASKED && head->status / 100 == 2)
+        return ERROR_INTERNAL;
     CHECK(final || !end);
     int result = nghttp2_submit_headers(codec->session, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, (int32_t)stream->id, NULL, draft->entries,
                                         draft->count, NULL);
@@ -226,6 +234,8 @@ static enum error send_response(struct h2_codec *codec, struct codec_stream *str
     }
     if (final && !end)
         stream->sent = PROGRESS_BODY;
+    if (final)
+        stream->tunnel = opens ? TUNNEL_OPEN : TUNNEL_NONE;
     return write_head(codec, stream);
 }
 
@@ -324,7 +334,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 static void end_sent(struct h2_codec *codec, struct codec_stream *stream) {
     stream->sent = PROGRESS_ENDED;
     const int32_t id = (int32_t)stream->id;
-    if (codec->base.role == CODEC_SERVER && stream->received != PROGRESS_ENDED) {
+    if (codec->base.role == CODEC_SERVER && stream->received != PROGRESS_ENDED && stream->tunnel != TUNNEL_OPEN) {
         if (nghttp2_session_get_stream_remote_close(codec->session, id) == 0)
             (void)nghttp2_submit_rst_stream(codec->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
         stream->received = PROGRESS_BROKEN;
@@ -371,7 +381,7 @@ void h2_send_body(struct codec *base, struct codec_stream *stream, struct buffer
     struct h2_codec *codec = CONTAINER_OF(base, struct h2_codec, base);
     CHECK(codec->block == NULL && !codec->producing);
     CHECK(stream->codec == base);
-    CHECK(stream->sent == PROGRESS_BODY);
+    CHECK(stream->sent == PROGRESS_BODY && stream->tunnel != TUNNEL_ASKED);
     if (stream->out_end) { // all was taken before and only waits
         CHECK(buffer_is_empty(body));
         return;

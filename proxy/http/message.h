@@ -86,6 +86,11 @@ struct fields {
     uint32_t bytes; // of names and values, for the limit on heads
 };
 
+// The one protocol that a request may ask to go on with (RFC 6455, RFC 8441), whatever the connection: as a GET with `protocol` set and no body, answered with 101
+// where it is taken. Over HTTP/2 that is a CONNECT and its 2xx: h2_codec says the one for the other. Any other word in Upgrade (h2c, TLS/1.2) is
+// passed over: the request is a plain one (RFC 9110 section 7.8).
+#define PROTOCOL_WEBSOCKET BYTES("websocket")
+
 struct head {
     enum http_version version; // of the connection that it came from
     bool title_case;           // an HTTP/1 sender writes names in Title-Case (they came over the mesh's HTTP/2)
@@ -98,7 +103,7 @@ struct head {
     struct bytes scheme;    // "http" or "https": of the connection or of :scheme
     struct bytes authority; // Host or :authority as received; empty where a 1.0 request has none
     struct bytes path;      // origin-form: path and query; "*" for OPTIONS
-    struct bytes protocol;  // Upgrade's value where Connection named it, or :protocol of extended CONNECT; else empty
+    struct bytes protocol;  // request: what it asks to go on with (PROTOCOL_WEBSOCKET), by Upgrade or by :protocol of extended CONNECT; else empty
     struct bytes reason;    // response over HTTP/1: the phrase
     int64_t content_length; // as stated; -1: none
     struct fields fields;

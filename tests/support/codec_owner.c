@@ -165,7 +165,7 @@ static void on_head(void *user, struct codec_stream *stream, bool end) {
     const struct head *head = &stream->head;
     CHECK(owner->feeding);
     CHECK(!item->ended && item->pieces == 0);
-    bool interim = owner->codec->role == CODEC_CLIENT && head->status < 200;
+    bool interim = owner->codec->role == CODEC_CLIENT && head->status < 200 && head->status != 101;
     CHECK(stream->received == (end ? PROGRESS_ENDED : interim ? PROGRESS_HEAD : PROGRESS_BODY));
     item->heads++;
     item->ended = end;

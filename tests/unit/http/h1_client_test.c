@@ -185,7 +185,7 @@ static void number_of_1xx_is_counted_for_each_response(void **state) {
     h1_drive_dispose(&drive);
 }
 
-static void switching_protocols_that_was_not_asked_for_is_refused(void **state) {
+static void a_101_that_nobody_asked_for_is_malformed(void **state) {
     (void)state;
     assert_malformed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
     // A 200 to whatever was asked is a response like others: nothing of it is a tunnel (CVE-2024-23326).
@@ -666,7 +666,7 @@ int main(void) {
         cmocka_unit_test(every_1xx_is_told_before_the_response),
         cmocka_unit_test(too_many_1xx_are_refused),
         cmocka_unit_test(number_of_1xx_is_counted_for_each_response),
-        cmocka_unit_test(switching_protocols_that_was_not_asked_for_is_refused),
+        cmocka_unit_test(a_101_that_nobody_asked_for_is_malformed),
         cmocka_unit_test(status_is_from_100_to_599),
         cmocka_unit_test(malformed_responses_are_refused),
         cmocka_unit_test(framing_in_doubt_is_refused),

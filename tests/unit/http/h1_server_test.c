@@ -558,38 +558,6 @@ static void connection_that_names_too_much_is_refused(void **state) {
     text_dispose(&line);
 }
 
-// Until upgrades are performed: the request goes on as a plain one, and what follows it is the next request.
-static void upgrade_request_is_a_plain_one_that_names_its_protocol(void **state) {
-    (void)state;
-    assert_received("GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
-                    "stream 1\nhead GET http a /chat 11 length=-1 end protocol=websocket\nHost: a\nend\n"
-                    "stream 2\nhead GET http a /2 11 length=-1 end\nHost: a\nend\n");
-    // With a body: it is read as one, and nothing of it is taken for the other protocol (CVE-2026-58055).
-    assert_received(
-        "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "stream 1\nhead POST http a / 11 length=3 protocol=x\nHost: a\nContent-Length: 3\nbody 3 abc\nend\n"
-        "stream 2\nhead GET http a /2 11 length=-1 end\nHost: a\nend\n");
-    // Not named by Connection, or on 1.0: not meant for us.
-    assert_received("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "stream 1\nhead GET http a / 11 length=-1 end\nHost: a\nend\n");
-    assert_received("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: x\r\nConnection: keep-alive, upgrade\r\n\r\n",
-                    "stream 1\nhead GET http a / 10 length=-1 end\nHost: a\nend\n");
-}
-
-// What a client sends behind an upgrade request waits for the answer (CVE-2025-64763, CVE-2026-73548).
-static void bytes_behind_an_upgrade_request_are_held(void **state) {
-    (void)state;
-    struct codec_limits limits = codec_owner_limits();
-    struct h1_drive drive;
-    h1_drive_init(&drive, CODEC_SERVER, &limits);
-    (void)!codec_owner_feed(&drive.owner, BYTES("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x81\x05hello"));
-    assert_int_equal(drive.owner.count, 1);
-    assert_int_equal(drive.owner.held.len, 7);
-    h1_react(&drive); // answered with 200: no tunnel, so they are a request, and a bad one
-    assert_int_equal(drive.owner.count, 2);
-    assert_int_equal(drive.owner.last->failed, ERROR_BAD_REQUEST);
-    h1_drive_dispose(&drive);
-}
-
 static void expectation_is_100_continue_or_refused(void **state) {
     (void)state;
     assert_received("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
@@ -750,8 +718,6 @@ int main(void) {
         cmocka_unit_test(trailers_are_for_1_1),
         cmocka_unit_test(connection_cannot_take_away_what_decisions_rest_on),
         cmocka_unit_test(connection_that_names_too_much_is_refused),
-        cmocka_unit_test(upgrade_request_is_a_plain_one_that_names_its_protocol),
-        cmocka_unit_test(bytes_behind_an_upgrade_request_are_held),
         cmocka_unit_test(expectation_is_100_continue_or_refused),
         cmocka_unit_test(connection_lives_as_version_and_connection_field_say),
         cmocka_unit_test(pipelined_requests_wait_for_the_response_before),
