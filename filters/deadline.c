@@ -155,6 +155,18 @@ static void attempt_head(struct stream *stream, const void *config, void *state_
                          pool_format(pool, "%llu", (unsigned long long)((left + NS_PER_MS - 1) / NS_PER_MS)));
 }
 
+// A tunnel that has opened may take its time: what ends it is timeouts.tcpIdle.
+static enum filter_result response_head(struct stream *stream, const void *config, void *state_pointer, struct head *head) {
+    (void)config;
+    struct deadline_state *state = state_pointer;
+    if (head->status != 101)
+        return FILTER_CONTINUE;
+    stream->deadline = UINT64_MAX;
+    if (state->running)
+        loop_timer_stop(stream->env->loop, &state->timer);
+    return FILTER_CONTINUE;
+}
+
 static void end(struct stream *stream, const void *config, void *state_pointer) {
     (void)config;
     struct deadline_state *state = state_pointer;
@@ -166,7 +178,7 @@ const struct filter_type filter_deadline = {
     .name = "deadline",
     .state_size = sizeof(struct deadline_state),
     .configure = configure,
-    .ops = {.decide = decide, .end = end},
+    .ops = {.decide = decide, .response_head = response_head, .end = end},
 };
 
 const struct filter_type filter_try_deadline = {

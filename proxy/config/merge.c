@@ -14,7 +14,7 @@ static void switch_off_connections(struct traffic_config *traffic) {
 }
 
 static void switch_off_timeouts(struct traffic_config *traffic) {
-    traffic->timeouts.request = traffic->timeouts.backend_request = traffic->timeouts.idle = 0;
+    traffic->timeouts.request = traffic->timeouts.backend_request = traffic->timeouts.idle = traffic->timeouts.tcp_idle = 0;
 }
 
 static void switch_off_deadline(struct traffic_config *traffic) {

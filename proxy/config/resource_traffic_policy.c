@@ -121,9 +121,16 @@ static const struct row timeouts_rows[] = {{.name = "request",
                                             .max = 24 * HOUR,
                                             .fallback = "5m",
                                             .describes = "with no byte in either direction; 0s: none"},
+                                           {.name = "tcpIdle",
+                                            .type = VALUE_DURATION,
+                                            SPEC(traffic.timeouts.tcp_idle),
+                                            .min = 0,
+                                            .max = 24 * HOUR,
+                                            .fallback = "1h",
+                                            .describes = "the same for what has no messages that we see: a WebSocket; 0s: none"},
                                            DISABLED_ROW(timeouts_disabled, "there are none"),
                                            {0}};
-static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows, .later = "tcpIdle"};
+static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows};
 
 static const struct row deadline_rows[] = {
     {.name = "propagate",

@@ -42,6 +42,7 @@ struct traffic_config {
     } connections;
     struct {
         nanoseconds request, backend_request, idle;
+        nanoseconds tcp_idle; // of a tunnel, in the place of `idle`
         struct bytes policy;
     } timeouts;
     struct {

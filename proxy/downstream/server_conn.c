@@ -54,6 +54,7 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
     if (conn->phase == CONN_CLOSED)
         return;
     bool reset = conn->phase != CONN_LINGER && transport_has_output(conn->transport);
+    bool breaks_off = conn->codec != NULL && conn->codec->breaks_off;
     conn->phase = CONN_CLOSED;
     enum error stream_end = server_conn_note_close(conn, reason);
     loop_timer_stop(loop_of(conn), &conn->timer);
@@ -65,7 +66,7 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
     }
     drop_streams(conn, stream_end);
     buffer_clear(&conn->pending);
-    conn->transport->ops->close(conn->transport, reset && reason != ERROR_CONNECTION_CLOSED);
+    conn->transport->ops->close(conn->transport, breaks_off || (reset && reason != ERROR_CONNECTION_CLOSED));
 }
 
 // Some of what was still to be sent may be gone.
@@ -312,8 +313,14 @@ static void flush_now(struct task *task) {
         metric_add(&metrics_of(conn)->output_full, 1);
     if (conn->phase != CONN_OPEN)
         return;
+    if (conn->codec->ends_output && !conn->output_ended) {
+        conn->output_ended = true;
+        conn->transport->ops->shutdown(conn->transport);
+    }
     if (error != OK) {
         server_conn_close(conn, error);
+    } else if (conn->codec->breaks_off) {
+        server_conn_close(conn, OK);
     } else if (is_idle(conn) && conn->codec->close_when_flushed) {
         linger(conn);
     } else if (is_idle(conn) && conn->input_ended && buffer_is_empty(&conn->pending)) {

@@ -46,6 +46,7 @@ struct server_conn {
     enum conn_phase phase;
     bool paused; // reading is off: a body or `pending` is full
     bool input_ended;
+    bool output_ended; // ours was told: upstream's direction of a tunnel
     bool input_unread; // a request was answered that had not been read to its end
     bool draining;
     bool distrusted;      // draining since its peer is no longer trusted

@@ -153,10 +153,13 @@ static bool sink_send_head(struct stream_sink *sink, const struct head *head, bo
         cut(stream, ERROR_INTERNAL);
         return false;
     }
-    if (!conn->answered && head->status >= 200) {
+    if (!conn->answered && (head->status >= 200 || head->status == 101)) {
         conn->answered = true;
         conn->wants_ticket = conn->client.secure && !conn->client.mesh;
     }
+    // What its client has sent for the tunnel has waited for this, and so has the end of it.
+    if (conn->codec->is_tunnel)
+        loop_wake(loop_of(conn), &conn->resume);
     flush_later(conn);
     return true;
 }
@@ -208,7 +211,8 @@ void server_stream_look(struct server_stream *stream, nanoseconds now) {
 }
 
 static void count_limits(const struct stream *stream, struct limit_cells *cells) {
-    limit_use(cells, LIMIT_METRIC_BODY_BYTES, stream->request_bytes);
+    if (!stream->asks_tunnel)
+        limit_use(cells, LIMIT_METRIC_BODY_BYTES, stream->request_bytes);
     switch (stream->end) {
     case ERROR_HEADERS_TOO_LARGE:
         limit_hit(cells, LIMIT_METRIC_HEADERS);

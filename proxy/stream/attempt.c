@@ -7,6 +7,8 @@
 #include "stream/error_reply.h"
 #include "stream/forward.h"
 #include "stream/stream.h"
+#include "stream/upgrade.h"
+#include "upstream/upstream_conn.h"
 
 static void set_state(struct attempt *attempt, enum attempt_state state) {
     CHECK(attempt->state < state);
@@ -85,16 +87,35 @@ static void pick(struct attempt *attempt) {
     set_state(attempt, ATTEMPT_CONNECT);
 }
 
+// Whether a tunnel can be asked for on that connection. False: the attempt has failed, waits to be told, or takes another one by HTTP/1.
+static bool may_upgrade(struct attempt *attempt, struct upstream_conn *conn) {
+    const struct codec *codec = conn->codec;
+    if (codec->version != HTTP_2 || codec->peer_has_connect_protocol)
+        return true;
+    if (!codec->peer_is_known) {
+        upstream_conn_await_settings(conn, &attempt->waiter);
+        return false;
+    }
+    attempt->endpoint->links->upgrades_by_http1 = true;
+    if (forward_pool_kind(attempt->stream, attempt->endpoint) == POOL_HTTP2)
+        fail(attempt, ERROR_UPGRADE_FAILED);
+    else
+        stream_wake(attempt->stream);
+    return false;
+}
+
 // Opens the stream on a connection of the pool. False: it waits for one, or the attempt has failed.
 static bool send_head(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     struct conn_pool *pool = &attempt->endpoint->links->pools[forward_pool_kind(stream, attempt->endpoint)];
     struct attempts *attempts = stream->attempts;
-    bool no_more = stream->request_ended && buffer_is_empty(&stream->request_body) && !attempts->piece_in_hand;
+    bool no_more = stream->request_ended && !stream->asks_tunnel && buffer_is_empty(&stream->request_body) && !attempts->piece_in_hand;
     bool end = no_more && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
     enum error error;
     struct upstream_conn *conn;
     while ((conn = conn_pool_take(pool, &attempt->waiter, &error)) != NULL) {
+        if (stream->asks_tunnel && !may_upgrade(attempt, conn))
+            return false;
         forward_attempt_head(attempt, conn);
         error = upstream_stream_open(conn, &attempt->up, &attempt->head, end);
         if (error == OK) {
@@ -115,7 +136,7 @@ static void connect_and_send(struct attempt *attempt) {
         fail(attempt, attempt->waiter.error);
         return;
     }
-    bool in_queue = attempt->waiter.pool != NULL && !attempt->waiter.granted;
+    bool in_queue = (attempt->waiter.pool != NULL && !attempt->waiter.granted) || attempt->waiter.told_by != NULL;
     // What is too late is not sent: the deadline's own timer, which counts whole milliseconds, says so in a moment.
     bool too_late = attempt->stream->deadline <= attempt->stream->env->loop->now;
     if (in_queue || too_late || !send_head(attempt))
@@ -133,7 +154,7 @@ static struct buffer *next_piece(struct stream *stream) {
             return NULL;
         attempts->unconsumed += stream->request_body.length;
         attempts->piece_is_last = stream->request_ended;
-        if (!stream->filters.chain->has_request_data)
+        if (!stream->filters.chain->has_request_data || stream->asks_tunnel)
             return &stream->request_body;
         buffer_move(&attempts->piece, &stream->request_body, SIZE_MAX);
         attempts->piece_in_hand = true;
@@ -196,6 +217,8 @@ static void tell_consumed(struct attempt *attempt, size_t sent) {
 static void send_body(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     const struct attempts *attempts = stream->attempts;
+    if (stream->asks_tunnel && !stream->has_tunnel)
+        return; // what its client sends before the answer is not for upstream yet, and behind a refusal never
     bool may_have_more = true;
     while (may_have_more && attempt->up.codec_stream.sent < PROGRESS_ENDED) {
         if (may_take_body(attempt))
@@ -212,6 +235,11 @@ static void send_body(struct attempt *attempt) {
         tell_consumed(attempt, sent);
         may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempts->body_taken;
     }
+}
+
+void attempt_end_request(struct attempt *attempt) {
+    CHECK(buffer_is_empty(&attempt->body));
+    upstream_stream_send(&attempt->up, &attempt->body, true, NULL);
 }
 
 // What our own proxy at the far end says instead of an answer of its application; OK for an answer.
@@ -240,6 +268,11 @@ static void receive_head(struct attempt *attempt) {
     if (is_unreached(refusal)) {
         attempt->was_unreached = true;
         fail(attempt, refusal);
+        return;
+    }
+    enum error upgrade = stream->asks_tunnel ? upgrade_check_answer(attempt) : OK;
+    if (upgrade != OK) {
+        fail(attempt, upgrade);
         return;
     }
     attempt->was_refused = refusal != OK && error_status(refusal) >= 500;

@@ -29,9 +29,10 @@ struct attempt {
     struct endpoint *endpoint; // one reference
     struct conn_waiter waiter;
     struct upstream_stream up;
-    struct head head;   // what is sent
-    struct buffer body; // to be sent
-    bool mesh;          // the connection is one of the mesh: its headers are believed
+    struct head head;         // what is sent
+    struct buffer body;       // to be sent
+    struct bytes upgrade_key; // that we have made for it and whose answer is checked; empty: none (upgrade.h)
+    bool mesh;                // the connection is one of the mesh: its headers are believed
     struct timer try_timeout;
     nanoseconds begun;
     nanoseconds sent_at;        // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
@@ -51,6 +52,9 @@ struct attempt *attempt_create(struct stream *stream);
 
 // One step. The result stands in `state` and `error`.
 void attempt_advance(struct attempt *attempt);
+
+// The tunnel that its request asks for was refused: the request is at its end.
+void attempt_end_request(struct attempt *attempt);
 
 // From one of its filters: it may not go on. `detail` is copied.
 void attempt_refuse(struct attempt *attempt, enum error error, struct bytes detail);

@@ -25,6 +25,10 @@ enum filter_result {
 
 // vtable: 8 slots, each may be NULL. Called from stream_advance only.
 //
+// A WebSocket is a GET whose head has `protocol`, whatever it came over. Its request has no body, so request_data does not come; a 101 comes to response_head as the final head. What
+// goes through the tunnel behind it is neither request nor response: no slot but `end` sees it, so a filter that must read bodies must refuse the upgrade in decide. One that holds
+// something for the time of a request gives it back at the 101 or keeps it to `end`.
+//
 // A filter below attempts has a state for each attempt, whose first member is a `struct attempt *`: it stands there before the first call. It has decide, charge,
 // attempt_head and end alone, since bodies and the answer are the stream's. What it refuses, it refuses by attempt_refuse: that ends the attempt, which is not
 // repeated, and the stream only where no other attempt runs. `end` comes once for each attempt; attempt->error says how it ended.

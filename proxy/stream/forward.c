@@ -6,6 +6,7 @@
 #include "http/headers.h"
 #include "stream/edge.h"
 #include "stream/stream.h"
+#include "stream/upgrade.h"
 #include "upstream/upstream_conn.h"
 
 // The name that we sign Via with (RFC 9110 section 7.6.3), and how often it may be met: a chain of services that all pass Via on is shorter, a loop is not.
@@ -127,7 +128,6 @@ enum error forward_prepare(struct stream *stream) {
         return error;
     if (stream->listener->role == ROLE_GATEWAY)
         edge_prepare(stream);
-    request->protocol = BYTES_NONE; // no upgrade is passed on: the request goes as if it had not asked for one (RFC 9110 section 7.8)
     return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;
 }
 
@@ -161,6 +161,8 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
     case PROTOCOL_HTTP:
         break;
     }
+    if (stream->asks_tunnel && (endpoint->peer->tls == TLS_NONE || endpoint->links->upgrades_by_http1))
+        return POOL_HTTP1;
     // What a peer speaks is learnt from a TLS handshake alone: without one it is HTTP/1.1, but for gRPC, which has no other form than HTTP/2.
     return endpoint->peer->tls == TLS_MESH || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
 }
@@ -169,6 +171,8 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
     struct stream *stream = attempt->stream;
     head_copy(&attempt->head, stream->request, &attempt->pool);
     attempt->mesh = conn->mesh;
+    if (stream->asks_tunnel)
+        upgrade_attempt_head(attempt, conn->codec->version);
     if (!conn->mesh)
         fields_add_known(&attempt->head.fields, FIELD_VIA, via_of(stream));
     else if (stream->spoken != HTTP_1_1)
@@ -181,6 +185,8 @@ void forward_response_head(struct stream *stream, struct attempt *attempt) {
     struct head *head = &attempt->up.codec_stream.head;
     // Over the mesh's HTTP/2 names are in lower case: an HTTP/1 application gets them back in the form it knows.
     head->title_case = attempt->mesh && head->version == HTTP_2 && stream->request->version != HTTP_2;
+    if (head->status == 101)
+        upgrade_response_head(stream, attempt);
     FIELDS_EACH(&head->fields, field) {
         if (is_of_the_mesh(field->id)) {
             if (attempt->mesh && field->id == FIELD_OUTRIGGER_REFUSED)

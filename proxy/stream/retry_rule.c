@@ -100,10 +100,16 @@ static enum retry_reason reason_of_answer(const struct stream *stream, const str
     return traffic->retry.gateway_error && head->status >= 502 && head->status <= 504 ? RETRY_GATEWAY_ERROR : RETRY_NONE;
 }
 
+static enum retry_reason reason_of(const struct stream *stream, const struct attempt *attempt) {
+    return attempt->state == ATTEMPT_ANSWERED ? reason_of_answer(stream, attempt) : reason_of_failure(stream, attempt);
+}
+
 enum retry_reason retry_reason_of(const struct stream *stream, const struct attempt *attempt) {
     if (attempt->filter_refused)
         return RETRY_NONE;
-    return attempt->state == ATTEMPT_ANSWERED ? reason_of_answer(stream, attempt) : reason_of_failure(stream, attempt);
+    enum retry_reason reason = reason_of(stream, attempt);
+    // An upgrade is repeated where it never got there, whatever a policy wants for requests.
+    return stream->asks_tunnel && reason > RETRY_UNSENT ? RETRY_NONE : reason;
 }
 
 bool retry_is_safe(const struct stream *stream, const struct attempt *attempt, enum retry_reason reason) {

@@ -105,6 +105,8 @@ static void finish(struct stream *stream, enum error end) {
     chain_end(stream, &stream->filters);
     stream_log(stream);
     metric_subtract(&stream->env->metrics->streams_active, 1);
+    if (stream->has_tunnel)
+        metric_subtract(&stream->env->metrics->tunnels_websocket_active, 1);
     buffer_clear(&stream->request_body);
     buffer_clear(&stream->response_body);
     stream->sink->ops->done(stream->sink);
@@ -280,7 +282,7 @@ static void reply_error(struct stream *stream) {
 
 // A client that owes a body must keep sending; one that streams both ways need not.
 static bool may_owe_body(const struct stream *stream) {
-    return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc &&
+    return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && !stream->asks_tunnel &&
            stream->bound->snapshot->proxy.limits.body_idle_timeout > 0;
 }
 
@@ -299,8 +301,12 @@ static bool is_waited_for(const struct stream *stream) {
     return !attempts->piece_in_hand;
 }
 
+static nanoseconds idle_timeout(const struct stream *stream) {
+    return stream->has_tunnel ? stream->traffic->timeouts.tcp_idle : stream->traffic->timeouts.idle;
+}
+
 static void watch_again(struct stream *stream, nanoseconds quiet) {
-    nanoseconds idle = stream->traffic->timeouts.idle;
+    nanoseconds idle = idle_timeout(stream);
     nanoseconds next = idle > 0 ? idle - quiet : UINT64_MAX;
     if (may_owe_body(stream)) {
         nanoseconds body = stream->bound->snapshot->proxy.limits.body_idle_timeout;
@@ -313,12 +319,13 @@ static void watch_again(struct stream *stream, nanoseconds quiet) {
 
 static void on_watch(struct timer *timer) {
     struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
-    nanoseconds idle = stream->traffic->timeouts.idle;
+    nanoseconds idle = idle_timeout(stream);
     nanoseconds quiet = now_of(stream) - stream->active_at;
     if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream)) {
         stream_fail(stream, ERROR_BODY_TIMEOUT, BYTES("idle"));
     } else if (idle > 0 && quiet >= idle) {
-        stream_ended_by_policy(stream, stream->traffic->timeouts.policy, "timeouts.idle");
+        const char *rule = stream->has_tunnel ? "timeouts.tcpIdle" : "timeouts.idle";
+        stream_ended_by_policy(stream, stream->traffic->timeouts.policy, rule);
         stream_fail(stream, ERROR_REQUEST_TIMEOUT, BYTES("idle"));
     } else {
         watch_again(stream, quiet);
@@ -329,7 +336,7 @@ static void on_watch(struct timer *timer) {
 
 static bool body_is_too_large(const struct stream *stream) {
     uint64_t max = stream->bound->snapshot->proxy.limits.body_bytes;
-    if (max == 0)
+    if (max == 0 || stream->asks_tunnel)
         return false;
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
 }
@@ -356,6 +363,7 @@ static void answer_options(struct stream *stream) {
 // Where the request goes, and by which chain.
 static void route(struct stream *stream) {
     stream->request_is_grpc = head_is_grpc(stream->request);
+    stream->asks_tunnel = stream->request->protocol.len > 0;
     enum error error = route_find_service(stream);
     if (error != OK) {
         stream_fail(stream, error, stream->request->authority);
@@ -402,6 +410,17 @@ static void pass_interim_heads(struct stream *stream) {
     }
 }
 
+// From now on another time counts, and the end of each direction is its own.
+static void open_tunnel(struct stream *stream) {
+    CHECK(stream->asks_tunnel && !stream->has_tunnel);
+    stream->has_tunnel = true;
+    stream->switched_at = now_of(stream);
+    metric_add(&stream->env->metrics->tunnels_websocket, 1);
+    metric_add(&stream->env->metrics->tunnels_websocket_active, 1);
+    loop_timer_stop(stream->env->loop, &stream->watch);
+    watch_again(stream, 0);
+}
+
 static void run_attempts(struct stream *stream) {
     if (body_is_too_large(stream)) {
         stream_fail(stream, ERROR_BODY_TOO_LARGE, BYTES_NONE);
@@ -420,16 +439,28 @@ static void run_attempts(struct stream *stream) {
     stream->response_prepared = true;
     if (chain_response_head(stream, &up->codec_stream.head) != FILTER_CONTINUE)
         return;
-    bool end = up->ended && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
+    bool switches = up->codec_stream.head.status == 101;
+    bool end = up->ended && !switches && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
+    if (stream->asks_tunnel && !switches)
+        attempt_end_request(attempt);
     set_state(stream, STREAM_RESPONSE);
-    if (send_response_head(stream, &up->codec_stream.head, end) && end)
+    if (!send_response_head(stream, &up->codec_stream.head, end))
+        return;
+    if (switches)
+        open_tunnel(stream);
+    if (end)
         finish(stream, OK);
+}
+
+// A tunnel's bytes are no body to them.
+static bool filters_see_body(const struct stream *stream) {
+    return stream->filters.chain->has_response_data && !stream->has_tunnel;
 }
 
 // What came of the response's body and has passed the filters; NULL: nothing more came, or a filter waits. `*last`: nothing follows.
 static struct buffer *next_response_piece(struct stream *stream, bool *last) {
     struct upstream_stream *up = &stream->attempts->committed->up;
-    if (!stream->filters.chain->has_response_data) {
+    if (!filters_see_body(stream)) {
         *last = up->ended;
         return up->body.length > 0 || up->ended ? &up->body : NULL;
     }
@@ -450,7 +481,7 @@ static struct buffer *next_response_piece(struct stream *stream, bool *last) {
 
 // `passed` bytes have gone down: upstream may send as much again. Where filters may have changed a piece, as much as it was before, once it is gone.
 static void tell_upstream(struct stream *stream, size_t passed) {
-    if (stream->filters.chain->has_response_data) {
+    if (filters_see_body(stream)) {
         passed = buffer_is_empty(&stream->response_body) ? stream->response_taken : 0;
         stream->response_taken -= passed;
     }
@@ -474,12 +505,20 @@ static void pass_response_body(struct stream *stream) {
         if (!buffer_is_empty(piece))
             return; // the sink wakes us when it has room
         if (last) {
-            end_response(stream, trailers);
+            stream->tunnel_answered = stream->has_tunnel;
+            if (!stream->has_tunnel)
+                end_response(stream, trailers);
             return;
         }
     }
     if (up->error != OK && stream->end == OK && buffer_is_empty(&up->body) && !stream->response_in_hand)
         stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->committed->endpoint->links->text);
+}
+
+// The client's direction of a tunnel has been passed on, or nobody is there any more who would take it.
+static bool request_is_over(const struct stream *stream) {
+    const struct upstream_stream *up = &stream->attempts->committed->up;
+    return up->conn == NULL || up->codec_stream.sent >= PROGRESS_ENDED;
 }
 
 static void pass_response(struct stream *stream) {
@@ -488,8 +527,10 @@ static void pass_response(struct stream *stream) {
         return;
     }
     (void)attempts_advance(stream); // the rest of the request
-    if (stream->end == OK)
+    if (stream->end == OK && !stream->tunnel_answered)
         pass_response_body(stream);
+    if (stream->tunnel_answered && stream->state != STREAM_DONE && request_is_over(stream))
+        finish(stream, OK);
 }
 
 static void stream_advance(struct task *task) {

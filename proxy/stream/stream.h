@@ -20,7 +20,7 @@
 #include "telemetry/access_log.h"
 #include "telemetry/worker_metrics.h"
 
-// In the order of the traffic. A tunnel (after an upgrade, or opaque TCP) is STREAM_RESPONSE with bodies that have no framing: it needs no state of its own.
+// In the order of the traffic. A tunnel is STREAM_RESPONSE with bodies that have no framing, and is over when both directions are: it needs no state of its own.
 enum stream_state {
     STREAM_HEAD,     // the request's head is not complete
     STREAM_CHAIN,    // its filters decide
@@ -76,6 +76,7 @@ struct stream {
     bool request_ended;
     enum http_version spoken; // by the application that asks: of its connection, or as the mesh tells
     bool request_is_grpc;
+    bool asks_tunnel;         // to go on with another protocol behind a 101 (codec.h, codec_tunnel)
     bool request_ends_here;   // may be forwarded no further: answered by us
     enum error request_error; // from below: broken or gone
 
@@ -87,6 +88,8 @@ struct stream {
     bool response_prepared;      // upstream's head has come, and is with the filters or has passed them
     bool response_in_hand;       // some filter has not let that piece pass yet
     bool response_is_last;       // nothing follows it
+    bool has_tunnel;             // its 101 went down: bodies are not seen by filters, nor bounded but by buffers
+    bool tunnel_answered;        // upstream's direction is over
     size_t response_taken;       // bytes that upstream had sent for it
     uint64_t response_bytes;
     uint16_t status; // of the final head; 0: none was sent
@@ -99,6 +102,7 @@ struct stream {
     nanoseconds begun;
     nanoseconds deadline;      // UINT64_MAX: none
     nanoseconds active_at;     // a byte of body or a head moved
+    nanoseconds switched_at;   // when the 101 went down
     nanoseconds upstream_took; // from the last attempt's start to its response head
     struct timer watch;        // idle and slow bodies
 

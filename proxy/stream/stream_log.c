@@ -98,8 +98,10 @@ static struct request_metrics *metrics_of(const struct stream *stream) {
 
 void stream_log(struct stream *stream) {
     nanoseconds duration = stream->env->loop->now - stream->begun;
+    // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
+    nanoseconds answered = stream->has_tunnel ? stream->switched_at - stream->begun : duration;
     unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
-    request_metrics_count(metrics_of(stream), method, stream->status, stream->end, duration);
+    request_metrics_count(metrics_of(stream), method, stream->status, stream->end, answered);
     if (is_wanted(stream))
         write_record(stream, duration);
 }

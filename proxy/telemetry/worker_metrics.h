@@ -37,6 +37,8 @@
     X(streams_reset_client, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"client\"", "Streams cut before their end, by whom.")        \
     X(streams_reset_upstream, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"upstream\"", "")                                          \
     X(streams_reset_proxy, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"proxy\"", "")                                                \
+    X(tunnels_websocket, COUNTER, SUM, PLAIN, "outrigger_tunnels_total", "kind=\"websocket\"", "Exchanges that went on as bytes both ways.")        \
+    X(tunnels_websocket_active, GAUGE, SUM, PLAIN, "outrigger_tunnels_active", "kind=\"websocket\"", "Those of them that are not over.")            \
     /* connections to endpoints, and their pools */                                                                                                 \
     X(upstream_opened, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_total", "", "Connections to endpoints that were made.")                 \
     X(upstream_active, GAUGE, SUM, PLAIN, "outrigger_upstream_connections_active", "", "Connections to endpoints that are open.")                   \

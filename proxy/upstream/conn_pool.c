@@ -222,6 +222,9 @@ struct upstream_conn *conn_pool_take(struct conn_pool *pool, struct conn_waiter 
 
 void conn_waiter_cancel(struct conn_waiter *waiter) {
     struct conn_pool *pool = waiter->pool;
+    if (waiter->told_by != NULL)
+        list_remove(&waiter->link);
+    waiter->told_by = NULL;
     if (pool == NULL)
         return;
     if (waiter->granted) {

@@ -39,9 +39,10 @@ struct conn_pool {
 // A request's place in the queue. Embedded in an attempt.
 struct conn_waiter {
     struct list link;
-    struct conn_pool *pool; // NULL: not waiting
-    struct task *task;      // woken when `granted` or `error` is set
-    bool granted;           // take again: there is a place now
+    struct conn_pool *pool;        // NULL: not waiting
+    struct upstream_conn *told_by; // waits for what that connection's peer can do, not in the queue (upstream_conn_await_settings); NULL: does not
+    struct task *task;             // woken when `granted` or `error` is set, or `told_by` is no longer
+    bool granted;                  // take again: there is a place now
     bool fresh;       // set by the owner: not one that has been idle, since one that had been was lost; others are as old, and their peer is the same
     enum error error; // no connection can be had
     bool queue_was_full; // it was refused since as many waited as the policy's maxPending

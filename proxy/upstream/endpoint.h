@@ -28,6 +28,7 @@ struct endpoint_links {
     struct bytes shared_key; // of endpoint_shared: the keys of cluster, address and peer; owned
     // connections.keepalive of the newest snapshot that has it: connections that are still in use when it is retired are watched on
     nanoseconds keepalive;
+    bool upgrades_by_http1; // it speaks HTTP/2 and does not take extended CONNECT there
     // numbers for people
     uint64_t requests;
     uint64_t failures;

@@ -20,6 +20,9 @@
 #define QUIET_PINGS 1
 #define QUIET_PING_INTERVAL_NS (310 * NS_PER_S)
 
+// An endpoint that takes nothing of the last bytes of a tunnel in this time is not waited for.
+#define SLOW_READER_NS (60 * NS_PER_S)
+
 static const struct transport_handler transport_handler;
 
 static struct loop *loop_of(const struct upstream_conn *conn) {
@@ -32,6 +35,8 @@ static const struct traffic_config *traffic_of(const struct upstream_conn *conn)
 
 static nanoseconds idle_timeout(const struct upstream_conn *conn) {
     const struct traffic_config *traffic = traffic_of(conn);
+    if (conn->codec->is_tunnel)
+        return SLOW_READER_NS;
     if (traffic == NULL)
         return 0;
     if (conn->codec->version == HTTP_2)
@@ -153,6 +158,21 @@ void upstream_conn_note_answer(const struct upstream_conn *conn) {
         cluster_avoid_no_more(endpoint);
 }
 
+void upstream_conn_await_settings(struct upstream_conn *conn, struct conn_waiter *waiter) {
+    CHECK(conn->open && !conn->closing && !conn->codec->peer_is_known && waiter->told_by == NULL && waiter->pool == NULL);
+    waiter->told_by = conn;
+    list_push_back(&conn->awaiting, &waiter->link);
+}
+
+static void tell_waiters(struct upstream_conn *conn, enum error error) {
+    for (struct list *node = list_pop_front(&conn->awaiting); node != NULL; node = list_pop_front(&conn->awaiting)) {
+        struct conn_waiter *waiter = LIST_ENTRY(node, struct conn_waiter, link);
+        waiter->told_by = NULL;
+        waiter->error = error;
+        loop_wake(loop_of(conn), waiter->task);
+    }
+}
+
 void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     if (conn->closing)
         return;
@@ -164,13 +184,15 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
     task_cancel(&conn->flush);
     LIST_EACH(&conn->streams, node, following)
         upstream_stream_fail(LIST_ENTRY(node, struct upstream_stream, link), stream_error(conn, reason));
+    tell_waiters(conn, conn->endpoint->cluster == NULL ? ERROR_NO_ENDPOINT : ERROR_CONNECT_REFUSED); // nothing was sent for them
+    const bool breaks_off = conn->codec != NULL && conn->codec->breaks_off;
     if (conn->codec != NULL) {
         // Streams that were failed are still their owners': the codec must forget them before those free them.
         conn->codec->ops->dispose(conn->codec);
         conn->codec = NULL;
     }
     atomic_fetch_sub_explicit(&conn->endpoint->links->shared->connections, 1, memory_order_relaxed);
-    conn->transport->ops->close(conn->transport, false);
+    conn->transport->ops->close(conn->transport, breaks_off);
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
 
@@ -194,6 +216,12 @@ void upstream_conn_settle(struct upstream_conn *conn) {
         return;
     conn->changed = false;
     bool idle = list_is_empty(&conn->streams);
+    if (idle && conn->codec->is_tunnel && !conn->codec->breaks_off && transport_has_output(conn->transport)) {
+        conn->idle_since = loop_of(conn)->now;
+        look_by(conn, conn->idle_since + idle_timeout(conn));
+        conn_pool_update(conn->pool, conn);
+        return; // what its client has sent last still goes
+    }
     if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed || conn_pool_is_owed(conn->pool))) {
         upstream_conn_close(conn, OK);
         return;
@@ -220,6 +248,10 @@ static void flush_now(struct task *task) {
     }
     bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES;
     conn->transport->ops->flush(conn->transport);
+    if (conn->codec->ends_output && !conn->output_ended) {
+        conn->output_ended = true;
+        conn->transport->ops->shutdown(conn->transport);
+    }
     if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES)
         metric_add(&conn->upstream->metrics->output_full, 1);
     // HTTP/2 tells by `writable` which stream has room again, and is asked for more of what waits in its own streams.
@@ -232,7 +264,7 @@ static void flush_now(struct task *task) {
         if (stream->wants_room)
             loop_wake(loop_of(conn), stream->task);
     }
-    if (conn->changed)
+    if (conn->changed || (conn->codec->is_tunnel && first == NULL))
         upstream_conn_settle(conn);
 }
 
@@ -256,6 +288,8 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     if (conn->codec->version == HTTP_2) {
         note_allowed(conn);
         upstream_conn_flush(conn); // window updates, acknowledgements
+        if (conn->codec->peer_is_known)
+            tell_waiters(conn, OK);
     }
     if (error != OK) {
         log_event(LOG_WARN, "upstream_protocol_error", "endpoint=%.*s error=%s", BYTES_FORMAT(conn->endpoint->links->text), error_name(error));
@@ -282,6 +316,10 @@ static void on_ended(void *user, enum error error) {
         if (conn->codec->ops->feed(conn->codec, block, BYTES_NONE, &used) != OK)
             error = ERROR_CONNECTION_RESET;
         block_unref(block);
+        if (error == ERROR_CONNECTION_CLOSED && conn->codec->is_tunnel) {
+            upstream_conn_settle(conn); // the client's direction may go on
+            return;
+        }
     }
     upstream_conn_close(conn, error);
 }
@@ -416,8 +454,8 @@ static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) 
         if (idle > 0 && conn->idle_since + idle < next)
             next = conn->idle_since + idle;
     } else {
-        // A stream ends before this at the earliest to leave the connection idle.
-        nanoseconds idle = idle_timeout(conn);
+        // A stream ends before this at the earliest to leave the connection idle. One with a tunnel closes behind it.
+        nanoseconds idle = conn->codec->is_tunnel ? 0 : idle_timeout(conn);
         if (idle > 0 && now + idle < next)
             next = now + idle;
         if (is_watched(conn)) {
@@ -498,6 +536,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     list_init(&conn->link);
     list_init(&conn->live);
     list_init(&conn->streams);
+    list_init(&conn->awaiting);
     task_init(&conn->flush, flush_now);
     task_init(&conn->release, release);
     timer_init(&conn->timer, on_timer);

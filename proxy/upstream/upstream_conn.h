@@ -21,6 +21,7 @@ struct upstream_conn {
     struct transport *transport;
     struct codec *codec; // NULL until it is open
     struct list streams;
+    struct list awaiting; // struct conn_waiter: who asks what the peer can do
     uint64_t streams_total;
     struct task flush;
     struct task release;
@@ -38,6 +39,7 @@ struct upstream_conn {
     bool aged;             // draining since it has reached its max age
     bool paused;           // reading is off: a stream's body is full
     bool input_ended;      // the peer's end was read
+    bool output_ended;     // ours was told: the client's direction of a tunnel
     bool closing;
     bool mesh; // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
@@ -58,6 +60,9 @@ void upstream_conn_end_by(struct upstream_conn *conn, nanoseconds when);
 void upstream_conn_drain(struct upstream_conn *conn);
 
 void upstream_conn_close(struct upstream_conn *conn, enum error reason);
+
+// HTTP/2: whether the peer takes extended CONNECT is known from its SETTINGS alone. The waiter is woken when they have come; `error` where they never will.
+void upstream_conn_await_settings(struct upstream_conn *conn, struct conn_waiter *waiter);
 
 // From upstream_stream: what its codec has produced leaves at the end of this turn.
 void upstream_conn_flush(struct upstream_conn *conn);

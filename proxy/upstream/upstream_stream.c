@@ -47,7 +47,7 @@ static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
     struct upstream_stream *stream = stream_of(codec_stream);
     wake(conn, stream);
     conn->quiet_pings = 0;
-    if (codec_stream->head.status < 200) {
+    if (codec_stream->head.status < 200 && codec_stream->head.status != 101) {
         stream->interim_count++; // the codec bounds them
         struct interim_head *interim = pool_alloc(codec_stream->pool, sizeof *interim);
         list_init(&interim->link);

@@ -80,7 +80,8 @@ static bool take_out(struct far_conn *conn) {
         fake_peer_send(conn->peer, out);
         moved = true;
     }
-    if (conn->server.codec->close_when_flushed && !conn->peer->closed && !conn->peer->end_due) {
+    bool ends = conn->server.codec->close_when_flushed || conn->server.codec->ends_output;
+    if (ends && !conn->peer->closed && !conn->peer->end_due) {
         fake_peer_end(conn->peer);
         moved = true;
     }

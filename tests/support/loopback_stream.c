@@ -126,7 +126,7 @@ static bool sink_send_head(struct stream_sink *sink, const struct head *head, bo
     }
     text_format(&client->heads, "%u\n", head->status);
     add_lines(&client->heads, &head->fields);
-    if (head->status < 200) {
+    if (head->status < 200 && head->status != 101) {
         CHECK(!end);
         client->interim++;
         return true;

@@ -71,6 +71,7 @@ static void defaults_are_those_of_the_policy_language(void **state) {
     assert_true(traffic->connections.http1_idle_timeout == 4 * NS_PER_S && traffic->connections.max_age == 0);
     assert_true(traffic->connections.keepalive == 30 * NS_PER_S);
     assert_true(traffic->timeouts.request == 0 && traffic->timeouts.backend_request == 0 && traffic->timeouts.idle == 300 * NS_PER_S);
+    assert_true(traffic->timeouts.tcp_idle == 3600 * NS_PER_S);
     assert_true(traffic->deadline.propagate);
     assert_int_equal(traffic->retry.attempts, 1);
     assert_true(traffic->retry.connect_failure && traffic->retry.refused_stream && traffic->retry.unsent);
@@ -116,7 +117,7 @@ static const char *const everything =
         "  loadBalancer: {type: RoundRobin}\n"
         "  connections: {max: 1, maxPending: 2, maxStreams: 3, connectTimeout: 4s, idleTimeout: 5s, http1IdleTimeout: 6s, maxAge: 7s, keepalive: "
         "8s}\n"
-        "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s}\n  deadline: {propagate: false}\n"
+        "  timeouts: {request: 1s, backendRequest: 2s, idle: 3s, tcpIdle: 4s}\n  deadline: {propagate: false}\n"
         "  retry: {attempts: 3, conditions: [Unsent, Reset], codes: [599, 400, 464], grpcCodes: [UNAVAILABLE, UNAUTHENTICATED], methods: [POST], "
         "respectRetryAfter: 1m, backoff: {base: 1ms, max: 2ms}, bufferBytes: 1Ki, budget: {percent: 5, interval: 6s, "
         "minPerSecond: 7}}\n";
@@ -182,6 +183,7 @@ static void everything_that_is_said_of_a_service_arrives(void **state) {
     assert_true(traffic->connections.http1_idle_timeout == 6 * NS_PER_S && traffic->connections.max_age == 7 * NS_PER_S);
     assert_true(traffic->connections.keepalive == 8 * NS_PER_S);
     assert_true(traffic->timeouts.request == NS_PER_S && traffic->timeouts.backend_request == 2 * NS_PER_S && traffic->timeouts.idle == 3 * NS_PER_S);
+    assert_true(traffic->timeouts.tcp_idle == 4 * NS_PER_S);
     assert_false(traffic->deadline.propagate || traffic->retry.connect_failure || traffic->retry.refused_stream);
     assert_true(traffic->retry.unsent && traffic->retry.reset && !traffic->retry.gateway_error && !traffic->retry.timeout);
     assert_true(traffic->retry.codes[0] == 1 && traffic->retry.codes[1] == 1 && traffic->retry.codes[2] == 0);

@@ -158,25 +158,6 @@ static void trailers_cannot_say_it_either(void **state) {
     loopback_dispose(&world);
 }
 
-// As some clients try with each request in plain text (Upgrade: h2c), and go on without.
-static void an_upgrade_that_was_asked_for_is_not_passed_on(void **state) {
-    (void)state;
-    static const char *const protocols[] = {PROXY SERVICE("HTTP1", ONE), PROXY SERVICE("HTTP2", ONE)};
-    for (int i = 0; i < 2; i++) {
-        struct loopback world;
-        struct client client;
-        loopback_init(&world, protocols[i], NULL);
-        client_open(&client, &world, "POST a /\n");
-        client.stream->request->protocol = BYTES("h2c");
-        client_send(&client, BYTES("body"), true);
-        assert_has(received(&world, 0), "head POST http a / ");
-        respond(&world, 0, 200, "", NULL);
-        assert_int_equal(client.status, 200);
-        client_dispose(&client);
-        loopback_dispose(&world);
-    }
-}
-
 // RFC 9110 section 7.6.2.
 static void an_options_request_is_forwarded_as_often_as_it_says(void **state) {
     (void)state;
@@ -349,7 +330,6 @@ int main(void) {
         cmocka_unit_test(what_a_client_says_of_certificates_is_taken_off),
         cmocka_unit_test(the_application_is_told_who_calls),
         cmocka_unit_test(trailers_cannot_say_it_either),
-        cmocka_unit_test(an_upgrade_that_was_asked_for_is_not_passed_on),
         cmocka_unit_test(an_options_request_is_forwarded_as_often_as_it_says),
         cmocka_unit_test(words_of_the_mesh_are_taken_off_on_all_ways),
         cmocka_unit_test(a_refusal_is_marked_for_proxies_of_ours_alone),
