@@ -3,9 +3,11 @@
 A case's `measure` gets the bench and one peer's stack and returns a value for each of its rows. It runs once per round and peer, on a stack that
 was just started and is stopped afterwards; the rounds of all peers are interleaved.
 """
+import json
+import subprocess
 from dataclasses import dataclass
 
-from machine import Failure, cpu_us, family, pss_kb
+from machine import PROXY_CORE, Failure, cpu_us, family, pinned, pss_kb
 
 MIB = 1024 * 1024
 IDLE_FEW, IDLE_MANY = 64, 3000
@@ -24,7 +26,7 @@ class Row:
 @dataclass(frozen=True)
 class Case:
     name: str
-    shape: str  # hop or pair
+    shape: str  # hop or pair; none: a program of ours that needs no proxy
     rows: list
     measure: object
     relay: bool = False  # whether the bare relay can do it too
@@ -109,6 +111,16 @@ def latency_rows(key, title):
     return [Row(key + "_p50", title + ", p50", "us", ratio=1.0), Row(key + "_p99", title + ", p99", "us", ratio=1.0)]
 
 
+def pick(bench, stack):
+    """In memory: a pick among 10 endpoints and among 10,000, by the default balancer, and what an endpoint takes in a snapshot and in one worker."""
+    done = subprocess.run(pinned(PROXY_CORE, bench.program("bench-balancer")), capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise Failure("bench-balancer: " + (done.stdout + done.stderr).strip()[-600:])
+    found = json.loads(done.stdout)
+    few, many = found["PeakEWMA"]
+    return [few, many / few, found["bytes_per_endpoint"]]
+
+
 CASES = [
     Case("hop", "hop", cpu_row("hop", "plain HTTP/1.1, one hop: CPU per request", 0.9), plain(), relay=True),
     Case("h2c", "hop", cpu_row("h2c", "h2c to HTTP/1.1, one hop: CPU per request", 0.9), h2c),
@@ -124,6 +136,9 @@ CASES = [
     Case("body-pair", "pair", cpu_row("body_pair", "1 MiB response, mTLS pair: CPU, both", 1.0), plain(8, "/1m")),
     Case("upload", "hop", cpu_row("upload", "1 MiB request, plain hop: CPU", 1.0), plain(8, "/0", body=MIB), relay=True),
     Case("upload-pair", "pair", cpu_row("upload_pair", "1 MiB request, mTLS pair: CPU, both", 1.0), plain(8, "/0", body=MIB)),
+    Case("pick", "none", [Row("pick", "a pick among 10 endpoints, with what it counts", "ns"),
+                          Row("pick_many", "the same among 10,000, as a multiple of it", "", absolute=1.2),
+                          Row("endpoint_bytes", "memory per endpoint of 10,000", "B", absolute=200.0)], pick),
     Case("latency-1", "hop", latency_rows("latency_1", "plain hop, 1 connection"), closed_latency(1), relay=True),
     Case("latency-8", "hop", latency_rows("latency_8", "plain hop, 8 connections"), closed_latency(8), relay=True),
     Case("pair-latency-1", "pair", latency_rows("pair_latency_1", "mTLS pair, 1 connection"), closed_latency(1)),

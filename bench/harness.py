@@ -90,7 +90,7 @@ class Bench:
         failure = None
         with Fleet() as fleet:
             try:
-                yield getattr(peer, case.shape)(Site(fleet, self.pki, self.backend_port, case.connections or CONNECTIONS))
+                yield None if case.shape == "none" else getattr(peer, case.shape)(Site(fleet, self.pki, self.backend_port, case.connections or CONNECTIONS))
             except Failure as caught:
                 words = [f"{process.name}: {process.output().strip()[-300:]}" for process in fleet.processes if process.output().strip()]
                 failure = Failure("; ".join([str(caught), *words]))
@@ -98,6 +98,8 @@ class Bench:
             raise failure
 
     def peers_of(self, case):
+        if case.shape == "none":
+            return [peer for peer in self.peers if peer.name == "ours"]
         return [peer for peer in self.peers if peer.name != "relay" or case.relay]
 
     def keep(self, case, peer, values):

@@ -17,24 +17,23 @@ static bool is_measured(const struct endpoint *endpoint) {
     return endpoint->cost_at != 0;
 }
 
-// How much is left of the cost.
-static double left_of(const struct endpoint *endpoint, nanoseconds now) {
-    double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
-    return exp(-idle / (endpoint->cost_is_penalty ? PENALTY_DECAY_NS : DECAY_NS));
+// e^-x. The exponential would be most of what a pick costs: for short times, as they are between the answers of an endpoint under load, its series is exact enough.
+static double decay(double x) {
+    return x < 0.1 ? 1 - x * (1 - x / 2 * (1 - x / 3)) : exp(-x);
 }
 
-// Below a millisecond nothing has decayed that would matter. And where the one with the lower load was not measured more recently, decay would only lower it further: the
-// exponential, most of what a pick would cost, is spared in all but a few cases.
+static double left_of(const struct endpoint *endpoint, nanoseconds now) {
+    double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
+    return decay(idle / (endpoint->cost_is_penalty ? PENALTY_DECAY_NS : DECAY_NS));
+}
+
+// Both costs have decayed since they were measured; by the same law, so that only the time between the two counts.
 static bool is_lower(double load_a, const struct endpoint *a, double load_b, const struct endpoint *b, nanoseconds now) {
-    if (now < a->cost_at + NS_PER_MS && now < b->cost_at + NS_PER_MS)
-        return load_a < load_b;
-    if (!a->cost_is_penalty && !b->cost_is_penalty) {
-        if (load_a < load_b && a->cost_at <= b->cost_at)
-            return true;
-        if (load_a >= load_b && a->cost_at >= b->cost_at)
-            return false;
-    }
-    return load_a * left_of(a, now) < load_b * left_of(b, now);
+    if (a->cost_is_penalty || b->cost_is_penalty)
+        return load_a * left_of(a, now) < load_b * left_of(b, now);
+    if (a->cost_at <= b->cost_at)
+        return load_a * decay((double)(b->cost_at - a->cost_at) / DECAY_NS) < load_b;
+    return load_a < load_b * decay((double)(a->cost_at - b->cost_at) / DECAY_NS);
 }
 
 // Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer. With nothing
@@ -64,8 +63,7 @@ static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds
         cost = sample;
     } else {
         double idle = now > endpoint->cost_at ? (double)(now - endpoint->cost_at) : 0;
-        // 1 - e^-x is x where x is small, as it is between the answers of a busy endpoint.
-        double weight = idle < 0.01 * DECAY_NS ? idle / DECAY_NS : 1 - exp(-idle / DECAY_NS);
+        double weight = 1 - decay(idle / DECAY_NS);
         cost += (sample - cost) * weight;
     }
     endpoint->cost_ns = cost;
