@@ -33,6 +33,7 @@ static void begin_reload(struct proxy *proxy, struct admin_query *query) {
     documents_reload(&proxy->documents);
     if (proxy->identity != NULL)
         file_identity_reload(proxy->identity);
+    edges_reload(&proxy->edges);
     if (proxy->identity == NULL || !file_identity_is_settling(proxy->identity)) {
         figures_complete(proxy, query);
         return;

@@ -51,12 +51,25 @@ static void become_ready(struct proxy *proxy) {
     detach_done(&proxy->detached);
 }
 
+// Whoever is sent here finds all certificates.
+static void become_ready_once_loaded(struct proxy *proxy) {
+    bool has_identity = proxy->identity == NULL || file_identity_credentials(proxy->identity) != NULL;
+    if (proxy->state == PROXY_STARTING && has_identity && edges_are_loaded(&proxy->edges))
+        become_ready(proxy);
+}
+
+static void on_edge(void *owner, struct bytes socket, struct credentials *credentials) {
+    struct proxy *proxy = owner;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_set_edge(&proxy->workers[i], socket, credentials_ref(credentials));
+    become_ready_once_loaded(proxy);
+}
+
 static void on_credentials(void *owner, struct credentials *credentials) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_credentials(&proxy->workers[i], credentials_ref(credentials));
-    if (proxy->state == PROXY_STARTING)
-        become_ready(proxy);
+    become_ready_once_loaded(proxy);
 }
 
 // Another set of paths is another identity; what the same paths lead to is file_identity's to watch.
@@ -134,6 +147,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
         acceptor_begin(proxy->acceptor);
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
     follow_identity(proxy, &fresh->proxy.identity, before == NULL ? NULL : &before->proxy.identity);
+    edges_follow(&proxy->edges, fresh);
     return OK;
 }
 
@@ -286,6 +300,7 @@ static void start_workers(struct proxy *proxy) {
     proxy->shared = live_shared_create();
     memory_budget_open_own(&proxy->memory);
     proxy->ticket_keys = ticket_keys_create();
+    proxy->edges = (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .owner = proxy};
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
     proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX);
@@ -312,6 +327,7 @@ static void end_all(struct proxy *proxy) {
     memory_budget_close(&proxy->memory);
     if (proxy->identity != NULL)
         file_identity_close(proxy->identity);
+    edges_close(&proxy->edges);
     unwatch_signals(proxy);
     loop_timer_stop(&proxy->loop, &proxy->drain_timer);
 }
@@ -351,8 +367,7 @@ static void run(struct proxy *proxy) {
     sandbox_enter(&proxy->sandbox, proxy->options, proxy->documents.snapshot);
     if (start(proxy)) {
         documents_watch(&proxy->documents);
-        if (proxy->identity == NULL)
-            become_ready(proxy); // else with its first certificate
+        become_ready_once_loaded(proxy);
         loop_run(&proxy->loop);
     } else {
         proxy->exit_code = EXIT_FAILED;

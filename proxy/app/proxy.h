@@ -10,6 +10,7 @@
 #include "app/inherited.h"
 #include "app/sandbox.h"
 #include "app/worker.h"
+#include "app/edges.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
 
@@ -46,6 +47,7 @@ struct proxy {
     struct ticket_keys *ticket_keys;
     struct file_identity *identity; // NULL: the documents name none
     uint64_t identity_generation;   // of the one before it
+    struct edges edges;             // certificates of gateway sockets
     struct gatherings gatherings;   // questions of pages to the workers
     struct list reloads;            // by pages, that wait for the identity's files
     struct timer reload_look;

@@ -73,6 +73,20 @@ static void set_credentials(void *receiver, void *argument) {
     credentials_unref(credentials);
 }
 
+struct edge_change {
+    struct bytes listener; // owned
+    struct credentials *credentials;
+};
+
+static void set_edge(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct edge_change *change = argument;
+    downstream_set_edge(&worker->downstream, change->listener, change->credentials);
+    credentials_unref(change->credentials);
+    bytes_drop(&change->listener);
+    free(change);
+}
+
 struct handover {
     struct bytes name; // owned
     int socket;
@@ -243,6 +257,12 @@ void worker_apply(struct worker *worker, struct chain_set *chains) {
 
 void worker_set_credentials(struct worker *worker, struct credentials *credentials) {
     post(worker, set_credentials, credentials);
+}
+
+void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials) {
+    struct edge_change *change = alloc_zeroed_or_abort(1, sizeof *change);
+    *change = (struct edge_change){bytes_keep(listener), credentials};
+    post(worker, set_edge, change);
 }
 
 void worker_listen(struct worker *worker, struct bytes name, int socket) {

@@ -33,6 +33,7 @@ static void free_listener(struct downstream_listener *listener) {
     CHECK(listener->connection_count == 0);
     list_remove(&listener->removed);
     bound_unpin(listener->bound);
+    credentials_unref(listener->edge);
     live_shared_listener_release(listener->downstream->env->upstream->shared, listener->name);
     bytes_drop(&listener->name);
     free(listener);
@@ -130,6 +131,14 @@ void downstream_set_credentials(struct downstream *downstream, struct credential
         credentials_unref(downstream->credentials);
     downstream->credentials = credentials_ref(credentials);
     visit_all(downstream, check_one, credentials);
+}
+
+void downstream_set_edge(struct downstream *downstream, struct bytes name, struct credentials *credentials) {
+    struct downstream_listener *listener = map_get(&downstream->listeners, name);
+    if (listener == NULL)
+        return;
+    credentials_unref(listener->edge);
+    listener->edge = credentials_ref(credentials);
 }
 
 void downstream_accept(struct downstream *downstream, struct bytes name, int socket) {

@@ -19,6 +19,7 @@ struct downstream_listener {
     struct bytes name;                    // owned
     struct bound_snapshot *bound;         // one pin: the newest snapshot that has the listener
     const struct listener_config *config; // in it
+    struct credentials *edge;             // of a gateway's socket that ends TLS, one reference; NULL: none yet, or it does not
     struct listener_shared *shared;       // over all workers: how many connections are open
     struct list connections;
     uint32_t connection_count;
@@ -45,6 +46,9 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
 
 // New credentials serve new connections; live ones whose peer is no longer trusted are drained.
 void downstream_set_credentials(struct downstream *downstream, struct credentials *credentials);
+
+// Certificates of a gateway's socket, for new connections; those that are open go on. Without a listener of that name nothing happens.
+void downstream_set_edge(struct downstream *downstream, struct bytes listener, struct credentials *credentials);
 
 // Takes over a socket that was accepted for the listener of that name; closes it when there is no such listener or no room.
 void downstream_accept(struct downstream *downstream, struct bytes listener, int socket);

@@ -53,7 +53,8 @@ static void drop_streams(struct server_conn *conn, enum error end) {
 void server_conn_close(struct server_conn *conn, enum error reason) {
     if (conn->phase == CONN_CLOSED)
         return;
-    bool reset = conn->phase != CONN_LINGER && transport_has_output(conn->transport);
+    // A response that is cut short must not look whole; what a handshake that failed has to say must arrive.
+    bool reset = conn->phase != CONN_LINGER && conn->phase != CONN_HANDSHAKE && transport_has_output(conn->transport);
     bool breaks_off = conn->codec != NULL && conn->codec->breaks_off;
     conn->phase = CONN_CLOSED;
     enum error stream_end = server_conn_note_close(conn, reason);
@@ -184,21 +185,31 @@ static void become_open(struct server_conn *conn, bool http2) {
     flush_later(conn);
 }
 
+static bool ends_edge_tls(const struct listener_config *config) {
+    return config->gateway != NULL && config->gateway->listener_count > 0 && config->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+}
+
+// At a gateway clients show no certificate, and speak what strangers speak.
 static void begin_tls(struct server_conn *conn) {
+    static const struct bytes edge_protocols[] = {BYTES_OF("h2"), BYTES_OF("http/1.1")};
     struct downstream *downstream = conn->listener->downstream;
-    if (downstream->credentials == NULL) {
+    const bool is_edge = ends_edge_tls(conn->listener->config);
+    struct credentials *credentials = is_edge ? conn->listener->edge : downstream->credentials;
+    if (credentials == NULL) {
         log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
         server_conn_close(conn, ERROR_TLS_FAILED);
         return;
     }
     struct tls_server_options options = {
-        .credentials = downstream->credentials,
-        .require_client = true,
+        .credentials = credentials,
+        .require_client = !is_edge,
+        .protocols = {edge_protocols, is_edge ? 2 : 0},
         .handshake_timeout = HANDSHAKE_TIMEOUT_NS,
         .counters = &downstream->env->upstream->tls_counters,
     };
     conn->phase = CONN_HANDSHAKE;
-    conn->credentials_generation = credentials_generation(downstream->credentials);
+    conn->is_edge = is_edge;
+    conn->credentials_generation = credentials_generation(credentials);
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &transport_handler, conn);
     conn->transport->ops->read_start(conn->transport);
 }
@@ -373,14 +384,15 @@ static void on_ready(void *user, enum error error) {
     }
     // The bundle that the client was checked against may have been replaced meanwhile.
     const struct credentials *credentials = conn->listener->downstream->credentials;
-    if (conn->credentials_generation != credentials_generation(credentials) && !tls_peer_still_trusted(conn->transport, credentials)) {
+    if (!conn->is_edge && conn->credentials_generation != credentials_generation(credentials) &&
+        !tls_peer_still_trusted(conn->transport, credentials)) {
         server_conn_close(conn, ERROR_UNAUTHENTICATED);
         return;
     }
     conn->client.secure = true;
     if (conn->transport->peer_id != NULL)
         keep_identity(conn, conn->transport->peer_id);
-    conn->client.mesh = bytes_equal(conn->transport->alpn, BYTES(ALPN_MESH));
+    conn->client.mesh = !conn->is_edge && bytes_equal(conn->transport->alpn, BYTES(ALPN_MESH));
     nanoseconds left = tls_peer_left(conn->transport);
     if (left != UINT64_MAX) {
         conn->ends_at = loop_of(conn)->now + left;
@@ -431,7 +443,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     listener->connection_count++;
     atomic_fetch_add_explicit(&downstream->connections, 1, memory_order_relaxed);
     metric_add(&downstream->env->metrics->downstream_active, 1);
-    if (listener->config->role == ROLE_INBOUND && listener->config->mtls == MTLS_STRICT) {
+    if ((listener->config->role == ROLE_INBOUND && listener->config->mtls == MTLS_STRICT) || ends_edge_tls(listener->config)) {
         begin_tls(conn);
         return;
     }

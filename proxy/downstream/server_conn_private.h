@@ -51,6 +51,7 @@ struct server_conn {
     bool draining;
     bool distrusted;      // draining since its peer is no longer trusted
     bool drained_finally; // the last GOAWAY went out
+    bool is_edge;         // TLS with a client from outside, at a gateway
     bool answered;        // a final head went out
     bool wants_ticket;    // it was the first, on TLS
     bool transport_closed;

@@ -30,6 +30,18 @@ void ticket_keys_destroy(struct ticket_keys *keys);
 // reference.
 enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem, struct bytes bundle_pem, struct ticket_keys *keys,
                               uint64_t generation, int64_t wall_s, struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
+// A certificate that a gateway shows to clients from outside the mesh: to those that ask for the hostname of its listener ("": any; ".example.com": all below), and of the
+// certificates of that listener to those whose name it has.
+struct tls_edge_certificate {
+    struct bytes hostname;
+    struct bytes certificate_pem, key_pem;
+    struct bytes name; // for reasons
+};
+
+// Credentials for a server whose clients show no certificate: TLS 1.2 and 1.3, no trust bundle, no identity. The first certificate is for clients that ask for no name;
+// who asks for a name that no listener has is refused. As above otherwise; one that has expired is used, since browsers tell their users better than a closed port would.
+enum error credentials_create_edge(const struct tls_edge_certificate *certificates, uint32_t count, struct ticket_keys *keys, uint64_t generation,
+                                   struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
 struct credentials *credentials_ref(struct credentials *credentials);
 void credentials_unref(struct credentials *credentials);
 

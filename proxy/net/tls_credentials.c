@@ -2,7 +2,7 @@
 //
 // What the contexts offer is short on purpose: each further group, signature or cipher costs every handshake, and the mesh needs one of each. The others
 // are for strangers with other keys.
-#include "net/tls_private.h"
+#include "net/tls_context.h"
 
 #include "base/check.h"
 
@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// For TLS 1.2, which only strangers speak: forward secrecy and authenticated encryption.
+#define EDGE_CIPHERS                                                                                                       \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 // A chain of SVIDs is under 8 KiB; whatever a peer sends beyond this ends the handshake.
@@ -56,17 +60,19 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static SSL_CTX *context_create(void) {
+SSL_CTX *tls_context_create(enum tls_context_use use) {
     char groups[] = "X25519:P-256"; // OpenSSL's macros take no const text
     char signatures[] = "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256";
     // The library context by name: the thread's own is another while a ticket is opened or sealed.
     SSL_CTX *context = SSL_CTX_new_ex(OSSL_LIB_CTX_get0_global_default(), NULL, TLS_method());
     CHECK(context != NULL);
-    CHECK(SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1);
+    int oldest = use == TLS_CONTEXT_EDGE ? TLS1_2_VERSION : TLS1_3_VERSION;
+    CHECK(SSL_CTX_set_min_proto_version(context, oldest) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1);
     CHECK(SSL_CTX_set_ciphersuites(context, CIPHERS) == 1);
+    CHECK(SSL_CTX_set_cipher_list(context, EDGE_CIPHERS) == 1);
     CHECK(SSL_CTX_set1_groups_list(context, groups) == 1);
     CHECK(SSL_CTX_set1_sigalgs_list(context, signatures) == 1);
-    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     // No records that only imitate TLS 1.2 for middleboxes.
     SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
     // An idle connection holds no buffer. The chain to send is given; OpenSSL would otherwise build and verify it in each handshake.
@@ -76,12 +82,16 @@ static SSL_CTX *context_create(void) {
     return context;
 }
 
+void tls_context_choose_protocols(SSL_CTX *server) {
+    SSL_CTX_set_alpn_select_cb(server, on_protocols, NULL);
+}
+
 static void make_contexts(struct credentials *credentials) {
     unsigned char wire[TLS_PROTOCOLS_WIRE_MAX];
     size_t length = tls_protocols_encode((struct tls_protocols){.count = 0}, wire);
-    credentials->server = context_create();
-    credentials->client = context_create();
-    SSL_CTX_set_alpn_select_cb(credentials->server, on_protocols, NULL);
+    credentials->server = tls_context_create(TLS_CONTEXT_MESH);
+    credentials->client = tls_context_create(TLS_CONTEXT_MESH);
+    tls_context_choose_protocols(credentials->server);
     CHECK(SSL_CTX_set_alpn_protos(credentials->client, wire, (unsigned)length) == 0);
     SSL_CTX_set_verify(credentials->client, SSL_VERIFY_PEER, NULL);
     tls_sessions_attach(credentials->server, credentials->client);
@@ -102,19 +112,14 @@ static STACK_OF(X509) *chain_to_send(STACK_OF(X509) *certificates) {
     return chain;
 }
 
-static enum error use_in_contexts(struct credentials *credentials, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain, char *reason,
-                                  size_t reason_size) {
-    SSL_CTX *const contexts[] = {credentials->server, credentials->client};
-    enum error error = OK;
+enum error tls_context_use_certificate(SSL_CTX *context, STACK_OF(X509) *certificates, EVP_PKEY *key, char *reason, size_t reason_size) {
+    STACK_OF(X509) *chain = chain_to_send(certificates);
     ERR_clear_error();
-    for (size_t i = 0; error == OK && i < 2; i++) {
-        if (SSL_CTX_use_cert_and_key(contexts[i], leaf, key, chain, 1) != 1) {
-            const char *text = ERR_reason_error_string(ERR_peek_last_error());
-            error = refuse(reason, reason_size, "certificate", text != NULL ? text : "OpenSSL refuses it");
-        }
-    }
+    bool used = SSL_CTX_use_cert_and_key(context, sk_X509_value(certificates, 0), key, chain, 1) == 1;
+    sk_X509_free(chain);
+    const char *text = used ? NULL : ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
-    return error;
+    return used ? OK : refuse(reason, reason_size, "certificate", text != NULL ? text : "OpenSSL refuses it");
 }
 
 static enum error check_own_path(const struct credentials *credentials, X509 *leaf, STACK_OF(X509) *certificates, int64_t wall_s, char *reason,
@@ -141,7 +146,7 @@ static void make_session_contexts(struct credentials *credentials) {
     for (unsigned char required = 0; required < 2; required++) {
         EVP_MD_CTX *hash = EVP_MD_CTX_new();
         CHECK(hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1);
-        CHECK(EVP_DigestUpdate(hash, trust_bundle_digest(credentials->bundle), CERTIFICATE_DIGEST_SIZE) == 1);
+        CHECK(EVP_DigestUpdate(hash, credentials->digest, sizeof(credentials->digest)) == 1);
         CHECK(EVP_DigestUpdate(hash, credentials->id.text.at, credentials->id.text.len) == 1);
         CHECK(EVP_DigestUpdate(hash, &required, 1) == 1);
         CHECK(EVP_DigestFinal_ex(hash, credentials->session_context[required], NULL) == 1);
@@ -163,16 +168,29 @@ static enum error fill(struct credentials *credentials, STACK_OF(X509) *certific
         return refuse(reason, reason_size, "private key", "it does not belong to the certificate");
     if (trust_bundle_create(bundle_pem, id.trust_domain, &credentials->bundle, text, sizeof(text)) != OK)
         return refuse(reason, reason_size, "trust bundle", text);
+    memcpy(credentials->digest, trust_bundle_digest(credentials->bundle), sizeof(credentials->digest));
     note_leaf(credentials, &id, leaf);
     enum error error = check_own_path(credentials, leaf, certificates, wall_s, reason, reason_size);
     if (error != OK)
         return error;
     make_contexts(credentials);
     make_session_contexts(credentials);
-    STACK_OF(X509) *chain = chain_to_send(certificates);
-    error = use_in_contexts(credentials, leaf, key, chain, reason, reason_size);
-    sk_X509_free(chain);
+    error = tls_context_use_certificate(credentials->server, certificates, key, reason, reason_size);
+    if (error == OK)
+        error = tls_context_use_certificate(credentials->client, certificates, key, reason, reason_size);
     return error;
+}
+
+struct credentials *credentials_allocate(struct ticket_keys *keys, uint64_t generation) {
+    struct credentials *made = alloc_zeroed_or_abort(1, sizeof(*made));
+    atomic_init(&made->references, 1);
+    made->generation = generation;
+    made->wall_clock = clock_wall_ns;
+    made->ticket_keys = keys;
+    made->bio_method = tls_bio_method_create();
+    made->peers = tls_peers_create();
+    made->sessions = tls_sessions_create();
+    return made;
 }
 
 enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem, struct bytes bundle_pem, struct ticket_keys *keys,
@@ -187,14 +205,7 @@ enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem
         sk_X509_pop_free(certificates, X509_free);
         return refuse(reason, reason_size, "private key", text);
     }
-    struct credentials *made = alloc_zeroed_or_abort(1, sizeof(*made));
-    atomic_init(&made->references, 1);
-    made->generation = generation;
-    made->wall_clock = clock_wall_ns;
-    made->ticket_keys = keys;
-    made->bio_method = tls_bio_method_create();
-    made->peers = tls_peers_create();
-    made->sessions = tls_sessions_create();
+    struct credentials *made = credentials_allocate(keys, generation);
     enum error error = fill(made, certificates, key, bundle_pem, wall_s, reason, reason_size);
     sk_X509_pop_free(certificates, X509_free);
     EVP_PKEY_free(key);
@@ -215,10 +226,12 @@ void credentials_unref(struct credentials *credentials) {
         return;
     tls_sessions_destroy(credentials->sessions);
     tls_peers_destroy(credentials->peers);
+    tls_edge_destroy(credentials->edge);
     SSL_CTX_free(credentials->server);
     SSL_CTX_free(credentials->client);
     BIO_meth_free(credentials->bio_method);
-    trust_bundle_destroy(credentials->bundle);
+    if (credentials->bundle != NULL)
+        trust_bundle_destroy(credentials->bundle);
     free(credentials->id_text);
     free(credentials);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 struct tls;
+struct tls_edge;
 struct tls_peers;
 struct tls_sessions;
 
@@ -78,7 +79,9 @@ struct credentials {
     int64_t not_before;
     int64_t not_after;
     char serial[CERTIFICATE_SERIAL_SIZE];
-    struct trust_bundle *bundle;
+    struct trust_bundle *bundle;                   // NULL at an edge
+    unsigned char digest[CERTIFICATE_DIGEST_SIZE]; // of the bundle; at an edge of its certificates: a ticket is good under the same alone
+    struct tls_edge *edge;                         // NULL: of the mesh
     struct ticket_keys *ticket_keys;
     SSL_CTX *server;
     SSL_CTX *client;

@@ -113,7 +113,7 @@ static int on_ticket_sealed(SSL *ssl, void *unused) {
         .path_not_after = INT64_MAX,
         .sealed_at = credentials_wall_s(tls->credentials),
     };
-    memcpy(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle));
+    memcpy(note.bundle, tls->credentials->digest, sizeof(note.bundle));
     if (tls->peer != NULL) {
         memcpy(note.peer, tls->peer->digest, sizeof(note.peer));
         note.path_not_before = tls->peer->path_not_before;
@@ -141,7 +141,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     if (SSL_SESSION_get0_ticket_appdata(session, &sealed, &length) != 1 || length != sizeof(note))
         return SSL_TICKET_RETURN_IGNORE;
     memcpy(&note, sealed, sizeof(note));
-    if (memcmp(note.bundle, trust_bundle_digest(tls->credentials->bundle), sizeof(note.bundle)) != 0)
+    if (memcmp(note.bundle, tls->credentials->digest, sizeof(note.bundle)) != 0)
         return SSL_TICKET_RETURN_IGNORE;
     int64_t wall_s = credentials_wall_s(tls->credentials);
     if (wall_s > note.path_not_after)

@@ -1,0 +1,78 @@
+// One that is for the same hostnames and files goes on; each other is made anew.
+#include "app/edges.h"
+
+#include "base/pool.h"
+
+#include <stdlib.h>
+
+static bool ends_tls(const struct listener_config *listener) {
+    return listener->gateway != NULL && listener->gateway->listener_count > 0 && listener->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+}
+
+static struct edge_identity *take_same(struct edges *edges, const struct listener_config *listener) {
+    for (uint32_t i = 0; i < edges->count; i++) {
+        struct edge_identity *identity = edges->items[i];
+        if (identity == NULL || !edge_identity_is_for(identity, listener->name, listener->gateway))
+            continue;
+        edges->items[i] = NULL;
+        return identity;
+    }
+    return NULL;
+}
+
+static void close_rest(struct edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++) {
+        if (edges->items[i] == NULL)
+            continue;
+        if (edge_identity_generation(edges->items[i]) > edges->generation)
+            edges->generation = edge_identity_generation(edges->items[i]);
+        edge_identity_close(edges->items[i]);
+    }
+    free(edges->items);
+    edges->items = NULL;
+    edges->count = 0;
+}
+
+void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
+    const struct proxy_config *proxy = &snapshot->proxy;
+    struct edge_identity **items = alloc_zeroed_or_abort(proxy->listener_count, sizeof *items);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        if (ends_tls(&proxy->listeners[i]))
+            items[count++] = take_same(edges, &proxy->listeners[i]);
+    close_rest(edges);
+    count = 0;
+    for (uint32_t i = 0; i < proxy->listener_count; i++) {
+        const struct listener_config *listener = &proxy->listeners[i];
+        if (!ends_tls(listener))
+            continue;
+        if (items[count] == NULL)
+            items[count] = edge_identity_create(edges->loop, &(struct edge_identity_options){
+                                                                 .socket = listener->name,
+                                                                 .gateway = listener->gateway,
+                                                                 .ticket_keys = edges->ticket_keys,
+                                                                 .generation_before = edges->generation,
+                                                                 .publish = edges->publish,
+                                                                 .owner = edges->owner,
+                                                             });
+        count++;
+    }
+    edges->items = items;
+    edges->count = count;
+}
+
+bool edges_are_loaded(const struct edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++)
+        if (edge_identity_credentials(edges->items[i]) == NULL)
+            return false;
+    return true;
+}
+
+void edges_reload(struct edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++)
+        edge_identity_reload(edges->items[i]);
+}
+
+void edges_close(struct edges *edges) {
+    close_rest(edges);
+}

@@ -1,0 +1,217 @@
+// Watches the files of all certificates of a gateway's socket. A change is waited out for a moment, since a certificate may be there before its key; a set that is still
+// of no use then is refused, told once, and tried again with each look.
+#include "identity/edge_identity.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "identity/secret_file.h"
+#include "net/file_watch.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+#include <stdlib.h>
+
+#define POLL_INTERVAL (5 * NS_PER_S)
+#define SETTLE_FIRST (20 * NS_PER_MS)
+#define SETTLE_AGAIN (200 * NS_PER_MS)
+#define SETTLE_MAX (2 * NS_PER_S)
+
+enum { PART_CERTIFICATE, PART_KEY, PARTS };
+
+struct edge_entry {
+    struct bytes hostname, name; // owned
+    char *paths[PARTS];
+    uint64_t marks[PARTS]; // of the set that was tried last
+};
+
+struct edge_identity {
+    struct loop *loop;
+    struct ticket_keys *ticket_keys;
+    struct bytes socket; // owned
+    void (*publish)(void *owner, struct bytes socket, struct credentials *credentials);
+    void *owner;
+    struct edge_entry *entries;
+    uint32_t count;
+    struct file_watch *watch;
+    nanoseconds settle_until;
+    bool refused; // and told
+    struct timer attempt;
+    struct credentials *credentials;
+    uint64_t generation;
+    struct task release;
+};
+
+static bool marks_changed(const struct edge_identity *identity) {
+    for (uint32_t i = 0; i < identity->count; i++)
+        for (int part = 0; part < PARTS; part++)
+            if (secret_file_mark(identity->entries[i].paths[part]) != identity->entries[i].marks[part])
+                return true;
+    return false;
+}
+
+static void take_marks(struct edge_identity *identity) {
+    for (uint32_t i = 0; i < identity->count; i++)
+        for (int part = 0; part < PARTS; part++)
+            identity->entries[i].marks[part] = secret_file_mark(identity->entries[i].paths[part]);
+}
+
+static enum error read_entry(const struct edge_entry *entry, struct tls_edge_certificate *certificate, char *reason, size_t reason_size) {
+    certificate->hostname = entry->hostname;
+    certificate->name = entry->name;
+    enum error error = secret_file_read(entry->paths[PART_CERTIFICATE], &certificate->certificate_pem, reason, reason_size);
+    return error != OK ? error : secret_file_read(entry->paths[PART_KEY], &certificate->key_pem, reason, reason_size);
+}
+
+static enum error load(struct edge_identity *identity, char *reason, size_t reason_size) {
+    struct tls_edge_certificate *certificates = alloc_zeroed_or_abort(identity->count, sizeof *certificates);
+    struct credentials *credentials = NULL;
+    enum error error = OK;
+    take_marks(identity);
+    for (uint32_t i = 0; i < identity->count && error == OK; i++)
+        error = read_entry(&identity->entries[i], &certificates[i], reason, reason_size);
+    if (error == OK)
+        error = credentials_create_edge(certificates, identity->count, identity->ticket_keys, identity->generation + 1, &credentials, reason,
+                                        reason_size);
+    for (uint32_t i = 0; i < identity->count; i++) {
+        secret_file_forget(&certificates[i].certificate_pem);
+        secret_file_forget(&certificates[i].key_pem);
+    }
+    free(certificates);
+    if (error != OK)
+        return error;
+    credentials_unref(identity->credentials);
+    identity->credentials = credentials;
+    identity->generation++;
+    identity->refused = false;
+    log_event(LOG_INFO, "edge_certificates_loaded", "listener=%.*s generation=%llu certificates=%u not_after=%lld", BYTES_FORMAT(identity->socket),
+              (unsigned long long)identity->generation, identity->count, (long long)credentials_not_after(credentials));
+    identity->publish(identity->owner, identity->socket, credentials);
+    return OK;
+}
+
+static void on_attempt(struct timer *timer) {
+    struct edge_identity *identity = CONTAINER_OF(timer, struct edge_identity, attempt);
+    char reason[384];
+    if (load(identity, reason, sizeof reason) == OK || identity->refused)
+        return;
+    if (identity->loop->now < identity->settle_until) {
+        loop_timer_start(identity->loop, &identity->attempt, SETTLE_AGAIN);
+        return;
+    }
+    identity->refused = true;
+    log_event(LOG_ERROR, "edge_certificates_refused", "listener=%.*s in_force=%llu reason=\"%s\"", BYTES_FORMAT(identity->socket),
+              (unsigned long long)identity->generation, reason);
+}
+
+static void on_look(void *owner) {
+    struct edge_identity *identity = owner;
+    if (timer_is_running(&identity->attempt) || !(identity->refused || marks_changed(identity)))
+        return;
+    identity->settle_until = identity->loop->now + SETTLE_MAX;
+    loop_timer_start(identity->loop, &identity->attempt, SETTLE_FIRST);
+}
+
+// Each file's folder tells of what is renamed over it.
+static void watch_folders(struct edge_identity *identity) {
+    const uint32_t count = identity->count * PARTS;
+    char **folders = alloc_zeroed_or_abort(count, sizeof *folders);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *path = identity->entries[i / PARTS].paths[i % PARTS];
+        const char *slash = strrchr(path, '/');
+        folders[i] = copy_text_or_abort(slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path)));
+    }
+    (void)file_watch_set(identity->watch, (const char *const *)folders, count);
+    for (uint32_t i = 0; i < count; i++)
+        free(folders[i]);
+    free(folders);
+}
+
+static void on_release(struct task *task) {
+    struct edge_identity *identity = CONTAINER_OF(task, struct edge_identity, release);
+    identity->loop->handles--;
+    credentials_unref(identity->credentials);
+    for (uint32_t i = 0; i < identity->count; i++) {
+        bytes_drop(&identity->entries[i].hostname);
+        bytes_drop(&identity->entries[i].name);
+        for (int part = 0; part < PARTS; part++)
+            free(identity->entries[i].paths[part]);
+    }
+    free(identity->entries);
+    bytes_drop(&identity->socket);
+    free(identity);
+}
+
+static uint32_t count_certificates(const struct gateway_config *gateway) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < gateway->listener_count; i++)
+        count += gateway->listeners[i]->certificate_count;
+    return count;
+}
+
+static void take_entries(struct edge_identity *identity, const struct gateway_config *gateway) {
+    identity->entries = alloc_zeroed_or_abort(count_certificates(gateway), sizeof identity->entries[0]);
+    for (uint32_t i = 0; i < gateway->listener_count; i++) {
+        const struct gateway_listener *listener = gateway->listeners[i];
+        for (uint32_t j = 0; j < listener->certificate_count; j++) {
+            struct edge_entry *entry = &identity->entries[identity->count++];
+            entry->hostname = bytes_keep(listener->hostname);
+            entry->name = bytes_keep(listener->certificates[j]->name);
+            entry->paths[PART_CERTIFICATE] = copy_text_or_abort(listener->certificates[j]->certificate);
+            entry->paths[PART_KEY] = copy_text_or_abort(listener->certificates[j]->private_key);
+        }
+    }
+}
+
+struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_identity_options *options) {
+    CHECK(count_certificates(options->gateway) > 0);
+    struct edge_identity *identity = alloc_zeroed_or_abort(1, sizeof *identity);
+    identity->loop = loop;
+    identity->ticket_keys = options->ticket_keys;
+    identity->socket = bytes_keep(options->socket);
+    identity->publish = options->publish;
+    identity->owner = options->owner;
+    identity->generation = options->generation_before;
+    take_entries(identity, options->gateway);
+    task_init(&identity->release, on_release);
+    timer_init(&identity->attempt, on_attempt);
+    loop->handles++;
+    identity->watch = file_watch_create(loop, &(struct file_watch_options){.poll_interval = POLL_INTERVAL, .look = on_look, .owner = identity});
+    watch_folders(identity);
+    identity->settle_until = loop->now + SETTLE_MAX;
+    loop_timer_start(loop, &identity->attempt, 0);
+    return identity;
+}
+
+bool edge_identity_is_for(const struct edge_identity *identity, struct bytes socket, const struct gateway_config *gateway) {
+    uint32_t at = 0;
+    bool same = bytes_equal(identity->socket, socket) && identity->count == count_certificates(gateway);
+    for (uint32_t i = 0; i < gateway->listener_count && same; i++) {
+        const struct gateway_listener *listener = gateway->listeners[i];
+        for (uint32_t j = 0; j < listener->certificate_count && same; j++, at++) {
+            const struct edge_entry *entry = &identity->entries[at];
+            same = bytes_equal(entry->hostname, listener->hostname) && bytes_equal(entry->name, listener->certificates[j]->name) &&
+                   bytes_equal(bytes_from_text(entry->paths[PART_CERTIFICATE]), listener->certificates[j]->certificate) &&
+                   bytes_equal(bytes_from_text(entry->paths[PART_KEY]), listener->certificates[j]->private_key);
+        }
+    }
+    return same;
+}
+
+struct credentials *edge_identity_credentials(const struct edge_identity *identity) {
+    return identity->credentials;
+}
+
+uint64_t edge_identity_generation(const struct edge_identity *identity) {
+    return identity->generation;
+}
+
+void edge_identity_reload(struct edge_identity *identity) {
+    on_look(identity);
+}
+
+void edge_identity_close(struct edge_identity *identity) {
+    file_watch_close(identity->watch);
+    loop_timer_stop(identity->loop, &identity->attempt);
+    loop_defer(identity->loop, &identity->release);
+}

@@ -1,0 +1,153 @@
+"""TLS at a gateway: the certificate by the name that a client asks for, versions and protocols, resumption, files that change, and what is refused."""
+# presets: dev
+
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from support.backend import echo
+from support.edge import Edge
+from support.fleet import eventually, split_address
+from support.h2_peer import H2Client
+from support.hop import service
+from support.routes import backends, route, to_gateway
+from support.test_ca import Authority
+from support.wire import exchange
+
+
+def files(fleet, svid, name):
+    certificate, key = svid.write(fleet.folder / "edge-certs", name)
+    return {"name": name, "certificate": str(certificate), "privateKey": str(key)}
+
+
+def https(name, hostname=None, *certificates):
+    return {"name": name, "protocol": "HTTPS", **({"hostname": hostname} if hostname else {}), "tls": {"certificateRefs": [{"name": one} for one in certificates or [name]]}}
+
+
+class Site:
+    """A gateway with HTTPS listeners for a.example, *.b.example and all other hosts."""
+
+    def __init__(self, fleet, **options):
+        self.authority = Authority()
+        self.trust = fleet.write("edge-ca.pem", self.authority.bundle_pem.decode())
+        leaves = {"a": ["a.example"], "b": ["*.b.example"], "rest": ["rest.example"]}
+        self.svids = {name: self.authority.issue(names=names, subject=names[0], extended=("server",)) for name, names in leaves.items()}
+        listeners = [https("a", "a.example"), https("b", "*.b.example"), https("rest")]
+        self.backend = fleet.backend(echo)
+        certificates = [files(fleet, svid, name) for name, svid in self.svids.items()]
+        self.edge = Edge(fleet, [service("v1", [self.backend.address])], listeners, route("r", [to_gateway()], {"backendRefs": backends("v1")}),
+                         socket={"certificates": certificates}, **options)
+        self.address = self.edge.address
+
+    def context(self, **options):
+        context = ssl.create_default_context(cafile=str(self.trust))
+        context.check_hostname = False
+        for name, value in options.items():
+            setattr(context, name, value)
+        return context
+
+    def shake(self, name=None, protocols=(), session=None, context=None, **options):
+        """(connection, names of the server's certificate)."""
+        context = context or self.context(**options)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        wire = context.wrap_socket(socket.create_connection(split_address(self.address), 30), server_hostname=name, session=session)
+        return wire, [value for _, value in wire.getpeercert()["subjectAltName"]]
+
+
+@pytest.fixture
+def site(fleet):
+    return Site(fleet)
+
+
+def get(wire, host):
+    wire.sendall(f"GET /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    data = b""
+    while more := wire.recv(65536):
+        data += more
+    return data
+
+
+def test_the_certificate_is_chosen_by_the_name(site):
+    for name, wanted in (("a.example", "a.example"), ("A.Example", "a.example"), ("x.b.example", "*.b.example"), ("elsewhere.example", "rest.example"), (None, "a.example")):
+        wire, names = site.shake(name)
+        assert names == [wanted], name
+        assert get(wire, name or "a.example").startswith(b"HTTP/1.1 200"), name
+    request = site.backend.requests[-1]
+    assert request.values("x-forwarded-proto") == ["https"]
+    assert site.edge.hop.logged(1, authority="x.b.example")["tls"] is True
+
+
+def test_a_name_that_no_listener_has_is_refused(fleet):
+    authority = Authority()
+    svid = authority.issue(names=["a.example"], subject="a", extended=("server",))
+    edge = Edge(fleet, [service("v1", ["127.0.0.1:1"])], [https("a", "a.example")], socket={"certificates": [files(fleet, svid, "a")]})
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME|unrecognized name"):
+        context.wrap_socket(socket.create_connection(split_address(edge.address), 30), server_hostname="b.example")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_versions_and_protocols(site, version):
+    wire, _ = site.shake("a.example", ("h2", "http/1.1"), minimum_version=version, maximum_version=version)
+    assert wire.selected_alpn_protocol() == "h2"
+    wire, _ = site.shake("a.example", ("http/1.1",), minimum_version=version, maximum_version=version)
+    assert wire.selected_alpn_protocol() == "http/1.1" and get(wire, "a.example").startswith(b"HTTP/1.1 200")
+
+
+def test_older_versions_are_refused(site):
+    host, port = split_address(site.address)
+    done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], input=b"", capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0
+
+
+def test_sessions_are_resumed(site):
+    context = site.context(minimum_version=ssl.TLSVersion.TLSv1_3)
+    wire, _ = site.shake("x.b.example", context=context)
+    assert get(wire, "x.b.example").startswith(b"HTTP/1.1 200")
+    session = wire.session
+    wire, _ = site.shake("x.b.example", context=context, session=session)
+    assert wire.session_reused and get(wire, "x.b.example").startswith(b"HTTP/1.1 200")
+
+
+def test_http2_from_outside(site):
+    wire, _ = site.shake("a.example", ("h2",))
+    with H2Client(site.address, sock=wire) as client:
+        assert client.get("/x", authority="a.example").status == 200
+
+
+def test_plain_text_is_refused(site):
+    with pytest.raises((ConnectionError, EOFError)):
+        exchange(site.address, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(site, fleet):
+    before = site.svids["a"].certificate.serial_number
+    fresh = site.authority.issue(names=["a.example"], subject="a", extended=("server",))
+    assert int(site.shake("a.example")[0].getpeercert()["serialNumber"], 16) == before
+    files(fleet, fresh, "a")
+    eventually(lambda: int(site.shake("a.example")[0].getpeercert()["serialNumber"], 16) == fresh.certificate.serial_number)
+
+
+def test_a_set_that_cannot_be_used_leaves_the_one_before(site, fleet):
+    path = fleet.folder / "edge-certs" / "a.key"
+    path.write_text("no key")
+    eventually(lambda: "edge_certificates_refused" in site.edge.hop.process.output())
+    assert site.shake("a.example")[1] == ["a.example"]
+
+
+def test_a_client_certificate_means_nothing_at_the_edge(site, fleet):
+    """Not even one of the mesh makes a client one of the mesh."""
+    context = site.context()
+    svid = site.authority.issue("spiffe://school.local/ns/school/sa/courses")
+    certificate, key = svid.write(fleet.folder / "client")
+    context.load_cert_chain(certificate, key)
+    wire, _ = site.shake("a.example", ("outrigger/1", "http/1.1"), context=context)
+    assert wire.selected_alpn_protocol() == "http/1.1"
+    wire.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\noutrigger-protocol: 2\r\nConnection: close\r\n\r\n")
+    assert wire.recv(65536).startswith(b"HTTP/1.1 200")
+    request = site.backend.requests[-1]
+    assert request.values("x-forwarded-client-cert") == [] and request.values("outrigger-protocol") == []
