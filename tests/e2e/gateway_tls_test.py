@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from support.backend import echo
-from support.edge import Edge
+from support.edge import Edge, https
 from support.fleet import eventually, split_address
 from support.h2_peer import H2Client
 from support.hop import service
@@ -20,10 +20,6 @@ from support.wire import exchange
 def files(fleet, svid, name):
     certificate, key = svid.write(fleet.folder / "edge-certs", name)
     return {"name": name, "certificate": str(certificate), "privateKey": str(key)}
-
-
-def https(name, hostname=None, *certificates):
-    return {"name": name, "protocol": "HTTPS", **({"hostname": hostname} if hostname else {}), "tls": {"certificateRefs": [{"name": one} for one in certificates or [name]]}}
 
 
 class Site:

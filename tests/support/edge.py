@@ -5,6 +5,11 @@ from support.hop import Hop
 from support.routes import gateway
 
 
+def https(name, hostname=None, *certificates):
+    """A listener that ends TLS; by default its certificate has its name."""
+    return {"name": name, "protocol": "HTTPS", **({"hostname": hostname} if hostname else {}), "tls": {"certificateRefs": [{"name": one} for one in certificates or [name]]}}
+
+
 class Edge:
     """`listeners`: of the Gateway, all on one free port. `socket`: more of the Proxy's listener (certificates)."""
 
