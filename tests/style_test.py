@@ -442,7 +442,6 @@ FOR_TESTS_ALONE = {
     "log_redirect": "the log's lines go to the test that asserts them",
     "log_set_clock": "the log's rate limits run on the test's clock",
     "try_alloc_fail_after": "makes allocations fail",
-    "config_load_text": "documents from memory, for fuzzing and for worlds without files",
     "traffic_has_group": "holds the list of groups and the table of fields together",
     "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
     "tls_was_resumed": "shows that a ticket was taken",
