@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/snapshot.h"
 #include "net/tls_counters.h"
+#include "telemetry/dns_metrics.h"
 #include "telemetry/request_metrics.h"
 #include "telemetry/worker_metrics.h"
 
@@ -36,13 +37,28 @@ struct admin_endpoint {
     uint64_t failures;
 };
 
+// A name that endpoints are found by.
+struct admin_name {
+    struct bytes name;
+    struct bytes type;    // "address" or "service"
+    struct bytes outcome; // of the newest look-up; empty: none has ended yet
+    uint32_t records;     // of the last good answer
+    uint32_t ttl_s;
+    uint32_t failures;         // look-ups since that answer
+    nanoseconds answered_wall; // when it came; 0: never
+    nanoseconds next;          // until the next look-up
+};
+
 struct admin_service {
     struct bytes key; // "namespace/name:port"
     struct bytes protocol;
     struct bytes load_balancer;
-    struct bytes policy;   // the TrafficPolicy that it follows; empty: defaults
-    uint32_t waiting;      // requests that wait for a connection
-    uint32_t retry_budget; // retries that it would still let pass
+    struct bytes policy;      // the TrafficPolicy that it follows; empty: defaults
+    uint32_t waiting;         // requests that wait for a connection
+    uint32_t retry_budget;    // retries that it would still let pass
+    struct bytes resolution;  // "Static", "DNS" or "SRV"
+    struct admin_name *names; // not Static
+    uint32_t name_count;
     struct admin_endpoint *endpoints;
     uint32_t endpoint_count;
 };
@@ -113,6 +129,7 @@ struct admin_figures {
     // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service ADMIN_SERVICE_UNKNOWN.
     struct worker_metrics workers;
     struct tls_counters tls;
+    struct dns_metrics dns;
     struct request_series *requests;
     uint32_t request_count;
     // With ADMIN_WANT_SERVICES.

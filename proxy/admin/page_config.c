@@ -91,6 +91,17 @@ static json_t *endpoint_row(const struct endpoint_config *endpoint) {
     return row;
 }
 
+// An endpoint that is looked up: its name in the place of an address.
+static json_t *source_row(const struct endpoint_source *source) {
+    json_t *row = endpoint_row(&source->endpoint);
+    if (source->name.len == 0)
+        return row;
+    json_set(row, "address", json_null());
+    json_set_text(row, "name", source->name);
+    json_set_number(row, "port", source->endpoint.address.port);
+    return row;
+}
+
 static json_t *service_value(const struct service_config *service) {
     static const char *const protocols[] = {
         [PROTOCOL_HTTP] = "HTTP", [PROTOCOL_HTTP1] = "HTTP1", [PROTOCOL_HTTP2] = "HTTP2", [PROTOCOL_GRPC] = "GRPC"};
@@ -102,6 +113,8 @@ static json_t *service_value(const struct service_config *service) {
     json_t *endpoints = json_array();
     for (uint32_t i = 0; i < service->endpoint_count; i++)
         json_array_append_new(endpoints, endpoint_row(&service->endpoints[i]));
+    for (uint32_t i = 0; i < service->source_count; i++)
+        json_array_append_new(endpoints, source_row(&service->sources[i]));
     json_set(value, "endpoints", endpoints);
     return value;
 }

@@ -23,6 +23,19 @@ static json_t *endpoint_row(const struct admin_endpoint *endpoint) {
     return row;
 }
 
+static json_t *name_row(const struct admin_name *name) {
+    json_t *row = json_object();
+    json_set_text(row, "name", name->name);
+    json_set_text(row, "type", name->type);
+    json_set(row, "outcome", name->outcome.len > 0 ? json_text(name->outcome) : json_null());
+    json_set_number(row, "records", name->records);
+    json_set(row, "ttl_s", name->answered_wall > 0 && name->ttl_s != UINT32_MAX ? json_integer(name->ttl_s) : json_null());
+    json_set(row, "answered_at", name->answered_wall > 0 ? json_wall_time(name->answered_wall) : json_null());
+    json_set_number(row, "failures", name->failures);
+    json_set(row, "next_in", json_duration(name->next));
+    return row;
+}
+
 static json_t *service_value(const struct admin_service *service) {
     json_t *value = json_object();
     json_set_text(value, "service", service->key);
@@ -31,6 +44,13 @@ static json_t *service_value(const struct admin_service *service) {
     json_set_text(value, "policy", service->policy);
     json_set_number(value, "waiting", service->waiting);
     json_set_number(value, "retry_budget", service->retry_budget);
+    json_set_text(value, "resolution", service->resolution);
+    if (service->name_count > 0) {
+        json_t *names = json_array();
+        for (uint32_t i = 0; i < service->name_count; i++)
+            json_array_append_new(names, name_row(&service->names[i]));
+        json_set(value, "names", names);
+    }
     json_t *endpoints = json_array();
     for (uint32_t i = 0; i < service->endpoint_count; i++)
         json_array_append_new(endpoints, endpoint_row(&service->endpoints[i]));

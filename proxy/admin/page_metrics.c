@@ -104,6 +104,7 @@ void page_metrics(struct admin_query *query) {
     add_identity(&page, &figures->identity);
     worker_metrics_expose(&page, &figures->workers);
     add_tls(&page, &figures->tls);
+    dns_metrics_expose(&page, &figures->dns);
     request_metrics_expose(&page, figures->requests, figures->request_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);

@@ -32,6 +32,7 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
         cells[i] = &proxy->workers[i].metrics;
         add_tls(&figures->tls, &proxy->workers[i].upstream.tls_counters);
     }
+    resolver_metrics(proxy->resolver, &figures->dns);
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
     for (uint32_t i = 0; i < proxy->worker_count; i++) { // counted by the thread that writes
         const struct line_counters *lines = line_writer_counters(proxy->log_lines, i);

@@ -22,4 +22,7 @@ void proxy_command(void *owner, struct admin_query *query);
 void reloads_init(struct proxy *proxy);
 void reloads_end(struct proxy *proxy);
 
+// The names that a service's endpoints are found by.
+void figures_fill_names(const struct proxy *proxy, const struct service_config *config, struct pool *pool, struct admin_service *service);
+
 #endif

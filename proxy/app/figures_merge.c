@@ -97,8 +97,10 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
     figures->services = pool_alloc(&query->pool, (count + 1) * sizeof *figures->services);
     figures->requests = pool_alloc(&query->pool, (count + 1) * sizeof *figures->requests);
     for (uint32_t i = 0; i < count; i++) {
-        if (rows[i].service != NULL)
+        if (rows[i].service != NULL) {
+            figures_fill_names(proxy, rows[i].config, &query->pool, rows[i].service);
             figures->services[figures->service_count++] = *rows[i].service;
+        }
         if (rows[i].requests != NULL)
             figures->requests[figures->request_count++] =
                 (struct request_series){.direction = rows[i].direction, .service = rows[i].config->key, .metrics = rows[i].requests};

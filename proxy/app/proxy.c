@@ -72,6 +72,13 @@ static void on_credentials(void *owner, struct credentials *credentials) {
     become_ready_once_loaded(proxy);
 }
 
+static void on_endpoints(void *owner, struct endpoint_set *set) {
+    struct proxy *proxy = owner;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_set_endpoints(&proxy->workers[i], endpoint_set_ref(set));
+    endpoint_set_unref(set);
+}
+
 // Another set of paths is another identity; what the same paths lead to is file_identity's to watch.
 static void follow_identity(struct proxy *proxy, const struct identity_config *config, const struct identity_config *before) {
     bool same = before != NULL && before->given == config->given && bytes_equal(before->certificate, config->certificate) &&
@@ -143,6 +150,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
+    resolver_apply(proxy->resolver, fresh);
     if (proxy->live)
         acceptor_begin(proxy->acceptor);
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
@@ -308,6 +316,7 @@ static void start_workers(struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
+    proxy->resolver = resolver_create(&proxy->loop, &(struct resolver_options){.publish = on_endpoints, .owner = proxy});
 }
 
 static void end_all(struct proxy *proxy) {
@@ -317,6 +326,7 @@ static void end_all(struct proxy *proxy) {
         admin_close(proxy->admin);
     reloads_end(proxy);
     gatherings_close(proxy);
+    resolver_close(proxy->resolver);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);

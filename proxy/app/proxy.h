@@ -13,6 +13,7 @@
 #include "app/edges.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
+#include "upstream/resolver.h"
 
 #define WORKERS_MAX 16
 
@@ -44,6 +45,7 @@ struct proxy {
     bool handed_over; // another process has taken over: this one only ends what it has
     int detached;     // for detach_done
     int exit_code;
+    struct resolver *resolver;
     struct ticket_keys *ticket_keys;
     struct file_identity *identity; // NULL: the documents name none
     uint64_t identity_generation;   // of the one before it

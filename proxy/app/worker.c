@@ -87,6 +87,11 @@ static void set_edge(void *receiver, void *argument) {
     free(change);
 }
 
+static void set_endpoints(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    upstream_set_endpoints(&worker->upstream, argument);
+}
+
 struct handover {
     struct bytes name; // owned
     int socket;
@@ -263,6 +268,10 @@ void worker_set_edge(struct worker *worker, struct bytes listener, struct creden
     struct edge_change *change = alloc_zeroed_or_abort(1, sizeof *change);
     *change = (struct edge_change){bytes_keep(listener), credentials};
     post(worker, set_edge, change);
+}
+
+void worker_set_endpoints(struct worker *worker, struct endpoint_set *set) {
+    post(worker, set_endpoints, set);
 }
 
 void worker_listen(struct worker *worker, struct bytes name, int socket) {

@@ -57,6 +57,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
 // Messages; from the main thread. Each takes over a reference or the socket.
 void worker_apply(struct worker *worker, struct chain_set *chains);
 void worker_set_credentials(struct worker *worker, struct credentials *credentials);
+void worker_set_endpoints(struct worker *worker, struct endpoint_set *set);
 
 // Certificates of the gateway's socket of that name. Takes over a reference.
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials);

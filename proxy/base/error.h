@@ -24,6 +24,8 @@
     X(ROUTE_NOT_FOUND, "route_not_found")                                                                           \
     X(BACKEND_INVALID, "backend_invalid")                                                                           \
     X(HOST_UNKNOWN, "host_unknown")                                                                                 \
+    X(DNS_ERROR, "dns_error")                                                                                       \
+    X(DNS_TIMEOUT, "dns_timeout")                                                                                   \
     X(CONNECT_REFUSED, "connect_refused")                                                                           \
     X(CONNECT_TIMEOUT, "connect_timeout")                                                                           \
     X(TLS_FAILED, "tls_failed")                                                                                     \

@@ -23,7 +23,7 @@ static void print_summary(const struct snapshot *snapshot, uint32_t warnings) {
         if (snapshot->services[i]->is_application)
             continue;
         services++;
-        endpoints += snapshot->services[i]->endpoint_count;
+        endpoints += snapshot->services[i]->endpoint_count + snapshot->services[i]->source_count;
     }
     printf("ok: Proxy %.*s/%.*s: %u listener%s, %u service port%s with %u endpoint%s", BYTES_FORMAT(proxy->namespace_name), BYTES_FORMAT(proxy->name),
            proxy->listener_count, plural(proxy->listener_count), services, plural(services), endpoints, plural(endpoints));

@@ -14,6 +14,12 @@ struct endpoint_address {
     uint8_t zero;         // so that equal addresses are equal bytes
 };
 
+// Where an endpoint is as a document says it: an address, or a name that has some.
+struct endpoint_place {
+    struct endpoint_address address; // with a name the port alone; 0: none was written
+    struct bytes name;               // empty: it is the address
+};
+
 // Of an IPv4 or IPv6 socket address; another family is a mistake of ours.
 struct endpoint_address endpoint_address_of(const struct sockaddr_storage *from);
 

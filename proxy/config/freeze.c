@@ -31,6 +31,17 @@ uint64_t service_digest(const struct service_config *service) {
         digest = digest_number(digest, service->endpoints[i].traits->priority);
         digest = digest_number(digest, service->endpoints[i].weight);
     }
+    digest = digest_number(digest, service->resolution);
+    for (uint32_t i = 0; i < service->source_count; i++) {
+        const struct endpoint_source *source = &service->sources[i];
+        digest = digest_bytes(digest, source->name);
+        digest = digest_bytes(digest, endpoint_address_bytes(&source->endpoint.address));
+        digest = digest_bytes(digest, source->endpoint.traits->peer_key);
+        digest = digest_bytes(digest, source->endpoint.traits->zone);
+        digest = digest_bytes(digest, source->endpoint.traits->region);
+        digest = digest_number(digest, source->endpoint.traits->priority);
+        digest = digest_number(digest, source->endpoint.weight);
+    }
     return traffic_digest(&service->traffic, digest);
 }
 
@@ -87,6 +98,49 @@ static bool have_same_traits(const struct entry_endpoint *a, const struct entry_
            bytes_equal(a->identity.text, b->identity.text);
 }
 
+static uint16_t port_for(const struct entry_port *port, uint16_t own) {
+    return own != 0 ? own : port->target_port != 0 ? port->target_port : port->port;
+}
+
+static struct bytes copy_lower(struct pool *pool, struct bytes text) {
+    char *lower = pool_alloc(pool, text.len + 1);
+    for (size_t i = 0; i < text.len; i++)
+        lower[i] = ascii_lower(text.at[i]);
+    lower[text.len] = '\0';
+    return bytes_from(lower, text.len);
+}
+
+static void freeze_source(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
+                          const struct entry_endpoint *from, struct endpoint_source *to) {
+    to->endpoint = (struct endpoint_config){.weight = from->weight, .traits = traits_of(freezing, spec, from)};
+    to->endpoint.address = from->place.address;
+    to->endpoint.address.port = port_for(port, from->place.address.port);
+    to->name = copy_lower(freezing->pool, from->place.name);
+}
+
+// The host of an entry as if it were an endpoint; false for a wildcard.
+static bool endpoint_of_host(struct freezing *freezing, const struct service_entry_spec *spec, struct bytes host, struct entry_endpoint *endpoint) {
+    struct authority authority;
+    if (bytes_starts_with(host, BYTES("*.")))
+        return false;
+    CHECK(authority_parse(host, &authority));
+    *endpoint = (struct entry_endpoint){.weight = 1, .tls = spec->tls};
+    struct bytes text = pool_copy(freezing->pool, authority_host(&authority));
+    return endpoint_place_parse(text, &endpoint->place);
+}
+
+static void freeze_sources(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
+                           struct service_config *service) {
+    uint32_t count = spec->endpoint_count > 0 ? spec->endpoint_count : spec->host_count;
+    service->sources = pool_alloc_zeroed(freezing->pool, count * sizeof(service->sources[0]) + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry_endpoint of_host;
+        const struct entry_endpoint *from = spec->endpoint_count > 0 ? &spec->endpoints[i] : &of_host;
+        if (from != &of_host || endpoint_of_host(freezing, spec, spec->hosts[i], &of_host))
+            freeze_source(freezing, spec, port, from, &service->sources[service->source_count++]);
+    }
+}
+
 static void freeze_endpoints(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port,
                              struct service_config *service) {
     service->endpoint_count = spec->endpoint_count;
@@ -94,9 +148,8 @@ static void freeze_endpoints(struct freezing *freezing, const struct service_ent
     for (uint32_t i = 0; i < spec->endpoint_count; i++) {
         const struct entry_endpoint *from = &spec->endpoints[i];
         struct endpoint_config *to = &service->endpoints[i];
-        to->address = from->address;
-        if (to->address.port == 0)
-            to->address.port = port->target_port != 0 ? port->target_port : port->port;
+        to->address = from->place.address;
+        to->address.port = port_for(port, to->address.port);
         to->weight = from->weight;
         to->traits = i > 0 && have_same_traits(from, from - 1) ? (to - 1)->traits : traits_of(freezing, spec, from);
     }
@@ -112,7 +165,11 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->protocol = port->protocol;
     service->place = port->place;
     service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
-    freeze_endpoints(freezing, spec, port, service);
+    service->resolution = spec->resolution;
+    if (spec->resolution == RESOLUTION_STATIC)
+        freeze_endpoints(freezing, spec, port, service);
+    else
+        freeze_sources(freezing, spec, port, service);
     traffic_merge_service(&freezing->policies, service, &service->traffic);
     service->digest = service_digest(service);
     return service;
@@ -242,6 +299,13 @@ static struct bytes label_of(struct freezing *freezing, const struct document *d
     return label == NULL ? BYTES_NONE : pool_copy(freezing->pool, label->text);
 }
 
+static struct bytes join_servers(struct pool *pool, const struct proxy_spec *spec) {
+    struct bytes joined = BYTES("");
+    for (uint32_t i = 0; i < spec->dns_server_count; i++)
+        joined = pool_format(pool, "%.*s%s%.*s", BYTES_FORMAT(joined), i > 0 ? "," : "", BYTES_FORMAT(spec->dns_servers[i].text));
+    return joined;
+}
+
 // Ends with NULL.
 static void drop_units(void *argument) {
     for (struct unit **unit = argument; *unit != NULL; unit++)
@@ -263,6 +327,7 @@ static void freeze_proxy(struct freezing *freezing, const struct document *docum
     proxy->workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
     proxy->zone = label_of(freezing, document, LABEL_ZONE);
     proxy->region = label_of(freezing, document, LABEL_REGION);
+    proxy->dns_servers = join_servers(freezing->pool, spec);
     proxy->listeners = pool_alloc_zeroed(freezing->pool, spec->config.listener_count * sizeof(proxy->listeners[0]) + 1);
     for (uint32_t i = 0; i < spec->config.listener_count; i++)
         proxy->listeners[i] = spec->config.listeners[i];

@@ -252,6 +252,17 @@ static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false,
                                             {"All", LOG_FILTER_ALL, false, "every request"},
                                             {"None", LOG_FILTER_NONE, false, "nothing"},
                                             {0}};
+static const struct row dns_rows[] = {{.name = "servers",
+                                       .type = VALUE_LIST,
+                                       .item = VALUE_ADDRESS,
+                                       .forms = ADDRESS_PORT_OPTIONAL,
+                                       ROW_LIST(struct proxy_spec, dns_servers, dns_server_count),
+                                       .min = 0,
+                                       .max = 8,
+                                       .describes = "name servers, asked in this order; none: those of /etc/resolv.conf"},
+                                      {0}};
+static const struct table dns_table = {.describes = "how names of endpoints are looked up", .rows = dns_rows};
+
 static const struct row access_log_rows[] = {
     {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
     {.name = "format", .type = VALUE_ENUM, SPEC(config.access_log.format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
@@ -344,6 +355,7 @@ static const struct row proxy_rows[] = {
     {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
     {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
+    {.name = "dns", .type = VALUE_OBJECT, .object = &dns_table, .describes = "how names of endpoints are looked up"},
     {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
     {.name = "hardening", .type = VALUE_OBJECT, .object = &hardening_table, .describes = "what the process takes from itself at its start"},
     {.name = "upgrade", .type = VALUE_OBJECT, .object = &upgrade_table, .describes = "how a newer process takes the place of this one"},
@@ -353,7 +365,7 @@ const struct table proxy_table = {.describes = "what one proxy is and listens on
                                   .size = sizeof(struct proxy_spec),
                                   .has_place = true,
                                   .place_offset = offsetof(struct proxy_spec, config.place),
-                                  .later = "dns control redis trust trustDomain mtls outbound trustedProxies"};
+                                  .later = "control redis trust trustDomain mtls outbound trustedProxies"};
 
 static void refuse_field(struct document *document, struct node *listener, const char *field, const char *role) {
     const struct node *node = node_find(listener, field);

@@ -17,7 +17,10 @@ static const struct choice protocols[] = {
     {"TLS", 0, true, NULL},
     {0}};
 static const struct choice resolutions[] = {
-    {"Static", 0, false, "the endpoints are the addresses"}, {"DNS", 0, true, NULL}, {"SRV", 0, true, NULL}, {0}};
+    {"Static", RESOLUTION_STATIC, false, "endpoints have IP addresses"},
+    {"DNS", RESOLUTION_DNS, false, "endpoints may have names; each address of a name is an endpoint. With no endpoints: the hosts themselves"},
+    {"SRV", RESOLUTION_SRV, false, "endpoints have names of SRV records, which say addresses, ports, priorities and weights"},
+    {0}};
 static const struct choice tls_modes[] = {{"Mesh", TLS_MESH, false, "mutual TLS with our identity and one of identities"},
                                           {"Simple", 0, true, NULL},
                                           {"None", TLS_NONE, false, "plain text"},
@@ -70,10 +73,10 @@ static const struct table endpoint_tls_table = {
 static const struct row endpoint_rows[] = {
     {.name = "address",
      .type = VALUE_ADDRESS,
-     ENDPOINT(address),
-     .forms = ADDRESS_PORT_OPTIONAL,
+     ENDPOINT(place),
+     .forms = ADDRESS_PORT_OPTIONAL | ADDRESS_NAME,
      .is_required = true,
-     .describes = "where it is; with no port the service port's targetPort"},
+     .describes = "where it is, an IP address, with resolution DNS or SRV a name; with no port the service port's targetPort"},
     {.name = "weight",
      .type = VALUE_INTEGER,
      ENDPOINT(weight),
@@ -184,7 +187,7 @@ static void check_hosts(struct document *document) {
 static void check_endpoint_port(struct document *document, const struct entry_endpoint *endpoint, const struct node *node) {
     const struct service_entry_spec *spec = document->spec;
     const struct node *address = node_find(node, "address");
-    uint16_t own = endpoint->address.port;
+    uint16_t own = endpoint->place.address.port;
     if (own == 0 || address == NULL || address->bad)
         return;
     for (uint32_t j = 0; j < spec->port_count; j++)
@@ -201,11 +204,46 @@ static bool is_mode_known(const struct node *object) {
     return tls == NULL || (!tls->bad && (mode == NULL || !mode->bad));
 }
 
+// An address is written as the service's resolution can read it.
+static void check_address(struct document *document, const struct entry_endpoint *endpoint, const struct node *node) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *address = node_find(node, "address");
+    uint16_t port = endpoint->place.address.port;
+    bool is_name = endpoint->place.name.len > 0;
+    if (address == NULL || address->bad)
+        return;
+    if (spec->resolution == RESOLUTION_STATIC && is_name)
+        document_error(document, address, NULL, "is a name; allowed: an IP address, or resolution: DNS");
+    else if (spec->resolution == RESOLUTION_SRV && (!is_name || port != 0))
+        document_error(document, address, NULL,
+                       "is not the name of SRV records; allowed with resolution SRV: a name without port, as _http._tcp.%.*s",
+                       BYTES_FORMAT(document->name));
+    else if (spec->resolution == RESOLUTION_SRV && document_has(node, "weight") && endpoint->weight > 0)
+        document_error(document, node_find(node, "weight"), NULL, "is for other resolutions: with SRV the records say weights; allowed: 0");
+}
+
+// Without endpoints the hosts are what is looked up.
+static void check_hosts_resolve(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *hosts = node_find(document->spec_node, "hosts");
+    bool has_name = hosts == NULL || hosts->bad;
+    for (uint32_t i = 0; i < spec->host_count; i++)
+        has_name = has_name || node_item(hosts, i)->bad || !bytes_starts_with(spec->hosts[i], BYTES("*."));
+    if (spec->resolution == RESOLUTION_STATIC)
+        document_warning(document, document->spec_node, "endpoints", "there is none: all requests get 503 no_endpoint");
+    else if (spec->resolution == RESOLUTION_SRV)
+        document_error(document, document->spec_node, "endpoints",
+                       "there is none; needed with resolution SRV: names of SRV records, as _http._tcp.%.*s", BYTES_FORMAT(document->name));
+    else if (!has_name)
+        document_error(document, document->spec_node, "endpoints", "there is none, and no host can be looked up: all are wildcards");
+}
+
 // Whether it needs one of the service's identities. An endpoint with no `tls` gets the service's.
 static bool check_endpoint(struct document *document, struct entry_endpoint *endpoint, const struct node *node) {
     const struct service_entry_spec *spec = document->spec;
     const struct node *identity = node_find(node, "identity");
     check_endpoint_port(document, endpoint, node);
+    check_address(document, endpoint, node);
     if (!is_mode_known(node) || !is_mode_known(document->spec_node)) {
         endpoint->tls = TLS_NONE; // that has been told: nothing more is to be said of it
         return false;
@@ -225,7 +263,9 @@ static void check_endpoints(struct document *document) {
     bool needs_identities = false;
     uint64_t weight = 0;
     if (spec->endpoint_count == 0)
-        document_warning(document, document->spec_node, "endpoints", "there is none: all requests get 503 no_endpoint");
+        check_hosts_resolve(document);
+    if (spec->endpoint_count == 0 && spec->resolution == RESOLUTION_DNS && is_mode_known(document->spec_node))
+        needs_identities = spec->tls == TLS_MESH;
     for (const struct node *node = endpoints != NULL ? endpoints->first : NULL; node != NULL && node->index < spec->endpoint_count;
          node = node->next) {
         needs_identities = check_endpoint(document, &spec->endpoints[node->index], node) || needs_identities;

@@ -19,6 +19,8 @@ struct proxy_spec {
     bool admin_disabled;
     bool metrics_disabled;
     uint32_t identity_source; // one word so far
+    struct socket_address *dns_servers;
+    uint32_t dns_server_count;
 };
 
 struct entry_port {
@@ -30,9 +32,9 @@ struct entry_port {
 };
 
 struct entry_endpoint {
-    struct endpoint_address address; // port 0: the service port's
-    enum tls_mode tls;               // its own or, once checked, the service's
-    struct spiffe_id identity;       // empty: the service's
+    struct endpoint_place place; // port 0: the service port's
+    enum tls_mode tls;           // its own or, once checked, the service's
+    struct spiffe_id identity;   // empty: the service's
     uint32_t weight;
     struct bytes zone, region;
     uint32_t priority;
@@ -43,7 +45,7 @@ struct service_entry_spec {
     uint32_t host_count;
     struct entry_port *ports;
     uint32_t port_count;
-    uint32_t resolution; // one word so far
+    enum resolution resolution;
     enum tls_mode tls;
     struct spiffe_id *identities;
     uint32_t identity_count;

@@ -177,6 +177,8 @@ static void decode_enum(const struct target *target, struct bytes text) {
 static const char *address_form(unsigned forms) {
     if ((forms & ADDRESS_UNIX) != 0)
         return "an IP address with a port, as 127.0.0.1:8000 or [::1]:8000, or unix:/path";
+    if ((forms & ADDRESS_NAME) != 0)
+        return "an IP address or a host name, with or without a port, as 10.0.0.5:8000, [::1] or courses.example:80";
     if ((forms & ADDRESS_PORT_OPTIONAL) != 0)
         return "an IP address with or without a port, as 10.0.0.5:8000 or [::1]";
     return "an IP address with a port, as 127.0.0.1:8000 or [::1]:8000";
@@ -188,9 +190,11 @@ static void decode_address(const struct target *target, struct bytes text) {
         wrong(target, address_form(target->row->forms));
         return;
     }
-    if (target->row->width == sizeof(struct endpoint_address)) {
-        struct endpoint_address small = endpoint_address_of(&address.storage);
-        memcpy(target_value(target), &small, sizeof(small));
+    if (target->row->width == sizeof(struct endpoint_place)) {
+        struct endpoint_place place;
+        CHECK(endpoint_place_parse(text, &place));
+        place.name = keep(target, place.name);
+        memcpy(target_value(target), &place, sizeof(place));
         return;
     }
     CHECK(target->row->width == sizeof(address));

@@ -10,7 +10,7 @@
 #include "base/map.h"
 #include "certs/spiffe_id.h"
 #include "config/process_config.h"
-#include "config/endpoint_address.h"
+#include "config/endpoint_config.h"
 #include "config/traffic_config.h"
 #include "config/gateway_config.h"
 #include "config/place.h"
@@ -57,24 +57,6 @@ struct listener_config {
 };
 
 enum port_protocol { PROTOCOL_HTTP, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_GRPC };
-enum tls_mode { TLS_NONE, TLS_MESH };
-
-// What endpoints have in common, once for all that are alike.
-struct endpoint_traits {
-    enum tls_mode tls;
-    const struct spiffe_id *identities; // for Mesh: one must match the peer's
-    uint32_t identity_count;
-    struct bytes zone, region; // empty: not told
-    uint32_t priority;         // those of the lowest number are used first
-    struct bytes peer_key;     // TLS mode and identities as text: together with the address the live endpoint is found by it
-};
-
-// Small, since a service may have ten thousand.
-struct endpoint_config {
-    struct endpoint_address address;
-    uint32_t weight; // 1 unless said otherwise; 0: takes no new requests
-    const struct endpoint_traits *traits;
-};
 
 // One port of a ServiceEntry (or, for an Inbound listener, the application behind it).
 struct service_config {
@@ -85,8 +67,11 @@ struct service_config {
     struct bytes key; // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
     enum port_protocol protocol;
     bool is_application; // behind an Inbound listener of ours, no service of the mesh
-    struct endpoint_config *endpoints;
+    enum resolution resolution;
+    struct endpoint_config *endpoints; // Static
     uint32_t endpoint_count;
+    struct endpoint_source *sources; // not Static: the endpoints come by themselves (upstream/endpoint_set.h)
+    uint32_t source_count;
     struct traffic_config traffic;
     struct place place;
     uint32_t index;                         // its place in snapshot.services
@@ -128,6 +113,7 @@ struct proxy_config {
     struct socket_address admin;   // length 0: none
     struct bytes admin_token_file; // empty: none; NUL behind it
     struct socket_address metrics; // length 0: none
+    struct bytes dns_servers;      // "10.0.0.1:53,[::1]:53", NUL behind it; empty: the host's
     struct identity_config identity;
     struct limits_config limits;
     struct {

@@ -27,7 +27,10 @@ uint32_t row_item_size(const struct row *row) {
     case VALUE_TEXT:
     case VALUE_LABEL:
     case VALUE_HOST:
+    case VALUE_PATH:
         return sizeof(struct bytes);
+    case VALUE_ADDRESS:
+        return sizeof(struct socket_address);
     case VALUE_ENUM:
         return sizeof(uint32_t);
     case VALUE_SPIFFE_ID:
@@ -84,6 +87,11 @@ static uint64_t row_digest(const struct row *row, const void *object, uint64_t d
         return digest_bytes(digest, text);
     }
     case VALUE_ADDRESS: {
+        if (row->width == sizeof(struct endpoint_place)) {
+            struct endpoint_place place;
+            memcpy(&place, at, sizeof(place));
+            return digest_bytes(digest_bytes(digest, endpoint_address_bytes(&place.address)), place.name);
+        }
         struct socket_address address;
         memcpy(&address, at, sizeof(address));
         return digest_bytes(digest, address.text);

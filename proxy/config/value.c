@@ -115,10 +115,50 @@ static bool parse_unix(struct bytes path, struct socket_address *address) {
     return true;
 }
 
+// Letters, digits, '-' and '_' (as names of SRV records have). A last label of digits alone is a slip in an IP address.
+static bool is_host_name(struct bytes name) {
+    if (name.len > 0 && name.at[name.len - 1] == '.')
+        name.len--;
+    size_t label = 0;
+    bool has_letter = false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ascii_lower(name.at[i]);
+        bool is_digit = c >= '0' && c <= '9';
+        if (c != '.' && !is_digit && !(c >= 'a' && c <= 'z') && c != '-' && c != '_')
+            return false;
+        if (c == '.' && label == 0)
+            return false;
+        label = c == '.' ? 0 : label + 1;
+        has_letter = c != '.' && ((label > 1 && has_letter) || !is_digit);
+        if (label > 63)
+            return false;
+    }
+    return name.len <= 253 && label > 0 && has_letter;
+}
+
+// "courses.example:80"; `port` is 0 where it has none. A dot at the name's end stays.
+static bool split_name(struct bytes text, struct bytes *name, uint16_t *port) {
+    size_t colon = bytes_find(text, ':');
+    uint64_t number = 0;
+    *name = bytes_from(text.at, colon);
+    if (!is_host_name(*name) || (colon < text.len && (!integer_parse(skip(text, colon + 1), &number) || number == 0 || number > 65535)))
+        return false;
+    *port = (uint16_t)number;
+    return true;
+}
+
+static bool parse_name(struct bytes text, unsigned forms) {
+    struct bytes name;
+    uint16_t port;
+    return (forms & ADDRESS_NAME) != 0 && split_name(text, &name, &port) && (port != 0 || (forms & ADDRESS_PORT_OPTIONAL) != 0);
+}
+
 bool address_parse(struct bytes text, unsigned forms, struct socket_address *address) {
     *address = (struct socket_address){.text = text};
-    if (bytes_starts_with(text, BYTES("unix:")))
-        return (forms & ADDRESS_UNIX) != 0 && parse_unix(skip(text, 5), address);
+    if (bytes_starts_with(text, BYTES("unix:")) && (forms & ADDRESS_UNIX) != 0)
+        return parse_unix(skip(text, 5), address);
+    if (parse_name(text, forms))
+        return true;
     struct bytes host, rest;
     int family = AF_INET;
     if (text.len > 0 && text.at[0] == '[') {
@@ -141,6 +181,17 @@ bool address_parse(struct bytes text, unsigned forms, struct socket_address *add
     if (rest.at[0] != ':' || !integer_parse(skip(rest, 1), &port) || port == 0 || port > 65535)
         return false;
     address_set_port(address, (uint16_t)port);
+    return true;
+}
+
+bool endpoint_place_parse(struct bytes text, struct endpoint_place *place) {
+    struct socket_address address;
+    *place = (struct endpoint_place){.name = BYTES_NONE};
+    if (!address_parse(text, ADDRESS_PORT_OPTIONAL | ADDRESS_NAME, &address))
+        return false;
+    if (address.length == 0)
+        return split_name(text, &place->name, &place->address.port);
+    place->address = endpoint_address_of(&address.storage);
     return true;
 }
 

@@ -18,10 +18,14 @@ bool quantity_parse(struct bytes text, uint64_t *bytes);
 // Decimal, no sign, no leading zeros (which YAML 1.1 takes for octal).
 bool integer_parse(struct bytes text, uint64_t *number);
 
-enum address_form { ADDRESS_PORT = 0, ADDRESS_PORT_OPTIONAL = 1, ADDRESS_UNIX = 2 };
+enum address_form { ADDRESS_PORT = 0, ADDRESS_PORT_OPTIONAL = 1, ADDRESS_UNIX = 2, ADDRESS_NAME = 4 };
 
-// "127.0.0.1:8000", "[::1]:80"; with ADDRESS_PORT_OPTIONAL the port may be left out (then it is 0); with ADDRESS_UNIX "unix:/path" too. `text` is borrowed.
+// "127.0.0.1:8000", "[::1]:80"; with ADDRESS_PORT_OPTIONAL the port may be left out (then it is 0); with ADDRESS_UNIX "unix:/path" too; with ADDRESS_NAME a host name in the place
+// of the IP address, which leaves `length` at 0. `text` is borrowed.
 bool address_parse(struct bytes text, unsigned forms, struct socket_address *address);
+
+// An address or name of an endpoint, with or without port; `text` is borrowed.
+bool endpoint_place_parse(struct bytes text, struct endpoint_place *place);
 
 // Of an IP address, in the host's order; 0 for a Unix socket.
 uint16_t address_port(const struct socket_address *address);

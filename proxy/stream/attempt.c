@@ -67,14 +67,33 @@ static void run_filters(struct attempt *attempt) {
         fail(attempt, attempt->error);
 }
 
+// There is no endpoint: the names of the service have none, or have not been answered for yet, and then the attempt waits.
+static void await_endpoint(struct attempt *attempt) {
+    struct cluster *cluster = attempt->stream->destination->cluster;
+    struct bytes detail;
+    enum error error = cluster_why_none(cluster, &detail);
+    if (attempt->endpoint_wait != NULL && attempt->endpoint_wait->error != OK)
+        error = attempt->endpoint_wait->error;
+    attempt->detail = pool_copy(&attempt->pool, detail);
+    if (error == ERROR_CANCELLED) {
+        if (attempt->endpoint_wait == NULL)
+            attempt->endpoint_wait = pool_alloc_zeroed(&attempt->pool, sizeof *attempt->endpoint_wait);
+        error = endpoint_wait_start(attempt->endpoint_wait, cluster, &attempt->stream->task);
+    }
+    if (error != OK)
+        fail(attempt, error);
+}
+
 static void pick(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
+    if (attempt->endpoint_wait != NULL && endpoint_wait_is_pending(attempt->endpoint_wait))
+        return; // woken for something else
     struct attempts *attempts = stream->attempts;
     struct cluster *cluster = stream->destination->cluster;
     struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
     attempt->begun = stream->env->loop->now;
     if (endpoint == NULL) {
-        fail(attempt, ERROR_NO_ENDPOINT);
+        await_endpoint(attempt);
         return;
     }
     endpoint_ref(endpoint);
@@ -337,6 +356,8 @@ void attempt_end(struct attempt *attempt, enum error error) {
     count_retry(attempt, error);
     attempt->state = ATTEMPT_OVER;
     loop_timer_stop(loop, &attempt->try_timeout);
+    if (attempt->endpoint_wait != NULL)
+        endpoint_wait_cancel(attempt->endpoint_wait);
     conn_waiter_cancel(&attempt->waiter);
     upstream_stream_cancel(&attempt->up, error == OK ? ERROR_CANCELLED : error);
     if (attempt->error == OK)

@@ -6,6 +6,7 @@
 #include "stream/filter.h"
 #include "stream/retry_rule.h"
 #include "upstream/cluster.h"
+#include "upstream/endpoint_wait.h"
 #include "upstream/upstream_stream.h"
 
 struct stream;
@@ -26,7 +27,8 @@ struct attempt {
     struct stream *stream;
     enum attempt_state state;
     struct filter_run filters;
-    struct endpoint *endpoint; // one reference
+    struct endpoint *endpoint;           // one reference
+    struct endpoint_wait *endpoint_wait; // for the first answer of a name server; NULL: it never waited
     struct conn_waiter waiter;
     struct upstream_stream up;
     struct head head;         // what is sent

@@ -67,6 +67,11 @@ struct metric_family {
       "status_class")                                                                                                                                \
     X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds", "Time from the head of a request to its end, outbound.", "service",        \
       "status_class")                                                                                                                                \
+    X(DNS_LOOKUPS, COUNTER, "outrigger_dns_lookups_total", "Look-ups of names that ended, by outcome.", "outcome")                                   \
+    X(DNS_LOOKUP_DURATION, HISTOGRAM, "outrigger_dns_lookup_duration_seconds", "How long look-ups took.", NULL)                                      \
+    X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
+    X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds",                                                                                       \
+      "Age of the oldest answer in force whose name could not be looked up since; 0: none.", NULL)                                                   \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
     X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
     X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \

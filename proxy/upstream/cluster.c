@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "config/table.h"
+#include "upstream/endpoint_wait.h"
 
 #include <stdlib.h>
 
@@ -60,14 +61,14 @@ static void begin_ramps(struct endpoint *const *endpoints, uint32_t count, const
 }
 
 // What stays of the endpoints, and what is new, in the order of the documents.
-static void update_endpoints(struct cluster *cluster, const struct service_config *config, bool becomes_http2) {
-    struct endpoint **endpoints = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof(struct endpoint *));
-    bool *is_new = alloc_zeroed_or_abort(config->endpoint_count + 1, sizeof *is_new);
+static void update_endpoints(struct cluster *cluster, const struct endpoint_config *all, uint32_t count, bool becomes_http2) {
+    struct endpoint **endpoints = alloc_zeroed_or_abort(count + 1, sizeof(struct endpoint *));
+    bool *is_new = alloc_zeroed_or_abort(count + 1, sizeof *is_new);
     struct endpoint_index index;
     index_init(&index, cluster->endpoints, cluster->endpoint_count);
     localities_dispose(&cluster->localities);
-    for (uint32_t i = 0; i < config->endpoint_count; i++) {
-        const struct endpoint_config *wanted = &config->endpoints[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct endpoint_config *wanted = &all[i];
         struct endpoint *endpoint = index_find(&index, wanted);
         is_new[i] = endpoint == NULL;
         if (endpoint == NULL)
@@ -78,7 +79,7 @@ static void update_endpoints(struct cluster *cluster, const struct service_confi
         endpoints[i] = endpoint;
         if (endpoint->links == NULL)
             continue;
-        endpoint->links->keepalive = config->traffic.connections.keepalive;
+        endpoint->links->keepalive = cluster->traffic.connections.keepalive;
         // What was agreed on with its peer (ALPN) went by the protocol that the port had.
         if (becomes_http2)
             conn_pool_drain_http1(&endpoint->links->pools[POOL_HTTP2]);
@@ -86,9 +87,9 @@ static void update_endpoints(struct cluster *cluster, const struct service_confi
     free(index.slots);
     retire_rest(cluster->endpoints, cluster->endpoint_count);
     cluster->endpoints = endpoints;
-    cluster->endpoint_count = config->endpoint_count;
-    if (config->traffic.load_balancer.slow_start > 0)
-        begin_ramps(endpoints, config->endpoint_count, is_new, cluster->upstream->loop->now);
+    cluster->endpoint_count = count;
+    if (cluster->traffic.load_balancer.slow_start > 0)
+        begin_ramps(endpoints, count, is_new, cluster->upstream->loop->now);
     free(is_new);
     for (uint32_t i = 0; i < cluster->endpoint_count; i++)
         endpoints[i]->is_wanted = false;
@@ -106,19 +107,62 @@ static uint64_t levels_digest(const struct cluster *cluster) {
     return digest;
 }
 
-void cluster_update(struct cluster *cluster, const struct service_config *config) {
-    const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
+// Those of the documents, or those that their names have; what the balancer makes of them.
+static void take_endpoints(struct cluster *cluster, const struct endpoint_config *all, uint32_t count, bool becomes_http2) {
+    const struct traffic_config *traffic = &cluster->traffic;
     struct upstream *upstream = cluster->upstream;
-    cluster->protocol = config->protocol;
-    cluster->traffic = config->traffic;
-    update_endpoints(cluster, config, becomes_http2);
-    localities_order(&cluster->localities, &config->traffic, upstream->zone, upstream->region);
+    update_endpoints(cluster, all, count, becomes_http2);
+    localities_order(&cluster->localities, traffic, upstream->zone, upstream->region);
     uint64_t digest = levels_digest(cluster);
     if (digest != cluster->levels_digest)
-        lb_levels_build(&cluster->levels, cluster->endpoints, cluster->endpoint_count, &cluster->localities, &config->traffic, &upstream->loop->rng);
+        lb_levels_build(&cluster->levels, cluster->endpoints, cluster->endpoint_count, &cluster->localities, traffic, &upstream->loop->rng);
     else
-        lb_levels_set(&cluster->levels, &config->traffic);
+        lb_levels_set(&cluster->levels, traffic);
     cluster->levels_digest = digest;
+}
+
+static void replace_set(struct cluster *cluster, struct endpoint_set *set) {
+    if (cluster->set != NULL)
+        endpoint_set_unref(cluster->set);
+    cluster->set = set;
+}
+
+void cluster_update(struct cluster *cluster, const struct service_config *config) {
+    const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
+    cluster->protocol = config->protocol;
+    cluster->traffic = config->traffic;
+    cluster->resolution = config->resolution;
+    if (config->resolution == RESOLUTION_STATIC) {
+        take_endpoints(cluster, config->endpoints, config->endpoint_count, becomes_http2);
+        replace_set(cluster, NULL);
+        endpoint_wait_end_all(cluster);
+    } else if (cluster->set != NULL) {
+        // As they are known; a set by the new documents is on its way.
+        take_endpoints(cluster, cluster->set->endpoints, cluster->set->count, becomes_http2);
+    } else {
+        take_endpoints(cluster, NULL, 0, becomes_http2);
+    }
+}
+
+void cluster_set_endpoints(struct cluster *cluster, struct endpoint_set *set) {
+    if (cluster->resolution == RESOLUTION_STATIC) {
+        endpoint_set_unref(set); // newer documents were quicker
+        return;
+    }
+    take_endpoints(cluster, set->endpoints, set->count, false);
+    replace_set(cluster, set);
+    if (set->error != ERROR_CANCELLED)
+        endpoint_wait_end_all(cluster);
+}
+
+enum error cluster_why_none(const struct cluster *cluster, struct bytes *detail) {
+    *detail = BYTES_NONE;
+    if (cluster->resolution == RESOLUTION_STATIC)
+        return ERROR_NO_ENDPOINT;
+    if (cluster->set == NULL)
+        return ERROR_CANCELLED;
+    *detail = cluster->set->detail;
+    return cluster->set->error == OK ? ERROR_NO_ENDPOINT : cluster->set->error;
 }
 
 struct cluster *cluster_create(struct upstream *upstream, const struct service_config *config) {
@@ -129,6 +173,7 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
     list_init(&cluster->avoided);
     cluster->references = 1;
+    list_init(&cluster->awaiting);
     cluster_update(cluster, config);
     return cluster;
 }
@@ -145,6 +190,8 @@ void cluster_unref(struct cluster *cluster) {
     lb_levels_dispose(&cluster->levels);
     retire_rest(cluster->endpoints, cluster->endpoint_count);
     localities_dispose(&cluster->localities);
+    replace_set(cluster, NULL);
+    CHECK(list_is_empty(&cluster->awaiting));
     live_shared_service_release(cluster->upstream->shared, cluster->key);
     bytes_drop(&cluster->key);
     free(cluster);

@@ -5,6 +5,7 @@
 #include "telemetry/request_metrics.h"
 #include "upstream/answer_times.h"
 #include "upstream/endpoint.h"
+#include "upstream/endpoint_set.h"
 #include "upstream/lb_levels.h"
 #include "upstream/upstream.h"
 
@@ -19,10 +20,13 @@ struct cluster {
     struct lb_levels levels;      // of those that may be picked
     uint64_t levels_digest;       // of all that they were made from
     struct list avoided;          // struct endpoint_links.avoided, those first that end first
+    enum resolution resolution;
+    struct endpoint_set *set; // not Static: the newest that came, one reference; NULL: none yet
+    struct list awaiting;     // struct endpoint_wait.link
     struct service_shared *shared;
     struct request_metrics metrics;
     struct answer_times answer_times; // where requests are hedged
-    uint32_t waiting;                 // requests that wait for a connection
+    uint32_t waiting;                 // requests that wait for a connection, or for the first answer of a name server
     uint32_t waiting_peak;
     uint64_t waiting_refused; // requests that found the queue full
     uint64_t applied;         // upstream.applied of the newest snapshot that has it
@@ -34,6 +38,12 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
 
 // Takes over changed settings and endpoints. Endpoints with a known key stay as they are, with their pools and load.
 void cluster_update(struct cluster *cluster, const struct service_config *config);
+
+// The addresses of its names, when they are looked up: takes over the reference. Endpoints stay and go as in cluster_update; who waits for the first is woken.
+void cluster_set_endpoints(struct cluster *cluster, struct endpoint_set *set);
+
+// Why there is no endpoint: CANCELLED where the first answer of a name server is still to come. `detail` is valid until the cluster gets other endpoints.
+enum error cluster_why_none(const struct cluster *cluster, struct bytes *detail);
 
 void cluster_ref(struct cluster *cluster);
 

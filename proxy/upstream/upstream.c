@@ -62,6 +62,14 @@ void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) 
     drop_clusters(upstream, false);
 }
 
+void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set) {
+    struct cluster *cluster = map_get(&upstream->clusters, set->service->key);
+    if (cluster != NULL)
+        cluster_set_endpoints(cluster, set);
+    else
+        endpoint_set_unref(set);
+}
+
 // One that a visit makes is put in front, one that it closes is freed later: neither disturbs.
 static void each_connection(struct upstream *upstream, void (*visit)(struct upstream_conn *conn)) {
     LIST_EACH(&upstream->live, node, following) {

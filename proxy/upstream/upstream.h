@@ -10,6 +10,7 @@
 #include "net/tls.h"
 #include "net/tls_counters.h"
 #include "telemetry/worker_metrics.h"
+#include "upstream/endpoint_set.h"
 #include "upstream/live_shared.h"
 
 struct upstream {
@@ -40,6 +41,9 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
 // Makes the live clusters what the snapshot says: new ones are added, changed ones keep what did not change (endpoints by their key, with pools and load),
 // those that are gone are drained. The snapshot must stay until the next call, and until no stream pins it.
 void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot);
+
+// What names of endpoints lead to, by a look-up: takes over the reference. Nothing happens where the service is gone.
+void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set);
 
 // New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer trusted after
 // TLS_LAST_CALL_NS at the latest.

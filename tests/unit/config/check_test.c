@@ -87,7 +87,6 @@ static void unknown_fields_are_errors_with_the_nearest_name(void **state) {
 
 static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     (void)state;
-    expect_proxy_error(OUTBOUND "  dns: {servers: []}\n", "spec.dns: is not supported by this version");
     expect_proxy_error("  listeners: [{name: o, role: Outbound, transparent: true}]\n",
                        "spec.listeners[o].transparent: is not supported by this version");
     expect_proxy_error("  listeners: [{name: o, role: Outbound, unknownHosts: Passthrough}]\n",
@@ -281,7 +280,7 @@ static void entries_are_checked(void **state) {
         "  hosts: [s]\n  ports: [{name: h, port: 80, targetPort: 8080}]\n  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:90'}]\n",
         "spec.endpoints[0].address: has port 90, but targetPort of port h is 8080");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  endpoints: [{address: a.example:80}]\n",
-                       "allowed: an IP address with or without a port");
+                       "is a name; allowed: an IP address, or resolution: DNS");
     expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  exportTo: [all]\n",
                        "spec.exportTo[0]: \"all\" is not allowed; allowed: Mesh");
 }
@@ -402,6 +401,23 @@ static void what_is_doubtful_is_warned_of(void **state) {
                    "metadata.name: should be in quotes: other YAML readers take 007 for a number");
 }
 
+#define ENTRY_OF(more) "  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n" more
+
+static void addresses_are_what_the_resolution_can_read(void **state) {
+    (void)state;
+    expect_entry_error(ENTRY_OF("  endpoints: [{address: courses.example}]\n"),
+                       "spec.endpoints[0].address: is a name; allowed: an IP address, or resolution: DNS");
+    expect_entry_error(ENTRY_OF("  resolution: DNS\n  endpoints: [{address: 10.0.0.300}]\n"), "\"10.0.0.300\" is not allowed");
+    expect_entry_error(ENTRY_OF("  resolution: DNS\n  endpoints: [{address: 'a..b'}]\n"), "is not allowed");
+    expect_entry_error(ENTRY_OF("  resolution: DNS\n  endpoints: [{address: 'courses.example:0'}]\n"), "is not allowed");
+    expect_entry_error(ENTRY_OF("  resolution: SRV\n  endpoints: [{address: '_h._tcp.s.example:80'}]\n"), "a name without port");
+    expect_entry_error(ENTRY_OF("  resolution: SRV\n  endpoints: [{address: '10.0.0.1'}]\n"), "is not the name of SRV records");
+    expect_entry_error(ENTRY_OF("  resolution: SRV\n  endpoints: [{address: _h._tcp.s.example, weight: 3}]\n"), "with SRV the records say weights");
+    expect_entry_error(ENTRY_OF("  resolution: SRV\n"), "spec.endpoints: there is none; needed with resolution SRV");
+    expect_entry_error("  hosts: ['*.s.example']\n  ports: [{name: h, port: 80}]\n  tls: {mode: None}\n  resolution: DNS\n", "all are wildcards");
+    expect_proxy_error(OUTBOUND "  dns: {servers: [ns.example]}\n", "spec.dns.servers[0]: \"ns.example\" is not allowed");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_envelope_is_checked),
@@ -429,6 +445,7 @@ int main(void) {
         cmocka_unit_test(targets_must_be_there),
         cmocka_unit_test(a_wrong_document_can_still_be_referred_to),
         cmocka_unit_test(a_target_has_one_policy),
+        cmocka_unit_test(addresses_are_what_the_resolution_can_read),
         cmocka_unit_test(what_is_disabled_says_nothing_else),
         cmocka_unit_test(what_is_doubtful_is_warned_of),
     };

@@ -58,7 +58,7 @@ static void lies_in_its_struct(const struct row *row, uint32_t size) {
     if (row->type == VALUE_DURATION)
         assert_int_equal(row->width, 8);
     if (row->type == VALUE_ADDRESS)
-        assert_true(row->width == sizeof(struct socket_address) || row->width == sizeof(struct endpoint_address));
+        assert_true(row->width == sizeof(struct socket_address) || row->width == sizeof(struct endpoint_place));
     if (row->type == VALUE_LIST)
         assert_true(row->count_offset + sizeof(uint32_t) <= size && row->max > 0);
 }

@@ -1,0 +1,62 @@
+// What resolver.c (names) and resolver_service.c (services, their sets of endpoints) share. Not for anyone else.
+#ifndef UPSTREAM_RESOLVER_PRIVATE_H
+#define UPSTREAM_RESOLVER_PRIVATE_H
+
+#include "upstream/resolver.h"
+
+// A name, as long as some service, or SRV records of another name, use it.
+struct resolved_name {
+    struct resolver *resolver;
+    struct bytes key; // "a courses.example", "srv _http._tcp.courses.example"; owned
+    struct bytes name;
+    enum dns_kind kind;
+    uint32_t references;
+    struct dns_lookup *lookup;  // under way
+    struct list queue;          // waits for its turn to be looked up
+    struct timer timer;         // the next time
+    nanoseconds begun;          // of the look-up under way
+    struct pool pool;           // of the records
+    struct dns_record *records; // of the last good answer
+    uint32_t count;
+    struct resolved_name **targets; // of SRV records, one for each; NULL: it has none ("not available")
+    bool answered;
+    bool asked;
+    enum dns_outcome outcome;
+    uint32_t failures;
+    uint32_t ttl_s;
+    nanoseconds answered_at;
+    nanoseconds answered_wall;
+    bool changed; // since the services were made of it
+};
+
+struct resolved_service {
+    const struct service_config *config; // in resolver.snapshot
+    struct resolved_name **names;        // one for each source; NULL: it is an address
+    uint64_t digest;                     // of the set that was published last
+};
+
+struct resolver {
+    struct loop *loop;
+    struct resolver_options options;
+    struct dns *dns;
+    struct bytes dns_servers;  // that `dns` was made with; owned
+    struct snapshot *snapshot; // NULL: none yet
+    struct map names;
+    struct map by_key; // service key -> struct resolved_service
+    struct resolved_service *services;
+    uint32_t service_count;
+    struct list queue;
+    uint32_t under_way;
+    struct task work; // services whose names have changed
+    struct dns_metrics metrics;
+    bool closing;
+    struct task release;
+};
+
+// Makes the set of a service out of what its names say now, and publishes it where it differs from the last (or `always`).
+void resolved_service_publish(struct resolver *resolver, struct resolved_service *service, bool always);
+
+// Whether one of its names has changed.
+bool resolved_service_is_touched(const struct resolved_service *service);
+
+#endif
