@@ -28,6 +28,8 @@ enum admin_want {
     ADMIN_WANT_IDENTITY = 1 << 3,
     ADMIN_WANT_CONFIG = 1 << 4,
     ADMIN_WANT_HARDENING = 1 << 5,
+    ADMIN_WANT_CONNECTIONS = 1 << 6,
+    ADMIN_WANT_MEMORY = 1 << 7,
 };
 
 enum admin_command {

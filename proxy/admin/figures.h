@@ -4,6 +4,7 @@
 #ifndef ADMIN_FIGURES_H
 #define ADMIN_FIGURES_H
 
+#include "admin/connection_figures.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "config/snapshot.h"
@@ -125,6 +126,7 @@ struct admin_figures {
     struct bytes state; // "starting", "ready", "draining"
     bool ready;
     bool draining;
+    bool listens; // its listeners take connections
     uint32_t worker_count;
     // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service ADMIN_SERVICE_UNKNOWN.
     struct worker_metrics workers;
@@ -143,6 +145,10 @@ struct admin_figures {
     struct admin_config config;
     // With ADMIN_WANT_HARDENING.
     struct admin_hardening hardening;
+    // With ADMIN_WANT_CONNECTIONS and ADMIN_WANT_MEMORY.
+    struct admin_connections clients;
+    struct admin_connections endpoints;
+    struct admin_memory memory;
 };
 
 #endif

@@ -1,35 +1,22 @@
 // /config: the set of documents in force, when it came, and what is wrong with a newer one. Paths of files are shown, what is in keys never is.
+#include "admin/config_words.h"
 #include "admin/json_build.h"
 #include "admin/pages.h"
 
 #include <jansson.h>
 
-static json_t *place_text(const struct place *place) {
-    return place->file != NULL ? json_sprintf("%s:%u", place->file, place->line) : json_null();
-}
-
-static void set_place(json_t *object, const struct place *place) {
-    json_t *text = place_text(place);
-    if (text != NULL && !json_is_null(text))
-        json_set(object, "place", text);
-    else
-        json_decref(text);
-}
-
 static json_t *listener_row(const struct listener_config *listener) {
-    static const char *const roles[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound", [ROLE_GATEWAY] = "Gateway"};
-    static const char *const modes[] = {[MTLS_STRICT] = "Strict", [MTLS_PERMISSIVE] = "Permissive", [MTLS_DISABLE] = "Disable"};
     json_t *row = json_object();
     json_set_text(row, "name", listener->name);
-    json_set(row, "role", json_string(roles[listener->role]));
+    json_set(row, "role", json_string(role_word(listener->role)));
     json_set_text(row, "address", listener->address.text);
     if (listener->role == ROLE_INBOUND) {
         json_set_text(row, "forward_to", listener->forward_to.text);
-        json_set(row, "mtls", json_string(modes[listener->mtls]));
+        json_set(row, "mtls", json_string(mtls_word(listener->mtls)));
     } else {
         json_set(row, "unknown_hosts", json_string(listener->unknown_hosts == UNKNOWN_HOSTS_REJECT ? "Reject" : "Passthrough"));
     }
-    set_place(row, &listener->place);
+    json_set_place(row, &listener->place);
     return row;
 }
 
@@ -39,7 +26,7 @@ static json_t *proxy_value(const struct proxy_config *proxy) {
     json_set_text(value, "name", proxy->name);
     json_set_text(value, "service", proxy->service);
     json_set_number(value, "workers", proxy->workers);
-    set_place(value, &proxy->place);
+    json_set_place(value, &proxy->place);
     json_set_text(value, "admin", proxy->admin.text);
     json_set_text(value, "metrics", proxy->metrics.text);
     json_set_text(value, "access_log", proxy->access_log.path);
@@ -58,7 +45,7 @@ static json_t *proxy_value(const struct proxy_config *proxy) {
 static json_t *traffic_value(const struct traffic_config *traffic) {
     json_t *value = json_object();
     json_set_text(value, "policy", traffic->policy);
-    set_place(value, &traffic->place);
+    json_set_place(value, &traffic->place);
     json_set(value, "load_balancer", json_string(lb_type_name(traffic->load_balancer.type)));
     json_set(value, "connect_timeout", json_duration(traffic->connections.connect_timeout));
     json_set_number(value, "max_connections", traffic->connections.max);
@@ -108,7 +95,7 @@ static json_t *service_value(const struct service_config *service) {
     json_t *value = json_object();
     json_set_text(value, "service", service->key);
     json_set(value, "protocol", json_string(protocols[service->protocol]));
-    set_place(value, &service->place);
+    json_set_place(value, &service->place);
     json_set(value, "traffic", traffic_value(&service->traffic));
     json_t *endpoints = json_array();
     for (uint32_t i = 0; i < service->endpoint_count; i++)

@@ -2,11 +2,15 @@
 #include "admin/json_build.h"
 #include "admin/pages.h"
 #include "base/log.h"
+#include "base/sanitized.h"
+#include "config/document.h"
 
 #include <jansson.h>
+#include <llhttp.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
 #include <uv.h>
+#include <yaml.h>
 
 static const char *const level_names[] = {[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
 
@@ -44,13 +48,34 @@ void page_readyz(struct admin_query *query) {
     reply_line(query, ready ? 200 : 503, ready ? BYTES("ready") : reason);
 }
 
+static const char *build_kind(void) {
+#ifdef NDEBUG
+    return SANITIZED ? "release, with a sanitizer" : "release";
+#else
+    return SANITIZED ? "debug, with a sanitizer" : "debug";
+#endif
+}
+
+// What documents it understands.
+static json_t *kinds_value(void) {
+    json_t *kinds = json_array();
+    for (const struct kind *kind = config_kinds; kind->name != NULL; kind++)
+        json_array_append_new(kinds, json_string(kind->name));
+    return kinds;
+}
+
 void page_version(struct admin_query *query) {
     json_t *value = json_object();
     json_set(value, "outrigger", json_string(OUTRIGGER_VERSION));
+    json_set(value, "build", json_string(build_kind()));
+    json_set(value, "compiler", json_string(__VERSION__));
     json_set(value, "openssl", json_string(OpenSSL_version(OPENSSL_VERSION_STRING)));
     json_set(value, "nghttp2", json_string(nghttp2_version(0)->version_str));
+    json_set(value, "llhttp", json_sprintf("%d.%d.%d", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH));
     json_set(value, "libuv", json_string(uv_version_string()));
     json_set(value, "jansson", json_string(jansson_version_str()));
+    json_set(value, "yaml", json_string(yaml_get_version_string()));
+    json_set(value, "kinds", kinds_value());
     json_t *hardening = json_object();
     json_set_text(hardening, "seccomp", query->figures.hardening.seccomp);
     json_set_text(hardening, "landlock", query->figures.hardening.landlock);

@@ -23,6 +23,14 @@ void page_metrics(struct admin_query *query);
 // page_config.c
 void page_config(struct admin_query *query);
 
+// page_routes.c
+void page_routes(struct admin_query *query);
+
+// page_sockets.c
+void page_listeners(struct admin_query *query);
+void page_connections(struct admin_query *query);
+void page_memory(struct admin_query *query);
+
 // page_live.c
 void page_clusters(struct admin_query *query);
 void page_limits(struct admin_query *query);

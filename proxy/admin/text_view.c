@@ -27,11 +27,18 @@ static bool is_single(json_t *value) {
     return !json_is_object(value) && !json_is_array(value);
 }
 
+static bool is_list_of_singles(json_t *value) {
+    bool single = json_is_array(value);
+    for (size_t i = 0; single && i < json_array_size(value); i++)
+        single = is_single(json_array_get(value, i));
+    return single;
+}
+
 static bool is_flat(json_t *object) {
     const char *key;
     json_t *value;
     bool flat = true;
-    json_object_foreach(object, key, value) flat &= is_single(value);
+    json_object_foreach(object, key, value) flat &= is_single(value) || is_list_of_singles(value);
     return flat;
 }
 
@@ -120,7 +127,42 @@ static size_t measure_columns(json_t *rows, struct column *columns) {
     return count;
 }
 
-static void append_table(struct buffer *out, json_t *rows, unsigned indent) {
+// The values of a list behind each other, as one text.
+static json_t *joined(json_t *list) {
+    json_t *text = json_string("");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char room[32];
+        struct bytes value = single_text(json_array_get(list, i), room, sizeof(room));
+        json_t *longer = json_sprintf("%s%s%.*s", json_string_value(text), i == 0 ? "" : ", ", BYTES_FORMAT(value));
+        json_decref(text);
+        text = longer;
+    }
+    return text;
+}
+
+// The rows with lists joined: those that have none are the same, with a reference more.
+static json_t *without_lists(json_t *rows) {
+    json_t *plain = json_array();
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *key;
+        json_t *value;
+        json_t *row = json_array_get(rows, i);
+        json_t *copy = json_incref(row);
+        json_object_foreach(row, key, value) {
+            if (!json_is_array(value))
+                continue;
+            if (copy == row) {
+                json_decref(copy);
+                copy = json_copy(row);
+            }
+            json_object_set_new(copy, key, joined(value));
+        }
+        json_array_append_new(plain, copy);
+    }
+    return plain;
+}
+
+static void append_rows(struct buffer *out, json_t *rows, unsigned indent) {
     struct column columns[COLUMNS_MAX];
     size_t count = measure_columns(rows, columns);
     append_spaces(out, indent);
@@ -141,6 +183,12 @@ static void append_table(struct buffer *out, json_t *rows, unsigned indent) {
         }
         buffer_append(out, BYTES("\n"));
     }
+}
+
+static void append_table(struct buffer *out, json_t *rows, unsigned indent) {
+    json_t *plain = without_lists(rows);
+    append_rows(out, plain, indent);
+    json_decref(plain);
 }
 
 static void append_list(struct buffer *out, json_t *list, unsigned indent) {

@@ -1,4 +1,4 @@
-// JSON as plain text for people: `key: value` lines, and tables for lists of objects that hold nothing but single values.
+// JSON as plain text for people: `key: value` lines, and tables for lists of objects that hold nothing but single values and lists of such.
 #ifndef ADMIN_TEXT_VIEW_H
 #define ADMIN_TEXT_VIEW_H
 

@@ -1,7 +1,9 @@
 // What the admin pages show: collects the figures of documents, workers and identity. The implementation of struct admin_source, with commands.c.
 #include "app/figures.h"
 
-#define OF_WORKERS (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)
+#include "telemetry/process_metrics.h"
+
+#define OF_WORKERS (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS | ADMIN_WANT_CONNECTIONS | ADMIN_WANT_MEMORY)
 
 static void fill_state(const struct proxy *proxy, struct admin_figures *figures) {
     static const struct bytes names[] = {
@@ -12,6 +14,7 @@ static void fill_state(const struct proxy *proxy, struct admin_figures *figures)
     figures->state = names[proxy->state];
     figures->ready = proxy->state == PROXY_READY;
     figures->draining = proxy->state == PROXY_DRAINING;
+    figures->listens = !proxy->last_call;
     figures->worker_count = proxy->worker_count;
 }
 
@@ -65,6 +68,21 @@ static void fill_config(const struct proxy *proxy, struct pool *pool, struct adm
     };
 }
 
+static void fill_memory(struct proxy *proxy, struct pool *pool, struct admin_memory *figures) {
+    const struct worker_metrics **workers = pool_alloc(pool, proxy->worker_count * sizeof *workers);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        workers[i] = &proxy->workers[i].metrics;
+    *figures = (struct admin_memory){
+        .workers = workers,
+        .resident = process_resident_bytes(),
+        .budget_limit = atomic_load_explicit(&proxy->memory.limit, memory_order_relaxed),
+        .budget_use = atomic_load_explicit(&proxy->memory.use, memory_order_relaxed),
+        .budget_peak = atomic_load_explicit(&proxy->memory.use_peak, memory_order_relaxed),
+        .budget_percent = proxy->documents.snapshot->proxy.limits.memory_percent,
+        .level = atomic_load_explicit(&proxy->memory.level, memory_order_relaxed),
+    };
+}
+
 void figures_complete(struct proxy *proxy, struct admin_query *query) {
     if (query->request != NULL) {
         fill_state(proxy, &query->figures);
@@ -77,6 +95,8 @@ void figures_complete(struct proxy *proxy, struct admin_query *query) {
         if ((query->wants & ADMIN_WANT_CONFIG) != 0)
             fill_config(proxy, &query->pool, &query->figures.config);
         query->figures.hardening = (struct admin_hardening){.seccomp = proxy->sandbox.seccomp, .landlock = proxy->sandbox.landlock};
+        if ((query->wants & ADMIN_WANT_MEMORY) != 0)
+            fill_memory(proxy, &query->pool, &query->figures.memory);
     }
     admin_query_done(query);
 }

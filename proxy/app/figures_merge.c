@@ -147,6 +147,36 @@ static uint32_t merge_limits(struct admin_limit *limits, uint32_t count, const s
     return count;
 }
 
+// --- connections ---
+
+// Each worker's in turn, so that where there are too many each has its share.
+static struct admin_connections merge_connections(const struct admin_connections **sides, uint32_t count, struct pool *pool) {
+    struct admin_connections all = {.rows = pool_alloc(pool, ADMIN_CONNECTIONS_MAX * sizeof *all.rows)};
+    bool more = true;
+    for (uint32_t i = 0; i < count; i++)
+        all.total += sides[i]->total;
+    for (uint32_t row = 0; more; row++) {
+        more = false;
+        for (uint32_t i = 0; i < count && all.count < ADMIN_CONNECTIONS_MAX; i++) {
+            if (row >= sides[i]->count)
+                continue;
+            all.rows[all.count++] = sides[i]->rows[row];
+            more = true;
+        }
+    }
+    return all;
+}
+
+static void set_connections(const struct worker_report *reports, uint32_t count, struct admin_query *query) {
+    const struct admin_connections *clients[WORKERS_MAX], *endpoints[WORKERS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        clients[i] = &reports[i].clients;
+        endpoints[i] = &reports[i].endpoints;
+    }
+    query->figures.clients = merge_connections(clients, count, &query->pool);
+    query->figures.endpoints = merge_connections(endpoints, count, &query->pool);
+}
+
 void figures_merge_reports(struct proxy *proxy, struct worker_report *reports, uint32_t count, struct admin_query *query) {
     uint32_t row_max = 0;
     uint32_t limit_max = 0;
@@ -165,4 +195,6 @@ void figures_merge_reports(struct proxy *proxy, struct worker_report *reports, u
     set_rows(proxy, rows, row_count, query);
     query->figures.limits = limits;
     query->figures.limit_count = limit_count;
+    if ((query->wants & ADMIN_WANT_CONNECTIONS) != 0)
+        set_connections(reports, count, query);
 }

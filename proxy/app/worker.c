@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/tls_memory.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->blocks_peak, loop->blocks.used_peak);
     metric_set(&metrics->chunks_used, loop->pools.used);
     metric_set(&metrics->chunks_free, loop->pools.free_count);
+    metric_set(&metrics->h2_bytes_used, h2_memory_bytes_used(worker->h2_memory));
+    metric_set(&metrics->h2_bytes_free, h2_memory_bytes_kept(worker->h2_memory));
+    metric_set(&metrics->tls_bytes_free, tls_memory_kept());
     metric_set(&metrics->windows_grown, h2_memory_windows_grown(worker->h2_memory));
     metric_set(&metrics->windows_refused, h2_memory_windows_refused(worker->h2_memory));
     metric_set(&metrics->loop_turns, loop->turns);
@@ -244,7 +248,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     };
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
     timer_init(&worker->gauges, on_gauges);
-    reports_init(&worker->reports, &worker->loop);
+    reports_init(&worker->reports, &worker->loop, &worker->downstream, &worker->upstream);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
     CHECK(failed == 0);
 }

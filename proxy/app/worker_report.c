@@ -2,10 +2,12 @@
 // and go, and are shown as they are when the slice comes to their service.
 #include "app/worker_report.h"
 
+#include "app/report_connections.h"
 #include "base/check.h"
 
-void worker_report_init(struct worker_report *report, uint32_t wants, struct loop *home, void (*done)(void *receiver, void *report), void *owner) {
-    *report = (struct worker_report){.wants = wants, .home = home, .done = done, .owner = owner};
+void worker_report_init(struct worker_report *report, uint32_t wants, uint32_t worker, struct loop *home, void (*done)(void *receiver, void *report),
+                        void *owner) {
+    *report = (struct worker_report){.wants = wants, .worker = worker, .home = home, .done = done, .owner = owner};
     list_init(&report->link);
     pool_source_init(&report->chunks, 0); // of its own: the report changes threads
     pool_init(&report->pool, &report->chunks);
@@ -164,8 +166,16 @@ static uint32_t copy_service(struct worker_report *report, const struct bound_de
 
 // --- in slices ---
 
+static bool wants_services(const struct worker_report *report) {
+    return (report->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)) != 0;
+}
+
+static bool has_services_left(const struct worker_report *report) {
+    return report->bound != NULL && wants_services(report) && report->next < report->bound->snapshot->service_count;
+}
+
 static bool is_complete(const struct worker_report *report) {
-    return report->bound == NULL || report->next == report->bound->snapshot->service_count;
+    return !has_services_left(report) && report->clients_before == 0 && report->endpoints_before == 0;
 }
 
 static void let_go(struct worker_report *report) {
@@ -178,8 +188,11 @@ static void let_go(struct worker_report *report) {
 static void copy_slice(struct task *task) {
     struct reports *reports = CONTAINER_OF(task, struct reports, task);
     struct worker_report *report = LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link);
-    for (uint32_t work = 0; work < REPORT_SLICE && !is_complete(report);)
+    uint32_t work = 0;
+    while (work < REPORT_SLICE && has_services_left(report))
         work += copy_service(report, bound_find(report->bound, report->bound->snapshot->services[report->next++]), reports->loop->now);
+    if (work < REPORT_SLICE && !is_complete(report))
+        report_connections(report, reports, REPORT_SLICE - work);
     if (is_complete(report)) {
         let_go(report);
         // Where the mailbox is full the report stays the first one: the next turn tries again.
@@ -190,8 +203,10 @@ static void copy_slice(struct task *task) {
         loop_wake(reports->loop, &reports->task);
 }
 
-void reports_init(struct reports *reports, struct loop *loop) {
+void reports_init(struct reports *reports, struct loop *loop, const struct downstream *downstream, const struct upstream *upstream) {
     reports->loop = loop;
+    reports->downstream = downstream;
+    reports->upstream = upstream;
     list_init(&reports->under_way);
     task_init(&reports->task, copy_slice);
 }
@@ -203,6 +218,8 @@ void reports_add(struct reports *reports, struct worker_report *report, struct b
         report->snapshot = snapshot_ref(bound->snapshot);
         report->rows = pool_alloc(&report->pool, (bound->snapshot->service_count + 1) * sizeof *report->rows);
     }
+    if ((report->wants & ADMIN_WANT_CONNECTIONS) != 0)
+        report->clients_before = report->endpoints_before = UINT64_MAX;
     list_push_back(&reports->under_way, &report->link);
     loop_wake(reports->loop, &reports->task);
 }

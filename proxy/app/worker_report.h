@@ -1,5 +1,5 @@
-// What one worker tells of its services when somebody looks: copies of their counters and of the load of their endpoints, made on the worker's own thread, a slice in
-// each turn of its loop, so that traffic never waits for it.
+// What one worker tells when somebody looks: copies of its services' counters, of the load of their endpoints, and of what its connections are, made on the worker's own
+// thread, a slice in each turn of its loop, so that traffic never waits for it.
 //
 // Owner:      who asks (app/gathering.c, on the main thread), before and after; the worker in between.
 // Start:      reports_add, on the worker's thread.
@@ -10,10 +10,11 @@
 #define APP_WORKER_REPORT_H
 
 #include "admin/admin.h"
+#include "downstream/downstream.h"
 #include "net/loop.h"
 #include "stream/bound.h"
 
-// Services and endpoints copied in one turn: 256 x about 0.3 us, counters included.
+// Services, endpoints and connections copied in one turn: 256 x about 0.3 us, counters included.
 #define REPORT_SLICE 256
 
 struct report_row {
@@ -25,12 +26,15 @@ struct report_row {
 
 struct worker_report {
     struct list link; // among those under way
-    uint32_t wants;   // enum admin_want: ADMIN_WANT_COUNTERS, _SERVICES, _LIMITS
+    uint32_t wants;   // enum admin_want: ADMIN_WANT_COUNTERS, _SERVICES, _LIMITS, _CONNECTIONS
+    uint32_t worker;  // its number
     struct loop *home;
     void (*done)(void *receiver, void *report);
     void *owner;                  // of who asks
     struct bound_snapshot *bound; // one pin, while it is under way
     uint32_t next;                // in bound->services
+    uint64_t clients_before;      // of the next slice: connections with lower numbers are to be copied; 0: all are
+    uint64_t endpoints_before;
     struct pool_source chunks;
     struct pool pool;
     // results
@@ -40,19 +44,24 @@ struct worker_report {
     struct admin_limit *limits;
     uint32_t limit_count;
     uint32_t limit_capacity;
+    struct admin_connections clients;
+    struct admin_connections endpoints;
 };
 
-void worker_report_init(struct worker_report *report, uint32_t wants, struct loop *home, void (*done)(void *receiver, void *report), void *owner);
+void worker_report_init(struct worker_report *report, uint32_t wants, uint32_t worker, struct loop *home, void (*done)(void *receiver, void *report),
+                        void *owner);
 void worker_report_dispose(struct worker_report *report);
 
 // The reports that a worker is at, oldest first.
 struct reports {
     struct loop *loop;
+    const struct downstream *downstream;
+    const struct upstream *upstream;
     struct list under_way;
     struct task task;
 };
 
-void reports_init(struct reports *reports, struct loop *loop);
+void reports_init(struct reports *reports, struct loop *loop, const struct downstream *downstream, const struct upstream *upstream);
 
 // Begins with the snapshot that is in force now (NULL: none yet).
 void reports_add(struct reports *reports, struct worker_report *report, struct bound_snapshot *bound);

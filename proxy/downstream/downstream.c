@@ -12,6 +12,7 @@ void downstream_init(struct downstream *downstream, struct stream_env *env, stru
     *downstream = (struct downstream){.adopt = tcp_adopt, .env = env, .h2_memory = h2_memory};
     map_init(&downstream->listeners);
     list_init(&downstream->removed);
+    list_init(&downstream->live);
 }
 
 static const struct listener_config *find_config(const struct snapshot *snapshot, struct bytes name) {

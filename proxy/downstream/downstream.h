@@ -34,6 +34,8 @@ struct downstream {
     struct credentials *credentials; // one reference; NULL: none yet
     struct map listeners;
     struct list removed;          // listeners that are gone but for their connections
+    struct list live;             // struct server_conn.live: all connections, the newest first
+    uint64_t connections_made;    // numbers them
     _Atomic uint32_t connections; // read by the acceptor, to choose the worker with the fewest
     bool draining;
     bool refuses_connections; // memory is short

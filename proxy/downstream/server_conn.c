@@ -26,6 +26,7 @@ static void free_conn(struct task *task) {
     struct server_conn *conn = CONTAINER_OF(task, struct server_conn, release);
     struct downstream_listener *listener = conn->listener;
     list_remove(&conn->link);
+    list_remove(&conn->live);
     buffer_dispose(&conn->pending);
     bytes_drop(&conn->identity.text);
     bytes_drop(&conn->client.forwarded_cert);
@@ -430,6 +431,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     conn->transport->total_out = &downstream->env->metrics->downstream_bytes_out;
     buffer_init(&conn->pending, &downstream->env->loop->blocks);
     list_init(&conn->link);
+    list_init(&conn->live);
     list_init(&conn->streams);
     task_init(&conn->flush, flush_now);
     task_init(&conn->resume, on_resume);
@@ -438,7 +440,9 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     conn->address = conn->transport->peer;
     conn->client.address = &conn->address;
     conn->drains_at = conn->ends_at = UINT64_MAX;
-    conn->idle_since = downstream->env->loop->now;
+    conn->opened_at = conn->idle_since = downstream->env->loop->now;
+    conn->number = ++downstream->connections_made;
+    list_push_front(&downstream->live, &conn->live);
     list_push_back(&listener->connections, &conn->link);
     listener->connection_count++;
     atomic_fetch_add_explicit(&downstream->connections, 1, memory_order_relaxed);

@@ -23,6 +23,9 @@ enum conn_phase {
 
 struct server_conn {
     struct list link;
+    struct list live; // of the downstream, until it is freed
+    uint64_t number;  // of the worker's connections of clients, from 1
+    nanoseconds opened_at;
     struct downstream_listener *listener;
     struct transport *transport;
     struct codec *codec;

@@ -18,6 +18,10 @@ void h2_memory_destroy(struct h2_memory *memory); // after all codecs that use i
 // While memory is short no window grows.
 void h2_memory_set_short(struct h2_memory *memory, bool is_short);
 
+// What codecs have of it now, and what is kept for them, in bytes.
+uint64_t h2_memory_bytes_used(const struct h2_memory *memory);
+uint64_t h2_memory_bytes_kept(const struct h2_memory *memory);
+
 // By how much the windows of all open streams exceed what they began with, in bytes; and how often one was not let grow.
 uint64_t h2_memory_windows_grown(const struct h2_memory *memory);
 uint64_t h2_memory_windows_refused(const struct h2_memory *memory);

@@ -51,6 +51,7 @@ static void *allocate_large(struct h2_memory *memory, size_t size) {
         return NULL;
     memory->allocations++;
     memory->pieces_used++;
+    memory->bytes_used += size;
     *piece = (struct h2_piece){.class = H2_CLASSES, .size = (uint32_t)size};
     return piece + 1;
 }
@@ -63,6 +64,7 @@ static void *allocate(size_t size, void *user) {
     struct h2_list *list = &memory->lists[class];
     struct h2_piece *piece = list->free;
     memory->pieces_used++;
+    memory->bytes_used += size_of_class(class);
     if (piece != NULL) {
         list->free = piece->next;
         list->free_count--;
@@ -84,6 +86,7 @@ static void release(void *at, void *user) {
     struct h2_piece *piece = piece_of(at);
     CHECK(memory->pieces_used > 0);
     memory->pieces_used--;
+    memory->bytes_used -= piece_size(piece);
     if (piece->class == H2_CLASSES) {
         free(piece);
         return;
@@ -167,6 +170,17 @@ void h2_memory_trim(struct h2_memory *memory) {
 
 void h2_memory_set_short(struct h2_memory *memory, bool is_short) {
     memory->is_short = is_short;
+}
+
+uint64_t h2_memory_bytes_used(const struct h2_memory *memory) {
+    return memory->bytes_used;
+}
+
+uint64_t h2_memory_bytes_kept(const struct h2_memory *memory) {
+    uint64_t bytes = 0;
+    for (uint32_t class = 0; class < H2_CLASSES; class ++)
+        bytes += (uint64_t)memory->lists[class].free_count * size_of_class(class);
+    return bytes;
 }
 
 uint64_t h2_memory_windows_grown(const struct h2_memory *memory) {

@@ -34,6 +34,7 @@ struct h2_memory {
     struct h2_list lists[H2_CLASSES];
     uint64_t allocations;     // that went to the system's allocator
     uint64_t pieces_used;     // handed out and not yet back
+    uint64_t bytes_used;      // in them
     bool is_short;            // the process is to use less
     uint64_t windows_grown;   // sum over open streams of what their windows have grown by
     uint64_t windows_refused; // times that it stood at its bound

@@ -75,6 +75,10 @@ static void *resize(void *memory, size_t size, const char *file, int line) {
     return made;
 }
 
+size_t tls_memory_kept(void) {
+    return kept_here != NULL ? (size_t)kept_here->count * BUFFER_SIZE : 0;
+}
+
 void tls_memory_install(void) {
     CHECK(pthread_key_create(&kept_key, free_kept) == 0);
     CHECK(CRYPTO_set_mem_functions(take, resize, give_back) == 1);

@@ -27,18 +27,23 @@ static void add_cpu(struct exposition *exposition) {
 
 // proc(5): fields 22 and 24 of /proc/self/stat are the start in clock ticks after boot and the resident pages. The name of the program, which may hold anything,
 // ends at the last parenthesis.
-static void add_stat(struct exposition *exposition) {
+static bool read_stat(uint64_t *start_ticks, uint64_t *pages) {
     char text[1024];
-    uint64_t start_ticks, pages;
     FILE *file = fopen("/proc/self/stat", "re");
     if (file == NULL)
-        return;
+        return false;
     size_t length = fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
     text[length] = '\0';
     const char *fields = strrchr(text, ')');
-    if (fields == NULL || sscanf(fields + 1, " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %*s %" SCNu64,
-                                 &start_ticks, &pages) != 2)
+    return fields != NULL &&
+           sscanf(fields + 1, " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %*s %" SCNu64, start_ticks,
+                  pages) == 2;
+}
+
+static void add_stat(struct exposition *exposition) {
+    uint64_t start_ticks, pages;
+    if (!read_stat(&start_ticks, &pages))
         return;
     struct timespec boot;
     clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -61,6 +66,11 @@ static void add_descriptors(struct exposition *exposition) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         add(exposition, METRIC_PROCESS_MAX_FDS, limit.rlim_cur);
+}
+
+uint64_t process_resident_bytes(void) {
+    uint64_t start_ticks, pages;
+    return read_stat(&start_ticks, &pages) ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 void process_metrics_expose(struct exposition *exposition) {

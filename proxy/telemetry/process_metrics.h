@@ -7,4 +7,7 @@
 // What the system does not tell is left out.
 void process_metrics_expose(struct exposition *exposition);
 
+// Resident memory in bytes; 0: the system does not tell.
+uint64_t process_resident_bytes(void);
+
 #endif

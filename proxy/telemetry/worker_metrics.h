@@ -114,6 +114,9 @@
       "By how much HTTP/2 streams may have more in flight towards us than each begins with.")                                                       \
     X(chunks_used, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"used\"", "Chunks of 4 KiB that hold what streams remember.")                \
     X(chunks_free, GAUGE, SUM, PLAIN, "outrigger_pool_chunks", "state=\"free\"", "")                                                                \
+    X(h2_bytes_used, GAUGE, SUM, PLAIN, "outrigger_http2_memory_bytes", "state=\"used\"", "What HTTP/2 connections hold of their own allocator.")   \
+    X(h2_bytes_free, GAUGE, SUM, PLAIN, "outrigger_http2_memory_bytes", "state=\"free\"", "")                                                       \
+    X(tls_bytes_free, GAUGE, SUM, PLAIN, "outrigger_tls_buffers_free_bytes", "", "Buffers of TLS records that are kept for the next.")              \
     X(memory_level, GAUGE, MAX, PLAIN, "outrigger_memory_level", "",                                                                                \
       "What is shed for want of memory: 0 nothing, 1 free lists, 2 idle connections, 3 requests, 4 connections.")                                   \
     X(loop_turns, COUNTER, SUM, PLAIN, "outrigger_loop_turns_total", "", "Turns of the event loops.")                                               \

@@ -28,7 +28,8 @@ struct upstream {
     struct bytes zone, region;        // where we are; owned
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot
     struct map peers;                 // endpoint_peer.key -> struct endpoint_peer; those of endpoints that live
-    struct list live;                 // struct upstream_conn.live: all, also of clusters and endpoints that only streams still hold
+    struct list live;                 // struct upstream_conn.live: all, the newest first, also of clusters and endpoints that only streams still hold
+    uint64_t connections_made;        // numbers them
     struct tls_counters tls_counters; // of the worker, its server side too
     uint64_t applied;                 // how many snapshots were
     uint32_t connections;             // open or closing: upstream_dispose waits for none

@@ -544,6 +544,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     endpoint_ref(endpoint);
     upstream->connections++;
     list_push_front(&upstream->live, &conn->live);
+    conn->number = ++upstream->connections_made;
     list_push_back(&pool->connecting, &conn->link);
     pool->connecting_count++;
     return OK;

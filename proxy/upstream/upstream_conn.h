@@ -15,6 +15,7 @@ struct upstream;
 struct upstream_conn {
     struct list link; // of its pool
     struct list live; // of the upstream, until it is freed
+    uint64_t number;  // of the worker's connections to endpoints, from 1
     struct conn_pool *pool;
     struct endpoint *endpoint; // one reference
     struct upstream *upstream;

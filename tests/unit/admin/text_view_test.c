@@ -41,6 +41,12 @@ static void list_of_flat_objects_is_a_table(void **state) {
                 "\u00e9            1000000  x\n");
 }
 
+static void a_list_in_a_row_is_one_cell(void **state) {
+    (void)state;
+    assert_view("[{\"name\": \"a\", \"values\": [\"x = 1\", 2]}, {\"name\": \"b\", \"values\": []}, {\"name\": \"c\"}]",
+                "name  values\na     x = 1, 2\nb     \nc     -\n");
+}
+
 static void nested_values_are_indented(void **state) {
     (void)state;
     assert_view("[{\"service\": \"a\", \"endpoints\": [{\"to\": \"b\", \"n\": 1}], \"lines\": [\"one\", \"two\"]}, {\"service\": \"c\", "
@@ -94,6 +100,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(object_is_lines_of_names_and_values),
         cmocka_unit_test(list_of_flat_objects_is_a_table),
+        cmocka_unit_test(a_list_in_a_row_is_one_cell),
         cmocka_unit_test(nested_values_are_indented),
         cmocka_unit_test(control_characters_do_not_reach_a_terminal),
         cmocka_unit_test(empty_list_is_nothing),

@@ -1,0 +1,225 @@
+// /routes: every frontend with its rules: in which order its matches are tried (Gateway API's precedence), what a rule does, and where it sends requests by which policies.
+#include "admin/config_words.h"
+#include "admin/json_build.h"
+#include "admin/pages.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+// A page in the making.
+struct listing {
+    struct pool *pool;
+    uint32_t *listed_in;     // by a rule's index: the last table whose rules have it
+    uint32_t table;          // counts tables from 1
+    json_t *matches, *rules; // of this table
+};
+
+// --- matches ---
+
+static json_t *value_texts(struct pool *pool, const struct field_match *matches, uint32_t count) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_text(pool_format(pool, "%.*s %s %.*s", BYTES_FORMAT(matches[i].name),
+                                                          matches[i].type == VALUE_EXACT ? "=" : "~", BYTES_FORMAT(matches[i].value))));
+    return list;
+}
+
+static void set_values(struct pool *pool, json_t *row, const char *name, const struct field_match *matches, uint32_t count) {
+    if (count > 0)
+        json_set(row, name, value_texts(pool, matches, count));
+}
+
+static json_t *match_row(struct pool *pool, const struct route_match *match) {
+    static const char *const types[] = {
+        [PATH_PREFIX] = "PathPrefix", [PATH_EXACT] = "Exact", [PATH_REGEX] = "RegularExpression", [PATH_METHOD] = "Method"};
+    json_t *row = json_object();
+    json_set(row, "path_type", json_string(types[match->path_type]));
+    json_set(row, "path", match->path.len > 0 ? json_text(match->path) : json_string("/"));
+    json_set_text(row, "method", match->method);
+    set_values(pool, row, "headers", match->headers, match->header_count);
+    set_values(pool, row, "query", match->queries, match->query_count);
+    json_set_text(row, "rule", match->rule->label);
+    return row;
+}
+
+// --- rules ---
+
+static void add_changes(struct pool *pool, json_t *filters, const char *of, const struct header_changes *changes) {
+    for (uint32_t i = 0; changes != NULL && i < changes->set_count; i++)
+        json_array_append_new(
+            filters, json_text(pool_format(pool, "%s: set %.*s: %.*s", of, BYTES_FORMAT(changes->set[i].name), BYTES_FORMAT(changes->set[i].value))));
+    for (uint32_t i = 0; changes != NULL && i < changes->add_count; i++)
+        json_array_append_new(
+            filters, json_text(pool_format(pool, "%s: add %.*s: %.*s", of, BYTES_FORMAT(changes->add[i].name), BYTES_FORMAT(changes->add[i].value))));
+    for (uint32_t i = 0; changes != NULL && i < changes->remove_count; i++)
+        json_array_append_new(filters, json_text(pool_format(pool, "%s: remove %.*s", of, BYTES_FORMAT(changes->remove[i]))));
+}
+
+static void add_path_change(struct pool *pool, json_t *filters, const char *of, const struct path_change *change) {
+    if (change->type == PATH_CHANGE_FULL)
+        json_array_append_new(filters, json_text(pool_format(pool, "%s: path becomes %.*s", of, BYTES_FORMAT(change->full))));
+    else if (change->type == PATH_CHANGE_PREFIX)
+        json_array_append_new(
+            filters, json_text(pool_format(pool, "%s: prefix %.*s becomes %.*s", of, BYTES_FORMAT(change->matched), BYTES_FORMAT(change->prefix))));
+}
+
+static json_t *filters_value(struct pool *pool, const struct route_rule *rule) {
+    json_t *filters = json_array();
+    add_changes(pool, filters, "request", rule->request_headers);
+    add_changes(pool, filters, "response", rule->response_headers);
+    if (rule->redirect != NULL) {
+        const struct route_redirect *to = rule->redirect;
+        json_array_append_new(filters, json_text(pool_format(pool, "redirect: %u to scheme %.*s, host %.*s, port %u", to->status,
+                                                             BYTES_FORMAT(to->scheme.len > 0 ? to->scheme : BYTES("of the request")),
+                                                             BYTES_FORMAT(to->hostname.len > 0 ? to->hostname : BYTES("of the request")), to->port)));
+        add_path_change(pool, filters, "redirect", &to->path);
+    }
+    if (rule->rewrite != NULL) {
+        if (rule->rewrite->hostname.len > 0)
+            json_array_append_new(filters, json_text(pool_format(pool, "rewrite: host becomes %.*s", BYTES_FORMAT(rule->rewrite->hostname))));
+        add_path_change(pool, filters, "rewrite", &rule->rewrite->path);
+    }
+    return filters;
+}
+
+static json_t *destination_row(struct pool *pool, const struct destination *destination) {
+    const struct traffic_config *traffic = destination->traffic;
+    json_t *row = json_object();
+    json_set(row, "to", destination->is_backend ? json_text(destination->service->key) : json_string("no backend: 500"));
+    json_set_number(row, "weight", destination->weight);
+    json_set_text(row, "policy", traffic->policy);
+    json_set_text(row, "timeouts_by", traffic->timeouts.policy);
+    json_set(row, "request_timeout", json_duration(traffic->timeouts.request));
+    json_set(row, "backend_request_timeout", json_duration(traffic->timeouts.backend_request));
+    json_set_text(row, "retry_by", traffic->retry.policy);
+    json_set_number(row, "retry_attempts", traffic->retry.attempts);
+    json_t *filters = json_array();
+    add_changes(pool, filters, "request", destination->request_headers);
+    add_changes(pool, filters, "response", destination->response_headers);
+    if (json_array_size(filters) > 0)
+        json_set(row, "filters", filters);
+    else
+        json_decref(filters);
+    return row;
+}
+
+static json_t *rule_value(struct pool *pool, const struct route_rule *rule) {
+    json_t *value = json_object();
+    json_set_text(value, "rule", rule->label);
+    json_set_place(value, &rule->place);
+    json_set(value, "filters", filters_value(pool, rule));
+    json_t *destinations = json_array();
+    for (uint32_t i = 0; i < rule->destination_count; i++)
+        json_array_append_new(destinations, destination_row(pool, rule->destinations[i]));
+    json_set(value, "destinations", destinations);
+    return value;
+}
+
+// --- frontends ---
+
+// A match and, the first time that it is met in this table, its rule.
+static void add_list(struct listing *listing, const struct route_match *match) {
+    for (; match != NULL; match = match->next) {
+        json_array_append_new(listing->matches, match_row(listing->pool, match));
+        if (listing->listed_in[match->rule->index] == listing->table)
+            continue;
+        listing->listed_in[match->rule->index] = listing->table;
+        json_array_append_new(listing->rules, rule_value(listing->pool, match->rule));
+    }
+}
+
+static int longest_first(const void *left, const void *right) {
+    const struct route_match *const *a = left, *const *b = right;
+    size_t x = (*a)->path.len, y = (*b)->path.len;
+    return x != y ? (x > y ? -1 : 1) : memcmp((*a)->path.at, (*b)->path.at, x);
+}
+
+// Of different paths the longer goes first; no request has two of the same length.
+static void add_map(struct listing *listing, const struct map *map) {
+    const struct route_match **heads = pool_alloc(listing->pool, (map->count + 1) * sizeof(*heads));
+    uint32_t count = 0, position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(map, &position, &key, &value))
+        heads[count++] = value;
+    qsort(heads, count, sizeof(*heads), longest_first);
+    for (uint32_t i = 0; i < count; i++)
+        add_list(listing, heads[i]);
+}
+
+// In the order in which stream/route_match tries them.
+static void set_table(struct listing *listing, json_t *value, const struct route_table *table) {
+    json_set(value, "routes", json_string(table->is_grpc ? "GRPCRoute" : "HTTPRoute"));
+    listing->table++;
+    listing->matches = json_array();
+    listing->rules = json_array();
+    add_map(listing, &table->exact);
+    add_list(listing, table->regexes);
+    add_map(listing, &table->prefixes);
+    add_list(listing, table->methods);
+    add_list(listing, table->any_path);
+    json_set(value, "matches", listing->matches);
+    json_set(value, "rules", listing->rules);
+}
+
+struct host_table {
+    struct bytes host;
+    const struct route_table *table;
+};
+
+// As a Gateway prefers them: names, then wildcards from the longest on.
+static int by_preference(const void *left, const void *right) {
+    const struct host_table *a = left, *b = right;
+    bool x = a->host.len == 0 || a->host.at[0] == '.', y = b->host.len == 0 || b->host.at[0] == '.';
+    if (x != y)
+        return x ? 1 : -1;
+    if (x && a->host.len != b->host.len)
+        return a->host.len > b->host.len ? -1 : 1;
+    size_t shorter = a->host.len < b->host.len ? a->host.len : b->host.len;
+    int difference = shorter > 0 ? memcmp(a->host.at, b->host.at, shorter) : 0;
+    return difference != 0 ? difference : (a->host.len > b->host.len) - (a->host.len < b->host.len);
+}
+
+static json_t *hosts_value(struct listing *listing, const struct map *map) {
+    struct host_table *hosts = pool_alloc(listing->pool, (map->count + 1) * sizeof(*hosts));
+    json_t *list = json_array();
+    uint32_t count = 0, position = 0;
+    struct bytes host;
+    void *table;
+    while (map_next(map, &position, &host, &table))
+        hosts[count++] = (struct host_table){host, table};
+    qsort(hosts, count, sizeof(*hosts), by_preference);
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *value = json_object();
+        const bool is_wildcard = hosts[i].host.len == 0 || hosts[i].host.at[0] == '.';
+        json_set_text(value, "host", pool_format(listing->pool, "%s%.*s", is_wildcard ? "*" : "", BYTES_FORMAT(hosts[i].host)));
+        set_table(listing, value, hosts[i].table);
+        json_array_append_new(list, value);
+    }
+    return list;
+}
+
+static json_t *service_value(struct listing *listing, const struct service_config *service) {
+    json_t *value = json_object();
+    json_set_text(value, "frontend", service->key);
+    json_set_place(value, &service->place);
+    if (service->gateway != NULL)
+        json_set(value, "hosts", hosts_value(listing, &service->gateway->hosts));
+    else if (service->routes != NULL)
+        set_table(listing, value, service->routes);
+    else
+        json_set(value, "routes", json_string("none: to its endpoints"));
+    return value;
+}
+
+void page_routes(struct admin_query *query) {
+    const struct snapshot *snapshot = query->figures.config.snapshot;
+    json_t *list = json_array();
+    struct listing listing = {.pool = &query->pool};
+    if (snapshot != NULL)
+        listing.listed_in = pool_alloc_zeroed(&query->pool, (snapshot->rule_count + 1) * sizeof(*listing.listed_in));
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->service_count; i++)
+        if (!snapshot->services[i]->is_application)
+            json_array_append_new(list, service_value(&listing, snapshot->services[i]));
+    admin_reply(query, 200, list);
+}

@@ -1,0 +1,200 @@
+// Pages of sockets and what they hold: /listeners, /connections, /memory. Names and identities of peers are theirs: they are escaped as JSON, and as text_view does.
+#include "admin/config_words.h"
+#include "admin/json_build.h"
+#include "admin/pages.h"
+#include "base/block.h"
+#include "base/memory_budget.h"
+
+#include <jansson.h>
+
+// --- /listeners ---
+
+// The row of /limits for the connections of a listener. Ours, admin and metrics, stand behind those of the documents, which may have the same name.
+static const struct admin_limit *find_limit(const struct admin_figures *figures, struct bytes scope, bool last) {
+    const struct admin_limit *found = NULL;
+    for (uint32_t i = 0; i < figures->limit_count && (found == NULL || last); i++) {
+        const struct admin_limit *limit = &figures->limits[i];
+        if (bytes_equal(limit->name, BYTES("connections")) && bytes_equal(limit->scope, scope))
+            found = limit;
+    }
+    return found;
+}
+
+static void set_connections(json_t *row, const struct admin_limit *limit) {
+    if (limit == NULL)
+        return;
+    json_set_number(row, "connections", limit->use);
+    json_set_number(row, "peak", limit->peak);
+    json_set(row, "limit", limit->value > 0 ? json_integer((json_int_t)limit->value) : json_null());
+    json_set_number(row, "refused", limit->hits);
+}
+
+static const char *state_of(const struct admin_figures *figures, const struct listener_config *listener) {
+    if (!figures->listens)
+        return "closed";
+    return figures->draining && role_is_reached(listener->role) ? "draining" : "listening";
+}
+
+static const char *gateway_protocol(const struct gateway_config *gateway) {
+    bool is_tls = gateway->listener_count > 0 && gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+    return is_tls ? "TLS, HTTP inside" : "HTTP";
+}
+
+static const char *protocol_of(const struct listener_config *listener) {
+    static const char *const inbound[] = {
+        [MTLS_STRICT] = "mutual TLS, HTTP inside",
+        [MTLS_PERMISSIVE] = "HTTP, or mutual TLS with HTTP inside",
+        [MTLS_DISABLE] = "HTTP",
+    };
+    if (listener->role == ROLE_GATEWAY)
+        return gateway_protocol(listener->gateway);
+    return listener->role == ROLE_INBOUND ? inbound[listener->mtls] : "HTTP";
+}
+
+// The listeners of a Gateway that stand on the port: each has the hosts that it takes.
+static json_t *gateway_hosts(struct pool *pool, const struct gateway_config *gateway) {
+    json_t *hosts = json_array();
+    for (uint32_t i = 0; i < gateway->listener_count; i++) {
+        const struct gateway_listener *listener = gateway->listeners[i];
+        bool is_wildcard = listener->hostname.len > 0 && listener->hostname.at[0] == '.';
+        struct bytes host = listener->hostname.len == 0 ? BYTES("*") : listener->hostname;
+        json_array_append_new(hosts,
+                              json_text(pool_format(pool, "%.*s: %s%.*s", BYTES_FORMAT(listener->name), is_wildcard ? "*" : "", BYTES_FORMAT(host))));
+    }
+    return hosts;
+}
+
+static json_t *listener_row(struct admin_query *query, const struct listener_config *listener) {
+    const struct admin_figures *figures = &query->figures;
+    json_t *row = json_object();
+    json_set_text(row, "name", listener->name);
+    json_set(row, "role", json_string(role_word(listener->role)));
+    json_set_text(row, "address", listener->address.text);
+    json_set(row, "state", json_string(state_of(figures, listener)));
+    json_set(row, "protocol", json_string(protocol_of(listener)));
+    set_connections(row, find_limit(figures, pool_format(&query->pool, "listener/%.*s", BYTES_FORMAT(listener->name)), false));
+    if (listener->role == ROLE_INBOUND) {
+        json_set_text(row, "leads_to", listener->forward_to.text);
+        json_set_text(row, "service", listener->service->key);
+    } else if (listener->role == ROLE_GATEWAY) {
+        json_set_text(
+            row, "leads_to",
+            pool_format(&query->pool, "Gateway/%.*s/%.*s", BYTES_FORMAT(listener->gateway->namespace_name), BYTES_FORMAT(listener->gateway->name)));
+        json_set(row, "hosts", gateway_hosts(&query->pool, listener->gateway));
+    } else {
+        json_set(row, "leads_to", json_string("the service that is asked for"));
+    }
+    json_set_place(row, &listener->place);
+    return row;
+}
+
+static json_t *own_row(const struct admin_figures *figures, const char *name, const char *role, struct bytes scope,
+                       const struct socket_address *address) {
+    json_t *row = json_object();
+    json_set(row, "name", json_string(name));
+    json_set(row, "role", json_string(role));
+    json_set_text(row, "address", address->text);
+    json_set(row, "state", json_string("listening"));
+    json_set(row, "protocol", json_string("HTTP"));
+    set_connections(row, find_limit(figures, scope, true));
+    json_set(row, "leads_to", json_string("pages"));
+    return row;
+}
+
+void page_listeners(struct admin_query *query) {
+    const struct admin_figures *figures = &query->figures;
+    json_t *list = json_array();
+    const struct proxy_config *proxy = figures->config.snapshot != NULL ? &figures->config.snapshot->proxy : NULL;
+    for (uint32_t i = 0; proxy != NULL && i < proxy->listener_count; i++)
+        json_array_append_new(list, listener_row(query, &proxy->listeners[i]));
+    if (proxy != NULL && proxy->admin.length > 0)
+        json_array_append_new(list, own_row(figures, "admin", "Admin", BYTES("listener/admin"), &proxy->admin));
+    if (proxy != NULL && proxy->metrics.length > 0)
+        json_array_append_new(list, own_row(figures, "metrics", "Metrics", BYTES("listener/metrics"), &proxy->metrics));
+    admin_reply(query, 200, list);
+}
+
+// --- /connections ---
+
+static json_t *connection_row(const struct admin_connection *connection, const char *side) {
+    json_t *row = json_object();
+    json_set(row, "id", json_sprintf("%u-%llu", connection->worker, (unsigned long long)connection->number));
+    json_set(row, side, connection->listener.len > 0 ? json_text(connection->listener) : json_null());
+    json_set_text(row, "peer", connection->peer);
+    json_set_text(row, "state", connection->state);
+    json_set_text(row, "protocol", connection->protocol);
+    json_set(row, "tls", json_boolean(connection->tls));
+    json_set_text(row, "alpn", connection->alpn);
+    json_set_text(row, "identity", connection->identity);
+    json_set(row, "age_ms", connection->age > 0 ? json_integer((json_int_t)(connection->age / NS_PER_MS)) : json_null());
+    json_set_number(row, "streams", connection->streams);
+    json_set_number(row, "bytes_in", connection->bytes_in);
+    json_set_number(row, "bytes_out", connection->bytes_out);
+    return row;
+}
+
+static json_t *connections_value(const struct admin_connections *connections, const char *side) {
+    json_t *value = json_object();
+    json_t *rows = json_array();
+    json_set_number(value, "total", connections->total);
+    json_set_number(value, "shown", connections->count);
+    for (uint32_t i = 0; i < connections->count; i++)
+        json_array_append_new(rows, connection_row(&connections->rows[i], side));
+    json_set(value, "connections", rows);
+    return value;
+}
+
+void page_connections(struct admin_query *query) {
+    json_t *value = json_object();
+    json_set(value, "clients", connections_value(&query->figures.clients, "listener"));
+    json_set(value, "endpoints", connections_value(&query->figures.endpoints, "service"));
+    admin_reply(query, 200, value);
+}
+
+// --- /memory ---
+
+static json_t *worker_row(const struct worker_metrics *metrics, uint32_t number) {
+    json_t *row = json_object();
+    json_set_number(row, "worker", number);
+    json_set_number(row, "blocks_used_bytes", metric_read(&metrics->blocks_used) * BLOCK_SIZE);
+    json_set_number(row, "blocks_free_bytes", metric_read(&metrics->blocks_free) * BLOCK_SIZE);
+    json_set_number(row, "blocks_peak_bytes", metric_read(&metrics->blocks_peak) * BLOCK_SIZE);
+    json_set_number(row, "pools_used_bytes", metric_read(&metrics->chunks_used) * POOL_CHUNK_SIZE);
+    json_set_number(row, "pools_free_bytes", metric_read(&metrics->chunks_free) * POOL_CHUNK_SIZE);
+    json_set_number(row, "http2_used_bytes", metric_read(&metrics->h2_bytes_used));
+    json_set_number(row, "http2_free_bytes", metric_read(&metrics->h2_bytes_free));
+    json_set_number(row, "http2_windows_grown_bytes", metric_read(&metrics->windows_grown));
+    json_set_number(row, "tls_free_bytes", metric_read(&metrics->tls_bytes_free));
+    return row;
+}
+
+static json_t *budget_value(const struct admin_memory *memory) {
+    static const char *const sheds[] = {
+        [MEMORY_PLENTY] = "nothing",
+        [MEMORY_KEEP_NOTHING] = "free lists",
+        [MEMORY_CLOSE_IDLE] = "free lists, idle connections",
+        [MEMORY_REFUSE_REQUESTS] = "free lists, idle connections, new requests",
+        [MEMORY_REFUSE_CONNECTIONS] = "free lists, idle connections, new requests, new connections",
+    };
+    json_t *value = json_object();
+    bool is_limited = memory->budget_limit > 0;
+    json_set(value, "limit_bytes", is_limited ? json_integer((json_int_t)memory->budget_limit) : json_null());
+    json_set(value, "use_bytes", is_limited ? json_integer((json_int_t)memory->budget_use) : json_null());
+    json_set(value, "peak_bytes", is_limited ? json_integer((json_int_t)memory->budget_peak) : json_null());
+    json_set_number(value, "sheds_from_percent", memory->budget_percent);
+    json_set_number(value, "level", memory->level);
+    json_set(value, "sheds", json_string(sheds[memory->level]));
+    return value;
+}
+
+void page_memory(struct admin_query *query) {
+    const struct admin_memory *memory = &query->figures.memory;
+    json_t *value = json_object();
+    json_t *workers = json_array();
+    json_set(value, "resident_bytes", memory->resident > 0 ? json_integer((json_int_t)memory->resident) : json_null());
+    json_set(value, "budget", budget_value(memory));
+    for (uint32_t i = 0; i < query->figures.worker_count; i++)
+        json_array_append_new(workers, worker_row(memory->workers[i], i));
+    json_set(value, "workers", workers);
+    admin_reply(query, 200, value);
+}
