@@ -61,7 +61,7 @@ def head(*fields, flags=END_HEADERS | END_STREAM, stream=1):
     [GET[0], (":scheme", ""), *GET[2:]], [(":method", "G T"), *GET[1:]], [(":method", ""), *GET[1:]], [(":method", "GET\r\n"), *GET[1:]], [*GET, ("content-length", "5")],
     [*GET, ("content-length", "-1")], [*GET, ("content-length", "0"), ("content-length", "1")], [*GET, ("content-length", "99999999999999999999")],
     [(":method", "CONNECT"), (":authority", "backend:80")], [(":method", "CONNECT"), *GET[1:]], [*GET, (":protocol", "websocket")],
-    [(":method", "CONNECT"), *GET[1:], (":protocol", "websocket")]], ids=lambda fields: repr(fields[-1]) + f" {len(fields)}")
+    [(":method", "CONNECT"), *GET[1:], (":protocol", "other")], [(":method", "CONNECT"), (":authority", "backend"), (":protocol", "websocket")]], ids=lambda fields: repr(fields[-1]) + f" {len(fields)}")
 def test_a_malformed_request_is_refused_and_never_forwarded(world, fields):
     with attack(world) as wire:
         wire.send(head(*fields))
