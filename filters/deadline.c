@@ -108,6 +108,8 @@ static nanoseconds callers_timeout(const struct head *request) {
 static enum filter_result decide(struct stream *stream, const void *config_pointer, void *state_pointer) {
     const struct deadline_config *config = config_pointer;
     struct deadline_state *state = state_pointer;
+    if (stream->request->opaque)
+        return FILTER_CONTINUE; // timeouts.tcpIdle is all that bounds it
     nanoseconds now = stream->env->loop->now;
     nanoseconds timeout = config->request_timeout > 0 ? config->request_timeout : UINT64_MAX;
     nanoseconds callers = config->propagate ? callers_timeout(stream->request) : UINT64_MAX;

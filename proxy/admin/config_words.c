@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 const char *role_word(enum listener_role role) {
-    static const char *const words[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound", [ROLE_GATEWAY] = "Gateway"};
+    static const char *const words[] = {[ROLE_INBOUND] = "Inbound", [ROLE_OUTBOUND] = "Outbound", [ROLE_GATEWAY] = "Gateway", [ROLE_TCP] = "TCP"};
     return words[role];
 }
 

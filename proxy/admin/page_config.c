@@ -13,6 +13,8 @@ static json_t *listener_row(const struct listener_config *listener) {
     if (listener->role == ROLE_INBOUND) {
         json_set_text(row, "forward_to", listener->forward_to.text);
         json_set(row, "mtls", json_string(mtls_word(listener->mtls)));
+    } else if (listener->role == ROLE_TCP) {
+        json_set_text(row, "service", listener->service->key);
     } else {
         json_set(row, "unknown_hosts", json_string(listener->unknown_hosts == UNKNOWN_HOSTS_REJECT ? "Reject" : "Passthrough"));
     }

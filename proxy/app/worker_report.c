@@ -78,8 +78,8 @@ static struct admin_endpoint endpoint_figures(const struct cluster *cluster, con
 }
 
 static struct admin_service *service_figures(const struct bound_destination *service, struct pool *pool, nanoseconds now) {
-    static const struct bytes protocols[] = {
-        [PROTOCOL_HTTP] = BYTES("HTTP"), [PROTOCOL_HTTP1] = BYTES("HTTP1"), [PROTOCOL_HTTP2] = BYTES("HTTP2"), [PROTOCOL_GRPC] = BYTES("GRPC")};
+    static const struct bytes protocols[] = {[PROTOCOL_HTTP] = BYTES("HTTP"), [PROTOCOL_HTTP1] = BYTES("HTTP1"), [PROTOCOL_HTTP2] = BYTES("HTTP2"),
+                                             [PROTOCOL_GRPC] = BYTES("GRPC"), [PROTOCOL_TCP] = BYTES("TCP"),     [PROTOCOL_TLS] = BYTES("TLS")};
     const struct cluster *cluster = service->cluster;
     const struct traffic_config *traffic = &service->config->service->traffic;
     struct retry_budget_rule rule = {

@@ -200,7 +200,7 @@ static bool needs_identity(const struct service_entry_spec *spec) {
 
 static bool has_outbound(const struct proxy_spec *proxy) {
     for (uint32_t i = 0; i < proxy->config.listener_count; i++)
-        if (proxy->config.listeners[i].role == ROLE_OUTBOUND)
+        if (proxy->config.listeners[i].role != ROLE_INBOUND)
             return true;
     return false;
 }
@@ -235,6 +235,39 @@ static void check_services(struct loading *loading, struct document *proxy, cons
             document_error(proxy, node_find(node_item(list, i), "port"), NULL, "%u is no port of %s (%s:%u)", spec->services[i].port, entry->label,
                            entry->file, entry->line);
     }
+}
+
+// A TCP listener is for one port of protocol TCP or TLS.
+static void check_tcp_target(struct document *proxy, const struct listener_config *listener, const struct node *node, const struct map *names) {
+    const struct node *target = node_find(node, "service");
+    if (listener->role != ROLE_TCP || !document_has(target, "name"))
+        return;
+    struct loading *loading = proxy->loading;
+    const struct document *entry = find_service(names, loading, proxy->namespace_name, listener->target.name);
+    if (entry == NULL) {
+        if (!loading->is_partial)
+            document_error(proxy, node_find(target, "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
+                           BYTES_FORMAT(listener->target.name), BYTES_FORMAT(proxy->namespace_name));
+        return;
+    }
+    const struct service_entry_spec *spec = entry->spec;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        found += protocol_is_opaque(spec->ports[i].protocol) && (listener->target.port == 0 || listener->target.port == spec->ports[i].port);
+    const struct node *port = node_find(target, "port");
+    if (found == 0 && (port == NULL || !port->bad))
+        document_error(proxy, port != NULL ? port : target, NULL, "%s has no such port of protocol TCP or TLS (%s:%u)", entry->label, entry->file,
+                       entry->root->line);
+    else if (found > 1 && port == NULL)
+        document_error(proxy, target, "port", "is required: %s has %u ports of protocol TCP or TLS (%s:%u)", entry->label, found, entry->file,
+                       entry->root->line);
+}
+
+static void check_tcp_targets(struct document *proxy, const struct map *names) {
+    const struct proxy_spec *spec = proxy->spec;
+    const struct node *listeners = node_find(proxy->spec_node, "listeners");
+    for (uint32_t i = 0; i < spec->config.listener_count; i++)
+        check_tcp_target(proxy, &spec->config.listeners[i], node_item(listeners, i), names);
 }
 
 static struct document *find_proxy(struct loading *loading, const char *first_path) {
@@ -288,6 +321,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
         check_services(loading, found, &names);
         check_identity(loading, found);
         check_gateways(found, &names);
+        check_tcp_targets(found, &names);
         warn_of_unseen(loading, found);
         warn_of_no_zone(loading, found);
     }

@@ -176,13 +176,15 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
 }
 
 // The first that claims a host keeps it: the caller's own namespace comes first.
-static void add_host(struct freezing *freezing, struct bytes key, struct service_config *service) {
-    if (map_get(&freezing->snapshot->hosts, key) == NULL)
-        map_put(&freezing->snapshot->hosts, key, service);
+static void add_host(struct map *hosts, struct bytes key, struct service_config *service) {
+    if (map_get(hosts, key) == NULL)
+        map_put(hosts, key, service);
 }
 
-// A host without port leads to each port by its number, and to the first port with any other. A host with a port leads to that one alone.
-static void freeze_host(struct freezing *freezing, struct bytes host, struct service_config *const *ports, uint32_t port_count) {
+// Ports of HTTP are found by requests, the others by connections: each kind in its own table. A host without port leads to each port by its number, and to the first
+// port with any other. A host with a port leads to that one alone.
+static void freeze_host(struct map *hosts, bool (*belongs)(enum port_protocol protocol), struct bytes host, struct service_config *const *ports,
+                        uint32_t port_count) {
     struct authority authority;
     bool is_wildcard = bytes_starts_with(host, BYTES("*."));
     if (is_wildcard)
@@ -193,14 +195,35 @@ static void freeze_host(struct freezing *freezing, struct bytes host, struct ser
         authority.text[0] = '.';
         authority.host_len++;
     }
-    struct service_config *meant = ports[0];
+    struct service_config *first = NULL;
+    struct service_config *meant = NULL;
     for (uint32_t i = 0; i < port_count; i++) {
+        if (!belongs(ports[i]->protocol))
+            continue;
         if (authority.port == 0)
-            add_host(freezing, authority_with_port(&authority, ports[i]->port), ports[i]);
-        else if (authority.port == ports[i]->port)
-            meant = ports[i];
+            add_host(hosts, authority_with_port(&authority, ports[i]->port), ports[i]);
+        first = first == NULL ? ports[i] : first;
+        meant = authority.port == ports[i]->port ? ports[i] : meant;
     }
-    add_host(freezing, authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority), meant);
+    // A host with a port that no port has is for the only port there is.
+    meant = meant == NULL && (authority.port == 0 || port_count == 1) ? first : meant;
+    if (meant == NULL)
+        return;
+    add_host(hosts, authority.port != 0 ? authority_with_port(&authority, authority.port) : authority_host(&authority), meant);
+}
+
+static bool is_http(enum port_protocol protocol) {
+    return !protocol_is_opaque(protocol);
+}
+
+static bool is_tls(enum port_protocol protocol) {
+    return protocol == PROTOCOL_TLS;
+}
+
+static void freeze_hosts(struct snapshot *snapshot, struct bytes host, struct service_config *const *ports, uint32_t port_count) {
+    freeze_host(&snapshot->hosts, is_http, host, ports, port_count);
+    freeze_host(&snapshot->opaque_hosts, protocol_is_opaque, host, ports, port_count);
+    freeze_host(&snapshot->tls_hosts, is_tls, host, ports, port_count);
 }
 
 static struct bytes entry_key(const struct freezing *freezing, struct bytes namespace_name, struct bytes name) {
@@ -233,7 +256,7 @@ static void freeze_entry(struct freezing *freezing, const struct document *docum
     const struct service_entry_spec *spec = document->spec;
     const struct frozen_entry *entry = freeze_find_entry(freezing, document->namespace_name, document->name);
     for (uint32_t i = 0; i < spec->host_count; i++)
-        freeze_host(freezing, spec->hosts[i], entry->ports, spec->port_count);
+        freeze_hosts(freezing->snapshot, spec->hosts[i], entry->ports, spec->port_count);
 }
 
 static bool is_visible(const struct document *entry, struct bytes caller) {
@@ -248,34 +271,119 @@ static void freeze_entries(struct freezing *freezing, bool of_caller) {
             freeze_entry(freezing, entry);
 }
 
-// The application behind an Inbound listener: one endpoint in plain text. Toward it only what was not sent is tried again: the caller's
+// The application behind an Inbound listener, or one port of it: one endpoint in plain text. Toward it only what was not sent is tried again: the caller's
 // proxy does the rest.
-static void freeze_application(struct freezing *freezing, struct listener_config *listener) {
-    static const enum port_protocol protocols[] = {
-        [APP_PROTOCOL_AUTO] = PROTOCOL_HTTP, [APP_PROTOCOL_HTTP1] = PROTOCOL_HTTP1, [APP_PROTOCOL_HTTP2] = PROTOCOL_HTTP2};
+static struct service_config *freeze_application(struct freezing *freezing, const struct listener_config *listener, struct bytes key,
+                                                 const struct socket_address *address, enum app_protocol protocol) {
+    static const enum port_protocol protocols[] = {[APP_PROTOCOL_AUTO] = PROTOCOL_HTTP,
+                                                   [APP_PROTOCOL_HTTP] = PROTOCOL_HTTP,
+                                                   [APP_PROTOCOL_HTTP1] = PROTOCOL_HTTP1,
+                                                   [APP_PROTOCOL_HTTP2] = PROTOCOL_HTTP2,
+                                                   [APP_PROTOCOL_TCP] = PROTOCOL_TCP};
     const struct proxy_config *proxy = &freezing->snapshot->proxy;
     struct service_config *service = freeze_add_service(freezing);
     service->namespace_name = proxy->namespace_name;
     service->name = proxy->service.len > 0 ? proxy->service : proxy->name;
-    service->port = address_port(&listener->forward_to);
+    service->port = address != NULL ? address_port(address) : 0;
     service->port_name = listener->name;
-    service->key = pool_format(freezing->pool, "app/%.*s", BYTES_FORMAT(listener->name));
-    service->protocol = protocols[listener->app_protocol];
-    service->is_application = true;
-    service->endpoint_count = 1;
+    service->key = key;
+    service->protocol = protocols[protocol];
+    service->is_application = listener->role == ROLE_INBOUND;
+    service->is_passthrough = address == NULL;
+    service->endpoint_count = address != NULL ? 1 : 0;
     service->endpoints = pool_alloc_zeroed(freezing->pool, sizeof(service->endpoints[0]));
-    service->endpoints[0] = (struct endpoint_config){.address = endpoint_address_of(&listener->forward_to.storage),
-                                                     .weight = 1,
-                                                     .traits = find_traits(freezing, &(struct endpoint_traits){.tls = TLS_NONE})};
+    if (address != NULL)
+        service->endpoints[0] = (struct endpoint_config){.address = endpoint_address_of(&address->storage),
+                                                         .weight = 1,
+                                                         .traits = find_traits(freezing, &(struct endpoint_traits){.tls = TLS_NONE})};
     service->traffic = freezing->policies.defaults;
-    service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
+    if (service->is_application)
+        service->traffic.retry.connect_failure = service->traffic.retry.refused_stream = false;
     service->place = listener->place;
     service->digest = service_digest(service);
-    listener->service = service;
+    return service;
+}
+
+// A transparent listener tells its ports apart by where connections were going.
+static void freeze_inbound(struct freezing *freezing, struct listener_config *listener) {
+    struct pool *pool = freezing->pool;
+    if (listener->forward_to.length > 0)
+        listener->service = freeze_application(freezing, listener, pool_format(pool, "app/%.*s", BYTES_FORMAT(listener->name)), &listener->forward_to,
+                                               listener->app_protocol);
+    for (uint32_t i = 0; i < listener->forward_count; i++) {
+        struct forward_config *forward = &listener->forwards[i];
+        struct bytes key = pool_format(pool, "app/%.*s-%u", BYTES_FORMAT(listener->name), forward->port);
+        forward->service = freeze_application(freezing, listener, key, &forward->to, forward->protocol);
+    }
+}
+
+// The port that a TCP listener means; that there is one was checked.
+static struct service_config *find_target(const struct freezing *freezing, const struct service_ref *target) {
+    const struct snapshot *snapshot = freezing->snapshot;
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        struct service_config *service = snapshot->services[i];
+        if (!service->is_application && protocol_is_opaque(service->protocol) && bytes_equal(service->name, target->name) &&
+            bytes_equal(service->namespace_name, snapshot->proxy.namespace_name) && (target->port == 0 || target->port == service->port))
+            return service;
+    }
+    return NULL;
+}
+
+static void freeze_listener(struct freezing *freezing, struct listener_config *listener) {
+    if (listener->role == ROLE_INBOUND)
+        freeze_inbound(freezing, listener);
+    if (listener->transparent && (listener->role == ROLE_INBOUND || listener->unknown_hosts == UNKNOWN_HOSTS_PASSTHROUGH))
+        listener->passthrough = freeze_application(freezing, listener, pool_format(freezing->pool, "passthrough/%.*s", BYTES_FORMAT(listener->name)),
+                                                   NULL, listener->role == ROLE_INBOUND ? listener->app_protocol : APP_PROTOCOL_AUTO);
+    if (listener->role != ROLE_TCP)
+        return;
+    listener->service = find_target(freezing, &listener->target);
+    CHECK(listener->service != NULL);
+}
+
+// Without redirection each port of an application has a listener of its own, at the address of the one that names it, which stays where it has a forwardTo itself.
+static uint32_t spread_forwards(struct freezing *freezing, const struct listener_config *listener, struct listener_config *to) {
+    uint32_t count = 0;
+    if (listener->transparent || listener->forward_count == 0) {
+        to[count++] = *listener;
+        return count;
+    }
+    for (uint32_t i = 0; i < listener->forward_count; i++) {
+        const struct forward_config *forward = &listener->forwards[i];
+        struct listener_config *own = &to[count++];
+        *own = *listener;
+        own->name = pool_format(freezing->pool, "%.*s-%u", BYTES_FORMAT(listener->name), forward->port);
+        address_set_port(&own->address, forward->port);
+        size_t host_length = listener->address.text.len;
+        while (listener->address.text.at[host_length - 1] != ':')
+            host_length--;
+        own->address.text = pool_format(freezing->pool, "%.*s%u", (int)host_length, listener->address.text.at, forward->port);
+        own->forward_to = forward->to;
+        own->app_protocol = forward->protocol;
+        own->place = forward->place;
+        own->forwards = NULL;
+        own->forward_count = 0;
+    }
+    if (listener->forward_to.length > 0) {
+        to[count] = *listener;
+        to[count].forwards = NULL;
+        to[count++].forward_count = 0;
+    }
+    return count;
+}
+
+static void spread_listeners(struct freezing *freezing) {
+    struct proxy_config *proxy = &freezing->snapshot->proxy;
+    struct listener_config *spread = pool_alloc_zeroed(freezing->pool, proxy_listeners_room(proxy) * sizeof(*spread));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        count += spread_forwards(freezing, &proxy->listeners[i], &spread[count]);
+    proxy->listeners = spread;
+    proxy->listener_count = count;
 }
 
 static uint32_t count_services(const struct freezing *freezing) {
-    uint32_t count = freezing->snapshot->proxy.listener_count + count_gateway_services(freezing->loading);
+    uint32_t count = 2 * proxy_listeners_room(&freezing->snapshot->proxy) + count_gateway_services(freezing->loading);
     for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next) {
         const struct service_entry_spec *spec = entry->spec;
         if (entry->kind->spec == &service_entry_table)
@@ -343,6 +451,9 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_paths(&freezing);
     freeze_proxy(&freezing, proxy);
     map_init(&snapshot->hosts);
+    map_init(&snapshot->opaque_hosts);
+    map_init(&snapshot->tls_hosts);
+    spread_listeners(&freezing);
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
     map_init(&freezing.traits);
@@ -351,8 +462,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_entries(&freezing, true);
     freeze_entries(&freezing, false);
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
-        if (snapshot->proxy.listeners[i].role == ROLE_INBOUND)
-            freeze_application(&freezing, &snapshot->proxy.listeners[i]);
+        freeze_listener(&freezing, &snapshot->proxy.listeners[i]);
     freeze_gateways(&freezing);
     freeze_routes(&freezing);
     map_dispose(&freezing.entries);

@@ -25,19 +25,20 @@ static const struct row service_ref_rows[] = {
 static const struct table service_ref_table = {
     .describes = "a service that the proxy stands beside", .rows = service_ref_rows, .size = sizeof(struct service_ref), .unique_key = "name"};
 
-static const struct choice roles[] = {{"Inbound", ROLE_INBOUND, false, "takes requests for the application beside the proxy"},
-                                      {"Outbound", ROLE_OUTBOUND, false, "takes the application's own requests to others"},
-                                      {"TCP", 0, true, NULL},
-                                      {"Gateway", ROLE_GATEWAY, false, "takes requests from outside the mesh, as a Gateway says"},
-                                      {0}};
+static const struct choice roles[] = {
+    {"Inbound", ROLE_INBOUND, false, "takes requests for the application beside the proxy"},
+    {"Outbound", ROLE_OUTBOUND, false, "takes the application's own requests to others"},
+    {"TCP", ROLE_TCP, false, "takes connections for one service, whatever they carry, also where the server speaks first"},
+    {"Gateway", ROLE_GATEWAY, false, "takes requests from outside the mesh, as a Gateway says"},
+    {0}};
 static const struct choice mtls_modes[] = {{"Strict", MTLS_STRICT, false, "mutual TLS or nothing"},
                                            {"Permissive", MTLS_PERMISSIVE, false, "mutual TLS with peers of the mesh, plain text with others"},
                                            {"Disable", MTLS_DISABLE, false, "plain text"},
                                            {0}};
-static const struct choice app_protocols[] = {
-    {"HTTP1", APP_PROTOCOL_HTTP1, false, "HTTP/1.1 always"}, {"HTTP2", APP_PROTOCOL_HTTP2, false, "HTTP/2 with prior knowledge always"}, {0}};
 static const struct choice unknown_host_actions[] = {
-    {"Reject", UNKNOWN_HOSTS_REJECT, false, "502 host_unknown"}, {"Passthrough", 0, true, NULL}, {0}};
+    {"Reject", UNKNOWN_HOSTS_REJECT, false, "502 host_unknown"},
+    {"Passthrough", UNKNOWN_HOSTS_PASSTHROUGH, false, "with transparent: they go to where the connection was going"},
+    {0}};
 
 static const struct row mtls_rows[] = {{.name = "mode",
                                         .type = VALUE_ENUM,
@@ -78,22 +79,49 @@ static const struct row listener_rows[] = {
     {.name = "address",
      .type = VALUE_ADDRESS,
      LISTENER(address),
-     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise; for Gateway its port is that of "
-                  "listeners of the "
-                  "Gateway"},
+     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise; for TCP it is required; for Gateway its port "
+                  "is that of listeners of the Gateway"},
     {.name = "forwardTo", .type = VALUE_ADDRESS, LISTENER(forward_to), .describes = "Inbound, needed there: where the application listens"},
     {.name = "mtls", .type = VALUE_OBJECT, .object = &mtls_table, .describes = "Inbound: mutual TLS with callers"},
     {.name = "appProtocol",
      .type = VALUE_ENUM,
      LISTENER(app_protocol),
      .choices = app_protocols,
-     .describes = "Inbound: what the application speaks; none: HTTP/1.1, and HTTP/2 for gRPC"},
+     .describes = "Inbound: what the application speaks; none: HTTP/1.1, and HTTP/2 for gRPC, or what first bytes say where there is detection"},
+    {.name = "service",
+     .type = VALUE_OBJECT,
+     .object = &tcp_target_table,
+     .describes = "TCP, needed there: the service that all its connections are for"},
     {.name = "unknownHosts",
      .type = VALUE_ENUM,
      LISTENER(unknown_hosts),
      .choices = unknown_host_actions,
      .fallback = "Reject",
-     .describes = "Outbound: what becomes of requests for hosts that no document has"},
+     .describes =
+         "Outbound: what becomes of requests and connections for hosts that no document has; Passthrough where transparent, unless said otherwise"},
+    {.name = "forwards",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &forward_table,
+     ROW_LIST(struct listener_config, forwards, forward_count),
+     .min = 0,
+     .max = 32,
+     .describes = "Inbound: further ports of the application; each is listened on, or with transparent told by where a connection was going"},
+    {.name = "transparent",
+     .type = VALUE_BOOL,
+     LISTENER(transparent),
+     .fallback = "false",
+     .describes = "Inbound, Outbound: connections are redirected here by the packet filter, and go by where they were going"},
+    {.name = "detection",
+     .type = VALUE_OBJECT,
+     .object = &detection_table,
+     .describes = "Inbound, or transparent: first bytes tell what no document does"},
+    {.name = "proxyProtocol",
+     .type = VALUE_ENUM,
+     LISTENER(proxy_protocol),
+     .choices = proxy_protocols,
+     .fallback = "Disable",
+     .describes = "whether the PROXY protocol's header (v1, v2) says who the client is: for whoever is reached by trusted load balancers alone"},
     {.name = "gateway",
      .type = VALUE_LABEL,
      LISTENER(gateway_name),
@@ -111,8 +139,7 @@ static const struct table listener_table = {.describes = "a listener",
                                             .size = sizeof(struct listener_config),
                                             .has_place = true,
                                             .place_offset = offsetof(struct listener_config, place),
-                                            .unique_key = "name",
-                                            .later = "forwards service transparent proxyProtocol detection"};
+                                            .unique_key = "name"};
 
 static const struct row admin_rows[] = {
     {.name = "address",
@@ -367,16 +394,20 @@ const struct table proxy_table = {.describes = "what one proxy is and listens on
                                   .place_offset = offsetof(struct proxy_spec, config.place),
                                   .later = "control redis trust trustDomain mtls outbound trustedProxies"};
 
-static void refuse_field(struct document *document, struct node *listener, const char *field, const char *role) {
+static void refuse_field(struct document *document, const struct node *listener, const char *field, const char *role) {
     const struct node *node = node_find(listener, field);
     if (node != NULL)
         document_error(document, node, NULL, "is for role %s alone", role);
 }
 
 // The address by role, where the document has none.
-static void complete_address(struct listener_config *listener, struct node *node) {
+static void complete_address(struct document *document, struct listener_config *listener, struct node *node) {
     if (node_find(node, "address") != NULL)
         return;
+    if (listener->role == ROLE_TCP) {
+        document_error(document, node, "address", "is required for role TCP: where it listens, as 127.0.0.1:3306");
+        return;
+    }
     struct bytes text = listener->role == ROLE_INBOUND ? BYTES("0.0.0.0:15006") : BYTES("127.0.0.1:15001");
     CHECK(address_parse(text, ADDRESS_PORT, &listener->address));
 }
@@ -396,21 +427,27 @@ static void check_listener(struct document *document, struct listener_config *li
     const struct proxy_spec *spec = document->spec;
     if (!document_has(node, "role"))
         return;
+    listener_check(document, listener, node);
+    if (listener->role != ROLE_TCP)
+        refuse_field(document, node, "service", "TCP");
+    else if (node_find(node, "service") == NULL)
+        document_error(document, node, "service", "is required for role TCP: {name: ..., port: ...}");
     if (listener->role == ROLE_GATEWAY) {
         check_gateway_listener(document, node);
         return;
     }
     refuse_field(document, node, "gateway", "Gateway");
     refuse_field(document, node, "certificates", "Gateway");
-    complete_address(listener, node);
-    if (listener->role == ROLE_OUTBOUND) {
+    complete_address(document, listener, node);
+    if (listener->role != ROLE_OUTBOUND)
+        refuse_field(document, node, "unknownHosts", "Outbound");
+    if (listener->role != ROLE_INBOUND) {
         refuse_field(document, node, "forwardTo", "Inbound");
         refuse_field(document, node, "mtls", "Inbound");
         refuse_field(document, node, "appProtocol", "Inbound");
         return;
     }
-    refuse_field(document, node, "unknownHosts", "Outbound");
-    if (node_find(node, "forwardTo") == NULL)
+    if (node_find(node, "forwardTo") == NULL && node_find(node, "forwards") == NULL && !listener->transparent)
         document_error(document, node, "forwardTo", "is required for role Inbound: where the application listens, as 127.0.0.1:8000");
     if (listener->mtls != MTLS_DISABLE && !spec->config.identity.given)
         document_error(document, node, "mtls.mode", "%s needs spec.identity; without it allowed: Disable", mtls_modes[listener->mtls].name);
@@ -588,6 +625,7 @@ void proxy_check(struct document *document) {
     for (uint32_t i = 0; i < spec->config.listener_count; i++)
         check_listener(document, &spec->config.listeners[i], node_item(listeners, i));
     check_clashes(document);
+    listener_ports_check(document);
     check_forwards(document);
     check_admin(document);
     check_access_log(document);

@@ -13,8 +13,8 @@ static const struct choice protocols[] = {
     {"HTTP1", PROTOCOL_HTTP1, false, "HTTP/1.1 always, toward our own proxies too: bytes and case of fields are kept"},
     {"HTTP2", PROTOCOL_HTTP2, false, "HTTP/2 always, with prior knowledge where there is no TLS"},
     {"GRPC", PROTOCOL_GRPC, false, "as HTTP2"},
-    {"TCP", 0, true, NULL},
-    {"TLS", 0, true, NULL},
+    {"TCP", PROTOCOL_TCP, false, "anything: bytes go through as they come; found by a TCP listener, or by address"},
+    {"TLS", PROTOCOL_TLS, false, "as TCP; also found by the name that a client asks for in its TLS handshake (SNI), which is passed through"},
     {0}};
 static const struct choice resolutions[] = {
     {"Static", RESOLUTION_STATIC, false, "endpoints have IP addresses"},

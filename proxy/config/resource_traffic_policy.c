@@ -125,9 +125,9 @@ static const struct row timeouts_rows[] = {{.name = "request",
                                             .type = VALUE_DURATION,
                                             SPEC(traffic.timeouts.tcp_idle),
                                             .min = 0,
-                                            .max = 24 * HOUR,
+                                            .max = 168 * HOUR,
                                             .fallback = "1h",
-                                            .describes = "the same for what has no messages that we see: a WebSocket; 0s: none"},
+                                            .describes = "the same for what has no messages that we see: a WebSocket, an opaque connection (for which none of the others counts); 0s: none"},
                                            DISABLED_ROW(timeouts_disabled, "there are none"),
                                            {0}};
 static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows};

@@ -6,11 +6,6 @@
 #include "config/document.h"
 #include "config/snapshot.h"
 
-struct service_ref {
-    struct bytes name;
-    uint16_t port; // 0: not said
-};
-
 struct proxy_spec {
     struct proxy_config config;
     struct service_ref *services;
@@ -84,6 +79,17 @@ void traffic_policy_check(struct document *document);
 // spec.loadBalancer of a TrafficPolicy: its table, and the rules between its fields.
 extern const struct table load_balancer_table;
 void load_balancer_check(struct document *document);
+
+// resource_listener.c: parts of a listener that are about connections rather than requests.
+extern const struct table forward_table, detection_table, tcp_target_table;
+extern const struct choice app_protocols[], proxy_protocols[];
+void listener_check(struct document *document, struct listener_config *listener, const struct node *node);
+
+// After each listener was checked: the ports of forwards against all else that the proxy listens on.
+void listener_ports_check(struct document *document);
+
+// The most listeners that these may become, each forward being one.
+uint32_t proxy_listeners_room(const struct proxy_config *proxy);
 
 // The namespace that a target is in: where it names none, that of the policy.
 struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target);

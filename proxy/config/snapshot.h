@@ -11,52 +11,23 @@
 #include "certs/spiffe_id.h"
 #include "config/process_config.h"
 #include "config/endpoint_config.h"
-#include "config/traffic_config.h"
+#include "config/listener_config.h"
 #include "config/gateway_config.h"
 #include "config/place.h"
 #include "config/route.h"
+#include "config/traffic_config.h"
 
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
-// `host:port` with a literal address, or a Unix socket's path.
-struct socket_address {
-    struct sockaddr_storage storage;
-    socklen_t length;
-    struct bytes text; // as written
-};
+enum port_protocol { PROTOCOL_HTTP, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_GRPC, PROTOCOL_TCP, PROTOCOL_TLS };
 
-enum listener_role { ROLE_INBOUND, ROLE_OUTBOUND, ROLE_GATEWAY };
-
-// Whether others than the application beside the proxy connect to it: they are told to go elsewhere when the process is to end.
-static inline bool role_is_reached(enum listener_role role) {
-    return role == ROLE_INBOUND || role == ROLE_GATEWAY;
+// No HTTP is spoken: bytes go through as they come. TLS: to whichever service of these their ClientHello names.
+static inline bool protocol_is_opaque(enum port_protocol protocol) {
+    return protocol == PROTOCOL_TCP || protocol == PROTOCOL_TLS;
 }
 
-enum mtls_mode { MTLS_STRICT, MTLS_PERMISSIVE, MTLS_DISABLE };
-enum app_protocol { APP_PROTOCOL_AUTO, APP_PROTOCOL_HTTP1, APP_PROTOCOL_HTTP2 };
-enum unknown_hosts { UNKNOWN_HOSTS_REJECT, UNKNOWN_HOSTS_PASSTHROUGH };
-
-struct listener_config {
-    struct bytes name;
-    enum listener_role role;
-    struct socket_address address;
-    struct socket_address forward_to;       // Inbound
-    enum mtls_mode mtls;                    // Inbound; Strict unless said otherwise
-    enum app_protocol app_protocol;         // Inbound: what the application behind forward_to speaks
-    enum unknown_hosts unknown_hosts;       // Outbound
-    struct bytes gateway_name;              // Gateway: of the document
-    struct certificate_files *certificates; // Gateway
-    uint32_t certificate_count;
-    const struct gateway_config *gateway; // Gateway
-    struct service_config *service;       // Inbound: the application as a service of one endpoint, with the policies of inbound; never NULL there
-    struct place place;
-};
-
-enum port_protocol { PROTOCOL_HTTP, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_GRPC };
 
 // One port of a ServiceEntry (or, for an Inbound listener, the application behind it).
 struct service_config {
@@ -66,6 +37,7 @@ struct service_config {
     struct bytes port_name;
     struct bytes key; // "namespace/name:port"; of an application: "app/<listener>". Live state is found by it
     enum port_protocol protocol;
+    bool is_passthrough; // has no endpoints: each connection goes to where it was going
     bool is_application; // behind an Inbound listener of ours, no service of the mesh
     enum resolution resolution;
     struct endpoint_config *endpoints; // Static
@@ -101,6 +73,9 @@ struct identity_config {
     struct bytes certificate, private_key, trust_bundle; // paths, made relative to the folder of the Proxy's file
     struct place place;
 };
+
+// Listeners that a proxy may have, those that forwards become counted.
+#define PROXY_LISTENERS_MAX 64
 
 struct proxy_config {
     struct bytes namespace_name;
@@ -144,8 +119,10 @@ struct snapshot {
     struct gateway_listener *gateway_listeners; // all
     bool has_regexes;                           // in a rule
     struct named_path *paths;                   // of all documents
-    struct map hosts;                           // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x"
-    void *memory;                               // config/'s own
+    struct map hosts;        // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x". Ports of HTTP
+    struct map opaque_hosts; // the same for ports of TCP and TLS: found by address
+    struct map tls_hosts;    // and for those of TLS alone: found by the name in a ClientHello
+    void *memory;            // config/'s own
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
@@ -154,5 +131,14 @@ void snapshot_unref(struct snapshot *snapshot); // any thread; frees with the la
 // The service that a request for `authority` (as in Host, any case) means, as policy.md says: with its port (the one written, else `default_port`), then without; exact before
 // wildcard, the longest wildcard first. NULL: unknown.
 const struct service_config *snapshot_find_host(const struct snapshot *snapshot, struct bytes authority, uint16_t default_port);
+
+// The service of protocol TLS that a client means who asks for `name` in its handshake (SNI), of port `port` (0: any). Else as above.
+const struct service_config *snapshot_find_server_name(const struct snapshot *snapshot, struct bytes name, uint16_t port);
+
+// The service of any protocol among whose hosts that address stands, with that port; NULL: none.
+const struct service_config *snapshot_find_destination(const struct snapshot *snapshot, const struct sockaddr *destination);
+
+// Whether a listener of ours stands at `address`, of which `is_here` says whether it is an address of this machine.
+bool snapshot_listens_at(const struct snapshot *snapshot, const struct sockaddr *address, bool is_here);
 
 #endif

@@ -42,7 +42,7 @@ struct traffic_config {
     } connections;
     struct {
         nanoseconds request, backend_request, idle;
-        nanoseconds tcp_idle; // of a tunnel, in the place of `idle`
+        nanoseconds tcp_idle; // of a tunnel, in the place of `idle`; of an opaque connection in that of all three
         struct bytes policy;
     } timeouts;
     struct {

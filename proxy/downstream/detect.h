@@ -1,21 +1,24 @@
-// What a client's first bytes are: TLS (for the mesh or not), HTTP/2 by prior knowledge, or HTTP/1.
+// What a client's first bytes are: TLS, HTTP/2 by prior knowledge, HTTP/1, or something else.
 #ifndef DOWNSTREAM_DETECT_H
 #define DOWNSTREAM_DETECT_H
 
-#include "base/bytes.h"
+#include "downstream/client_hello.h"
 
 enum detected {
     DETECTED_MORE,  // too few bytes to tell
-    DETECTED_HTTP1, // or anything else: the codec says what is wrong with it
+    DETECTED_HTTP1, // where nothing else is expected anything that is not below: the codec says what is wrong with it
     DETECTED_HTTP2,
-    DETECTED_TLS_MESH, // a ClientHello that offers an ALPN of ours
-    DETECTED_TLS_OTHER
+    DETECTED_TLS,
+    DETECTED_OPAQUE // no protocol that we speak
 };
 
-// A ClientHello longer than this is not waited for: it is taken as TLS that is not ours.
-#define DETECT_BYTES_MAX 8192
+// What may come on the listener beside HTTP.
+struct detect_options {
+    bool tls;
+    bool opaque;
+};
 
-// `in`: all bytes so far, contiguous. `tls`: whether TLS may be expected (a Permissive listener).
-enum detected detect(struct bytes in, bool tls);
+// `in`: all bytes so far, contiguous. With DETECTED_TLS `hello` is what could be read of the ClientHello: all zero where it could not.
+enum detected detect(struct bytes in, struct detect_options options, struct client_hello *hello);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "downstream/server_first.h"
 #include "net/tls.h"
 #include "stream/stream.h"
 
@@ -33,6 +34,7 @@ struct downstream {
     struct h2_memory *h2_memory;     // borrowed
     struct credentials *credentials; // one reference; NULL: none yet
     struct map listeners;
+    struct server_first server_first;
     struct list removed;          // listeners that are gone but for their connections
     struct list live;             // struct server_conn.live: all connections, the newest first
     uint64_t connections_made;    // numbers them

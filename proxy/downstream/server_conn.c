@@ -1,24 +1,18 @@
-// See server_conn.h. Callbacks of transport and codec record and wake streams; the flush task is where a connection decides about its own end. The client's
-// side of streams stands in server_stream.c, what time does to a connection in server_conn_time.c, what its end means in server_conn_close.c.
+// See server_conn.h. Callbacks of transport and codec record and wake streams; the flush task is where a connection decides about its own end. What a connection
+// begins with stands in server_conn_begin.c, the client's side of streams in server_stream.c, what time does in server_conn_time.c, what the end means in
+// server_conn_close.c.
 #include "downstream/server_conn.h"
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "downstream/detect.h"
 #include "downstream/server_conn_private.h"
-#include "http/h1_codec.h"
-#include "upstream/codec_limits.h"
+#include "net/original_destination.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 // After the last response the client gets this long to read it and to close, while what it still sends is thrown away: closing at once would reset
 // the connection and take the response with it (RFC 9112 section 9.6).
 #define LINGER_NS (2 * NS_PER_S)
-
-#define HANDSHAKE_TIMEOUT_NS (10 * NS_PER_S)
-
-static const struct transport_handler transport_handler;
 
 // --- closing ---
 
@@ -30,6 +24,7 @@ static void free_conn(struct task *task) {
     buffer_dispose(&conn->pending);
     bytes_drop(&conn->identity.text);
     bytes_drop(&conn->client.forwarded_cert);
+    bytes_drop(&conn->server_name);
     free(conn);
     downstream_connection_gone(listener);
 }
@@ -172,82 +167,13 @@ static void on_resume(struct task *task) {
     server_conn_resume_reading(conn);
 }
 
-static void become_open(struct server_conn *conn, bool http2) {
-    struct downstream *downstream = conn->listener->downstream;
-    struct codec_limits codec_limits = codec_limits_of(limits_of(conn), LIMIT_BODY_BEFORE_DECISION);
-    struct buffer *out = &conn->transport->out;
-    conn->codec = http2 ? h2_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out, downstream->h2_memory)
-                        : h1_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out);
-    conn->codec->scheme = conn->client.secure ? BYTES("https") : BYTES("http");
-    conn->phase = CONN_OPEN;
-    conn->idle_since = loop_of(conn)->now;
-    if (conn->draining || (downstream->draining && role_is_reached(conn->listener->config->role)))
-        server_conn_drain(conn);
-    flush_later(conn);
-}
-
-static bool ends_edge_tls(const struct listener_config *config) {
-    return config->gateway != NULL && config->gateway->listener_count > 0 && config->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
-}
-
-// At a gateway clients show no certificate, and speak what strangers speak.
-static void begin_tls(struct server_conn *conn) {
-    static const struct bytes edge_protocols[] = {BYTES_OF("h2"), BYTES_OF("http/1.1")};
-    struct downstream *downstream = conn->listener->downstream;
-    const bool is_edge = ends_edge_tls(conn->listener->config);
-    struct credentials *credentials = is_edge ? conn->listener->edge : downstream->credentials;
-    if (credentials == NULL) {
-        log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
-        server_conn_close(conn, ERROR_TLS_FAILED);
-        return;
-    }
-    struct tls_server_options options = {
-        .credentials = credentials,
-        .require_client = !is_edge,
-        .protocols = {edge_protocols, is_edge ? 2 : 0},
-        .handshake_timeout = HANDSHAKE_TIMEOUT_NS,
-        .counters = &downstream->env->upstream->tls_counters,
-    };
-    conn->phase = CONN_HANDSHAKE;
-    conn->is_edge = is_edge;
-    conn->credentials_generation = credentials_generation(credentials);
-    conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &transport_handler, conn);
-    conn->transport->ops->read_start(conn->transport);
-}
-
-static void detect_now(struct server_conn *conn) {
-    struct bytes in = buffer_front(&conn->pending);
-    bool permissive = conn->listener->config->role == ROLE_INBOUND && conn->listener->config->mtls == MTLS_PERMISSIVE;
-    switch (detect(in, permissive)) {
-    case DETECTED_MORE:
-        if (in.len < conn->pending.length)
-            server_conn_close(conn, ERROR_BAD_REQUEST); // so little in so many pieces
-        return;
-    case DETECTED_TLS_MESH:
-        begin_tls(conn);
-        return;
-    case DETECTED_TLS_OTHER:
-        log_event(LOG_INFO, "client_tls_not_ours", "listener=%.*s", BYTES_FORMAT(conn->listener->name));
-        server_conn_close(conn, ERROR_TLS_FAILED);
-        return;
-    case DETECTED_HTTP1:
-    case DETECTED_HTTP2:
-        break;
-    }
-    become_open(conn, detect(in, permissive) == DETECTED_HTTP2);
-    conn->paused = true; // until `pending` was fed
-    loop_wake(loop_of(conn), &conn->resume);
-}
-
 static void on_bytes(void *user, struct block *block, struct bytes in) {
     struct server_conn *conn = user;
     size_t used = 0;
     switch (conn->phase) {
+    case CONN_HEADER:
     case CONN_DETECT:
-        if (buffer_is_empty(&conn->pending)) // whatever was waited for so far
-            timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + limits_of(conn)->header_timeout);
-        buffer_append(&conn->pending, in); // by copy: behind each other in one block
-        detect_now(conn);
+        server_conn_on_first_bytes(conn, in);
         return;
     case CONN_OPEN:
         break;
@@ -265,7 +191,8 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
 static void end_input(struct server_conn *conn) {
     conn->input_ended = true;
     if (conn->codec == NULL) {
-        server_conn_close(conn, ERROR_CONNECTION_CLOSED);
+        if (!server_conn_on_early_end(conn))
+            server_conn_close(conn, ERROR_CONNECTION_CLOSED);
         return;
     }
     if (buffer_is_empty(&conn->pending))
@@ -359,58 +286,14 @@ static void on_drained(void *user) {
 
 // --- begin ---
 
-static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) {
-    const char *reason;
-    struct bytes text = bytes_keep(id->text);
-    enum error error = spiffe_id_parse(text, &conn->identity, &reason);
-    CHECK(error == OK); // the handshake has checked it
-    conn->client.identity = &conn->identity;
-    if (conn->listener->config->role != ROLE_INBOUND)
-        return;
-    // As Envoy writes it, so that applications can read it alike.
-    struct bytes ours = credentials_id(conn->listener->downstream->credentials)->text;
-    char forwarded[2 * SPIFFE_ID_MAX + sizeof "By=;URI="];
-    int length = snprintf(forwarded, sizeof forwarded, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
-    conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));
-}
-
-static void on_ready(void *user, enum error error) {
-    struct server_conn *conn = user;
-    CHECK(conn->phase == CONN_HANDSHAKE);
-    if (error != OK) {
-        log_event(LOG_INFO, "client_tls_failed", "listener=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->listener->name), error_name(error),
-                  conn->transport->failure == NULL ? "" : conn->transport->failure);
-        server_conn_close(conn, error);
-        return;
-    }
-    // The bundle that the client was checked against may have been replaced meanwhile.
-    const struct credentials *credentials = conn->listener->downstream->credentials;
-    if (!conn->is_edge && conn->credentials_generation != credentials_generation(credentials) &&
-        !tls_peer_still_trusted(conn->transport, credentials)) {
-        server_conn_close(conn, ERROR_UNAUTHENTICATED);
-        return;
-    }
-    conn->client.secure = true;
-    if (conn->transport->peer_id != NULL)
-        keep_identity(conn, conn->transport->peer_id);
-    conn->client.mesh = !conn->is_edge && bytes_equal(conn->transport->alpn, BYTES(ALPN_MESH));
-    nanoseconds left = tls_peer_left(conn->transport);
-    if (left != UINT64_MAX) {
-        conn->ends_at = loop_of(conn)->now + left;
-        conn->drains_at = conn->ends_at - tls_last_call(left);
-        watch_by(conn, conn->drains_at);
-    }
-    become_open(conn, conn->client.mesh || bytes_equal(conn->transport->alpn, BYTES("h2")));
-}
-
 static void on_closed(void *user) {
     struct server_conn *conn = user;
     conn->transport_closed = true;
     server_conn_free_when_unused(conn);
 }
 
-static const struct transport_handler transport_handler = {
-    .ready = on_ready,
+const struct transport_handler server_conn_transport_events = {
+    .ready = server_conn_on_ready,
     .bytes = on_bytes,
     .ended = on_ended,
     .drained = on_drained,
@@ -421,7 +304,9 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     struct downstream *downstream = listener->downstream;
     struct server_conn *conn = alloc_zeroed_or_abort(1, sizeof *conn);
     conn->listener = listener;
-    if (downstream->adopt(downstream->env->loop, socket, &transport_handler, conn, &conn->transport) != OK) {
+    if (listener->config->transparent && original_destination(socket, &conn->destination))
+        conn->client.destination = &conn->destination;
+    if (downstream->adopt(downstream->env->loop, socket, &server_conn_transport_events, conn, &conn->transport) != OK) {
         metric_add(&downstream->env->metrics->downstream_refused_descriptors, 1);
         listener_shared_give_back(listener->shared);
         free(conn);
@@ -447,13 +332,7 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     listener->connection_count++;
     atomic_fetch_add_explicit(&downstream->connections, 1, memory_order_relaxed);
     metric_add(&downstream->env->metrics->downstream_active, 1);
-    if ((listener->config->role == ROLE_INBOUND && listener->config->mtls == MTLS_STRICT) || ends_edge_tls(listener->config)) {
-        begin_tls(conn);
-        return;
-    }
-    if (limits_of(conn)->idle_timeout > 0)
-        watch_by(conn, conn->idle_since + limits_of(conn)->idle_timeout);
-    conn->transport->ops->read_start(conn->transport);
+    server_conn_begin(conn);
 }
 
 struct server_conn *server_conn_of_link(struct list *link) {

@@ -14,6 +14,7 @@
 #define SLOW_READER_NS (60 * NS_PER_S)
 
 enum conn_phase {
+    CONN_HEADER,    // waits for the PROXY protocol's header
     CONN_DETECT,    // too few bytes to know what is spoken
     CONN_HANDSHAKE, // TLS
     CONN_OPEN,      // has a codec
@@ -34,6 +35,8 @@ struct server_conn {
     struct stream_client client;
     union address address;     // of the client; the transport's goes before the last stream does
     struct spiffe_id identity; // likewise; its text is owned
+    union address destination; // where it was going before it was redirected to us; all zero: not known
+    struct bytes server_name;  // that its ClientHello asks for, where TLS is passed through; owned
     struct task flush;
     struct task resume; // feeds `pending`
     struct task release;
@@ -41,6 +44,7 @@ struct server_conn {
     nanoseconds head_begun_at; // when the oldest incomplete head began
     nanoseconds idle_since;
     nanoseconds drain_begun_at;
+    nanoseconds relay_begun_at;      // of opaque bytes
     uint64_t credentials_generation; // that its handshake was begun with
     nanoseconds drains_at;           // soon the peer's leaf ends; UINT64_MAX: never
     nanoseconds ends_at;             // it ends: closed then, whatever is on it; UINT64_MAX: never
@@ -57,6 +61,8 @@ struct server_conn {
     bool is_edge;         // TLS with a client from outside, at a gateway
     bool answered;        // a final head went out
     bool wants_ticket;    // it was the first, on TLS
+    bool awaits_protocol; // silence has a meaning: the client may wait for its server
+    bool was_silent;      // it has, and what comes first on it now tells whether it does
     bool transport_closed;
 };
 
@@ -123,6 +129,20 @@ void server_stream_look(struct server_stream *stream, nanoseconds now);
 
 // Its head is complete, or will never be.
 void server_stream_close_head(struct server_stream *stream);
+
+// server_conn_begin.c: from an accepted socket to its codec.
+void server_conn_begin(struct server_conn *conn);
+void server_conn_on_first_bytes(struct server_conn *conn, struct bytes in);
+void server_conn_on_ready(void *user, enum error error);
+
+// The timer has run out before anything was decided. False: that has no meaning there.
+bool server_conn_on_silence(struct server_conn *conn);
+
+// The client's end came before anything was decided. False: there is nothing to go on with.
+bool server_conn_on_early_end(struct server_conn *conn);
+
+// server_conn.c: of the socket's transport, and of TLS above it.
+extern const struct transport_handler server_conn_transport_events;
 
 // server_conn.c: reading goes on where it was paused and nothing stands in its way.
 void server_conn_resume_reading(struct server_conn *conn);

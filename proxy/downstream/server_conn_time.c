@@ -5,7 +5,7 @@ void server_conn_drain(struct server_conn *conn) {
     if (conn->phase == CONN_CLOSED || conn->phase == CONN_LINGER || conn->drain_begun_at != 0)
         return;
     conn->draining = true;
-    if (conn->phase == CONN_DETECT && buffer_is_empty(&conn->pending))
+    if (conn->phase <= CONN_DETECT && buffer_is_empty(&conn->pending))
         watch_by(conn, loop_of(conn)->now + GOAWAY_PAUSE_NS); // for what is on its way; one that says nothing is not waited for
     if (conn->phase != CONN_OPEN)
         return; // as soon as it is open
@@ -35,10 +35,17 @@ void server_conn_check_mode(struct server_conn *conn) {
     const struct listener_config *config = conn->listener->config;
     if (config->role != ROLE_INBOUND || config->mtls != MTLS_STRICT || conn->client.secure)
         return;
-    if (conn->phase == CONN_DETECT || (conn->phase == CONN_OPEN && is_idle(conn)))
+    if (conn->phase <= CONN_DETECT || (conn->phase == CONN_OPEN && is_idle(conn))) {
         server_conn_close(conn, ERROR_DRAINING);
-    else if (conn->phase == CONN_OPEN)
-        server_conn_drain(conn);
+        return;
+    }
+    if (conn->phase != CONN_OPEN)
+        return;
+    server_conn_drain(conn);
+    if (!codec_is_raw(conn->codec))
+        return;
+    conn->ends_at = loop_of(conn)->now + TLS_LAST_CALL_NS; // it cannot be told
+    watch_by(conn, conn->ends_at);
 }
 
 // A second after the drain began: HTTP/2 is told the last stream that counts; an HTTP/1 client that was idle all the time has none on its way.
@@ -103,7 +110,9 @@ void server_conn_on_timer(struct timer *timer) {
     struct server_conn *conn = CONTAINER_OF(timer, struct server_conn, timer);
     nanoseconds now = loop_of(conn)->now;
     const struct limits_config *limits = limits_of(conn);
-    if (conn->phase == CONN_DETECT) {
+    if (server_conn_on_silence(conn))
+        return;
+    if (conn->phase == CONN_DETECT || conn->phase == CONN_HEADER) {
         server_conn_close(conn, !buffer_is_empty(&conn->pending) ? ERROR_HEADER_TIMEOUT : conn->draining ? ERROR_DRAINING : ERROR_IDLE_TIMEOUT);
         return;
     }

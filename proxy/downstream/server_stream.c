@@ -164,10 +164,23 @@ static bool sink_send_head(struct stream_sink *sink, const struct head *head, bo
     return true;
 }
 
+// What comes first on a connection whose client was silent: of the server's word in good time, the next client is not waited for; of any other, it is.
+static void note_first_word(struct server_conn *conn, const struct stream *stream) {
+    struct downstream *downstream = conn->listener->downstream;
+    nanoseconds now = loop_of(conn)->now;
+    conn->was_silent = false;
+    if (stream->request_bytes == 0 && now < conn->relay_begun_at + conn->listener->config->detection.timeout)
+        server_first_note(&downstream->server_first, conn->listener->name, &conn->destination, now);
+    else
+        server_first_forget(&downstream->server_first, conn->listener->name, &conn->destination);
+}
+
 static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
     struct server_stream *stream = side_of(sink);
     if (!can_send(stream))
         return;
+    if (stream->conn->was_silent && !buffer_is_empty(body))
+        note_first_word(stream->conn, stream->stream);
     struct codec *codec = stream->conn->codec;
     codec->ops->send_body(codec, &stream->codec_stream, body, end, trailers);
     flush_later(stream->conn);
@@ -211,7 +224,7 @@ void server_stream_look(struct server_stream *stream, nanoseconds now) {
 }
 
 static void count_limits(const struct stream *stream, struct limit_cells *cells) {
-    if (!stream->asks_tunnel)
+    if (!stream->asks_tunnel && !stream->has_tunnel)
         limit_use(cells, LIMIT_METRIC_BODY_BYTES, stream->request_bytes);
     switch (stream->end) {
     case ERROR_HEADERS_TOO_LARGE:

@@ -1,10 +1,10 @@
 // A codec turns the bytes of one connection into messages and messages into bytes, in one of two roles: it does no I/O and reads no clock.
-// Two kinds: h1_codec on llhttp, h2_codec on nghttp2.
+// Three kinds: h1_codec on llhttp, h2_codec on nghttp2, raw_codec for bytes that have no framing.
 //
 // Owner:      a connection (downstream/server_conn or upstream/upstream_conn): it feeds what was read and flushes `out`.
-// Start:      h1_codec_create, h2_codec_create.
-// Callbacks:  struct codec_handler, from within feed only, but for `writable`, which also comes from produce, or from sending on another stream. They
-//             record and wake; they must not destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of all of these.
+// Start:      h1_codec_create, h2_codec_create, raw_codec_create.
+// Callbacks:  struct codec_handler, from within feed only, but for `writable`, which also comes from produce, or from sending on another stream, and `head` of a
+//             raw client, which may come from its send_head. They record and wake; they must not destroy the codec, and may call `reset`, `consumed` and sending functions only later, outside of all of these.
 // Cancel:     `reset` ends one stream; `dispose` ends all without a callback.
 // Memory:     a codec_stream is its owner's and must live until `failed`, until it is done (codec_stream_is_done), or until `reset` or `dispose` was called.
 #ifndef HTTP_CODEC_H
@@ -154,7 +154,7 @@ struct codec_ops {
     void (*dispose)(struct codec *codec);
 };
 
-// First member of both kinds.
+// First member of each kind.
 struct codec {
     const struct codec_ops *ops;
     const struct codec_handler *handler;
@@ -168,14 +168,18 @@ struct codec {
     uint32_t streams_refused;       // server, HTTP/2: requests that were one too many for limits.streams
     uint32_t streams_max;           // client: how many the peer allows (HTTP/1: 1; before SETTINGS: at most 100); not above limits.streams
     bool refuses_new;               // client: GOAWAY, Connection: close, or framing in doubt: begin no stream any more
-    bool is_tunnel;                 // HTTP/1: it carries a tunnel: the peer's end is that of one direction, and it serves for nothing else
-    bool ends_output;               // HTTP/1: our direction of the tunnel is over: end our side once `out` is sent
-    bool breaks_off;                // HTTP/1: the tunnel was cut: the peer learns it by a reset
+    bool is_tunnel;                 // HTTP/1, raw: it carries a tunnel: the peer's end is that of one direction, and it serves for nothing else
+    bool ends_output;               // our direction of the tunnel is over: end our side once `out` is sent
+    bool breaks_off;                // the tunnel was cut: the peer learns it by a reset
     bool close_when_flushed;        // nothing more can be exchanged: close once `out` is sent (and no stream is open)
     bool peer_is_known;             // client, HTTP/2: its SETTINGS were received
     bool peer_has_connect_protocol; // HTTP/2: SETTINGS_ENABLE_CONNECT_PROTOCOL was received
     uint32_t keep_alive_s;          // client, HTTP/1: the peer's Keep-Alive: timeout=N; 0: none
     uint32_t pings_outstanding;
 };
+
+static inline bool codec_is_raw(const struct codec *codec) {
+    return codec->version == HTTP_NONE;
+}
 
 #endif

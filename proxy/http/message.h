@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum http_version { HTTP_1_0 = 10, HTTP_1_1 = 11, HTTP_2 = 20 };
+enum http_version { HTTP_NONE = 0, HTTP_1_0 = 10, HTTP_1_1 = 11, HTTP_2 = 20 }; // NONE: opaque bytes
 
 enum http_method {
     METHOD_OTHER, // any other token that the codec takes: its text is in method_text
@@ -96,6 +96,7 @@ struct head {
     bool title_case;           // an HTTP/1 sender writes names in Title-Case (they came over the mesh's HTTP/2)
     bool as_http_1_0;          // request: an HTTP/1 sender writes version 1.0, as the caller's application spoke
     bool expect_continue;      // request: Expect: 100-continue (1.1 and 2 only)
+    bool opaque;               // no HTTP at all: a connection whose bytes are passed as they are (raw_codec.h)
     bool te_trailers;          // request: the peer takes trailers
     uint16_t status;           // response
     enum http_method method;   // request

@@ -20,6 +20,7 @@ struct ticket_keys;  // shared by all workers of the process, rotated hourly
 struct tls_counters; // see tls_counters.h: handshakes, resumptions, failures by reason
 
 #define ALPN_MESH "outrigger/1"
+#define ALPN_MESH_TCP "outrigger-tcp/1" // opaque bytes: http/raw_codec.h
 
 // Thread-safe, all of them. Destroyed after the last credentials that were made with them.
 struct ticket_keys *ticket_keys_create(void);

@@ -90,7 +90,9 @@ static void pick(struct attempt *attempt) {
         return; // woken for something else
     struct attempts *attempts = stream->attempts;
     struct cluster *cluster = stream->destination->cluster;
-    struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
+    struct endpoint *endpoint = stream->destination->config->service->is_passthrough
+                                    ? cluster_passthrough(cluster, &stream->client.destination->any)
+                                    : cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
     attempt->begun = stream->env->loop->now;
     if (endpoint == NULL) {
         await_endpoint(attempt);
@@ -101,7 +103,7 @@ static void pick(struct attempt *attempt) {
     endpoint->links->requests++;
     attempt->endpoint = endpoint;
     nanoseconds try_timeout = stream->traffic->timeouts.backend_request;
-    if (try_timeout > 0)
+    if (try_timeout > 0 && !stream->request->opaque)
         loop_timer_start(stream->env->loop, &attempt->try_timeout, try_timeout);
     set_state(attempt, ATTEMPT_CONNECT);
 }
@@ -173,7 +175,7 @@ static struct buffer *next_piece(struct stream *stream) {
             return NULL;
         attempts->unconsumed += stream->request_body.length;
         attempts->piece_is_last = stream->request_ended;
-        if (!stream->filters.chain->has_request_data || stream->asks_tunnel)
+        if (!stream->filters.chain->has_request_data || stream->asks_tunnel || stream->has_tunnel)
             return &stream->request_body;
         buffer_move(&attempts->piece, &stream->request_body, SIZE_MAX);
         attempts->piece_in_hand = true;
@@ -295,6 +297,10 @@ static void receive_head(struct attempt *attempt) {
         return;
     }
     attempt->was_refused = refusal != OK && error_status(refusal) >= 500;
+    if (refusal != OK && stream->request->opaque) {
+        fail(attempt, refusal); // there is no answer that could carry it
+        return;
+    }
     attempt->answered_after = stream->env->loop->now - attempt->begun;
     if (attempt->answered_after == 0)
         attempt->answered_after = 1;
@@ -366,11 +372,15 @@ void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->endpoint == NULL)
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);
-    nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - attempt->sent_at : loop->now - attempt->begun;
+    // Of an opaque connection nothing is known but how long it took to be made.
+    nanoseconds from = stream->request->opaque ? attempt->begun : attempt->sent_at;
+    nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : loop->now - attempt->begun;
     // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
     if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
         attempt->endpoint->links->failures++;
     cluster_done(stream->destination->cluster, attempt->endpoint, outcome, elapsed);
+    if (stream->destination->config->service->is_passthrough)
+        endpoint_retire(attempt->endpoint);
     if (attempt->answered_after > 0)
         stream->upstream_took = attempt->answered_after;
 }

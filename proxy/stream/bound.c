@@ -80,3 +80,15 @@ struct bound_destination *bound_choose(struct bound_snapshot *bound, const struc
     chosen->share -= (int64_t)rule->weights;
     return chosen;
 }
+
+static struct bound_destination *find_or_null(struct bound_snapshot *bound, const struct service_config *config) {
+    return config == NULL ? NULL : bound_find(bound, config);
+}
+
+struct bound_destination *bound_find_server_name(struct bound_snapshot *bound, struct bytes name, uint16_t port) {
+    return find_or_null(bound, snapshot_find_server_name(bound->snapshot, name, port));
+}
+
+struct bound_destination *bound_find_address(struct bound_snapshot *bound, const struct sockaddr *destination) {
+    return find_or_null(bound, snapshot_find_destination(bound->snapshot, destination));
+}

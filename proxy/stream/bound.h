@@ -53,4 +53,10 @@ struct bound_destination *bound_find_host(struct bound_snapshot *bound, struct b
 // The backend of the rule that this request goes to: each in turn by its weight, evenly over any few requests. `rule` has at least one.
 struct bound_destination *bound_choose(struct bound_snapshot *bound, const struct route_rule *rule);
 
+// The service of protocol TLS that a client means who asks for `name` (SNI) at `port`; 0: any. NULL: none.
+struct bound_destination *bound_find_server_name(struct bound_snapshot *bound, struct bytes name, uint16_t port);
+
+// The service among whose hosts the address stands that a connection was going to. NULL: none.
+struct bound_destination *bound_find_address(struct bound_snapshot *bound, const struct sockaddr *destination);
+
 #endif

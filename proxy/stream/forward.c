@@ -152,6 +152,8 @@ const struct fields *forward_trailers(struct stream *stream, const struct fields
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {
+    if (stream->request->opaque)
+        return POOL_RAW;
     switch (stream->destination->config->service->protocol) {
     case PROTOCOL_HTTP2:
     case PROTOCOL_GRPC:
@@ -159,6 +161,8 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
     case PROTOCOL_HTTP1:
         return POOL_HTTP1;
     case PROTOCOL_HTTP:
+    case PROTOCOL_TCP: // no HTTP request is led to these
+    case PROTOCOL_TLS:
         break;
     }
     if (stream->asks_tunnel && (endpoint->peer->tls == TLS_NONE || endpoint->links->upgrades_by_http1))
@@ -169,8 +173,10 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
 
 void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn) {
     struct stream *stream = attempt->stream;
-    head_copy(&attempt->head, stream->request, &attempt->pool);
     attempt->mesh = conn->mesh;
+    if (stream->request->opaque)
+        return;
+    head_copy(&attempt->head, stream->request, &attempt->pool);
     if (stream->asks_tunnel)
         upgrade_attempt_head(attempt, conn->codec->version);
     if (!conn->mesh)
@@ -183,6 +189,8 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
 
 void forward_response_head(struct stream *stream, struct attempt *attempt) {
     struct head *head = &attempt->up.codec_stream.head;
+    if (head->opaque)
+        return;
     // Over the mesh's HTTP/2 names are in lower case: an HTTP/1 application gets them back in the form it knows.
     head->title_case = attempt->mesh && head->version == HTTP_2 && stream->request->version != HTTP_2;
     if (head->status == 101)

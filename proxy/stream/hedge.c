@@ -40,7 +40,7 @@ static void arm(struct stream *stream) {
 void hedge_start(struct stream *stream) {
     const struct traffic_config *traffic = traffic_of(stream);
     timer_init(&stream->attempts->hedge.timer, on_timer);
-    if (traffic->hedge.max == 0 || stream->asks_tunnel || !traffic->retry.methods[stream->request->method])
+    if (traffic->hedge.max == 0 || stream->asks_tunnel || stream->has_tunnel || !traffic->retry.methods[stream->request->method])
         return;
     struct retry_budget_rule rule = share_rule(stream);
     retry_budget_deposit(&stream->destination->cluster->shared->hedges, &rule, stream->env->loop->now);

@@ -109,7 +109,7 @@ enum retry_reason retry_reason_of(const struct stream *stream, const struct atte
         return RETRY_NONE;
     enum retry_reason reason = reason_of(stream, attempt);
     // An upgrade is repeated where it never got there, whatever a policy wants for requests.
-    return stream->asks_tunnel && reason > RETRY_UNSENT ? RETRY_NONE : reason;
+    return (stream->asks_tunnel || stream->has_tunnel) && reason > RETRY_UNSENT ? RETRY_NONE : reason;
 }
 
 bool retry_is_safe(const struct stream *stream, const struct attempt *attempt, enum retry_reason reason) {

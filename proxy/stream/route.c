@@ -4,6 +4,7 @@
 #include "config/authority.h"
 #include "stream/route_match.h"
 #include "stream/stream.h"
+#include "stream/stream_service.h"
 
 static void set_destination(struct stream *stream, struct bound_destination *destination) {
     stream->destination = destination;
@@ -45,20 +46,13 @@ static const struct service_config *find_gateway_listener(const struct stream *s
 
 enum error route_find_service(struct stream *stream) {
     struct bound_destination *destination = NULL;
-    const struct service_config *gateway = NULL;
-    switch (stream->listener->role) {
-    case ROLE_INBOUND:
-        destination = bound_find(stream->bound, stream->listener->service);
-        break;
-    case ROLE_OUTBOUND:
-        destination = bound_find_host(stream->bound, stream->request->authority);
-        break;
-    case ROLE_GATEWAY:
-        gateway = find_gateway_listener(stream);
+    if (stream->listener->role == ROLE_GATEWAY) {
+        const struct service_config *gateway = find_gateway_listener(stream);
         if (gateway == NULL)
             return ERROR_ROUTE_NOT_FOUND;
         destination = bound_find(stream->bound, gateway);
-        break;
+    } else {
+        destination = stream_service(stream);
     }
     if (destination == NULL)
         return ERROR_HOST_UNKNOWN;
@@ -86,7 +80,9 @@ static const struct route_rule *match_by_host(struct stream *stream, const struc
 
 enum error route_choose(struct stream *stream) {
     const struct service_config *service = stream->destination->config->service;
-    if (service->routes == NULL && service->gateway == NULL)
+    if (service->is_passthrough && stream_returns(stream))
+        return ERROR_LOOP;
+    if ((service->routes == NULL && service->gateway == NULL) || stream->request->opaque)
         return OK;
     stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
     if (stream->rule == NULL)

@@ -11,7 +11,7 @@ struct stream;
 enum error route_find_service(struct stream *stream) __attribute__((warn_unused_result));
 
 // Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical.
-// ERROR_ROUTE_NOT_FOUND: none matches.
+// ERROR_ROUTE_NOT_FOUND: none matches; ERROR_LOOP: it would come back to us.
 enum error route_choose(struct stream *stream) __attribute__((warn_unused_result));
 
 #endif

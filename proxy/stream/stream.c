@@ -93,6 +93,14 @@ size_t stream_body_credit(const struct stream *stream) {
 
 // --- the end ---
 
+static bool is_opaque(const struct stream *stream) {
+    return stream->request != NULL && stream->request->opaque;
+}
+
+static struct metric_cell *tunnels_active_of(const struct stream *stream) {
+    return is_opaque(stream) ? &stream->env->metrics->tunnels_tcp_active : &stream->env->metrics->tunnels_websocket_active;
+}
+
 static void finish(struct stream *stream, enum error end) {
     if (stream->state == STREAM_DONE)
         return;
@@ -106,7 +114,7 @@ static void finish(struct stream *stream, enum error end) {
     stream_log(stream);
     metric_subtract(&stream->env->metrics->streams_active, 1);
     if (stream->has_tunnel)
-        metric_subtract(&stream->env->metrics->tunnels_websocket_active, 1);
+        metric_subtract(tunnels_active_of(stream), 1);
     buffer_clear(&stream->request_body);
     buffer_clear(&stream->response_body);
     stream->sink->ops->done(stream->sink);
@@ -259,8 +267,28 @@ static void pass_reply(struct stream *stream) {
         end_response(stream, stream->reply_trailers);
 }
 
+// On an opaque connection an error has no words but toward another of our proxies, whose codec tells it by its name.
+static void refuse_opaque(struct stream *stream) {
+    if (!stream->client.mesh || stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
+        cut_response(stream);
+        return;
+    }
+    struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
+    head_init(head, &stream->pool);
+    head->status = error_status(stream->end);
+    fields_add_known(&head->fields, FIELD_OUTRIGGER_REFUSED, bytes_from_text(error_name(stream->end)));
+    attempts_end(stream);
+    set_state(stream, STREAM_RESPONSE);
+    if (send_response_head(stream, head, true))
+        finish(stream, stream->end);
+}
+
 // stream->end is an error: tell the client as far as that is still possible.
 static void reply_error(struct stream *stream) {
+    if (is_opaque(stream)) {
+        refuse_opaque(stream);
+        return;
+    }
     if (stream->state == STREAM_RESPONSE || error_status(stream->end) == 0) {
         cut_response(stream);
         return;
@@ -282,7 +310,7 @@ static void reply_error(struct stream *stream) {
 
 // A client that owes a body must keep sending; one that streams both ways need not.
 static bool may_owe_body(const struct stream *stream) {
-    return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && !stream->asks_tunnel &&
+    return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && !stream->asks_tunnel && !stream->has_tunnel &&
            stream->bound->snapshot->proxy.limits.body_idle_timeout > 0;
 }
 
@@ -336,7 +364,7 @@ static void on_watch(struct timer *timer) {
 
 static bool body_is_too_large(const struct stream *stream) {
     uint64_t max = stream->bound->snapshot->proxy.limits.body_bytes;
-    if (max == 0 || stream->asks_tunnel)
+    if (max == 0 || stream->asks_tunnel || stream->has_tunnel)
         return false;
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
 }
@@ -347,6 +375,8 @@ static enum error prepare(struct stream *stream) {
         limit_hit(stream->env->metrics->limits, LIMIT_METRIC_MEMORY);
         return ERROR_MEMORY_LIMIT;
     }
+    if (stream->request->opaque)
+        return stream->client.mesh && stream->env->draining ? ERROR_DRAINING : OK; // the caller goes elsewhere
     return body_is_too_large(stream) ? ERROR_BODY_TOO_LARGE : forward_prepare(stream);
 }
 
@@ -360,13 +390,23 @@ static void answer_options(struct stream *stream) {
     stream_reply(stream, head, NULL, NULL, BYTES("max-forwards"));
 }
 
+// A connection of opaque bytes is a tunnel from its first.
+static void begin_opaque(struct stream *stream) {
+    stream->has_tunnel = true;
+    metric_add(&stream->env->metrics->tunnels_tcp, 1);
+    metric_add(&stream->env->metrics->tunnels_tcp_active, 1);
+}
+
 // Where the request goes, and by which chain.
 static void route(struct stream *stream) {
-    stream->request_is_grpc = head_is_grpc(stream->request);
-    stream->asks_tunnel = stream->request->protocol.len > 0;
+    struct head *request = stream->request;
+    stream->request_is_grpc = head_is_grpc(request);
+    stream->asks_tunnel = request->protocol.len > 0;
+    if (request->opaque)
+        begin_opaque(stream);
     enum error error = route_find_service(stream);
     if (error != OK) {
-        stream_fail(stream, error, stream->request->authority);
+        stream_fail(stream, error, request->authority);
         return;
     }
     error = prepare(stream);
@@ -440,7 +480,7 @@ static void run_attempts(struct stream *stream) {
     if (chain_response_head(stream, &up->codec_stream.head) != FILTER_CONTINUE)
         return;
     bool switches = up->codec_stream.head.status == 101;
-    bool end = up->ended && !switches && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
+    bool end = up->ended && !switches && !stream->has_tunnel && buffer_is_empty(&up->body) && up->codec_stream.trailers.count == 0;
     if (stream->asks_tunnel && !switches)
         attempt_end_request(attempt);
     set_state(stream, STREAM_RESPONSE);
@@ -448,6 +488,8 @@ static void run_attempts(struct stream *stream) {
         return;
     if (switches)
         open_tunnel(stream);
+    else if (stream->has_tunnel)
+        stream->switched_at = now_of(stream);
     if (end)
         finish(stream, OK);
 }
@@ -515,10 +557,13 @@ static void pass_response_body(struct stream *stream) {
         stream_fail(stream, ERROR_RESPONSE_INCOMPLETE, stream->attempts->committed->endpoint->links->text);
 }
 
-// The client's direction of a tunnel has been passed on, or nobody is there any more who would take it.
-static bool request_is_over(const struct stream *stream) {
+// Upstream's direction of a tunnel is over: the client's goes on until it has been passed on, or nobody is there any more who would take it.
+static void pass_rest_of_tunnel(struct stream *stream) {
     const struct upstream_stream *up = &stream->attempts->committed->up;
-    return up->conn == NULL || up->codec_stream.sent >= PROGRESS_ENDED;
+    if (up->codec_stream.sent < PROGRESS_ENDED && up->error != OK)
+        stream_fail(stream, ERROR_UPSTREAM_RESET, stream->attempts->committed->endpoint->links->text);
+    else if (up->codec_stream.sent >= PROGRESS_ENDED || up->conn == NULL)
+        finish(stream, OK);
 }
 
 static void pass_response(struct stream *stream) {
@@ -529,8 +574,8 @@ static void pass_response(struct stream *stream) {
     (void)attempts_advance(stream); // the rest of the request
     if (stream->end == OK && !stream->tunnel_answered)
         pass_response_body(stream);
-    if (stream->tunnel_answered && stream->state != STREAM_DONE && request_is_over(stream))
-        finish(stream, OK);
+    if (stream->tunnel_answered && stream->state != STREAM_DONE && stream->end == OK)
+        pass_rest_of_tunnel(stream);
 }
 
 static void stream_advance(struct task *task) {

@@ -32,6 +32,7 @@ enum stream_state {
 // Who the request came from. Borrowed from the connection, which outlives its streams.
 struct stream_client {
     const union address *address;
+    const union address *destination; // where the connection was going before it was redirected to us; NULL: not known
     const struct spiffe_id *identity; // NULL: none was shown
     struct bytes forwarded_cert;      // what x-forwarded-client-cert is to say; empty: nothing
     bool secure;
@@ -88,7 +89,7 @@ struct stream {
     bool response_prepared;      // upstream's head has come, and is with the filters or has passed them
     bool response_in_hand;       // some filter has not let that piece pass yet
     bool response_is_last;       // nothing follows it
-    bool has_tunnel;             // its 101 went down: bodies are not seen by filters, nor bounded but by buffers
+    bool has_tunnel;             // its 101 went down, or it is opaque: bodies are not seen by filters, nor bounded but by buffers
     bool tunnel_answered;        // upstream's direction is over
     size_t response_taken;       // bytes that upstream had sent for it
     uint64_t response_bytes;
@@ -102,7 +103,7 @@ struct stream {
     nanoseconds begun;
     nanoseconds deadline;      // UINT64_MAX: none
     nanoseconds active_at;     // a byte of body or a head moved
-    nanoseconds switched_at;   // when the 101 went down
+    nanoseconds switched_at;   // when the 101 went down, or an opaque connection was made; 0: not yet
     nanoseconds upstream_took; // from the last attempt's start to its response head
     struct timer watch;        // idle and slow bodies
 

@@ -42,7 +42,8 @@ static size_t print_reasons(const struct attempts *attempts, char *text, size_t 
 
 static void write_record(struct stream *stream, nanoseconds duration) {
     static const struct bytes directions[] = {
-        [ROLE_INBOUND] = BYTES_OF("inbound"), [ROLE_OUTBOUND] = BYTES_OF("outbound"), [ROLE_GATEWAY] = BYTES_OF("gateway")};
+        [ROLE_INBOUND] = BYTES_OF("inbound"), [ROLE_OUTBOUND] = BYTES_OF("outbound"), [ROLE_GATEWAY] = BYTES_OF("gateway"),
+        [ROLE_TCP] = BYTES_OF("outbound")};
     char peer[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     const struct head *request = stream->request;
@@ -99,7 +100,7 @@ static struct request_metrics *metrics_of(const struct stream *stream) {
 void stream_log(struct stream *stream) {
     nanoseconds duration = stream->env->loop->now - stream->begun;
     // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
-    nanoseconds answered = stream->has_tunnel ? stream->switched_at - stream->begun : duration;
+    nanoseconds answered = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at - stream->begun : duration;
     unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
     request_metrics_count(metrics_of(stream), method, stream->status, stream->end, answered);
     if (is_wanted(stream))

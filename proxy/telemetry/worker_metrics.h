@@ -31,6 +31,17 @@
     X(downstream_closed_flood, COUNTER, SUM, PLAIN, "outrigger_downstream_connections_closed_total", "reason=\"flood\"", "")                        \
     X(downstream_bytes_in, COUNTER, SUM, PLAIN, "outrigger_downstream_received_bytes_total", "", "Bytes received from clients, as on the wire.")    \
     X(downstream_bytes_out, COUNTER, SUM, PLAIN, "outrigger_downstream_sent_bytes_total", "", "Bytes sent to clients, as on the wire.")             \
+    X(detected_http1, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"http1\"",                                                          \
+      "Connections whose protocol was told by their first bytes, or by none.")                                                                      \
+    X(detected_http2, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"http2\"", "")                                                      \
+    X(detected_tls, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"tls\"", "")                                                          \
+    X(detected_tcp, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"tcp\"", "")                                                          \
+    X(detected_silent, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"silent\"", "")                                                    \
+    X(detected_remembered, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"remembered\"", "")                                            \
+    X(detected_closed, COUNTER, SUM, PLAIN, "outrigger_detected_total", "result=\"closed\"", "")                                                    \
+    X(proxy_headers_read, COUNTER, SUM, PLAIN, "outrigger_proxy_headers_total", "result=\"read\"",                                                  \
+      "Headers of the PROXY protocol on listeners that take them.")                                                                                 \
+    X(proxy_headers_bad, COUNTER, SUM, PLAIN, "outrigger_proxy_headers_total", "result=\"refused\"", "")                                            \
     /* streams */                                                                                                                                   \
     X(streams_begun, COUNTER, SUM, PLAIN, "outrigger_streams_total", "", "Exchanges of a request and its response that began.")                     \
     X(streams_active, GAUGE, SUM, PLAIN, "outrigger_streams_active", "", "Exchanges that are not over.")                                            \
@@ -38,7 +49,9 @@
     X(streams_reset_upstream, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"upstream\"", "")                                          \
     X(streams_reset_proxy, COUNTER, SUM, PLAIN, "outrigger_streams_reset_total", "by=\"proxy\"", "")                                                \
     X(tunnels_websocket, COUNTER, SUM, PLAIN, "outrigger_tunnels_total", "kind=\"websocket\"", "Exchanges that went on as bytes both ways.")        \
+    X(tunnels_tcp, COUNTER, SUM, PLAIN, "outrigger_tunnels_total", "kind=\"tcp\"", "")                                                              \
     X(tunnels_websocket_active, GAUGE, SUM, PLAIN, "outrigger_tunnels_active", "kind=\"websocket\"", "Those of them that are not over.")            \
+    X(tunnels_tcp_active, GAUGE, SUM, PLAIN, "outrigger_tunnels_active", "kind=\"tcp\"", "")                                                        \
     /* connections to endpoints, and their pools */                                                                                                 \
     X(upstream_opened, COUNTER, SUM, PLAIN, "outrigger_upstream_connections_total", "", "Connections to endpoints that were made.")                 \
     X(upstream_active, GAUGE, SUM, PLAIN, "outrigger_upstream_connections_active", "", "Connections to endpoints that are open.")                   \

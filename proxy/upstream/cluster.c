@@ -246,6 +246,14 @@ struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *t
     return lb_levels_pick(&cluster->levels, &request);
 }
 
+struct endpoint *cluster_passthrough(struct cluster *cluster, const struct sockaddr *address) {
+    static const struct endpoint_traits plain = {.tls = TLS_NONE, .peer_key = BYTES_OF("none")};
+    struct sockaddr_storage storage = {0};
+    memcpy(&storage, address, address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+    struct endpoint_config config = {.address = endpoint_address_of(&storage), .weight = 1, .traits = &plain};
+    return endpoint_create(cluster, &config);
+}
+
 bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
     uint32_t count = 0; // of those that can be picked, how many were tried
     for (uint32_t i = 0; i < tried_count; i++) {

@@ -54,6 +54,10 @@ void cluster_unref(struct cluster *cluster);
 // endpoint where the algorithm goes by one.
 struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count, const uint64_t *key);
 
+// Of a service that has no endpoints of its own (is_passthrough): one for `address` alone, which nobody else picks. Retired by whoever asked, once, when it has no use for
+// it any more.
+struct endpoint *cluster_passthrough(struct cluster *cluster, const struct sockaddr *address);
+
 // Whether there is one that can be picked and is none of `tried`.
 bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count);
 

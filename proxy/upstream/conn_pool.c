@@ -113,20 +113,27 @@ static enum error open_for_waiters(struct conn_pool *pool) {
     return OK;
 }
 
-// The endpoint's pool of the other kind: it has the same bound on connections.
-static struct conn_pool *sibling_of(const struct conn_pool *pool) {
-    return &pool->endpoint->links->pools[pool->kind == POOL_HTTP1 ? POOL_HTTP2 : POOL_HTTP1];
-}
-
 // Somebody waits, no connection of this pool will ever be free for him, and none can be opened.
 static bool is_starved(const struct conn_pool *pool) {
     return pool->waiter_count > 0 && pool->open + pool->connecting_count == 0;
 }
 
+// The endpoint's pools of other kinds have the same bound on connections.
+static bool is_other_starved(const struct conn_pool *pool) {
+    for (int kind = 0; kind < POOL_KINDS; kind++)
+        if (kind != (int)pool->kind && is_starved(&pool->endpoint->links->pools[kind]))
+            return true;
+    return false;
+}
+
+bool conn_pool_has_spare(const struct conn_pool *pool) {
+    return total_room(pool) > pool->granted;
+}
+
 bool conn_pool_is_owed(const struct conn_pool *pool) {
     if (pool->waiter_count > 0 || pool->granted > 0)
         return false;
-    return is_starved(sibling_of(pool)) || atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
+    return is_other_starved(pool) || atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
 }
 
 // Who waits for a place that another worker has: that one is told to give up what is idle, and now and then it is looked whether it did.
@@ -153,18 +160,24 @@ static void on_look(struct timer *timer) {
     watch_starvation(pool);
 }
 
-// An idle connection of the other kind gives its place up, if there is one.
-static void claim_place(const struct conn_pool *pool) {
-    struct conn_pool *sibling = sibling_of(pool);
-    if (!conn_pool_is_owed(sibling))
-        return;
-    LIST_EACH(&sibling->usable, node, following) {
+static bool give_idle(const struct conn_pool *pool) {
+    if (!conn_pool_is_owed(pool))
+        return false;
+    LIST_EACH(&pool->usable, node, following) {
         struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
         if (list_is_empty(&conn->streams)) {
-            upstream_conn_close(conn, OK); // and conn_pool_lost opens one here
-            return;
+            upstream_conn_close(conn, OK); // and conn_pool_lost opens one where it is waited for
+            return true;
         }
     }
+    return false;
+}
+
+// An idle connection of another kind gives its place up, if there is one.
+static void claim_place(const struct conn_pool *pool) {
+    for (int kind = 0; kind < POOL_KINDS; kind++)
+        if (kind != (int)pool->kind && give_idle(&pool->endpoint->links->pools[kind]))
+            return;
 }
 
 static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bool at_front) {
@@ -231,6 +244,8 @@ void conn_waiter_cancel(struct conn_waiter *waiter) {
         waiter->granted = false;
         pool->granted--;
         grant_room(pool);
+        if (pool->kind == POOL_RAW && conn_pool_has_spare(pool))
+            upstream_conn_close(LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link), OK);
     } else {
         leave_queue(waiter);
         if (pool->starved)
@@ -299,10 +314,12 @@ void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum err
         if (error != OK)
             fail_waiters(pool, alone ? UINT32_MAX : pool->room_last, error);
     }
-    struct conn_pool *const pools[] = {pool, sibling_of(pool)};
-    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
-        if (open_for_waiters(pools[i]) != OK && pools[i]->open + pools[i]->connecting_count == 0)
-            fail_waiters(pools[i], UINT32_MAX, ERROR_POOL_FULL);
-    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
-        watch_starvation(pools[i]);
+    struct conn_pool *const pools = pool->endpoint->links->pools;
+    for (uint32_t i = 0; i < POOL_KINDS; i++) {
+        struct conn_pool *next = &pools[(pool->kind + i) % POOL_KINDS]; // this one first
+        if (open_for_waiters(next) != OK && next->open + next->connecting_count == 0)
+            fail_waiters(next, UINT32_MAX, ERROR_POOL_FULL);
+    }
+    for (int kind = 0; kind < POOL_KINDS; kind++)
+        watch_starvation(&pools[kind]);
 }

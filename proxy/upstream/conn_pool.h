@@ -16,8 +16,8 @@ struct endpoint;
 struct upstream_conn;
 
 // What a new connection is to speak. On TLS POOL_HTTP1 offers HTTP/1.1 alone (ALPN), and POOL_HTTP2 what the port's protocol allows: where that is HTTP the peer may
-// choose HTTP/1.1 after all.
-enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
+// choose HTTP/1.1 after all. POOL_RAW is for opaque bytes: each connection carries one stream, and is closed where nobody waits for it any more.
+enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_RAW, POOL_KINDS };
 
 struct conn_pool {
     struct endpoint *endpoint;
@@ -65,7 +65,10 @@ void conn_pool_drain_http1(struct conn_pool *pool);
 // Closes what is idle, lets the rest drain, fails who waits. For an endpoint that is gone.
 void conn_pool_retire(struct conn_pool *pool);
 
-// From upstream_conn, for one that is idle: the endpoint's pool of the other kind waits for a place that this one could give up.
+// From upstream_conn: there is more room than waiters were granted: an idle connection of a raw pool is then nobody's.
+bool conn_pool_has_spare(const struct conn_pool *pool);
+
+// From upstream_conn, for one that is idle: a pool of the endpoint of another kind waits for a place that this one could give up.
 bool conn_pool_is_owed(const struct conn_pool *pool);
 
 // From upstream_conn: the state or room of a connection changed; it is put where it belongs and waiters get what room there is.

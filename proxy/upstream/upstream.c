@@ -98,7 +98,7 @@ void upstream_set_credentials(struct upstream *upstream, struct credentials *cre
 
 static void close_one_idle(struct upstream_conn *conn) {
     if (conn->open && list_is_empty(&conn->streams))
-        upstream_conn_close(conn, OK);
+        upstream_conn_drain(conn);
 }
 
 void upstream_close_idle(struct upstream *upstream) {

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/h1_codec.h"
+#include "http/raw_codec.h"
 #include "upstream/cluster.h"
 #include "upstream/upstream_stream.h"
 
@@ -182,10 +183,11 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         avoid_endpoint(conn); // it refuses quickly: by load alone it would be sent the most
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);
+    // Bytes that are cut short must not look as if they had ended.
+    const bool breaks_off = conn->codec != NULL && (conn->codec->breaks_off || (conn->codec->is_tunnel && !list_is_empty(&conn->streams)));
     LIST_EACH(&conn->streams, node, following)
         upstream_stream_fail(LIST_ENTRY(node, struct upstream_stream, link), stream_error(conn, reason));
     tell_waiters(conn, conn->endpoint->cluster == NULL ? ERROR_NO_ENDPOINT : ERROR_CONNECT_REFUSED); // nothing was sent for them
-    const bool breaks_off = conn->codec != NULL && conn->codec->breaks_off;
     if (conn->codec != NULL) {
         // Streams that were failed are still their owners': the codec must forget them before those free them.
         conn->codec->ops->dispose(conn->codec);
@@ -203,8 +205,14 @@ void upstream_conn_end_by(struct upstream_conn *conn, nanoseconds when) {
     look_by(conn, when);
 }
 
+static bool is_finishing(const struct upstream_conn *conn) {
+    return conn->open && conn->codec->is_tunnel && !conn->codec->breaks_off && list_is_empty(&conn->streams) && transport_has_output(conn->transport);
+}
+
 void upstream_conn_drain(struct upstream_conn *conn) {
     conn->draining = true;
+    if (is_finishing(conn))
+        return; // what was said last is on its way
     if (!conn->open || list_is_empty(&conn->streams))
         upstream_conn_close(conn, conn->open ? OK : ERROR_NO_ENDPOINT);
     else
@@ -216,7 +224,7 @@ void upstream_conn_settle(struct upstream_conn *conn) {
         return;
     conn->changed = false;
     bool idle = list_is_empty(&conn->streams);
-    if (idle && conn->codec->is_tunnel && !conn->codec->breaks_off && transport_has_output(conn->transport)) {
+    if (is_finishing(conn)) {
         conn->idle_since = loop_of(conn)->now;
         look_by(conn, conn->idle_since + idle_timeout(conn));
         conn_pool_update(conn->pool, conn);
@@ -337,19 +345,33 @@ static bool is_fixed(const struct upstream_conn *conn) {
 static struct tls_protocols offered_protocols(const struct upstream_conn *conn) {
     static const struct bytes http1[] = {BYTES_OF("http/1.1")};
     static const struct bytes http2[] = {BYTES_OF(ALPN_MESH), BYTES_OF("h2")};
+    static const struct bytes raw[] = {BYTES_OF(ALPN_MESH_TCP)};
+    if (conn->pool->kind == POOL_RAW)
+        return (struct tls_protocols){raw, 1};
     if (conn->pool->kind == POOL_HTTP1)
         return (struct tls_protocols){http1, 1};
     return is_fixed(conn) ? (struct tls_protocols){http2, 2} : (struct tls_protocols){.count = 0};
 }
 
-static void become_open(struct upstream_conn *conn) {
+static void make_codec(struct upstream_conn *conn) {
     struct upstream *upstream = conn->upstream;
     struct transport *transport = conn->transport;
+    if (conn->pool->kind == POOL_RAW) {
+        conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH_TCP));
+        conn->codec = raw_codec_create(CODEC_CLIENT, conn->mesh ? RAW_ANNOUNCED : RAW_PLAIN, &upstream_stream_events, conn, &transport->out);
+        return;
+    }
     conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
     const bool chose_http1 = bytes_equal(transport->alpn, BYTES("http/1.1"));
     bool http2 = conn->pool->kind == POOL_HTTP2 && ((is_fixed(conn) && !chose_http1) || conn->mesh || bytes_equal(transport->alpn, BYTES("h2")));
     conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out, upstream->h2_memory)
                         : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out);
+}
+
+static void become_open(struct upstream_conn *conn) {
+    struct upstream *upstream = conn->upstream;
+    struct transport *transport = conn->transport;
+    make_codec(conn);
     conn->open = true;
     nanoseconds now = loop_of(conn)->now;
     conn->opened_at = conn->idle_since = conn->received_at = now;
@@ -369,13 +391,18 @@ static void become_open(struct upstream_conn *conn) {
     note_allowed(conn);
     on_timer(&conn->timer); // arms it for the next of what it watches
     if (conn->closing)
-        return; // the peer's leaf has just ended
-    transport->ops->read_start(transport);
+        return;                     // the peer's leaf has just ended
+    if (!codec_is_raw(conn->codec)) // else when its stream begins: a server that speaks first is heard by whom it speaks to
+        transport->ops->read_start(transport);
     upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
+    if (codec_is_raw(conn->codec) && conn_pool_has_spare(conn->pool)) {
+        upstream_conn_close(conn, OK); // whoever it was made for has gone
+        return;
+    }
     // Made with credentials that were replaced during the handshake, or for a protocol that the port had before it: whoever waits gets one made with the new.
     const bool is_outdated = conn->endpoint->peer->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation;
-    if (is_outdated || (conn->pool->kind == POOL_HTTP2 && !http2 && is_fixed(conn)))
+    if (is_outdated || (conn->pool->kind == POOL_HTTP2 && conn->codec->version != HTTP_2 && is_fixed(conn)))
         upstream_conn_drain(conn);
 }
 

@@ -17,7 +17,8 @@ static void detach(struct upstream_stream *stream) {
 
 void upstream_stream_fail(struct upstream_stream *stream, enum error error) {
     struct upstream_conn *conn = stream->conn;
-    if (stream->ended)
+    const bool is_half_open = codec_is_raw(conn->codec) && stream->codec_stream.sent < PROGRESS_ENDED;
+    if (stream->ended && !is_half_open)
         error = OK; // the response is whole; what remained was the request's rest
     else if (stream->head_arrived && error == ERROR_UPSTREAM_RESET)
         error = ERROR_RESPONSE_INCOMPLETE;
@@ -125,6 +126,8 @@ enum error upstream_stream_open(struct upstream_conn *conn, struct upstream_stre
     upstream_conn_watch(conn);
     if (stream->was_reused)
         metric_add(&conn->upstream->metrics->pool_reused, 1);
+    if (codec_is_raw(conn->codec))
+        conn->transport->ops->read_start(conn->transport);
     upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
     return OK;

@@ -163,7 +163,7 @@ static void on_head(void *user, struct codec_stream *stream, bool end) {
     struct codec_owner *owner = user;
     struct owner_stream *item = called_for(owner, stream);
     const struct head *head = &stream->head;
-    CHECK(owner->feeding);
+    CHECK(owner->feeding || (codec_is_raw(owner->codec) && owner->sending == stream));
     CHECK(!item->ended && item->pieces == 0);
     bool interim = owner->codec->role == CODEC_CLIENT && head->status < 200 && head->status != 101;
     CHECK(stream->received == (end ? PROGRESS_ENDED : interim ? PROGRESS_HEAD : PROGRESS_BODY));

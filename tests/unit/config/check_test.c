@@ -87,13 +87,6 @@ static void unknown_fields_are_errors_with_the_nearest_name(void **state) {
 
 static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     (void)state;
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, transparent: true}]\n",
-                       "spec.listeners[o].transparent: is not supported by this version");
-    expect_proxy_error("  listeners: [{name: o, role: Outbound, unknownHosts: Passthrough}]\n",
-                       "Passthrough is not supported by this version; allowed: Reject");
-    expect_proxy_error("  listeners: [{name: o, role: TCP}]\n", "TCP is not supported by this version; allowed: Inbound, Outbound, Gateway");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80, protocol: TCP}]\n  tls: {mode: None}\n  endpoints: [{address: '1.1.1.1:1'}]\n",
-                       "TCP is not supported by this version; allowed: HTTP, HTTP1, HTTP2, GRPC");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  circuitBreaker: {}\n", "spec.circuitBreaker: is not supported by this version");
     expect_policy_error("  targetRefs: [{kind: Mesh, name: s}]\n", "Mesh is not supported by this version; allowed: Service, Namespace");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {locality: {mode: PreferNode}}\n",

@@ -67,6 +67,16 @@ static void an_inbound_listener_passes_all_to_its_application(void **state) {
     fake_downstream_dispose(&near);
 }
 
+// A ClientHello with nothing in it but the offer of outrigger/1.
+#define RANDOM "0123456789abcdef0123456789abcdef"
+#define HELLO_OF_THE_MESH                                      \
+    "\x16\x03\x01\x00\x41\x01\x00\x00\x3d\x03\x03" RANDOM "\0" \
+    "\0\2\x13\1"                                               \
+    "\1\0"                                                     \
+    "\0\x12"                                                   \
+    "\0\x10\0\x0e"                                             \
+    "\0\x0c\x0boutrigger/1"
+
 static void without_an_identity_tls_is_refused(void **state) {
     (void)state;
     static const char *const modes[] = {"Strict", "Permissive"};
@@ -84,7 +94,7 @@ static void without_an_identity_tls_is_refused(void **state) {
             near_send(conn, GET); // Permissive: plain text is taken
             assert_has(near_received(conn), "\r\n\r\n/x");
             conn = near_connect(&near, "inbound");
-            near_send_bytes(conn, bytes_from("\x16\x03\x01\x00\x02\x02\x00", 7)); // TLS, and none of ours
+            near_send_bytes(conn, BYTES(HELLO_OF_THE_MESH));
         }
         assert_true(near_is_closed(conn));
         assert_int_equal(metric_read(&metrics_of(&near)->downstream_closed_tls), 1);

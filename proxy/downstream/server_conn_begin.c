@@ -1,0 +1,360 @@
+// What a client's connection begins with: where it was going, the PROXY protocol's header, then what is spoken on it, as the configuration says or as its first bytes
+// do, and the codec for that. A connection of which the configuration says that it is opaque waits for no byte, so that a server may speak first.
+#include "downstream/detect.h"
+#include "downstream/proxy_header.h"
+#include "downstream/server_conn_private.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/h1_codec.h"
+#include "http/raw_codec.h"
+#include "upstream/codec_limits.h"
+
+#include <stdio.h>
+
+#define HANDSHAKE_TIMEOUT_NS (10 * NS_PER_S)
+
+// --- what the configuration says ---
+
+enum spoken { SPOKEN_HTTP, SPOKEN_OPAQUE, SPOKEN_UNKNOWN };
+
+static const struct listener_config *config_of(const struct server_conn *conn) {
+    return conn->listener->config;
+}
+
+static bool detects(const struct server_conn *conn) {
+    return config_of(conn)->transparent || config_of(conn)->detection.given;
+}
+
+static enum app_protocol app_protocol_of(const struct server_conn *conn) {
+    const struct listener_config *listener = config_of(conn);
+    const struct forward_config *forward = conn->client.destination == NULL ? NULL : listener_forward(listener, &conn->destination.any);
+    return forward != NULL ? forward->protocol : listener->app_protocol;
+}
+
+static enum spoken spoken_of(const struct server_conn *conn) {
+    const enum spoken undecided = detects(conn) ? SPOKEN_UNKNOWN : SPOKEN_HTTP;
+    if (config_of(conn)->role == ROLE_TCP)
+        return SPOKEN_OPAQUE;
+    if (config_of(conn)->role == ROLE_INBOUND) {
+        enum app_protocol protocol = app_protocol_of(conn);
+        return protocol == APP_PROTOCOL_TCP ? SPOKEN_OPAQUE : protocol == APP_PROTOCOL_AUTO ? undecided : SPOKEN_HTTP;
+    }
+    if (conn->client.destination == NULL)
+        return undecided;
+    const struct service_config *service = snapshot_find_destination(conn->listener->bound->snapshot, &conn->destination.any);
+    return service == NULL ? undecided : protocol_is_opaque(service->protocol) ? SPOKEN_OPAQUE : SPOKEN_HTTP;
+}
+
+// Plain text is all that there is to speak on an Outbound listener for which no TLS was foreseen: TLS is then a bad request.
+static bool expects_tls_through(const struct server_conn *conn) {
+    return config_of(conn)->role == ROLE_OUTBOUND && (config_of(conn)->transparent || conn->listener->bound->snapshot->tls_hosts.count > 0);
+}
+
+static bool is_permissive(const struct server_conn *conn) {
+    return config_of(conn)->role == ROLE_INBOUND && config_of(conn)->mtls == MTLS_PERMISSIVE;
+}
+
+// Opaque bytes find their way: there is one application, or the kernel says where they were going.
+static bool has_destination(const struct server_conn *conn) {
+    return config_of(conn)->role != ROLE_OUTBOUND || conn->client.destination != NULL;
+}
+
+// --- codecs ---
+
+static void open_with(struct server_conn *conn, struct codec *codec) {
+    const struct downstream *downstream = conn->listener->downstream;
+    conn->codec = codec;
+    conn->codec->scheme = conn->client.secure ? BYTES("https") : BYTES("http");
+    conn->phase = CONN_OPEN;
+    conn->awaits_protocol = false;
+    conn->idle_since = loop_of(conn)->now;
+    if (conn->draining || (downstream->draining && role_is_reached(config_of(conn)->role)))
+        server_conn_drain(conn);
+    flush_later(conn);
+}
+
+// What was read goes to the codec in a turn of its own.
+static void go_on(struct server_conn *conn) {
+    if (buffer_is_empty(&conn->pending) && !conn->input_ended) {
+        conn->transport->ops->read_start(conn->transport);
+        return;
+    }
+    conn->paused = true; // until `pending` was fed
+    loop_wake(loop_of(conn), &conn->resume);
+}
+
+static void become_http(struct server_conn *conn, bool http2) {
+    struct codec_limits codec_limits = codec_limits_of(limits_of(conn), LIMIT_BODY_BEFORE_DECISION);
+    struct buffer *out = &conn->transport->out;
+    open_with(conn, http2 ? h2_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out, conn->listener->downstream->h2_memory)
+                          : h1_codec_create(CODEC_SERVER, &codec_limits, &server_codec_handler, conn, out));
+}
+
+static void become_raw(struct server_conn *conn, enum raw_form form) {
+    conn->relay_begun_at = loop_of(conn)->now;
+    open_with(conn, raw_codec_create(CODEC_SERVER, form, &server_codec_handler, conn, &conn->transport->out));
+    raw_codec_begin(conn->codec, conn->server_name);
+}
+
+// --- TLS ---
+
+// A caller that may say which protocol it is (ALPN) cannot make opaque what the configuration says is HTTP: rules on requests would be passed by.
+static struct tls_protocols protocols_of(const struct server_conn *conn) {
+    static const struct bytes edge[] = {BYTES_OF("h2"), BYTES_OF("http/1.1")};
+    if (conn->is_edge)
+        return (struct tls_protocols){edge, sizeof edge / sizeof edge[0]};
+    static const struct bytes raw[] = {BYTES_OF(ALPN_MESH_TCP)};
+    static const struct bytes any[] = {BYTES_OF(ALPN_MESH), BYTES_OF(ALPN_MESH_TCP), BYTES_OF("h2"), BYTES_OF("http/1.1")};
+    switch (app_protocol_of(conn)) {
+    case APP_PROTOCOL_TCP:
+        return (struct tls_protocols){raw, 1};
+    case APP_PROTOCOL_AUTO:
+        return (struct tls_protocols){any, sizeof any / sizeof any[0]};
+    default:
+        return (struct tls_protocols){.count = 0};
+    }
+}
+
+static bool ends_edge_tls(const struct listener_config *config) {
+    return config->gateway != NULL && config->gateway->listener_count > 0 && config->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+}
+
+// At a gateway clients show no certificate, and speak what strangers speak.
+static void begin_tls(struct server_conn *conn) {
+    struct downstream *downstream = conn->listener->downstream;
+    conn->is_edge = ends_edge_tls(config_of(conn));
+    struct credentials *credentials = conn->is_edge ? conn->listener->edge : downstream->credentials;
+    if (credentials == NULL) {
+        log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
+        server_conn_close(conn, ERROR_TLS_FAILED);
+        return;
+    }
+    struct tls_server_options options = {
+        .credentials = credentials,
+        .require_client = !conn->is_edge,
+        .protocols = protocols_of(conn),
+        .handshake_timeout = HANDSHAKE_TIMEOUT_NS,
+        .counters = &downstream->env->upstream->tls_counters,
+    };
+    conn->phase = CONN_HANDSHAKE;
+    conn->credentials_generation = credentials_generation(credentials);
+    conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &server_conn_transport_events, conn);
+    conn->transport->ops->read_start(conn->transport);
+}
+
+static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) {
+    const char *reason;
+    struct bytes text = bytes_keep(id->text);
+    enum error error = spiffe_id_parse(text, &conn->identity, &reason);
+    CHECK(error == OK); // the handshake has checked it
+    conn->client.identity = &conn->identity;
+    if (config_of(conn)->role != ROLE_INBOUND)
+        return;
+    // As Envoy writes it, so that applications can read it alike.
+    struct bytes ours = credentials_id(conn->listener->downstream->credentials)->text;
+    char forwarded[2 * SPIFFE_ID_MAX + sizeof "By=;URI="];
+    int length = snprintf(forwarded, sizeof forwarded, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
+    conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));
+}
+
+static void open_secure(struct server_conn *conn) {
+    const struct bytes alpn = conn->transport->alpn;
+    const bool is_mesh_tcp = bytes_equal(alpn, BYTES(ALPN_MESH_TCP));
+    conn->client.mesh = !conn->is_edge && (is_mesh_tcp || bytes_equal(alpn, BYTES(ALPN_MESH)));
+    if (is_mesh_tcp || app_protocol_of(conn) == APP_PROTOCOL_TCP)
+        become_raw(conn, is_mesh_tcp ? RAW_ANNOUNCED : RAW_PLAIN);
+    else
+        become_http(conn, conn->client.mesh || bytes_equal(alpn, BYTES("h2")));
+}
+
+void server_conn_on_ready(void *user, enum error error) {
+    struct server_conn *conn = user;
+    CHECK(conn->phase == CONN_HANDSHAKE);
+    if (error != OK) {
+        log_event(LOG_INFO, "client_tls_failed", "listener=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->listener->name), error_name(error),
+                  conn->transport->failure == NULL ? "" : conn->transport->failure);
+        server_conn_close(conn, error);
+        return;
+    }
+    // The bundle that the client was checked against may have been replaced meanwhile.
+    const struct credentials *credentials = conn->listener->downstream->credentials;
+    if (!conn->is_edge && conn->credentials_generation != credentials_generation(credentials) &&
+        !tls_peer_still_trusted(conn->transport, credentials)) {
+        server_conn_close(conn, ERROR_UNAUTHENTICATED);
+        return;
+    }
+    conn->client.secure = true;
+    if (conn->transport->peer_id != NULL)
+        keep_identity(conn, conn->transport->peer_id);
+    nanoseconds left = tls_peer_left(conn->transport);
+    if (left != UINT64_MAX) {
+        conn->ends_at = loop_of(conn)->now + left;
+        conn->drains_at = conn->ends_at - tls_last_call(left);
+        watch_by(conn, conn->drains_at);
+    }
+    open_secure(conn);
+}
+
+// --- first bytes ---
+
+// A server that the client waits for has the word.
+static void relay_in_silence(struct server_conn *conn) {
+    conn->was_silent = true;
+    become_raw(conn, RAW_PLAIN);
+    go_on(conn);
+}
+
+static void pass_tls_through(struct server_conn *conn, const struct client_hello *hello) {
+    metric_add(&metrics_of(conn)->detected_tls, 1);
+    conn->server_name = bytes_keep(bytes_from(hello->server_name, hello->server_name_length));
+    become_raw(conn, RAW_PLAIN);
+    go_on(conn);
+}
+
+static void detect_now(struct server_conn *conn) {
+    struct bytes in = buffer_front(&conn->pending);
+    const enum spoken spoken = spoken_of(conn);
+    const struct detect_options options = {
+        .tls = is_permissive(conn) || expects_tls_through(conn),
+        .opaque = spoken == SPOKEN_UNKNOWN && has_destination(conn),
+    };
+    struct client_hello hello;
+    enum detected detected = detect(in, options, &hello);
+    if (spoken == SPOKEN_OPAQUE && detected != DETECTED_MORE && detected != DETECTED_TLS)
+        detected = DETECTED_OPAQUE;
+    switch (detected) {
+    case DETECTED_MORE:
+        if (in.len < conn->pending.length)
+            server_conn_close(conn, ERROR_BAD_REQUEST); // so little in so many pieces
+        return;
+    case DETECTED_TLS:
+        if (is_permissive(conn) && hello.offers_mesh)
+            begin_tls(conn);
+        else
+            pass_tls_through(conn, &hello);
+        return;
+    case DETECTED_OPAQUE:
+        metric_add(&metrics_of(conn)->detected_tcp, 1);
+        become_raw(conn, RAW_PLAIN);
+        break;
+    case DETECTED_HTTP1:
+    case DETECTED_HTTP2:
+        metric_add(detected == DETECTED_HTTP1 ? &metrics_of(conn)->detected_http1 : &metrics_of(conn)->detected_http2, 1);
+        become_http(conn, detected == DETECTED_HTTP2);
+        break;
+    }
+    go_on(conn);
+}
+
+static bool is_known_server_first(const struct server_conn *conn) {
+    return server_first_knows(&conn->listener->downstream->server_first, conn->listener->name, &conn->destination, loop_of(conn)->now);
+}
+
+// Behind the PROXY protocol's header, if there is one.
+static void begin_protocol(struct server_conn *conn) {
+    const enum spoken spoken = spoken_of(conn);
+    if ((config_of(conn)->role == ROLE_INBOUND && config_of(conn)->mtls == MTLS_STRICT) || ends_edge_tls(config_of(conn))) {
+        begin_tls(conn);
+        return;
+    }
+    if (spoken == SPOKEN_OPAQUE && !is_permissive(conn)) {
+        become_raw(conn, RAW_PLAIN);
+        go_on(conn);
+        return;
+    }
+    if (spoken == SPOKEN_UNKNOWN && !is_permissive(conn) && buffer_is_empty(&conn->pending) && has_destination(conn) && is_known_server_first(conn)) {
+        metric_add(&metrics_of(conn)->detected_remembered, 1);
+        relay_in_silence(conn);
+        return;
+    }
+    conn->phase = CONN_DETECT;
+    conn->awaits_protocol = spoken != SPOKEN_HTTP;
+    nanoseconds patience = conn->awaits_protocol ? config_of(conn)->detection.timeout : limits_of(conn)->idle_timeout;
+    if (patience > 0)
+        timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
+    conn->transport->ops->read_start(conn->transport);
+    if (!buffer_is_empty(&conn->pending))
+        detect_now(conn);
+}
+
+// --- the PROXY protocol ---
+
+static void refuse_header(struct server_conn *conn, const char *reason) {
+    metric_add(&metrics_of(conn)->proxy_headers_bad, 1);
+    log_event(LOG_INFO, "proxy_header_refused", "listener=%.*s reason=\"%s\"", BYTES_FORMAT(conn->listener->name), reason);
+    server_conn_close(conn, ERROR_BAD_REQUEST);
+}
+
+static void read_header(struct server_conn *conn) {
+    struct proxy_header header;
+    switch (proxy_header_read(buffer_front(&conn->pending), &header)) {
+    case PROXY_HEADER_MORE:
+        return;
+    case PROXY_HEADER_BAD:
+        refuse_header(conn, "malformed or too long");
+        return;
+    case PROXY_HEADER_NONE:
+        if (config_of(conn)->proxy_protocol == PROXY_PROTOCOL_REQUIRE) {
+            refuse_header(conn, "there is none");
+            return;
+        }
+        break;
+    case PROXY_HEADER_READ:
+        metric_add(&metrics_of(conn)->proxy_headers_read, 1);
+        if (header.has_source)
+            conn->address = header.source;
+        buffer_consume(&conn->pending, header.length);
+        break;
+    }
+    begin_protocol(conn);
+}
+
+// --- for server_conn.c ---
+
+void server_conn_on_first_bytes(struct server_conn *conn, struct bytes in) {
+    if (buffer_is_empty(&conn->pending) && !conn->awaits_protocol) // whatever was waited for so far
+        timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + limits_of(conn)->header_timeout);
+    buffer_append(&conn->pending, in); // by copy: behind each other in one block
+    if (conn->phase == CONN_HEADER)
+        read_header(conn);
+    else
+        detect_now(conn);
+}
+
+bool server_conn_on_silence(struct server_conn *conn) {
+    if (conn->phase == CONN_HEADER && conn->awaits_protocol && buffer_is_empty(&conn->pending)) {
+        conn->awaits_protocol = false;
+        begin_protocol(conn); // a client that waits for its server sends no header either
+        return true;
+    }
+    if (conn->phase != CONN_DETECT || !conn->awaits_protocol)
+        return false;
+    const bool closes = config_of(conn)->detection.on_timeout == DETECTION_CLOSE || !has_destination(conn);
+    metric_add(closes ? &metrics_of(conn)->detected_closed : &metrics_of(conn)->detected_silent, 1);
+    if (closes)
+        server_conn_close(conn, ERROR_HEADER_TIMEOUT);
+    else
+        relay_in_silence(conn);
+    return true;
+}
+
+bool server_conn_on_early_end(struct server_conn *conn) {
+    if (conn->phase != CONN_DETECT || !conn->awaits_protocol || buffer_is_empty(&conn->pending) || !has_destination(conn))
+        return false;
+    become_raw(conn, RAW_PLAIN); // all that it had to say
+    go_on(conn);
+    return true;
+}
+
+void server_conn_begin(struct server_conn *conn) {
+    if (config_of(conn)->proxy_protocol == PROXY_PROTOCOL_DISABLE) {
+        begin_protocol(conn);
+        return;
+    }
+    conn->phase = CONN_HEADER;
+    conn->awaits_protocol = config_of(conn)->proxy_protocol == PROXY_PROTOCOL_ACCEPT && spoken_of(conn) != SPOKEN_HTTP && !is_permissive(conn);
+    nanoseconds patience = conn->awaits_protocol ? config_of(conn)->detection.timeout : limits_of(conn)->header_timeout;
+    timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
+    conn->transport->ops->read_start(conn->transport);
+}
