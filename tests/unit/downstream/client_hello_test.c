@@ -128,8 +128,18 @@ static void a_name_that_is_none_is_none(void **state) {
 // GREASE (RFC 8701) among everything, and an encrypted hello whose outer name is what counts.
 static void what_is_unknown_is_passed_over(void **state) {
     (void)state;
-    static const char body[] = "\x03\x03" "0123456789abcdef0123456789abcdef" "\0" "\0\4\x1a\x1a\x13\1" "\1\0" "\0\x2f"
-                               "\x2a\x2a\0\1\0" "\xfe\x0d\0\6secret" "\0\0\0\x0e\0\x0c\0\0\x09" "a.example" "\0\x10\0\6\0\4\3zzz" "\x3a\x3a\0\0";
+    static const char body[] = "\x03\x03"
+                               "0123456789abcdef0123456789abcdef"
+                               "\0"
+                               "\0\4\x1a\x1a\x13\1"
+                               "\1\0"
+                               "\0\x2f"
+                               "\x2a\x2a\0\1\0"
+                               "\xfe\x0d\0\6secret"
+                               "\0\0\0\x0e\0\x0c\0\0\x09"
+                               "a.example"
+                               "\0\x10\0\6\0\4\3zzz"
+                               "\x3a\x3a\0\0";
     const size_t length = sizeof body - 1;
     struct text text = {0};
     struct client_hello hello;

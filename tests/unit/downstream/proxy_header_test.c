@@ -55,11 +55,24 @@ static void version_1_says_who_the_client_is(void **state) {
 static void a_line_that_is_wrong_is_refused(void **state) {
     (void)state;
     static const char *const lines[] = {
-        "PROXY \r\n", "PROXY TCP4\r\n", "PROXY TCP5 1.1.1.1 2.2.2.2 1 2\r\n", "PROXY TCP4 1.1.1.1 2.2.2.2 1\r\n",
-        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2 3\r\n", "PROXY TCP4 1.1.1.1 2.2.2.2 01 2\r\n", "PROXY TCP4 1.1.1.1 2.2.2.2 65536 2\r\n",
-        "PROXY TCP4 1.1.1.1 2.2.2.2 -1 2\r\n", "PROXY TCP4 1.1.1 2.2.2.2 1 2\r\n", "PROXY TCP4 ::1 ::2 1 2\r\n", "PROXY TCP6 1.1.1.1 2.2.2.2 1 2\r\n",
-        "PROXY TCP6 fe80::1%eth0 ::2 1 2\r\n", "PROXY TCP4 1.1.1.1  2.2.2.2 1 2\r\n", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\n", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\rX",
-        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2 \r\n", "PROXY TCP4 1.1.1.1 2.2.2.2 0x1 2\r\n", "PROXY UNKNOWNX\r\n",
+        "PROXY \r\n",
+        "PROXY TCP4\r\n",
+        "PROXY TCP5 1.1.1.1 2.2.2.2 1 2\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 1\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2 3\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 01 2\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 65536 2\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 -1 2\r\n",
+        "PROXY TCP4 1.1.1 2.2.2.2 1 2\r\n",
+        "PROXY TCP4 ::1 ::2 1 2\r\n",
+        "PROXY TCP6 1.1.1.1 2.2.2.2 1 2\r\n",
+        "PROXY TCP6 fe80::1%eth0 ::2 1 2\r\n",
+        "PROXY TCP4 1.1.1.1  2.2.2.2 1 2\r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\rX",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 1 2 \r\n",
+        "PROXY TCP4 1.1.1.1 2.2.2.2 0x1 2\r\n",
+        "PROXY UNKNOWNX\r\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         expect_bad(bytes_from_text(lines[i]));
@@ -74,24 +87,25 @@ static void version_2_says_who_the_client_is(void **state) {
     (void)state;
     expect_read(BYTES(V2 "\x21\x11\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"), "192.0.2.1", 56324);
     expect_read(BYTES(V2 "\x21\x21\0\x24 \1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1 \1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2\0\1\0\2"), "2001:db8::1", 1);
-    expect_read(BYTES(V2 "\x20\0\0\0"), NULL, 0);                                                                       // LOCAL
-    expect_read(BYTES(V2 "\x20\x11\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"), NULL, 0);                               // LOCAL with addresses
-    expect_read(BYTES(V2 "\x21\0\0\3abc"), NULL, 0);                                                                    // UNSPEC: whatever follows
-    expect_read(BYTES(V2 "\x21\x12\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"), NULL, 0);                               // datagrams
+    expect_read(BYTES(V2 "\x20\0\0\0"), NULL, 0);                                                                 // LOCAL
+    expect_read(BYTES(V2 "\x20\x11\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"), NULL, 0);                           // LOCAL with addresses
+    expect_read(BYTES(V2 "\x21\0\0\3abc"), NULL, 0);                                                              // UNSPEC: whatever follows
+    expect_read(BYTES(V2 "\x21\x12\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"), NULL, 0);                           // datagrams
     expect_read(BYTES(V2 "\x21\x11\0\x14\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\0\1a\4\0\1\0"), "192.0.2.1", 56324); // two TLVs
 }
 
 static void a_header_that_lies_about_its_length_is_refused(void **state) {
     (void)state;
-    expect_bad(BYTES(V2 "\x21\x11\0\x0b\xc0\0\2\1\x0a\0\0\1\xdc\x04\1"));                 // shorter than its addresses
-    expect_bad(BYTES(V2 "\x21\x11\0\x0e\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\0"));         // a TLV with no length
-    expect_bad(BYTES(V2 "\x21\x11\0\x0f\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\0\1"));      // a TLV that ends behind the header
-    expect_bad(BYTES(V2 "\x21\x11\0\x10\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\xff\xff" "a")); // the same by far
-    expect_bad(BYTES(V2 "\x22\x11\0\x0c"));                                                     // a command that is none
-    expect_bad(BYTES(V2 "\x11\x11\0\x0c"));                                                     // a version that is none
-    expect_bad(BYTES(V2 "\x21\x11\xff\xff"));                                                   // 64 KiB of TLVs are not waited for
-    expect_bad(BYTES(V2 "\x21\x41\0\0"));                                                       // a family that is none
-    expect_bad(BYTES(V2 "\x21\x13\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb"));             // a transport that is none
+    expect_bad(BYTES(V2 "\x21\x11\0\x0b\xc0\0\2\1\x0a\0\0\1\xdc\x04\1"));           // shorter than its addresses
+    expect_bad(BYTES(V2 "\x21\x11\0\x0e\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\0"));   // a TLV with no length
+    expect_bad(BYTES(V2 "\x21\x11\0\x0f\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\0\1")); // a TLV that ends behind the header
+    expect_bad(BYTES(V2 "\x21\x11\0\x10\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb\2\xff\xff"
+                        "a"));                                                // the same by far
+    expect_bad(BYTES(V2 "\x22\x11\0\x0c"));                                   // a command that is none
+    expect_bad(BYTES(V2 "\x11\x11\0\x0c"));                                   // a version that is none
+    expect_bad(BYTES(V2 "\x21\x11\xff\xff"));                                 // 64 KiB of TLVs are not waited for
+    expect_bad(BYTES(V2 "\x21\x41\0\0"));                                     // a family that is none
+    expect_bad(BYTES(V2 "\x21\x13\0\x0c\xc0\0\2\1\x0a\0\0\1\xdc\x04\1\xbb")); // a transport that is none
 }
 
 static void what_begins_with_something_else_has_none(void **state) {
@@ -104,10 +118,8 @@ static void what_begins_with_something_else_has_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(version_1_says_who_the_client_is),
-        cmocka_unit_test(a_line_that_is_wrong_is_refused),
-        cmocka_unit_test(version_2_says_who_the_client_is),
-        cmocka_unit_test(a_header_that_lies_about_its_length_is_refused),
+        cmocka_unit_test(version_1_says_who_the_client_is),         cmocka_unit_test(a_line_that_is_wrong_is_refused),
+        cmocka_unit_test(version_2_says_who_the_client_is),         cmocka_unit_test(a_header_that_lies_about_its_length_is_refused),
         cmocka_unit_test(what_begins_with_something_else_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,7 +125,8 @@ static void a_refusal_is_told_by_its_name(void **state) {
     assert_int_equal(answer(&server, refused, "connect_refused"), OK);
     assert_true(server.codec->ends_output);
     struct bytes said = codec_owner_sent(&server);
-    assert_true(bytes_equal(said, BYTES("\x0f" "connect_refused")));
+    assert_true(bytes_equal(said, BYTES("\x0f"
+                                        "connect_refused")));
     for (size_t cut = 1; cut <= said.len; cut++) {
         struct codec_owner owner;
         struct owner_stream *item = begin_client(&owner, RAW_ANNOUNCED);
