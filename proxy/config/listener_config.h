@@ -70,11 +70,11 @@ struct listener_config {
     uint32_t forward_count;
     struct service_config
         *passthrough;          // transparent: what no document has, as a service whose endpoint is where each connection was going; NULL: refused
-    struct bytes gateway_name;              // Gateway: of the document
+    struct bytes gateway_name; // Gateway: of the document
     struct certificate_files *certificates; // Gateway
     uint32_t certificate_count;
     const struct gateway_config *gateway; // Gateway
-    struct service_ref target; // TCP: the service that all its connections are for
+    struct service_ref target;            // TCP: the service that all its connections are for
     struct service_config
         *service; // Inbound: the application as a service of one endpoint, with the policies of inbound (NULL: forwards alone); TCP: its target
     struct place place;

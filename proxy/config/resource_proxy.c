@@ -79,7 +79,8 @@ static const struct row listener_rows[] = {
     {.name = "address",
      .type = VALUE_ADDRESS,
      LISTENER(address),
-     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise; for TCP it is required; for Gateway its port "
+     .describes = "where it listens; for Inbound 0.0.0.0:15006, for Outbound 127.0.0.1:15001 unless said otherwise; for TCP it is required; for "
+                  "Gateway its port "
                   "is that of listeners of the Gateway"},
     {.name = "forwardTo", .type = VALUE_ADDRESS, LISTENER(forward_to), .describes = "Inbound, needed there: where the application listens"},
     {.name = "mtls", .type = VALUE_OBJECT, .object = &mtls_table, .describes = "Inbound: mutual TLS with callers"},

@@ -41,9 +41,10 @@ static size_t print_reasons(const struct attempts *attempts, char *text, size_t 
 }
 
 static void write_record(struct stream *stream, nanoseconds duration) {
-    static const struct bytes directions[] = {
-        [ROLE_INBOUND] = BYTES_OF("inbound"), [ROLE_OUTBOUND] = BYTES_OF("outbound"), [ROLE_GATEWAY] = BYTES_OF("gateway"),
-        [ROLE_TCP] = BYTES_OF("outbound")};
+    static const struct bytes directions[] = {[ROLE_INBOUND] = BYTES_OF("inbound"),
+                                              [ROLE_OUTBOUND] = BYTES_OF("outbound"),
+                                              [ROLE_GATEWAY] = BYTES_OF("gateway"),
+                                              [ROLE_TCP] = BYTES_OF("outbound")};
     char peer[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     const struct head *request = stream->request;
