@@ -304,6 +304,20 @@ def test_banned_calls():
     report(faults, "Calls that are not used here.")
 
 
+def test_documents_are_revived_before_their_trees_are_looked_at():
+    faults = []
+    for path in c_files():
+        if not re.fullmatch(r"proxy/config/(check|freeze|merge)\w*\.c", name(path)):
+            continue
+        faults += [f"{name(path)}:{line_of(code(path), match.start())}: root" for match in re.finditer(r"->root\b", code(path))]
+        for function, first, last in functions(path):
+            body = "\n".join(code(path).splitlines()[first - 1 : last])
+            # The one Proxy always has its tree.
+            looked_at = {match.group(1) for match in re.finditer(r"\b(\w+)->(?:spec_node|metadata)\b", body)} - {"proxy"}
+            faults += [f"{name(path)}:{first}: {function}: {it}" for it in sorted(looked_at) if f"document_revive({it})" not in body]
+    report(faults, "What judges documents against others may have them without trees (config/document.h): `line` for the place, document_revive before a node.")
+
+
 def test_no_sleep_in_python():
     faults = []
     for path in files():

@@ -257,10 +257,10 @@ static void check_tcp_target(struct document *proxy, const struct listener_confi
     const struct node *port = node_find(target, "port");
     if (found == 0 && (port == NULL || !port->bad))
         document_error(proxy, port != NULL ? port : target, NULL, "%s has no such port of protocol TCP or TLS (%s:%u)", entry->label, entry->file,
-                       entry->root->line);
+                       entry->line);
     else if (found > 1 && port == NULL)
         document_error(proxy, target, "port", "is required: %s has %u ports of protocol TCP or TLS (%s:%u)", entry->label, found, entry->file,
-                       entry->root->line);
+                       entry->line);
 }
 
 static void check_tcp_targets(struct document *proxy, const struct map *names) {

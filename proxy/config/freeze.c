@@ -402,8 +402,8 @@ static void freeze_paths(struct freezing *freezing) {
 }
 
 // A label of the document's metadata; empty: there is none.
-static struct bytes label_of(struct freezing *freezing, const struct document *document, const char *name) {
-    const struct node *label = node_find(node_find(document->metadata, "labels"), name);
+static struct bytes label_of(struct freezing *freezing, const struct document *proxy, const char *name) {
+    const struct node *label = node_find(node_find(proxy->metadata, "labels"), name);
     return label == NULL ? BYTES_NONE : pool_copy(freezing->pool, label->text);
 }
 
