@@ -5,6 +5,12 @@
 #define FNV_START UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
 
+// Addresses are zeroed before they are filled in: equal ones are equal bytes.
+static struct bytes bytes_of(const union address *address) {
+    const void *at = address;
+    return bytes_from(at, sizeof *address);
+}
+
 static uint64_t mix(uint64_t hash, const void *from, size_t size) {
     const unsigned char *at = from;
     for (size_t i = 0; i < size; i++)
@@ -25,7 +31,7 @@ bool server_first_knows(const struct server_first *table, struct bytes listener,
     uint64_t hash = listener_hash(listener);
     size_t place = place_of(hash, destination);
     return table->places[place].until > now && table->places[place].listener == hash &&
-           memcmp(&table->places[place].destination, destination, sizeof *destination) == 0;
+           bytes_equal(bytes_of(&table->places[place].destination), bytes_of(destination));
 }
 
 void server_first_note(struct server_first *table, struct bytes listener, const union address *destination, nanoseconds now) {
