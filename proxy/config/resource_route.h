@@ -76,7 +76,7 @@ extern const struct table http_route_table, grpc_route_table;
 void http_route_check(struct document *document);
 void grpc_route_check(struct document *document);
 
-// The tables that several kinds of routes share (resource_route_parts.c).
+// The tables that several kinds of routes share (resource_route_parts.c, resource_route_filter.c).
 extern const struct table parent_table, backend_table, filter_table, header_match_table;
 
 // The rules between the fields of parents, filters and backends that several kinds share. `rule`: the node of the rule.
