@@ -111,6 +111,20 @@ static uint32_t add_service_targets(const struct service_config *frontend, const
     return count;
 }
 
+// Gateway API, HTTPRouteRetry: with the stanza connections that could not be made, or broke, and tries that ran out of time are tried again too. What it does not say
+// stays as TrafficPolicy has it.
+static void take_retry(const struct rule_spec *rule, struct traffic_config *traffic, struct bytes label) {
+    traffic->retry.connect_failure = traffic->retry.refused_stream = traffic->retry.unsent = traffic->retry.reset = traffic->retry.timeout = true;
+    if (rule->retry.has_attempts)
+        traffic->retry.attempts = rule->retry.attempts;
+    else if (traffic->retry.attempts == 0)
+        traffic->retry.attempts = 1;
+    if (rule->retry.has_codes)
+        memcpy(traffic->retry.codes, rule->retry.codes, sizeof(traffic->retry.codes));
+    traffic->retry.backoff.least = rule->retry.backoff;
+    traffic->retry.policy = label;
+}
+
 // The rule, its route, then the service that was asked for, then the one that the request is sent to. What the rule says itself wins over all.
 static const struct traffic_config *traffic_of_rule(struct freezing *freezing, const struct document *route, const struct rule_spec *rule,
                                                     const struct service_config *frontend, const struct service_config *backend, struct bytes label) {
@@ -125,6 +139,8 @@ static const struct traffic_config *traffic_of_rule(struct freezing *freezing, c
         traffic->timeouts.backend_request = rule->backend_timeout;
     if (rule->has_request_timeout || rule->has_backend_timeout)
         traffic->timeouts.policy = label;
+    if (rule->retry.is_said)
+        take_retry(rule, traffic, label);
     return traffic;
 }
 

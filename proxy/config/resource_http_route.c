@@ -7,7 +7,8 @@
 
 #define RULE(member) ROW_AT(struct rule_spec, member)
 #define MATCH(member) ROW_AT(struct match_spec, member)
-#define DAY (24 * 3600 * NS_PER_S)
+#define HOUR (3600 * NS_PER_S)
+#define DAY (24 * HOUR)
 
 static const struct choice path_matches[] = {
     {"PathPrefix", PATH_PREFIX, false, "the first elements of the path"},
@@ -58,6 +59,31 @@ static const struct row timeouts_rows[] = {{.name = "request",
                                            {0}};
 static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows};
 
+static const struct row retry_rows[] = {{.name = "codes",
+                                         .type = VALUE_NUMBERS,
+                                         RULE(retry.codes),
+                                         .min = RETRY_CODE_MIN,
+                                         .max = RETRY_CODE_MAX,
+                                         .describes = "statuses of answers that are tried again; by default as TrafficPolicy says"},
+                                        {.name = "attempts",
+                                         .type = VALUE_INTEGER,
+                                         RULE(retry.attempts),
+                                         .min = 0,
+                                         .max = RETRY_ATTEMPTS_MAX,
+                                         .describes = "tries after the first; by default as TrafficPolicy says, and at least 1"},
+                                        {.name = "backoff",
+                                         .type = VALUE_DURATION,
+                                         RULE(retry.backoff),
+                                         .max = HOUR,
+                                         .fallback = "0s",
+                                         .describes = "a further try waits at least so long, and what TrafficPolicy's backoff adds; 0s: no least"},
+                                        {0}};
+static const struct table retry_table = {
+    .describes =
+        "further tries: of what `codes` name, of connections that could not be made or broke, and of tries that ran out of time; TrafficPolicy says "
+        "all else, as which methods may be repeated, and the budget",
+    .rows = retry_rows};
+
 static const struct row rule_rows[] = {
     {.name = "name", .type = VALUE_LABEL, RULE(name), .describes = "what policies and logs call the rule"},
     {.name = "matches",
@@ -82,6 +108,7 @@ static const struct row rule_rows[] = {
      .max = 16,
      .describes = "where requests go; a share that leads to what is no backend gets 500"},
     {.name = "timeouts", .type = VALUE_OBJECT, .object = &timeouts_table, .describes = "how long a request may take"},
+    {.name = "retry", .type = VALUE_OBJECT, .object = &retry_table, .describes = "further tries"},
     {0}};
 static const struct table rule_table = {.describes = "which requests, and what happens to them",
                                         .rows = rule_rows,
@@ -89,7 +116,7 @@ static const struct table rule_table = {.describes = "which requests, and what h
                                         .has_place = true,
                                         .place_offset = offsetof(struct rule_spec, place),
                                         .unique_key = "name",
-                                        .later = "retry sessionPersistence"};
+                                        .later = "sessionPersistence"};
 
 static const struct row http_route_rows[] = {
     {.name = "parentRefs",
@@ -145,8 +172,8 @@ static void check_match(struct document *document, struct match_spec *match, con
     const struct node *method = node_find(node, "method");
     if (method != NULL && !method->bad && !is_token(match->method))
         document_error(document, method, NULL, "\"%.*s\" is no method", BYTES_FORMAT(match->method));
-    route_field_matches_check(document, match->headers, match->header_count, node_find(node, "headers"), true);
-    route_field_matches_check(document, match->queries, match->query_count, node_find(node, "queryParams"), false);
+    route_field_matches_check(document, match->headers, &match->header_count, node_find(node, "headers"), true);
+    route_field_matches_check(document, match->queries, &match->query_count, node_find(node, "queryParams"), false);
 }
 
 // A prefix can be replaced only where it is clear which one is meant.
@@ -180,6 +207,12 @@ static void check_timeouts(struct document *document, struct rule_spec *rule, co
         document_error(document, node_find(node, "backendRequest"), NULL, "is longer than request; allowed: at most request");
 }
 
+static void note_retry(struct rule_spec *rule, const struct node *node) {
+    rule->retry.is_said = node != NULL;
+    rule->retry.has_codes = document_has(node, "codes");
+    rule->retry.has_attempts = document_has(node, "attempts");
+}
+
 static void check_hostnames(struct document *document) {
     const struct route_spec *spec = document->spec;
     const struct node *list = node_find(document->spec_node, "hostnames");
@@ -204,6 +237,7 @@ void http_route_check(struct document *document) {
         check_rule_filters(document, rule, node);
         route_backends_check(document, rule, node);
         check_timeouts(document, rule, node_find(node, "timeouts"));
+        note_retry(rule, node_find(node, "retry"));
         matches += rule->match_count;
     }
     if (matches > 128)

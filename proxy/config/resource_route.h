@@ -59,6 +59,12 @@ struct rule_spec {
     uint32_t backend_count;
     nanoseconds request_timeout, backend_timeout;
     bool has_request_timeout, has_backend_timeout;
+    struct {
+        uint64_t codes[RETRY_CODE_WORDS];
+        uint32_t attempts;
+        nanoseconds backoff;
+        bool is_said, has_codes, has_attempts;
+    } retry;
     struct place place;
 };
 

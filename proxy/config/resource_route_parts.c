@@ -1,7 +1,6 @@
 // What the kinds of routes share: parents, backends, matches of fields; their tables, and the rules between their fields. Filters: resource_route_filter.c.
 #include "config/resource_route.h"
 
-#include "http/canonical.h"
 #include "http/headers.h"
 
 #define PARENT(member) ROW_AT(struct parent_ref, member)

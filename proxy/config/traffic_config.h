@@ -58,6 +58,7 @@ struct traffic_config {
         nanoseconds respect_retry_after;  // the longest wait that an answer may ask for; 0: it is not asked
         struct {
             nanoseconds base, max;
+            nanoseconds least; // of a route's rule: below all that
         } backoff;
         uint64_t buffer_bytes;
         struct {

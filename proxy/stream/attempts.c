@@ -152,18 +152,21 @@ static bool met_a_stale_connection(const struct attempt *attempt) {
     return attempt->error == ERROR_UPSTREAM_RESET && attempt->up.was_reused;
 }
 
-// Full jitter: uniform in [0, base x 2^n), at most max. None where the try only met a kept connection that broke, nor while an endpoint is untried, unless the answer
+// Full jitter: uniform in [0, base x 2^n), at most max, behind what the rule of a route wants at least. None where the try only met a kept connection that broke, nor while an endpoint is untried, unless the answer
 // asked to wait: to wait before asking one that has refused nothing would only cost time.
 static nanoseconds backoff_for(struct stream *stream, const struct attempt *settled, nanoseconds asked) {
     const struct attempts *attempts = stream->attempts;
     const struct traffic_config *traffic = stream->traffic;
+    nanoseconds least = met_a_stale_connection(settled) ? 0 : traffic->retry.backoff.least;
+    if (least < asked)
+        least = asked;
     bool needs_none = met_a_stale_connection(settled) || cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count);
     if (needs_none && asked == 0)
-        return 0;
+        return least;
     nanoseconds bound = traffic->retry.backoff.base << (attempts->begun - 1 < 10 ? attempts->begun - 1 : 10);
     if (bound > traffic->retry.backoff.max)
         bound = traffic->retry.backoff.max;
-    return asked + (bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound);
+    return least + (bound == 0 ? 0 : rng_next(&stream->env->loop->rng) % bound);
 }
 
 void attempts_remember_tried(struct attempts *attempts, struct endpoint *endpoint) {

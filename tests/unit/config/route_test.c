@@ -33,7 +33,9 @@ static void rules_between_fields_are_held(void **state) {
                       "is no value of a field");
     expect_rule_error("  - timeouts: {request: 1s, backendRequest: 2s}\n" TO_V, "is longer than request");
     expect_rule_error("  - backendRefs: [{name: v, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]\n", "may not stand at a backend");
-    expect_rule_error("  - retry: {attempts: 1}\n" TO_V, "retry: is not supported by this version");
+    expect_rule_error("  - retry: {attempts: 11}\n" TO_V, "attempts: ");
+    expect_rule_error("  - retry: {codes: [399]}\n" TO_V, "codes[0]: ");
+    expect_rule_error("  - retry: {conditions: [Reset]}\n" TO_V, "retry.conditions: ");
     expect_error(BASE ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{kind: Service, name: s}]\n  rules: [{}]\n"),
                  "which is not that of this kind; allowed: \"\"");
     expect_error(BASE ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{group: '', kind: Service, name: x}]\n  rules: [{}]\n"),
@@ -96,11 +98,39 @@ static void gateways_are_whole(void **state) {
     expect_error(EDGE_PROXY(", forwardTo: '127.0.0.1:1'") GATEWAY("{name: a, port: 8443, protocol: HTTP}"), "forwardTo: is for role Inbound alone");
 }
 
+static const struct traffic_config *traffic_of(const struct loaded *loaded, uint32_t rule) {
+    return loaded->snapshot->rules[rule]->destinations[0]->traffic;
+}
+
+// What the stanza says comes over the policy, and what it means for connections; all else stays the policy's.
+static void retry_of_a_rule_comes_over_the_policy(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_good(&loaded, BASE POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 0, conditions: [GatewayError], codes: [500], methods: [POST]}\n")
+                             HTTP("r", "  - {name: all, retry: {codes: [503], attempts: 3, backoff: 1s}, backendRefs: [{name: v}]}\n"
+                                       "  - {name: bare, retry: {}, backendRefs: [{name: v}]}\n"
+                                       "  - {name: none, backendRefs: [{name: v}]}\n"));
+    const struct traffic_config *all = traffic_of(&loaded, 0), *bare = traffic_of(&loaded, 1), *none = traffic_of(&loaded, 2);
+    assert_int_equal(all->retry.attempts, 3);
+    assert_true(all->retry.backoff.least == NS_PER_S && all->retry.backoff.base == 25 * NS_PER_MS);
+    assert_true(all->retry.codes[(503 - RETRY_CODE_MIN) / 64] == UINT64_C(1) << (503 - RETRY_CODE_MIN) % 64);
+    assert_true(all->retry.connect_failure && all->retry.refused_stream && all->retry.unsent && all->retry.reset && all->retry.timeout);
+    assert_true(all->retry.gateway_error && all->retry.methods[METHOD_POST] && !all->retry.methods[METHOD_GET]);
+    assert_true(bytes_equal(all->retry.policy, BYTES("HTTPRoute/default/r: all")));
+    assert_int_equal(bare->retry.attempts, 1);
+    assert_true(bare->retry.codes[(500 - RETRY_CODE_MIN) / 64] == UINT64_C(1) << (500 - RETRY_CODE_MIN) % 64);
+    assert_true(bare->retry.backoff.least == 0 && bare->retry.connect_failure);
+    assert_true(none->retry.attempts == 0 && !none->retry.connect_failure);
+    assert_true(bytes_equal(none->retry.policy, BYTES("TrafficPolicy/default/t")));
+    loaded_dispose(&loaded);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_between_fields_are_held),
         cmocka_unit_test(what_gets_500_is_told),
         cmocka_unit_test(gateways_are_whole),
+        cmocka_unit_test(retry_of_a_rule_comes_over_the_policy),
         cmocka_unit_test(a_backend_that_nobody_sees_by_a_host_is_there_for_its_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
