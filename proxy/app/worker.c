@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/tls_memory.h"
+#include "stream/subrequest.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,7 +38,8 @@ static void copy_gauges(struct worker *worker) {
 }
 
 static void note_open(struct worker *worker) {
-    atomic_store_explicit(&worker->streams_open, worker->env.streams, memory_order_relaxed);
+    // What nobody waits for is not waited for.
+    atomic_store_explicit(&worker->streams_open, worker->env.streams - worker->env.subrequest_count, memory_order_relaxed);
     atomic_store_explicit(&worker->inbound_open, downstream_inbound_count(&worker->downstream), memory_order_relaxed);
 }
 
@@ -195,6 +197,7 @@ static void tear_down(struct worker *worker) {
     loop_timer_stop(loop, &worker->gauges);
     reports_drop(&worker->reports);
     downstream_close_all(&worker->downstream);
+    subrequests_cancel_all(&worker->env);
     nanoseconds deadline = clock_monotonic_ns() + STOP_PATIENCE_NS;
     while ((worker->env.streams > 0 || atomic_load(&worker->downstream.connections) > 0) && clock_monotonic_ns() < deadline)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -246,6 +249,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .pulse = &worker->gauges,
         .pulse_interval = GAUGES_EVERY_NS,
     };
+    list_init(&worker->env.subrequests);
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
     timer_init(&worker->gauges, on_gauges);
     reports_init(&worker->reports, &worker->loop, &worker->downstream, &worker->upstream);

@@ -65,7 +65,8 @@ bool attempts_start(struct stream *stream) {
         return false;
     stream->attempts = attempts;
     struct retry_budget_rule rule = attempts_budget_rule(stream);
-    retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
+    if (!stream->is_subrequest) // the budget is a share of what clients ask
+        retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
     attempts_begin(stream);
     hedge_start(stream);
     return true;

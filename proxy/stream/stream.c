@@ -425,6 +425,15 @@ static void route(struct stream *stream) {
     set_state(stream, STREAM_CHAIN);
 }
 
+// Who made it has said where it goes, and of what it is made.
+static void begin_subrequest(struct stream *stream) {
+    static const struct chain no_filters = {0};
+    stream->request_is_grpc = head_is_grpc(stream->request);
+    chain_begin(&stream->filters, &no_filters, NULL, &stream->pool);
+    watch_again(stream, 0);
+    set_state(stream, STREAM_CHAIN);
+}
+
 static void run_chain(struct stream *stream) {
     if (chain_advance(stream, &stream->filters) != FILTER_CONTINUE)
         return;
@@ -585,7 +594,7 @@ static void stream_advance(struct task *task) {
     if (stream->request_error != OK)
         note_request_error(stream);
     if (stream->state == STREAM_HEAD && stream->end == OK && stream->request_arrived)
-        route(stream);
+        stream->is_subrequest ? begin_subrequest(stream) : route(stream);
     if (stream->state == STREAM_CHAIN && stream->end == OK && stream->reply == NULL)
         run_chain(stream);
     if (stream->state == STREAM_UPSTREAM && stream->end == OK && stream->reply == NULL)

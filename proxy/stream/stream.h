@@ -49,7 +49,9 @@ struct stream_env {
     void *log_user;
     bool draining;        // the process is to end: responses say so
     bool refuses_streams; // memory is short: whatever begins is refused
-    uint32_t streams;
+    uint32_t streams;     // all, subrequests too
+    struct list subrequests;
+    uint32_t subrequest_count;
     struct timer *pulse; // of the worker: runs while streams come; NULL: none
     nanoseconds pulse_interval;
 };
@@ -64,6 +66,7 @@ struct stream {
     struct bound_destination *destination; // NULL until routed
     const struct traffic_config *traffic;  // of the destination: how its requests are carried
     const struct route_rule *rule;         // that the request goes by; NULL: none
+    bool is_subrequest;                    // its destination is set, and no filter above attempts is asked (subrequest.h)
     enum stream_state state;
     struct task task; // runs stream_advance
     struct task release;

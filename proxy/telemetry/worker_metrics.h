@@ -107,6 +107,17 @@
     X(hedges_refused_budget, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"budget\"", "")                                        \
     X(hedges_refused_endpoint, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"no_endpoint\"", "")                                 \
     X(hedges_dry_run, COUNTER, SUM, PLAIN, "outrigger_hedges_dry_run_total", "", "Requests that a policy in DryRun would have hedged.")             \
+    /* subrequests, and copies of requests */                                                                                                       \
+    X(subrequests, COUNTER, SUM, PLAIN, "outrigger_subrequests_total", "", "Requests that filters made.")                                           \
+    X(subrequests_active, GAUGE, SUM, PLAIN, "outrigger_subrequests_active", "", "Those of them that are not over.")                                \
+    X(mirrors_answered, COUNTER, SUM, PLAIN, "outrigger_mirrored_requests_total", "result=\"answered\"",                                            \
+      "Copies of requests that went to a mirror, by how they ended.")                                                                               \
+    X(mirrors_failed, COUNTER, SUM, PLAIN, "outrigger_mirrored_requests_total", "result=\"failed\"", "")                                            \
+    X(mirrors_skipped_body, COUNTER, SUM, PLAIN, "outrigger_mirror_skipped_total", "reason=\"body\"",                                               \
+      "Copies that were to be sent and were not, by why: docs/routing.md.")                                                                         \
+    X(mirrors_skipped_incomplete, COUNTER, SUM, PLAIN, "outrigger_mirror_skipped_total", "reason=\"incomplete\"", "")                               \
+    X(mirrors_skipped_busy, COUNTER, SUM, PLAIN, "outrigger_mirror_skipped_total", "reason=\"busy\"", "")                                           \
+    X(mirrors_skipped_memory, COUNTER, SUM, PLAIN, "outrigger_mirror_skipped_total", "reason=\"memory\"", "")                                       \
     /* bounds that were hit */                                                                                                                      \
     X(output_full, COUNTER, SUM, PLAIN, "outrigger_output_full_total", "", "Times that a connection's output stood at its bound.")                  \
     X(windows_refused, COUNTER, SUM, PLAIN, "outrigger_http2_window_growth_refused_total", "",                                                      \

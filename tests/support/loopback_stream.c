@@ -64,6 +64,7 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
         .log = record,
         .log_user = world,
     };
+    list_init(&world->env.subrequests);
     loopback_apply(world, documents);
 }
 

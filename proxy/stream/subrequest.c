@@ -1,0 +1,178 @@
+// The sink of a subrequest's stream: keeps or drops what is answered, bounds its time, and tells its owner how it ended. See subrequest.h.
+#include "stream/subrequest.h"
+
+#include "base/check.h"
+#include "http/headers.h"
+#include "net/tcp.h"
+
+struct subrequest {
+    struct stream_sink sink; // first
+    struct list link;        // in env->subrequests
+    struct stream *stream;
+    union address client; // of the parent, which may be gone
+    struct head head;
+    struct fields trailers;
+    const struct head *answered; // lies in the stream's memory
+    struct buffer body;
+    size_t answer_bytes_max;
+    bool drops_body;
+    struct timer timer;
+    void (*completed)(void *user, const struct subrequest_answer *answer); // NULL: cancelled
+    void *user;
+};
+
+static struct subrequest *of_sink(struct stream_sink *sink) {
+    return CONTAINER_OF(sink, struct subrequest, sink);
+}
+
+static bool send_head(struct stream_sink *sink, const struct head *head, bool end) {
+    (void)end;
+    if (head->status >= 200)
+        of_sink(sink)->answered = head;
+    return true;
+}
+
+static void send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
+    (void)end;
+    (void)trailers;
+    struct subrequest *subrequest = of_sink(sink);
+    if (subrequest->drops_body) {
+        buffer_clear(body);
+        return;
+    }
+    if (subrequest->body.length + body->length <= subrequest->answer_bytes_max) {
+        buffer_move(&subrequest->body, body, SIZE_MAX);
+        return;
+    }
+    buffer_clear(body);
+    stream_fail(subrequest->stream, ERROR_BODY_TOO_LARGE, BYTES("answer of a subrequest"));
+}
+
+static void consumed(struct stream_sink *sink, size_t count) {
+    (void)sink; // it all came at once
+    (void)count;
+}
+
+static void reset(struct stream_sink *sink, enum error error) {
+    (void)sink; // `done` tells
+    (void)error;
+}
+
+static void done(struct stream_sink *sink) {
+    struct subrequest *subrequest = of_sink(sink);
+    struct stream_env *env = subrequest->stream->env;
+    loop_timer_stop(env->loop, &subrequest->timer);
+    list_remove(&subrequest->link);
+    env->subrequest_count--;
+    metric_subtract(&env->metrics->subrequests_active, 1);
+    const struct subrequest_answer answer = {.end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body};
+    if (subrequest->completed != NULL)
+        subrequest->completed(subrequest->user, &answer);
+    buffer_dispose(&subrequest->body);
+    stream_release(subrequest->stream);
+}
+
+static const struct stream_sink_ops sink_ops = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .consumed = consumed,
+    .reset = reset,
+    .done = done,
+};
+
+static void on_timer(struct timer *timer) {
+    struct subrequest *subrequest = CONTAINER_OF(timer, struct subrequest, timer);
+    stream_fail(subrequest->stream, ERROR_REQUEST_TIMEOUT, BYTES("subrequest"));
+}
+
+static void copy_fields(struct fields *to, const struct fields *from, struct pool *pool) {
+    fields_copy(to, from, pool);
+    FIELDS_EACH(to, field) {
+        field->name = pool_copy(pool, field->name);
+        field->value = pool_copy(pool, field->value);
+    }
+}
+
+static void copy_head(struct head *to, const struct head *from, struct pool *pool) {
+    head_copy(to, from, pool);
+    copy_fields(&to->fields, &from->fields, pool);
+    struct bytes *texts[] = {&to->method_text, &to->scheme, &to->authority, &to->path};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = pool_copy(pool, *texts[i]);
+    to->expect_continue = false; // the body is there
+    to->protocol = BYTES_NONE;
+}
+
+static void send_request(struct subrequest *subrequest, const struct subrequest_order *order) {
+    struct stream *stream = subrequest->stream;
+    copy_head(&subrequest->head, order->head, &stream->pool);
+    const bool has_body = order->body != NULL && !buffer_is_empty(order->body);
+    if (has_body) {
+        stream->request_bytes = order->body->length;
+        buffer_move(&stream->request_body, order->body, SIZE_MAX);
+    }
+    if (order->trailers != NULL)
+        copy_fields(&subrequest->trailers, order->trailers, &stream->pool);
+    stream_on_head(stream, &subrequest->head, !has_body && order->trailers == NULL);
+    if (has_body || order->trailers != NULL)
+        stream_on_end(stream, order->trailers == NULL ? NULL : &subrequest->trailers);
+}
+
+// How its service's requests are carried, but for further tries.
+static const struct traffic_config *tried_once(struct stream *stream) {
+    struct traffic_config *traffic = pool_alloc(&stream->pool, sizeof *traffic);
+    *traffic = *stream->destination->config->traffic;
+    traffic->retry.attempts = 0;
+    traffic->hedge.max = 0;
+    return traffic;
+}
+
+enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started) {
+    struct stream_env *env = parent->env;
+    CHECK(!parent->is_subrequest);
+    if (env->refuses_streams)
+        return ERROR_MEMORY_LIMIT;
+    if (env->subrequest_count >= SUBREQUESTS_MAX)
+        return ERROR_FULL;
+    void *memory;
+    struct stream_client client = parent->client;
+    client.identity = NULL; // it and the text are the connection's, which may be gone before this
+    client.forwarded_cert = BYTES_NONE;
+    struct stream *stream = stream_create(env, parent->bound, parent->listener, &client, sizeof(struct subrequest), &memory);
+    struct subrequest *subrequest = memory;
+    subrequest->sink.ops = &sink_ops;
+    subrequest->stream = stream;
+    subrequest->client = *parent->client.address;
+    subrequest->answer_bytes_max = order->answer_bytes_max;
+    subrequest->drops_body = order->drops_body;
+    subrequest->completed = order->completed;
+    subrequest->user = order->user;
+    stream->sink = &subrequest->sink;
+    stream->client.address = &subrequest->client;
+    stream->is_subrequest = true;
+    stream->spoken = parent->spoken;
+    stream->destination = bound_find(parent->bound, order->service);
+    stream->traffic = tried_once(stream);
+    buffer_init(&subrequest->body, &env->loop->blocks);
+    timer_init(&subrequest->timer, on_timer);
+    loop_timer_start(env->loop, &subrequest->timer, order->timeout);
+    list_init(&subrequest->link);
+    list_push_back(&env->subrequests, &subrequest->link);
+    env->subrequest_count++;
+    metric_add(&env->metrics->subrequests, 1);
+    metric_add(&env->metrics->subrequests_active, 1);
+    send_request(subrequest, order);
+    if (started != NULL)
+        *started = subrequest;
+    return OK;
+}
+
+void subrequest_cancel(struct subrequest *subrequest) {
+    subrequest->completed = NULL;
+    stream_on_failed(subrequest->stream, ERROR_CLIENT_GONE);
+}
+
+void subrequests_cancel_all(struct stream_env *env) {
+    LIST_EACH(&env->subrequests, node, following)
+        subrequest_cancel(LIST_ENTRY(node, struct subrequest, link));
+}

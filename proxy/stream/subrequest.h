@@ -1,0 +1,49 @@
+// A request that a filter makes: to authorize another one, to revalidate what it has stored, to fetch keys, or a copy that nobody waits for. A stream whose downstream
+// is its owner in the place of a client: it has a head and a body that is whole when it begins, runs attempts and no filters above them, is tried once, and makes no
+// subrequests itself. It is counted among the requests of its service, and has no line of its own in the access log.
+//
+// Owner:      itself. Whoever starts it may forget it, and must be there for `completed` unless it cancels.
+// Start:      subrequest_start.
+// Callbacks:  `completed`, exactly once, never from within subrequest_start; not after subrequest_cancel.
+// Cancel:     subrequest_cancel.
+// Memory:     goes at the end of the turn in which it is over.
+#ifndef STREAM_SUBREQUEST_H
+#define STREAM_SUBREQUEST_H
+
+#include "stream/stream.h"
+
+// So many at a time in one worker: some 10 KB each, more with bodies.
+#define SUBREQUESTS_MAX 1024
+
+// What became of one. Valid until `completed` returns: who wants the head's texts copies them, who wants the body moves it.
+struct subrequest_answer {
+    enum error end;          // OK: the answer came, whole
+    const struct head *head; // with an error the reply that it stands for; NULL: none
+    struct buffer *body;     // at most answer_bytes_max
+};
+
+struct subrequest_order {
+    const struct service_config *service; // of the snapshot that the parent pins
+    const struct head *head;              // as it is to be sent, its path canonical; all of it is copied
+    struct buffer *body;                  // taken over, all of it; NULL: none
+    const struct fields *trailers;        // copied; NULL: none
+    nanoseconds timeout;                  // for the whole answer
+    size_t answer_bytes_max;              // a longer body ends it with ERROR_BODY_TOO_LARGE
+    bool drops_body;                      // the answer's body is read and thrown away, however long
+    void (*completed)(void *user, const struct subrequest_answer *answer);
+    void *user;
+};
+
+struct subrequest;
+
+// On behalf of `parent`, which may end before it. ERROR_FULL: there are SUBREQUESTS_MAX. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
+// `started` may be NULL.
+MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
+
+// It is not over. Its answer is wanted no more.
+void subrequest_cancel(struct subrequest *subrequest);
+
+// All of a worker that is about to stop.
+void subrequests_cancel_all(struct stream_env *env);
+
+#endif

@@ -1,0 +1,224 @@
+// Requests that a filter makes: what their owner gets, that each ends once, and that they are tried once.
+#include "stream/subrequest.h"
+
+#include "unit/stream/stream_drive.h"
+
+#include <stdio.h>
+
+#define OTHER                                                                                                                                     \
+    API "kind: ServiceEntry\nmetadata: {name: b}\nspec:\n  hosts: [b]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n  tls: {mode: None}\n" \
+        "  endpoints: [{address: '127.0.0.1:8002'}]\n---\n"
+#define WORLD PROXY SERVICE("HTTP1", ONE) OTHER
+
+// A stream that asks, and what it was told.
+struct asker {
+    struct loopback world;
+    struct client client;
+    struct pool pool;
+    struct head head;
+    struct subrequest *subrequest;
+    unsigned told;
+    enum error end;
+    unsigned status;
+    char body[64];
+};
+
+static void completed(void *user, const struct subrequest_answer *answer) {
+    struct asker *asker = user;
+    asker->told++;
+    asker->end = answer->end;
+    asker->status = answer->head == NULL ? 0 : answer->head->status;
+    struct bytes body = buffer_front(answer->body);
+    snprintf(asker->body, sizeof asker->body, "%.*s", BYTES_FORMAT(body));
+}
+
+static struct subrequest_order order_of(struct asker *asker) {
+    return (struct subrequest_order){
+        .service = snapshot_find_host(asker->world.bound->snapshot, BYTES("b"), 80),
+        .head = &asker->head,
+        .timeout = NS_PER_S,
+        .answer_bytes_max = 10,
+        .completed = completed,
+        .user = asker,
+    };
+}
+
+static void start_as(struct asker *asker, const char *request, const struct subrequest_order *order) {
+    head_from_text(&asker->head, &asker->pool, HTTP_1_1, request);
+    assert_int_equal(subrequest_start(asker->client.stream, order, &asker->subrequest), OK);
+    assert_int_equal(asker->told, 0);
+    loopback_settle(&asker->world);
+}
+
+static void asker_init(struct asker *asker) {
+    *asker = (struct asker){0};
+    loopback_init(&asker->world, WORLD, NULL);
+    client_get(&asker->client, &asker->world, "GET a /\n");
+    loopback_settle(&asker->world);
+    pool_init(&asker->pool, &asker->world.far.check.loop.pools);
+}
+
+static void asker_dispose(struct asker *asker) {
+    assert_int_equal(asker->world.env.subrequest_count, 0);
+    assert_int_equal(metric_read(&asker->world.far.metrics.subrequests_active), 0);
+    pool_dispose(&asker->pool);
+    if (!asker->client.done)
+        respond(&asker->world, 0, 200, "content-length: 0\n", "");
+    client_dispose(&asker->client);
+    loopback_dispose(&asker->world);
+}
+
+static void its_owner_gets_head_and_body_once(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    const struct subrequest_order order = order_of(&asker);
+    start_as(&asker, "GET b /who\nx-a: 1\n", &order);
+    assert_has(received(&asker.world, 1), "head GET http b /who");
+    assert_has(received(&asker.world, 1), "x-a: 1");
+    respond(&asker.world, 1, 403, "content-length: 10\n", "0123456789");
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, OK);
+    assert_int_equal(asker.status, 403);
+    assert_string_equal(asker.body, "0123456789");
+    assert_int_equal(asker.world.record.count, 0); // it has no line of its own
+    assert_int_equal(asker.client.status, 0);      // and nothing of it went to the client
+    assert_int_equal(metric_read(&asker.world.far.metrics.subrequests), 1);
+    asker_dispose(&asker);
+}
+
+// Texts, body and trailers are its own: whoever asked may be gone before they are sent.
+static void it_outlives_the_stream_that_asked(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    fake_upstream_port(&asker.world.far, 2, FAR_WAIT);
+    struct pool pool;
+    pool_init(&pool, &asker.world.far.check.loop.pools);
+    struct fields trailers;
+    fields_init(&trailers, &pool);
+    fields_add(&trailers, pool_copy(&pool, BYTES("x-end")), pool_copy(&pool, BYTES("1")));
+    struct buffer body;
+    buffer_init(&body, &asker.world.far.check.loop.blocks);
+    buffer_append(&body, BYTES("asked"));
+    struct subrequest_order order = order_of(&asker);
+    order.body = &body;
+    order.trailers = &trailers;
+    head_from_text(&asker.head, &pool, HTTP_1_1, "POST b /who\nx-a: 1\n");
+    assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK);
+    assert_true(buffer_is_empty(&body));
+    pool_dispose(&pool);
+    client_fail(&asker.client, ERROR_CLIENT_GONE);
+    assert_true(asker.client.done);
+    far_connect(far_conn(&asker.world.far, 1), OK);
+    loopback_settle(&asker.world);
+    assert_has(received(&asker.world, 1), "head POST http b /who");
+    assert_has(received(&asker.world, 1), "body 5 asked");
+    assert_has(received(&asker.world, 1), "x-end: 1");
+    respond(&asker.world, 1, 200, "content-length: 0\n", "");
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, OK);
+    asker_dispose(&asker);
+}
+
+static void an_answer_that_is_too_long_is_an_error(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    const struct subrequest_order order = order_of(&asker);
+    start_as(&asker, "GET b /\n", &order);
+    respond(&asker.world, 1, 200, "content-length: 11\n", "0123456789a");
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, ERROR_BODY_TOO_LARGE);
+    asker_dispose(&asker);
+}
+
+static void a_body_that_nobody_wants_may_be_of_any_length(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    struct subrequest_order order = order_of(&asker);
+    order.drops_body = true;
+    start_as(&asker, "GET b /\n", &order);
+    respond(&asker.world, 1, 200, "content-length: 11\n", "0123456789a");
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, OK);
+    assert_string_equal(asker.body, "");
+    asker_dispose(&asker);
+}
+
+static void its_time_is_bounded(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    const struct subrequest_order order = order_of(&asker);
+    start_as(&asker, "GET b /\n", &order);
+    loopback_pass(&asker.world, 2 * NS_PER_S);
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, ERROR_REQUEST_TIMEOUT);
+    assert_int_equal(asker.status, 504);
+    asker_dispose(&asker);
+}
+
+// By default a connection that is refused is tried again: here it is not, and gives the service's budget nothing.
+static void it_is_tried_once(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    fake_upstream_port(&asker.world.far, 2, FAR_REFUSE);
+    const struct subrequest_order order = order_of(&asker);
+    start_as(&asker, "GET b /\n", &order);
+    loopback_pass(&asker.world, NS_PER_S / 2);
+    assert_int_equal(asker.told, 1);
+    assert_int_equal(asker.end, ERROR_CONNECT_REFUSED);
+    assert_int_equal(asker.world.far.count, 2);
+    asker_dispose(&asker);
+}
+
+static void a_cancelled_one_tells_nothing(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    const struct subrequest_order order = order_of(&asker);
+    start_as(&asker, "GET b /\n", &order);
+    subrequest_cancel(asker.subrequest);
+    loopback_settle(&asker.world);
+    assert_int_equal(asker.told, 0);
+    const struct subrequest_order again = order_of(&asker);
+    start_as(&asker, "GET b /\n", &again);
+    subrequests_cancel_all(&asker.world.env);
+    loopback_settle(&asker.world);
+    assert_int_equal(asker.told, 0);
+    asker_dispose(&asker);
+}
+
+static void there_is_a_bound(void **state) {
+    (void)state;
+    struct asker asker;
+    asker_init(&asker);
+    const struct subrequest_order order = order_of(&asker);
+    head_from_text(&asker.head, &asker.pool, HTTP_1_1, "GET b /\n");
+    asker.world.env.refuses_streams = true;
+    assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), ERROR_MEMORY_LIMIT);
+    asker.world.env.refuses_streams = false;
+    for (unsigned i = 0; i < SUBREQUESTS_MAX; i++)
+        assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK);
+    assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), ERROR_FULL);
+    subrequests_cancel_all(&asker.world.env);
+    loopback_settle(&asker.world);
+    asker_dispose(&asker);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(its_owner_gets_head_and_body_once),
+        cmocka_unit_test(it_outlives_the_stream_that_asked),
+        cmocka_unit_test(an_answer_that_is_too_long_is_an_error),
+        cmocka_unit_test(a_body_that_nobody_wants_may_be_of_any_length),
+        cmocka_unit_test(its_time_is_bounded),
+        cmocka_unit_test(it_is_tried_once),
+        cmocka_unit_test(a_cancelled_one_tells_nothing),
+        cmocka_unit_test(there_is_a_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
