@@ -1,7 +1,7 @@
 // Filters RequestHeaderModifier and ResponseHeaderModifier of Gateway API, of a rule and of a backend: the rule's changes come first on the way up, last on the way down.
 // The request itself stays as it came: each attempt's own head is changed.
+#include "filters/header_changes.h"
 #include "filters/registry.h"
-#include "http/headers.h"
 #include "stream/stream.h"
 
 struct header_modifier_config {
@@ -21,18 +21,6 @@ static const void *configure(const struct destination *destination, enum filter_
     return kept;
 }
 
-// Set, then add, then remove: one action per name is what Gateway API allows.
-static void apply(const struct header_changes *changes, struct fields *fields) {
-    for (uint32_t i = 0; i < changes->set_count; i++) {
-        fields_remove_name(fields, changes->set[i].name);
-        fields_add(fields, changes->set[i].name, changes->set[i].value);
-    }
-    for (uint32_t i = 0; i < changes->add_count; i++)
-        fields_add(fields, changes->add[i].name, changes->add[i].value);
-    for (uint32_t i = 0; i < changes->remove_count; i++)
-        fields_remove_name(fields, changes->remove[i]);
-}
-
 static void attempt_head(struct stream *stream, const void *config_pointer, void *state, struct head *head, struct pool *pool) {
     (void)stream;
     (void)state;
@@ -40,7 +28,7 @@ static void attempt_head(struct stream *stream, const void *config_pointer, void
     const struct header_modifier_config *config = config_pointer;
     for (int i = 0; i < 2; i++)
         if (config->request[i] != NULL)
-            apply(config->request[i], &head->fields);
+            header_changes_apply(config->request[i], &head->fields);
 }
 
 static enum filter_result response_head(struct stream *stream, const void *config_pointer, void *state, struct head *head) {
@@ -49,7 +37,7 @@ static enum filter_result response_head(struct stream *stream, const void *confi
     const struct header_modifier_config *config = config_pointer;
     for (int i = 0; i < 2; i++)
         if (config->response[i] != NULL)
-            apply(config->response[i], &head->fields);
+            header_changes_apply(config->response[i], &head->fields);
     return FILTER_CONTINUE;
 }
 

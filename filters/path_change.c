@@ -19,3 +19,9 @@ struct bytes path_change_apply(const struct path_change *change, struct bytes pa
         rest = BYTES("/");
     return pool_format(pool, "%.*s%.*s%.*s", BYTES_FORMAT(prefix), BYTES_FORMAT(rest), BYTES_FORMAT(query));
 }
+
+void rewrite_apply(const struct route_rewrite *rewrite, struct head *head, struct pool *pool) {
+    if (rewrite->hostname.len > 0)
+        head->authority = rewrite->hostname;
+    head->path = path_change_apply(&rewrite->path, head->path, pool);
+}

@@ -12,5 +12,7 @@ extern const struct filter_type filter_try_deadline;
 extern const struct filter_type filter_redirect;
 extern const struct filter_type filter_rewrite;
 extern const struct filter_type filter_header_modifier;
+extern const struct filter_type filter_cors;
+extern const struct filter_type filter_mirror;
 
 #endif

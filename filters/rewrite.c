@@ -12,10 +12,7 @@ static const void *configure(const struct destination *destination, enum filter_
 static void attempt_head(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool) {
     (void)stream;
     (void)state;
-    const struct route_rewrite *rewrite = config;
-    if (rewrite->hostname.len > 0)
-        head->authority = rewrite->hostname;
-    head->path = path_change_apply(&rewrite->path, head->path, pool);
+    rewrite_apply(config, head, pool);
 }
 
 const struct filter_type filter_rewrite = {

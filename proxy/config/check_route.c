@@ -73,7 +73,7 @@ static void check_parent(struct document *route, uint32_t index, const struct ma
         document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->line);
 }
 
-// Why requests for the backend will get 500; NULL: they will not.
+// Why it is no backend; NULL: it is one.
 static const char *fault_of(struct document *route, const struct backend_ref *backend, const struct map *names) {
     if (!backend_kind_is_known(backend))
         return "is of no kind that can be a backend; allowed: Service, ServiceEntry";
@@ -99,13 +99,33 @@ static void check_backend(struct document *route, uint32_t rule, uint32_t index,
                          BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
 }
 
+static const struct node *mirror_node(struct document *route, uint32_t rule, uint32_t index) {
+    document_revive(route);
+    const struct node *filters = node_find(node_item(node_find(route->spec_node, "rules"), rule), "filters");
+    return node_find(node_find(node_item(filters, index), "requestMirror"), "backendRef");
+}
+
+static void check_mirror(struct document *route, uint32_t rule, uint32_t index, const struct map *names) {
+    const struct filter_spec *filter = &((const struct route_spec *)route->spec)->rules[rule].filters[index];
+    if (filter->type != SPEC_MIRROR || (!route->is_sound && !document_has(mirror_node(route, rule, index), "name")))
+        return;
+    const struct backend_ref *backend = &filter->mirror.backend;
+    const char *fault = fault_of(route, backend, names);
+    if (fault != NULL)
+        document_warning(route, mirror_node(route, rule, index), NULL, "%.*s/%.*s %s: it gets no copies",
+                         BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
+}
+
 static void check_route(struct document *route, const struct map *names) {
     const struct route_spec *spec = route->spec;
     for (uint32_t i = 0; i < spec->parent_count; i++)
         check_parent(route, i, names);
-    for (uint32_t i = 0; i < spec->rule_count; i++)
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
         for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
             check_backend(route, i, j, names);
+        for (uint32_t j = 0; j < spec->rules[i].filter_count; j++)
+            check_mirror(route, i, j, names);
+    }
 }
 
 // A GRPCRoute takes a service's port from all HTTPRoutes of its namespace.

@@ -188,6 +188,19 @@ static void freeze_backend(struct freezing *freezing, const struct document *rou
     rule->destinations[rule->destination_count++] = to;
 }
 
+// What is no backend gets no copies.
+static void freeze_mirrors(struct freezing *freezing, const struct document *route, const struct rule_spec *spec, struct route_rule *rule) {
+    struct route_mirror *mirrors = pool_alloc_zeroed(freezing->pool, spec->filter_count * sizeof(mirrors[0]) + 1);
+    for (uint32_t i = 0; i < spec->filter_count; i++) {
+        const struct mirror_spec *mirror = &spec->filters[i].mirror;
+        const struct service_config *service = spec->filters[i].type == SPEC_MIRROR ? find_backend(freezing, route, &mirror->backend) : NULL;
+        if (service != NULL && mirror->numerator > 0)
+            mirrors[rule->mirror_count++] =
+                (struct route_mirror){.service = service, .numerator = mirror->numerator, .denominator = mirror->denominator};
+    }
+    rule->mirrors = mirrors;
+}
+
 static void freeze_filters(const struct rule_spec *spec, struct route_rule *rule) {
     rule->request_headers = changes_of(spec->filters, spec->filter_count, SPEC_REQUEST_HEADERS);
     rule->response_headers = changes_of(spec->filters, spec->filter_count, SPEC_RESPONSE_HEADERS);
@@ -196,6 +209,8 @@ static void freeze_filters(const struct rule_spec *spec, struct route_rule *rule
             rule->redirect = &spec->filters[i].redirect;
         if (spec->filters[i].type == SPEC_REWRITE)
             rule->rewrite = &spec->filters[i].rewrite;
+        if (spec->filters[i].type == SPEC_CORS)
+            rule->cors = &spec->filters[i].cors;
     }
 }
 
@@ -216,6 +231,7 @@ static struct route_rule *freeze_rule(struct freezing *freezing, const struct do
     rule->index = snapshot->rule_count;
     snapshot->rules[snapshot->rule_count++] = rule;
     freeze_filters(spec, rule);
+    freeze_mirrors(freezing, route, spec, rule);
     rule->destinations = pool_alloc_zeroed(freezing->pool, (spec->backend_count + 1) * sizeof(rule->destinations[0]));
     for (uint32_t i = 0; i < spec->backend_count; i++)
         freeze_backend(freezing, route, spec, &spec->backends[i], frontend, rule);
@@ -390,9 +406,14 @@ static void freeze_table(struct freezing *freezing, const struct frontend *front
 // Services that only a route names are not visible by a host, and are frozen here.
 static void find_backends(struct freezing *freezing, const struct document *route) {
     const struct route_spec *spec = route->spec;
-    for (uint32_t i = 0; i < spec->rule_count; i++)
-        for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
-            (void)find_backend(freezing, route, &spec->rules[i].backends[j]);
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
+        const struct rule_spec *rule = &spec->rules[i];
+        for (uint32_t j = 0; j < rule->backend_count; j++)
+            (void)find_backend(freezing, route, &rule->backends[j]);
+        for (uint32_t j = 0; j < rule->filter_count; j++)
+            if (rule->filters[j].type == SPEC_MIRROR)
+                (void)find_backend(freezing, route, &rule->filters[j].mirror.backend);
+    }
 }
 
 // How many rules and destinations all frontends can have together.

@@ -41,7 +41,7 @@ static const struct row rule_rows[] = {{.name = "name", .type = VALUE_LABEL, RUL
                                         .object = &filter_table,
                                         ROW_LIST(struct rule_spec, filters, filter_count),
                                         .max = 16,
-                                        .describes = "RequestHeaderModifier and ResponseHeaderModifier"},
+                                        .describes = "RequestHeaderModifier, ResponseHeaderModifier and RequestMirror"},
                                        {.name = "backendRefs",
                                         .type = VALUE_LIST,
                                         .item = VALUE_OBJECT,
@@ -127,7 +127,7 @@ static void check_match(struct document *document, struct match_spec *match, con
     else
         set_path(document, match, method);
     match->method = BYTES("POST");
-    route_field_matches_check(document, match->headers, match->header_count, node_find(node, "headers"), true);
+    route_field_matches_check(document, match->headers, &match->header_count, node_find(node, "headers"), true);
 }
 
 static void check_rule(struct document *document, struct rule_spec *rule, const struct node *node) {
@@ -136,9 +136,9 @@ static void check_rule(struct document *document, struct rule_spec *rule, const 
         check_match(document, &rule->matches[j], node_item(node_find(node, "matches"), j));
     route_filters_check(document, rule->filters, rule->filter_count, filters);
     for (uint32_t j = 0; j < rule->filter_count; j++)
-        if (document_has(node_item(filters, j), "type") && rule->filters[j].type > SPEC_RESPONSE_HEADERS)
+        if (document_has(node_item(filters, j), "type") && rule->filters[j].type > SPEC_RESPONSE_HEADERS && rule->filters[j].type != SPEC_MIRROR)
             document_error(document, node_find(node_item(filters, j), "type"), NULL,
-                           "is no filter of a GRPCRoute; allowed: RequestHeaderModifier, ResponseHeaderModifier");
+                           "is no filter of a GRPCRoute; allowed: RequestHeaderModifier, ResponseHeaderModifier, RequestMirror");
     route_backends_check(document, rule, node);
 }
 

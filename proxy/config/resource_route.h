@@ -18,14 +18,7 @@ struct parent_ref {
     uint16_t port;             // 0: all
 };
 
-enum filter_spec_type { SPEC_REQUEST_HEADERS, SPEC_RESPONSE_HEADERS, SPEC_REDIRECT, SPEC_REWRITE };
-
-struct filter_spec {
-    enum filter_spec_type type;
-    struct header_changes request, response;
-    struct route_redirect redirect;
-    struct route_rewrite rewrite;
-};
+struct filter_spec;
 
 struct backend_ref {
     struct bytes group, kind;
@@ -36,6 +29,22 @@ struct backend_ref {
     struct filter_spec *filters;
     uint32_t filter_count;
     struct place place;
+};
+
+enum filter_spec_type { SPEC_REQUEST_HEADERS, SPEC_RESPONSE_HEADERS, SPEC_REDIRECT, SPEC_REWRITE, SPEC_MIRROR, SPEC_CORS };
+
+struct mirror_spec {
+    struct backend_ref backend; // without weight and filters
+    uint32_t percent, numerator, denominator;
+};
+
+struct filter_spec {
+    enum filter_spec_type type;
+    struct header_changes request, response;
+    struct route_redirect redirect;
+    struct route_rewrite rewrite;
+    struct mirror_spec mirror;
+    struct route_cors cors;
 };
 
 struct match_spec {
@@ -89,7 +98,8 @@ extern const struct table parent_table, backend_table, filter_table, header_matc
 void route_parents_check(struct document *document);
 void route_filters_check(struct document *document, struct filter_spec *filters, uint32_t count, const struct node *list);
 void route_backends_check(struct document *document, struct rule_spec *rule, const struct node *node);
-void route_field_matches_check(struct document *document, struct field_match *matches, uint32_t count, const struct node *list, bool are_headers);
+// Of several with one name only the first stays (Gateway API, HTTPHeaderMatch and HTTPQueryParamMatch).
+void route_field_matches_check(struct document *document, struct field_match *matches, uint32_t *count, const struct node *list, bool are_headers);
 
 // Compiles a regular expression of a document, or tells what is wrong with it. NULL: it is wrong.
 const struct regex *route_regex(struct document *document, const struct node *node, struct bytes text);

@@ -4,6 +4,8 @@
 #include "http/canonical.h"
 #include "http/headers.h"
 
+#include <string.h>
+
 #define FILTER(member) ROW_AT(struct filter_spec, member)
 
 static const struct row header_change_rows[] = {
@@ -90,12 +92,97 @@ static const struct row rewrite_rows[] = {
     {0}};
 static const struct table rewrite_table = {.describes = "changes to the URL before it goes to the backend", .rows = rewrite_rows};
 
+static const struct row mirror_backend_rows[] = {
+    {.name = "group", .type = VALUE_TEXT, FILTER(mirror.backend.group), .describes = "API group: \"\" for Service, outrigger.dev for ServiceEntry"},
+    {.name = "kind",
+     .type = VALUE_TEXT,
+     FILTER(mirror.backend.kind),
+     .fallback = "Service",
+     .describes = "Service (which a ServiceEntry of that name is too) or ServiceEntry"},
+    {.name = "namespace", .type = VALUE_LABEL, FILTER(mirror.backend.namespace_name), .describes = "by default the route's"},
+    {.name = "name", .type = VALUE_LABEL, FILTER(mirror.backend.name), .is_required = true, .describes = "its name"},
+    {.name = "port",
+     .type = VALUE_INTEGER,
+     FILTER(mirror.backend.port),
+     .min = 1,
+     .max = 65535,
+     .describes = "port of the Service; may be left out where it has one"},
+    {0}};
+static const struct table mirror_backend_table = {.describes = "where the copies go", .rows = mirror_backend_rows};
+
+static const struct row fraction_rows[] = {
+    {.name = "numerator", .type = VALUE_INTEGER, FILTER(mirror.numerator), .max = 1000000, .is_required = true, .describes = "so many"},
+    {.name = "denominator",
+     .type = VALUE_INTEGER,
+     FILTER(mirror.denominator),
+     .min = 1,
+     .max = 1000000,
+     .fallback = "100",
+     .describes = "of so many requests"},
+    {0}};
+static const struct table fraction_table = {.describes = "a share of the requests", .rows = fraction_rows};
+
+static const struct row mirror_rows[] = {
+    {.name = "backendRef",
+     .type = VALUE_OBJECT,
+     .object = &mirror_backend_table,
+     .is_required = true,
+     .describes = "where the copies go; to what is not there none do"},
+    {.name = "percent", .type = VALUE_INTEGER, FILTER(mirror.percent), .max = 100, .fallback = "100", .describes = "of the requests that are copied"},
+    {.name = "fraction", .type = VALUE_OBJECT, .object = &fraction_table, .describes = "in the place of percent: the share that is copied"},
+    {0}};
+static const struct table mirror_table = {
+    .describes = "copies of requests, whose answers are dropped; a request is never kept waiting for its copy, nor fails with it",
+    .rows = mirror_rows};
+
+static const struct row cors_rows[] = {
+    {.name = "allowOrigins",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct filter_spec, cors.origin_texts, cors.origin_count),
+     .max = 64,
+     .describes = "origins whose pages may read the answers: scheme://host:port, where the host may begin with *.; or * alone for all"},
+    {.name = "allowCredentials",
+     .type = VALUE_BOOL,
+     FILTER(cors.allows_credentials),
+     .fallback = "false",
+     .describes = "they may send cookies and the like"},
+    {.name = "allowMethods",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct filter_spec, cors.methods, cors.method_count),
+     .max = 9,
+     .describes = "methods beside GET, HEAD and POST, or * alone for all"},
+    {.name = "allowHeaders",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct filter_spec, cors.headers, cors.header_count),
+     .max = 64,
+     .describes = "fields that their requests may have, or * alone for all"},
+    {.name = "exposeHeaders",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct filter_spec, cors.exposed, cors.exposed_count),
+     .max = 64,
+     .describes = "fields of answers that they may read beside the usual ones, or * for all, which does not go with allowCredentials"},
+    {.name = "maxAge",
+     .type = VALUE_INTEGER,
+     FILTER(cors.max_age),
+     .min = 1,
+     .max = INT32_MAX,
+     .fallback = "5",
+     .describes = "seconds for which a browser may remember what a preflight said"},
+    {0}};
+static const struct table cors_table = {
+    .describes = "pages of other origins: preflights are answered here, and answers say who may read them, whatever the backend says of that",
+    .rows = cors_rows};
+
 static const struct choice filter_types[] = {{"RequestHeaderModifier", SPEC_REQUEST_HEADERS, false, "changes fields of the request"},
                                              {"ResponseHeaderModifier", SPEC_RESPONSE_HEADERS, false, "changes fields of the response"},
                                              {"RequestRedirect", SPEC_REDIRECT, false, "answers with a redirect"},
                                              {"URLRewrite", SPEC_REWRITE, false, "changes host and path"},
-                                             {"RequestMirror", 0, true, NULL},
-                                             {"CORS", 0, true, NULL},
+                                             {"RequestMirror", SPEC_MIRROR, false, "sends copies of requests elsewhere too"},
+                                             {"CORS", SPEC_CORS, false, "lets pages of other origins ask"},
                                              {"ExtensionRef", 0, true, NULL},
                                              {"ExternalAuth", 0, true, NULL},
                                              {0}};
@@ -108,11 +195,13 @@ static const struct row filter_rows[] = {
      .describes = "for ResponseHeaderModifier: the changes"},
     {.name = "requestRedirect", .type = VALUE_OBJECT, .object = &redirect_table, .describes = "for RequestRedirect: where it leads"},
     {.name = "urlRewrite", .type = VALUE_OBJECT, .object = &rewrite_table, .describes = "for URLRewrite: the changes"},
+    {.name = "requestMirror", .type = VALUE_OBJECT, .object = &mirror_table, .describes = "for RequestMirror: where copies go"},
+    {.name = "cors", .type = VALUE_OBJECT, .object = &cors_table, .describes = "for CORS: who may ask"},
     {0}};
 const struct table filter_table = {.describes = "what is done to requests and responses",
                                    .rows = filter_rows,
                                    .size = sizeof(struct filter_spec),
-                                   .later = "requestMirror cors extensionRef externalAuth"};
+                                   .later = "extensionRef externalAuth"};
 
 // What frames or routes a message, or belongs to one connection, is nobody's to change.
 static bool may_change(struct bytes name) {
@@ -185,8 +274,64 @@ static void check_redirect(struct document *document, struct route_redirect *red
         document_error(document, node, "statusCode", "%u is not allowed; allowed: 301, 302, 303, 307, 308", redirect->status);
 }
 
+static void check_mirror(struct document *document, struct mirror_spec *mirror, const struct node *node) {
+    const struct node *fraction = node_find(node, "fraction");
+    if (fraction == NULL) {
+        mirror->numerator = mirror->percent;
+        mirror->denominator = 100;
+    } else if (node_find(node, "percent") != NULL) {
+        document_error(document, fraction, NULL, "and percent exclude each other");
+    } else if (mirror->numerator > mirror->denominator) {
+        document_error(document, fraction, NULL, "is more than one; allowed: numerator at most denominator");
+    }
+}
+
+// `*` stands alone, for all; else each is one that `is_good` takes. True: it does.
+static bool check_words(struct document *document, const struct bytes *words, uint32_t count, const struct node *list, bool (*is_good)(struct bytes),
+                        const char *what) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct node *node = node_item(list, i);
+        const bool is_any = bytes_equal(words[i], BYTES("*"));
+        if (is_any && count > 1)
+            document_error(document, node, NULL, "* stands alone, for all");
+        else if (!node->bad && !is_any && !is_good(words[i]))
+            document_error(document, node, NULL, "\"%.*s\" is no %s", BYTES_FORMAT(words[i]), what);
+    }
+    return count == 1 && bytes_equal(words[0], BYTES("*"));
+}
+
+static bool is_origin(struct bytes text) {
+    struct cors_origin origin;
+    return cors_origin_parse(text, &origin) && cors_origin_is_pattern(&origin);
+}
+
+static struct bytes join(struct pool *pool, const struct bytes *words, uint32_t count) {
+    struct bytes line = BYTES_NONE;
+    for (uint32_t i = 0; i < count; i++)
+        line = pool_format(pool, "%.*s%s%.*s", BYTES_FORMAT(line), i > 0 ? ", " : "", BYTES_FORMAT(words[i]));
+    return line;
+}
+
+static void check_cors(struct document *document, struct route_cors *cors, const struct node *node) {
+    struct pool *pool = document->loading->values;
+    cors->any_origin = check_words(document, cors->origin_texts, cors->origin_count, node_find(node, "allowOrigins"), is_origin, "origin");
+    cors->any_method = check_words(document, cors->methods, cors->method_count, node_find(node, "allowMethods"), is_token, "method");
+    cors->any_header = check_words(document, cors->headers, cors->header_count, node_find(node, "allowHeaders"), is_token, "name of a field");
+    const struct node *exposed = node_find(node, "exposeHeaders");
+    const bool exposes_all = check_words(document, cors->exposed, cors->exposed_count, exposed, is_token, "name of a field");
+    if (exposes_all && cors->allows_credentials)
+        document_error(document, exposed, NULL, "* does not go with allowCredentials: browsers take it for a name; allowed: names");
+    cors->origins = pool_alloc_zeroed(pool, cors->origin_count * sizeof(cors->origins[0]) + 1);
+    for (uint32_t i = 0; i < cors->origin_count; i++)
+        (void)cors_origin_parse(cors->origin_texts[i], &cors->origins[i]);
+    cors->methods_value = join(pool, cors->methods, cors->method_count);
+    cors->headers_value = join(pool, cors->headers, cors->header_count);
+    cors->exposed_value = join(pool, cors->exposed, cors->exposed_count);
+    cors->max_age_value = pool_format(pool, "%u", cors->max_age);
+}
+
 static void check_filter(struct document *document, struct filter_spec *filter, const struct node *node) {
-    static const char *const fields[] = {"requestHeaderModifier", "responseHeaderModifier", "requestRedirect", "urlRewrite"};
+    static const char *const fields[] = {"requestHeaderModifier", "responseHeaderModifier", "requestRedirect", "urlRewrite", "requestMirror", "cors"};
     if (!document_has(node, "type"))
         return;
     for (uint32_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -202,17 +347,21 @@ static void check_filter(struct document *document, struct filter_spec *filter, 
         check_redirect(document, &filter->redirect, own);
     if (filter->type == SPEC_REWRITE)
         check_path(document, &filter->rewrite.path, node_find(own, "path"));
+    if (filter->type == SPEC_MIRROR)
+        check_mirror(document, &filter->mirror, own);
+    if (filter->type == SPEC_CORS)
+        check_cors(document, &filter->cors, own);
 }
 
 void route_filters_check(struct document *document, struct filter_spec *filters, uint32_t count, const struct node *list) {
-    bool seen[SPEC_REWRITE + 1] = {false};
+    bool seen[SPEC_CORS + 1] = {false};
     for (uint32_t i = 0; i < count; i++) {
         const struct node *node = node_item(list, i);
         check_filter(document, &filters[i], node);
         if (!document_has(node, "type"))
             continue;
-        if (seen[filters[i].type])
-            document_error(document, node, NULL, "is the second of its type; allowed: one of each");
+        if (seen[filters[i].type] && filters[i].type != SPEC_MIRROR)
+            document_error(document, node, NULL, "is the second of its type; allowed: one of each, but RequestMirror");
         seen[filters[i].type] = true;
     }
     if (seen[SPEC_REDIRECT] && seen[SPEC_REWRITE])

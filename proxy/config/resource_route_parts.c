@@ -123,14 +123,28 @@ const struct regex *route_regex(struct document *document, const struct node *no
     return NULL;
 }
 
-void route_field_matches_check(struct document *document, struct field_match *matches, uint32_t count, const struct node *list, bool are_headers) {
-    for (uint32_t i = 0; i < count; i++) {
+static bool is_first_of_name(const struct field_match *matches, uint32_t count, struct bytes name, bool are_headers) {
+    for (uint32_t i = 0; i < count; i++)
+        if (are_headers ? bytes_equal_nocase(matches[i].name, name) : bytes_equal(matches[i].name, name))
+            return false;
+    return true;
+}
+
+void route_field_matches_check(struct document *document, struct field_match *matches, uint32_t *count, const struct node *list, bool are_headers) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
         const struct node *name = node_find(node_item(list, i), "name");
         const struct node *value = node_find(node_item(list, i), "value");
-        if (name != NULL && !name->bad && (are_headers ? !is_token(matches[i].name) : matches[i].name.len == 0))
-            document_error(document, name, NULL, "\"%.*s\" is no name of a %s", BYTES_FORMAT(matches[i].name), are_headers ? "field" : "parameter");
-        matches[i].id = are_headers ? field_id_of(matches[i].name) : FIELD_OTHER;
-        if (matches[i].type == VALUE_REGEX && value != NULL && !value->bad)
-            matches[i].regex = route_regex(document, value, matches[i].value);
+        struct field_match match = matches[i];
+        if (name != NULL && !name->bad && (are_headers ? !is_token(match.name) : match.name.len == 0))
+            document_error(document, name, NULL, "\"%.*s\" is no name of a %s", BYTES_FORMAT(match.name), are_headers ? "field" : "parameter");
+        match.id = are_headers ? field_id_of(match.name) : FIELD_OTHER;
+        if (match.type == VALUE_REGEX && value != NULL && !value->bad)
+            match.regex = route_regex(document, value, match.value);
+        if (is_first_of_name(matches, kept, match.name, are_headers))
+            matches[kept++] = match;
+        else
+            document_warning(document, name, NULL, "%.*s is the second of its name and does not count", BYTES_FORMAT(match.name));
     }
+    *count = kept;
 }

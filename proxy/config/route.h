@@ -4,6 +4,7 @@
 #define CONFIG_ROUTE_H
 
 #include "base/map.h"
+#include "config/cors_origin.h"
 #include "config/place.h"
 #include "config/regex.h"
 #include "http/message.h"
@@ -75,8 +76,26 @@ struct route_rewrite {
     struct path_change path;
 };
 
+// Which pages of other origins may ask, and what they may read (Fetch section 3.2; Gateway API, HTTPCORSFilter).
+struct route_cors {
+    struct bytes *origin_texts, *methods, *headers, *exposed; // as they are said
+    uint32_t origin_count, method_count, header_count, exposed_count;
+    bool allows_credentials;
+    uint32_t max_age; // seconds
+    // made of them
+    struct cors_origin *origins;
+    bool any_origin, any_method, any_header;                                 // `*`
+    struct bytes methods_value, headers_value, exposed_value, max_age_value; // of the fields; empty: not sent
+};
+
 struct service_config;
 struct traffic_config;
+
+// Where copies of requests go. Of `denominator` requests `numerator` are copied.
+struct route_mirror {
+    const struct service_config *service;
+    uint32_t numerator, denominator;
+};
 
 // Where a request goes once it is routed: to a service as such, or where the rule of a route sends its share.
 struct destination {
@@ -97,7 +116,10 @@ struct route_rule {
     const struct header_changes *response_headers; // NULL: none
     const struct route_redirect *redirect;         // NULL: none
     const struct route_rewrite *rewrite;           // NULL: none
-    struct destination **destinations;             // its backends; for one that has none a single one that is no backend
+    const struct route_cors *cors;                 // NULL: none
+    const struct route_mirror *mirrors;
+    uint32_t mirror_count;
+    struct destination **destinations; // its backends; for one that has none a single one that is no backend
     uint32_t destination_count;
     uint64_t weights; // of all destinations together; 0: nothing may be sent
     uint32_t index;   // in snapshot.rules

@@ -4,10 +4,12 @@
 #include <string.h>
 
 static const char *const outbound[] = {
-    "deadline",        // first: all that follows runs inside the request's time, waiting too
+    "cors",            // before all others: a page may read what they answer too, and a preflight asks for none of it
+    "deadline",        // all that follows runs inside the request's time, waiting too
     "redirect",        // what is not for any backend here costs nothing further
     "rewrite",         // changes only what is sent: behind all that decides by the request as it came
     "header_modifier", // the same; behind rewrite, so that it sees what the backend will get
+    "mirror",          // behind all that could keep the request from its backend: what that does not get is not copied
 };
 
 static const char *const inbound[] = {

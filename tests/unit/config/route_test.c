@@ -33,6 +33,21 @@ static void rules_between_fields_are_held(void **state) {
                       "is no value of a field");
     expect_rule_error("  - timeouts: {request: 1s, backendRequest: 2s}\n" TO_V, "is longer than request");
     expect_rule_error("  - backendRefs: [{name: v, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]\n", "may not stand at a backend");
+    expect_rule_error("  - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v}, percent: 1, fraction: {numerator: 1}}}]\n" TO_V,
+                      "fraction: and percent exclude each other");
+    expect_rule_error("  - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v}, fraction: {numerator: 2, denominator: 1}}}]\n" TO_V,
+                      "is more than one");
+    expect_rule_error("  - backendRefs: [{name: v, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v}}}]}]\n",
+                      "may not stand at a backend");
+    expect_rule_error("  - filters: [{type: CORS, cors: {allowOrigins: ['https://a', '*']}}]\n" TO_V, "* stands alone, for all");
+    expect_rule_error("  - filters: [{type: CORS, cors: {allowOrigins: [null]}}]\n" TO_V, "allowOrigins[0]");
+    expect_rule_error("  - filters: [{type: CORS, cors: {allowOrigins: ['https://a/']}}]\n" TO_V, "\"https://a/\" is no origin");
+    expect_rule_error("  - filters: [{type: CORS, cors: {allowOrigins: ['https://a.*']}}]\n" TO_V, "is no origin");
+    expect_rule_error("  - filters: [{type: CORS, cors: {allowMethods: ['G T']}}]\n" TO_V, "\"G T\" is no method");
+    expect_rule_error("  - filters: [{type: CORS, cors: {exposeHeaders: ['*'], allowCredentials: true}}]\n" TO_V,
+                      "does not go with allowCredentials");
+    expect_rule_error("  - filters: [{type: CORS, cors: {maxAge: 0}}]\n" TO_V, "maxAge");
+    expect_error(BASE GRPC("g", "  - filters: [{type: CORS, cors: {}}]\n"), "is no filter of a GRPCRoute");
     expect_rule_error("  - retry: {attempts: 11}\n" TO_V, "attempts: ");
     expect_rule_error("  - retry: {codes: [399]}\n" TO_V, "codes[0]: ");
     expect_rule_error("  - retry: {conditions: [Reset]}\n" TO_V, "retry.conditions: ");
@@ -55,6 +70,9 @@ static void what_gets_500_is_told(void **state) {
     expect_warning(BASE HTTP("r", "  - backendRefs: [{name: w, port: 80}]\n"), "default/w is not there: its share of requests gets 500");
     expect_warning(BASE HTTP("r", "  - backendRefs: [{name: v, port: 81}]\n"), "has no such port");
     expect_warning(BASE HTTP("r", "  - backendRefs: [{kind: Bucket, name: v, port: 80}]\n"), "is of no kind that can be a backend");
+    expect_warning(BASE HTTP("r", "  - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: w, port: 80}}}]\n" TO_V),
+                   "default/w is not there: it gets no copies");
+    expect_warning(BASE HTTP("r", "  - matches: [{headers: [{name: a, value: x}, {name: A, value: y}]}]\n" TO_V), "A is the second of its name");
     expect_warning(BASE HTTP("r", "  - {}\n") GRPC("g", "  - {}\n"), "the GRPCRoute alone counts");
 }
 
@@ -106,10 +124,13 @@ static const struct traffic_config *traffic_of(const struct loaded *loaded, uint
 static void retry_of_a_rule_comes_over_the_policy(void **state) {
     (void)state;
     struct loaded loaded;
-    expect_good(&loaded, BASE POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 0, conditions: [GatewayError], codes: [500], methods: [POST]}\n")
-                             HTTP("r", "  - {name: all, retry: {codes: [503], attempts: 3, backoff: 1s}, backendRefs: [{name: v}]}\n"
-                                       "  - {name: bare, retry: {}, backendRefs: [{name: v}]}\n"
-                                       "  - {name: none, backendRefs: [{name: v}]}\n"));
+    expect_good(
+        &loaded,
+        BASE POLICY("t",
+                    "  targetRefs: [{kind: Service, name: s}]\n  retry: {attempts: 0, conditions: [GatewayError], codes: [500], methods: [POST]}\n")
+            HTTP("r", "  - {name: all, retry: {codes: [503], attempts: 3, backoff: 1s}, backendRefs: [{name: v}]}\n"
+                      "  - {name: bare, retry: {}, backendRefs: [{name: v}]}\n"
+                      "  - {name: none, backendRefs: [{name: v}]}\n"));
     const struct traffic_config *all = traffic_of(&loaded, 0), *bare = traffic_of(&loaded, 1), *none = traffic_of(&loaded, 2);
     assert_int_equal(all->retry.attempts, 3);
     assert_true(all->retry.backoff.least == NS_PER_S && all->retry.backoff.base == 25 * NS_PER_MS);

@@ -1,8 +1,8 @@
 // The retry stanza of an HTTPRoute's rule: what is tried again, when, and whose rule it was.
 #include "unit/stream/stream_drive.h"
 
-#define ROUTE(retry)                                                                                                                             \
-    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n"                                                     \
+#define ROUTE(retry)                                                                          \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n" \
     "  parentRefs: [{group: '', kind: Service, name: a}]\n  rules:\n  - {name: one, backendRefs: [{name: a}], retry: {" retry "}}\n---\n"
 #define WORLD(retry) PROXY SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 0}\n") ROUTE(retry)
 
@@ -71,8 +71,8 @@ static void the_log_names_the_rule(void **state) {
     (void)state;
     struct loopback world;
     struct client client;
-    begin(&world, &client,
-          PROXY SERVICE("HTTP1", ONE) POLICY("  retry: {budget: {percent: 0, minPerSecond: 0}}\n") ROUTE("attempts: 1"), "GET a /\n");
+    begin(&world, &client, PROXY SERVICE("HTTP1", ONE) POLICY("  retry: {budget: {percent: 0, minPerSecond: 0}}\n") ROUTE("attempts: 1"),
+          "GET a /\n");
     far_break(far_conn(&world.far, 0));
     assert_int_equal(client.status, 502);
     assert_string_equal(world.record.retry_refused, "budget");
