@@ -28,7 +28,6 @@ static inline bool protocol_is_opaque(enum port_protocol protocol) {
     return protocol == PROTOCOL_TCP || protocol == PROTOCOL_TLS;
 }
 
-
 // One port of a ServiceEntry (or, for an Inbound listener, the application behind it).
 struct service_config {
     struct bytes namespace_name;
