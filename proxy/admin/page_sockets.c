@@ -35,20 +35,22 @@ static const char *state_of(const struct admin_figures *figures, const struct li
     return figures->draining && role_is_reached(listener->role) ? "draining" : "listening";
 }
 
-static const char *gateway_protocol(const struct gateway_config *gateway) {
-    bool is_tls = gateway->listener_count > 0 && gateway->listeners[0]->protocol == GATEWAY_HTTPS;
-    return is_tls ? "TLS, HTTP inside" : "HTTP";
+// What is spoken, inside TLS where that is asked for.
+static const char *inner_protocol(const struct listener_config *listener) {
+    if (listener->role == ROLE_TCP || listener->app_protocol == APP_PROTOCOL_TCP)
+        return "bytes";
+    return listener->detection.given ? "HTTP or bytes" : "HTTP";
 }
 
-static const char *protocol_of(const struct listener_config *listener) {
-    static const char *const inbound[] = {
-        [MTLS_STRICT] = "mutual TLS, HTTP inside",
-        [MTLS_PERMISSIVE] = "HTTP, or mutual TLS with HTTP inside",
-        [MTLS_DISABLE] = "HTTP",
-    };
-    if (listener->role == ROLE_GATEWAY)
-        return gateway_protocol(listener->gateway);
-    return listener->role == ROLE_INBOUND ? inbound[listener->mtls] : "HTTP";
+static json_t *protocol_value(const struct listener_config *listener) {
+    const char *inner = inner_protocol(listener);
+    bool is_gateway_tls =
+        listener->role == ROLE_GATEWAY && listener->gateway->listener_count > 0 && listener->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+    if (is_gateway_tls)
+        return json_sprintf("TLS with %s inside", inner);
+    if (listener->role != ROLE_INBOUND || listener->mtls == MTLS_DISABLE)
+        return json_string(inner);
+    return json_sprintf(listener->mtls == MTLS_STRICT ? "mutual TLS with %s inside" : "%s, or mutual TLS with the same inside", inner);
 }
 
 // The listeners of a Gateway that stand on the port: each has the hosts that it takes.
@@ -64,6 +66,31 @@ static json_t *gateway_hosts(struct pool *pool, const struct gateway_config *gat
     return hosts;
 }
 
+static json_t *forwards_value(struct pool *pool, const struct listener_config *listener) {
+    json_t *forwards = json_array();
+    for (uint32_t i = 0; i < listener->forward_count; i++) {
+        const struct forward_config *forward = &listener->forwards[i];
+        json_array_append_new(forwards, json_text(pool_format(pool, "port %u to %.*s", forward->port, BYTES_FORMAT(forward->to.text))));
+    }
+    return forwards;
+}
+
+static void set_target(struct pool *pool, json_t *row, const struct listener_config *listener) {
+    if (listener->role == ROLE_GATEWAY) {
+        const struct gateway_config *gateway = listener->gateway;
+        json_set_text(row, "leads_to", pool_format(pool, "Gateway/%.*s/%.*s", BYTES_FORMAT(gateway->namespace_name), BYTES_FORMAT(gateway->name)));
+        json_set(row, "hosts", gateway_hosts(pool, gateway));
+    } else if (listener->role == ROLE_OUTBOUND) {
+        json_set(row, "leads_to", json_string("the service that is asked for"));
+    } else {
+        json_set_text(row, "leads_to", listener->forward_to.text);
+    }
+    if (listener->forward_count > 0)
+        json_set(row, "forwards", forwards_value(pool, listener));
+    if (listener->service != NULL)
+        json_set_text(row, "service", listener->service->key);
+}
+
 static json_t *listener_row(struct admin_query *query, const struct listener_config *listener) {
     const struct admin_figures *figures = &query->figures;
     json_t *row = json_object();
@@ -71,19 +98,10 @@ static json_t *listener_row(struct admin_query *query, const struct listener_con
     json_set(row, "role", json_string(role_word(listener->role)));
     json_set_text(row, "address", listener->address.text);
     json_set(row, "state", json_string(state_of(figures, listener)));
-    json_set(row, "protocol", json_string(protocol_of(listener)));
+    json_set(row, "protocol", protocol_value(listener));
+    json_set(row, "transparent", json_boolean(listener->transparent));
     set_connections(row, find_limit(figures, pool_format(&query->pool, "listener/%.*s", BYTES_FORMAT(listener->name)), false));
-    if (listener->role == ROLE_INBOUND) {
-        json_set_text(row, "leads_to", listener->forward_to.text);
-        json_set_text(row, "service", listener->service->key);
-    } else if (listener->role == ROLE_GATEWAY) {
-        json_set_text(
-            row, "leads_to",
-            pool_format(&query->pool, "Gateway/%.*s/%.*s", BYTES_FORMAT(listener->gateway->namespace_name), BYTES_FORMAT(listener->gateway->name)));
-        json_set(row, "hosts", gateway_hosts(&query->pool, listener->gateway));
-    } else {
-        json_set(row, "leads_to", json_string("the service that is asked for"));
-    }
+    set_target(&query->pool, row, listener);
     json_set_place(row, &listener->place);
     return row;
 }

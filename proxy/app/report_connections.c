@@ -78,7 +78,7 @@ static void add_endpoint(struct slice *slice, const struct upstream_conn *conn) 
         return; // its transport may be gone
     if (conn->codec != NULL) {
         row->streams = conn->codec->streams_open;
-        row->protocol = conn->codec->version == HTTP_2 ? BYTES("HTTP/2") : BYTES("HTTP/1");
+        row->protocol = conn->codec->version == HTTP_2 ? BYTES("HTTP/2") : conn->codec->version == HTTP_NONE ? BYTES("bytes") : BYTES("HTTP/1");
     }
     row->alpn = pool_copy(pool, conn->transport->alpn);
     row->identity = conn->transport->peer_id == NULL ? BYTES_NONE : pool_copy(pool, conn->transport->peer_id->text);

@@ -16,7 +16,7 @@ static struct bytes state_of(const struct server_conn *conn) {
 static struct bytes protocol_of(const struct server_conn *conn) {
     if (conn->codec == NULL)
         return BYTES_NONE;
-    return conn->codec->version == HTTP_2 ? BYTES("HTTP/2") : BYTES("HTTP/1");
+    return conn->codec->version == HTTP_2 ? BYTES("HTTP/2") : conn->codec->version == HTTP_NONE ? BYTES("bytes") : BYTES("HTTP/1");
 }
 
 static struct client_view view_of(const struct server_conn *conn) {

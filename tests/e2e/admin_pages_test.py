@@ -5,7 +5,7 @@ import threading
 
 from support.backend import held, message, reply
 from support.edge import Edge
-from support.fleet import eventually, http_get
+from support.fleet import eventually, http_get, split_address
 from support.h2_peer import H2Client
 from support.hop import Hop, service, traffic
 from support.pair import CALLEE, CALLER, Pair
@@ -97,6 +97,22 @@ def test_listeners_show_use_state_and_where_they_are_configured(fleet):
         assert hop.post("/drain")[0] == 202
         assert {row["name"]: row["state"] for row in hop.page("/listeners")}["in"] == "draining"
     assert "leads to" in text(hop, "/listeners")
+
+
+def test_listeners_of_bytes_and_of_several_ports_are_shown(fleet):
+    backend = fleet.backend(reply(200, b"x"))
+    port = split_address(backend.address)[1]
+    hop = Hop(fleet, [service("backend", [backend.address], protocol="TCP")],
+              inbound={"in": {"transparent": True, "forwards": [{"port": port, "to": backend.address}]}, "bytes": {"forwardTo": backend.address, "appProtocol": "TCP"}}, start=False)
+    tcp = hop.add_listener("tcp", "TCP", service={"name": "backend", "port": 80})
+    hop.start()
+    rows = {row["name"]: row for row in hop.page("/listeners")}
+    assert (rows["tcp"]["protocol"], rows["tcp"]["service"], rows["bytes"]["protocol"]) == ("bytes", "default/backend:80", "bytes")
+    assert rows["in"]["transparent"] and rows["in"]["forwards"] == [f"port {port} to {backend.address}"]
+    with Wire(tcp) as wire:
+        assert wire.get().response().status == 200
+        page = hop.page("/connections")
+        assert [side["connections"][0]["protocol"] for side in page.values()] == ["bytes", "bytes"]
 
 
 # --- connections ---

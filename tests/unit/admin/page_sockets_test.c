@@ -77,7 +77,7 @@ static void listeners_show_their_use_state_and_what_they_lead_to(void **state) {
     json_t *inbound = json_array_get(list, 0);
     assert_string_equal(text_of(inbound, "role"), "Inbound");
     assert_string_equal(text_of(inbound, "state"), "listening");
-    assert_string_equal(text_of(inbound, "protocol"), "mutual TLS, HTTP inside");
+    assert_string_equal(text_of(inbound, "protocol"), "mutual TLS with HTTP inside");
     assert_string_equal(text_of(inbound, "leads_to"), "127.0.0.1:8000");
     assert_string_equal(text_of(inbound, "service"), "app/admin");
     assert_string_equal(text_of(inbound, "place"), "proxy.yaml:7");
