@@ -3,33 +3,18 @@
 import contextlib
 import datetime
 import json
-import socket
 import ssl
 
 import pytest
 
-from support.fleet import READY_S, eventually, split_address
+from support.fleet import eventually
 from support.h2_peer import H2Client, h2_echo, h2_server
 from support.pair import CALLEE, CALLER, Identity, Pair
 from support.test_ca import HOUR, Authority
-from support.wire import Wire, exchange
+from support.wire import TlsWire, Wire, connect_tls, exchange
 
 GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 OURS, H2, H1 = "outrigger/1", "h2", "http/1.1"
-
-
-def connect(address, context, session=None, server_name=None):
-    sock = socket.create_connection(split_address(address), timeout=READY_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return context.wrap_socket(sock, session=session, server_hostname=server_name)
-
-
-class TlsWire(Wire):
-    """A client on a raw socket, behind TLS."""
-
-    def __init__(self, address, context, session=None, server_name=None):
-        self.socket = connect(address, context, session, server_name)
-        self.received = bytearray()
 
 
 def is_let_in(address, context):
@@ -111,7 +96,7 @@ def test_permissive_tells_them_apart_by_the_first_bytes(fleet, slowly):
         (wire.send_slowly if slowly else wire.send)(GET.encode())
         assert wire.response().status == 200
     assert is_let_in(pair.inbound, pair.near_identity.context([OURS])) is False, "HTTP/1 on an HTTP/2 connection"
-    with H2Client(None, connect(pair.inbound, pair.near_identity.context([OURS]))) as client:
+    with H2Client(None, connect_tls(pair.inbound, pair.near_identity.context([OURS]))) as client:
         assert client.get().status == 200
 
 
@@ -126,7 +111,7 @@ def test_permissive_refuses_a_bad_certificate_all_the_same(fleet):
     pair = Pair(fleet, fleet.backend().address, mode="Permissive")
     other = Identity(fleet, "other", CALLER, Authority("school.local", name="Other Root"), pair.authority.bundle_pem)
     with pytest.raises((ssl.SSLError, OSError, EOFError)):
-        with H2Client(None, connect(pair.inbound, other.context([OURS]))) as client:
+        with H2Client(None, connect_tls(pair.inbound, other.context([OURS]))) as client:
             client.get()
 
 
@@ -141,7 +126,7 @@ def test_disable_takes_plain_text_alone(fleet):
 
 @pytest.mark.parametrize("offered, chosen", [([OURS, H2, H1], OURS), ([H1, H2], H2), ([H1], H1), ([], None), (["h3", H1], H1)], ids=str)
 def test_the_server_chooses_what_is_spoken(strict, offered, chosen):
-    sock = connect(strict.inbound, strict.near_identity.context(offered))
+    sock = connect_tls(strict.inbound, strict.near_identity.context(offered))
     assert sock.selected_alpn_protocol() == chosen
     if chosen in (OURS, H2):
         with H2Client(None, sock) as client:
@@ -155,7 +140,7 @@ def test_the_server_chooses_what_is_spoken(strict, offered, chosen):
 
 def test_a_protocol_that_nobody_knows_is_refused(strict):
     with pytest.raises((ssl.SSLError, OSError)):
-        connect(strict.inbound, strict.near_identity.context(["nonsense/1"])).recv(1)
+        connect_tls(strict.inbound, strict.near_identity.context(["nonsense/1"])).recv(1)
 
 
 CLAIMS = [("outrigger-protocol", "1.0"), ("outrigger-refused", "denied"), ("outrigger-anything", "1"), ("x-forwarded-client-cert", "URI=spiffe://school.local/ns/school/sa/admin")]
@@ -163,7 +148,7 @@ CLAIMS = [("outrigger-protocol", "1.0"), ("outrigger-refused", "denied"), ("outr
 
 @pytest.mark.parametrize("alpn, version", [(H2, "HTTP/1.1"), (OURS, "HTTP/1.0")])
 def test_what_the_mesh_says_is_believed_under_its_own_protocol_alone(strict, alpn, version):
-    with H2Client(None, connect(strict.inbound, strict.near_identity.context([alpn]))) as client:
+    with H2Client(None, connect_tls(strict.inbound, strict.near_identity.context([alpn]))) as client:
         seen = json.loads(client.get(headers=CLAIMS).body)
     headers = seen["headers"]
     assert seen["version"] == version
@@ -206,10 +191,10 @@ def test_a_server_name_with_control_characters_reaches_no_log(strict):
 
 def test_a_stranger_gets_no_headers_of_the_mesh_back(fleet):
     pair = Pair(fleet, fleet.address())
-    with H2Client(None, connect(pair.inbound, pair.near_identity.context([H2]))) as client:
+    with H2Client(None, connect_tls(pair.inbound, pair.near_identity.context([H2]))) as client:
         answer = client.get()
         assert answer.status == 502 and not answer.header("outrigger-refused")
-    with H2Client(None, connect(pair.inbound, pair.near_identity.context([OURS]))) as client:
+    with H2Client(None, connect_tls(pair.inbound, pair.near_identity.context([OURS]))) as client:
         assert client.get().header("outrigger-refused") == "connect_refused"
 
 
@@ -277,7 +262,7 @@ def test_a_stranger_resumes_by_its_ticket(strict):
 
 def test_a_connection_of_the_mesh_gets_no_ticket(strict):
     context = strict.near_identity.context([OURS])
-    sock = connect(strict.inbound, context)
+    sock = connect_tls(strict.inbound, context)
     with H2Client(None, sock) as client:
         for _ in range(3):
             assert client.get().status == 200

@@ -165,3 +165,18 @@ def exchange(address, content, method="GET"):
     """Sends `content` on a connection of its own; returns the response."""
     with Wire(address) as wire:
         return wire.send(content).response(method)
+
+
+def connect_tls(address, context, session=None, server_name=None):
+    """A socket behind a handshake."""
+    sock = socket.create_connection(split_address(address), timeout=READY_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return context.wrap_socket(sock, session=session, server_hostname=server_name)
+
+
+class TlsWire(Wire):
+    """The same behind TLS."""
+
+    def __init__(self, address, context, session=None, server_name=None):
+        self.socket = connect_tls(address, context, session, server_name)
+        self.received = bytearray()
