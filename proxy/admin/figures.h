@@ -11,6 +11,7 @@
 #include "net/tls_counters.h"
 #include "telemetry/dns_metrics.h"
 #include "telemetry/request_metrics.h"
+#include "telemetry/route_metrics.h"
 #include "telemetry/worker_metrics.h"
 
 #include <stdbool.h>
@@ -134,6 +135,8 @@ struct admin_figures {
     struct dns_metrics dns;
     struct request_series *requests;
     uint32_t request_count;
+    struct route_series *routes;
+    uint32_t route_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;
     uint32_t service_count;

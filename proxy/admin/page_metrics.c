@@ -106,6 +106,7 @@ void page_metrics(struct admin_query *query) {
     add_tls(&page, &figures->tls);
     dns_metrics_expose(&page, &figures->dns);
     request_metrics_expose(&page, figures->requests, figures->request_count);
+    route_metrics_expose(&page, figures->routes, figures->route_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);
     exposition_end(&page);

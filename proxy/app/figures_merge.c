@@ -114,6 +114,37 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
         (struct request_series){.direction = REQUEST_OUTBOUND, .service = BYTES(ADMIN_SERVICE_UNKNOWN), .metrics = unrouted};
 }
 
+// --- rules of routes ---
+
+// By rule and service. Workers tell in an order that is their own.
+static uint32_t merge_routes(struct route_series *routes, uint32_t count, const struct worker_report *report, struct map *places, struct pool *pool) {
+    for (uint32_t i = 0; i < report->route_count; i++) {
+        const struct route_series *from = &report->routes[i];
+        struct bytes key = pool_format(pool, "%.*s\n%.*s", BYTES_FORMAT(from->route), BYTES_FORMAT(from->service));
+        struct route_metrics *total = map_get(places, key);
+        if (total == NULL) {
+            total = pool_alloc_zeroed(pool, sizeof *total);
+            map_put(places, key, total);
+            routes[count++] = (struct route_series){.route = from->route, .service = from->service, .metrics = total};
+        }
+        route_metrics_merge(total, from->metrics);
+    }
+    return count;
+}
+
+static void set_routes(const struct worker_report *reports, uint32_t report_count, struct admin_query *query) {
+    struct admin_figures *figures = &query->figures;
+    struct map places;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < report_count; i++)
+        most += reports[i].route_count;
+    figures->routes = pool_alloc(&query->pool, (most + 1) * sizeof *figures->routes);
+    map_init(&places);
+    for (uint32_t i = 0; i < report_count; i++)
+        figures->route_count = merge_routes(figures->routes, figures->route_count, &reports[i], &places, &query->pool);
+    map_dispose(&places);
+}
+
 // --- limits ---
 
 // Each is of one worker, or of all and then told by each alike: what is in use is the most that any tells. Refusals are each worker's own.
@@ -193,6 +224,7 @@ void figures_merge_reports(struct proxy *proxy, struct worker_report *reports, u
         limit_count = merge_limits(limits, limit_count, &reports[i]);
     }
     set_rows(proxy, rows, row_count, query);
+    set_routes(reports, count, query);
     query->figures.limits = limits;
     query->figures.limit_count = limit_count;
     if ((query->wants & ADMIN_WANT_CONNECTIONS) != 0)

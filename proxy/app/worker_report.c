@@ -164,6 +164,21 @@ static uint32_t copy_service(struct worker_report *report, const struct bound_de
     return 1 + ((report->wants & (ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)) != 0 ? service->cluster->endpoint_count : 0);
 }
 
+// All at once: there are at most some thousand, of 0.2 KB each.
+static void copy_routes(struct worker_report *report, const struct route_counter_set *set) {
+    uint32_t position = 0;
+    struct bytes key;
+    void *value;
+    report->routes = pool_alloc(&report->pool, (set->by_key.count + 1) * sizeof *report->routes);
+    while (map_next(&set->by_key, &position, &key, &value)) {
+        const struct route_counters *counters = value;
+        struct route_metrics *copy = pool_alloc_zeroed(&report->pool, sizeof *copy);
+        route_metrics_merge(copy, &counters->metrics);
+        report->routes[report->route_count++] = (struct route_series){
+            .route = pool_copy(&report->pool, counters->route), .service = pool_copy(&report->pool, counters->service), .metrics = copy};
+    }
+}
+
 // --- in slices ---
 
 static bool wants_services(const struct worker_report *report) {
@@ -194,6 +209,8 @@ static void copy_slice(struct task *task) {
     if (work < REPORT_SLICE && !is_complete(report))
         report_connections(report, reports, REPORT_SLICE - work);
     if (is_complete(report)) {
+        if ((report->wants & ADMIN_WANT_COUNTERS) != 0 && report->routes == NULL)
+            copy_routes(report, &reports->upstream->routes);
         let_go(report);
         // Where the mailbox is full the report stays the first one: the next turn tries again.
         if (loop_send(report->home, report->done, report) != OK)

@@ -41,6 +41,8 @@ struct worker_report {
     struct snapshot *snapshot; // one reference; NULL: the worker has none yet
     struct report_row *rows;   // in the order of the snapshot's services
     uint32_t row_count;
+    struct route_series *routes;
+    uint32_t route_count;
     struct admin_limit *limits;
     uint32_t limit_count;
     uint32_t limit_capacity;

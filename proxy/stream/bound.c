@@ -5,6 +5,13 @@
 
 #include <stdlib.h>
 
+static void let_go(struct bound_destination *destination) {
+    if (destination->counters != NULL)
+        route_counters_unref(&destination->cluster->upstream->routes, destination->counters);
+    destination->counters = NULL;
+    cluster_unref(destination->cluster);
+}
+
 struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set *chains) {
     struct snapshot *snapshot = chains->snapshot;
     struct bound_snapshot *bound = alloc_zeroed_or_abort(1, sizeof *bound);
@@ -25,6 +32,8 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set 
             .attempt_chain = chains->attempt_chains[i],
             .role = chain_role(config->service),
         };
+        if (config->rule != NULL)
+            bound->destinations[i].counters = route_counters_find(&upstream->routes, config->rule->label, config->service->key);
     }
     return bound;
 }
@@ -34,12 +43,26 @@ void bound_unpin(struct bound_snapshot *bound) {
     if (--bound->pins > 0)
         return;
     for (uint32_t i = 0; i < bound->snapshot->destination_count; i++)
-        cluster_unref(bound->destinations[i].cluster);
+        let_go(&bound->destinations[i]);
     if (bound->matcher != NULL)
         regex_matcher_destroy(bound->matcher);
     free(bound->destinations);
     chain_set_unref(bound->chains);
     free(bound);
+}
+
+static struct route_counters *take_counters(const struct bound_destination *destination) {
+    struct upstream *upstream = destination->cluster->upstream;
+    struct route_counters *counters = route_counters_take(&upstream->routes, destination->config->rule->label, destination->config->service->key);
+    if (bytes_equal(counters->route, BYTES(ROUTE_COUNTERS_OTHER)))
+        metric_add(&upstream->metrics->routes_overflowed, 1);
+    return counters;
+}
+
+void bound_count(struct bound_destination *destination, unsigned status, nanoseconds duration) {
+    if (destination->counters == NULL)
+        destination->counters = take_counters(destination);
+    route_metrics_count(&destination->counters->metrics, status, duration);
 }
 
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service) {

@@ -11,6 +11,7 @@ struct bound_destination {
     struct cluster *cluster; // of config->service; one reference
     const struct chain *chain;
     const struct chain *attempt_chain; // of each attempt
+    struct route_counters *counters;   // of config->rule and its service; one reference; NULL: not used yet, or no rule
     enum filter_role role;             // inbound: the application behind a listener
     int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
 };
@@ -43,6 +44,9 @@ static inline void bound_pin(struct bound_snapshot *bound) {
 
 // With the last pin the references to the clusters and to the chains go.
 void bound_unpin(struct bound_snapshot *bound);
+
+// One request that went to this destination by its rule is over. `status`: what was sent to the client, 0 for none.
+void bound_count(struct bound_destination *destination, unsigned status, nanoseconds duration);
 
 // The service as such, whatever routes it has.
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service);

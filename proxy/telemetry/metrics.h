@@ -72,6 +72,9 @@ struct metric_family {
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
     X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds",                                                                                       \
       "Age of the oldest answer in force whose name could not be looked up since; 0: none.", NULL)                                                   \
+    X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
+      "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
+    X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
     X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
     X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \

@@ -14,6 +14,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
     map_init(&upstream->peers);
+    route_counter_set_init(&upstream->routes);
     list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
 }
@@ -145,6 +146,7 @@ void upstream_dispose(struct upstream *upstream) {
     CHECK(upstream->connections == 0 && upstream->clusters.count == 0 && upstream->peers.count == 0);
     map_dispose(&upstream->clusters);
     map_dispose(&upstream->peers);
+    route_counter_set_dispose(&upstream->routes);
     bytes_drop(&upstream->zone);
     bytes_drop(&upstream->region);
     if (upstream->credentials != NULL)

@@ -304,3 +304,25 @@ def test_routes_come_and_go_with_a_reload(fleet):
     hop.documents.pop()
     hop.reload()
     assert body_of(ask(hop)) == "svc"
+
+
+def test_requests_are_counted_by_rule_and_service(fleet):
+    """Numbers outlive new documents as long as these have the rule, and are gone with it."""
+    rules = ({"name": "split", "matches": [path("/split")], "backendRefs": backends("v1", "v2")}, {"matches": [path("/none")]})
+    hop = hop_of(fleet, ["v1", "v2"], route("r", "svc", *rules), workers=2)
+    for _ in range(10):
+        ask(hop, "/split")
+    ask(hop, "/none")
+    ask(hop, "/no-rule")
+
+    def count(**labels):
+        return hop.figure("outrigger_route_requests_total", **labels)
+
+    split = "HTTPRoute/default/r: split"
+    assert count(route=split, service="default/v1:80", status_class="2xx") + count(route=split, service="default/v2:80", status_class="2xx") == 10
+    assert count(route="HTTPRoute/default/r: rule 2", service="default/svc:80", status_class="5xx") == 1
+    assert count() == 11 and hop.figure("outrigger_route_request_duration_seconds_count") == 11
+    hop.documents[-1] = route("r", "svc", rules[0])
+    hop.reload()
+    ask(hop, "/split")
+    assert count(route=split) == count() == 11
