@@ -26,7 +26,7 @@ class Row:
 @dataclass(frozen=True)
 class Case:
     name: str
-    shape: str  # hop or pair; none: a program of ours that needs no proxy
+    shape: str  # hop, pair or routes; none: a program of ours that needs no proxy
     rows: list
     measure: object
     relay: bool = False  # whether the bare relay can do it too
@@ -52,6 +52,15 @@ def h2c(bench, stack):
     before = cpu_us(pids)
     bench.h2load(stack.h2c, count)
     return [(cpu_us(pids) - before) / count]
+
+
+def routes(bench, stack):
+    """What a thousand routes cost beside one, in turns on the same machine."""
+    spent = []
+    for port, process in ((stack.http1, stack.processes[0]), (stack.many, stack.processes[1])):
+        result = bench.load(port, family(process.pid), connections=64, path="/1k")
+        spent.append(sum(result["cpu_us"]) / result["requests"])
+    return [spent[0], spent[1] / spent[0]]
 
 
 def handshake(bench, stack):
@@ -124,6 +133,8 @@ def pick(bench, stack):
 CASES = [
     Case("hop", "hop", cpu_row("hop", "plain HTTP/1.1, one hop: CPU per request", 0.9), plain(), relay=True),
     Case("h2c", "hop", cpu_row("h2c", "h2c to HTTP/1.1, one hop: CPU per request", 0.9), h2c),
+    Case("routes", "routes", [Row("route", "one route of 5 matches, plain hop: CPU per request", "us"),
+                              Row("routes", "1,000 such routes, as a multiple of one", "", absolute=1.3)], routes),
     Case("pair", "pair", cpu_row("pair", "mTLS pair, HTTP/1.1 outside: CPU per request, both", 0.75), plain()),
     Case("handshake", "pair", [Row("handshake", "new mTLS connection and one request: CPU", "us", ratio=0.8),
                                Row("resumed", "the same resumed, as a part of the full one", "", absolute=0.4)], handshake),

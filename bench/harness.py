@@ -100,7 +100,7 @@ class Bench:
     def peers_of(self, case):
         if case.shape == "none":
             return [peer for peer in self.peers if peer.name == "ours"]
-        return [peer for peer in self.peers if peer.name != "relay" or case.relay]
+        return [peer for peer in self.peers if hasattr(peer, case.shape) and (peer.name != "relay" or case.relay)]
 
     def keep(self, case, peer, values):
         for row, value in zip(case.rows, values):

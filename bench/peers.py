@@ -4,6 +4,8 @@ log, upstream connections kept and reused, the same limit of connections and the
 A peer can be put up in two shapes (Stack):
   hop   one proxy: plain HTTP/1.1 or h2c in, HTTP/1.1 to the backend
   pair  two proxies: HTTP/1.1 in, mutual TLS 1.3 between the two (both verify), HTTP/1.1 to the backend
+Ours alone in a third:
+  routes  two hops beside each other: one with one route, one with a thousand
 """
 import os
 import signal
@@ -13,6 +15,7 @@ from support.fleet import accepts, answers, take_port
 from support.test_ca import spiffe_id
 
 TRUST_DOMAIN = "bench.local"
+ROUTES = 1000
 CONNECTIONS = 8192
 # Ours prefers it; left to themselves the peers would agree on AES-256, which costs more per byte and would flatter us.
 CIPHERS = "TLS_AES_128_GCM_SHA256"
@@ -27,10 +30,10 @@ def dns_name(name):
 
 
 class Stack:
-    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's)."""
+    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `many` (routes: the second's)."""
 
-    def __init__(self, processes, http1, h2c=None, tls=None):
-        self.processes, self.http1, self.h2c, self.tls = processes, http1, h2c, tls
+    def __init__(self, processes, http1, h2c=None, tls=None, many=None):
+        self.processes, self.http1, self.h2c, self.tls, self.many = processes, http1, h2c, tls, many
 
     def pids(self):
         return [pid for process in self.processes for pid in family(process.pid)]
@@ -243,6 +246,31 @@ spec:
         port = take_port()
         listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
         return Stack([self._start(site, "hop", listener, self._entry(at(site.backend), tls=False))], port, h2c=port)
+
+    @staticmethod
+    def _route(name, path):
+        """One with five matches; requests for `path` go by the last of them."""
+        matches = [f"{{path: {{type: Exact, value: {path}/exact}}}}", f"{{path: {{value: {path}}}, method: POST}}",
+                   f"{{path: {{value: {path}}}, headers: [{{name: x-version, value: two}}]}}", f"{{path: {{value: {path}}}, queryParams: [{{name: v, value: two}}]}}",
+                   f"{{path: {{value: {path}}}}}"]
+        return f"""
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}, namespace: bench}}
+spec:
+  parentRefs: [{{group: "", kind: Service, name: backend}}]
+  rules: [{{matches: [{", ".join(matches)}], backendRefs: [{{name: backend, port: 80}}]}}]
+"""
+
+    def routes(self, site):
+        ports, processes = (take_port(), take_port()), []
+        own = self._route("own", "/1k")
+        others = "".join(self._route(f"route-{number}", f"/part-{number}/of") for number in range(ROUTES - 1))
+        for name, port, documents in zip(("one", "many"), ports, (own, own + others)):
+            listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
+            processes.append(self._start(site, name, listener, self._entry(at(site.backend), tls=False) + documents))
+        return Stack(processes, ports[0], many=ports[1])
 
     def pair(self, site):
         http1, tls = take_port(), take_port()
