@@ -40,6 +40,7 @@ static nanoseconds soon(struct resolver *resolver, nanoseconds whole) {
 
 static nanoseconds until_refresh(struct resolved_name *name) {
     if (name->outcome != DNS_FOUND) {
+        CHECK(name->failures > 0);
         uint32_t doublings = name->failures < 6 ? name->failures - 1 : 5;
         nanoseconds wait = BACKOFF_FIRST_NS << doublings;
         return soon(name->resolver, wait < BACKOFF_MOST_NS ? wait : BACKOFF_MOST_NS);
