@@ -213,7 +213,7 @@ static void check_address(struct document *document, const struct entry_endpoint
     if (address == NULL || address->bad)
         return;
     if (spec->resolution == RESOLUTION_STATIC && is_name)
-        document_error(document, address, NULL, "is a name; allowed: an IP address, or resolution: DNS");
+        document_error(document, address, NULL, "\"%.*s\" is a name; allowed: an IP address, or resolution: DNS", BYTES_FORMAT(endpoint->place.name));
     else if (spec->resolution == RESOLUTION_SRV && (!is_name || port != 0))
         document_error(document, address, NULL,
                        "is not the name of SRV records; allowed with resolution SRV: a name without port, as _http._tcp.%.*s",
