@@ -35,13 +35,14 @@ def test_routes_are_shown_in_the_order_in_which_they_are_tried(fleet):
         {"matches": [path("/users")], "backendRefs": backends(("blue", 9), ("green", 1))},
         {"matches": [path("/users/me", "Exact"), {**path("/users", method="GET"), **headers(x_version="2"), **queries(debug="1")}], "backendRefs": backends("green")},
         {"matches": [path("/u.*", "RegularExpression")], "backendRefs": backends("green")},
+        {"matches": [path("/users/all"), path("/users/me/all", "Exact")], "backendRefs": backends("green")},
     ]
     hop = Hop(fleet, services(fleet, "front", "blue", "green"), policies=[route("split", "front", *rules), traffic("green", timeouts={"request": "7s"})])
     shown = frontend(hop, "default/front:80")
     assert [(row["path_type"], row["path"], row.get("method"), row["rule"].rpartition(": ")[2]) for row in shown["matches"]] == [
-        ("Exact", "/users/me", None, "rule 3"), ("RegularExpression", "/u.*", None, "rule 4"), ("PathPrefix", "/users", "GET", "rule 3"),
-        ("PathPrefix", "/users", None, "rule 2"), ("PathPrefix", "/", None, "rest")]
-    match = shown["matches"][2]
+        ("Exact", "/users/me/all", None, "rule 5"), ("Exact", "/users/me", None, "rule 3"), ("RegularExpression", "/u.*", None, "rule 4"),
+        ("PathPrefix", "/users/all", None, "rule 5"), ("PathPrefix", "/users", "GET", "rule 3"), ("PathPrefix", "/users", None, "rule 2"), ("PathPrefix", "/", None, "rest")]
+    match = shown["matches"][4]
     assert match["headers"] == ["x-version = 2"] and match["query"] == ["debug = 1"]
     rule = next(rule for rule in shown["rules"] if rule["rule"] == "HTTPRoute/default/split: rule 2")
     assert [(row["to"], row["weight"]) for row in rule["destinations"]] == [("default/blue:80", 9), ("default/green:80", 1)]
