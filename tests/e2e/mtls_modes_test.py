@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 
+from support.backend import reply
 from support.fleet import eventually
 from support.h2_peer import H2Client, h2_echo, h2_server
 from support.pair import CALLEE, CALLER, Identity, Pair
@@ -101,10 +102,20 @@ def test_permissive_tells_them_apart_by_the_first_bytes(fleet, slowly):
 
 
 def test_permissive_leaves_tls_that_is_not_ours_alone(fleet):
-    pair = Pair(fleet, fleet.backend().address, mode="Permissive")
+    """It goes to the application as it is, which here speaks none."""
+    seen = []
+
+    def application(connection):
+        connection.received += connection.socket.recv(65536)
+        seen.append(connection.received[:1])
+        if seen[-1] != b"\x16":
+            reply(200)(connection)
+
+    pair = Pair(fleet, fleet.backend(application).address, mode="Permissive")
     assert not is_let_in(pair.inbound, pair.near_identity.context([H2, H1]))
     assert not is_let_in(pair.inbound, pair.near_identity.context())
     assert exchange(pair.inbound, GET).status == 200
+    assert seen == [b"\x16", b"\x16", b"G"]
 
 
 def test_permissive_refuses_a_bad_certificate_all_the_same(fleet):
