@@ -12,7 +12,7 @@ from support.hop import Hop, service, traffic
 from support.wire import Wire, exchange
 
 GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
-ROUND_ROBIN = {"type": "RoundRobin"}
+ROUND_ROBIN = {"type": "RoundRobin", "slowStart": "0s"}
 
 
 def shares(hop, count):
