@@ -120,7 +120,7 @@ static struct asked *note(const unsigned char *in, size_t length, uint16_t port,
 static void on_datagram(uv_poll_t *poll, int status, int events) {
     (void)poll, (void)status, (void)events;
     unsigned char in[2048];
-    struct sockaddr_in from;
+    struct sockaddr_in from = {0};
     socklen_t from_length = sizeof from;
     ssize_t length = recvfrom(drive.udp, in, sizeof in, MSG_DONTWAIT, (struct sockaddr *)&from, &from_length);
     if (length <= 0)

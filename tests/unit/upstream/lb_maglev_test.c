@@ -1,4 +1,5 @@
 // Maglev: a key leads to one endpoint, in every process; shares are even; a change of endpoints moves few keys of others; a bound on load holds.
+#include "base/check.h"
 #include "unit/upstream/lb_drive.h"
 
 #define KEYS 100000
@@ -142,7 +143,7 @@ static void bounded_load_is_never_above_its_cap(void **state) {
         uint64_t total = drive.lb.in_flight + 1;
         uint64_t key = rng_below(&drive.rng, 3);
         int number = lb_drive_pick_key(&drive, key);
-        assert_true(number >= 0);
+        CHECK(number >= 0 && number < 4);
         running[i % 400] = (unsigned)number;
         lb_drive_begin(&drive, (unsigned)number);
         double cap = ceil(1.25 * (double)total * weights[number] / (double)drive.lb.weight_available);
