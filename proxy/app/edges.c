@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-static bool ends_tls(const struct listener_config *listener) {
-    return listener->gateway != NULL && listener->gateway->listener_count > 0 && listener->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
-}
-
 static struct edge_identity *take_same(struct edges *edges, const struct listener_config *listener) {
     for (uint32_t i = 0; i < edges->count; i++) {
         struct edge_identity *identity = edges->items[i];
@@ -38,13 +34,13 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
     struct edge_identity **items = alloc_zeroed_or_abort(proxy->listener_count, sizeof *items);
     uint32_t count = 0;
     for (uint32_t i = 0; i < proxy->listener_count; i++)
-        if (ends_tls(&proxy->listeners[i]))
+        if (gateway_ends_tls(proxy->listeners[i].gateway))
             items[count++] = take_same(edges, &proxy->listeners[i]);
     close_rest(edges);
     count = 0;
     for (uint32_t i = 0; i < proxy->listener_count; i++) {
         const struct listener_config *listener = &proxy->listeners[i];
-        if (!ends_tls(listener))
+        if (!gateway_ends_tls(listener->gateway))
             continue;
         if (items[count] == NULL)
             items[count] = edge_identity_create(edges->loop, &(struct edge_identity_options){

@@ -32,4 +32,9 @@ struct gateway_config {
     uint32_t listener_count;
 };
 
+// Whether TLS of clients ends at the socket: all listeners on one port speak alike. NULL is no gateway.
+static inline bool gateway_ends_tls(const struct gateway_config *gateway) {
+    return gateway != NULL && gateway->listener_count > 0 && gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+}
+
 #endif

@@ -116,14 +116,10 @@ static struct tls_protocols protocols_of(const struct server_conn *conn) {
     }
 }
 
-static bool ends_edge_tls(const struct listener_config *config) {
-    return config->gateway != NULL && config->gateway->listener_count > 0 && config->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
-}
-
 // At a gateway clients show no certificate, and speak what strangers speak.
 static void begin_tls(struct server_conn *conn) {
     struct downstream *downstream = conn->listener->downstream;
-    conn->is_edge = ends_edge_tls(config_of(conn));
+    conn->is_edge = gateway_ends_tls(config_of(conn)->gateway);
     struct credentials *credentials = conn->is_edge ? conn->listener->edge : downstream->credentials;
     if (credentials == NULL) {
         log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
@@ -254,7 +250,7 @@ static bool is_known_server_first(const struct server_conn *conn) {
 // Behind the PROXY protocol's header, if there is one.
 static void begin_protocol(struct server_conn *conn) {
     const enum spoken spoken = spoken_of(conn);
-    if ((config_of(conn)->role == ROLE_INBOUND && config_of(conn)->mtls == MTLS_STRICT) || ends_edge_tls(config_of(conn))) {
+    if ((config_of(conn)->role == ROLE_INBOUND && config_of(conn)->mtls == MTLS_STRICT) || gateway_ends_tls(config_of(conn)->gateway)) {
         begin_tls(conn);
         return;
     }
