@@ -160,7 +160,7 @@ def test_srv_records_say_ports_and_weights(fleet):
     name = "_http._tcp.courses.example"
     lines = [f"{name},a.example,{often.port},10,9", f"{name},b.example,{seldom.port},10,1", f"{name},a.example,{spare.port},20,1"]
     names = NameServer(fleet, {"a.example": ["127.0.0.1"], "b.example": ["127.0.0.1"]}, lines)
-    hop = start(fleet, names, name, resolution="SRV", policies=[traffic("courses", loadBalancer={"type": "RoundRobin", "slowStart": "0s"})])
+    hop = start(fleet, names, name, resolution="SRV", policies=[traffic("courses", loadBalancer={"type": "RoundRobin", "slowStart": "0s"})], workers=1)
     eventually(lambda: len(addresses(hop)) == 3, what="all endpoints")
     bodies = collections.Counter(ask(hop).body for _ in range(40))
     assert bodies == {b"often": 36, b"seldom": 4}

@@ -124,7 +124,8 @@ def test_a_body_that_was_sent_is_sent_again(fleet):
     """The first server takes a connection and no request: its queue is all there is of it."""
     dead = fleet.address()
     backend = fleet.backend()
-    hop = Hop(fleet, {"backend": [dead, backend.address]}, policies=[traffic("backend", loadBalancer={"type": "RoundRobin"}, retry={"attempts": 1, "budget": {"percent": 100}})])
+    hop = Hop(fleet, {"backend": [dead, backend.address]}, policies=[traffic("backend", loadBalancer={"type": "RoundRobin"}, retry={"attempts": 1, "budget": {"percent": 100}})],
+              workers=1)  # each has turns of its own
     body = b"0123456789" * 5000
     for _ in range(4):
         with Wire(hop.address) as wire:

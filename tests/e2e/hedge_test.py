@@ -31,7 +31,7 @@ def hanging(fleet):
 
 def hop_of(fleet, addresses, **hedge):
     return Hop(fleet, {"backend": addresses}, policies=[traffic("backend", loadBalancer={"type": "RoundRobin"}, retry={"budget": GENEROUS},
-                                                                hedge={"after": "Delay", "delay": "50ms", "percent": 100, **hedge})])
+                                                                hedge={"after": "Delay", "delay": "50ms", "percent": 100, **hedge})], workers=1)  # each has turns of its own
 
 
 def test_a_server_that_hangs_is_not_waited_for(fleet, hanging):

@@ -27,9 +27,9 @@ def text(method, body=b""):
 
 
 def retried(fleet, addresses, timeouts=None, **retry):
-    """A hop with this retry group; its balancer asks each endpoint in turn, so that a first try meets each."""
+    """A hop with this retry group; its balancer asks each endpoint in turn, so that a first try meets each. One worker, since each has turns of its own."""
     groups = {"timeouts": timeouts} if timeouts else {}
-    return Hop(fleet, {"backend": addresses}, policies=[traffic("backend", loadBalancer=IN_TURN, retry={"budget": GENEROUS, **retry}, **groups)])
+    return Hop(fleet, {"backend": addresses}, policies=[traffic("backend", loadBalancer=IN_TURN, retry={"budget": GENEROUS, **retry}, **groups)], workers=1)
 
 
 def two(fleet, bad, **retry):
