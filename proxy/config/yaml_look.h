@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 
-// "a boolean", "a number"; NULL: a text.
+// "a boolean", "a number", "a date"; NULL: a text.
 const char *yaml_look(struct bytes plain);
 
 #endif

@@ -3,66 +3,14 @@
 resource definitions are structural."""
 
 import json
-import re
-import subprocess
-from pathlib import Path
 
 import pytest
-import yaml
-from golden.generate import BIN, REFERENCE, reference
+from golden.generate import REFERENCE, reference
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "docs" / "examples"
+from support.schema import EXAMPLE_FILES, EXAMPLES, documents_of, faults, fields, run, schema
+
 KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy"]
 GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "Gateway"]
-
-
-def run(*arguments):
-    return subprocess.run([BIN / "outrigger", "schema", *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-def schema(kind, form="--json"):
-    done = run(kind, form)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def faults(rule, value, path=""):
-    """What is wrong with a value by a schema of those words that ours have; a validator of as many lines as that takes."""
-    types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
-    if "const" in rule and value != rule["const"]:
-        return [f"{path}: is not {rule['const']}"]
-    if "anyOf" in rule and all(faults(one, value) for one in rule["anyOf"]):
-        return [f"{path}: is of no form"]
-    if "type" in rule and (not isinstance(value, types[rule["type"]]) or (rule["type"] == "integer" and isinstance(value, bool))):
-        return [f"{path}: is no {rule['type']}"]
-    found = []
-    if "enum" in rule and value not in rule["enum"]:
-        found.append(f"{path}: is none of {rule['enum']}")
-    if "pattern" in rule and isinstance(value, str) and not re.search(rule["pattern"], value):
-        found.append(f"{path}: has another form")
-    if isinstance(value, int) and not rule.get("minimum", value) <= value <= rule.get("maximum", value):
-        found.append(f"{path}: is out of range")
-    if isinstance(value, list):
-        if not rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)):
-            found.append(f"{path}: has {len(value)} items")
-        for number, item in enumerate(value):
-            found += faults(rule["items"], item, f"{path}[{number}]")
-    if isinstance(value, dict):
-        found += [f"{path}: lacks {name}" for name in rule.get("required", []) if name not in value]
-        for name, item in value.items():
-            inner = rule.get("properties", {}).get(name, rule.get("additionalProperties", True))
-            if inner is False:
-                found.append(f"{path}: has no {name}")
-            elif isinstance(inner, dict):
-                found += faults(inner, item, f"{path}.{name}")
-    return found
-
-
-def documents_of(path):
-    return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
-
-
-EXAMPLE_FILES = sorted(EXAMPLES.rglob("*.yaml"))
 
 
 def test_the_reference_is_what_the_program_says():
@@ -89,18 +37,19 @@ def test_the_json_schema_finds_what_is_wrong(spec):
     assert faults(schema("TrafficPolicy"), {**GOOD, "spec": {**GOOD["spec"], **spec}})
 
 
-def assert_structural(rule, path):
+def assert_structural(root, kind):
     """https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema"""
-    assert "type" in rule or rule.get("x-kubernetes-int-or-string") is True, path
-    assert not {"additionalProperties", "$schema", "const", "$ref", "oneOf"} & rule.keys(), path
-    if "anyOf" in rule:
-        assert rule["anyOf"] == [{"type": "integer"}, {"type": "string"}] and rule["x-kubernetes-int-or-string"], path
-    for name, inner in rule.get("properties", {}).items():
-        assert_structural(inner, f"{path}.{name}")
-    if rule.get("type") == "array":
-        assert_structural(rule["items"], f"{path}[]")
-        for key in rule.get("x-kubernetes-list-map-keys", []):
-            assert key in rule["items"]["required"], f"{path}: a key of a list must be there"
+    for path, rule in fields(root, kind):
+        assert "type" in rule or rule.get("x-kubernetes-int-or-string") is True, path
+        assert not {"additionalProperties", "$schema", "const", "$ref", "oneOf", "allOf", "not", "definitions", "uniqueItems"} & rule.keys(), path
+        if "anyOf" in rule:
+            assert rule["anyOf"] == [{"type": "integer"}, {"type": "string"}] and rule["x-kubernetes-int-or-string"], path
+        if rule.get("type") == "array":
+            assert "items" in rule, path
+            for key in rule.get("x-kubernetes-list-map-keys", []):
+                assert key in rule["items"]["required"], f"{path}: a key of a list must be there"
+        if rule.get("type") == "object":
+            assert set(rule.get("required", [])) <= rule.get("properties", {}).keys(), f"{path}: what must be there is a field"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -170,8 +170,9 @@ static void words_look_as_yaml_1_1_sees_them(void **state) {
     static const char *const booleans[] = {"y", "No", "on", "OFF", "true", "False"};
     static const char *const numbers[] = {"0",    "12",  "-1", "+1",  "0x1F",     "0b11", "017",  "1_000",
                                           "1:30", "1.5", ".5", "1e3", "6.02e+23", ".inf", ".NaN", "190:20:30.15"};
-    static const char *const texts[] = {"",  "a", "10.0.0.1",     "1h30m", "64Ki",  "not",        "one",         "v1",
-                                        "-", ".", "127.0.0.1:80", "0x",    "1.2.3", "10.0.0.0/8", "spiffe://a/b"};
+    static const char *const texts[] = {
+        "",   "a",     "10.0.0.1",   "1h30m",        "64Ki", "not",     "one",          "v1", "-",  ".",  "127.0.0.1:80",
+        "0x", "1.2.3", "10.0.0.0/8", "spiffe://a/b", "1-2",  "2026-11", "2026-11-28-1", "e3", "1e", "1e+"};
     for (size_t i = 0; i < sizeof(booleans) / sizeof(booleans[0]); i++)
         assert_string_equal(yaml_look(bytes_from_text(booleans[i])), "a boolean");
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -179,6 +180,8 @@ static void words_look_as_yaml_1_1_sees_them(void **state) {
         if (look == NULL || strcmp(look, "a number") != 0)
             fail_msg("%s looks like no number", numbers[i]);
     }
+    assert_string_equal(yaml_look(BYTES("2026-11-28")), "a date");
+    assert_string_equal(yaml_look(BYTES("2026-11-28T10:00:00Z")), "a date");
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (yaml_look(bytes_from_text(texts[i])) != NULL)
             fail_msg("%s looks like %s", texts[i], yaml_look(bytes_from_text(texts[i])));
