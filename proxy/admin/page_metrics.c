@@ -1,5 +1,6 @@
 // /metrics: everything that is counted, as one page, in the form that the scraper asks for.
 #include "admin/pages.h"
+#include "config/document.h"
 #include "http/headers.h"
 #include "telemetry/process_metrics.h"
 
@@ -28,6 +29,14 @@ static void add_config(struct exposition *page, const struct admin_config *confi
     exposition_add_seconds(page, NULL, config->loaded_wall);
     add_results(page, METRIC_CONFIG_LOADS, config->accepted, config->refused);
     add_number(page, METRIC_CONFIG_PENDING_ERRORS, config->error_count);
+    exposition_begin(page, METRIC_CONFIG_LOAD_DURATION);
+    exposition_add_seconds(page, NULL, config->load_duration);
+    add_number(page, METRIC_CONFIG_FILES, config->loads->files);
+    exposition_begin(page, METRIC_CONFIG_DOCUMENTS);
+    for (const struct kind *kind = config_kinds; kind->name != NULL; kind++) {
+        struct bytes name = bytes_from_text(kind->name);
+        exposition_add(page, &name, config->loads->by_kind[kind - config_kinds]);
+    }
 }
 
 static void add_identity(struct exposition *page, const struct admin_identity *identity) {

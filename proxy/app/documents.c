@@ -59,14 +59,17 @@ static enum error read_set(struct documents *documents, struct reading *reading)
     config_errors_init(&reading->errors);
     config_errors_init(&reading->warnings);
     documents->checked_wall = clock_wall_ns();
+    nanoseconds begun = clock_monotonic_ns();
     enum error error = config_load(documents->cache, documents->options->paths, documents->options->path_count, &reading->fresh, &reading->errors,
                                    &reading->warnings);
     // It is that of the files before they were read: what changed meanwhile is a further change.
     documents->fingerprint = config_cache_figures(documents->cache)->fingerprint;
+    documents->load_duration = clock_monotonic_ns() - begun;
     if (error != OK)
         return error;
     reading->fresh->generation = documents->generation + 1;
     error = documents->changed(documents->user, reading->fresh, &reading->errors);
+    documents->load_duration = clock_monotonic_ns() - begun;
     if (error != OK) {
         snapshot_unref(reading->fresh);
         reading->fresh = NULL;
@@ -81,7 +84,10 @@ static void take(struct documents *documents, struct snapshot *fresh) {
     documents->generation++;
     documents->accepted++;
     documents->loaded_wall = documents->checked_wall;
-    log_event(LOG_INFO, "config_accepted", "generation=%llu services=%u", (unsigned long long)documents->generation, fresh->service_count);
+    documents->figures = *config_cache_figures(documents->cache);
+    log_event(LOG_INFO, "config_accepted", "generation=%llu services=%u files=%u decoded=%u documents=%u took_ms=%llu",
+              (unsigned long long)documents->generation, fresh->service_count, documents->figures.files, documents->figures.files_decoded,
+              documents->figures.documents, (unsigned long long)(documents->load_duration / NS_PER_MS));
 }
 
 static void refuse(struct documents *documents) {

@@ -25,8 +25,10 @@ struct documents {
     struct config_cache *cache;
     struct snapshot *snapshot; // in force; one reference
     uint64_t generation;
-    uint64_t fingerprint;        // of the files as they were last seen
-    struct config_errors errors; // of the newest set; empty: it is in force
+    struct config_load_figures figures; // of the set in force
+    nanoseconds load_duration;          // of the newest set: until it was refused, or handed to the workers
+    uint64_t fingerprint;               // of the files as they were last seen
+    struct config_errors errors;        // of the newest set; empty: it is in force
     struct config_errors warnings;
     uint64_t accepted;
     uint64_t refused;

@@ -59,6 +59,8 @@ static void fill_config(const struct proxy *proxy, struct pool *pool, struct adm
         .checked_wall = documents->checked_wall,
         .accepted = documents->accepted,
         .refused = documents->refused,
+        .load_duration = documents->load_duration,
+        .loads = &documents->figures,
         .paths = documents->options->paths,
         .path_count = documents->options->path_count,
         .errors = lines_of(&documents->errors, pool),

@@ -96,6 +96,13 @@ static void note_figures(const struct load *load, const struct file_list *files)
     figures->fingerprint = file_list_fingerprint(files);
     figures->files = files->count;
     figures->documents = load->loading.count;
+    memset(figures->by_kind, 0, sizeof(figures->by_kind));
+    for (const struct document *document = load->loading.first; document != NULL; document = document->next) {
+        if (document->kind == NULL)
+            continue; // told as unknown
+        CHECK(document->kind - config_kinds < CONFIG_KINDS_MAX);
+        figures->by_kind[document->kind - config_kinds]++;
+    }
     figures->files_revived = load->loading.revived;
     figures->text_bytes = load->text_bytes;
 }

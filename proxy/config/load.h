@@ -25,6 +25,9 @@ void config_errors_add(struct config_errors *errors, struct place place, const c
 // What loads keep for those that follow: the decoded documents of the last one, file by file, so that only files that have changed are read and decoded again. Of one thread.
 struct config_cache;
 
+// More kinds of documents than there are.
+#define CONFIG_KINDS_MAX 32
+
 // Of the last load.
 struct config_load_figures {
     uint64_t fingerprint; // as config_fingerprint; from before the files were read
@@ -33,6 +36,7 @@ struct config_load_figures {
     uint32_t files_decoded; // they say something else than before
     uint32_t files_revived; // had to be parsed again so that an error has its line
     uint32_t documents;
+    uint32_t by_kind[CONFIG_KINDS_MAX]; // documents, in the order of config_kinds
     uint64_t text_bytes;
 };
 

@@ -46,6 +46,10 @@ struct metric_family {
     X(CONFIG_LOADS, COUNTER, "outrigger_config_loads_total", "Sets of documents read, by result.", "result")                                         \
     X(CONFIG_PENDING_ERRORS, GAUGE, "outrigger_config_pending_errors",                                                                               \
       "Errors of the newest set of documents; not 0 while an older one stays in force.", NULL)                                                       \
+    X(CONFIG_LOAD_DURATION, GAUGE, "outrigger_config_load_duration_seconds",                                                                         \
+      "What the newest set of documents took to be read, checked and handed to the workers, or refused.", NULL)                                      \
+    X(CONFIG_FILES, GAUGE, "outrigger_config_files", "Files of the set of documents in force.", NULL)                                                \
+    X(CONFIG_DOCUMENTS, GAUGE, "outrigger_config_documents", "Documents of the set in force, by kind.", "kind")                                      \
     X(IDENTITY_NOT_AFTER, GAUGE, "outrigger_identity_not_after_timestamp_seconds", "When the certificate of this proxy ends.", "identity")           \
     X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                           \
     X(TRUST_ROOT_NOT_AFTER, GAUGE, "outrigger_trust_root_not_after_timestamp_seconds", "When a root of the trust bundle ends.", "trust_domain",      \

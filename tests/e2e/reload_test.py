@@ -42,6 +42,26 @@ def test_sighup_takes_new_documents(two):
     assert hop.page("/config")["generation"] == 2
 
 
+def test_what_was_read_is_told(two):
+    """Also of a set that is refused: how long it took; its documents are not those in force."""
+    hop, addresses = two
+    documents = [hop.proxy, *(service(f"s{number}", addresses) for number in range(3)), traffic("s1", retry={"attempts": 2})]
+    hop.reload(documents)
+
+    def told():
+        kinds = ("Proxy", "ServiceEntry", "TrafficPolicy", "HTTPRoute")
+        return [hop.figure("outrigger_config_documents", kind=kind) for kind in kinds] + [hop.figure("outrigger_config_files")]
+    assert told() == [1, 3, 1, 0, 1]
+    page = hop.page("/config")
+    assert (page["files"], page["documents"]) == (1, 5) and 0 < page["load_us"] < 60_000_000
+    assert 0 < hop.figure("outrigger_config_load_duration_seconds") < 60
+    assert "event=config_accepted generation=2 services=3 files=1 decoded=1 documents=5 took_ms=" in hop.process.output()
+    hop.write([*documents, service("s4", ["nowhere"])])
+    hop.process.signal(signal.SIGHUP)
+    eventually(lambda: hop.figure("outrigger_config_pending_errors") == 1)
+    assert told() == [1, 3, 1, 0, 1]
+
+
 def test_a_change_of_the_file_is_found(two):
     hop, addresses = two
     hop.write([hop.proxy, service("backend", addresses[1:])])
