@@ -115,11 +115,11 @@ static void put_in_force(struct file_identity *identity, struct credentials *cre
     identity->publish(identity->owner, credentials);
 }
 
-// Tries what the files say now. ERROR_INVALID or ERROR_IO with the reason in `reason`.
+// Tries what the files say now. Their marks were taken before, and compared by whoever calls: what changes in between will still be seen as a change. ERROR_INVALID or
+// ERROR_IO with the reason in `reason`.
 static enum error load(struct file_identity *identity, char *reason, size_t reason_size) {
     struct bytes contents[FILE_COUNT] = {BYTES_NONE};
     enum error error = OK;
-    read_marks(identity, identity->marks);
     for (int i = 0; error == OK && i < FILE_COUNT; i++)
         error = secret_file_read(identity->paths[i], &contents[i], reason, reason_size);
     if (error == OK && marks_changed(identity)) {
@@ -174,7 +174,9 @@ static void try_to_load(struct file_identity *identity) {
 }
 
 static void on_attempt(struct timer *timer) {
-    try_to_load(CONTAINER_OF(timer, struct file_identity, attempt));
+    struct file_identity *identity = CONTAINER_OF(timer, struct file_identity, attempt);
+    read_marks(identity, identity->marks);
+    try_to_load(identity);
 }
 
 static void settle(struct file_identity *identity) {
