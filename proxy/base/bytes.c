@@ -81,3 +81,16 @@ bool bytes_to_u64(struct bytes text, uint64_t max, uint64_t *value) {
     *value = sum;
     return true;
 }
+
+static int hex_value(char c) {
+    char lower = ascii_lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+int bytes_octet_of_hex(struct bytes text) {
+    int high = text.len < 2 ? -1 : hex_value(text.at[0]);
+    int low = text.len < 2 ? -1 : hex_value(text.at[1]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}

@@ -63,4 +63,7 @@ bool bytes_next(struct bytes *list, char separator, struct bytes *element);
 // Digits only, no sign, no space; false on anything else, on an empty text and above `max`.
 bool bytes_to_u64(struct bytes text, uint64_t max, uint64_t *value);
 
+// 0 to 255: what the two hexadecimal digits, of either case, at the front of `text` say; -1: it does not begin so.
+int bytes_octet_of_hex(struct bytes text);
+
 #endif

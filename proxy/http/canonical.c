@@ -37,13 +37,6 @@ static bool is_unreserved(char c) {
     return is_letter_or_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-static int hex_value(char c) {
-    char lower = ascii_lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // Where the path ends and the query begins, as far as the path is canonical: `*rewrite` is set, and the search given up, at what is not, or may not be.
 static size_t path_scan(struct bytes target, bool *rewrite) {
     for (size_t i = 0; i < target.len; i++) {
@@ -108,13 +101,7 @@ struct rewriting {
 // Decodes or normalises the escape at the front of `text`. False: it is none, or one that is refused.
 static bool rewrite_escape(struct rewriting *path, struct bytes text) {
     static const char digits[] = "0123456789ABCDEF";
-    if (text.len < 3)
-        return false;
-    int high = hex_value(text.at[1]);
-    int low = hex_value(text.at[2]);
-    if (high < 0 || low < 0)
-        return false;
-    int value = high * 16 + low;
+    int value = bytes_octet_of_hex(bytes_from(text.at + 1, text.len - 1));
     if (value < 0x20 || value == 0x7f || value == '\\')
         return false;
     if (value < 0x80 && is_unreserved((char)value)) {
@@ -122,8 +109,8 @@ static bool rewrite_escape(struct rewriting *path, struct bytes text) {
         return true;
     }
     path->at[path->len++] = '%';
-    path->at[path->len++] = digits[high];
-    path->at[path->len++] = digits[low];
+    path->at[path->len++] = digits[value >> 4];
+    path->at[path->len++] = digits[value & 15];
     return true;
 }
 

@@ -1,28 +1,7 @@
 // Walks over the parameters of a query: see query.h.
 #include "rpc/query.h"
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = ascii_lower(c);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-static struct bytes decode(struct bytes text, struct pool *pool) {
-    char *decoded = pool_alloc(pool, text.len + 1);
-    size_t length = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%' && text.len - i > 2 && hex_value(text.at[i + 1]) >= 0 && hex_value(text.at[i + 2]) >= 0) {
-            c = (char)(hex_value(text.at[i + 1]) * 16 + hex_value(text.at[i + 2]));
-            i += 2;
-        }
-        decoded[length++] = c;
-    }
-    return bytes_from(decoded, length);
-}
+#include "http/form.h"
 
 bool query_next(struct bytes *query, struct pool *pool, struct bytes *name, struct bytes *value) {
     while (query->len > 0) {
@@ -34,8 +13,8 @@ bool query_next(struct bytes *query, struct pool *pool, struct bytes *name, stru
             continue;
         size_t split = bytes_find(pair, '=');
         size_t behind = split < pair.len ? split + 1 : split;
-        *name = decode(bytes_from(pair.at, split), pool);
-        *value = decode(bytes_from(pair.at + behind, pair.len - behind), pool);
+        *name = form_decode(bytes_from(pair.at, split), pool);
+        *value = form_decode(bytes_from(pair.at + behind, pair.len - behind), pool);
         return true;
     }
     return false;

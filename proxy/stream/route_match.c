@@ -2,6 +2,7 @@
 #include "stream/route_match.h"
 
 #include "base/check.h"
+#include "http/form.h"
 #include "http/headers.h"
 
 struct matching {
@@ -26,40 +27,15 @@ static bool header_matches(const struct matching *matching, const struct field_m
     return field != NULL && value_matches(matching, match, field->value);
 }
 
-static int hex_digit(char c) {
-    char lower = ascii_lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// As forms write it (application/x-www-form-urlencoded): escapes and `+`. What is no escape stands for itself.
-static struct bytes decode(struct bytes text, struct pool *pool) {
-    if (bytes_find(text, '%') == text.len && bytes_find(text, '+') == text.len)
-        return text;
-    char *to = pool_alloc(pool, text.len);
-    size_t length = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const bool is_escape = text.at[i] == '%' && i + 2 < text.len && hex_digit(text.at[i + 1]) >= 0 && hex_digit(text.at[i + 2]) >= 0;
-        if (is_escape) {
-            to[length++] = (char)(hex_digit(text.at[i + 1]) * 16 + hex_digit(text.at[i + 2]));
-            i += 2;
-        } else {
-            to[length++] = text.at[i] == '+' ? ' ' : text.at[i];
-        }
-    }
-    return bytes_from(to, length);
-}
-
 // The first parameter of that name.
 static bool query_matches(const struct matching *matching, const struct field_match *match) {
     struct bytes rest = matching->query, parameter;
     while (bytes_next(&rest, '&', &parameter)) {
         size_t equals = bytes_find(parameter, '=');
-        if (!bytes_equal(decode(bytes_from(parameter.at, equals), matching->pool), match->name))
+        if (!bytes_equal(form_decode(bytes_from(parameter.at, equals), matching->pool), match->name))
             continue;
         struct bytes value = equals == parameter.len ? BYTES_NONE : bytes_from(parameter.at + equals + 1, parameter.len - equals - 1);
-        return value_matches(matching, match, decode(value, matching->pool));
+        return value_matches(matching, match, form_decode(value, matching->pool));
     }
     return false;
 }

@@ -129,9 +129,21 @@ static void numbers_stop_exactly_at_the_maximum(void **state) {
     }
 }
 
+static void two_hexadecimal_digits_are_an_octet(void **state) {
+    (void)state;
+    assert_int_equal(bytes_octet_of_hex(BYTES("00")), 0);
+    assert_int_equal(bytes_octet_of_hex(BYTES("fF")), 255);
+    assert_int_equal(bytes_octet_of_hex(BYTES("1a7")), 0x1a);
+    static const struct bytes others[] = {BYTES(""),   BYTES("1"),  BYTES("g0"), BYTES("0g"), BYTES("-1"), BYTES(" 1"),
+                                          BYTES("0x"), BYTES("/0"), BYTES("0:"), BYTES("@0"), BYTES("0`")};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(bytes_octet_of_hex(others[i]), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_compares_length_and_bytes),
+        cmocka_unit_test(two_hexadecimal_digits_are_an_octet),
         cmocka_unit_test(a_kept_copy_outlives_its_source_and_is_dropped_once),
         cmocka_unit_test(equality_without_case_folds_ascii_letters_only),
         cmocka_unit_test(starts_and_ends_are_compared_within_the_text),
