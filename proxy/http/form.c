@@ -1,4 +1,4 @@
-// See form.h.
+// Walks over one name or value, octet by octet: see form.h.
 #include "http/form.h"
 
 struct bytes form_decode(struct bytes text, struct pool *pool) {
