@@ -1,16 +1,17 @@
 // What any server may answer. Properties: the same comes of it however it is cut; what is told obeys the grammar and the limits; and a response that is sent on, as
 // a proxy does, arrives at the next client as it was told. And whatever the owner does meanwhile, the contract of the codec holds.
 //
-// The first byte of an input chooses the method of the requests, limits and whether the connection ends behind it, the second the cutting; the rest is what the server sends.
+// The first byte of an input chooses the method of the requests, whether they ask for WebSocket, limits and whether the connection ends behind it, the second the cutting;
+// the rest is what the server sends.
 #include "h1_fuzz.h"
 
 static const enum http_method methods[] = {METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS};
 
-static void check_response(const struct owner_stream *item, const struct codec_limits *limits) {
+static void check_response(const struct owner_stream *item, const struct codec_limits *limits, bool switches) {
     const struct head *head = &item->stream.head;
     check_fields(&head->fields, limits);
     check_fields(&item->stream.trailers, limits);
-    CHECK(head->status >= 100 && head->status <= 599 && head->status != 101);
+    CHECK(head->status >= 100 && head->status <= 599 && (head->status != 101 || switches));
     CHECK(head->version == HTTP_1_0 || head->version == HTTP_1_1);
     CHECK(is_field_value(head->reason));
     bool bodyless = item->stream.method == METHOD_HEAD || head->status == 204 || head->status == 304;
@@ -63,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     struct h1_drive split;
     h1_drive_init(&whole, CODEC_CLIENT, &limits);
     h1_drive_init(&split, CODEC_CLIENT, &limits);
-    whole.method = split.method = methods[(input[0] >> 2) & 3];
+    whole.switches = split.switches = (input[0] & 16) != 0;
+    whole.method = split.method = whole.switches ? METHOD_GET : methods[(input[0] >> 2) & 3];
     split.split = input[1] == 0 ? SPLIT_BYTES : SPLIT_RANDOM;
     rng_init(&split.rng, input[1]);
     h1_request(&whole);
@@ -77,8 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     check_same(&whole, &split);
     const struct owner_stream *item = whole.owner.last;
     if (item->heads > 0 && !item->has_failed) {
-        check_response(item, &limits);
-        if (item->ended)
+        check_response(item, &limits, whole.switches);
+        if (item->ended && item->stream.head.status != 101)
             check_round_trip(item);
     }
     h1_drive_dispose(&whole);

@@ -19,6 +19,7 @@ struct h1_drive {
     struct rng rng;
     enum h1_split split;
     enum http_method method; // client: of each request sent
+    bool switches;           // client: requests ask for WebSocket. Server: who asks for it gets it
     bool is_eof_fed;
 };
 
@@ -51,9 +52,30 @@ static inline void h1_reply(struct owner_stream *item) {
     owner_stream_send(item, BYTES("ok"), true, NULL);
 }
 
+// The connection is a tunnel from here on; what comes through it is recorded as body.
+static inline void h1_switch(struct owner_stream *item) {
+    struct codec_stream *stream = &item->stream;
+    struct head head;
+    head_init(&head, stream->pool);
+    head.status = 101;
+    enum error error = stream->codec->ops->send_head(stream->codec, stream, &head, false);
+    CHECK(error == OK);
+    owner_stream_send(item, BYTES("hello"), false, NULL);
+}
+
+static inline bool h1_asks_to_switch(const struct owner_stream *item) {
+    const struct codec_stream *stream = &item->stream;
+    return stream->codec != NULL && stream->sent == PROGRESS_HEAD && !item->has_failed && stream->head.protocol.len > 0;
+}
+
 static inline bool h1_reply_where_due(struct h1_drive *drive) {
     bool replied = false;
     for (struct owner_stream *item = drive->owner.streams; item != NULL; item = item->next) {
+        if (drive->switches && h1_asks_to_switch(item)) {
+            h1_switch(item);
+            replied = true;
+            continue;
+        }
         bool due = item->stream.codec != NULL && item->stream.sent == PROGRESS_HEAD && item->stream.received >= PROGRESS_ENDED;
         if (due)
             h1_reply(item);
@@ -69,7 +91,8 @@ static inline void h1_request(struct h1_drive *drive) {
     head.method = drive->method;
     head.authority = BYTES("upstream");
     head.path = BYTES("/");
-    enum error error = drive->owner.codec->ops->send_head(drive->owner.codec, &item->stream, &head, true);
+    head.protocol = drive->switches ? PROTOCOL_WEBSOCKET : BYTES_NONE;
+    enum error error = drive->owner.codec->ops->send_head(drive->owner.codec, &item->stream, &head, !drive->switches);
     CHECK(error == OK);
 }
 

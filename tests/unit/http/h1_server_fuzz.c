@@ -1,7 +1,7 @@
 // What any client may send. Properties: the same comes of it however it is cut; what is told obeys the grammar and the limits; and a request that is sent on, as
 // a proxy does, arrives at the next server as it was told. And whatever the owner does meanwhile, the contract of the codec holds.
 //
-// The first byte of an input chooses limits and whether the connection ends behind it, the second the cutting; the rest is what the client sends.
+// The first byte of an input chooses limits, whether who asks for WebSocket gets it, and whether the connection ends behind it, the second the cutting; the rest is what the client sends.
 #include "h1_fuzz.h"
 
 #include "http/canonical.h"
@@ -59,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     struct h1_drive split;
     h1_drive_init(&whole, CODEC_SERVER, &limits);
     h1_drive_init(&split, CODEC_SERVER, &limits);
+    whole.switches = split.switches = (input[0] & 16) != 0;
     split.split = input[1] == 0 ? SPLIT_BYTES : SPLIT_RANDOM;
     rng_init(&split.rng, input[1]);
     h1_feed(&whole, in);
