@@ -65,6 +65,15 @@ struct service_config *freeze_add_service(struct freezing *freezing);
 // Over all that its endpoints are asked by.
 uint64_t service_digest(const struct service_config *service);
 
+// A place for requests to go to, with its number; there is room for as many as freeze_routes counts.
+struct destination *freeze_add_destination(struct freezing *freezing);
+
+// A rule of a route for this frontend, with a destination for each of its backends.
+struct route_rule *freeze_rule(struct freezing *freezing, const struct document *route, uint32_t number, const struct service_config *frontend);
+
+// The services that the route sends to: those that only a route names are not visible by a host, and are frozen here.
+void freeze_backends_of(struct freezing *freezing, const struct document *route);
+
 // Last of all: rules, tables of routes and destinations, of all services.
 void freeze_routes(struct freezing *freezing);
 
