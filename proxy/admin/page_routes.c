@@ -117,14 +117,18 @@ static json_t *rule_value(struct pool *pool, const struct route_rule *rule) {
 
 // --- frontends ---
 
-// A match and, the first time that it is met in this table, its rule.
+// The first time that it is met in this table.
+static void add_rule(struct listing *listing, const struct route_rule *rule) {
+    if (listing->listed_in[rule->index] == listing->table)
+        return;
+    listing->listed_in[rule->index] = listing->table;
+    json_array_append_new(listing->rules, rule_value(listing->pool, rule));
+}
+
 static void add_list(struct listing *listing, const struct route_match *match) {
     for (; match != NULL; match = match->next) {
         json_array_append_new(listing->matches, match_row(listing->pool, match));
-        if (listing->listed_in[match->rule->index] == listing->table)
-            continue;
-        listing->listed_in[match->rule->index] = listing->table;
-        json_array_append_new(listing->rules, rule_value(listing->pool, match->rule));
+        add_rule(listing, match->rule);
     }
 }
 
@@ -147,12 +151,64 @@ static void add_map(struct listing *listing, const struct map *map) {
         add_list(listing, heads[i]);
 }
 
+// What a name leads to: a host of a Gateway to its table, a server name to its rule.
+struct named {
+    struct bytes name;
+    const void *value;
+};
+
+// As they are preferred: names, then wildcards from the longest on.
+static int by_preference(const void *left, const void *right) {
+    const struct named *a = left, *b = right;
+    bool x = a->name.len == 0 || a->name.at[0] == '.', y = b->name.len == 0 || b->name.at[0] == '.';
+    if (x != y)
+        return x ? 1 : -1;
+    if (x && a->name.len != b->name.len)
+        return a->name.len > b->name.len ? -1 : 1;
+    return bytes_compare(a->name, b->name);
+}
+
+// Sorted; `*count` of them.
+static const struct named *sort_names(struct pool *pool, const struct map *map, uint32_t *count) {
+    struct named *names = pool_alloc(pool, (map->count + 1) * sizeof(*names));
+    uint32_t position = 0;
+    struct bytes name;
+    void *value;
+    *count = 0;
+    while (map_next(map, &position, &name, &value))
+        names[(*count)++] = (struct named){name, value};
+    qsort(names, *count, sizeof(*names), by_preference);
+    return names;
+}
+
+static struct bytes print_name(struct pool *pool, struct bytes name) {
+    const bool is_wildcard = name.len == 0 || name.at[0] == '.';
+    return pool_format(pool, "%s%.*s", is_wildcard ? "*" : "", BYTES_FORMAT(name));
+}
+
+// Of routes of opaque kinds.
+static void add_server_names(struct listing *listing, const struct map *server_names) {
+    uint32_t count;
+    const struct named *names = sort_names(listing->pool, server_names, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct route_rule *rule = names[i].value;
+        json_t *row = json_object();
+        json_set_text(row, "server_name", print_name(listing->pool, names[i].name));
+        json_set_text(row, "rule", rule->label);
+        json_array_append_new(listing->matches, row);
+        add_rule(listing, rule);
+    }
+}
+
 // In the order in which stream/route_match tries them.
 static void set_table(struct listing *listing, json_t *value, const struct route_table *table) {
-    json_set(value, "routes", json_string(table->is_grpc ? "GRPCRoute" : "HTTPRoute"));
+    static const char *const kinds[] = {
+        [ROUTES_GRPC] = "GRPCRoute", [ROUTES_HTTP] = "HTTPRoute", [ROUTES_TLS] = "TLSRoute", [ROUTES_TCP] = "TCPRoute"};
+    json_set(value, "routes", json_string(kinds[table->kind]));
     listing->table++;
     listing->matches = json_array();
     listing->rules = json_array();
+    add_server_names(listing, &table->server_names);
     add_map(listing, &table->exact);
     add_list(listing, table->regexes);
     add_map(listing, &table->prefixes);
@@ -162,38 +218,14 @@ static void set_table(struct listing *listing, json_t *value, const struct route
     json_set(value, "rules", listing->rules);
 }
 
-struct host_table {
-    struct bytes host;
-    const struct route_table *table;
-};
-
-// As a Gateway prefers them: names, then wildcards from the longest on.
-static int by_preference(const void *left, const void *right) {
-    const struct host_table *a = left, *b = right;
-    bool x = a->host.len == 0 || a->host.at[0] == '.', y = b->host.len == 0 || b->host.at[0] == '.';
-    if (x != y)
-        return x ? 1 : -1;
-    if (x && a->host.len != b->host.len)
-        return a->host.len > b->host.len ? -1 : 1;
-    size_t shorter = a->host.len < b->host.len ? a->host.len : b->host.len;
-    int difference = shorter > 0 ? memcmp(a->host.at, b->host.at, shorter) : 0;
-    return difference != 0 ? difference : (a->host.len > b->host.len) - (a->host.len < b->host.len);
-}
-
 static json_t *hosts_value(struct listing *listing, const struct map *map) {
-    struct host_table *hosts = pool_alloc(listing->pool, (map->count + 1) * sizeof(*hosts));
     json_t *list = json_array();
-    uint32_t count = 0, position = 0;
-    struct bytes host;
-    void *table;
-    while (map_next(map, &position, &host, &table))
-        hosts[count++] = (struct host_table){host, table};
-    qsort(hosts, count, sizeof(*hosts), by_preference);
+    uint32_t count;
+    const struct named *hosts = sort_names(listing->pool, map, &count);
     for (uint32_t i = 0; i < count; i++) {
         json_t *value = json_object();
-        const bool is_wildcard = hosts[i].host.len == 0 || hosts[i].host.at[0] == '.';
-        json_set_text(value, "host", pool_format(listing->pool, "%s%.*s", is_wildcard ? "*" : "", BYTES_FORMAT(hosts[i].host)));
-        set_table(listing, value, hosts[i].table);
+        json_set_text(value, "host", print_name(listing->pool, hosts[i].name));
+        set_table(listing, value, hosts[i].value);
         json_array_append_new(list, value);
     }
     return list;

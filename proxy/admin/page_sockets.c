@@ -37,16 +37,16 @@ static const char *state_of(const struct admin_figures *figures, const struct li
 
 // What is spoken, inside TLS where that is asked for.
 static const char *inner_protocol(const struct listener_config *listener) {
-    if (listener->role == ROLE_TCP || listener->app_protocol == APP_PROTOCOL_TCP)
+    if (listener->role == ROLE_TCP || gateway_is_opaque(listener->gateway) || listener->app_protocol == APP_PROTOCOL_TCP)
         return "bytes";
     return listener->detection.given ? "HTTP or bytes" : "HTTP";
 }
 
 static json_t *protocol_value(const struct listener_config *listener) {
     const char *inner = inner_protocol(listener);
-    bool is_gateway_tls =
-        listener->role == ROLE_GATEWAY && listener->gateway->listener_count > 0 && listener->gateway->listeners[0]->protocol == GATEWAY_HTTPS;
-    if (is_gateway_tls)
+    if (gateway_passes_tls(listener->gateway))
+        return json_string("TLS that goes through");
+    if (gateway_ends_tls(listener->gateway))
         return json_sprintf("TLS with %s inside", inner);
     if (listener->role != ROLE_INBOUND || listener->mtls == MTLS_DISABLE)
         return json_string(inner);

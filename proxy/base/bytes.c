@@ -23,6 +23,12 @@ bool bytes_equal_nocase(struct bytes a, struct bytes b) {
     return true;
 }
 
+int bytes_compare(struct bytes a, struct bytes b) {
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int difference = shorter == 0 ? 0 : memcmp(a.at, b.at, shorter);
+    return difference != 0 ? difference : (a.len > b.len) - (a.len < b.len);
+}
+
 bool bytes_starts_with(struct bytes text, struct bytes prefix) {
     return text.len >= prefix.len && (prefix.len == 0 || memcmp(text.at, prefix.at, prefix.len) == 0);
 }

@@ -47,6 +47,9 @@ void bytes_drop(struct bytes *kept);
 // Equal but for ASCII case.
 bool bytes_equal_nocase(struct bytes a, struct bytes b);
 
+// Byte by byte; of two that begin alike the shorter goes first. Below, at or above 0 as `a` goes before, with or behind `b`.
+int bytes_compare(struct bytes a, struct bytes b);
+
 bool bytes_starts_with(struct bytes text, struct bytes prefix);
 bool bytes_ends_with(struct bytes text, struct bytes suffix);
 

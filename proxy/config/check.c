@@ -9,13 +9,6 @@
 #include "config/resource_route.h"
 #include "config/resources.h"
 
-// What the documents refer to each other by.
-static const struct {
-    enum target_kind target;
-    const char *kind;
-    const struct table *spec;
-} route_targets[] = {{TARGET_HTTP_ROUTE, "HTTPRoute", &http_route_table}, {TARGET_GRPC_ROUTE, "GRPCRoute", &grpc_route_table}};
-
 static bool is_kind(const struct document *document, const struct table *spec) {
     return document->kind->spec == spec;
 }
@@ -75,14 +68,14 @@ static const struct node *item_of(struct document *document, const char *list, u
 static void check_route_target(struct document *policy, uint32_t index, const struct map *names) {
     struct loading *loading = policy->loading;
     const struct target_ref *target = &((const struct traffic_policy_spec *)policy->spec)->targets[index];
-    for (size_t i = 0; i < sizeof(route_targets) / sizeof(route_targets[0]); i++) {
-        if (route_targets[i].target != target->kind)
+    for (const struct route_kind *kind = route_kinds; kind->name != NULL; kind++) {
+        if (kind->target != target->kind)
             continue;
-        const struct document *route = map_get(names, pool_format(loading->scratch, "%s/%.*s/%.*s", route_targets[i].kind,
-                                                                  BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
+        const struct document *route = map_get(
+            names, pool_format(loading->scratch, "%s/%.*s/%.*s", kind->name, BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
         if (route == NULL && !loading->is_partial)
-            document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no %s %.*s in namespace %.*s",
-                           route_targets[i].kind, BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
+            document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no %s %.*s in namespace %.*s", kind->name,
+                           BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
         else if (route != NULL && target->section_name.len > 0 && !has_rule(route->spec, target->section_name))
             document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no rule of %s",
                            BYTES_FORMAT(target->section_name), route->label);

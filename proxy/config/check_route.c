@@ -1,4 +1,4 @@
-// References of routes to parents and backends. Which of several routes of a service counts is decided when the snapshot is made; that some do not is told here.
+// References of routes to parents and backends. Which of several routes of a service counts is decided when the snapshot is made (freeze_route.c); that some do not is told here.
 #include "config/check_route.h"
 
 #include "config/resource_gateway.h"
@@ -9,20 +9,43 @@ static const struct document *find_entry(const struct map *names, struct loading
     return map_get(names, pool_format(loading->scratch, "ServiceEntry/%.*s/%.*s", BYTES_FORMAT(namespace_name), BYTES_FORMAT(name)));
 }
 
-static bool is_port(const struct service_entry_spec *entry, const struct parent_ref *parent) {
-    for (uint32_t i = 0; i < entry->port_count; i++)
-        if ((parent->port == 0 || entry->ports[i].port == parent->port) &&
-            (parent->section_name.len == 0 || bytes_equal(entry->ports[i].name, parent->section_name)))
-            return true;
-    return false;
+// What parents of routes are told apart by where several may mean one port.
+struct claim {
+    struct document *route;
+    const struct parent_ref *parent;
+    struct claim *next;
+};
+
+// The claims of a namespace's routes on one Service, by their kind.
+struct claims {
+    struct claim *by_kind[ROUTES_TCP + 1];
+};
+
+static bool means_port(const struct parent_ref *parent, const struct entry_port *port) {
+    return (parent->port == 0 || port->port == parent->port) && (parent->section_name.len == 0 || bytes_equal(port->name, parent->section_name));
 }
 
-static bool is_listener(const struct gateway_spec *gateway, const struct parent_ref *parent) {
-    for (uint32_t i = 0; i < gateway->listener_count; i++)
-        if ((parent->port == 0 || gateway->listeners[i].port == parent->port) &&
-            (parent->section_name.len == 0 || bytes_equal(gateway->listeners[i].name, parent->section_name)))
-            return true;
-    return false;
+static bool means_listener(const struct parent_ref *parent, const struct gateway_listener_spec *listener) {
+    return (parent->port == 0 || listener->port == parent->port) &&
+           (parent->section_name.len == 0 || bytes_equal(listener->name, parent->section_name));
+}
+
+enum meaning { MEANS_NONE, MEANS_OTHERS, MEANS_SOME }; // OTHERS: ports or listeners of protocols that do not carry such routes
+
+static enum meaning meaning_of_ports(const struct service_entry_spec *entry, const struct parent_ref *parent, enum routes_kind kind) {
+    enum meaning meaning = MEANS_NONE;
+    for (uint32_t i = 0; i < entry->port_count && meaning != MEANS_SOME; i++)
+        if (means_port(parent, &entry->ports[i]))
+            meaning = protocol_carries(entry->ports[i].protocol, kind) ? MEANS_SOME : MEANS_OTHERS;
+    return meaning;
+}
+
+static enum meaning meaning_of_listeners(const struct gateway_spec *gateway, const struct parent_ref *parent, enum routes_kind kind) {
+    enum meaning meaning = MEANS_NONE;
+    for (uint32_t i = 0; i < gateway->listener_count && meaning != MEANS_SOME; i++)
+        if (means_listener(parent, &gateway->listeners[i]))
+            meaning = protocol_carries(gateway_port_protocol(gateway->listeners[i].protocol), kind) ? MEANS_SOME : MEANS_OTHERS;
+    return meaning;
 }
 
 static const struct node *parent_node(struct document *route, uint32_t index) {
@@ -42,6 +65,11 @@ static bool is_parent_known(struct document *route, uint32_t index) {
     return document_has(node, "name") && (node_find(node, "kind") == NULL || !node_find(node, "kind")->bad);
 }
 
+static const char *carrying_listeners(const struct document *route) {
+    enum routes_kind kind = route_kind_of(route)->routes;
+    return routes_are_opaque(kind) ? carrying_protocols(kind) : "HTTP or HTTPS";
+}
+
 static void check_gateway_parent(struct document *route, uint32_t index, const struct map *names) {
     const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
@@ -50,11 +78,78 @@ static void check_gateway_parent(struct document *route, uint32_t index, const s
     if (gateway == NULL && !route->loading->is_partial)
         document_error(route, node_find(parent_node(route, index), "name"), NULL, "there is no Gateway %.*s in namespace %.*s",
                        BYTES_FORMAT(parent->name), BYTES_FORMAT(namespace_name));
-    else if (gateway != NULL && !is_listener(gateway->spec, parent))
+    if (gateway == NULL)
+        return;
+    enum meaning meaning = meaning_of_listeners(gateway->spec, parent, route_kind_of(route)->routes);
+    if (meaning == MEANS_NONE)
         document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u)", gateway->label, gateway->file, gateway->line);
+    else if (meaning == MEANS_OTHERS)
+        document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u) that carries a %s; its protocol has to be %s",
+                       gateway->label, gateway->file, gateway->line, route->kind->name, carrying_listeners(route));
 }
 
-static void check_parent(struct document *route, uint32_t index, const struct map *names) {
+static bool have_name_in_common(const struct route_spec *a, const struct route_spec *b) {
+    for (uint32_t i = 0; i < a->hostname_count; i++)
+        for (uint32_t j = 0; j < b->hostname_count; j++)
+            if (bytes_equal_nocase(a->hostnames[i], b->hostnames[j]))
+                return true;
+    return a->hostname_count == 0 || b->hostname_count == 0;
+}
+
+// `other` is of a kind that goes before, or of the same: of two of one kind that want the same the first by name has it.
+static bool goes_before(const struct document *other, const struct document *route) {
+    if (other->kind != route->kind)
+        return true;
+    return bytes_compare(other->name, route->name) < 0 && have_name_in_common(other->spec, route->spec);
+}
+
+static bool have_port_in_common(const struct service_entry_spec *entry, const struct claim *before, const struct parent_ref *parent) {
+    for (uint32_t i = 0; i < entry->port_count; i++)
+        if (means_port(before->parent, &entry->ports[i]) && means_port(parent, &entry->ports[i]) &&
+            protocol_carries(entry->ports[i].protocol, route_kind_of(before->route)->routes))
+            return true;
+    return false;
+}
+
+static const struct document *find_conflict(const struct document *route, const struct parent_ref *parent, const struct service_entry_spec *entry,
+                                            const struct claims *claims) {
+    enum routes_kind own = route_kind_of(route)->routes;
+    for (enum routes_kind kind = ROUTES_GRPC; kind < own || (kind == own && routes_are_opaque(kind)); kind++)
+        for (const struct claim *claim = claims->by_kind[kind]; claim != NULL; claim = claim->next)
+            if (claim->route != route && goes_before(claim->route, route) && have_port_in_common(entry, claim, parent))
+                return claim->route;
+    return NULL;
+}
+
+static struct bytes claims_key(const struct document *route, const struct parent_ref *parent) {
+    return pool_format(route->loading->scratch, "%.*s %.*s/%.*s", BYTES_FORMAT(route->namespace_name),
+                       BYTES_FORMAT(ref_namespace(route, parent->namespace_name)), BYTES_FORMAT(parent->name));
+}
+
+// Kinds are never mixed on a port: Gateway API calls the others Conflicted. Returns whether there is one that goes before.
+static bool warn_of_conflict(struct document *route, uint32_t index, const struct document *entry, const struct map *all) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
+    const struct claims *claims = map_get(all, claims_key(route, parent));
+    const struct document *other = claims == NULL ? NULL : find_conflict(route, parent, entry->spec, claims);
+    if (other != NULL)
+        document_warning(route, parent_node(route, index), NULL, "has %s (%s:%u) too: where both mean a port, the %s alone counts (Conflicted)",
+                         other->label, other->file, other->line, other->kind == route->kind ? "first by name" : other->kind->name);
+    return other != NULL;
+}
+
+// Ports whose protocol carries no such routes are an error, unless another route has them: then that was told.
+static void check_ports(struct document *route, uint32_t index, const struct document *entry, bool has_conflict) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
+    enum routes_kind kind = route_kind_of(route)->routes;
+    enum meaning meaning = meaning_of_ports(entry->spec, parent, kind);
+    if (meaning == MEANS_NONE)
+        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->line);
+    else if (meaning == MEANS_OTHERS && !has_conflict)
+        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u) that carries a %s; its protocol has to be %s",
+                       entry->label, entry->file, entry->line, route->kind->name, carrying_protocols(kind));
+}
+
+static void check_parent(struct document *route, uint32_t index, const struct map *names, const struct map *claims) {
     const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
     if (!is_parent_known(route, index))
         return;
@@ -69,8 +164,8 @@ static void check_parent(struct document *route, uint32_t index, const struct ma
     if (entry == NULL)
         document_error(route, node_find(parent_node(route, index), "name"), NULL, "there is no Service or ServiceEntry %.*s in namespace %.*s",
                        BYTES_FORMAT(parent->name), BYTES_FORMAT(namespace_name));
-    else if (!is_port(entry->spec, parent))
-        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->line);
+    else
+        check_ports(route, index, entry, warn_of_conflict(route, index, entry, claims));
 }
 
 // Why it is no backend; NULL: it is one.
@@ -95,8 +190,9 @@ static void check_backend(struct document *route, uint32_t rule, uint32_t index,
         return;
     const char *fault = fault_of(route, backend, names);
     if (fault != NULL)
-        document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of requests gets 500",
-                         BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
+        document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of %s",
+                         BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault,
+                         routes_are_opaque(route_kind_of(route)->routes) ? "connections is closed" : "requests gets 500");
 }
 
 static const struct node *mirror_node(struct document *route, uint32_t rule, uint32_t index) {
@@ -116,10 +212,10 @@ static void check_mirror(struct document *route, uint32_t rule, uint32_t index, 
                          BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
 }
 
-static void check_route(struct document *route, const struct map *names) {
+static void check_route(struct document *route, const struct map *names, const struct map *claims) {
     const struct route_spec *spec = route->spec;
     for (uint32_t i = 0; i < spec->parent_count; i++)
-        check_parent(route, i, names);
+        check_parent(route, i, names, claims);
     for (uint32_t i = 0; i < spec->rule_count; i++) {
         for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
             check_backend(route, i, j, names);
@@ -128,40 +224,32 @@ static void check_route(struct document *route, const struct map *names) {
     }
 }
 
-// A GRPCRoute takes a service's port from all HTTPRoutes of its namespace.
-static void warn_of_conflict(struct document *route, const struct map *grpc_parents) {
+static void claim_parents(struct document *route, struct map *all) {
     const struct route_spec *spec = route->spec;
+    enum routes_kind kind = route_kind_of(route)->routes;
     for (uint32_t i = 0; i < spec->parent_count; i++) {
-        const struct parent_ref *parent = &spec->parents[i];
-        struct bytes key = pool_format(route->loading->scratch, "%.*s %.*s/%.*s", BYTES_FORMAT(route->namespace_name),
-                                       BYTES_FORMAT(ref_namespace(route, parent->namespace_name)), BYTES_FORMAT(parent->name));
-        const struct document *other = map_get(grpc_parents, key);
-        if (parent->kind != PARENT_GATEWAY && other != NULL)
-            document_warning(route, parent_node(route, i), NULL, "has %s (%s:%u) too: where both mean a port, the GRPCRoute alone counts",
-                             other->label, other->file, other->line);
+        if (spec->parents[i].kind == PARENT_GATEWAY)
+            continue;
+        struct bytes key = claims_key(route, &spec->parents[i]);
+        struct claims *claims = map_get(all, key);
+        if (claims == NULL) {
+            claims = pool_alloc_zeroed(route->loading->scratch, sizeof(*claims));
+            map_put(all, key, claims);
+        }
+        struct claim *claim = pool_alloc_zeroed(route->loading->scratch, sizeof(*claim));
+        *claim = (struct claim){route, &spec->parents[i], claims->by_kind[kind]};
+        claims->by_kind[kind] = claim;
     }
-}
-
-static void collect_grpc_parents(struct document *route, struct map *grpc_parents) {
-    const struct route_spec *spec = route->spec;
-    for (uint32_t i = 0; i < spec->parent_count; i++)
-        map_put(grpc_parents,
-                pool_format(route->loading->scratch, "%.*s %.*s/%.*s", BYTES_FORMAT(route->namespace_name),
-                            BYTES_FORMAT(ref_namespace(route, spec->parents[i].namespace_name)), BYTES_FORMAT(spec->parents[i].name)),
-                route);
 }
 
 void check_routes(struct loading *loading, const struct map *names) {
-    struct map grpc_parents;
-    map_init(&grpc_parents);
+    struct map claims;
+    map_init(&claims);
     for (struct document *route = loading->first; route != NULL; route = route->next)
-        if (route->kind->spec == &grpc_route_table)
-            collect_grpc_parents(route, &grpc_parents);
-    for (struct document *route = loading->first; route != NULL; route = route->next) {
-        if (route->kind->spec == &http_route_table)
-            warn_of_conflict(route, &grpc_parents);
-        if (route->kind->spec == &http_route_table || route->kind->spec == &grpc_route_table)
-            check_route(route, names);
-    }
-    map_dispose(&grpc_parents);
+        if (route_kind_of(route) != NULL)
+            claim_parents(route, &claims);
+    for (struct document *route = loading->first; route != NULL; route = route->next)
+        if (route_kind_of(route) != NULL)
+            check_route(route, names, &claims);
+    map_dispose(&claims);
 }

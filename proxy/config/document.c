@@ -12,7 +12,7 @@
 
 // Kinds of the policy language that this version does not have: told apart from slips of the pen.
 static const char *const later_kinds = "AuthenticationPolicy AuthorizationPolicy BulkheadPolicy CachePolicy EndpointSlice FaultPolicy "
-                                       "IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TCPRoute TLSRoute TelemetryPolicy";
+                                       "IdempotencyPolicy InboundPolicy MeshConfig RateLimitPolicy Service TelemetryPolicy";
 
 struct place document_place(const struct document *document, const struct node *node) {
     return (struct place){document->file, node != NULL ? node->line : document->line};

@@ -6,8 +6,7 @@
 #include "config/resource_gateway.h"
 #include "config/value.h"
 
-// Lower-case; "*.example.com" as ".example.com"; "" for all.
-static struct bytes host_form(struct freezing *freezing, struct bytes host) {
+struct bytes freeze_host_form(struct freezing *freezing, struct bytes host) {
     struct authority authority;
     bool is_wildcard = bytes_starts_with(host, BYTES("*."));
     if (host.len == 0)
@@ -65,7 +64,7 @@ static const struct service_config *freeze_frontend(struct freezing *freezing, c
     service->port_name = spec->name;
     service->key = pool_format(freezing->pool, "gateway/%.*s/%.*s/%.*s", BYTES_FORMAT(gateway->namespace_name), BYTES_FORMAT(gateway->name),
                                BYTES_FORMAT(spec->name));
-    service->protocol = PROTOCOL_HTTP;
+    service->protocol = gateway_port_protocol(spec->protocol);
     service->gateway = listener;
     service->endpoints = pool_alloc_zeroed(freezing->pool, 1);
     traffic_merge_service(&freezing->policies, service, &service->traffic);
@@ -79,8 +78,9 @@ static struct gateway_listener *freeze_listener(struct freezing *freezing, const
     struct gateway_listener *listener = pool_alloc_zeroed(freezing->pool, sizeof(*listener));
     map_init(&listener->hosts);
     listener->name = spec->name;
-    listener->hostname = host_form(freezing, spec->hostname);
+    listener->hostname = freeze_host_form(freezing, spec->hostname);
     listener->protocol = spec->protocol;
+    listener->passes_tls = spec->protocol == GATEWAY_TLS && spec->tls_mode == GATEWAY_TLS_PASSTHROUGH;
     listener->certificates = pool_alloc_zeroed(freezing->pool, spec->certificate_count * sizeof(listener->certificates[0]) + 1);
     for (uint32_t i = 0; i < spec->certificate_count; i++) {
         listener->certificates[i] = find_certificate(socket, spec->certificates[i].name);
@@ -116,6 +116,8 @@ void freeze_gateways(struct freezing *freezing) {
 // ---- routes
 
 static bool allows(const struct gateway_listener_spec *listener, const struct document *gateway, const struct document *route) {
+    if (!protocol_carries(gateway_port_protocol(listener->protocol), route_kind_of(route)->routes))
+        return false;
     if (listener->namespaces == NAMESPACES_SAME && !bytes_equal(route->namespace_name, gateway->namespace_name))
         return false;
     for (uint32_t i = 0; i < listener->kind_count; i++)
@@ -152,7 +154,7 @@ static void attach_hosts(struct freezing *freezing, struct gateway_listener *lis
     const struct route_spec *spec = route->spec;
     struct bytes host;
     for (uint32_t i = 0; i < spec->hostname_count; i++)
-        if (intersect(listener->hostname, host_form(freezing, spec->hostnames[i]), &host))
+        if (intersect(listener->hostname, freeze_host_form(freezing, spec->hostnames[i]), &host))
             attach_host(freezing, listener, host, route);
     if (spec->hostname_count == 0)
         attach_host(freezing, listener, listener->hostname, route);
@@ -166,7 +168,7 @@ void freeze_gateway_frontends(struct freezing *freezing) {
         for (uint32_t j = 0; gateway != NULL && j < gateway->listener_count; j++) {
             const struct gateway_listener_spec *spec = gateway_find_listener(document->spec, gateway->listeners[j]->name);
             for (const struct document *route = freezing->loading->first; route != NULL; route = route->next)
-                if (is_route(route) && has_parent(route, document, spec) && allows(spec, document, route))
+                if (route_kind_of(route) != NULL && has_parent(route, document, spec) && allows(spec, document, route))
                     attach_hosts(freezing, gateway->listeners[j], route);
         }
     }

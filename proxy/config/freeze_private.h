@@ -43,10 +43,11 @@ struct frontend {
     struct frontend *next;
 };
 
-bool is_route(const struct document *document);
-
 // Each route once, in the order of the documents.
 void route_attach(struct freezing *freezing, struct attachment **list, const struct document *route);
+
+// "a.example.com" in lower case; ".example.com" for all below; "" for all.
+struct bytes freeze_host_form(struct freezing *freezing, struct bytes host);
 
 struct frontend *add_frontend(struct freezing *freezing, const struct service_config *service, struct attachment *first);
 

@@ -20,10 +20,6 @@ struct compiling {
 
 // ---- frontends
 
-bool is_route(const struct document *document) {
-    return document->kind->spec == &http_route_table || document->kind->spec == &grpc_route_table;
-}
-
 void route_attach(struct freezing *freezing, struct attachment **at, const struct document *route) {
     for (; *at != NULL; at = &(*at)->next)
         if ((*at)->route == route)
@@ -43,8 +39,8 @@ struct frontend *add_frontend(struct freezing *freezing, const struct service_co
 
 // ---- which routes
 
-static bool is_meant(const struct parent_ref *parent, const struct service_config *service) {
-    return (parent->port == 0 || parent->port == service->port) &&
+static bool is_meant(const struct document *route, const struct parent_ref *parent, const struct service_config *service) {
+    return protocol_carries(service->protocol, route_kind_of(route)->routes) && (parent->port == 0 || parent->port == service->port) &&
            (parent->section_name.len == 0 || bytes_equal(parent->section_name, service->port_name));
 }
 
@@ -57,7 +53,7 @@ static void attach_route(struct freezing *freezing, const struct document *route
         const struct frozen_entry *entry = freeze_find_entry(freezing, ref_namespace(route, parent->namespace_name), parent->name);
         const struct service_entry_spec *service = entry == NULL ? NULL : entry->document->spec;
         for (uint32_t j = 0; service != NULL && j < service->port_count; j++)
-            if (is_meant(parent, entry->ports[j]))
+            if (is_meant(route, parent, entry->ports[j]))
                 route_attach(freezing, &by_service[entry->ports[j]->index], route);
     }
 }
@@ -91,12 +87,6 @@ static int more_first(uint64_t a, uint64_t b) {
     return a > b ? -1 : a < b;
 }
 
-static int compare_texts(struct bytes a, struct bytes b) {
-    size_t shorter = a.len < b.len ? a.len : b.len;
-    int difference = shorter == 0 ? 0 : memcmp(a.at, b.at, shorter);
-    return difference != 0 ? difference : more_first(b.len, a.len);
-}
-
 // Gateway API, HTTPRouteRule.matches and GRPCRouteRule.matches: the more specific goes first; at equal rank the first of the routes by name, then of its rules.
 static int compare(const void *left, const void *right) {
     const struct ranked *a = left, *b = right;
@@ -107,7 +97,7 @@ static int compare(const void *left, const void *right) {
         more_first(x->method.len > 0, y->method.len > 0),
         more_first(x->header_count, y->header_count),
         more_first(x->query_count, y->query_count),
-        compare_texts(a->route, b->route),
+        bytes_compare(a->route, b->route),
         more_first(b->rule, a->rule),
         more_first(b->place, a->place),
     };
@@ -198,8 +188,10 @@ static uint32_t count_matches(const struct document *route) {
     return count;
 }
 
-static struct route_table *add_table(struct freezing *freezing) {
+static struct route_table *add_table(struct freezing *freezing, enum routes_kind kind) {
     struct route_table *table = pool_alloc_zeroed(freezing->pool, sizeof(*table));
+    table->kind = kind;
+    map_init(&table->server_names);
     map_init(&table->exact);
     map_init(&table->prefixes);
     table->following = freezing->snapshot->route_tables;
@@ -207,32 +199,79 @@ static struct route_table *add_table(struct freezing *freezing) {
     return table;
 }
 
-// GRPCRoutes go before HTTPRoutes: they are never mixed.
-static const struct table *kind_of(const struct frontend *frontend) {
-    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
-        if (at->route->kind->spec == &grpc_route_table)
-            return &grpc_route_table;
-    return &http_route_table;
+// Kinds are never mixed: the one that goes before the others alone counts.
+static enum routes_kind kind_of(const struct frontend *frontend) {
+    enum routes_kind first = ROUTES_TCP;
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next) {
+        enum routes_kind kind = route_kind_of(at->route)->routes;
+        first = kind < first ? kind : first;
+    }
+    return first;
 }
 
-static void freeze_table(struct freezing *freezing, const struct frontend *frontend) {
-    const struct table *kind = kind_of(frontend);
-    struct compiling compiling = {.freezing = freezing, .table = add_table(freezing)};
+static void compile_matches(struct freezing *freezing, const struct frontend *frontend, struct route_table *table) {
+    struct compiling compiling = {.freezing = freezing, .table = table};
     uint32_t capacity = 0;
     for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
         capacity += count_matches(at->route);
-    compiling.table->is_grpc = kind == &grpc_route_table;
     compiling.matches = pool_alloc_zeroed(freezing->loading->scratch, capacity * sizeof(compiling.matches[0]) + 1);
     for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
-        if (at->route->kind->spec == kind)
+        if (route_kind_of(at->route)->routes == table->kind)
             compile_route(&compiling, at->route, frontend->service);
     qsort(compiling.matches, compiling.count, sizeof(compiling.matches[0]), compare);
     for (uint32_t i = compiling.count; i-- > 0;)
-        place_match(compiling.table, compiling.matches[i].match);
-    if (frontend->routes != NULL)
-        *frontend->routes = compiling.table;
+        place_match(table, compiling.matches[i].match);
+}
+
+// ---- routes of opaque connections
+
+static int compare_routes(const void *left, const void *right) {
+    const struct document *const *a = left, *const *b = right;
+    int difference = bytes_compare((*a)->namespace_name, (*b)->namespace_name);
+    return difference != 0 ? difference : bytes_compare((*a)->name, (*b)->name);
+}
+
+// The first route keeps a name.
+static void add_server_name(struct route_table *table, struct bytes name, struct route_rule *rule) {
+    if (map_get(&table->server_names, name) == NULL)
+        map_put(&table->server_names, name, rule);
+}
+
+// At a gateway the host has been told apart before.
+static void add_opaque_route(struct freezing *freezing, const struct frontend *frontend, const struct document *route, struct route_table *table) {
+    const struct route_spec *spec = route->spec;
+    struct route_rule *rule = freeze_rule(freezing, route, 0, frontend->service);
+    const bool is_for_all = frontend->hosts != NULL || spec->hostname_count == 0;
+    for (uint32_t i = 0; i < spec->hostname_count && !is_for_all; i++)
+        add_server_name(table, freeze_host_form(freezing, spec->hostnames[i]), rule);
+    if (is_for_all)
+        add_server_name(table, BYTES(""), rule);
+}
+
+static void place_opaque_routes(struct freezing *freezing, const struct frontend *frontend, struct route_table *table) {
+    uint32_t count = 0;
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
+        count++;
+    const struct document **routes = pool_alloc(freezing->loading->scratch, count * sizeof(routes[0]));
+    count = 0;
+    for (const struct attachment *at = frontend->first; at != NULL; at = at->next)
+        if (route_kind_of(at->route)->routes == table->kind)
+            routes[count++] = at->route;
+    qsort(routes, count, sizeof(routes[0]), compare_routes);
+    for (uint32_t i = 0; i < count; i++)
+        add_opaque_route(freezing, frontend, routes[i], table);
+}
+
+static void freeze_table(struct freezing *freezing, const struct frontend *frontend) {
+    struct route_table *table = add_table(freezing, kind_of(frontend));
+    if (routes_are_opaque(table->kind))
+        place_opaque_routes(freezing, frontend, table);
     else
-        map_put(frontend->hosts, frontend->host, compiling.table);
+        compile_matches(freezing, frontend, table);
+    if (frontend->routes != NULL)
+        *frontend->routes = table;
+    else
+        map_put(frontend->hosts, frontend->host, table);
 }
 
 // ---- all
@@ -251,7 +290,7 @@ static void find_frontends(struct freezing *freezing) {
     struct snapshot *snapshot = freezing->snapshot;
     struct attachment **by_service = pool_alloc_zeroed(freezing->loading->scratch, freezing->capacity * sizeof(*by_service) + 1);
     for (const struct document *route = freezing->loading->first; route != NULL; route = route->next) {
-        if (!is_route(route))
+        if (route_kind_of(route) == NULL)
             continue;
         attach_route(freezing, route, by_service);
         freeze_backends_of(freezing, route);

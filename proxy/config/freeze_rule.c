@@ -3,9 +3,7 @@
 
 static uint32_t targets_of_rule(const struct document *route, const struct rule_spec *rule, struct target_ref *targets) {
     uint32_t count = 0;
-    struct target_ref whole = {.kind = route->kind->spec == &grpc_route_table ? TARGET_GRPC_ROUTE : TARGET_HTTP_ROUTE,
-                               .namespace_name = route->namespace_name,
-                               .name = route->name};
+    struct target_ref whole = {.kind = route_kind_of(route)->target, .namespace_name = route->namespace_name, .name = route->name};
     if (rule->name.len > 0) {
         targets[count] = whole;
         targets[count++].section_name = rule->name;

@@ -6,7 +6,7 @@
 #include "config/place.h"
 #include "config/route.h"
 
-enum gateway_protocol { GATEWAY_HTTP, GATEWAY_HTTPS };
+enum gateway_protocol { GATEWAY_HTTP, GATEWAY_HTTPS, GATEWAY_TLS, GATEWAY_TCP };
 
 // PEM files that a certificateRef stands for.
 struct certificate_files {
@@ -19,7 +19,8 @@ struct gateway_listener {
     struct bytes name;
     struct bytes hostname; // "", "a.example.com" or ".example.com" for all below
     enum gateway_protocol protocol;
-    const struct certificate_files **certificates; // HTTPS: at least one
+    bool passes_tls;                               // TLS: it does not end here
+    const struct certificate_files **certificates; // where TLS ends here: at least one
     uint32_t certificate_count;
     struct map hosts;                      // host, in the same forms -> struct route_table
     const struct service_config *frontend; // what no rule has led on: it has no endpoints
@@ -32,9 +33,24 @@ struct gateway_config {
     uint32_t listener_count;
 };
 
-// Whether TLS of clients ends at the socket: all listeners on one port speak alike. NULL is no gateway.
+// What is spoken at the socket: all listeners on one port speak alike. NULL is no gateway.
+static inline bool gateway_speaks(const struct gateway_config *gateway, enum gateway_protocol protocol) {
+    return gateway != NULL && gateway->listener_count > 0 && gateway->listeners[0]->protocol == protocol;
+}
+
+// TLS of clients goes through to where it was asked for.
+static inline bool gateway_passes_tls(const struct gateway_config *gateway) {
+    return gateway_speaks(gateway, GATEWAY_TLS) && gateway->listeners[0]->passes_tls;
+}
+
+// TLS of clients ends at the socket.
 static inline bool gateway_ends_tls(const struct gateway_config *gateway) {
-    return gateway != NULL && gateway->listener_count > 0 && gateway->listeners[0]->protocol == GATEWAY_HTTPS;
+    return gateway_speaks(gateway, GATEWAY_HTTPS) || (gateway_speaks(gateway, GATEWAY_TLS) && !gateway_passes_tls(gateway));
+}
+
+// What comes is opaque, inside TLS where that ends here.
+static inline bool gateway_is_opaque(const struct gateway_config *gateway) {
+    return gateway_speaks(gateway, GATEWAY_TLS) || gateway_speaks(gateway, GATEWAY_TCP);
 }
 
 #endif

@@ -10,5 +10,7 @@ const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_c
                                     {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check, .is_light = true},
                                     {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check, .is_light = true},
                                     {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check, .is_light = true},
+                                    {"TLSRoute", GATEWAY_API_VERSION, &tls_route_table, tls_route_check, .is_light = true},
+                                    {"TCPRoute", GATEWAY_API_VERSION, &tcp_route_table, tcp_route_check, .is_light = true},
                                     {"Gateway", GATEWAY_API_VERSION, &gateway_table, gateway_check},
                                     {0}};

@@ -9,11 +9,14 @@
 
 static const struct choice protocols[] = {{"HTTP", GATEWAY_HTTP, false, "plain HTTP/1.1, and HTTP/2 with prior knowledge"},
                                           {"HTTPS", GATEWAY_HTTPS, false, "HTTP/1.1 and HTTP/2 over TLS that ends here"},
-                                          {"TLS", 0, true, NULL},
-                                          {"TCP", 0, true, NULL},
+                                          {"TLS", GATEWAY_TLS, false, "TLS by the name that is asked for, with any bytes inside"},
+                                          {"TCP", GATEWAY_TCP, false, "any bytes"},
                                           {"UDP", 0, true, NULL},
                                           {0}};
-static const struct choice tls_modes[] = {{"Terminate", 0, false, "TLS ends here"}, {"Passthrough", 0, true, NULL}, {0}};
+static const struct choice tls_modes[] = {
+    {"Terminate", GATEWAY_TLS_TERMINATE, false, "TLS ends here"},
+    {"Passthrough", GATEWAY_TLS_PASSTHROUGH, false, "protocol TLS: the handshake too goes through to the backend"},
+    {0}};
 static const struct choice namespace_scopes[] = {
     {"Same", NAMESPACES_SAME, false, "the Gateway's own"}, {"All", NAMESPACES_ALL, false, "all"}, {"Selector", 0, true, NULL}, {0}};
 
@@ -38,7 +41,7 @@ static const struct row tls_rows[] = {
      .object = &certificate_table,
      ROW_LIST(struct gateway_listener_spec, certificates, certificate_count),
      .max = 64,
-     .describes = "certificates; a client that asks for a name gets the first that has it, else the first"},
+     .describes = "Terminate, needed there: certificates; a client that asks for a name gets the first that has it, else the first"},
     {0}};
 static const struct table tls_table = {.describes = "TLS of a listener", .rows = tls_rows, .later = "options frontendValidation"};
 
@@ -51,10 +54,15 @@ static const struct row namespaces_rows[] = {{.name = "from",
                                              {0}};
 static const struct table namespaces_table = {.describes = "whose routes may attach", .rows = namespaces_rows, .later = "selector"};
 static const struct row kind_rows[] = {
-    {.name = "group", .type = VALUE_TEXT, ROW_AT(struct route_kind, group), .fallback = GATEWAY_GROUP, .describes = "API group of the kind"},
-    {.name = "kind", .type = VALUE_TEXT, ROW_AT(struct route_kind, kind), .is_required = true, .describes = "HTTPRoute or GRPCRoute"},
+    {.name = "group", .type = VALUE_TEXT, ROW_AT(struct allowed_kind, group), .fallback = GATEWAY_GROUP, .describes = "API group of the kind"},
+    {.name = "kind",
+     .type = VALUE_TEXT,
+     ROW_AT(struct allowed_kind, kind),
+     .is_required = true,
+     .describes = "HTTP, HTTPS: HTTPRoute, GRPCRoute; TLS: TLSRoute, TCPRoute; TCP: TCPRoute"},
     {0}};
-static const struct table kind_table = {.describes = "a kind of routes", .rows = kind_rows, .size = sizeof(struct route_kind), .unique_key = "kind"};
+static const struct table kind_table = {
+    .describes = "a kind of routes", .rows = kind_rows, .size = sizeof(struct allowed_kind), .unique_key = "kind"};
 static const struct row allowed_rows[] = {
     {.name = "namespaces", .type = VALUE_OBJECT, .object = &namespaces_table, .describes = "whose routes may attach"},
     {.name = "kinds",
@@ -75,7 +83,7 @@ static const struct row listener_rows[] = {
      .describes = "the host that it is for, *.example.com for all below; by default all. Of several listeners the most specific takes a request"},
     {.name = "port", .type = VALUE_INTEGER, LISTENER(port), .min = 1, .max = 65535, .is_required = true, .describes = "the port it stands on"},
     {.name = "protocol", .type = VALUE_ENUM, LISTENER(protocol), .choices = protocols, .is_required = true, .describes = "what clients speak"},
-    {.name = "tls", .type = VALUE_OBJECT, .object = &tls_table, .describes = "HTTPS: its TLS"},
+    {.name = "tls", .type = VALUE_OBJECT, .object = &tls_table, .describes = "HTTPS, TLS: its TLS"},
     {.name = "allowedRoutes", .type = VALUE_OBJECT, .object = &allowed_table, .describes = "which routes may attach"},
     {0}};
 static const struct table listener_table = {.describes = "a listener",
@@ -112,14 +120,19 @@ const struct gateway_listener_spec *gateway_find_listener(const struct gateway_s
     return NULL;
 }
 
-static void check_tls(struct document *document, const struct gateway_listener_spec *listener, const struct node *node) {
+enum port_protocol gateway_port_protocol(enum gateway_protocol protocol) {
+    static const enum port_protocol ports[] = {
+        [GATEWAY_HTTP] = PROTOCOL_HTTP, [GATEWAY_HTTPS] = PROTOCOL_HTTP, [GATEWAY_TLS] = PROTOCOL_TLS, [GATEWAY_TCP] = PROTOCOL_TCP};
+    return ports[protocol];
+}
+
+static void check_certificates(struct document *document, const struct gateway_listener_spec *listener, const struct node *node) {
     const struct node *tls = node_find(node, "tls");
-    if (!document_has(node, "protocol"))
-        return;
-    if (listener->protocol == GATEWAY_HTTP && tls != NULL)
-        document_error(document, tls, NULL, "is for protocol HTTPS alone");
-    if (listener->protocol == GATEWAY_HTTPS && listener->certificate_count == 0 && (tls == NULL || !tls->bad))
-        document_error(document, node, "tls.certificateRefs", "is required for protocol HTTPS");
+    const char *protocol = listener->protocol == GATEWAY_HTTPS ? "HTTPS" : "TLS with mode Terminate";
+    if (listener->tls_mode == GATEWAY_TLS_PASSTHROUGH && listener->certificate_count > 0)
+        document_error(document, node_find(tls, "certificateRefs"), NULL, "is for mode Terminate alone");
+    if (listener->tls_mode == GATEWAY_TLS_TERMINATE && listener->certificate_count == 0 && (tls == NULL || !tls->bad))
+        document_error(document, node, "tls.certificateRefs", "is required for protocol %s", protocol);
     for (uint32_t i = 0; i < listener->certificate_count; i++) {
         const struct certificate_ref *ref = &listener->certificates[i];
         if (ref->group.len > 0 || !bytes_equal(ref->kind, BYTES("Secret")))
@@ -127,14 +140,44 @@ static void check_tls(struct document *document, const struct gateway_listener_s
     }
 }
 
+static void check_tls(struct document *document, const struct gateway_listener_spec *listener, const struct node *node) {
+    const struct node *tls = node_find(node, "tls");
+    const struct node *mode = node_find(tls, "mode");
+    if (!document_has(node, "protocol") || (mode != NULL && mode->bad))
+        return;
+    const bool has_tls = listener->protocol == GATEWAY_HTTPS || listener->protocol == GATEWAY_TLS;
+    if (!has_tls && tls != NULL)
+        document_error(document, tls, NULL, "is for protocols HTTPS and TLS alone");
+    if (listener->protocol == GATEWAY_HTTPS && listener->tls_mode == GATEWAY_TLS_PASSTHROUGH)
+        document_error(document, mode, NULL, "Passthrough is for protocol TLS alone");
+    else if (has_tls)
+        check_certificates(document, listener, node);
+    if (listener->protocol == GATEWAY_TCP && node_find(node, "hostname") != NULL)
+        document_error(document, node_find(node, "hostname"), NULL, "is not for protocol TCP, where no client says a name");
+}
+
+// The kinds of routes that the protocol carries, for messages.
+static struct bytes kinds_of(struct document *document, enum gateway_protocol protocol) {
+    struct bytes names = BYTES("");
+    for (const struct route_kind *kind = route_kinds; kind->name != NULL; kind++)
+        if (protocol_carries(gateway_port_protocol(protocol), kind->routes))
+            names = pool_format(document->loading->scratch, "%.*s%s%s", BYTES_FORMAT(names), names.len > 0 ? ", " : "", kind->name);
+    return names;
+}
+
+static bool carries(enum gateway_protocol protocol, const struct allowed_kind *allowed) {
+    for (const struct route_kind *kind = route_kinds; kind->name != NULL; kind++)
+        if (bytes_equal(allowed->kind, bytes_from_text(kind->name)))
+            return bytes_equal(allowed->group, BYTES(GATEWAY_GROUP)) && protocol_carries(gateway_port_protocol(protocol), kind->routes);
+    return false;
+}
+
 static void check_kinds(struct document *document, const struct gateway_listener_spec *listener, const struct node *node) {
     const struct node *list = node_find(node_find(node, "allowedRoutes"), "kinds");
-    for (uint32_t i = 0; i < listener->kind_count; i++) {
-        const struct route_kind *kind = &listener->kinds[i];
-        const bool is_known = bytes_equal(kind->kind, BYTES("HTTPRoute")) || bytes_equal(kind->kind, BYTES("GRPCRoute"));
-        if (!is_known || !bytes_equal(kind->group, BYTES(GATEWAY_GROUP)))
-            document_error(document, node_item(list, i), NULL, "is no kind of routes for this protocol; allowed: HTTPRoute, GRPCRoute");
-    }
+    for (uint32_t i = 0; i < listener->kind_count && document_has(node, "protocol"); i++)
+        if (!carries(listener->protocol, &listener->kinds[i]))
+            document_error(document, node_item(list, i), NULL, "is no kind of routes for this protocol; allowed: %.*s",
+                           BYTES_FORMAT(kinds_of(document, listener->protocol)));
 }
 
 // On one port all listeners speak alike, and no two are for the same host.
@@ -147,6 +190,8 @@ static void check_port(struct document *document, uint32_t number, const struct 
             continue;
         if (other->protocol != listener->protocol)
             document_error(document, node, "protocol", "is another than that of %.*s on the same port", BYTES_FORMAT(other->name));
+        else if (other->tls_mode != listener->tls_mode)
+            document_error(document, node, "tls.mode", "is another than that of %.*s on the same port", BYTES_FORMAT(other->name));
         else if (bytes_equal_nocase(other->hostname, listener->hostname))
             document_error(document, node, "hostname", "is that of %.*s on the same port", BYTES_FORMAT(other->name));
     }

@@ -3,16 +3,18 @@
 #define CONFIG_RESOURCE_GATEWAY_H
 
 #include "config/document.h"
-#include "config/gateway_config.h"
+#include "config/snapshot.h"
 
 struct certificate_ref {
     struct bytes group, kind;
     struct bytes name;
 };
 
+enum gateway_tls_mode { GATEWAY_TLS_TERMINATE, GATEWAY_TLS_PASSTHROUGH };
+
 enum allowed_namespaces { NAMESPACES_SAME, NAMESPACES_ALL };
 
-struct route_kind {
+struct allowed_kind {
     struct bytes group, kind;
 };
 
@@ -21,11 +23,11 @@ struct gateway_listener_spec {
     struct bytes hostname;
     uint16_t port;
     enum gateway_protocol protocol;
-    uint32_t tls_mode; // one word so far
+    enum gateway_tls_mode tls_mode;
     struct certificate_ref *certificates;
     uint32_t certificate_count;
     enum allowed_namespaces namespaces;
-    struct route_kind *kinds;
+    struct allowed_kind *kinds;
     uint32_t kind_count; // 0: all that the protocol carries
     struct place place;
 };
@@ -37,6 +39,9 @@ struct gateway_spec {
 };
 
 extern const struct table gateway_table;
+
+// What routes see of it, as if it were a port.
+enum port_protocol gateway_port_protocol(enum gateway_protocol protocol);
 
 // NULL: it has none of that name.
 const struct gateway_listener_spec *gateway_find_listener(const struct gateway_spec *gateway, struct bytes name);

@@ -146,6 +146,7 @@ void grpc_route_check(struct document *document) {
     const struct route_spec *spec = document->spec;
     const struct node *rules = node_find(document->spec_node, "rules");
     route_parents_check(document);
+    route_hostnames_check(document);
     for (uint32_t i = 0; i < spec->rule_count; i++)
         check_rule(document, &spec->rules[i], node_item(rules, i));
 }

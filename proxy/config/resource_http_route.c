@@ -1,7 +1,6 @@
 // Kind HTTPRoute (Gateway API v1): its table, and the rules between its fields.
 #include "config/resource_route.h"
 
-#include "config/authority.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 
@@ -213,22 +212,12 @@ static void note_retry(struct rule_spec *rule, const struct node *node) {
     rule->retry.has_attempts = document_has(node, "attempts");
 }
 
-static void check_hostnames(struct document *document) {
-    const struct route_spec *spec = document->spec;
-    const struct node *list = node_find(document->spec_node, "hostnames");
-    for (uint32_t i = 0; i < spec->hostname_count; i++) {
-        struct authority authority;
-        if (!node_item(list, i)->bad && authority_parse(spec->hostnames[i], &authority) && authority.port != 0)
-            document_error(document, node_item(list, i), NULL, "has a port; allowed: a host alone");
-    }
-}
-
 void http_route_check(struct document *document) {
     const struct route_spec *spec = document->spec;
     const struct node *rules = node_find(document->spec_node, "rules");
     uint32_t matches = 0;
     route_parents_check(document);
-    check_hostnames(document);
+    route_hostnames_check(document);
     for (uint32_t i = 0; i < spec->rule_count; i++) {
         struct rule_spec *rule = &spec->rules[i];
         const struct node *node = node_item(rules, i);

@@ -2,8 +2,7 @@
 #ifndef CONFIG_RESOURCE_ROUTE_H
 #define CONFIG_RESOURCE_ROUTE_H
 
-#include "config/document.h"
-#include "config/snapshot.h"
+#include "config/resources.h"
 
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
 
@@ -86,16 +85,39 @@ struct route_spec {
     uint32_t rule_count;
 };
 
-extern const struct table http_route_table, grpc_route_table;
+extern const struct table http_route_table, grpc_route_table, tls_route_table, tcp_route_table;
 
 void http_route_check(struct document *document);
 void grpc_route_check(struct document *document);
+void tls_route_check(struct document *document);
+void tcp_route_check(struct document *document);
+
+// What there is of each kind of routes.
+struct route_kind {
+    const char *name;
+    const struct table *spec;
+    enum routes_kind routes;
+    enum target_kind target; // of policies
+};
+
+// In the order of enum routes_kind; ends with a name of NULL.
+extern const struct route_kind route_kinds[];
+
+// NULL: it is no route.
+const struct route_kind *route_kind_of(const struct document *document);
+
+// Whether routes of that kind can be for a port of that protocol.
+bool protocol_carries(enum port_protocol protocol, enum routes_kind routes);
+
+// The protocols of ports that carry them, for messages.
+const char *carrying_protocols(enum routes_kind routes);
 
 // The tables that several kinds of routes share (resource_route_parts.c, resource_route_filter.c).
-extern const struct table parent_table, backend_table, filter_table, header_match_table;
+extern const struct table parent_table, backend_table, opaque_backend_table, filter_table, header_match_table;
 
 // The rules between the fields of parents, filters and backends that several kinds share. `rule`: the node of the rule.
 void route_parents_check(struct document *document);
+void route_hostnames_check(struct document *document);
 void route_filters_check(struct document *document, struct filter_spec *filters, uint32_t count, const struct node *list);
 void route_backends_check(struct document *document, struct rule_spec *rule, const struct node *node);
 // Of several with one name only the first stays (Gateway API, HTTPHeaderMatch and HTTPQueryParamMatch).

@@ -1,11 +1,35 @@
 // What the kinds of routes share: parents, backends, matches of fields; their tables, and the rules between their fields. Filters: resource_route_filter.c.
 #include "config/resource_route.h"
 
+#include "config/authority.h"
 #include "http/headers.h"
 
 #define PARENT(member) ROW_AT(struct parent_ref, member)
 #define BACKEND(member) ROW_AT(struct backend_ref, member)
 #define MATCH(member) ROW_AT(struct field_match, member)
+
+const struct route_kind route_kinds[] = {{"GRPCRoute", &grpc_route_table, ROUTES_GRPC, TARGET_GRPC_ROUTE},
+                                         {"HTTPRoute", &http_route_table, ROUTES_HTTP, TARGET_HTTP_ROUTE},
+                                         {"TLSRoute", &tls_route_table, ROUTES_TLS, TARGET_TLS_ROUTE},
+                                         {"TCPRoute", &tcp_route_table, ROUTES_TCP, TARGET_TCP_ROUTE},
+                                         {0}};
+
+const struct route_kind *route_kind_of(const struct document *document) {
+    for (const struct route_kind *kind = route_kinds; kind->name != NULL; kind++)
+        if (document->kind->spec == kind->spec)
+            return kind;
+    return NULL;
+}
+
+bool protocol_carries(enum port_protocol protocol, enum routes_kind routes) {
+    if (protocol == PROTOCOL_TCP)
+        return routes == ROUTES_TCP;
+    return protocol == PROTOCOL_TLS ? routes_are_opaque(routes) : !routes_are_opaque(routes);
+}
+
+const char *carrying_protocols(enum routes_kind routes) {
+    return routes == ROUTES_TCP ? "TCP or TLS" : routes == ROUTES_TLS ? "TLS" : "HTTP, HTTP1, HTTP2 or GRPC";
+}
 
 static const struct choice parent_kinds[] = {{"Gateway", PARENT_GATEWAY, false, "requests that its listeners take"},
                                              {"Service", PARENT_SERVICE, false, "requests to the Service, or the ServiceEntry, of that name"},
@@ -30,41 +54,51 @@ static const struct row parent_rows[] = {
     {0}};
 const struct table parent_table = {.describes = "whose requests the route is for", .rows = parent_rows, .size = sizeof(struct parent_ref)};
 
-static const struct row backend_rows[] = {
-    {.name = "group", .type = VALUE_TEXT, BACKEND(group), .describes = "API group of the backend: \"\" for Service, outrigger.dev for ServiceEntry"},
-    {.name = "kind",
-     .type = VALUE_TEXT,
-     BACKEND(kind),
-     .fallback = "Service",
-     .describes = "Service (which a ServiceEntry of that name is too) or ServiceEntry"},
-    {.name = "namespace", .type = VALUE_LABEL, BACKEND(namespace_name), .describes = "of the backend, by default the route's"},
-    {.name = "name", .type = VALUE_LABEL, BACKEND(name), .is_required = true, .describes = "name of the backend"},
-    {.name = "port",
-     .type = VALUE_INTEGER,
-     BACKEND(port),
-     .min = 1,
-     .max = 65535,
-     .describes = "port of the Service; may be left out where it has one"},
-    {.name = "weight",
-     .type = VALUE_INTEGER,
-     BACKEND(weight),
-     .min = 0,
-     .max = 1000000,
-     .fallback = "1",
-     .describes = "its share of requests against the other backends'; 0: none"},
-    {.name = "filters",
-     .type = VALUE_LIST,
-     .item = VALUE_OBJECT,
-     .object = &filter_table,
-     ROW_LIST(struct backend_ref, filters, filter_count),
-     .max = 16,
-     .describes = "what is done to requests to this backend: RequestHeaderModifier and ResponseHeaderModifier"},
-    {0}};
+// Of all kinds of routes.
+#define BACKEND_ROWS(shares)                                                                                                        \
+    {.name = "group",                                                                                                               \
+     .type = VALUE_TEXT,                                                                                                            \
+     BACKEND(group),                                                                                                                \
+     .describes = "API group of the backend: \"\" for Service, outrigger.dev for ServiceEntry"},                                    \
+        {.name = "kind",                                                                                                            \
+         .type = VALUE_TEXT,                                                                                                        \
+         BACKEND(kind),                                                                                                             \
+         .fallback = "Service",                                                                                                     \
+         .describes = "Service (which a ServiceEntry of that name is too) or ServiceEntry"},                                        \
+        {.name = "namespace", .type = VALUE_LABEL, BACKEND(namespace_name), .describes = "of the backend, by default the route's"}, \
+        {.name = "name", .type = VALUE_LABEL, BACKEND(name), .is_required = true, .describes = "name of the backend"},              \
+        {.name = "port",                                                                                                            \
+         .type = VALUE_INTEGER,                                                                                                     \
+         BACKEND(port),                                                                                                             \
+         .min = 1,                                                                                                                  \
+         .max = 65535,                                                                                                              \
+         .describes = "port of the Service; may be left out where it has one"},                                                     \
+    {                                                                                                                               \
+        .name = "weight", .type = VALUE_INTEGER, BACKEND(weight), .min = 0, .max = 1000000, .fallback = "1",                        \
+        .describes = "its share of " shares " against the other backends'; 0: none"                                                 \
+    }
+
+static const struct row backend_rows[] = {BACKEND_ROWS("requests"),
+                                          {.name = "filters",
+                                           .type = VALUE_LIST,
+                                           .item = VALUE_OBJECT,
+                                           .object = &filter_table,
+                                           ROW_LIST(struct backend_ref, filters, filter_count),
+                                           .max = 16,
+                                           .describes = "what is done to requests to this backend: RequestHeaderModifier and ResponseHeaderModifier"},
+                                          {0}};
 const struct table backend_table = {.describes = "where requests go",
                                     .rows = backend_rows,
                                     .size = sizeof(struct backend_ref),
                                     .has_place = true,
                                     .place_offset = offsetof(struct backend_ref, place)};
+
+static const struct row opaque_backend_rows[] = {BACKEND_ROWS("connections"), {0}};
+const struct table opaque_backend_table = {.describes = "where connections go",
+                                           .rows = opaque_backend_rows,
+                                           .size = sizeof(struct backend_ref),
+                                           .has_place = true,
+                                           .place_offset = offsetof(struct backend_ref, place)};
 
 static const struct choice value_matches[] = {
     {"Exact", VALUE_EXACT, false, "the very value"}, {"RegularExpression", VALUE_REGEX, false, "PCRE2, the whole value"}, {0}};
@@ -90,6 +124,16 @@ void route_parents_check(struct document *document) {
     const struct node *list = node_find(document->spec_node, "parentRefs");
     for (uint32_t i = 0; i < spec->parent_count; i++)
         check_parent(document, &spec->parents[i], node_item(list, i));
+}
+
+void route_hostnames_check(struct document *document) {
+    const struct route_spec *spec = document->spec;
+    const struct node *list = node_find(document->spec_node, "hostnames");
+    for (uint32_t i = 0; i < spec->hostname_count; i++) {
+        struct authority authority;
+        if (!node_item(list, i)->bad && authority_parse(spec->hostnames[i], &authority) && authority.port != 0)
+            document_error(document, node_item(list, i), NULL, "has a port; allowed: a host alone");
+    }
 }
 
 bool backend_kind_is_known(const struct backend_ref *backend) {

@@ -18,8 +18,8 @@ static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, 
                                              {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
                                              {"HTTPRoute", TARGET_HTTP_ROUTE, false, "requests that go by the route, or by one rule of it"},
                                              {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
-                                             {"TLSRoute", 0, true, NULL},
-                                             {"TCPRoute", 0, true, NULL},
+                                             {"TLSRoute", TARGET_TLS_ROUTE, false, "connections that go by the route"},
+                                             {"TCPRoute", TARGET_TCP_ROUTE, false, "connections that go by the route"},
                                              {"Gateway", TARGET_GATEWAY, false, "requests that come in by the Gateway, or by one listener of it"},
                                              {"Mesh", 0, true, NULL},
                                              {0}};
@@ -356,6 +356,8 @@ static const struct target_rule {
                     [TARGET_NAMESPACE] = {BYTES_OF(""), false, false, true},
                     [TARGET_HTTP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
                     [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
+                    [TARGET_TLS_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
+                    [TARGET_TCP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
                     [TARGET_GATEWAY] = {BYTES_OF(GATEWAY_GROUP), true, false, false}};
 
 static void refuse_field(struct document *document, const struct node *node, const char *field, const char *allowed) {
@@ -383,7 +385,7 @@ static void check_target(struct document *document, const struct target_ref *tar
     if (!rule->has_namespace)
         refuse_field(document, node, "namespace", "kind Service");
     if (!rule->has_section)
-        refuse_field(document, node, "sectionName", "kinds Service, HTTPRoute, GRPCRoute and Gateway");
+        refuse_field(document, node, "sectionName", "kind Service, kinds of routes and Gateway");
     if (!rule->has_endpoints)
         refuse_endpoint_groups(document);
     if (target->kind == TARGET_NAMESPACE && document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))

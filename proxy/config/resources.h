@@ -49,7 +49,7 @@ struct service_entry_spec {
     bool export_mesh;
 };
 
-enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE, TARGET_GATEWAY };
+enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE, TARGET_TLS_ROUTE, TARGET_TCP_ROUTE, TARGET_GATEWAY };
 
 struct target_ref {
     struct bytes group;

@@ -125,9 +125,19 @@ struct route_rule {
     uint32_t index;   // in snapshot.rules
 };
 
-// All rules for one frontend, found by path in a time that does not grow with their number, but for regular expressions. Immutable.
+// In the order in which they go before each other where a port of a Service, or a host at a Gateway, has several (Gateway API, GEP-1294): the first alone counts.
+enum routes_kind { ROUTES_GRPC, ROUTES_HTTP, ROUTES_TLS, ROUTES_TCP };
+
+// Whether they are for connections of opaque bytes.
+static inline bool routes_are_opaque(enum routes_kind kind) {
+    return kind >= ROUTES_TLS;
+}
+
+// All rules for one frontend, found by path in a time that does not grow with their number, but for regular expressions. Immutable. Of opaque kinds it has
+// server_names alone, of the others all else.
 struct route_table {
-    bool is_grpc;                       // of GRPCRoutes
+    enum routes_kind kind;
+    struct map server_names;            // "a.example.com", ".example.com" for all below, "" for all -> struct route_rule
     struct map exact;                   // path -> the first struct route_match in precedence
     struct map prefixes;                // the same, by prefix
     const struct route_match *regexes;  // in precedence: behind exact paths, before prefixes

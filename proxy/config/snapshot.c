@@ -23,6 +23,7 @@ void snapshot_unref(struct snapshot *snapshot) {
     map_dispose(&snapshot->opaque_hosts);
     map_dispose(&snapshot->tls_hosts);
     for (struct route_table *table = snapshot->route_tables; table != NULL; table = table->following) {
+        map_dispose(&table->server_names);
         map_dispose(&table->exact);
         map_dispose(&table->prefixes);
     }

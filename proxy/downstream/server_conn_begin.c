@@ -34,7 +34,7 @@ static enum app_protocol app_protocol_of(const struct server_conn *conn) {
 
 static enum spoken spoken_of(const struct server_conn *conn) {
     const enum spoken undecided = detects(conn) ? SPOKEN_UNKNOWN : SPOKEN_HTTP;
-    if (config_of(conn)->role == ROLE_TCP)
+    if (config_of(conn)->role == ROLE_TCP || gateway_is_opaque(config_of(conn)->gateway))
         return SPOKEN_OPAQUE;
     if (config_of(conn)->role == ROLE_INBOUND) {
         enum app_protocol protocol = app_protocol_of(conn);
@@ -49,6 +49,21 @@ static enum spoken spoken_of(const struct server_conn *conn) {
 // Plain text is all that there is to speak on an Outbound listener for which no TLS was foreseen: TLS is then a bad request.
 static bool expects_tls_through(const struct server_conn *conn) {
     return config_of(conn)->role == ROLE_OUTBOUND && (config_of(conn)->transparent || conn->listener->bound->snapshot->tls_hosts.count > 0);
+}
+
+// The service that all of an opaque connection is for, whatever is said on it; NULL: not known, or at a gateway.
+static const struct service_config *opaque_service_of(const struct server_conn *conn) {
+    if (config_of(conn)->role == ROLE_TCP)
+        return config_of(conn)->service;
+    if (config_of(conn)->role != ROLE_OUTBOUND || conn->client.destination == NULL)
+        return NULL;
+    return snapshot_find_destination(conn->listener->bound->snapshot, &conn->destination.any);
+}
+
+// Where it goes depends on the name in a ClientHello: whatever else comes is of no use, and nobody's server speaks first.
+static bool needs_server_name(const struct server_conn *conn) {
+    const struct service_config *service = opaque_service_of(conn);
+    return gateway_passes_tls(config_of(conn)->gateway) || (service != NULL && service->routes != NULL && service->routes->kind == ROUTES_TLS);
 }
 
 static bool is_permissive(const struct server_conn *conn) {
@@ -102,6 +117,8 @@ static void become_raw(struct server_conn *conn, enum raw_form form) {
 // A caller that may say which protocol it is (ALPN) cannot make opaque what the configuration says is HTTP: rules on requests would be passed by.
 static struct tls_protocols protocols_of(const struct server_conn *conn) {
     static const struct bytes edge[] = {BYTES_OF("h2"), BYTES_OF("http/1.1")};
+    if (conn->is_edge && gateway_is_opaque(config_of(conn)->gateway))
+        return (struct tls_protocols){.takes_any = true}; // what is spoken inside is not ours to say
     if (conn->is_edge)
         return (struct tls_protocols){edge, sizeof edge / sizeof edge[0]};
     static const struct bytes raw[] = {BYTES_OF(ALPN_MESH_TCP)};
@@ -154,7 +171,17 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
     conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));
 }
 
+// At a gateway it decides where the bytes inside go.
+static void open_opaque_edge(struct server_conn *conn) {
+    conn->server_name = bytes_keep(tls_server_name(conn->transport));
+    become_raw(conn, RAW_PLAIN);
+}
+
 static void open_secure(struct server_conn *conn) {
+    if (conn->is_edge && gateway_is_opaque(config_of(conn)->gateway)) {
+        open_opaque_edge(conn);
+        return;
+    }
     const struct bytes alpn = conn->transport->alpn;
     const bool is_mesh_tcp = bytes_equal(alpn, BYTES(ALPN_MESH_TCP));
     conn->client.mesh = !conn->is_edge && (is_mesh_tcp || bytes_equal(alpn, BYTES(ALPN_MESH)));
@@ -204,6 +231,17 @@ static void relay_in_silence(struct server_conn *conn) {
 static void pass_tls_through(struct server_conn *conn, const struct client_hello *hello) {
     metric_add(&metrics_of(conn)->detected_tls, 1);
     conn->server_name = bytes_keep(bytes_from(hello->server_name, hello->server_name_length));
+    become_raw(conn, RAW_TLS);
+    go_on(conn);
+}
+
+static void relay_bytes(struct server_conn *conn) {
+    if (needs_server_name(conn)) {
+        log_event(LOG_INFO, "client_tls_failed", "listener=%.*s reason=\"what came is no TLS\"", BYTES_FORMAT(conn->listener->name));
+        server_conn_close(conn, ERROR_BAD_REQUEST);
+        return;
+    }
+    metric_add(&metrics_of(conn)->detected_tcp, 1);
     become_raw(conn, RAW_PLAIN);
     go_on(conn);
 }
@@ -212,7 +250,7 @@ static void detect_now(struct server_conn *conn) {
     struct bytes in = buffer_front(&conn->pending);
     const enum spoken spoken = spoken_of(conn);
     const struct detect_options options = {
-        .tls = is_permissive(conn) || expects_tls_through(conn),
+        .tls = is_permissive(conn) || expects_tls_through(conn) || needs_server_name(conn),
         .opaque = spoken == SPOKEN_UNKNOWN && has_destination(conn),
     };
     struct client_hello hello;
@@ -231,20 +269,26 @@ static void detect_now(struct server_conn *conn) {
             pass_tls_through(conn, &hello);
         return;
     case DETECTED_OPAQUE:
-        metric_add(&metrics_of(conn)->detected_tcp, 1);
-        become_raw(conn, RAW_PLAIN);
-        break;
+        relay_bytes(conn);
+        return;
     case DETECTED_HTTP1:
     case DETECTED_HTTP2:
         metric_add(detected == DETECTED_HTTP1 ? &metrics_of(conn)->detected_http1 : &metrics_of(conn)->detected_http2, 1);
         become_http(conn, detected == DETECTED_HTTP2);
-        break;
+        go_on(conn);
+        return;
     }
-    go_on(conn);
 }
 
 static bool is_known_server_first(const struct server_conn *conn) {
     return server_first_knows(&conn->listener->downstream->server_first, conn->listener->name, &conn->destination, loop_of(conn)->now);
+}
+
+// How long the first byte may take.
+static nanoseconds patience_of(const struct server_conn *conn) {
+    if (conn->awaits_protocol)
+        return config_of(conn)->detection.timeout;
+    return needs_server_name(conn) ? limits_of(conn)->header_timeout : limits_of(conn)->idle_timeout;
 }
 
 // Behind the PROXY protocol's header, if there is one.
@@ -254,7 +298,7 @@ static void begin_protocol(struct server_conn *conn) {
         begin_tls(conn);
         return;
     }
-    if (spoken == SPOKEN_OPAQUE && !is_permissive(conn)) {
+    if (spoken == SPOKEN_OPAQUE && !is_permissive(conn) && !needs_server_name(conn)) {
         become_raw(conn, RAW_PLAIN);
         go_on(conn);
         return;
@@ -265,8 +309,8 @@ static void begin_protocol(struct server_conn *conn) {
         return;
     }
     conn->phase = CONN_DETECT;
-    conn->awaits_protocol = spoken != SPOKEN_HTTP;
-    nanoseconds patience = conn->awaits_protocol ? config_of(conn)->detection.timeout : limits_of(conn)->idle_timeout;
+    conn->awaits_protocol = spoken != SPOKEN_HTTP && !needs_server_name(conn);
+    nanoseconds patience = patience_of(conn);
     if (patience > 0)
         timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
     conn->transport->ops->read_start(conn->transport);

@@ -177,13 +177,29 @@ static void consumed(struct codec *codec, struct codec_stream *stream, size_t co
     (void)count;
 }
 
+// A fatal alert, unrecognized_name (RFC 8446 section 6, RFC 6066 section 3), in the place of a server's first record.
+static void send_alert(struct raw_codec *raw) {
+    static const char alert[] = {21, 3, 3, 0, 2, 2, 112};
+    buffer_append(raw->codec.out, bytes_from(alert, sizeof alert));
+    raw->stream->sent = PROGRESS_ENDED;
+    forget(raw);
+}
+
+static bool takes_alert(const struct raw_codec *raw, enum error error) {
+    return raw->form == RAW_TLS && raw->stream->sent == PROGRESS_HEAD && (error == ERROR_HOST_UNKNOWN || error == ERROR_ROUTE_NOT_FOUND);
+}
+
 static void reset(struct codec *codec, struct codec_stream *stream, enum error error) {
     struct raw_codec *raw = raw_of(codec);
-    (void)error; // a break of the connection says it
     if (raw->stream != stream)
         return;
     if (stream->received < PROGRESS_ENDED)
         stream->received = PROGRESS_BROKEN;
+    if (takes_alert(raw, error)) {
+        send_alert(raw);
+        return;
+    }
+    // A break of the connection says all else.
     if (stream->sent < PROGRESS_ENDED)
         stream->sent = PROGRESS_BROKEN;
     codec->breaks_off = true;

@@ -65,6 +65,9 @@ static inline nanoseconds tls_last_call(nanoseconds left) {
     return left / 4 < TLS_LAST_CALL_NS ? left / 4 : TLS_LAST_CALL_NS;
 }
 
+// The name that the client of a server's transport has asked for (SNI), as it wrote it; empty: none. Valid until closed.
+struct bytes tls_server_name(const struct transport *tls);
+
 // True where the handshake was resumed from a ticket.
 bool tls_was_resumed(const struct transport *tls);
 
@@ -72,6 +75,7 @@ bool tls_was_resumed(const struct transport *tls);
 struct tls_protocols {
     const struct bytes *names; // most wanted first
     uint32_t count;            // 0: outrigger/1, h2, http/1.1
+    bool takes_any;            // of a server: what clients offer is not looked at, and they get none
 };
 
 struct tls_server_options {

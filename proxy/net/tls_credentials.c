@@ -46,6 +46,8 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
                         void *unused) {
     (void)unused;
     struct tls *tls = tls_from_ssl(ssl);
+    if (tls->protocols.takes_any)
+        return SSL_TLSEXT_ERR_NOACK;
     struct tls_protocols ours = protocols_or_default(tls->protocols);
     for (uint32_t i = 0; i < ours.count; i++) {
         for (unsigned at = 0; at < offered_length && at + 1 + offered[at] <= offered_length; at += 1 + (unsigned)offered[at]) {

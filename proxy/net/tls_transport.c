@@ -597,6 +597,11 @@ struct transport *tls_client_create(struct transport *lower, const struct tls_cl
     return &tls->transport;
 }
 
+struct bytes tls_server_name(const struct transport *transport) {
+    const char *name = SSL_get_servername(tls_of_const(transport)->ssl, TLSEXT_NAMETYPE_host_name);
+    return name == NULL ? BYTES_NONE : bytes_from_text(name);
+}
+
 bool tls_was_resumed(const struct transport *transport) {
     const struct tls *tls = tls_of_const(transport);
     return tls->state == TLS_OPEN && SSL_session_reused(tls->ssl) == 1;

@@ -23,7 +23,7 @@ static size_t rank_of(const struct gateway_listener *listener, struct bytes host
     return host.len > own.len && bytes_ends_with(host, own) ? own.len + 1 : 0;
 }
 
-// The host of the request; empty: it has none, or what is none.
+// The host of the request, or the name that a TLS client asks for; empty: it has none, or what is none.
 static struct bytes host_of(const struct stream *stream, struct authority *authority) {
     return authority_parse(stream->request->authority, authority) ? authority_host(authority) : BYTES_NONE;
 }
@@ -62,8 +62,18 @@ enum error route_find_service(struct stream *stream) {
 
 // ---- the rule
 
+// Requests have routes of HTTP, opaque connections those of theirs: no other counts for them.
+static bool is_for(const struct stream *stream, const struct route_table *table) {
+    return table != NULL && routes_are_opaque(table->kind) == stream->request->opaque;
+}
+
 static const struct route_rule *match(struct stream *stream, const struct route_table *table) {
-    return table == NULL ? NULL : route_match(table, stream->request, stream->request_is_grpc, stream->bound->matcher, &stream->pool);
+    if (!is_for(stream, table))
+        return NULL;
+    struct authority authority;
+    if (stream->request->opaque)
+        return route_match_server_name(table, host_of(stream, &authority));
+    return route_match(table, stream->request, stream->request_is_grpc, stream->bound->matcher, &stream->pool);
 }
 
 // Routes for the very host first, then those for all below, the longest first, then those for all: each as long as none before has a rule for the request
@@ -82,7 +92,7 @@ enum error route_choose(struct stream *stream) {
     const struct service_config *service = stream->destination->config->service;
     if (service->is_passthrough && stream_returns(stream))
         return ERROR_LOOP;
-    if ((service->routes == NULL && service->gateway == NULL) || stream->request->opaque)
+    if (service->gateway == NULL && !is_for(stream, service->routes))
         return OK;
     stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
     if (stream->rule == NULL)

@@ -10,7 +10,8 @@ struct stream;
 // that has the host. ERROR_HOST_UNKNOWN: there is no such service; ERROR_ROUTE_NOT_FOUND: no such listener.
 enum error route_find_service(struct stream *stream) __attribute__((warn_unused_result));
 
-// Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical.
+// Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical; of an opaque
+// connection the authority is the name that its client asks for.
 // ERROR_ROUTE_NOT_FOUND: none matches; ERROR_LOOP: it would come back to us.
 enum error route_choose(struct stream *stream) __attribute__((warn_unused_result));
 

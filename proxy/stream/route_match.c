@@ -89,7 +89,7 @@ static const struct route_rule *by_method(const struct matching *matching, const
 
 const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
                                      struct pool *pool) {
-    if (table->is_grpc && !is_grpc)
+    if (table->kind != ROUTES_HTTP && !(table->kind == ROUTES_GRPC && is_grpc))
         return NULL;
     size_t end = bytes_find(request->path, '?');
     struct matching matching = {.request = request, .path = bytes_from(request->path.at, end), .matcher = matcher, .pool = pool};
@@ -103,4 +103,12 @@ const struct route_rule *route_match(const struct route_table *table, const stru
     if (rule == NULL && table->methods != NULL)
         rule = by_method(&matching, table);
     return rule != NULL ? rule : first_of(&matching, table->any_path);
+}
+
+const struct route_rule *route_match_server_name(const struct route_table *table, struct bytes name) {
+    const struct route_rule *rule = name.len > 0 ? map_get(&table->server_names, name) : NULL;
+    for (size_t i = 1; i < name.len && rule == NULL; i++)
+        if (name.at[i] == '.')
+            rule = map_get(&table->server_names, bytes_from(name.at + i, name.len - i));
+    return rule != NULL ? rule : map_get(&table->server_names, BYTES(""));
 }

@@ -10,4 +10,8 @@
 const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
                                      struct pool *pool);
 
+// The rule of a table of opaque connections for a client that asks for `name` (SNI, in lower case; empty: for none): the very name, then the longest of those for all
+// below, then what is for all. NULL: none.
+const struct route_rule *route_match_server_name(const struct route_table *table, struct bytes name);
+
 #endif

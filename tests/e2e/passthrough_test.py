@@ -4,38 +4,19 @@
 
 import shutil
 import signal
-import socket
 import ssl
 import struct
 
 import pytest
 
-from support.fleet import READY_S, accepts, eventually, split_address, take_port
+from support.fleet import accepts, eventually, take_port
 from support.hop import Hop, service
-from support.opaque import Raw, echo_bytes, greeting, speaks_after_end, tcp_listener
-from support.pair import Identity, Pair
-from support.test_ca import Authority
+from support.opaque import Raw, greeting, speaks_after_end, tcp_listener, tls_client, tls_server
+from support.pair import Pair
 from support.wire import exchange
 
 GET = "GET / HTTP/1.1\r\nHost: backend\r\nConnection: close\r\n\r\n"
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
-
-
-def tls_server(fleet):
-    """(backend, its certificate): a TLS server that asks for no certificate and is none of ours."""
-    identity = Identity(fleet, "server", "spiffe://elsewhere/server", Authority("elsewhere"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(identity.volume / "tls.crt", identity.volume / "tls.key")
-    return fleet.backend(echo_bytes, tls=context), ssl.PEM_cert_to_DER_cert((identity.volume / "tls.crt").read_text())
-
-
-def tls_client(address, name, alpn=()):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context.wrap_socket(socket.create_connection(split_address(address), timeout=READY_S), server_hostname=name)
 
 
 def secure_service(address, hosts=("secure.example", "*.wild.example")):
@@ -58,10 +39,10 @@ def test_tls_goes_through_to_whom_it_asks_for(fleet, name):
     assert hop.figure("outrigger_detected_total", result="tls") == 1
 
 
-def test_a_name_that_nobody_has_is_reset(fleet):
+def test_a_name_that_nobody_has_is_refused_by_an_alert(fleet):
     server, _ = tls_server(fleet)
     hop = Hop(fleet, [secure_service(server.address)])
-    with pytest.raises(OSError):
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         tls_client(hop.address, "other.example")
     assert hop.logged(end="host_unknown")["detail"] == "other.example"
 

@@ -10,7 +10,7 @@ from golden.generate import REFERENCE, reference
 from support.schema import EXAMPLE_FILES, EXAMPLES, documents_of, faults, fields, run, schema
 
 KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy"]
-GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "Gateway"]
+GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway"]
 
 
 def test_the_reference_is_what_the_program_says():

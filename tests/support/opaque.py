@@ -6,9 +6,12 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 
 from support.fleet import READY_S, split_address, take_port
+from support.pair import Identity
+from support.test_ca import Authority
 
 
 def tcp_listener(service, name="tcp", port=None, **options):
@@ -72,6 +75,35 @@ class Raw:
         """Closes with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+
+
+def first_word(address, length=2):
+    """What the server says first; `reset`: nothing, its connection breaks."""
+    try:
+        with Raw(address) as client:
+            return client.exactly(length).decode()
+    except ConnectionError:
+        return "reset"
+
+
+# --- TLS that no proxy ends ---
+
+def tls_server(fleet, name="server", port=None):
+    """(backend, its certificate): a TLS server that asks for no certificate and is none of ours."""
+    identity = Identity(fleet, name, f"spiffe://elsewhere/{name}", Authority("elsewhere"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.volume / "tls.crt", identity.volume / "tls.key")
+    return fleet.backend(echo_bytes, port, tls=context), ssl.PEM_cert_to_DER_cert((identity.volume / "tls.crt").read_text())
+
+
+def tls_client(address, name, alpn=()):
+    """A connection whose handshake is made; nothing of the server's certificate is checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context.wrap_socket(socket.create_connection(split_address(address), timeout=READY_S), server_hostname=name)
 
 
 # --- scripts of Fleet.backend ---

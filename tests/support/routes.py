@@ -26,6 +26,15 @@ def route(name, parents, *rules, kind="HTTPRoute", namespace=None, **spec):
             "spec": {"parentRefs": parents, **spec, "rules": list(rules)}}
 
 
+def tcp_route(name, parents, *refs, **spec):
+    """A TCPRoute to these backendRefs."""
+    return route(name, parents, {"backendRefs": list(refs)}, kind="TCPRoute", **spec)
+
+
+def tls_route(name, parents, hostnames, *refs, **spec):
+    return route(name, parents, {"backendRefs": list(refs)}, kind="TLSRoute", hostnames=list(hostnames), **spec)
+
+
 def path(value, kind="PathPrefix", **more):
     return {"path": {"type": kind, "value": value}, **more}
 

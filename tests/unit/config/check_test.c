@@ -334,7 +334,7 @@ static void targets_must_be_there(void **state) {
     expect_policy_error("  targetRefs: [{kind: Service, name: s, group: apps}]\n", "\"apps\" is not the group of this kind");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: other}]\n", "other is another namespace; allowed: the policy's own, default");
     expect_policy_error("  targetRefs: [{kind: Namespace, name: default, sectionName: http}]\n",
-                        "sectionName: is for kinds Service, HTTPRoute, GRPCRoute and Gateway alone");
+                        "sectionName: is for kind Service, kinds of routes and Gateway alone");
     expect_policy_error("  targetRefs: [{name: s}]\n", "spec.targetRefs[s].kind: is required");
 }
 

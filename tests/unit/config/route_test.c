@@ -100,7 +100,7 @@ static void gateways_are_whole(void **state) {
     expect_error(EDGE_PROXY(""), "there is no Gateway edge in namespace default");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 80, protocol: HTTP}"), "8443 is the port of no listener of Gateway/default/edge");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTPS}"), "tls.certificateRefs: is required for protocol HTTPS");
-    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP, tls: {}}"), "is for protocol HTTPS alone");
+    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP, tls: {}}"), "is for protocols HTTPS and TLS alone");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}"),
                  "certificates: c is not there, which listener a of Gateway/default/edge");
     expect_error(EDGE_PROXY(", certificates: [{name: c, certificate: a, privateKey: b}]")
@@ -108,7 +108,6 @@ static void gateways_are_whole(void **state) {
                  "is another than that of a on the same port");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP}, {name: b, port: 8443, protocol: HTTP}"),
                  "is that of a on the same port");
-    expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: TLS}"), "TLS is not supported by this version");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP, allowedRoutes: {kinds: [{kind: UDPRoute}]}}"), "is no kind of routes");
     expect_error(EDGE_PROXY("") GATEWAY("{name: a, port: 8443, protocol: HTTP}")
                      ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{name: edge, sectionName: b}]\n  rules: [{}]\n"),

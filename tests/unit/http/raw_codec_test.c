@@ -189,6 +189,39 @@ static void a_stream_that_is_cut_breaks_its_connection(void **state) {
     codec_owner_dispose(&owner);
 }
 
+// RFC 8446 section 6, RFC 6066 section 3.
+static void a_tls_client_is_told_by_an_alert_that_nobody_has_the_name(void **state) {
+    (void)state;
+    static const enum error told[] = {ERROR_HOST_UNKNOWN, ERROR_ROUTE_NOT_FOUND};
+    for (size_t i = 0; i < 2; i++) {
+        struct codec_owner owner;
+        struct owner_stream *item = begin_server(&owner, RAW_TLS);
+        owner.codec->ops->reset(owner.codec, &item->stream, told[i]);
+        assert_sent(&owner, bytes_from("\x15\x03\x03\0\x02\x02\x70", 7));
+        assert_true(owner.codec->close_when_flushed && !owner.codec->breaks_off);
+        codec_owner_dispose(&owner);
+    }
+}
+
+static void an_alert_has_no_place_in_another_servers_answer(void **state) {
+    (void)state;
+    static const struct {
+        enum raw_form form;
+        enum error error;
+        bool is_answered;
+    } cases[] = {{RAW_TLS, ERROR_NO_ENDPOINT, false}, {RAW_PLAIN, ERROR_ROUTE_NOT_FOUND, false}, {RAW_TLS, ERROR_ROUTE_NOT_FOUND, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct codec_owner owner;
+        struct owner_stream *item = begin_server(&owner, cases[i].form);
+        if (cases[i].is_answered)
+            assert_int_equal(answer(&owner, item, NULL), OK);
+        owner.codec->ops->reset(owner.codec, &item->stream, cases[i].error);
+        assert_sent(&owner, BYTES(""));
+        assert_true(owner.codec->breaks_off);
+        codec_owner_dispose(&owner);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_has_its_stream_before_any_byte),
@@ -200,6 +233,8 @@ int main(void) {
         cmocka_unit_test(an_end_before_the_announcement_fails_the_stream),
         cmocka_unit_test(output_is_bounded),
         cmocka_unit_test(a_stream_that_is_cut_breaks_its_connection),
+        cmocka_unit_test(a_tls_client_is_told_by_an_alert_that_nobody_has_the_name),
+        cmocka_unit_test(an_alert_has_no_place_in_another_servers_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

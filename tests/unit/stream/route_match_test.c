@@ -65,10 +65,38 @@ static void long_paths_match_by_their_first_elements(void **state) {
     loaded_dispose(&loaded);
 }
 
+static const char *rule_by_name(const struct route_table *table, const char *name) {
+    const struct route_rule *rule = route_match_server_name(table, bytes_from_text(name));
+    return rule == NULL ? "" : rule->label.at;
+}
+
+#define TLS_ENTRY                                                                                                          \
+    API "kind: ServiceEntry\nmetadata: {name: t}\nspec:\n  hosts: [t]\n  ports: [{name: tls, port: 443, protocol: TLS}]\n" \
+        "  tls: {mode: None}\n  endpoints: [{address: '10.0.0.1:8000'}]\n---\n"
+#define TLS(name, hosts)       \
+    ROUTE_OF("TLSRoute", name, \
+             "  parentRefs: [{group: '', kind: Service, name: t}]\n  hostnames: [" hosts "]\n  rules: [{name: one, backendRefs: [{name: t}]}]\n")
+
+static void connections_go_by_the_most_specific_name(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_good(&loaded, OUTBOUND_PROXY TLS_ENTRY TLS("very", "a.b.example") TLS("below", "'*.b.example'") TLS("wide", "'*.example'"));
+    const struct route_table *table = find_key(loaded.snapshot, "default/t:443")->routes;
+    assert_string_equal(rule_by_name(table, "a.b.example"), "TLSRoute/default/very: one");
+    assert_string_equal(rule_by_name(table, "c.b.example"), "TLSRoute/default/below: one");
+    assert_string_equal(rule_by_name(table, "c.a.b.example"), "TLSRoute/default/below: one");
+    assert_string_equal(rule_by_name(table, "b.example"), "TLSRoute/default/wide: one");
+    assert_string_equal(rule_by_name(table, "example"), "");
+    assert_string_equal(rule_by_name(table, "a.b.example.org"), "");
+    assert_string_equal(rule_by_name(table, ""), "");
+    loaded_dispose(&loaded);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_matches_go_by_the_name_of_the_route_then_by_their_place),
         cmocka_unit_test(calls_go_by_service_then_method),
+        cmocka_unit_test(connections_go_by_the_most_specific_name),
         cmocka_unit_test(long_paths_match_by_their_first_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
