@@ -103,11 +103,26 @@ static json_t *destination_row(struct pool *pool, const struct destination *dest
     return row;
 }
 
+// What leads to the same backend, where that is not by weight alone.
+static void set_selection(struct pool *pool, json_t *value, const struct selection_config *selection) {
+    if (selection->type != SELECT_HASH)
+        return;
+    struct bytes parts = BYTES("");
+    for (uint32_t i = 0; i < selection->key.count; i++) {
+        const struct request_key_part *part = &selection->key.parts[i];
+        parts = pool_format(pool, "%.*s%s%s%s%.*s", BYTES_FORMAT(parts), i > 0 ? ", " : "", request_key_type_name(part->type),
+                            part->name.len > 0 ? " " : "", BYTES_FORMAT(part->name));
+    }
+    json_set_text(value, "backend_by_hash_of", parts);
+    json_set_text(value, "backend_by", selection->policy);
+}
+
 static json_t *rule_value(struct pool *pool, const struct route_rule *rule) {
     json_t *value = json_object();
     json_set_text(value, "rule", rule->label);
     json_set_place(value, &rule->place);
     json_set(value, "filters", filters_value(pool, rule));
+    set_selection(pool, value, &rule->destinations[0]->traffic->selection);
     json_t *destinations = json_array();
     for (uint32_t i = 0; i < rule->destination_count; i++)
         json_array_append_new(destinations, destination_row(pool, rule->destinations[i]));

@@ -89,6 +89,19 @@ static const struct header_changes *changes_of(const struct filter_spec *filters
     return NULL;
 }
 
+// By what the backend is called, so that it keeps its keys when others come and go, when it is there at last, and in every proxy. One that stands twice is two.
+static uint64_t seed_of(struct freezing *freezing, const struct document *route, const struct backend_ref *backend,
+                        const struct service_config *service, const struct route_rule *rule) {
+    uint16_t port = service != NULL ? service->port : backend->port;
+    struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s:%u", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
+                                    BYTES_FORMAT(backend->name), port);
+    uint64_t seed = digest_bytes(DIGEST_START, name);
+    for (uint32_t i = 0; i < rule->destination_count; i++)
+        if (rule->destinations[i]->seed == seed)
+            seed = digest_bytes(seed, name);
+    return seed;
+}
+
 static void freeze_backend(struct freezing *freezing, const struct document *route, const struct rule_spec *spec, const struct backend_ref *backend,
                            const struct service_config *frontend, struct route_rule *rule) {
     const struct service_config *service = find_backend(freezing, route, backend);
@@ -97,6 +110,7 @@ static void freeze_backend(struct freezing *freezing, const struct document *rou
     to->service = service != NULL ? service : frontend;
     to->rule = rule;
     to->weight = backend->weight;
+    to->seed = seed_of(freezing, route, backend, service, rule);
     to->traffic = traffic_of_rule(freezing, route, spec, frontend, to->service, rule->label);
     to->request_headers = changes_of(backend->filters, backend->filter_count, SPEC_REQUEST_HEADERS);
     to->response_headers = changes_of(backend->filters, backend->filter_count, SPEC_RESPONSE_HEADERS);

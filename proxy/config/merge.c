@@ -9,6 +9,10 @@ static void switch_off_nothing(struct traffic_config *traffic) {
     (void)traffic; // the defaults hold
 }
 
+static void switch_off_selection(struct traffic_config *traffic) {
+    traffic->selection = (struct selection_config){.type = SELECT_WEIGHTED};
+}
+
 static void switch_off_connections(struct traffic_config *traffic) {
     traffic->connections.policy = BYTES_NONE; // the defaults hold, and they are nobody's
 }
@@ -38,6 +42,7 @@ static const struct group {
     uint32_t offset, size, disabled_offset;
     void (*switch_off)(struct traffic_config *traffic); // on a config whose group has the defaults
 } groups[] = {{GROUP("loadBalancer", load_balancer), switch_off_nothing},
+              {GROUP("backendSelection", selection), switch_off_selection},
               {GROUP("connections", connections), switch_off_connections},
               {GROUP("timeouts", timeouts), switch_off_timeouts},
               {GROUP("deadline", deadline), switch_off_deadline},

@@ -1,6 +1,7 @@
 // The table of a key's parts, and the rules between their fields.
 #include "config/request_key.h"
 
+#include "base/check.h"
 #include "config/document.h"
 #include "http/headers.h"
 
@@ -20,6 +21,15 @@ static const struct row part_rows[] = {
     {.name = "name", .type = VALUE_TEXT, PART(name), .describes = "Header, Cookie, Query, needed there: which one"},
     {0}};
 const struct table request_key_table = {.describes = "a part of the key", .rows = part_rows, .size = sizeof(struct request_key_part)};
+
+const char *request_key_type_name(enum request_key_type type) {
+    const struct choice *choice = types;
+    while (choice->is_later || choice->value != type) {
+        choice++;
+        CHECK(choice->name != NULL);
+    }
+    return choice->name;
+}
 
 static bool has_name(enum request_key_type type) {
     return type == KEY_HEADER || type == KEY_COOKIE || type == KEY_QUERY;

@@ -37,6 +37,9 @@ struct request_key {
 
 extern const struct table request_key_table;
 
+// The word that documents have for it.
+const char *request_key_type_name(enum request_key_type type);
+
 // The rules between the fields of a part; `list` is the key's node, may be NULL.
 void request_key_check(struct document *document, const struct request_key *key, const struct node *list);
 

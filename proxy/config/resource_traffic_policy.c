@@ -321,6 +321,11 @@ static const struct row traffic_policy_rows[] = {
      .is_required = true,
      .describes = "what the policy is for"},
     {.name = "loadBalancer", .type = VALUE_OBJECT, .object = &load_balancer_table, .is_group = true, .describes = "how an endpoint is chosen"},
+    {.name = "backendSelection",
+     .type = VALUE_OBJECT,
+     .object = &selection_table,
+     .is_group = true,
+     .describes = "routes, or one rule: which of a rule's backends a request goes to; by weight without this group"},
     {.name = "connections", .type = VALUE_OBJECT, .object = &connections_table, .is_group = true, .describes = "connections to the endpoints"},
     {.name = "timeouts", .type = VALUE_OBJECT, .object = &timeouts_table, .is_group = true, .describes = "how long a request may take"},
     {.name = "deadline", .type = VALUE_OBJECT, .object = &deadline_table, .is_group = true, .describes = "the caller's deadline"},
@@ -336,7 +341,7 @@ const struct table traffic_policy_table = {.describes = "how requests to a targe
                                            .size = sizeof(struct traffic_policy_spec),
                                            .has_place = true,
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
-                                           .later = "mode backendSelection circuitBreaker outlierDetection healthCheck"};
+                                           .later = "mode circuitBreaker outlierDetection healthCheck"};
 
 struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target) {
     return target->namespace_name.len > 0 ? target->namespace_name : policy_namespace;
@@ -371,7 +376,7 @@ static void refuse_endpoint_groups(struct document *document) {
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         if (node_find(document->spec_node, groups[i]) != NULL)
             document_error(document, node_find(document->spec_node, groups[i]), NULL,
-                           "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry");
+                           "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry, hedge, backendSelection");
 }
 
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
@@ -410,6 +415,7 @@ void traffic_policy_check(struct document *document) {
         check_target(document, &spec->targets[i], node_item(targets, i));
     check_groups(document);
     load_balancer_check(document);
+    selection_check(document);
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
@@ -421,6 +427,6 @@ void traffic_policy_check(struct document *document) {
     traffic->hedge.dry_run = spec->hedge_mode == MODE_DRY_RUN;
     traffic->policy = pool_format(document->loading->values, "%.*s/%.*s", BYTES_FORMAT(document->namespace_name), BYTES_FORMAT(document->name));
     const struct bytes label = pool_copy(document->loading->values, bytes_from_text(document->label));
-    traffic->load_balancer.policy = label;
+    traffic->load_balancer.policy = traffic->selection.policy = label;
     traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->hedge.policy = label;
 }

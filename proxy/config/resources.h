@@ -66,7 +66,7 @@ struct traffic_policy_spec {
     uint32_t target_count;
     struct traffic_config traffic; // groups that the document does not have are at their defaults
     uint32_t groups_given;         // merge.h
-    bool load_balancer_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
+    bool load_balancer_disabled, selection_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
     uint32_t hedge_mode; // enum policy_mode
 };
 
@@ -79,6 +79,10 @@ void traffic_policy_check(struct document *document);
 // spec.loadBalancer of a TrafficPolicy: its table, and the rules between its fields.
 extern const struct table load_balancer_table;
 void load_balancer_check(struct document *document);
+
+// spec.backendSelection of a TrafficPolicy: the same.
+extern const struct table selection_table;
+void selection_check(struct document *document);
 
 // resource_listener.c: parts of a listener that are about connections rather than requests.
 extern const struct table forward_table, detection_table, tcp_target_table;

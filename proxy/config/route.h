@@ -103,6 +103,7 @@ struct destination {
     const struct route_rule *rule;        // NULL: by none
     bool is_backend;                      // false: what no filter answers gets 500 backend_invalid
     uint32_t weight;
+    uint64_t seed; // of what the document calls it: its part in choosing by hash, whatever stands beside it
     const struct traffic_config *traffic;
     const struct header_changes *request_headers, *response_headers; // of the backendRef; NULL: none
     uint32_t index;                                                  // in snapshot.destinations

@@ -13,6 +13,16 @@
 
 enum hedge_after { HEDGE_AFTER_P95, HEDGE_AFTER_DELAY };
 
+enum selection_type { SELECT_WEIGHTED, SELECT_HASH };
+
+// Which backend of a rule a request goes to.
+struct selection_config {
+    enum selection_type type;
+    struct request_key key; // HASH
+    enum selection_missing { SELECTION_MISSING_WEIGHTED, SELECTION_MISSING_REJECT } if_missing;
+    struct bytes policy;
+};
+
 // The highest hedge.max that a policy can say.
 #define HEDGES_MAX 3
 
@@ -29,6 +39,7 @@ enum hedge_after { HEDGE_AFTER_P95, HEDGE_AFTER_DELAY };
 // it is, "kind/namespace/name"; empty: the defaults.
 struct traffic_config {
     struct load_balancer_config load_balancer;
+    struct selection_config selection; // of a rule of a route
     struct {
         uint32_t max;         // connections to one endpoint, of all workers together; 0: no bound
         uint32_t max_pending; // requests that wait for a connection, per service and worker

@@ -2,6 +2,7 @@
 #include "stream/bound.h"
 
 #include "base/check.h"
+#include "stream/backend_hash.h"
 
 #include <stdlib.h>
 
@@ -102,6 +103,10 @@ struct bound_destination *bound_choose(struct bound_snapshot *bound, const struc
     }
     chosen->share -= (int64_t)rule->weights;
     return chosen;
+}
+
+struct bound_destination *bound_choose_by_hash(struct bound_snapshot *bound, const struct route_rule *rule, uint64_t key) {
+    return &bound->destinations[rule->destinations[backend_by_hash(rule, key)]->index];
 }
 
 static struct bound_destination *find_or_null(struct bound_snapshot *bound, const struct service_config *config) {

@@ -2,6 +2,7 @@
 #include "stream/route.h"
 
 #include "config/authority.h"
+#include "stream/request_key.h"
 #include "stream/route_match.h"
 #include "stream/stream.h"
 #include "stream/stream_service.h"
@@ -88,6 +89,22 @@ static const struct route_rule *match_by_host(struct stream *stream, const struc
     return rule != NULL ? rule : match(stream, map_get(hosts, BYTES("")));
 }
 
+// A rule's policy of choosing is the same for all of its backends.
+static enum error choose_backend(struct stream *stream) {
+    const struct selection_config *selection = &stream->rule->destinations[0]->traffic->selection;
+    uint64_t key;
+    if (selection->type == SELECT_HASH && request_key_hash(&selection->key, stream, &key)) {
+        set_destination(stream, bound_choose_by_hash(stream->bound, stream->rule, key));
+        return OK;
+    }
+    if (selection->type == SELECT_HASH && selection->if_missing == SELECTION_MISSING_REJECT) {
+        stream_ended_by_policy(stream, selection->policy, "backendSelection.ifMissing");
+        return ERROR_BAD_REQUEST;
+    }
+    set_destination(stream, bound_choose(stream->bound, stream->rule));
+    return OK;
+}
+
 enum error route_choose(struct stream *stream) {
     const struct service_config *service = stream->destination->config->service;
     if (service->is_passthrough && stream_returns(stream))
@@ -97,6 +114,5 @@ enum error route_choose(struct stream *stream) {
     stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
     if (stream->rule == NULL)
         return ERROR_ROUTE_NOT_FOUND;
-    set_destination(stream, bound_choose(stream->bound, stream->rule));
-    return OK;
+    return choose_backend(stream);
 }

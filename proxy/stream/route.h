@@ -12,7 +12,7 @@ enum error route_find_service(struct stream *stream) __attribute__((warn_unused_
 
 // Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical; of an opaque
 // connection the authority is the name that its client asks for.
-// ERROR_ROUTE_NOT_FOUND: none matches; ERROR_LOOP: it would come back to us.
+// ERROR_ROUTE_NOT_FOUND: none matches; ERROR_LOOP: it would come back to us; ERROR_BAD_REQUEST: it lacks a part of the key by which a backend is to be chosen.
 enum error route_choose(struct stream *stream) __attribute__((warn_unused_result));
 
 #endif

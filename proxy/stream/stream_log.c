@@ -104,7 +104,7 @@ void stream_log(struct stream *stream) {
     nanoseconds answered = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at - stream->begun : duration;
     unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
     request_metrics_count(metrics_of(stream), method, stream->status, stream->end, answered);
-    if (stream->rule != NULL)
+    if (stream->destination != NULL && stream->destination->config->rule != NULL)
         bound_count(stream->destination, stream->status, answered);
     if (!stream->is_subrequest && is_wanted(stream))
         write_record(stream, duration);
