@@ -5,8 +5,8 @@
 #include "config/files.h"
 #include "config/load.h"
 #include "config/tree.h"
+#include "downstream/switchover.h"
 #include "filters/registry.h"
-#include "stream/bound.h"
 
 #include "base/check.h"
 
@@ -92,23 +92,67 @@ struct place_of_work {
     struct worker_metrics metrics;
     struct upstream upstream;
     struct h2_memory *h2_memory;
+    struct stream_env env;
+    struct downstream downstream;
+    struct switchover switchover;
+    struct bound_snapshot *bound;
+    bool settled;
 };
 
-static struct bound_snapshot *apply(struct place_of_work *work, struct snapshot *snapshot, struct bound_snapshot *before) {
+static void on_switched(void *user, struct bound_snapshot *bound) {
+    struct place_of_work *work = user;
+    if (work->bound != NULL)
+        bound_unpin(work->bound);
+    work->bound = bound;
+}
+
+static void on_settled(void *user) {
+    struct place_of_work *work = user;
+    work->settled = true;
+}
+
+static void start(struct place_of_work *work) {
+    loop_init(&work->loop, work);
+    work->shared = live_shared_create();
+    work->h2_memory = h2_memory_create(&work->loop.now);
+    upstream_init(&work->upstream, &work->loop, &work->metrics, work->shared, work->h2_memory);
+    work->env = (struct stream_env){.loop = &work->loop, .upstream = &work->upstream, .metrics = &work->metrics};
+    list_init(&work->env.subrequests);
+    downstream_init(&work->downstream, &work->env, work->h2_memory);
+    switchover_init(&work->switchover, &work->downstream, on_switched, on_settled, work);
+}
+
+static void end(struct place_of_work *work) {
+    downstream_dispose(&work->downstream);
+    bound_unpin(work->bound);
+    upstream_close_all(&work->upstream);
+    loop_dispose(&work->loop);
+    upstream_dispose(&work->upstream);
+    h2_memory_destroy(work->h2_memory);
+    live_shared_destroy(work->shared);
+}
+
+static void apply(struct place_of_work *work, struct snapshot *snapshot) {
     double since = now_ms();
-    struct chain_set *chains = chain_set_create(snapshot, filter_types);
+    struct chain_set *chains = chain_set_create(snapshot, filter_types, &work->loop);
     tell("chains", since);
+    double longest = 0, sum = 0;
+    unsigned turns = 0;
+    work->settled = false;
+    switchover_begin(&work->switchover, chains);
+    // Behind the last slice the old one is let go of, in slices too.
+    while (!work->settled || !list_is_empty(&work->loop.wake)) {
+        since = now_ms();
+        loop_turn(&work->loop, clock_monotonic_ns());
+        const double took = now_ms() - since;
+        longest = took > longest ? took : longest;
+        sum += took;
+        turns++;
+    }
+    printf("  worker: %u turns, of them the longest %9.2f ms, all %9.2f ms\n", turns, longest, sum);
     since = now_ms();
-    upstream_apply(&work->upstream, snapshot);
-    tell("worker: clusters", since);
-    since = now_ms();
-    struct bound_snapshot *bound = bound_create(&work->upstream, chains);
-    tell("worker: bound", since);
-    since = now_ms();
-    if (before != NULL)
-        bound_unpin(before);
-    tell("worker: old one given back", since);
-    return bound;
+    (void)mailbox_receive(&work->loop.mailbox, work);
+    tell("old one freed, on main", since);
 }
 
 static void touch(const char *file) {
@@ -125,11 +169,7 @@ int main(int count, char **arguments) {
         return 2;
     }
     struct place_of_work work = {0};
-    loop_init(&work.loop, &work);
-    work.shared = live_shared_create();
-    work.h2_memory = h2_memory_create(&work.loop.now);
-    upstream_init(&work.upstream, &work.loop, &work.metrics, work.shared, work.h2_memory);
-    struct bound_snapshot *bound = NULL;
+    start(&work);
     struct config_cache *cache = config_cache_create(clock_wall_ns);
     tell_memory("before");
     for (int round = 0; round < 3; round++) {
@@ -142,16 +182,11 @@ int main(int count, char **arguments) {
         const struct config_load_figures *figures = config_cache_figures(cache);
         printf("  %u services of %u documents; files: %u, read %u, decoded %u, revived %u\n", snapshot->service_count, figures->documents,
                figures->files, figures->files_read, figures->files_decoded, figures->files_revived);
-        bound = apply(&work, snapshot, bound);
+        apply(&work, snapshot);
         tell_memory("after");
     }
     measure_steps(arguments[1]);
     config_cache_destroy(cache);
-    bound_unpin(bound);
-    upstream_close_all(&work.upstream);
-    loop_dispose(&work.loop);
-    upstream_dispose(&work.upstream);
-    h2_memory_destroy(work.h2_memory);
-    live_shared_destroy(work.shared);
+    end(&work);
     return 0;
 }

@@ -146,7 +146,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     if (error != OK)
         return error;
     follow_access_log(proxy, fresh); // before the first line of it
-    struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types);
+    struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->loop);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);

@@ -12,6 +12,9 @@
 
 #define GAUGES_EVERY_NS (NS_PER_S / 4)
 
+// Messages that waited for a snapshot: some give a service other endpoints.
+#define DELIVERED_PER_TURN 32
+
 // Waits this long for connections to close and streams to end when the worker is stopped.
 #define STOP_PATIENCE_NS (2 * NS_PER_S)
 
@@ -57,19 +60,80 @@ static void on_gauges(struct timer *timer) {
         loop_timer_start(&worker->loop, &worker->gauges, GAUGES_EVERY_NS);
 }
 
-static void apply(void *receiver, void *argument) {
-    struct worker *worker = receiver;
-    struct chain_set *chains = argument;
-    const struct snapshot *snapshot = chains->snapshot;
-    upstream_apply(&worker->upstream, snapshot);
-    struct bound_snapshot *bound = bound_create(&worker->upstream, chains);
-    downstream_apply(&worker->downstream, bound);
+// --- snapshots ---
+
+static bool waits_for_snapshot(const struct worker *worker) {
+    return switchover_is_under_way(&worker->switchover) || worker->held.count > 0;
+}
+
+static void on_switched(void *user, struct bound_snapshot *bound) {
+    struct worker *worker = user;
     if (worker->bound != NULL)
         bound_unpin(worker->bound);
     worker->bound = bound;
-    metric_set(&worker->metrics.config_generation, snapshot->generation);
-    log_writer_apply(&worker->log, &snapshot->proxy.access_log);
+    metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
+    log_writer_apply(&worker->log, &bound->snapshot->proxy.access_log);
 }
+
+static void on_settled(void *user) {
+    struct worker *worker = user;
+    if (worker->held.count > 0)
+        loop_wake(&worker->loop, &worker->deliver);
+}
+
+static void deliver_held(struct task *task) {
+    struct worker *worker = CONTAINER_OF(task, struct worker, deliver);
+    for (uint32_t i = 0; i < DELIVERED_PER_TURN && worker->held.count > 0 && !switchover_is_under_way(&worker->switchover); i++)
+        held_mail_deliver(&worker->held, worker);
+    if (worker->held.count > 0 && !switchover_is_under_way(&worker->switchover))
+        loop_wake(&worker->loop, task);
+}
+
+// All that is under way and held, at once.
+static void catch_up(struct worker *worker) {
+    switchover_finish(&worker->switchover);
+    while (worker->held.count > 0) {
+        held_mail_deliver(&worker->held, worker);
+        switchover_finish(&worker->switchover);
+    }
+    task_cancel(&worker->deliver);
+}
+
+// What main says behind a snapshot may mean what only that one has.
+static void hold(struct worker *worker, struct letter *letter) {
+    held_mail_add(&worker->held, letter);
+    if (worker->held.count < HELD_MAIL_MAX)
+        return;
+    metric_add(&worker->metrics.mailbox_full, 1);
+    catch_up(worker);
+}
+
+static void take_letter(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    if (waits_for_snapshot(worker))
+        hold(worker, argument);
+    else
+        letter_deliver(argument, worker);
+}
+
+static void begin_switchover(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    switchover_begin(&worker->switchover, argument);
+}
+
+// Takes the place of one that has not begun: nobody has use for that any more.
+static void apply(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct letter *passed_over = held_mail_find(&worker->held, begin_switchover);
+    if (passed_over == NULL) {
+        take_letter(worker, letter_create(begin_switchover, argument));
+        return;
+    }
+    chain_set_give_back(passed_over->argument);
+    passed_over->argument = argument;
+}
+
+// --- other messages ---
 
 static void set_credentials(void *receiver, void *argument) {
     struct worker *worker = receiver;
@@ -120,6 +184,16 @@ static void accept_here(void *receiver, void *argument) {
     atomic_fetch_sub_explicit(&worker->handed_over, 1, memory_order_relaxed);
     wake_gauges(worker);
     free_handover(handover);
+}
+
+// A connection does not wait where its listener is there already.
+static void accept_in_order(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    const struct handover *handover = argument;
+    if (waits_for_snapshot(worker) && !downstream_has(&worker->downstream, handover->name))
+        hold(worker, letter_create(accept_here, argument));
+    else
+        accept_here(worker, argument);
 }
 
 static void on_accepted(void *user, int socket) {
@@ -182,6 +256,10 @@ static void begin_report(void *receiver, void *argument) {
     reports_add(&worker->reports, argument, worker->bound);
 }
 
+static void report_in_order(void *receiver, void *argument) {
+    take_letter(receiver, letter_create(begin_report, argument));
+}
+
 static void stop(void *receiver, void *argument) {
     struct worker *worker = receiver;
     (void)argument;
@@ -192,6 +270,7 @@ static void stop(void *receiver, void *argument) {
 // Ends what is left, in the order that keeps every reference valid: streams, their connections, clusters.
 static void tear_down(struct worker *worker) {
     struct loop *loop = &worker->loop;
+    catch_up(worker); // each message ends what it brought
     struct handover *all = alloc_zeroed_or_abort(1, sizeof *all);
     unlisten_here(worker, all);
     loop_timer_stop(loop, &worker->gauges);
@@ -232,6 +311,10 @@ static void post(struct worker *worker, void (*deliver)(void *receiver, void *ar
     }
 }
 
+static void post_in_order(struct worker *worker, void (*deliver)(void *receiver, void *argument), void *argument) {
+    post(worker, take_letter, letter_create(deliver, argument));
+}
+
 void worker_start(struct worker *worker, uint32_t number, const struct worker_commons *commons) {
     struct live_shared *shared = commons->live;
     *worker = (struct worker){.number = number, .memory = {.budget = commons->memory}};
@@ -251,6 +334,9 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     };
     list_init(&worker->env.subrequests);
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
+    switchover_init(&worker->switchover, &worker->downstream, on_switched, on_settled, worker);
+    held_mail_init(&worker->held);
+    task_init(&worker->deliver, deliver_held);
     timer_init(&worker->gauges, on_gauges);
     reports_init(&worker->reports, &worker->loop, &worker->downstream, &worker->upstream);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
@@ -275,24 +361,24 @@ void worker_set_credentials(struct worker *worker, struct credentials *credentia
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials) {
     struct edge_change *change = alloc_zeroed_or_abort(1, sizeof *change);
     *change = (struct edge_change){bytes_keep(listener), credentials};
-    post(worker, set_edge, change);
+    post_in_order(worker, set_edge, change);
 }
 
 void worker_set_endpoints(struct worker *worker, struct endpoint_set *set) {
-    post(worker, set_endpoints, set);
+    post_in_order(worker, set_endpoints, set);
 }
 
 void worker_listen(struct worker *worker, struct bytes name, int socket) {
-    post(worker, listen_here, handover_of(name, socket));
+    post_in_order(worker, listen_here, handover_of(name, socket));
 }
 
 void worker_unlisten(struct worker *worker, struct bytes name) {
-    post(worker, unlisten_here, handover_of(name, -1));
+    post_in_order(worker, unlisten_here, handover_of(name, -1));
 }
 
 void worker_accept(struct worker *worker, struct bytes name, int socket) {
     atomic_fetch_add_explicit(&worker->handed_over, 1, memory_order_relaxed);
-    post(worker, accept_here, handover_of(name, socket));
+    post(worker, accept_in_order, handover_of(name, socket));
 }
 
 uint32_t worker_load(const struct worker *worker) {
@@ -301,11 +387,11 @@ uint32_t worker_load(const struct worker *worker) {
 }
 
 void worker_drain(struct worker *worker, bool outbound_too) {
-    post(worker, drain, outbound_too ? worker : NULL);
+    post_in_order(worker, drain, outbound_too ? worker : NULL);
 }
 
 enum error worker_ask(struct worker *worker, struct worker_report *report) {
-    return loop_send(&worker->loop, begin_report, report);
+    return loop_send(&worker->loop, report_in_order, report);
 }
 
 void worker_stop(struct worker *worker) {

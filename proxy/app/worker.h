@@ -2,10 +2,11 @@
 #ifndef APP_WORKER_H
 #define APP_WORKER_H
 
+#include "app/held_mail.h"
 #include "app/log_writer.h"
 #include "app/worker_memory.h"
 #include "app/worker_report.h"
-#include "downstream/downstream.h"
+#include "downstream/switchover.h"
 #include "net/tcp_listener.h"
 #include "upstream/upstream.h"
 
@@ -26,7 +27,10 @@ struct worker {
     struct stream_env env;
     struct log_writer log;
     struct h2_memory *h2_memory;
-    struct bound_snapshot *bound; // one pin
+    struct bound_snapshot *bound; // one pin; NULL: none yet
+    struct switchover switchover; // to the next one
+    struct held_mail held;        // what came behind that
+    struct task deliver;          // of what was held, some in each turn
     struct {
         struct worker *worker;
         struct bytes name;
@@ -54,7 +58,8 @@ struct worker_commons {
 // Starts the thread.
 void worker_start(struct worker *worker, uint32_t number, const struct worker_commons *commons);
 
-// Messages; from the main thread. Each takes over a reference or the socket.
+// Messages; from the main thread. Each takes over a reference or the socket. They act in their order, a snapshot some turns later than it arrived; what follows one waits for it,
+// but credentials, and connections for listeners that are there already. A snapshot that another overtakes before it was begun is passed over.
 void worker_apply(struct worker *worker, struct chain_set *chains);
 void worker_set_credentials(struct worker *worker, struct credentials *credentials);
 void worker_set_endpoints(struct worker *worker, struct endpoint_set *set);

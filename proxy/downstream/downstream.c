@@ -84,6 +84,10 @@ static void check_mode_of_one(struct server_conn *conn, void *argument) {
     server_conn_check_mode(conn);
 }
 
+static bool is_strict(const struct listener_config *config) {
+    return config->role == ROLE_INBOUND && config->mtls == MTLS_STRICT;
+}
+
 void downstream_apply(struct downstream *downstream, struct bound_snapshot *bound) {
     struct downstream_listener **known;
     uint32_t count = collect(downstream, &known);
@@ -93,8 +97,10 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
             remove_listener(downstream, known[i]);
             continue;
         }
+        const bool becomes_strict = is_strict(config) && !is_strict(known[i]->config);
         bind_listener(known[i], bound, config);
-        each_connection(known[i], check_mode_of_one, NULL);
+        if (becomes_strict)
+            each_connection(known[i], check_mode_of_one, NULL);
     }
     free(known);
     const struct proxy_config *proxy = &bound->snapshot->proxy;
@@ -140,6 +146,10 @@ void downstream_set_edge(struct downstream *downstream, struct bytes name, struc
         return;
     credentials_unref(listener->edge);
     listener->edge = credentials_ref(credentials);
+}
+
+bool downstream_has(const struct downstream *downstream, struct bytes name) {
+    return map_get(&downstream->listeners, name) != NULL;
 }
 
 void downstream_accept(struct downstream *downstream, struct bytes name, int socket) {

@@ -45,7 +45,7 @@ struct downstream {
 
 void downstream_init(struct downstream *downstream, struct stream_env *env, struct h2_memory *h2_memory);
 
-// Listeners follow the snapshot; connections of one that is gone are drained.
+// Listeners follow the snapshot; connections of one that is gone are drained. For switchover.
 void downstream_apply(struct downstream *downstream, struct bound_snapshot *bound);
 
 // New credentials serve new connections; live ones whose peer is no longer trusted are drained.
@@ -56,6 +56,9 @@ void downstream_set_edge(struct downstream *downstream, struct bytes listener, s
 
 // Takes over a socket that was accepted for the listener of that name; closes it when there is no such listener or no room.
 void downstream_accept(struct downstream *downstream, struct bytes listener, int socket);
+
+// Whether there is a listener of that name.
+bool downstream_has(const struct downstream *downstream, struct bytes listener);
 
 // From server_conn: a connection is gone.
 void downstream_connection_gone(struct downstream_listener *listener);

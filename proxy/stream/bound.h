@@ -27,22 +27,29 @@ struct bound_host {
 };
 
 struct bound_snapshot {
+    struct upstream *upstream;
     struct snapshot *snapshot;              // that of the chains
     struct chain_set *chains;               // one reference
     struct bound_destination *destinations; // in the order of snapshot->destinations
+    uint32_t bound_count;                   // of these, so many are bound
     struct regex_matcher *matcher;          // NULL: no rule needs one
     struct bound_host hosts[BOUND_HOSTS];   // one place for each authority, by its length and last byte
     uint32_t pins;                          // one of the worker while it is the newest, one for each stream
+    struct task release;                    // lets go of some destinations in each turn, once there is no pin
 };
 
-// Worker's thread, after upstream_apply(chains->snapshot). Takes over the caller's reference to the chains. One pin.
+// Worker's thread, once the clusters of chains->snapshot are there (upstream_change.h). Takes over the caller's reference to the chains. One pin. It may be used once
+// bound_next has said that nothing is left.
 struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set *chains);
+
+// Binds one more destination. False: none was left.
+bool bound_next(struct bound_snapshot *bound);
 
 static inline void bound_pin(struct bound_snapshot *bound) {
     bound->pins++;
 }
 
-// With the last pin the references to the clusters and to the chains go.
+// With the last pin the references to the clusters and to the chains go, some in each turn of the loop, then it is freed.
 void bound_unpin(struct bound_snapshot *bound);
 
 // One request that went to this destination by its rule is over. `status`: what was sent to the client, 0 for none.

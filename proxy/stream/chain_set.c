@@ -2,6 +2,7 @@
 #include "stream/chain_set.h"
 
 #include "base/check.h"
+#include "net/loop.h"
 
 #include <stdlib.h>
 
@@ -9,10 +10,11 @@ enum filter_role chain_role(const struct service_config *service) {
     return service->is_application ? FILTER_INBOUND : FILTER_OUTBOUND;
 }
 
-struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters) {
+struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters, struct loop *home) {
     struct chain_set *set = alloc_zeroed_or_abort(1, sizeof *set);
     atomic_init(&set->references, 1);
     set->snapshot = snapshot;
+    set->home = home;
     pool_source_init(&set->chunks, 0);
     pool_init(&set->pool, &set->chunks);
     set->chains = pool_alloc_zeroed(&set->pool, (snapshot->destination_count + 1) * sizeof set->chains[0]);
@@ -54,4 +56,14 @@ void chain_set_unref(struct chain_set *set) {
     pool_source_dispose(&set->chunks);
     snapshot_unref(set->snapshot);
     free(set);
+}
+
+static void take_back(void *receiver, void *argument) {
+    (void)receiver;
+    chain_set_unref(argument);
+}
+
+void chain_set_give_back(struct chain_set *set) {
+    if (set->home == NULL || loop_send(set->home, take_back, set) != OK)
+        chain_set_unref(set);
 }

@@ -151,7 +151,9 @@
     X(loop_slow_1s, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"1s\"", "")                                                      \
     X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop.")                          \
     X(config_generation, GAUGE, LEAST, PLAIN, "outrigger_worker_config_generation", "",                                                             \
-      "Number of the set of documents that every worker has reached.")
+      "Number of the set of documents that every worker has reached.")                                                                              \
+    X(snapshots_bound, GAUGE, MAX, PLAIN, "outrigger_worker_snapshots", "",                                                                         \
+      "Sets of documents that a worker has in memory: the newest, and those that streams still go by.")
 
 struct worker_metrics {
 #define X(field, ...) struct metric_cell field;

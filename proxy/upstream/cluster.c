@@ -127,10 +127,36 @@ static void replace_set(struct cluster *cluster, struct endpoint_set *set) {
     cluster->set = set;
 }
 
+static void drop_traffic(struct cluster *cluster) {
+    struct load_balancer_config *balancer = &cluster->traffic.load_balancer;
+    for (uint32_t i = 0; i < balancer->locality.region_count; i++)
+        bytes_drop(&balancer->locality.regions[i]);
+    free(balancer->locality.regions);
+    cluster->traffic = (struct traffic_config){0};
+}
+
+static void take_traffic(struct cluster *cluster, const struct traffic_config *from) {
+    const uint32_t region_count = from->load_balancer.locality.region_count;
+    struct bytes *regions = alloc_zeroed_or_abort(region_count + 1, sizeof *regions);
+    for (uint32_t i = 0; i < region_count; i++)
+        regions[i] = bytes_keep(from->load_balancer.locality.regions[i]);
+    drop_traffic(cluster);
+    struct traffic_config *traffic = &cluster->traffic;
+    *traffic = *from;
+    traffic->load_balancer.locality.regions = regions;
+    traffic->load_balancer.key = (struct request_key){0};
+    traffic->place = (struct place){0};
+    struct bytes *texts[] = {&traffic->load_balancer.policy, &traffic->connections.policy, &traffic->timeouts.policy, &traffic->deadline.policy,
+                             &traffic->retry.policy,         &traffic->hedge.policy,       &traffic->policy};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = BYTES_NONE;
+}
+
 void cluster_update(struct cluster *cluster, const struct service_config *config) {
     const bool becomes_http2 = config->protocol != cluster->protocol && (config->protocol == PROTOCOL_HTTP2 || config->protocol == PROTOCOL_GRPC);
     cluster->protocol = config->protocol;
-    cluster->traffic = config->traffic;
+    cluster->config_digest = config->digest;
+    take_traffic(cluster, &config->traffic);
     cluster->resolution = config->resolution;
     if (config->resolution == RESOLUTION_STATIC) {
         take_endpoints(cluster, config->endpoints, config->endpoint_count, becomes_http2);
@@ -169,7 +195,6 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     struct cluster *cluster = alloc_zeroed_or_abort(1, sizeof *cluster);
     cluster->upstream = upstream;
     cluster->key = bytes_keep(config->key);
-    cluster->traffic = config->traffic;
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
     list_init(&cluster->avoided);
     cluster->references = 1;
@@ -190,6 +215,7 @@ void cluster_unref(struct cluster *cluster) {
     lb_levels_dispose(&cluster->levels);
     retire_rest(cluster->endpoints, cluster->endpoint_count);
     localities_dispose(&cluster->localities);
+    drop_traffic(cluster);
     replace_set(cluster, NULL);
     CHECK(list_is_empty(&cluster->awaiting));
     live_shared_service_release(cluster->upstream->shared, cluster->key);

@@ -13,7 +13,8 @@ struct cluster {
     struct upstream *upstream;
     struct bytes key; // owned
     enum port_protocol protocol;
-    struct traffic_config traffic; // of the newest snapshot; its texts are not used
+    uint64_t config_digest;        // of the service_config that it is as
+    struct traffic_config traffic; // of its own, without texts but the regions of its localities: snapshots come and go while nothing changes
     struct endpoint **endpoints;   // in the order of the documents
     uint32_t endpoint_count;
     struct localities localities; // of the endpoints

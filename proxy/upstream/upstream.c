@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "net/tcp.h"
 #include "upstream/cluster.h"
-#include "upstream/codec_limits.h"
 #include "upstream/upstream_conn.h"
 
 #include <stdlib.h>
@@ -19,48 +18,19 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
     live_shared_join(shared, loop, upstream);
 }
 
-// Those that the newest snapshot, or with `all` any, does not have.
-static void drop_clusters(struct upstream *upstream, bool all) {
-    struct cluster **gone = alloc_zeroed_or_abort(upstream->clusters.count + 1, sizeof(struct cluster *));
-    uint32_t gone_count = 0;
+static void drop_clusters(struct upstream *upstream) {
+    struct cluster **all = alloc_zeroed_or_abort(upstream->clusters.count + 1, sizeof(struct cluster *));
+    uint32_t count = 0;
     uint32_t position = 0;
     struct bytes key;
     void *value;
     while (map_next(&upstream->clusters, &position, &key, &value))
-        if (all || ((const struct cluster *)value)->applied != upstream->applied)
-            gone[gone_count++] = value;
-    for (uint32_t i = 0; i < gone_count; i++) {
-        map_remove(&upstream->clusters, gone[i]->key);
-        cluster_unref(gone[i]);
+        all[count++] = value;
+    for (uint32_t i = 0; i < count; i++) {
+        map_remove(&upstream->clusters, all[i]->key);
+        cluster_unref(all[i]);
     }
-    free(gone);
-}
-
-static void set_place(struct upstream *upstream, struct bytes zone, struct bytes region) {
-    bytes_drop(&upstream->zone);
-    bytes_drop(&upstream->region);
-    upstream->zone = bytes_keep(zone);
-    upstream->region = bytes_keep(region);
-}
-
-void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot) {
-    const struct limits_config *limits = &snapshot->proxy.limits;
-    upstream->applied++;
-    upstream->buffer_per_stream = limits->buffer_per_stream;
-    upstream->codec_limits = codec_limits_of(limits, limits->buffer_per_stream);
-    set_place(upstream, snapshot->proxy.zone, snapshot->proxy.region);
-    for (uint32_t i = 0; i < snapshot->service_count; i++) {
-        const struct service_config *service = snapshot->services[i];
-        struct cluster *cluster = map_get(&upstream->clusters, service->key);
-        if (cluster != NULL) {
-            cluster_update(cluster, service);
-        } else {
-            cluster = cluster_create(upstream, service);
-            map_put(&upstream->clusters, service->key, cluster);
-        }
-        cluster->applied = upstream->applied;
-    }
-    drop_clusters(upstream, false);
+    free(all);
 }
 
 void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set) {
@@ -139,7 +109,7 @@ void upstream_close_all(struct upstream *upstream) {
     upstream->ended = true;
     live_shared_leave(upstream->shared, upstream);
     each_connection(upstream, close_one);
-    drop_clusters(upstream, true);
+    drop_clusters(upstream);
 }
 
 void upstream_dispose(struct upstream *upstream) {

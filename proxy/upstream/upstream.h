@@ -1,4 +1,5 @@
 // The upstream side of one worker: its clusters, by key, and what they share (loop, credentials, counters). Live state that outlives snapshots hangs here.
+// How clusters follow a snapshot stands in upstream_change.h.
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
@@ -40,10 +41,6 @@ struct upstream {
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
                    struct h2_memory *h2_memory);
-
-// Makes the live clusters what the snapshot says: new ones are added, changed ones keep what did not change (endpoints by their key, with pools and load),
-// those that are gone are drained. The snapshot must stay until the next call, and until no stream pins it.
-void upstream_apply(struct upstream *upstream, const struct snapshot *snapshot);
 
 // What names of endpoints lead to, by a look-up: takes over the reference. Nothing happens where the service is gone.
 void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set);

@@ -5,6 +5,7 @@
 #include "config/load.h"
 #include "http/h1_codec.h"
 #include "upstream/cluster.h"
+#include "upstream/upstream_change.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,13 +159,24 @@ static struct snapshot *load(const char *documents) {
     return snapshot;
 }
 
-struct snapshot *fake_upstream_apply(struct fake_upstream *far, const char *documents) {
+struct snapshot *fake_upstream_load(struct fake_upstream *far, const char *documents) {
     struct snapshot *snapshot = load(documents);
     snapshot->generation = ++far->generation;
-    upstream_apply(&far->upstream, snapshot);
     if (far->snapshot != NULL)
         snapshot_unref(far->snapshot);
     far->snapshot = snapshot;
+    return snapshot;
+}
+
+struct snapshot *fake_upstream_apply(struct fake_upstream *far, const char *documents) {
+    struct snapshot *snapshot = fake_upstream_load(far, documents);
+    struct upstream_change change;
+    uint32_t cost;
+    upstream_change_begin(&change, &far->upstream, snapshot);
+    while (upstream_change_next(&change, &cost))
+        ;
+    while (upstream_change_drop_next(&change, &cost))
+        ;
     return snapshot;
 }
 

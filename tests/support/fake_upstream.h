@@ -65,7 +65,8 @@ void fake_upstream_init(struct fake_upstream *far, const char *documents);
 // Closes all and aborts when anything is left over: a block, a chunk, a timer, a count.
 void fake_upstream_dispose(struct fake_upstream *far);
 
-// A new snapshot, already applied to the upstream. The reference is the world's own.
+// A new snapshot, for a test that applies it itself; already applied to the upstream. The reference is the world's own.
+struct snapshot *fake_upstream_load(struct fake_upstream *far, const char *documents);
 struct snapshot *fake_upstream_apply(struct fake_upstream *far, const char *documents);
 
 // Turns and moves bytes until nothing is left to do at this time.

@@ -46,7 +46,9 @@ static void record(void *user, const struct access_record *from) {
 
 void loopback_apply(struct loopback *world, const char *documents) {
     struct snapshot *snapshot = fake_upstream_apply(&world->far, documents);
-    struct bound_snapshot *bound = bound_create(&world->far.upstream, chain_set_create(snapshot_ref(snapshot), world->filters));
+    struct bound_snapshot *bound = bound_create(&world->far.upstream, chain_set_create(snapshot_ref(snapshot), world->filters, NULL));
+    while (bound_next(bound))
+        ;
     if (world->bound != NULL)
         bound_unpin(world->bound);
     world->bound = bound;

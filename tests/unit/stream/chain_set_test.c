@@ -71,7 +71,7 @@ static struct chain_set *create(void) {
     config_errors_dispose(&warnings);
     assert_int_equal(error, OK);
     configured = disposed = applications = 0;
-    return chain_set_create(snapshot, types);
+    return chain_set_create(snapshot, types, NULL);
 }
 
 static void each_service_has_the_chain_of_its_role(void **state) {
