@@ -43,10 +43,11 @@ struct admin_endpoint {
 // A name that endpoints are found by.
 struct admin_name {
     struct bytes name;
-    struct bytes type;    // "address" or "service"
-    struct bytes outcome; // of the newest look-up; empty: none has ended yet
-    uint32_t records;     // of the last good answer
-    uint32_t ttl_s;
+    struct bytes type;         // "address" or "service"
+    struct bytes state;        // "waiting", "good", "stale", "failed"
+    struct bytes outcome;      // of the newest look-up; empty: none has ended yet
+    uint32_t records;          // of the answer in force
+    uint32_t ttl_s;            // of the newest good answer
     uint32_t failures;         // look-ups since that answer
     nanoseconds answered_wall; // when it came; 0: never
     nanoseconds next;          // until the next look-up

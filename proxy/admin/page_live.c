@@ -27,6 +27,7 @@ static json_t *name_row(const struct admin_name *name) {
     json_t *row = json_object();
     json_set_text(row, "name", name->name);
     json_set_text(row, "type", name->type);
+    json_set_text(row, "state", name->state);
     json_set(row, "outcome", name->outcome.len > 0 ? json_text(name->outcome) : json_null());
     json_set_number(row, "records", name->records);
     json_set(row, "ttl_s", name->answered_wall > 0 && name->ttl_s != UINT32_MAX ? json_integer(name->ttl_s) : json_null());

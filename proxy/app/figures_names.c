@@ -8,6 +8,7 @@ static struct admin_name name_figures(const struct resolved_name_state *state, s
     return (struct admin_name){
         .name = pool_copy(pool, state->name),
         .type = state->kind == DNS_SERVICES ? BYTES("service") : BYTES("address"),
+        .state = bytes_from_text(dns_name_state_name(state->state)),
         .outcome = state->asked ? bytes_from_text(dns_outcome_name(state->outcome)) : BYTES_NONE,
         .records = state->records,
         .ttl_s = state->ttl_s,

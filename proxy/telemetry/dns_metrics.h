@@ -8,10 +8,10 @@
 #define DNS_METRIC_OUTCOMES 5
 
 // X(identifier, name): what there is of a name.
-#define DNS_NAME_STATE_LIST(X)                                                       \
-    X(WAITING, "waiting") /* no answer of any kind so far */                         \
-    X(GOOD, "good")                                                                  \
-    X(STALE, "stale")   /* the newest look-up failed, an older answer is in force */ \
+#define DNS_NAME_STATE_LIST(X)                                                                       \
+    X(WAITING, "waiting") /* no answer of any kind so far */                                         \
+    X(GOOD, "good")                                                                                  \
+    X(STALE, "stale")   /* an older answer is in force: the newest look-up failed, or led nowhere */ \
     X(FAILED, "failed") /* there never was a good answer */
 
 enum dns_name_state {
@@ -27,8 +27,10 @@ struct dns_metrics {
     uint64_t buckets[DURATION_BUCKETS];        // how long they took
     nanoseconds took;
     uint64_t names[DNS_NAME_STATES];
-    nanoseconds stale_age; // of the oldest answer that is in force though the newest look-up failed; 0: none is
+    nanoseconds stale_age; // of the oldest answer that is in force for want of a newer one that is good; 0: none is
 };
+
+const char *dns_name_state_name(enum dns_name_state state);
 
 // Writes all of it.
 void dns_metrics_expose(struct exposition *exposition, const struct dns_metrics *metrics);

@@ -74,8 +74,7 @@ struct metric_family {
     X(DNS_LOOKUPS, COUNTER, "outrigger_dns_lookups_total", "Look-ups of names that ended, by outcome.", "outcome")                                   \
     X(DNS_LOOKUP_DURATION, HISTOGRAM, "outrigger_dns_lookup_duration_seconds", "How long look-ups took.", NULL)                                      \
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
-    X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds",                                                                                       \
-      "Age of the oldest answer in force whose name could not be looked up since; 0: none.", NULL)                                                   \
+    X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds", "Age of the oldest answer in force whose name got no good one since; 0: none.", NULL) \
     X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
       "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
     X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \

@@ -1,4 +1,4 @@
-// See resolver.h. A name's answer, once good, is replaced by good ones alone. Names that have changed are marked, and a task makes new sets for the services that use them: many answers of
+// See resolver.h. A name's answer, once good, is replaced by good ones alone; SRV records are good once a target of theirs has an address. Names that have changed are marked, and a task makes new sets for the services that use them: many answers of
 // one turn are one change.
 #include "upstream/resolver.h"
 
@@ -74,20 +74,22 @@ static bool is_same_record(const struct dns_record *a, const struct dns_record *
     }
 }
 
-static bool is_same_answer(const struct resolved_name *name, const struct dns_result *result) {
-    if (!name->answered || name->count != result->count)
+static bool is_same_answer(const struct name_answer *answer, const struct dns_result *result) {
+    if (answer->count != result->count)
         return false;
-    for (uint32_t i = 0; i < result->count; i++)
-        if (!is_same_record(&name->records[i], &result->records[i]))
+    for (uint32_t i = 0; i < answer->count; i++)
+        if (!is_same_record(&answer->records[i], &result->records[i]))
             return false;
     return true;
 }
 
-static void release_targets(struct resolved_name **targets, uint32_t count) {
-    for (uint32_t i = 0; targets != NULL && i < count; i++)
-        if (targets[i] != NULL)
-            release_name(targets[i]);
-    free(targets);
+static void release_answer(struct name_answer *answer) {
+    for (uint32_t i = 0; answer->targets != NULL && i < answer->count; i++)
+        if (answer->targets[i] != NULL)
+            release_name(answer->targets[i]);
+    free(answer->targets);
+    answer->targets = NULL;
+    pool_dispose(&answer->pool);
 }
 
 // The targets of SRV records are whole names: no search domain is tried for them.
@@ -105,24 +107,19 @@ static struct resolved_name **acquire_targets(struct resolver *resolver, const s
     return targets;
 }
 
-static void take_records(struct resolved_name *name, const struct dns_result *result) {
-    struct resolved_name **targets_before = name->targets;
-    uint32_t count_before = name->count;
-    struct pool pool;
+static void keep_answer(struct resolved_name *name, const struct dns_result *result, struct name_answer *answer) {
     uint32_t count = result->count;
     if (name->kind == DNS_SERVICES && count > TARGETS_MAX)
         count = TARGETS_MAX;
-    pool_init(&pool, &name->resolver->loop->pools);
-    name->records = pool_alloc(&pool, (count + 1) * sizeof name->records[0]);
+    *answer = (struct name_answer){.count = count};
+    pool_init(&answer->pool, &name->resolver->loop->pools);
+    answer->records = pool_alloc(&answer->pool, (count + 1) * sizeof answer->records[0]);
     for (uint32_t i = 0; i < count; i++) {
-        name->records[i] = result->records[i];
-        name->records[i].target = pool_copy(&pool, result->records[i].target);
+        answer->records[i] = result->records[i];
+        answer->records[i].target = pool_copy(&answer->pool, result->records[i].target);
     }
-    pool_dispose(&name->pool);
-    name->pool = pool;
-    name->count = count;
-    name->targets = name->kind == DNS_SERVICES ? acquire_targets(name->resolver, name->records, count) : NULL;
-    release_targets(targets_before, count_before); // those that stay are held by the new ones
+    if (name->kind == DNS_SERVICES)
+        answer->targets = acquire_targets(name->resolver, answer->records, count);
 }
 
 static void mark_changed(struct resolved_name *name) {
@@ -130,20 +127,64 @@ static void mark_changed(struct resolved_name *name) {
     loop_wake(name->resolver->loop, &name->resolver->work);
 }
 
+// Whether it may follow `before`: not while SRV records that name targets lead nowhere, and those before lead somewhere. Records that name none ("not available") may always.
+static bool may_follow(const struct name_answer *answer, const struct name_answer *before) {
+    bool leads = false, names_any = false, led = false;
+    for (uint32_t i = 0; answer->targets != NULL && i < answer->count; i++) {
+        names_any |= answer->targets[i] != NULL;
+        leads |= answer->targets[i] != NULL && answer->targets[i]->answer.count > 0;
+    }
+    for (uint32_t i = 0; before->targets != NULL && i < before->count; i++)
+        led |= before->targets[i] != NULL && before->targets[i]->answer.count > 0;
+    return leads || !names_any || !led;
+}
+
+static void drop_newer(struct resolved_name *name) {
+    if (!name_has_newer(name))
+        return;
+    list_remove(&name->held);
+    release_answer(&name->newer);
+}
+
+// Puts the newer answer in force.
+static void follow(struct resolved_name *name) {
+    struct name_answer before = name->answer;
+    list_remove(&name->held);
+    name->answer = name->newer;
+    release_answer(&before); // targets that stay are held by the new ones
+    mark_changed(name);
+}
+
+// What comes now is compared with what came last, be that in force or not.
+static bool take_records(struct resolved_name *name, const struct dns_result *result) {
+    struct name_answer fresh;
+    if (name->answered && is_same_answer(name_has_newer(name) ? &name->newer : &name->answer, result))
+        return false;
+    if (name->answered && is_same_answer(&name->answer, result)) { // a mistake was taken back
+        drop_newer(name);
+        return true;
+    }
+    keep_answer(name, result, &fresh);
+    drop_newer(name); // behind the fresh one, which may share targets
+    name->newer = fresh;
+    list_push_back(&name->resolver->held, &name->held);
+    if (may_follow(&name->newer, &name->answer))
+        follow(name);
+    return true;
+}
+
 static void take_answer(struct resolved_name *name, const struct dns_result *result) {
-    bool is_same = is_same_answer(name, result);
-    if (!is_same)
-        take_records(name, result);
+    bool is_same = !take_records(name, result);
+    const struct name_answer *newest = name_has_newer(name) ? &name->newer : &name->answer;
     if (!is_same || name->failures > 0)
-        log_event(LOG_INFO, "dns_answer", "name=%.*s records=%u ttl_s=%u failures_before=%u", BYTES_FORMAT(name->key), name->count, result->ttl_s,
-                  name->failures);
+        log_event(LOG_INFO, "dns_answer", "name=%.*s records=%u ttl_s=%u failures_before=%u in_force=%s", BYTES_FORMAT(name->key), newest->count,
+                  result->ttl_s, name->failures, name_has_newer(name) ? "\"once a target has an address\"" : "now");
+    if (!name_has_newer(name))
+        name->answer.confirmed_at = name->resolver->loop->now;
     name->answered = true;
-    name->answered_at = name->resolver->loop->now;
     name->answered_wall = name->resolver->options.wall_clock();
     name->ttl_s = result->ttl_s;
     name->failures = 0;
-    if (!is_same)
-        mark_changed(name);
 }
 
 // Whoever has a good answer keeps it; the others are told what is wrong.
@@ -151,7 +192,7 @@ static void take_failure(struct resolved_name *name, enum dns_outcome before) {
     name->failures++;
     if (name->failures == 1 || name->outcome != before)
         log_event(LOG_WARN, "dns_failed", "name=%.*s outcome=%s records_kept=%u", BYTES_FORMAT(name->key), dns_outcome_name(name->outcome),
-                  name->count);
+                  name->answer.count);
     if (!name->answered && (!name->asked || name->outcome != before))
         mark_changed(name);
 }
@@ -210,8 +251,9 @@ static struct resolved_name *acquire_name(struct resolver *resolver, enum dns_ki
     name->kind = kind;
     name->references = 1;
     list_init(&name->queue);
+    list_init(&name->held);
     timer_init(&name->timer, on_refresh);
-    pool_init(&name->pool, &resolver->loop->pools);
+    pool_init(&name->answer.pool, &resolver->loop->pools);
     map_put(&resolver->names, whole, name);
     ask_in_turn(name);
     return name;
@@ -229,8 +271,8 @@ static void release_name(struct resolved_name *name) {
     list_remove(&name->queue);
     loop_timer_stop(resolver->loop, &name->timer);
     map_remove(&resolver->names, name->key);
-    release_targets(name->targets, name->count);
-    pool_dispose(&name->pool);
+    drop_newer(name);
+    release_answer(&name->answer);
     bytes_drop(&name->key);
     free(name);
 }
@@ -239,6 +281,14 @@ static void release_name(struct resolved_name *name) {
 
 static void on_work(struct task *task) {
     struct resolver *resolver = CONTAINER_OF(task, struct resolver, work);
+    LIST_EACH(&resolver->held, node, following) {
+        struct resolved_name *name = LIST_ENTRY(node, struct resolved_name, held);
+        if (!may_follow(&name->newer, &name->answer))
+            continue;
+        log_event(LOG_INFO, "dns_answer", "name=%.*s records=%u in_force=now", BYTES_FORMAT(name->key), name->newer.count);
+        name->newer.confirmed_at = resolver->loop->now;
+        follow(name);
+    }
     for (uint32_t i = 0; i < resolver->service_count; i++)
         if (resolved_service_is_touched(&resolver->services[i]))
             resolved_service_publish(resolver, &resolver->services[i], false);
@@ -349,6 +399,7 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
     map_init(&resolver->names);
     map_init(&resolver->by_key);
     list_init(&resolver->queue);
+    list_init(&resolver->held);
     task_init(&resolver->work, on_work);
     task_init(&resolver->release, on_release);
     loop->handles++;
@@ -368,9 +419,9 @@ void resolver_close(struct resolver *resolver) {
     loop_defer(resolver->loop, &resolver->release);
 }
 
-static enum dns_name_state state_of(const struct resolved_name *name) {
+enum dns_name_state resolved_name_state(const struct resolved_name *name) {
     if (name->answered)
-        return name->failures == 0 ? DNS_NAME_GOOD : DNS_NAME_STALE;
+        return name->failures == 0 && !name_has_newer(name) ? DNS_NAME_GOOD : DNS_NAME_STALE;
     return name->asked ? DNS_NAME_FAILED : DNS_NAME_WAITING;
 }
 
@@ -383,9 +434,9 @@ void resolver_metrics(const struct resolver *resolver, struct dns_metrics *metri
     void *value;
     while (map_next(&resolver->names, &position, &key, &value)) {
         const struct resolved_name *name = value;
-        enum dns_name_state state = state_of(name);
+        enum dns_name_state state = resolved_name_state(name);
         metrics->names[state]++;
-        nanoseconds age = state == DNS_NAME_STALE ? resolver->loop->now - name->answered_at : 0;
+        nanoseconds age = state == DNS_NAME_STALE ? resolver->loop->now - name->answer.confirmed_at : 0;
         if (age > metrics->stale_age)
             metrics->stale_age = age;
     }

@@ -1,7 +1,7 @@
 // Finds the addresses of services whose endpoints have names, keeps looking as their TTLs end, and makes an endpoint_set of each change. One for the process, on the main thread.
 //
-// Each name is looked up once, however many services use it. Its last good answer stays in force whatever comes after: a server that fails, a name that is gone, an empty answer. It
-// is asked again after a second, then after longer and longer.
+// Each name is looked up once, however many services use it. Its last good answer stays in force whatever comes after: a server that fails, a name that is gone, an empty answer, SRV
+// records of which no target has an address. It is asked again after a second, then after longer and longer.
 //
 // Owner:      the main thread's composition.
 // Start:      resolver_apply, for each new snapshot.
@@ -43,16 +43,17 @@ void resolver_metrics(const struct resolver *resolver, struct dns_metrics *metri
 struct resolved_name_state {
     struct bytes name; // borrowed
     enum dns_kind kind;
-    bool asked;               // some answer came
-    enum dns_outcome outcome; // of the newest look-up
-    uint32_t records;         // of the last good answer
-    uint32_t ttl_s;
+    enum dns_name_state state;
+    bool asked;                // some answer came
+    enum dns_outcome outcome;  // of the newest look-up
+    uint32_t records;          // of the answer in force
+    uint32_t ttl_s;            // of the newest good answer
     nanoseconds answered_wall; // when that came, since 1970
     uint32_t failures;         // look-ups without a good answer since
     nanoseconds next;          // until the next look-up; 0: it is under way
 };
 
-// The names of a service in the order of its endpoints, targets of SRV records behind; at most `max`. Returns how many there are.
+// The names of a service in the order of its endpoints, targets of SRV records behind, those of records that are not in force yet too; at most `max`. Returns how many there are.
 uint32_t resolver_names(const struct resolver *resolver, const struct service_config *service, struct resolved_name_state *states, uint32_t max);
 
 #endif

@@ -4,6 +4,15 @@
 
 #include "upstream/resolver.h"
 
+// What a name server has said of a name.
+struct name_answer {
+    struct pool pool; // of the records
+    struct dns_record *records;
+    uint32_t count;
+    struct resolved_name **targets; // of SRV records, one for each; NULL: it has none ("not available")
+    nanoseconds confirmed_at;       // when it was last the newest answer
+};
+
 // A name, as long as some service, or SRV records of another name, use it.
 struct resolved_name {
     struct resolver *resolver;
@@ -11,20 +20,18 @@ struct resolved_name {
     struct bytes name;
     enum dns_kind kind;
     uint32_t references;
-    struct dns_lookup *lookup;  // under way
-    struct list queue;          // waits for its turn to be looked up
-    struct timer timer;         // the next time
-    nanoseconds begun;          // of the look-up under way
-    struct pool pool;           // of the records
-    struct dns_record *records; // of the last good answer
-    uint32_t count;
-    struct resolved_name **targets; // of SRV records, one for each; NULL: it has none ("not available")
+    struct dns_lookup *lookup; // under way
+    struct list queue;         // waits for its turn to be looked up
+    struct timer timer;        // the next time
+    nanoseconds begun;         // of the look-up under way
+    struct name_answer answer; // the last good one, in force
+    struct name_answer newer;  // of SRV records: what is to follow it once one of its targets has an address
+    struct list held;          // in resolver.held while there is a newer one
     bool answered;
     bool asked;
     enum dns_outcome outcome;
     uint32_t failures;
     uint32_t ttl_s;
-    nanoseconds answered_at;
     nanoseconds answered_wall;
     bool changed; // since the services were made of it
 };
@@ -46,12 +53,19 @@ struct resolver {
     struct resolved_service *services;
     uint32_t service_count;
     struct list queue;
+    struct list held; // names whose newer answer leads nowhere yet
     uint32_t under_way;
     struct task work; // services whose names have changed
     struct dns_metrics metrics;
     bool closing;
     struct task release;
 };
+
+static inline bool name_has_newer(const struct resolved_name *name) {
+    return !list_is_empty(&name->held);
+}
+
+enum dns_name_state resolved_name_state(const struct resolved_name *name);
 
 // Makes the set of a service out of what its names say now, and publishes it where it differs from the last (or `always`).
 void resolved_service_publish(struct resolver *resolver, struct resolved_service *service, bool always);

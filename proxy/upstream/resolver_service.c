@@ -58,8 +58,8 @@ static void note_state(struct gathering *gathering, const struct resolved_name *
 // `endpoint` has all but the address.
 static void add_addresses(struct gathering *gathering, const struct resolved_name *name, struct endpoint_config endpoint) {
     note_state(gathering, name);
-    for (uint32_t i = 0; i < name->count; i++) {
-        endpoint.address = address_of(&name->records[i], endpoint.address.port);
+    for (uint32_t i = 0; i < name->answer.count; i++) {
+        endpoint.address = address_of(&name->answer.records[i], endpoint.address.port);
         add_endpoint(gathering, &endpoint);
     }
 }
@@ -83,14 +83,14 @@ static void add_services(struct gathering *gathering, const struct resolved_name
     const struct endpoint_traits *traits = endpoint.traits;
     bool is_drained = endpoint.weight == 0;
     note_state(gathering, name);
-    for (uint32_t i = 0; i < name->count; i++) {
-        const struct dns_record *record = &name->records[i];
-        if (name->targets[i] == NULL)
+    for (uint32_t i = 0; i < name->answer.count; i++) {
+        const struct dns_record *record = &name->answer.records[i];
+        if (name->answer.targets[i] == NULL)
             continue;
         endpoint.traits = traits_with(gathering, traits, record->priority);
         endpoint.address.port = record->port;
         endpoint.weight = is_drained ? 0 : record->weight > 0 ? record->weight : 1;
-        add_addresses(gathering, name->targets[i], endpoint);
+        add_addresses(gathering, name->answer.targets[i], endpoint);
     }
 }
 
@@ -149,8 +149,8 @@ static bool is_touched(const struct resolved_name *name) {
     if (name == NULL)
         return false;
     bool touched = name->changed;
-    for (uint32_t i = 0; name->targets != NULL && i < name->count && !touched; i++)
-        touched = name->targets[i] != NULL && name->targets[i]->changed;
+    for (uint32_t i = 0; name->answer.targets != NULL && i < name->answer.count && !touched; i++)
+        touched = name->answer.targets[i] != NULL && name->answer.targets[i]->changed;
     return touched;
 }
 
@@ -169,9 +169,10 @@ static void describe(const struct resolved_name *name, struct resolved_name_stat
     *state = (struct resolved_name_state){
         .name = name->name,
         .kind = name->kind,
+        .state = resolved_name_state(name),
         .asked = name->asked,
         .outcome = name->outcome,
-        .records = name->count,
+        .records = name->answer.count,
         .ttl_s = name->ttl_s,
         .answered_wall = name->answered_wall,
         .failures = name->failures,
@@ -179,16 +180,35 @@ static void describe(const struct resolved_name *name, struct resolved_name_stat
     };
 }
 
+// What is to be told, counted though there is no room for it.
+struct telling {
+    struct resolved_name_state *states;
+    uint32_t max;
+    uint32_t count;
+};
+
+static void tell(struct telling *telling, const struct resolved_name *name) {
+    if (telling->count++ < telling->max)
+        describe(name, &telling->states[telling->count - 1]);
+}
+
+static void tell_targets(struct telling *telling, const struct name_answer *answer) {
+    for (uint32_t i = 0; answer->targets != NULL && i < answer->count; i++)
+        if (answer->targets[i] != NULL)
+            tell(telling, answer->targets[i]);
+}
+
 uint32_t resolver_names(const struct resolver *resolver, const struct service_config *config, struct resolved_name_state *states, uint32_t max) {
     const struct resolved_service *service = map_get(&resolver->by_key, config->key);
-    uint32_t count = 0;
+    struct telling telling = {.states = states, .max = max};
     for (uint32_t i = 0; service != NULL && i < service->config->source_count; i++) {
         const struct resolved_name *name = service->names[i];
-        if (name != NULL && count++ < max)
-            describe(name, &states[count - 1]);
-        for (uint32_t j = 0; name != NULL && name->targets != NULL && j < name->count; j++)
-            if (name->targets[j] != NULL && count++ < max)
-                describe(name->targets[j], &states[count - 1]);
+        if (name == NULL)
+            continue;
+        tell(&telling, name);
+        tell_targets(&telling, &name->answer);
+        if (name_has_newer(name))
+            tell_targets(&telling, &name->newer);
     }
-    return count;
+    return telling.count;
 }

@@ -171,6 +171,29 @@ def test_srv_records_say_ports_and_weights(fleet):
     assert {row["name"] for row in cluster(hop)["names"]} == {name, "a.example.", "b.example."}
 
 
+def test_a_mistake_in_srv_records_takes_no_service_down(fleet):
+    port = take_port()
+    fleet.backend(reply(200, b"first"), port)
+    fleet.backend(reply(200, b"second"), port, host="127.0.0.2")
+    name = "_http._tcp.courses.example"
+    names = NameServer(fleet, {"a.example": ["127.0.0.1"], "b.example": ["127.0.0.2"]}, [f"{name},a.example,{port},10,5"])
+    hop = start(fleet, names, name, resolution="SRV")
+    assert ask(hop).body == b"first"
+
+    def serve(target):
+        names.stop()
+        names.services = [f"{name},{target},{port},10,5"]
+        names.start()
+
+    serve("typo.example")
+    eventually(lambda: any(row["name"] == "typo.example." and row["state"] == "failed" for row in cluster(hop)["names"]), what="the mistake being seen", timeout=120)
+    assert ask(hop).body == b"first"
+    assert named(hop, name)["state"] == "stale" and hop.figure("outrigger_dns_stale_age_seconds") > 0
+    serve("b.example")
+    eventually(lambda: addresses(hop) == [f"127.0.0.2:{port}"], what="the right target", timeout=120)
+    assert ask(hop).body == b"second" and named(hop, name)["state"] == "good"
+
+
 def test_other_servers_and_other_names_by_a_reload(fleet):
     port = take_port()
     fleet.backend(reply(200, b"first"), port)

@@ -310,9 +310,68 @@ static void targets_come_and_go_with_their_records(void **state) {
     find_srv("_http._tcp.x.example", &record, 1);
     pass(30 * NS_PER_S); // the new one's answer is still to come
     assert_non_null(find_asked("n.example."));
-    assert_null(find_asked("m.example."));
+    assert_string_equal(endpoint(0, 0), "10.0.0.1:82"); // nobody waits for it
     find_at("n.example.", 2, 1, 3600);
+    assert_int_equal(drive.sets[0]->count, 1);
     assert_string_equal(endpoint(0, 0), "10.0.0.2:82");
+    pass(7200 * NS_PER_S);
+    assert_non_null(find_asked("n.example."));
+    assert_null(find_asked("m.example."));
+}
+
+static void find_target(const char *target) {
+    const struct dns_record record = {.type = DNS_TYPE_SRV, .port = 81, .target = bytes_from_text(target)};
+    find_srv("_http._tcp.x.example", &record, 1);
+}
+
+static enum dns_name_state state_of(const char *text) {
+    struct resolved_name_state names[8];
+    uint32_t count = resolver_names(drive.resolver, drive.snapshot->services[0], names, 8);
+    for (uint32_t i = 0; i < count; i++)
+        if (bytes_equal(names[i].name, bytes_from_text(text)))
+            return names[i].state;
+    fail_msg("no name %s", text);
+    return DNS_NAME_WAITING;
+}
+
+static void targets_without_an_address_never_replace_those_that_have_one(void **state) {
+    (void)state;
+    apply(PROXY ENTRY("a", "SRV", "{address: _http._tcp.x.example}"));
+    find_target("m.example");
+    find_at("m.example.", 1, 1, 3600);
+    pass(60 * NS_PER_S);
+    find_target("typo.example");
+    unsigned published = drive.published;
+    fail_with("typo.example.", DNS_NO_NAME);
+    assert_int_equal(drive.published, published);
+    assert_string_equal(endpoint(0, 0), "10.0.0.1:81");
+    assert_int_equal(state_of("_http._tcp.x.example"), DNS_NAME_STALE);
+    assert_int_equal(state_of("typo.example."), DNS_NAME_FAILED);
+    struct dns_metrics metrics;
+    resolver_metrics(drive.resolver, &metrics);
+    assert_in_range(metrics.stale_age / NS_PER_S, 50, 60);
+    apply(PROXY ENTRY("a", "SRV", "{address: _http._tcp.x.example}")); // new documents change nothing of it
+    assert_string_equal(endpoint(0, 0), "10.0.0.1:81");
+    pass(60 * NS_PER_S);
+    find_target("other.example"); // another mistake
+    fail_with("other.example.", DNS_TIMEOUT);
+    assert_string_equal(endpoint(0, 0), "10.0.0.1:81");
+    assert_null(find_asked("typo.example."));
+    pass(60 * NS_PER_S);
+    find_target("m.example"); // taken back
+    assert_int_equal(state_of("_http._tcp.x.example"), DNS_NAME_GOOD);
+    assert_null(find_asked("other.example."));
+}
+
+static void records_that_deny_a_service_count_at_once(void **state) {
+    (void)state;
+    apply(PROXY ENTRY("a", "SRV", "{address: _http._tcp.x.example}"));
+    find_target("m.example");
+    find_at("m.example.", 1, 1, 3600);
+    pass(60 * NS_PER_S);
+    find_target("");
+    assert_int_equal(drive.sets[0]->count, 0);
+    assert_int_equal(drive.sets[0]->error, ERROR_DNS_ERROR);
 }
 
 static void new_documents_keep_answers_and_drop_what_nobody_uses(void **state) {
@@ -357,6 +416,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(srv_records_give_ports_weights_and_priorities, begin, end),
         cmocka_unit_test_setup_teardown(a_service_that_its_records_deny_has_no_endpoint, begin, end),
         cmocka_unit_test_setup_teardown(targets_come_and_go_with_their_records, begin, end),
+        cmocka_unit_test_setup_teardown(targets_without_an_address_never_replace_those_that_have_one, begin, end),
+        cmocka_unit_test_setup_teardown(records_that_deny_a_service_count_at_once, begin, end),
         cmocka_unit_test_setup_teardown(new_documents_keep_answers_and_drop_what_nobody_uses, begin, end),
         cmocka_unit_test_setup_teardown(no_more_than_some_are_asked_at_a_time, begin, end),
     };
