@@ -74,8 +74,13 @@ static bool is_same_record(const struct dns_record *a, const struct dns_record *
     }
 }
 
-static bool is_same_answer(const struct name_answer *answer, const struct dns_result *result) {
-    if (answer->count != result->count)
+// Of an answer so many are kept: the first in the order of priority.
+static uint32_t kept_of(enum dns_kind kind, const struct dns_result *result) {
+    return kind == DNS_SERVICES && result->count > TARGETS_MAX ? TARGETS_MAX : result->count;
+}
+
+static bool is_same_answer(enum dns_kind kind, const struct name_answer *answer, const struct dns_result *result) {
+    if (answer->count != kept_of(kind, result))
         return false;
     for (uint32_t i = 0; i < answer->count; i++)
         if (!is_same_record(&answer->records[i], &result->records[i]))
@@ -108,9 +113,7 @@ static struct resolved_name **acquire_targets(struct resolver *resolver, const s
 }
 
 static void keep_answer(struct resolved_name *name, const struct dns_result *result, struct name_answer *answer) {
-    uint32_t count = result->count;
-    if (name->kind == DNS_SERVICES && count > TARGETS_MAX)
-        count = TARGETS_MAX;
+    const uint32_t count = kept_of(name->kind, result);
     *answer = (struct name_answer){.count = count};
     pool_init(&answer->pool, &name->resolver->loop->pools);
     answer->records = pool_alloc(&answer->pool, (count + 1) * sizeof answer->records[0]);
@@ -158,9 +161,9 @@ static void follow(struct resolved_name *name) {
 // What comes now is compared with what came last, be that in force or not.
 static bool take_records(struct resolved_name *name, const struct dns_result *result) {
     struct name_answer fresh;
-    if (name->answered && is_same_answer(name_has_newer(name) ? &name->newer : &name->answer, result))
+    if (name->answered && is_same_answer(name->kind, name_has_newer(name) ? &name->newer : &name->answer, result))
         return false;
-    if (name->answered && is_same_answer(&name->answer, result)) { // a mistake was taken back
+    if (name->answered && is_same_answer(name->kind, &name->answer, result)) { // a mistake was taken back
         drop_newer(name);
         return true;
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/load.h"
 #include "support/check_loop.h"
+#include "upstream/resolver_private.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -374,6 +375,23 @@ static void records_that_deny_a_service_count_at_once(void **state) {
     assert_int_equal(drive.sets[0]->error, ERROR_DNS_ERROR);
 }
 
+static void more_records_than_are_kept_are_no_change_each_time(void **state) {
+    (void)state;
+    enum { RECORDS = 300 };
+    static struct dns_record records[RECORDS];
+    for (unsigned i = 0; i < RECORDS; i++)
+        records[i] = (struct dns_record){.type = DNS_TYPE_SRV, .port = (uint16_t)(1000 + i), .target = BYTES("m.example")};
+    apply(PROXY ENTRY("a", "SRV", "{address: _http._tcp.x.example}"));
+    find_srv("_http._tcp.x.example", records, RECORDS);
+    find_at("m.example.", 1, 1, 3600);
+    assert_int_equal(drive.sets[0]->count, 256);
+    const struct resolved_service *service = &drive.resolver->services[0];
+    const struct dns_record *kept = service->names[0]->answer.records;
+    pass(60 * NS_PER_S);
+    find_srv("_http._tcp.x.example", records, RECORDS);
+    assert_ptr_equal(service->names[0]->answer.records, kept);
+}
+
 static void new_documents_keep_answers_and_drop_what_nobody_uses(void **state) {
     (void)state;
     apply(PROXY ENTRY("a", "DNS", "{address: x.example}") ENTRY("b", "DNS", "{address: y.example}"));
@@ -418,6 +436,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(targets_come_and_go_with_their_records, begin, end),
         cmocka_unit_test_setup_teardown(targets_without_an_address_never_replace_those_that_have_one, begin, end),
         cmocka_unit_test_setup_teardown(records_that_deny_a_service_count_at_once, begin, end),
+        cmocka_unit_test_setup_teardown(more_records_than_are_kept_are_no_change_each_time, begin, end),
         cmocka_unit_test_setup_teardown(new_documents_keep_answers_and_drop_what_nobody_uses, begin, end),
         cmocka_unit_test_setup_teardown(no_more_than_some_are_asked_at_a_time, begin, end),
     };
