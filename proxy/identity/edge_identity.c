@@ -112,19 +112,13 @@ static void on_look(void *owner) {
     loop_timer_start(identity->loop, &identity->attempt, SETTLE_FIRST);
 }
 
-// Each file's folder tells of what is renamed over it.
-static void watch_folders(struct edge_identity *identity) {
+static void watch_files(struct edge_identity *identity) {
     const uint32_t count = identity->count * PARTS;
-    char **folders = alloc_zeroed_or_abort(count, sizeof *folders);
-    for (uint32_t i = 0; i < count; i++) {
-        const char *path = identity->entries[i / PARTS].paths[i % PARTS];
-        const char *slash = strrchr(path, '/');
-        folders[i] = copy_text_or_abort(slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path)));
-    }
-    (void)file_watch_set(identity->watch, (const char *const *)folders, count);
+    const char **files = alloc_zeroed_or_abort(count, sizeof *files);
     for (uint32_t i = 0; i < count; i++)
-        free(folders[i]);
-    free(folders);
+        files[i] = identity->entries[i / PARTS].paths[i % PARTS];
+    (void)file_watch_set_files(identity->watch, files, count);
+    free(files);
 }
 
 static void on_release(struct task *task) {
@@ -177,7 +171,7 @@ struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_
     timer_init(&identity->attempt, on_attempt);
     loop->handles++;
     identity->watch = file_watch_create(loop, &(struct file_watch_options){.poll_interval = POLL_INTERVAL, .look = on_look, .owner = identity});
-    watch_folders(identity);
+    watch_files(identity);
     identity->settle_until = loop->now + SETTLE_MAX;
     loop_timer_start(loop, &identity->attempt, 0);
     return identity;

@@ -202,21 +202,6 @@ static void on_look(void *owner) {
     warn_of_end(identity);
 }
 
-// Each file's folder tells of what is renamed over it; of a mounted secret it is where the symbolic link is swapped.
-static void watch_folders(struct file_identity *identity) {
-    char *folders[FILE_COUNT];
-    const char *watched[FILE_COUNT];
-    for (int i = 0; i < FILE_COUNT; i++) {
-        const char *path = identity->paths[i];
-        const char *slash = strrchr(path, '/');
-        struct bytes name = slash == NULL ? BYTES(".") : slash == path ? BYTES("/") : bytes_from(path, (size_t)(slash - path));
-        watched[i] = folders[i] = copy_text_or_abort(name);
-    }
-    (void)file_watch_set(identity->watch, watched, FILE_COUNT);
-    for (int i = 0; i < FILE_COUNT; i++)
-        free(folders[i]);
-}
-
 // --- life ---
 
 static void on_release(struct task *task) {
@@ -248,7 +233,7 @@ struct file_identity *file_identity_create(struct loop *loop, const struct file_
         .owner = identity,
     };
     identity->watch = file_watch_create(loop, &watch);
-    watch_folders(identity);
+    (void)file_watch_set_files(identity->watch, (const char *const *)identity->paths, FILE_COUNT);
     identity->phase = IDENTITY_SETTLING;
     identity->settle_until = loop->now + SETTLE_MAX;
     loop_timer_start(loop, &identity->attempt, 0);

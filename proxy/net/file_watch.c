@@ -158,6 +158,21 @@ bool file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t
     return has_new;
 }
 
+bool file_watch_set_files(struct file_watch *watch, const char *const *files, uint32_t count) {
+    char **folders = alloc_zeroed_or_abort(count + 1, sizeof *folders);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *slash = strrchr(files[i], '/');
+        folders[i] = copy_text_or_abort(slash == NULL       ? BYTES(".")
+                                        : slash == files[i] ? BYTES("/")
+                                                            : bytes_from(files[i], (size_t)(slash - files[i])));
+    }
+    bool has_new = file_watch_set(watch, (const char *const *)folders, count);
+    for (uint32_t i = 0; i < count; i++)
+        free(folders[i]);
+    free(folders);
+    return has_new;
+}
+
 // --- life ---
 
 struct file_watch *file_watch_create(struct loop *loop, const struct file_watch_options *options) {

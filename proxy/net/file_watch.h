@@ -36,6 +36,9 @@ struct file_watch *file_watch_create(struct loop *loop, const struct file_watch_
 // True: some of them are new, and what has changed in those just before is not told.
 bool file_watch_set(struct file_watch *watch, const char *const *paths, uint32_t count);
 
+// The same for the folders that those files lie in: they tell of what is renamed over a file, and of a mounted secret they are where the symbolic link is swapped.
+bool file_watch_set_files(struct file_watch *watch, const char *const *files, uint32_t count);
+
 void file_watch_close(struct file_watch *watch);
 
 #endif
