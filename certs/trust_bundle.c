@@ -49,12 +49,6 @@ static struct domain *find_or_add_domain(struct trust_bundle *bundle, struct byt
     return domain;
 }
 
-// Decodes what OpenSSL would decode, under a lock, in the first handshake that meets the root.
-static void warm_root(X509 *root) {
-    (void)X509_get_extension_flags(root);
-    (void)X509_get0_pubkey(root);
-}
-
 static enum error add_root(struct trust_bundle *bundle, X509 *root, struct bytes own_trust_domain, char *reason, size_t reason_size) {
     struct spiffe_id id;
     enum svid_fault fault = svid_check_authority(root, true, &id);
@@ -68,7 +62,7 @@ static enum error add_root(struct trust_bundle *bundle, X509 *root, struct bytes
     for (int i = 0; i < sk_X509_num(domain->roots); i++)
         if (X509_cmp(sk_X509_value(domain->roots, i), root) == 0)
             return OK;
-    warm_root(root);
+    certificate_warm(root);
     CHECK(X509_up_ref(root) == 1 && sk_X509_push(domain->roots, root) > 0);
     bundle->root_count++;
     return OK;
@@ -171,10 +165,31 @@ static void refuse_path(struct trust_verdict *verdict, int x509_error) {
     }
 }
 
+void trust_validate_path(X509_STORE_CTX *path, STACK_OF(X509) *anchors, int intermediates_max, struct trust_verdict *verdict) {
+    *verdict = (struct trust_verdict){.outcome = TRUST_OK, .text = "", .x509_error = X509_V_OK, .not_before = INT64_MIN, .not_after = INT64_MAX};
+    if (sk_X509_num(X509_STORE_CTX_get0_untrusted(path)) > intermediates_max + 2) { // the leaf may stand among them, and the root
+        refuse(verdict, TRUST_UNTRUSTED, "too many certificates", X509_V_ERR_CERT_CHAIN_TOO_LONG);
+        return;
+    }
+    X509_STORE_CTX_set0_trusted_stack(path, anchors);
+    // What the operator chose is trusted, though it may not be self-signed; the path is not followed beyond it.
+    X509_STORE_CTX_set_flags(path, X509_V_FLAG_PARTIAL_CHAIN);
+    X509_STORE_CTX_set_depth(path, intermediates_max);
+    if (X509_verify_cert(path) != 1)
+        refuse_path(verdict, X509_STORE_CTX_get_error(path));
+}
+
+void trust_verdict_narrow(struct trust_verdict *verdict, const X509 *certificate) {
+    int64_t not_before = certificate_not_before(certificate);
+    int64_t not_after = certificate_not_after(certificate);
+    if (not_before > verdict->not_before)
+        verdict->not_before = not_before;
+    if (not_after < verdict->not_after)
+        verdict->not_after = not_after;
+}
+
 // The rules for what signed the leaf, on the path that was found; its last certificate is one of our roots. Then how long the path holds.
 static void check_path(const STACK_OF(X509) *path, struct trust_verdict *verdict) {
-    verdict->not_before = INT64_MIN;
-    verdict->not_after = INT64_MAX;
     int length = sk_X509_num(path);
     for (int i = 0; i < length; i++) {
         X509 *certificate = sk_X509_value(path, i);
@@ -184,12 +199,7 @@ static void check_path(const STACK_OF(X509) *path, struct trust_verdict *verdict
             refuse(verdict, TRUST_NOT_SVID, svid_fault_text(fault), X509_V_ERR_INVALID_CA);
             return;
         }
-        int64_t not_before = certificate_not_before(certificate);
-        int64_t not_after = certificate_not_after(certificate);
-        if (not_before > verdict->not_before)
-            verdict->not_before = not_before;
-        if (not_after < verdict->not_after)
-            verdict->not_after = not_after;
+        trust_verdict_narrow(verdict, certificate);
     }
 }
 
@@ -207,27 +217,24 @@ void trust_bundle_verify_path(const struct trust_bundle *bundle, X509_STORE_CTX 
         refuse(verdict, TRUST_FOREIGN_DOMAIN, "no root for its trust domain", X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
         return;
     }
-    if (sk_X509_num(X509_STORE_CTX_get0_untrusted(path)) > TRUST_INTERMEDIATES_MAX + 2) { // the leaf may stand among them, and the root
-        refuse(verdict, TRUST_UNTRUSTED, "too many certificates", X509_V_ERR_CERT_CHAIN_TOO_LONG);
-        return;
-    }
-    X509_STORE_CTX_set0_trusted_stack(path, domain->roots);
-    // What the operator put into the bundle is trusted, though it may not be self-signed; the path is not followed beyond it.
-    X509_STORE_CTX_set_flags(path, X509_V_FLAG_PARTIAL_CHAIN);
-    X509_STORE_CTX_set_depth(path, TRUST_INTERMEDIATES_MAX);
-    if (X509_verify_cert(path) != 1) {
-        refuse_path(verdict, X509_STORE_CTX_get_error(path));
-        return;
-    }
-    check_path(X509_STORE_CTX_get0_chain(path), verdict);
+    const struct spiffe_id id = verdict->id;
+    trust_validate_path(path, domain->roots, TRUST_INTERMEDIATES_MAX, verdict);
+    verdict->id = id;
+    if (verdict->outcome == TRUST_OK)
+        check_path(X509_STORE_CTX_get0_chain(path), verdict);
 }
 
-void trust_bundle_verify(const struct trust_bundle *bundle, X509 *leaf, STACK_OF(X509) *intermediates, enum trust_purpose purpose, int64_t wall_s,
-                         struct trust_verdict *verdict) {
+X509_STORE_CTX *trust_path_create(X509 *leaf, STACK_OF(X509) *intermediates, enum trust_purpose purpose, int64_t wall_s) {
     X509_STORE_CTX *path = X509_STORE_CTX_new();
     CHECK(path != NULL && X509_STORE_CTX_init(path, NULL, leaf, intermediates) == 1);
     CHECK(X509_STORE_CTX_set_default(path, purpose == TRUST_CLIENT ? "ssl_client" : "ssl_server") == 1);
     X509_STORE_CTX_set_time(path, 0, (time_t)wall_s);
+    return path;
+}
+
+void trust_bundle_verify(const struct trust_bundle *bundle, X509 *leaf, STACK_OF(X509) *intermediates, enum trust_purpose purpose, int64_t wall_s,
+                         struct trust_verdict *verdict) {
+    X509_STORE_CTX *path = trust_path_create(leaf, intermediates, purpose, wall_s);
     trust_bundle_verify_path(bundle, path, verdict);
     X509_STORE_CTX_free(path);
     ERR_clear_error();

@@ -62,4 +62,15 @@ void trust_bundle_verify_path(const struct trust_bundle *bundle, X509_STORE_CTX 
 void trust_bundle_verify(const struct trust_bundle *bundle, X509 *leaf, STACK_OF(X509) *intermediates, enum trust_purpose purpose, int64_t wall_s,
                          struct trust_verdict *verdict);
 
+// --- what ca_set.c shares: any path to any stack of certificates ---
+
+// RFC 5280's path validation to one of `anchors`, which need not be self-signed; with at most so many certificates between. `verdict` is whole but for its period and identity.
+void trust_validate_path(X509_STORE_CTX *path, STACK_OF(X509) *anchors, int intermediates_max, struct trust_verdict *verdict);
+
+// The path holds no longer than this certificate of it.
+void trust_verdict_narrow(struct trust_verdict *verdict, const X509 *certificate);
+
+// For verifying outside a handshake.
+X509_STORE_CTX *trust_path_create(X509 *leaf, STACK_OF(X509) *intermediates, enum trust_purpose purpose, int64_t wall_s);
+
 #endif

@@ -274,6 +274,11 @@ void certificate_subject(const X509 *certificate, char *subject, size_t size) {
     BIO_free(writer);
 }
 
+void certificate_warm(X509 *certificate) {
+    (void)X509_get_extension_flags(certificate);
+    (void)X509_get0_pubkey(certificate);
+}
+
 static bool digest_certificate(EVP_MD_CTX *hash, X509 *certificate) {
     unsigned char *der = NULL;
     int length = i2d_X509(certificate, &der);

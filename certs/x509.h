@@ -69,6 +69,9 @@ void certificate_serial(const X509 *certificate, char serial[CERTIFICATE_SERIAL_
 // The subject as one line for people, cut to `size`; control characters are escaped.
 void certificate_subject(const X509 *certificate, char *subject, size_t size);
 
+// Decodes what OpenSSL would decode, under a lock, when it is asked for it first: from now on several threads may.
+void certificate_warm(X509 *certificate);
+
 #define CERTIFICATE_DIGEST_SIZE 32
 
 // SHA-256 of the DER form of all, in order; `others` may begin with the leaf itself. False when there is no memory.

@@ -26,7 +26,8 @@ struct admin_endpoint {
     struct bytes address;
     struct bytes key;          // of the live endpoint: by it the rows of several workers are found to be one
     struct bytes state;        // "available", or why it is not picked
-    struct bytes tls;          // "Mesh" or "None"
+    struct bytes tls;          // "Mesh", "Simple" or "None"
+    struct bytes tls_failure;  // why a handshake with it failed last; empty: none did
     struct bytes zone, region; // empty: not told
     uint32_t priority;
     uint32_t weight;
@@ -93,6 +94,15 @@ struct admin_certificate {
     int64_t not_after;
 };
 
+// Authorities that servers outside the mesh are verified by.
+struct admin_ca_set {
+    struct bytes files; // with commas between
+    struct bytes error; // of the newest files, while older ones stay in force; empty: none
+    uint32_t certificates;
+    int64_t first_end;    // of the certificate that ends first, seconds since 1970
+    struct bytes subject; // of that one; empty: the set was never loaded
+};
+
 struct admin_identity {
     bool given; // the proxy has an identity to load at all
     bool loaded;
@@ -103,6 +113,8 @@ struct admin_identity {
     uint64_t refused;
     struct admin_certificate *certificates;
     uint32_t certificate_count;
+    struct admin_ca_set *ca_sets;
+    uint32_t ca_set_count;
 };
 
 struct admin_config {

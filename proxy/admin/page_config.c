@@ -63,16 +63,30 @@ static json_t *traffic_value(const struct traffic_config *traffic) {
     return value;
 }
 
+static void json_set_origin(json_t *row, const struct origin_config *origin) {
+    json_t *names = json_array();
+    json_t *files = json_array();
+    for (uint32_t i = 0; i < origin->name_count; i++)
+        json_array_append_new(names, json_text(origin->names[i].text));
+    for (uint32_t i = 0; i < origin->authorities->file_count; i++)
+        json_array_append_new(files, json_text(origin->authorities->files[i]));
+    json_set_text(row, "sni", origin->server_name);
+    json_set(row, "expects", names);
+    json_set(row, "ca_files", files);
+}
+
 static json_t *endpoint_row(const struct endpoint_config *endpoint) {
     json_t *row = json_object();
     const struct endpoint_traits *traits = endpoint->traits;
     char address[ENDPOINT_ADDRESS_TEXT_MAX];
     json_set_text(row, "address", bytes_from(address, endpoint_address_print(&endpoint->address, address)));
-    json_set(row, "tls", json_string(traits->tls == TLS_MESH ? "Mesh" : "None"));
+    json_set(row, "tls", json_string(tls_mode_word(traits->tls)));
     json_set_number(row, "weight", endpoint->weight);
     json_set_text(row, "zone", traits->zone);
     json_set_text(row, "region", traits->region);
     json_set_number(row, "priority", traits->priority);
+    if (traits->origin != NULL)
+        json_set_origin(row, traits->origin);
     if (traits->identity_count > 0)
         json_set_text(row, "identity", traits->identities[0].text);
     if (traits->identity_count > 1)

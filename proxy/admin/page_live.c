@@ -9,6 +9,8 @@ static json_t *endpoint_row(const struct admin_endpoint *endpoint) {
     json_set_text(row, "address", endpoint->address);
     json_set_text(row, "state", endpoint->state);
     json_set_text(row, "tls", endpoint->tls);
+    if (endpoint->tls_failure.len > 0)
+        json_set_text(row, "tls_failure", endpoint->tls_failure);
     json_set_number(row, "weight", endpoint->weight);
     json_set_number(row, "active", endpoint->active);
     json_set_number(row, "ewma_us", endpoint->ewma / NS_PER_US);
@@ -100,6 +102,16 @@ static json_t *certificate_row(const struct admin_certificate *certificate, nano
     return row;
 }
 
+static json_t *ca_set_row(const struct admin_ca_set *set) {
+    json_t *row = json_object();
+    json_set_text(row, "files", set->files);
+    json_set_number(row, "certificates", set->certificates);
+    json_set(row, "first_end", set->subject.len > 0 ? json_wall_time((nanoseconds)set->first_end * NS_PER_S) : json_null());
+    json_set_text(row, "first_to_end", set->subject);
+    json_set_text(row, "pending_error", set->error);
+    return row;
+}
+
 void page_certs(struct admin_query *query) {
     const struct admin_identity *identity = &query->figures.identity;
     nanoseconds wall = clock_wall_ns();
@@ -112,5 +124,9 @@ void page_certs(struct admin_query *query) {
     for (uint32_t i = 0; i < identity->certificate_count; i++)
         json_array_append_new(list, certificate_row(&identity->certificates[i], wall));
     json_set(value, "certificates", list);
+    json_t *sets = json_array();
+    for (uint32_t i = 0; i < identity->ca_set_count; i++)
+        json_array_append_new(sets, ca_set_row(&identity->ca_sets[i]));
+    json_set(value, "ca_sets", sets);
     admin_reply(query, 200, value);
 }

@@ -34,6 +34,7 @@ static void begin_reload(struct proxy *proxy, struct admin_query *query) {
     if (proxy->identity != NULL)
         file_identity_reload(proxy->identity);
     edges_reload(&proxy->edges);
+    ca_files_reload(proxy->ca_files);
     if (proxy->identity == NULL || !file_identity_is_settling(proxy->identity)) {
         figures_complete(proxy, query);
         return;

@@ -29,8 +29,26 @@ static struct admin_certificate root_figures(const struct trust_bundle *bundle, 
     };
 }
 
+static void fill_ca_sets(const struct ca_files *files, struct pool *pool, struct admin_identity *figures) {
+    figures->ca_set_count = ca_files_count(files);
+    figures->ca_sets = pool_alloc_zeroed(pool, (figures->ca_set_count + 1) * sizeof *figures->ca_sets);
+    for (uint32_t i = 0; i < figures->ca_set_count; i++) {
+        const struct ca_files_state state = ca_files_state(files, i);
+        struct admin_ca_set *set = &figures->ca_sets[i];
+        char subject[256];
+        set->files = state.files;
+        set->error = bytes_from_text(state.last_error);
+        if (state.credentials == NULL)
+            continue;
+        set->certificates = ca_set_count(credentials_authorities(state.credentials));
+        set->first_end = ca_set_first_end(credentials_authorities(state.credentials), subject, sizeof subject);
+        set->subject = pool_copy(pool, bytes_from_text(subject));
+    }
+}
+
 void figures_fill_identity(const struct proxy *proxy, struct pool *pool, struct admin_identity *figures) {
     const struct identity_config *config = &proxy->documents.snapshot->proxy.identity;
+    fill_ca_sets(proxy->ca_files, pool, figures);
     if (proxy->identity == NULL)
         return;
     const struct identity_state *state = file_identity_state(proxy->identity);

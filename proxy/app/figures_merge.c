@@ -20,6 +20,8 @@ static void add_endpoint(struct admin_endpoint *to, const struct admin_endpoint 
     to->connecting += from->connecting;
     to->requests += from->requests;
     to->failures += from->failures;
+    if (to->tls_failure.len == 0)
+        to->tls_failure = from->tls_failure;
 }
 
 static struct admin_endpoint *find_endpoint(struct admin_endpoint *endpoints, uint32_t count, struct bytes key, uint32_t *hint) {

@@ -72,6 +72,18 @@ static void on_credentials(void *owner, struct credentials *credentials) {
     become_ready_once_loaded(proxy);
 }
 
+static void on_ca_set(void *owner, struct bytes key, struct credentials *credentials) {
+    struct proxy *proxy = owner;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_set_authorities(&proxy->workers[i], key, credentials_ref(credentials));
+}
+
+static void on_ca_set_gone(void *owner, struct bytes key, struct credentials *credentials) {
+    struct proxy *proxy = owner;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_drop_authorities(&proxy->workers[i], key, credentials_ref(credentials));
+}
+
 static void on_endpoints(void *owner, struct endpoint_set *set) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
@@ -146,11 +158,13 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     if (error != OK)
         return error;
     follow_access_log(proxy, fresh); // before the first line of it
+    ca_files_follow(proxy->ca_files, fresh);
     struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->loop);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
     resolver_apply(proxy->resolver, fresh);
+    ca_files_forget(proxy->ca_files); // sets of endpoints of the documents before are gone too
     if (proxy->live)
         acceptor_begin(proxy->acceptor);
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
@@ -316,6 +330,7 @@ static void start_workers(struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
+    proxy->ca_files = ca_files_create(&proxy->loop, &(struct ca_files_options){.publish = on_ca_set, .withdraw = on_ca_set_gone, .owner = proxy});
     proxy->resolver = resolver_create(&proxy->loop, &(struct resolver_options){.publish = on_endpoints, .owner = proxy});
 }
 
@@ -338,6 +353,7 @@ static void end_all(struct proxy *proxy) {
     if (proxy->identity != NULL)
         file_identity_close(proxy->identity);
     edges_close(&proxy->edges);
+    ca_files_close(proxy->ca_files);
     unwatch_signals(proxy);
     loop_timer_stop(&proxy->loop, &proxy->drain_timer);
 }
@@ -364,6 +380,18 @@ static void print_summary(const struct snapshot *snapshot) {
     for (uint32_t i = 0; i < snapshot->service_count; i++)
         services += snapshot->services[i]->is_application ? 0 : 1;
     printf("the configuration is fine: %u services, %u listeners\n", services, snapshot->proxy.listener_count);
+}
+
+static int check(const struct snapshot *snapshot) {
+    struct config_errors errors;
+    config_errors_init(&errors);
+    const bool usable = ca_files_check(snapshot, &errors);
+    for (uint32_t i = 0; i < errors.count; i++)
+        fprintf(stderr, "error: %s\n", errors.lines[i]);
+    config_errors_dispose(&errors);
+    if (usable)
+        print_summary(snapshot);
+    return usable ? EXIT_OK : EXIT_REFUSED;
 }
 
 static void run(struct proxy *proxy) {
@@ -399,7 +427,7 @@ int proxy_run(const struct options *options) {
     if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK)
         proxy.exit_code = EXIT_REFUSED;
     else if (options->check)
-        print_summary(proxy.documents.snapshot);
+        proxy.exit_code = check(proxy.documents.snapshot);
     else
         run(&proxy);
     documents_close(&proxy.documents);

@@ -11,6 +11,7 @@
 #include "app/sandbox.h"
 #include "app/worker.h"
 #include "app/edges.h"
+#include "identity/ca_files.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
 #include "upstream/resolver.h"
@@ -50,6 +51,7 @@ struct proxy {
     struct file_identity *identity; // NULL: the documents name none
     uint64_t identity_generation;   // of the one before it
     struct edges edges;             // certificates of gateway sockets
+    struct ca_files *ca_files;      // authorities of servers outside the mesh
     struct gatherings gatherings;   // questions of pages to the workers
     struct list reloads;            // by pages, that wait for the identity's files
     struct timer reload_look;

@@ -198,7 +198,7 @@ static struct bytes enter_seccomp(void) {
 void sandbox_enter(struct sandbox *sandbox, const struct options *options, const struct snapshot *snapshot) {
     const bool wants_landlock = snapshot->proxy.hardening.landlock == HARDENING_ENFORCE;
     const bool wants_seccomp = snapshot->proxy.hardening.seccomp == HARDENING_ENFORCE;
-    if (snapshot->proxy.identity.given || snapshot->gateway_listeners != NULL)
+    if (snapshot->proxy.identity.given || snapshot->gateway_listeners != NULL || snapshot->ca_sets != NULL)
         OPENSSL_init_ssl(0, NULL); // reads its own configuration, and modules that this names
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     sandbox->landlock = wants_landlock ? enter_landlock(options, snapshot) : BYTES("disabled");

@@ -157,6 +157,37 @@ static void set_edge(void *receiver, void *argument) {
     free(change);
 }
 
+struct authorities_change {
+    struct bytes key; // owned
+    struct credentials *credentials;
+};
+
+static struct authorities_change *authorities_change_of(struct bytes key, struct credentials *credentials) {
+    struct authorities_change *change = alloc_zeroed_or_abort(1, sizeof *change);
+    *change = (struct authorities_change){bytes_keep(key), credentials};
+    return change;
+}
+
+static void free_authorities_change(struct authorities_change *change) {
+    credentials_unref(change->credentials);
+    bytes_drop(&change->key);
+    free(change);
+}
+
+static void set_authorities(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct authorities_change *change = argument;
+    upstream_set_authorities(&worker->upstream, change->key, change->credentials);
+    free_authorities_change(change);
+}
+
+static void drop_authorities(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct authorities_change *change = argument;
+    upstream_drop_authorities(&worker->upstream, change->key, change->credentials);
+    free_authorities_change(change);
+}
+
 static void set_endpoints(void *receiver, void *argument) {
     struct worker *worker = receiver;
     upstream_set_endpoints(&worker->upstream, argument);
@@ -362,6 +393,14 @@ void worker_set_edge(struct worker *worker, struct bytes listener, struct creden
     struct edge_change *change = alloc_zeroed_or_abort(1, sizeof *change);
     *change = (struct edge_change){bytes_keep(listener), credentials};
     post_in_order(worker, set_edge, change);
+}
+
+void worker_set_authorities(struct worker *worker, struct bytes key, struct credentials *credentials) {
+    post(worker, set_authorities, authorities_change_of(key, credentials)); // never too early
+}
+
+void worker_drop_authorities(struct worker *worker, struct bytes key, struct credentials *credentials) {
+    post_in_order(worker, drop_authorities, authorities_change_of(key, credentials));
 }
 
 void worker_set_endpoints(struct worker *worker, struct endpoint_set *set) {

@@ -64,6 +64,10 @@ void worker_apply(struct worker *worker, struct chain_set *chains);
 void worker_set_credentials(struct worker *worker, struct credentials *credentials);
 void worker_set_endpoints(struct worker *worker, struct endpoint_set *set);
 
+// A CA set by its key, and that it goes unless another version has come since: no service names it from the snapshot on that was sent before. Each takes over a reference.
+void worker_set_authorities(struct worker *worker, struct bytes key, struct credentials *credentials);
+void worker_drop_authorities(struct worker *worker, struct bytes key, struct credentials *credentials);
+
 // Certificates of the gateway's socket of that name. Takes over a reference.
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials);
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop

@@ -36,9 +36,10 @@ static struct bytes endpoint_key(const struct endpoint *endpoint, struct pool *p
     return pool_format(pool, "%s %.*s", address, BYTES_FORMAT(endpoint->peer->key));
 }
 
-static void add_links(struct admin_endpoint *figures, const struct endpoint_links *links) {
+static void add_links(struct admin_endpoint *figures, const struct endpoint_links *links, struct pool *pool) {
     figures->requests = links->requests;
     figures->failures = links->failures;
+    figures->tls_failure = pool_copy(pool, links->tls_failure);
     for (int kind = 0; kind < POOL_KINDS; kind++) {
         figures->connections += links->pools[kind].open;
         figures->idle += links->pools[kind].idle;
@@ -64,7 +65,7 @@ static struct admin_endpoint endpoint_figures(const struct cluster *cluster, con
         .zone = pool_copy(pool, locality->zone),
         .region = pool_copy(pool, locality->region),
         .priority = locality->priority,
-        .tls = endpoint->peer->tls == TLS_MESH ? BYTES("Mesh") : BYTES("None"),
+        .tls = bytes_from_text(tls_mode_word(endpoint->peer->tls)),
         .weight = endpoint->weight,
         .active = endpoint->in_flight,
     };
@@ -73,7 +74,7 @@ static struct admin_endpoint endpoint_figures(const struct cluster *cluster, con
         figures.ewma_workers = 1;
     }
     if (endpoint->links != NULL)
-        add_links(&figures, endpoint->links);
+        add_links(&figures, endpoint->links, pool);
     return figures;
 }
 

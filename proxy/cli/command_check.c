@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 #include "config/load.h"
+#include "identity/ca_files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,10 @@ enum exit_code command_check(int count, char **arguments) {
     config_errors_init(&errors);
     config_errors_init(&warnings);
     enum error error = config_load(NULL, (const char *const *)arguments, (uint32_t)count, &snapshot, &errors, &warnings);
+    if (error == OK && !ca_files_check(snapshot, &errors)) {
+        snapshot_unref(snapshot);
+        error = ERROR_INVALID;
+    }
     print_lines(&errors, "");
     print_lines(&warnings, "warning: ");
     if (error == OK) {

@@ -186,9 +186,9 @@ static void check_hosts(struct loading *loading) {
 
 static bool needs_identity(const struct service_entry_spec *spec) {
     for (uint32_t i = 0; i < spec->endpoint_count; i++)
-        if (spec->endpoints[i].tls == TLS_MESH)
+        if (spec->endpoints[i].tls.mode == TLS_MESH)
             return true;
-    return spec->endpoint_count == 0 && spec->resolution == RESOLUTION_DNS && spec->tls == TLS_MESH;
+    return spec->endpoint_count == 0 && spec->resolution == RESOLUTION_DNS && spec->tls.mode == TLS_MESH;
 }
 
 static bool has_outbound(const struct proxy_spec *proxy) {

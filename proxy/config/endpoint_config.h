@@ -4,17 +4,21 @@
 
 #include "certs/spiffe_id.h"
 #include "config/endpoint_address.h"
+#include "config/origin_config.h"
 
-enum tls_mode { TLS_NONE, TLS_MESH };
+enum tls_mode { TLS_NONE, TLS_MESH, TLS_SIMPLE };
+
+const char *tls_mode_word(enum tls_mode mode); // as documents say it
 
 // What endpoints have in common, once for all that are alike.
 struct endpoint_traits {
     enum tls_mode tls;
     const struct spiffe_id *identities; // for Mesh: one must match the peer's
     uint32_t identity_count;
-    struct bytes zone, region; // empty: not told
-    uint32_t priority;         // those of the lowest number are used first
-    struct bytes peer_key;     // TLS mode and identities as text: together with the address the live endpoint is found by it
+    const struct origin_config *origin; // for Simple; else NULL
+    struct bytes zone, region;          // empty: not told
+    uint32_t priority;                  // those of the lowest number are used first
+    struct bytes peer_key;              // TLS mode and who is expected as text: together with the address the live endpoint is found by it
 };
 
 // Small, since a service may have ten thousand.

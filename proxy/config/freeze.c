@@ -8,8 +8,10 @@
 #include "config/value.h"
 #include "config/worker_count.h"
 
-// "none"; "mesh spiffe://a/b spiffe://a/c"
+// "none"; "mesh spiffe://a/b spiffe://a/c"; "simple a.example host:a.example by 8:/ca/file,"
 static struct bytes peer_key(struct pool *pool, const struct endpoint_traits *traits) {
+    if (traits->tls == TLS_SIMPLE)
+        return traits->origin->key;
     struct bytes key = traits->tls == TLS_MESH ? BYTES("mesh") : BYTES("none");
     for (uint32_t i = 0; i < traits->identity_count; i++)
         key = pool_format(pool, "%.*s %.*s", BYTES_FORMAT(key), BYTES_FORMAT(traits->identities[i].text));
@@ -67,6 +69,7 @@ static const struct endpoint_traits *find_traits(struct freezing *freezing, cons
     *traits = (struct endpoint_traits){
         .tls = wanted->tls,
         .identity_count = wanted->identity_count,
+        .origin = wanted->origin,
         .zone = pool_copy(pool, wanted->zone),
         .region = pool_copy(pool, wanted->region),
         .priority = wanted->priority,
@@ -84,8 +87,10 @@ static const struct endpoint_traits *find_traits(struct freezing *freezing, cons
 }
 
 static const struct endpoint_traits *traits_of(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_endpoint *from) {
-    struct endpoint_traits wanted = {.tls = from->tls, .zone = from->zone, .region = from->region, .priority = from->priority};
-    if (from->tls == TLS_MESH) {
+    struct endpoint_traits wanted = {.tls = from->tls.mode, .zone = from->zone, .region = from->region, .priority = from->priority};
+    if (from->tls.mode == TLS_SIMPLE)
+        wanted.origin = freeze_origin(freezing, spec, &from->tls);
+    if (from->tls.mode == TLS_MESH) {
         bool has_own = from->identity.text.len > 0;
         wanted.identities = has_own ? &from->identity : spec->identities;
         wanted.identity_count = has_own ? 1 : spec->identity_count;
@@ -93,8 +98,14 @@ static const struct endpoint_traits *traits_of(struct freezing *freezing, const 
     return find_traits(freezing, &wanted);
 }
 
+// The same documents' fields; others may be alike all the same.
+static bool have_same_tls(const struct entry_tls *a, const struct entry_tls *b) {
+    return a->mode == b->mode && a->server_name.at == b->server_name.at && a->ca_files == b->ca_files && a->names == b->names &&
+           a->system == b->system;
+}
+
 static bool have_same_traits(const struct entry_endpoint *a, const struct entry_endpoint *b) {
-    return a->tls == b->tls && a->priority == b->priority && bytes_equal(a->zone, b->zone) && bytes_equal(a->region, b->region) &&
+    return have_same_tls(&a->tls, &b->tls) && a->priority == b->priority && bytes_equal(a->zone, b->zone) && bytes_equal(a->region, b->region) &&
            bytes_equal(a->identity.text, b->identity.text);
 }
 
@@ -166,6 +177,7 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->place = port->place;
     service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
     service->resolution = spec->resolution;
+    freezing->entry = entry;
     if (spec->resolution == RESOLUTION_STATIC)
         freeze_endpoints(freezing, spec, port, service);
     else
@@ -457,6 +469,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freezing.capacity = count_services(&freezing);
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
     map_init(&freezing.traits);
+    map_init(&freezing.origins);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
     index_entries(&freezing);
     freeze_entries(&freezing, true);
@@ -468,5 +481,6 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_dispose(&freezing.entries);
     policy_index_dispose(&freezing.policies);
     map_dispose(&freezing.traits);
+    map_dispose(&freezing.origins);
     return snapshot;
 }

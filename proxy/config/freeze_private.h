@@ -13,7 +13,9 @@ struct freezing {
     struct pool *pool;
     uint32_t capacity; // of snapshot->services
     struct policy_index policies;
-    struct map traits; // of endpoints, by what they are
+    struct map traits;            // of endpoints, by what they are
+    struct map origins;           // origin_config.key -> struct origin_config
+    const struct document *entry; // whose ports are being frozen
     struct frontend *frontends;
     struct map entries; // "namespace/name" -> struct frozen_entry, of all ServiceEntries
 };
@@ -62,6 +64,9 @@ void freeze_gateway_frontends(struct freezing *freezing);
 
 // A service in the snapshot, with its number.
 struct service_config *freeze_add_service(struct freezing *freezing);
+
+// How the servers of a service are reached that has mode Simple there; one for all that are alike.
+const struct origin_config *freeze_origin(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_tls *tls);
 
 // Over all that its endpoints are asked by.
 uint64_t service_digest(const struct service_config *service);

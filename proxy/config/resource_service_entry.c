@@ -21,10 +21,6 @@ static const struct choice resolutions[] = {
     {"DNS", RESOLUTION_DNS, false, "endpoints may have names; each address of a name is an endpoint. With no endpoints: the hosts themselves"},
     {"SRV", RESOLUTION_SRV, false, "endpoints have names of SRV records, which say addresses, ports, priorities and weights"},
     {0}};
-static const struct choice tls_modes[] = {{"Mesh", TLS_MESH, false, "mutual TLS with our identity and one of identities"},
-                                          {"Simple", 0, true, NULL},
-                                          {"None", TLS_NONE, false, "plain text"},
-                                          {0}};
 static const struct choice export_scopes[] = {{"Mesh", offsetof(struct service_entry_spec, export_mesh), false, "all namespaces"}, {0}};
 
 static const struct row port_rows[] = {
@@ -51,25 +47,6 @@ static const struct table port_table = {.describes = "a port of the service",
                                         .place_offset = offsetof(struct entry_port, place),
                                         .unique_key = "name"};
 
-static const struct row tls_rows[] = {{.name = "mode",
-                                       .type = VALUE_ENUM,
-                                       SPEC(tls),
-                                       .choices = tls_modes,
-                                       .fallback = "Mesh",
-                                       .describes = "how connections to the endpoints are protected"},
-                                      {0}};
-static const struct table tls_table = {.describes = "TLS toward the endpoints", .rows = tls_rows, .later = "sni caCertificates subjectAltNames"};
-
-static const struct row endpoint_tls_rows[] = {{.name = "mode",
-                                                .type = VALUE_ENUM,
-                                                ENDPOINT(tls),
-                                                .choices = tls_modes,
-                                                .is_required = true,
-                                                .describes = "how connections to this endpoint are protected"},
-                                               {0}};
-static const struct table endpoint_tls_table = {
-    .describes = "TLS toward this endpoint", .rows = endpoint_tls_rows, .later = "sni caCertificates subjectAltNames"};
-
 static const struct row endpoint_rows[] = {
     {.name = "address",
      .type = VALUE_ADDRESS,
@@ -93,57 +70,58 @@ static const struct row endpoint_rows[] = {
      .max = 127,
      .fallback = "0",
      .describes = "those of the lowest number are used while enough of them are available, then those of the next"},
-    {.name = "tls", .type = VALUE_OBJECT, .object = &endpoint_tls_table, .describes = "wins over the service's tls"},
+    {.name = "tls", .type = VALUE_OBJECT, .object = &entry_tls_table, .describes = "wins over the service's tls, as a whole"},
     {.name = "identity", .type = VALUE_SPIFFE_ID, ENDPOINT(identity), .describes = "for Mesh: who it must be; wins over the service's identities"},
     {0}};
 static const struct table endpoint_table = {
     .describes = "an endpoint", .rows = endpoint_rows, .size = sizeof(struct entry_endpoint), .unique_key = "address"};
 
-static const struct row service_entry_rows[] = {{.name = "hosts",
-                                                 .type = VALUE_LIST,
-                                                 .item = VALUE_HOST,
-                                                 ROW_LIST(struct service_entry_spec, hosts, host_count),
-                                                 .min = 1,
-                                                 .max = 256,
-                                                 .is_required = true,
-                                                 .describes = "names that callers use, with or without port; *.example.com for all below"},
-                                                {.name = "ports",
-                                                 .type = VALUE_LIST,
-                                                 .item = VALUE_OBJECT,
-                                                 .object = &port_table,
-                                                 ROW_LIST(struct service_entry_spec, ports, port_count),
-                                                 .min = 1,
-                                                 .max = 64,
-                                                 .is_required = true,
-                                                 .describes = "ports of the service"},
-                                                {.name = "resolution",
-                                                 .type = VALUE_ENUM,
-                                                 SPEC(resolution),
-                                                 .choices = resolutions,
-                                                 .fallback = "Static",
-                                                 .describes = "how addresses are found"},
-                                                {.name = "tls", .type = VALUE_OBJECT, .object = &tls_table, .describes = "TLS toward the endpoints"},
-                                                {.name = "identities",
-                                                 .type = VALUE_LIST,
-                                                 .item = VALUE_SPIFFE_ID,
-                                                 ROW_LIST(struct service_entry_spec, identities, identity_count),
-                                                 .min = 0,
-                                                 .max = 64,
-                                                 .describes = "for Mesh: one of them must be the peer's"},
-                                                {.name = "endpoints",
-                                                 .type = VALUE_LIST,
-                                                 .item = VALUE_OBJECT,
-                                                 .object = &endpoint_table,
-                                                 ROW_LIST(struct service_entry_spec, endpoints, endpoint_count),
-                                                 .min = 0,
-                                                 .max = 10000,
-                                                 .describes = "where the service runs"},
-                                                {.name = "exportTo",
-                                                 .type = VALUE_FLAGS,
-                                                 .choices = export_scopes,
-                                                 .width = sizeof(bool),
-                                                 .describes = "[Mesh]: callers of all namespaces see it; none: those of its own"},
-                                                {0}};
+static const struct row service_entry_rows[] = {
+    {.name = "hosts",
+     .type = VALUE_LIST,
+     .item = VALUE_HOST,
+     ROW_LIST(struct service_entry_spec, hosts, host_count),
+     .min = 1,
+     .max = 256,
+     .is_required = true,
+     .describes = "names that callers use, with or without port; *.example.com for all below"},
+    {.name = "ports",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &port_table,
+     ROW_LIST(struct service_entry_spec, ports, port_count),
+     .min = 1,
+     .max = 64,
+     .is_required = true,
+     .describes = "ports of the service"},
+    {.name = "resolution",
+     .type = VALUE_ENUM,
+     SPEC(resolution),
+     .choices = resolutions,
+     .fallback = "Static",
+     .describes = "how addresses are found"},
+    {.name = "tls", .type = VALUE_OBJECT, .object = &entry_tls_table, .describes = "TLS toward the endpoints"},
+    {.name = "identities",
+     .type = VALUE_LIST,
+     .item = VALUE_SPIFFE_ID,
+     ROW_LIST(struct service_entry_spec, identities, identity_count),
+     .min = 0,
+     .max = 64,
+     .describes = "for Mesh: one of them must be the peer's"},
+    {.name = "endpoints",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &endpoint_table,
+     ROW_LIST(struct service_entry_spec, endpoints, endpoint_count),
+     .min = 0,
+     .max = 10000,
+     .describes = "where the service runs"},
+    {.name = "exportTo",
+     .type = VALUE_FLAGS,
+     .choices = export_scopes,
+     .width = sizeof(bool),
+     .describes = "[Mesh]: callers of all namespaces see it; none: those of its own"},
+    {0}};
 const struct table service_entry_table = {
     .describes = "the hosts of a service and where it runs", .rows = service_entry_rows, .size = sizeof(struct service_entry_spec)};
 
@@ -245,15 +223,17 @@ static bool check_endpoint(struct document *document, struct entry_endpoint *end
     check_endpoint_port(document, endpoint, node);
     check_address(document, endpoint, node);
     if (!is_mode_known(node) || !is_mode_known(document->spec_node)) {
-        endpoint->tls = TLS_NONE; // that has been told: nothing more is to be said of it
+        endpoint->tls.mode = TLS_NONE; // that has been told: nothing more is to be said of it
         return false;
     }
     if (node_find(node, "tls") == NULL)
         endpoint->tls = spec->tls;
-    if (endpoint->tls == TLS_NONE && identity != NULL && endpoint->identity.text.len > 0)
-        document_error(document, identity, NULL, "is for tls.mode Mesh alone; this endpoint has None");
+    else
+        entry_tls_check(document, &endpoint->tls, node);
+    if (endpoint->tls.mode != TLS_MESH && identity != NULL && endpoint->identity.text.len > 0)
+        document_error(document, identity, NULL, "is for tls.mode Mesh alone; this endpoint has %s", tls_mode_word(endpoint->tls.mode));
     bool has_own = identity != NULL && (identity->bad || endpoint->identity.text.len > 0);
-    return endpoint->tls == TLS_MESH && !has_own;
+    return endpoint->tls.mode == TLS_MESH && !has_own;
 }
 
 static void check_endpoints(struct document *document) {
@@ -265,7 +245,7 @@ static void check_endpoints(struct document *document) {
     if (spec->endpoint_count == 0)
         check_hosts_resolve(document);
     if (spec->endpoint_count == 0 && spec->resolution == RESOLUTION_DNS && is_mode_known(document->spec_node))
-        needs_identities = spec->tls == TLS_MESH;
+        needs_identities = spec->tls.mode == TLS_MESH;
     for (const struct node *node = endpoints != NULL ? endpoints->first : NULL; node != NULL && node->index < spec->endpoint_count;
          node = node->next) {
         needs_identities = check_endpoint(document, &spec->endpoints[node->index], node) || needs_identities;
@@ -275,11 +255,27 @@ static void check_endpoints(struct document *document) {
         document_warning(document, endpoints, NULL, "all weigh 0: all requests get 503 no_endpoint");
     if (needs_identities && spec->identity_count == 0 && (identities == NULL || !identities->bad))
         document_error(document, identities != NULL ? identities : document->spec_node, identities != NULL ? NULL : "identities",
-                       "there is none, and tls.mode Mesh takes only peers that are named; allowed: at least one SPIFFE ID, or tls: {mode: None}");
+                       "there is none, and tls.mode Mesh takes only peers that are named; allowed: at least one SPIFFE ID, or tls: {mode: None}, or "
+                       "{mode: Simple} for a server outside the mesh");
+}
+
+// Where callers speak TLS already.
+static void warn_of_tls_in_tls(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
+    const struct node *ports = node_find(document->spec_node, "ports");
+    for (uint32_t i = 0; i < spec->port_count && spec->tls.mode == TLS_SIMPLE; i++)
+        if (spec->ports[i].protocol == PROTOCOL_TLS)
+            document_warning(
+                document, node_find(node_item(ports, i), "protocol"), NULL,
+                "TLS is what callers send there, and tls.mode Simple puts it into TLS once more; meant may be TCP, or tls: {mode: None}");
 }
 
 void service_entry_check(struct document *document) {
+    const struct service_entry_spec *spec = document->spec;
     check_ports(document);
     check_hosts(document);
+    if (node_find(document->spec_node, "tls") != NULL && is_mode_known(document->spec_node))
+        entry_tls_check(document, &spec->tls, document->spec_node);
     check_endpoints(document);
+    warn_of_tls_in_tls(document);
 }

@@ -26,9 +26,25 @@ struct entry_port {
     struct place place;
 };
 
+struct entry_name {
+    enum server_name_type type; // Hostname (for an IP address too) or URI
+    struct bytes hostname, uri;
+};
+
+// The first member of whatever has it: the fields of its table count from the start.
+struct entry_tls {
+    enum tls_mode mode;
+    bool system; // the system's bundle is among its authorities
+    struct bytes server_name;
+    struct bytes *ca_files;
+    uint32_t ca_file_count;
+    uint32_t name_count;
+    struct entry_name *names;
+};
+
 struct entry_endpoint {
+    struct entry_tls tls;        // its own or, once checked, the service's
     struct endpoint_place place; // port 0: the service port's
-    enum tls_mode tls;           // its own or, once checked, the service's
     struct spiffe_id identity;   // empty: the service's
     uint32_t weight;
     struct bytes zone, region;
@@ -36,12 +52,12 @@ struct entry_endpoint {
 };
 
 struct service_entry_spec {
+    struct entry_tls tls;
     struct bytes *hosts;
     uint32_t host_count;
     struct entry_port *ports;
     uint32_t port_count;
     enum resolution resolution;
-    enum tls_mode tls;
     struct spiffe_id *identities;
     uint32_t identity_count;
     struct entry_endpoint *endpoints;
@@ -88,6 +104,17 @@ void selection_check(struct document *document);
 extern const struct table forward_table, detection_table, tcp_target_table;
 extern const struct choice app_protocols[], proxy_protocols[];
 void listener_check(struct document *document, struct listener_config *listener, const struct node *node);
+
+// resource_origin.c: `tls` of a service or of one of its endpoints, `owner` being the node that has it.
+extern const struct table entry_tls_table;
+void entry_tls_check(struct document *document, const struct entry_tls *tls, const struct node *owner);
+
+// The first host that is no wildcard, as a name that its certificate is for, `text` in `authority`; false: there is none.
+struct authority;
+bool service_entry_name(const struct service_entry_spec *spec, struct authority *authority, struct server_name *name);
+
+// "10.0.0.1", "[::1]" and "::1" are addresses; all else is a name.
+bool is_ip_address(struct bytes host);
 
 // After each listener was checked: the ports of forwards against all else that the proxy listens on.
 void listener_ports_check(struct document *document);

@@ -118,6 +118,7 @@ struct snapshot {
     struct gateway_listener *gateway_listeners; // all
     bool has_regexes;                           // in a rule
     struct named_path *paths;                   // of all documents
+    struct ca_set_config *ca_sets;              // of all services; all their files are among the paths
     struct map hosts;        // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x". Ports of HTTP
     struct map opaque_hosts; // the same for ports of TCP and TLS: found by address
     struct map tls_hosts;    // and for those of TLS alone: found by the name in a ClientHello

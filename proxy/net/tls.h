@@ -1,5 +1,5 @@
 // TLS over a transport: OpenSSL with an own BIO that reads from the bytes that the lower transport delivers and writes into the lower transport's
-// output. No memory BIOs; an idle connection holds no buffer. TLS 1.3 only.
+// output. No memory BIOs; an idle connection holds no buffer. In the mesh TLS 1.3 only; with strangers 1.2 too.
 //
 // A credentials object is an immutable version of (own SVID and key, trust bundle): made by identity/, shared read-only by all threads, replaced as a whole by
 // publishing a new one. Ticket keys live beside it and outlive versions.
@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "certs/ca_set.h"
+#include "certs/server_name.h"
 #include "certs/spiffe_id.h"
 #include "certs/trust_bundle.h"
 #include "net/transport.h"
@@ -43,6 +45,11 @@ struct tls_edge_certificate {
 // who asks for a name that no listener has is refused. As above otherwise; one that has expired is used, since browsers tell their users better than a closed port would.
 enum error credentials_create_edge(const struct tls_edge_certificate *certificates, uint32_t count, struct ticket_keys *keys, uint64_t generation,
                                    struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
+
+// Credentials for a client of servers outside the mesh: TLS 1.2 and 1.3, no certificate and no identity of our own. Their certificates must lead to the set, which is taken over, and be for a name
+// that the connection says. Sessions are kept here: none is resumed under another set. One reference.
+struct credentials *credentials_create_origin(struct ca_set *authorities, uint64_t generation);
+
 struct credentials *credentials_ref(struct credentials *credentials);
 void credentials_unref(struct credentials *credentials);
 
@@ -52,8 +59,9 @@ int64_t credentials_not_before(const struct credentials *credentials); // of the
 int64_t credentials_not_after(const struct credentials *credentials);
 const char *credentials_serial(const struct credentials *credentials); // of the leaf, hexadecimal
 const struct trust_bundle *credentials_bundle(const struct credentials *credentials);
+const struct ca_set *credentials_authorities(const struct credentials *credentials);
 
-// Whether a live peer's certificates would still be accepted under these credentials (after a change of bundle). True where the peer showed none.
+// Whether a live peer's certificates would still be accepted under these credentials (after a change of bundle or set). True where the peer showed none.
 bool tls_peer_still_trusted(struct transport *tls, const struct credentials *credentials);
 
 // How long the peer's leaf is still good; UINT64_MAX where there is no leaf. Whoever owns the connection ends it by then.
@@ -74,7 +82,7 @@ bool tls_was_resumed(const struct transport *tls);
 // Names of application protocols (ALPN). What it points to must be constant.
 struct tls_protocols {
     const struct bytes *names; // most wanted first
-    uint32_t count;            // 0: outrigger/1, h2, http/1.1
+    uint32_t count;            // 0: outrigger/1, h2, http/1.1; toward a server outside the mesh: none
     bool takes_any;            // of a server: what clients offer is not looked at, and they get none
 };
 
@@ -100,9 +108,12 @@ struct tls_client_options {
     struct credentials *credentials;
     const struct spiffe_id *identities; // one must be the peer's, else ERROR_IDENTITY_MISMATCH. Must live until `ready`
     uint32_t identity_count;            // 0: nobody is expected, every handshake fails
-    struct tls_protocols protocols;     // those that are offered
+    const struct server_name *names;    // with credentials_create_origin in the place of identities: its certificate must be for one of them
+    uint32_t name_count;
+    struct bytes server_name;       // that it is asked for (SNI), NUL behind it; empty: none
+    struct tls_protocols protocols; // those that are offered
     struct bytes
-        session_key; // endpoint and expected identities: sessions are resumed under it, within one version of credentials. Empty: none is. Copied
+        session_key; // endpoint and who is expected: sessions are resumed under it, within one version of credentials. Empty: none is. Copied
     nanoseconds handshake_timeout; // 0: none
     struct tls_counters *counters; // of this worker; NULL: not counted
 };

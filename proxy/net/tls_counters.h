@@ -12,6 +12,7 @@
     X(UNTRUSTED, "untrusted")           /* no path to a root of its trust domain */                                          \
     X(EXPIRED, "expired")               /* or not yet valid */                                                               \
     X(IDENTITY, "identity")             /* a valid SVID, but none of those expected */                                       \
+    X(NAME, "name")                     /* of a server outside the mesh: trusted, but for none of the names expected */      \
     X(PEER_ALERT, "peer_alert")         /* the peer refused, us or something else, and said so */                            \
     X(CLOSED, "closed")                 /* the peer went away */                                                             \
     X(TIMEOUT, "timeout")                                                                                                    \

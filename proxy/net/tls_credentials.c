@@ -62,24 +62,34 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// OpenSSL's macros take no const text.
+#define GROUPS "X25519:P-256"
+#define ORIGIN_GROUPS GROUPS ":P-384"
+#define SIGNATURES "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256"
+#define ORIGIN_SIGNATURES SIGNATURES ":RSA-PSS+SHA384:RSA+SHA384:RSA-PSS+SHA512:RSA+SHA512:ECDSA+SHA512"
+
 SSL_CTX *tls_context_create(enum tls_context_use use) {
-    char groups[] = "X25519:P-256"; // OpenSSL's macros take no const text
-    char signatures[] = "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256";
+    const bool is_origin = use == TLS_CONTEXT_ORIGIN;
+    char groups[sizeof ORIGIN_GROUPS];
+    char signatures[sizeof ORIGIN_SIGNATURES];
+    snprintf(groups, sizeof groups, "%s", is_origin ? ORIGIN_GROUPS : GROUPS);
+    snprintf(signatures, sizeof signatures, "%s", is_origin ? ORIGIN_SIGNATURES : SIGNATURES);
     // The library context by name: the thread's own is another while a ticket is opened or sealed.
     SSL_CTX *context = SSL_CTX_new_ex(OSSL_LIB_CTX_get0_global_default(), NULL, TLS_method());
     CHECK(context != NULL);
-    int oldest = use == TLS_CONTEXT_EDGE ? TLS1_2_VERSION : TLS1_3_VERSION;
+    int oldest = use == TLS_CONTEXT_MESH ? TLS1_3_VERSION : TLS1_2_VERSION;
     CHECK(SSL_CTX_set_min_proto_version(context, oldest) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1);
     CHECK(SSL_CTX_set_ciphersuites(context, CIPHERS) == 1);
     CHECK(SSL_CTX_set_cipher_list(context, EDGE_CIPHERS) == 1);
     CHECK(SSL_CTX_set1_groups_list(context, groups) == 1);
     CHECK(SSL_CTX_set1_sigalgs_list(context, signatures) == 1);
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    // No records that only imitate TLS 1.2 for middleboxes.
-    SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+    // No records that only imitate TLS 1.2 for middleboxes, but on the way to who knows where.
+    if (!is_origin)
+        SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
     // An idle connection holds no buffer. The chain to send is given; OpenSSL would otherwise build and verify it in each handshake.
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_set_max_cert_list(context, PEER_CERTIFICATES_BYTES_MAX);
+    SSL_CTX_set_max_cert_list(context, is_origin ? SSL_MAX_CERT_LIST_DEFAULT : PEER_CERTIFICATES_BYTES_MAX);
     SSL_CTX_set_cert_verify_callback(context, tls_verify_certificates, NULL);
     return context;
 }
@@ -96,7 +106,8 @@ static void make_contexts(struct credentials *credentials) {
     tls_context_choose_protocols(credentials->server);
     CHECK(SSL_CTX_set_alpn_protos(credentials->client, wire, (unsigned)length) == 0);
     SSL_CTX_set_verify(credentials->client, SSL_VERIFY_PEER, NULL);
-    tls_sessions_attach(credentials->server, credentials->client);
+    tls_sessions_attach_server(credentials->server);
+    tls_sessions_attach_client(credentials->client);
 }
 
 static enum error refuse(char *reason, size_t reason_size, const char *what, const char *text) {
@@ -234,6 +245,7 @@ void credentials_unref(struct credentials *credentials) {
     BIO_meth_free(credentials->bio_method);
     if (credentials->bundle != NULL)
         trust_bundle_destroy(credentials->bundle);
+    ca_set_destroy(credentials->authorities);
     free(credentials->id_text);
     free(credentials);
 }
@@ -260,4 +272,8 @@ const char *credentials_serial(const struct credentials *credentials) {
 
 const struct trust_bundle *credentials_bundle(const struct credentials *credentials) {
     return credentials->bundle;
+}
+
+const struct ca_set *credentials_authorities(const struct credentials *credentials) {
+    return credentials->authorities;
 }

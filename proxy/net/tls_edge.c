@@ -146,7 +146,8 @@ enum error credentials_create_edge(const struct tls_edge_certificate *certificat
         SSL_CTX_up_ref(made->server);
         made->client = tls_context_create(TLS_CONTEXT_EDGE);
         SSL_CTX_set_tlsext_servername_callback(made->server, on_server_name);
-        tls_sessions_attach(made->server, made->client);
+        tls_sessions_attach_server(made->server);
+        tls_sessions_attach_client(made->client);
         *credentials = made;
     } else {
         credentials_unref(made);

@@ -3,9 +3,8 @@
 #define NET_TLS_PRIVATE_H
 
 #include "net/tls.h"
-#include "net/tls_counters.h"
-
 #include "net/loop.h"
+#include "net/tls_counters.h"
 
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -23,7 +22,7 @@ struct tls_sessions;
 struct tls_peer {
     _Atomic uint32_t references;
     unsigned char digest[CERTIFICATE_DIGEST_SIZE]; // of all that the peer showed; the role is part of it
-    struct spiffe_id id;                           // of `text`
+    struct spiffe_id id;                           // of `text`; empty: outside the mesh
     int64_t leaf_not_after;
     int64_t path_not_before; // of the whole path, root included
     int64_t path_not_after;
@@ -45,6 +44,9 @@ void tls_peer_leave(struct tls *tls);
 // For a resumed connection: the leaf is known, the path only by what the ticket said of it. NULL when the leaf is no SVID.
 struct tls_peer *tls_peer_resumed(X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t path_not_before, int64_t path_not_after);
 
+// Whether a server with that certificate is one that the connection is meant for.
+bool tls_expects(const struct tls *tls, const struct spiffe_id *id, X509 *leaf);
+
 // OpenSSL's callback in place of X509_verify_cert.
 int tls_verify_certificates(X509_STORE_CTX *path, void *unused);
 
@@ -57,8 +59,9 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused);
 struct tls_sessions *tls_sessions_create(void);
 void tls_sessions_destroy(struct tls_sessions *sessions);
 
-// Takes part in what OpenSSL asks about sessions and tickets, for both roles.
-void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client);
+// Takes part in what OpenSSL asks about sessions and tickets, for each role.
+void tls_sessions_attach_server(SSL_CTX *server);
+void tls_sessions_attach_client(SSL_CTX *client);
 
 // After each call that may have opened or sealed a ticket: gives the thread its library context back where OpenSSL broke off in between.
 void tls_ticket_done(struct tls *tls);
@@ -79,11 +82,12 @@ struct credentials {
     int64_t not_before;
     int64_t not_after;
     char serial[CERTIFICATE_SERIAL_SIZE];
-    struct trust_bundle *bundle;                   // NULL at an edge
+    struct trust_bundle *bundle;                   // NULL at an edge and toward origins
+    struct ca_set *authorities;                    // toward origins; else NULL
     unsigned char digest[CERTIFICATE_DIGEST_SIZE]; // of the bundle; at an edge of its certificates: a ticket is good under the same alone
     struct tls_edge *edge;                         // NULL: of the mesh
     struct ticket_keys *ticket_keys;
-    SSL_CTX *server;
+    SSL_CTX *server; // NULL toward origins
     SSL_CTX *client;
     BIO_METHOD *bio_method;
     // Of bundle, own identity and whether a client certificate is required: a ticket of one is void under another.
@@ -154,6 +158,8 @@ struct tls {
     struct tls_protocols protocols;
     const struct spiffe_id *identities; // client: until `ready`
     uint32_t identity_count;
+    const struct server_name *names; // the same toward origins
+    uint32_t name_count;
     char *session_key_text;
     struct bytes session_key;
     OSSL_LIB_CTX *usual_library; // while OpenSSL opens or seals a ticket: the thread's own

@@ -254,10 +254,8 @@ void tls_session_offer(struct tls *tls) {
     SSL_SESSION *session = copy_kept(tls->credentials->sessions, tls->session_key, credentials_wall_s(tls->credentials), &peer);
     if (session == NULL)
         return;
-    bool expected = false;
-    for (uint32_t i = 0; i < tls->identity_count; i++)
-        expected = expected || spiffe_id_equal(&tls->identities[i], &peer->id);
-    if (expected && SSL_set_session(tls->ssl, session) == 1)
+    X509 *leaf = SSL_SESSION_get0_peer(session);
+    if (leaf != NULL && tls_expects(tls, &peer->id, leaf) && SSL_set_session(tls->ssl, session) == 1)
         tls->peer = peer; // the verifier replaces it when the server does not resume
     else
         tls_peer_unref(peer);
@@ -274,13 +272,15 @@ static int on_session(SSL *ssl, SSL_SESSION *session) {
     return 0; // `session` itself stays OpenSSL's
 }
 
-void tls_sessions_attach(SSL_CTX *server, SSL_CTX *client) {
+void tls_sessions_attach_server(SSL_CTX *server) {
     SSL_CTX_set_session_cache_mode(server, SSL_SESS_CACHE_OFF);
     CHECK(SSL_CTX_set_num_tickets(server, 0) == 1); // none in the handshake: tls_send_ticket, later
     SSL_CTX_set_timeout(server, TLS_SESSION_LIFE_S);
     CHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(server, on_ticket_key) == 1);
     CHECK(SSL_CTX_set_session_ticket_cb(server, on_ticket_sealed, on_ticket_opened, NULL) == 1);
+}
 
+void tls_sessions_attach_client(SSL_CTX *client) {
     SSL_CTX_set_session_cache_mode(client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(client, on_session);
 }

@@ -65,7 +65,8 @@ static void fail_handshake(struct tls *tls) {
     tls->lower->ops->read_stop(tls->lower);
     flush_lower_later(tls);
     count_failure(tls);
-    tls->transport.handler->ready(tls->transport.user, tls->failure == TLS_FAILURE_IDENTITY ? ERROR_IDENTITY_MISMATCH : ERROR_TLS_FAILED);
+    const bool is_other = tls->failure == TLS_FAILURE_IDENTITY || tls->failure == TLS_FAILURE_NAME;
+    tls->transport.handler->ready(tls->transport.user, is_other ? ERROR_IDENTITY_MISMATCH : ERROR_TLS_FAILED);
 }
 
 static void tell_ended(struct tls *tls, enum error error) {
@@ -334,9 +335,11 @@ static void open_connection(struct tls *tls) {
     }
     SSL_get0_alpn_selected(tls->ssl, &protocol, &protocol_length);
     transport->alpn = bytes_from((const char *)protocol, protocol_length);
-    transport->peer_id = tls->peer != NULL ? &tls->peer->id : NULL;
+    transport->peer_id = tls->peer != NULL && tls->peer->id.text.len > 0 ? &tls->peer->id : NULL;
     tls->identities = NULL;
     tls->identity_count = 0;
+    tls->names = NULL;
+    tls->name_count = 0;
     loop_timer_stop(transport->loop, &tls->timer);
     struct tls_role_counters *counters = role_counters(tls);
     if (counters != NULL) {
@@ -582,7 +585,11 @@ struct transport *tls_client_create(struct transport *lower, const struct tls_cl
     struct tls *tls = tls_create(lower, options->credentials, options->counters, false, handler, user);
     tls->identities = options->identities;
     tls->identity_count = options->identity_count;
+    tls->names = options->names;
+    tls->name_count = options->name_count;
     SSL_set_connect_state(tls->ssl);
+    if (options->server_name.len > 0)
+        CHECK(SSL_set_tlsext_host_name(tls->ssl, options->server_name.at) == 1);
     if (options->protocols.count > 0) {
         unsigned char wire[TLS_PROTOCOLS_WIRE_MAX];
         size_t length = tls_protocols_encode(options->protocols, wire);

@@ -21,12 +21,14 @@ struct tls_peers {
 _Static_assert((TLS_PEERS_MAX & (TLS_PEERS_MAX - 1)) == 0, "the place is chosen by a mask");
 
 static struct tls_peer *peer_create(const struct spiffe_id *id, const X509 *leaf, const unsigned char digest[CERTIFICATE_DIGEST_SIZE]) {
-    struct tls_peer *peer = alloc_zeroed_or_abort(1, sizeof(*peer) + id->text.len + 1);
+    struct tls_peer *peer = alloc_zeroed_or_abort(1, sizeof(*peer) + id->text.len + 1); // without identity outside the mesh
     const char *reason;
     atomic_init(&peer->references, 1);
     memcpy(peer->digest, digest, CERTIFICATE_DIGEST_SIZE);
-    memcpy(peer->text, id->text.at, id->text.len);
-    CHECK(spiffe_id_parse(bytes_from(peer->text, id->text.len), &peer->id, &reason) == OK);
+    if (id->text.len > 0) {
+        memcpy(peer->text, id->text.at, id->text.len);
+        CHECK(spiffe_id_parse(bytes_from(peer->text, id->text.len), &peer->id, &reason) == OK);
+    }
     peer->leaf_not_after = certificate_not_after(leaf);
     return peer;
 }
@@ -93,12 +95,10 @@ static void replace_shown(X509_STORE_CTX *path, const STACK_OF(X509) *shared) {
     X509_STORE_CTX_set_cert(path, sk_X509_value(shown, 0));
 }
 
-// Decodes what OpenSSL would decode when it is asked for it first: where the path is known already nobody has asked yet, and from now on several threads may.
+// Where the path is known already nobody has asked for what is in them yet.
 static void warm(const STACK_OF(X509) *shown) {
-    for (int i = 0; i < sk_X509_num(shown); i++) {
-        (void)X509_get_extension_flags(sk_X509_value(shown, i));
-        (void)X509_get0_pubkey(sk_X509_value(shown, i));
-    }
+    for (int i = 0; i < sk_X509_num(shown); i++)
+        certificate_warm(sk_X509_value(shown, i));
 }
 
 // OpenSSL keeps the peer's certificates with the connection, decoded: some 10 KB for each. Here the connections of a peer come to hold the same ones: what the
@@ -175,7 +175,10 @@ static enum tls_failure failure_of(enum trust_outcome outcome) {
 static struct tls_peer *verify_anew(struct tls *tls, X509_STORE_CTX *path, const unsigned char digest[CERTIFICATE_DIGEST_SIZE], int64_t wall_s) {
     struct trust_verdict verdict;
     X509_STORE_CTX_set_time(path, 0, (time_t)wall_s);
-    trust_bundle_verify_path(tls->credentials->bundle, path, &verdict);
+    if (tls->credentials->authorities != NULL)
+        ca_set_verify_path(tls->credentials->authorities, path, &verdict);
+    else
+        trust_bundle_verify_path(tls->credentials->bundle, path, &verdict);
     if (verdict.outcome != TRUST_OK) {
         X509_STORE_CTX_set_error(path, verdict.x509_error);
         if (verdict.id.text.len > 0)
@@ -191,13 +194,21 @@ static struct tls_peer *verify_anew(struct tls *tls, X509_STORE_CTX *path, const
     return peer;
 }
 
-static bool is_expected(const struct tls *tls, const struct spiffe_id *id) {
-    if (tls->is_server)
-        return true; // whom a server lets in is authorization's affair
-    for (uint32_t i = 0; i < tls->identity_count; i++)
-        if (spiffe_id_equal(&tls->identities[i], id))
-            return true;
-    return false;
+bool tls_expects(const struct tls *tls, const struct spiffe_id *id, X509 *leaf) {
+    bool expected = tls->is_server; // whom a server lets in is authorization's affair
+    for (uint32_t i = 0; i < tls->identity_count && !expected; i++)
+        expected = spiffe_id_equal(&tls->identities[i], id);
+    for (uint32_t i = 0; i < tls->name_count && !expected; i++)
+        expected = server_name_is_of(&tls->names[i], leaf);
+    return expected;
+}
+
+static void refuse_stranger(struct tls *tls, const struct spiffe_id *id) {
+    if (id->text.len > 0)
+        tls_compose_failure(tls, TLS_FAILURE_IDENTITY, "the peer is %.*s, which is not expected", BYTES_FORMAT(id->text));
+    else
+        tls_compose_failure(tls, TLS_FAILURE_NAME, "its certificate is not for %.*s%s", BYTES_FORMAT(tls->names[0].text),
+                            tls->name_count > 1 ? ", nor for the other names" : "");
 }
 
 int tls_verify_certificates(X509_STORE_CTX *path, void *unused) {
@@ -216,8 +227,8 @@ int tls_verify_certificates(X509_STORE_CTX *path, void *unused) {
         peer = verify_anew(tls, path, digest, wall_s);
     if (peer == NULL)
         return 0;
-    if (!is_expected(tls, &peer->id)) {
-        tls_compose_failure(tls, TLS_FAILURE_IDENTITY, "the peer is %.*s, which is not expected", BYTES_FORMAT(peer->id.text));
+    if (!tls_expects(tls, &peer->id, X509_STORE_CTX_get0_cert(path))) {
+        refuse_stranger(tls, &peer->id);
         X509_STORE_CTX_set_error(path, X509_V_ERR_HOSTNAME_MISMATCH);
         tls_peer_unref(peer);
         return 0;
@@ -242,13 +253,18 @@ bool tls_peer_still_trusted(struct transport *transport, const struct credential
         tls_peer_unref(known);
         return true;
     }
+    X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
     struct trust_verdict verdict;
-    trust_bundle_verify(credentials->bundle, SSL_get0_peer_certificate(tls->ssl), SSL_get_peer_cert_chain(tls->ssl),
-                        tls->is_server ? TRUST_CLIENT : TRUST_SERVER, wall_s, &verdict);
+    if (credentials->authorities != NULL)
+        ca_set_verify(credentials->authorities, leaf, SSL_get_peer_cert_chain(tls->ssl), wall_s, &verdict);
+    else
+        trust_bundle_verify(credentials->bundle, leaf, SSL_get_peer_cert_chain(tls->ssl), tls->is_server ? TRUST_CLIENT : TRUST_SERVER, wall_s,
+                            &verdict);
     if (verdict.outcome != TRUST_OK)
         return false;
-    struct tls_peer *peer = tls_peer_resumed(SSL_get0_peer_certificate(tls->ssl), tls->peer->digest, verdict.not_before, verdict.not_after);
-    CHECK(peer != NULL);
+    struct tls_peer *peer = peer_create(&tls->peer->id, leaf, tls->peer->digest);
+    peer->path_not_before = verdict.not_before;
+    peer->path_not_after = verdict.not_after;
     remember(peers, peer);
     tls_peer_unref(peer);
     return true;

@@ -318,13 +318,24 @@ static void name_policy(struct stream *stream, const struct attempt *attempt) {
         stream_ended_by_policy(stream, traffic->retry.policy, "retry.budget");
 }
 
+// Where it failed, and for TLS why.
+static struct bytes detail_of(struct stream *stream, const struct attempt *attempt) {
+    const struct endpoint *endpoint = attempt->endpoint;
+    if (endpoint == NULL)
+        return attempt->detail;
+    const struct endpoint_links *links = endpoint->links;
+    if ((attempt->error != ERROR_TLS_FAILED && attempt->error != ERROR_IDENTITY_MISMATCH) || links->tls_failure.len == 0)
+        return links->text;
+    return pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(links->text), BYTES_FORMAT(links->tls_failure));
+}
+
 // No further try: the answer that is held goes down; without one the stream fails as `settled` did.
 static enum attempts_result give_up(struct stream *stream, const struct attempt *settled) {
     struct attempts *attempts = stream->attempts;
     struct attempt *held = attempts->held;
     if (held == NULL) {
         name_policy(stream, settled);
-        stream_fail(stream, settled->error, settled->endpoint == NULL ? settled->detail : settled->endpoint->links->text);
+        stream_fail(stream, settled->error, detail_of(stream, settled));
         return ATTEMPTS_FAILED;
     }
     attempts->held = NULL;
@@ -332,6 +343,11 @@ static enum attempts_result give_up(struct stream *stream, const struct attempt 
     list_push_back(&attempts->running, &held->link);
     commit(stream, held);
     return ATTEMPTS_ANSWERED;
+}
+
+// Outside the mesh a certificate for another name is no matter of the moment: asked once more it would show the same one.
+static bool is_the_wrong_server(const struct attempt *attempt) {
+    return attempt->error == ERROR_IDENTITY_MISMATCH && attempt->endpoint != NULL && attempt->endpoint->peer->tls == TLS_SIMPLE;
 }
 
 // What becomes of the stream now that one has failed, or has an answer that is to be repeated for `reason`.
@@ -343,6 +359,8 @@ static enum attempts_result go_on_without(struct stream *stream, struct attempt 
         return ATTEMPTS_RUNNING;
     }
     attempts_remember_tried(attempts, settled->endpoint);
+    if (is_the_wrong_server(settled) && !cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count))
+        reason = RETRY_NONE;
     if (settled->state == ATTEMPT_ANSWERED) {
         if (attempts->held != NULL)
             discard(stream, attempts->held);

@@ -168,7 +168,7 @@ enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpo
     if (stream->asks_tunnel && (endpoint->peer->tls == TLS_NONE || endpoint->links->upgrades_by_http1))
         return POOL_HTTP1;
     // What a peer speaks is learnt from a TLS handshake alone: without one it is HTTP/1.1, but for gRPC, which has no other form than HTTP/2.
-    return endpoint->peer->tls == TLS_MESH || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
+    return endpoint->peer->tls != TLS_NONE || stream->request_is_grpc ? POOL_HTTP2 : POOL_HTTP1;
 }
 
 void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *conn) {
@@ -177,6 +177,8 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
     if (stream->request->opaque)
         return;
     head_copy(&attempt->head, stream->request, &attempt->pool);
+    if (attempt->endpoint->peer->tls == TLS_SIMPLE)
+        attempt->head.scheme = BYTES("https"); // servers look whether it is what the connection is (RFC 9113 section 8.3.1)
     if (stream->asks_tunnel)
         upgrade_attempt_head(attempt, conn->codec->version);
     if (!conn->mesh)

@@ -7,42 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct endpoint_peer *peer_get(struct upstream *upstream, const struct endpoint_traits *traits) {
-    struct endpoint_peer *peer = map_get(&upstream->peers, traits->peer_key);
-    if (peer == NULL) {
-        peer = alloc_zeroed_or_abort(1, sizeof *peer);
-        peer->key = bytes_keep(traits->peer_key);
-        peer->tls = traits->tls;
-        peer->identity_count = traits->identity_count;
-        peer->identities = alloc_zeroed_or_abort(traits->identity_count + 1, sizeof *peer->identities);
-        for (uint32_t i = 0; i < traits->identity_count; i++) {
-            const char *reason;
-            enum error error = spiffe_id_parse(bytes_keep(traits->identities[i].text), &peer->identities[i], &reason);
-            CHECK(error == OK); // it was parsed when the documents were checked
-        }
-        map_put(&upstream->peers, peer->key, peer);
-    }
-    peer->references++;
-    return peer;
-}
-
-static void peer_release(struct upstream *upstream, struct endpoint_peer *peer) {
-    CHECK(peer->references > 0);
-    if (--peer->references > 0)
-        return;
-    map_remove(&upstream->peers, peer->key);
-    for (uint32_t i = 0; i < peer->identity_count; i++)
-        bytes_drop(&peer->identities[i].text);
-    free(peer->identities);
-    bytes_drop(&peer->key);
-    free(peer);
-}
-
 struct endpoint *endpoint_create(struct cluster *cluster, const struct endpoint_config *config) {
     struct endpoint *endpoint = alloc_zeroed_or_abort(1, sizeof *endpoint);
     endpoint->cluster = cluster;
     endpoint->upstream = cluster->upstream;
-    endpoint->peer = peer_get(cluster->upstream, config->traits);
+    endpoint->peer = endpoint_peer_get(cluster->upstream, config->traits);
     endpoint->address = config->address;
     endpoint->weight = config->weight;
     endpoint->level = LEVEL_NONE;
@@ -81,6 +50,7 @@ static void drop_links(struct endpoint *endpoint) {
     live_shared_endpoint_release(endpoint->upstream->shared, links->shared_key);
     bytes_drop(&links->shared_key);
     bytes_drop(&links->text);
+    bytes_drop(&links->tls_failure);
     free(links);
     endpoint->links = NULL;
 }
@@ -92,7 +62,7 @@ void endpoint_unref(struct endpoint *endpoint) {
     CHECK(endpoint->cluster == NULL && endpoint->in_flight == 0);
     if (endpoint->links != NULL)
         drop_links(endpoint);
-    peer_release(endpoint->upstream, endpoint->peer);
+    endpoint_peer_release(endpoint->upstream, endpoint->peer);
     free(endpoint);
 }
 

@@ -4,21 +4,12 @@
 #define UPSTREAM_ENDPOINT_H
 
 #include "base/clock.h"
-#include "certs/spiffe_id.h"
 #include "config/snapshot.h"
 #include "upstream/conn_pool.h"
+#include "upstream/endpoint_peer.h"
 #include "upstream/live_shared.h"
 
 struct cluster;
-
-// Who is expected at endpoints: shared by all of a worker that are alike.
-struct endpoint_peer {
-    struct bytes key; // owned, as all below
-    enum tls_mode tls;
-    struct spiffe_id *identities;
-    uint32_t identity_count;
-    uint32_t references;
-};
 
 // What an endpoint has once it was sent a request.
 struct endpoint_links {
@@ -32,6 +23,7 @@ struct endpoint_links {
     // numbers for people
     uint64_t requests;
     uint64_t failures;
+    struct bytes tls_failure;     // why TLS toward it failed last; owned; empty: it never did
     uint64_t connections_refused; // times that connections.max let none more be opened
     struct list avoided;          // in cluster.avoided while UNAVAILABLE_AVOIDED
     nanoseconds avoided_until;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/tcp.h"
 #include "upstream/cluster.h"
+#include "upstream/endpoint_peer.h"
 #include "upstream/upstream_conn.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
     map_init(&upstream->clusters);
     map_init(&upstream->peers);
+    map_init(&upstream->authorities);
     route_counter_set_init(&upstream->routes);
     list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
@@ -50,21 +52,55 @@ static void each_connection(struct upstream *upstream, void (*visit)(struct upst
     }
 }
 
-static void drain_secure(struct upstream_conn *conn) {
+struct credentials *upstream_credentials(const struct upstream *upstream, const struct endpoint_peer *peer) {
+    switch (peer->tls) {
+    case TLS_NONE:
+        return NULL;
+    case TLS_MESH:
+        return upstream->credentials;
+    case TLS_SIMPLE:
+        return map_get(&upstream->authorities, peer->authorities);
+    }
+    CHECK(!"a TLS mode that is none");
+    return NULL;
+}
+
+static void drain_secure(struct upstream_conn *conn, const struct credentials *newest) {
     // One under way carries the old credentials only if its handshake has begun; it is found by its generation when it opens.
-    if (conn->endpoint->peer->tls != TLS_MESH || !conn->open)
+    if (!conn->open)
         return;
-    if (!tls_peer_still_trusted(conn->transport, conn->upstream->credentials))
+    if (!tls_peer_still_trusted(conn->transport, newest))
         upstream_conn_end_by(conn, conn->upstream->loop->now + TLS_LAST_CALL_NS);
     upstream_conn_drain(conn);
+}
+
+static void drain_of_the_mesh(struct upstream_conn *conn) {
+    if (conn->endpoint->peer->tls == TLS_MESH)
+        drain_secure(conn, conn->upstream->credentials);
+}
+
+static void drain_outdated(struct upstream_conn *conn) {
+    const struct endpoint_peer *peer = conn->endpoint->peer;
+    const struct credentials *newest = peer->tls == TLS_SIMPLE ? upstream_credentials(conn->upstream, peer) : NULL;
+    if (newest != NULL && conn->credentials_generation != credentials_generation(newest))
+        drain_secure(conn, newest);
 }
 
 void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials) {
     if (upstream->credentials != NULL)
         credentials_unref(upstream->credentials);
     upstream->credentials = credentials_ref(credentials);
-    upstream->credentials_generation = credentials_generation(credentials);
-    each_connection(upstream, drain_secure);
+    each_connection(upstream, drain_of_the_mesh);
+}
+
+void upstream_set_authorities(struct upstream *upstream, struct bytes key, struct credentials *credentials) {
+    credentials_unref(map_put(&upstream->authorities, key, credentials_ref(credentials)));
+    each_connection(upstream, drain_outdated);
+}
+
+void upstream_drop_authorities(struct upstream *upstream, struct bytes key, const struct credentials *credentials) {
+    if (map_get(&upstream->authorities, key) == credentials)
+        credentials_unref(map_remove(&upstream->authorities, key));
 }
 
 static void close_one_idle(struct upstream_conn *conn) {
@@ -121,4 +157,10 @@ void upstream_dispose(struct upstream *upstream) {
     bytes_drop(&upstream->region);
     if (upstream->credentials != NULL)
         credentials_unref(upstream->credentials);
+    uint32_t position = 0;
+    struct bytes key;
+    void *credentials;
+    while (map_next(&upstream->authorities, &position, &key, &credentials))
+        credentials_unref(credentials);
+    map_dispose(&upstream->authorities);
 }

@@ -15,16 +15,18 @@
 #include "upstream/endpoint_set.h"
 #include "upstream/live_shared.h"
 
+struct endpoint_peer;
+
 struct upstream {
     // How connections are made: tcp_connect; tests put a fake transport in its place.
     enum error (*connect)(struct loop *loop, const struct sockaddr *address, socklen_t length, const struct transport_handler *handler, void *user,
                           struct transport **transport);
     struct loop *loop;
     struct worker_metrics *metrics;
-    struct live_shared *shared;      // over all workers of the process
-    struct h2_memory *h2_memory;     // borrowed
-    struct credentials *credentials; // our SVID; NULL: none yet. One reference
-    uint64_t credentials_generation;
+    struct live_shared *shared;       // over all workers of the process
+    struct h2_memory *h2_memory;      // borrowed
+    struct credentials *credentials;  // our SVID; NULL: none yet. One reference
+    struct map authorities;           // ca_set_config.key -> struct credentials toward origins, one reference each
     struct codec_limits codec_limits; // of responses
     uint32_t buffer_per_stream;
     struct bytes zone, region;        // where we are; owned
@@ -48,6 +50,15 @@ void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set)
 // New credentials: connections made with older ones take no new streams and close when their streams end; those whose peer is no longer trusted after
 // TLS_LAST_CALL_NS at the latest.
 void upstream_set_credentials(struct upstream *upstream, struct credentials *credentials);
+
+// A CA set as it is now. As above for the connections to servers that it speaks for.
+void upstream_set_authorities(struct upstream *upstream, struct bytes key, struct credentials *credentials);
+
+// No service names the set any more; nothing happens where it has a newer version.
+void upstream_drop_authorities(struct upstream *upstream, struct bytes key, const struct credentials *credentials);
+
+// What connections to that peer are made with; NULL: it is not there yet, or not needed. Borrowed.
+struct credentials *upstream_credentials(const struct upstream *upstream, const struct endpoint_peer *peer);
 
 // Another worker has requests that wait for a connection to an endpoint of which all workers together have as many as they may: closes an idle one of ours to it.
 void upstream_give_places(struct upstream *upstream);

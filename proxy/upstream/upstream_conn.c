@@ -310,6 +310,14 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
     }
 }
 
+static void note_tls_failure(const struct upstream_conn *conn, enum error error) {
+    struct endpoint_links *links = conn->endpoint->links;
+    const char *reason = conn->transport->failure != NULL ? conn->transport->failure : "broken TLS";
+    log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(links->text), error_name(error), reason);
+    bytes_drop(&links->tls_failure);
+    links->tls_failure = bytes_keep(bytes_from_text(reason));
+}
+
 static void on_ended(void *user, enum error error) {
     struct upstream_conn *conn = user;
     if (!conn->open) {
@@ -329,6 +337,8 @@ static void on_ended(void *user, enum error error) {
             return;
         }
     }
+    if (error == ERROR_TLS_FAILED)
+        note_tls_failure(conn, error);
     upstream_conn_close(conn, error);
 }
 
@@ -341,31 +351,55 @@ static bool is_fixed(const struct upstream_conn *conn) {
     return conn->endpoint->peer->tls == TLS_NONE || (cluster != NULL && (cluster->protocol == PROTOCOL_HTTP2 || cluster->protocol == PROTOCOL_GRPC));
 }
 
-// What the port's protocol leaves to the peer's choice. The words of the mesh belong to outrigger/1: a port of HTTP1 goes without them.
+// What the port's protocol leaves to the peer's choice. The words of the mesh belong to outrigger/1: a port of HTTP1 goes without them, and a server outside the mesh never hears of them.
 static struct tls_protocols offered_protocols(const struct upstream_conn *conn) {
     static const struct bytes http1[] = {BYTES_OF("http/1.1")};
     static const struct bytes http2[] = {BYTES_OF(ALPN_MESH), BYTES_OF("h2")};
     static const struct bytes raw[] = {BYTES_OF(ALPN_MESH_TCP)};
+    static const struct bytes strangers[] = {BYTES_OF("h2"), BYTES_OF("http/1.1")};
+    const bool mesh = conn->endpoint->peer->tls == TLS_MESH;
     if (conn->pool->kind == POOL_RAW)
-        return (struct tls_protocols){raw, 1};
+        return (struct tls_protocols){raw, mesh ? 1 : 0};
     if (conn->pool->kind == POOL_HTTP1)
         return (struct tls_protocols){http1, 1};
+    if (!mesh)
+        return (struct tls_protocols){strangers, is_fixed(conn) ? 1 : 2};
     return is_fixed(conn) ? (struct tls_protocols){http2, 2} : (struct tls_protocols){.count = 0};
 }
 
 static void make_codec(struct upstream_conn *conn) {
     struct upstream *upstream = conn->upstream;
     struct transport *transport = conn->transport;
+    const bool may_be_mesh = conn->endpoint->peer->tls == TLS_MESH; // whatever a stranger chooses that it was not offered
     if (conn->pool->kind == POOL_RAW) {
-        conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH_TCP));
+        conn->mesh = may_be_mesh && bytes_equal(transport->alpn, BYTES(ALPN_MESH_TCP));
         conn->codec = raw_codec_create(CODEC_CLIENT, conn->mesh ? RAW_ANNOUNCED : RAW_PLAIN, &upstream_stream_events, conn, &transport->out);
         return;
     }
-    conn->mesh = bytes_equal(transport->alpn, BYTES(ALPN_MESH));
+    conn->mesh = may_be_mesh && bytes_equal(transport->alpn, BYTES(ALPN_MESH));
     const bool chose_http1 = bytes_equal(transport->alpn, BYTES("http/1.1"));
     bool http2 = conn->pool->kind == POOL_HTTP2 && ((is_fixed(conn) && !chose_http1) || conn->mesh || bytes_equal(transport->alpn, BYTES("h2")));
     conn->codec = http2 ? h2_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out, upstream->h2_memory)
                         : h1_codec_create(CODEC_CLIENT, &upstream->codec_limits, &upstream_stream_events, conn, &transport->out);
+}
+
+// No connection of the mesh outlives its peer's leaf. One to a stranger takes nothing new then.
+static void limit_by_leaf(struct upstream_conn *conn, nanoseconds now) {
+    const enum tls_mode tls = conn->endpoint->peer->tls;
+    const nanoseconds left = tls != TLS_NONE ? tls_peer_left(conn->transport) : UINT64_MAX;
+    if (left == UINT64_MAX)
+        return;
+    if (tls == TLS_MESH)
+        conn->ends_at = now + left;
+    const nanoseconds last_call = now + left - tls_last_call(left);
+    if (last_call < conn->drains_at)
+        conn->drains_at = last_call;
+}
+
+// Whether there are newer credentials than those that it was made with.
+static bool is_outdated(const struct upstream_conn *conn) {
+    const struct credentials *credentials = upstream_credentials(conn->upstream, conn->endpoint->peer);
+    return credentials != NULL && conn->credentials_generation != credentials_generation(credentials);
 }
 
 static void become_open(struct upstream_conn *conn) {
@@ -378,12 +412,7 @@ static void become_open(struct upstream_conn *conn) {
     const struct traffic_config *traffic = traffic_of(conn);
     conn->drains_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
     conn->ends_at = UINT64_MAX;
-    nanoseconds left = conn->endpoint->peer->tls == TLS_MESH ? tls_peer_left(transport) : UINT64_MAX;
-    if (left != UINT64_MAX) {
-        conn->ends_at = now + left;
-        if (conn->ends_at - tls_last_call(left) < conn->drains_at)
-            conn->drains_at = conn->ends_at - tls_last_call(left);
-    }
+    limit_by_leaf(conn, now);
     metric_add(&upstream->metrics->upstream_opened, 1);
     metric_add(&upstream->metrics->upstream_active, 1);
     conn->pool->connecting_count--;
@@ -401,8 +430,7 @@ static void become_open(struct upstream_conn *conn) {
         return;
     }
     // Made with credentials that were replaced during the handshake, or for a protocol that the port had before it: whoever waits gets one made with the new.
-    const bool is_outdated = conn->endpoint->peer->tls == TLS_MESH && conn->credentials_generation != upstream->credentials_generation;
-    if (is_outdated || (conn->pool->kind == POOL_HTTP2 && conn->codec->version != HTTP_2 && is_fixed(conn)))
+    if (is_outdated(conn) || (conn->pool->kind == POOL_HTTP2 && conn->codec->version != HTTP_2 && is_fixed(conn)))
         upstream_conn_drain(conn);
 }
 
@@ -410,8 +438,7 @@ static void on_ready(void *user, enum error error) {
     struct upstream_conn *conn = user;
     if (error != OK) {
         if (conn->transport->secure)
-            log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->endpoint->links->text),
-                      error_name(error), conn->transport->failure == NULL ? "" : conn->transport->failure);
+            note_tls_failure(conn, error);
         upstream_conn_close(conn, error);
         return;
     }
@@ -419,18 +446,23 @@ static void on_ready(void *user, enum error error) {
         become_open(conn);
         return;
     }
-    struct credentials *credentials = conn->upstream->credentials;
+    const struct endpoint_peer *peer = conn->endpoint->peer;
+    struct credentials *credentials = upstream_credentials(conn->upstream, peer);
     if (credentials == NULL) {
-        log_event(LOG_WARN, "upstream_tls_failed", "endpoint=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->endpoint->links->text));
+        conn->transport->failure = peer->tls == TLS_MESH ? "no identity yet" : "its CA certificates could not be read";
+        note_tls_failure(conn, ERROR_TLS_FAILED);
         upstream_conn_close(conn, ERROR_TLS_FAILED);
         return;
     }
-    conn->credentials_generation = conn->upstream->credentials_generation;
+    conn->credentials_generation = credentials_generation(credentials);
     struct tls_client_options options = {
         .credentials = credentials,
         .protocols = offered_protocols(conn),
-        .identities = conn->endpoint->peer->identities,
-        .identity_count = conn->endpoint->peer->identity_count,
+        .identities = peer->identities,
+        .identity_count = peer->identity_count,
+        .names = peer->names,
+        .name_count = peer->name_count,
+        .server_name = peer->server_name,
         .session_key = conn->endpoint->links->shared_key,
         .counters = &conn->upstream->tls_counters,
     };

@@ -6,6 +6,7 @@
 """
 
 import datetime
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +96,10 @@ class Authority:
                 .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key), critical=False))
 
     def issue(self, *identities, lifetime=HOUR, starts=-HOUR, usages=("digital_signature",), usage_critical=True, extended=("server", "client"),
-              ca=False, names=(), subject=None, key="P-256"):
+              ca=False, names=(), addresses=(), subject=None, key="P-256"):
         """An SVID. A good one has one identity and all defaults; each rule is broken by one argument:
         identities of a wrong trust domain, none, or two; `lifetime` below zero: expired; `starts` above zero: not yet valid; `usages` None: no KeyUsage;
-        `extended` (): no extended key usage; `ca`: a CA as leaf; `names`: DNS names besides; `subject`: a common name."""
+        `extended` (): no extended key usage; `ca`: a CA as leaf; `names`, `addresses`: of DNS and IP besides; `subject`: a common name."""
         private = new_key(key)
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
         builder = self.builder(x509.Name(attributes), private.public_key(), lifetime, starts if starts < lifetime else lifetime - HOUR, self)
@@ -108,6 +109,7 @@ class Authority:
         if extended:
             builder = builder.add_extension(x509.ExtendedKeyUsage([EXTENDED_USAGES[word] for word in extended]), critical=False)
         alternatives = [x509.UniformResourceIdentifier(identity) for identity in identities] + [x509.DNSName(name) for name in names]
+        alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=not attributes)
         certificate = sign(builder, self.key)

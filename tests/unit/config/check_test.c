@@ -193,8 +193,6 @@ static void one_mistake_is_one_error(void **state) {
     (void)state;
     expect_proxy_error(OUTBOUND "  identity: {source: WorkloadAPI}\n", "WorkloadAPI is not supported by this version; allowed: Files");
     expect_proxy_error(OUTBOUND "  identity: files\n", "spec.identity: is a text; allowed: an object");
-    expect_entry_error("  hosts: [s]\n  ports: [{name: h, port: 80}]\n  tls: {mode: Simple}\n  endpoints: [{address: '10.0.0.1:1'}]\n",
-                       "Simple is not supported by this version");
     expect_policy_error("  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: s}]\n",
                         "there is no HTTPRoute s in namespace default");
     expect_proxy_error("  listeners: [{name: i, role: Inbound, mtls: {mode: Disable}, forwardTo: here}]\n", "\"here\" is not allowed");
