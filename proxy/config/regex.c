@@ -39,7 +39,8 @@ enum error regex_compile(struct bytes text, struct pool *pool, const struct rege
     CHECK(options != NULL);
     int number;
     PCRE2_SIZE offset;
-    const uint32_t flags = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+    // Texts are bytes of a peer, which may be no UTF-8: an expression may not ask for characters.
+    const uint32_t flags = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)text.at, text.len, flags, &number, &offset, options);
     if (code == NULL) {
         char message[128];

@@ -60,7 +60,7 @@ static void what_is_no_expression_is_told(void **state) {
     assert_int_equal(regex_compile(bytes_from(text, REGEX_BYTES_MAX), &world.pool, &regex, &fault), OK);
     assert_int_equal(regex_compile(bytes_from(text, sizeof text), &world.pool, &regex, &fault), ERROR_INVALID);
     assert_true(bytes_starts_with(fault, BYTES("is longer than")));
-    static const char *const bad[] = {"(", "[a", "a{2,1}", "\\C", "(?<n>a)(?<n>b)", "*", "((a{1000}){1000}){1000}"};
+    static const char *const bad[] = {"(", "[a", "a{2,1}", "\\C", "(?<n>a)(?<n>b)", "*", "(*UTF)[^x]+", "(*UCP)\\w+", "((a{1000}){1000}){1000}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fault = BYTES_NONE;
         assert_int_equal(regex_compile(bytes_from_text(bad[i]), &world.pool, &regex, &fault), ERROR_INVALID);
