@@ -461,7 +461,6 @@ FOR_TESTS_ALONE = {
     "tls_was_resumed": "shows that a ticket was taken",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
     "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
-    "canonical_authority": "the form in which routes will match hosts; bound_find_host serves until there are routes",
 }
 
 

@@ -1,5 +1,12 @@
-// Walks over one name or value, octet by octet: see form.h.
+// Walks over a query, octet by octet: see form.h.
 #include "http/form.h"
+
+#include "base/map.h"
+
+struct form_parameter {
+    struct bytes name, value;
+    bool is_used;
+};
 
 struct bytes form_decode(struct bytes text, struct pool *pool) {
     if (bytes_find(text, '%') == text.len && bytes_find(text, '+') == text.len)
@@ -16,4 +23,45 @@ struct bytes form_decode(struct bytes text, struct pool *pool) {
         }
     }
     return bytes_from(to, length);
+}
+
+// The slot of that name, or the free one where it belongs.
+static struct form_parameter *slot_of(const struct form *form, struct bytes name) {
+    uint32_t at = (uint32_t)hash_bytes(name) & form->mask;
+    while (form->slots[at].is_used && !bytes_equal(form->slots[at].name, name))
+        at = (at + 1) & form->mask;
+    return &form->slots[at];
+}
+
+void form_parse(struct form *form, struct bytes query, struct pool *pool) {
+    struct bytes rest = query, parameter;
+    uint32_t count = 0;
+    *form = (struct form){0};
+    while (bytes_next(&rest, '&', &parameter))
+        count++;
+    if (count == 0)
+        return;
+    form->mask = 1;
+    while (form->mask < 2 * count) // at most half of the slots are used
+        form->mask = 2 * form->mask + 1;
+    const size_t size = (form->mask + (size_t)1) * sizeof(*form->slots);
+    form->slots = pool_alloc(pool, size);
+    memset(form->slots, 0, size);
+    rest = query;
+    while (bytes_next(&rest, '&', &parameter)) {
+        size_t equals = bytes_find(parameter, '=');
+        size_t behind = equals < parameter.len ? equals + 1 : equals;
+        struct bytes name = form_decode(bytes_from(parameter.at, equals), pool);
+        struct form_parameter *slot = slot_of(form, name);
+        if (!slot->is_used)
+            *slot = (struct form_parameter){name, form_decode(bytes_from(parameter.at + behind, parameter.len - behind), pool), true};
+    }
+}
+
+bool form_find(const struct form *form, struct bytes name, struct bytes *value) {
+    const struct form_parameter *slot = form->slots != NULL ? slot_of(form, name) : NULL;
+    if (slot == NULL || !slot->is_used)
+        return false;
+    *value = slot->value;
+    return true;
 }

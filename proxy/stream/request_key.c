@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "http/canonical.h"
+#include "http/form.h"
 #include "http/headers.h"
 #include "stream/stream.h"
 
@@ -30,12 +32,18 @@ static bool add_address(const union address *address, uint64_t *hash) {
     return true;
 }
 
-static bool add_header(const struct head *request, struct bytes name, uint64_t *hash) {
+// Host in its canonical form: one host is one key however it is written.
+static bool add_host(const struct head *request, struct pool *pool, uint64_t *hash) {
+    if (request->authority.len == 0)
+        return false;
+    *hash = add(*hash, canonical_authority(request->authority, request->scheme, pool));
+    return true;
+}
+
+static bool add_header(const struct head *request, struct bytes name, struct pool *pool, uint64_t *hash) {
     bool found = false;
-    if (bytes_equal_nocase(name, BYTES("host"))) {
-        *hash = add(*hash, request->authority);
-        return request->authority.len > 0;
-    }
+    if (bytes_equal_nocase(name, BYTES("host")))
+        return add_host(request, pool, hash);
     FIELDS_EACH(&request->fields, field) {
         if (!bytes_equal_nocase(field->name, name))
             continue;
@@ -60,23 +68,21 @@ static bool add_cookie(const struct head *request, struct bytes name, uint64_t *
     return false;
 }
 
-static bool add_parameter(struct bytes target, struct bytes name, uint64_t *hash) {
+// Decoded, so that no other spelling of it is another key.
+static bool add_parameter(struct bytes target, struct bytes name, struct pool *pool, uint64_t *hash) {
     size_t mark = bytes_find(target, '?');
+    struct form form;
+    struct bytes value;
     if (mark == target.len)
         return false;
-    struct bytes list = bytes_from(target.at + mark + 1, target.len - mark - 1), parameter;
-    while (bytes_next(&list, '&', &parameter)) {
-        size_t equals = bytes_find(parameter, '=');
-        if (!bytes_equal(bytes_from(parameter.at, equals), name))
-            continue;
-        size_t begin = equals < parameter.len ? equals + 1 : equals;
-        *hash = add(*hash, bytes_from(parameter.at + begin, parameter.len - begin));
-        return true;
-    }
-    return false;
+    form_parse(&form, bytes_from(target.at + mark + 1, target.len - mark - 1), pool);
+    if (!form_find(&form, name, &value))
+        return false;
+    *hash = add(*hash, value);
+    return true;
 }
 
-static bool add_part(const struct request_key_part *part, const struct stream *stream, uint64_t *hash) {
+static bool add_part(const struct request_key_part *part, struct stream *stream, uint64_t *hash) {
     const struct head *request = stream->request;
     switch (part->type) {
     case KEY_CLIENT_ADDRESS:
@@ -87,11 +93,11 @@ static bool add_part(const struct request_key_part *part, const struct stream *s
         *hash = add(*hash, stream->client.identity->text);
         return true;
     case KEY_HEADER:
-        return request != NULL && add_header(request, part->name, hash);
+        return request != NULL && add_header(request, part->name, &stream->pool, hash);
     case KEY_COOKIE:
         return request != NULL && add_cookie(request, part->name, hash);
     case KEY_QUERY:
-        return request != NULL && add_parameter(request->path, part->name, hash);
+        return request != NULL && add_parameter(request->path, part->name, &stream->pool, hash);
     case KEY_PATH:
         if (request == NULL)
             return false;
@@ -106,7 +112,7 @@ static bool add_part(const struct request_key_part *part, const struct stream *s
     check_failed("a part of a key is of a type that is none", __FILE__, __LINE__);
 }
 
-bool request_key_hash(const struct request_key *key, const struct stream *stream, uint64_t *hash) {
+bool request_key_hash(const struct request_key *key, struct stream *stream, uint64_t *hash) {
     CHECK(key->count > 0);
     *hash = FIRST_KEY;
     for (uint32_t i = 0; i < key->count; i++) {

@@ -8,6 +8,6 @@ struct stream;
 
 // The hash over all parts, in their order. False when the request lacks one of them. Only once the request's head has arrived; a stream that has none lacks all that
 // would be in it.
-bool request_key_hash(const struct request_key *key, const struct stream *stream, uint64_t *hash);
+bool request_key_hash(const struct request_key *key, struct stream *stream, uint64_t *hash);
 
 #endif

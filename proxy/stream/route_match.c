@@ -2,12 +2,17 @@
 #include "stream/route_match.h"
 
 #include "base/check.h"
+#include "http/canonical.h"
 #include "http/form.h"
 #include "http/headers.h"
 
+// What has to be worked out of the request is, once, when the first match asks for it.
 struct matching {
     const struct head *request;
     struct bytes path, query;
+    struct bytes host; // canonical; empty: not yet worked out, or there is none
+    struct form form;  // of the query
+    bool is_parsed;
     struct regex_matcher *matcher;
     struct pool *pool;
 };
@@ -18,29 +23,34 @@ static bool value_matches(const struct matching *matching, const struct field_ma
     return match->regex != NULL && regex_match(match->regex, matching->matcher, value) == REGEX_YES;
 }
 
-// Host is no field of the head: it has become the authority.
-static bool header_matches(const struct matching *matching, const struct field_match *match) {
+// Host is no field of the head: it has become the authority. It is compared in its canonical form (policy.md, Trust).
+static bool host_matches(struct matching *matching, const struct field_match *match) {
+    const struct head *request = matching->request;
+    if (request->authority.len == 0)
+        return false;
+    if (matching->host.len == 0)
+        matching->host = canonical_authority(request->authority, request->scheme, matching->pool);
+    return value_matches(matching, match, matching->host);
+}
+
+static bool header_matches(struct matching *matching, const struct field_match *match) {
     const struct head *request = matching->request;
     if (match->id == FIELD_HOST)
-        return request->authority.len > 0 && value_matches(matching, match, request->authority);
+        return host_matches(matching, match);
     const struct field *field = match->id != FIELD_OTHER ? fields_find(&request->fields, match->id) : fields_find_name(&request->fields, match->name);
     return field != NULL && value_matches(matching, match, field->value);
 }
 
 // The first parameter of that name.
-static bool query_matches(const struct matching *matching, const struct field_match *match) {
-    struct bytes rest = matching->query, parameter;
-    while (bytes_next(&rest, '&', &parameter)) {
-        size_t equals = bytes_find(parameter, '=');
-        if (!bytes_equal(form_decode(bytes_from(parameter.at, equals), matching->pool), match->name))
-            continue;
-        struct bytes value = equals == parameter.len ? BYTES_NONE : bytes_from(parameter.at + equals + 1, parameter.len - equals - 1);
-        return value_matches(matching, match, form_decode(value, matching->pool));
-    }
-    return false;
+static bool query_matches(struct matching *matching, const struct field_match *match) {
+    struct bytes value;
+    if (!matching->is_parsed)
+        form_parse(&matching->form, matching->query, matching->pool);
+    matching->is_parsed = true;
+    return form_find(&matching->form, match->name, &value) && value_matches(matching, match, value);
 }
 
-static bool rest_matches(const struct matching *matching, const struct route_match *match) {
+static bool rest_matches(struct matching *matching, const struct route_match *match) {
     if (match->method.len > 0 && !bytes_equal(match->method, matching->request->method_text))
         return false;
     for (uint32_t i = 0; i < match->header_count; i++)
@@ -52,14 +62,14 @@ static bool rest_matches(const struct matching *matching, const struct route_mat
     return true;
 }
 
-static const struct route_rule *first_of(const struct matching *matching, const struct route_match *match) {
+static const struct route_rule *first_of(struct matching *matching, const struct route_match *match) {
     for (; match != NULL; match = match->next)
         if (rest_matches(matching, match))
             return match->rule;
     return NULL;
 }
 
-static const struct route_rule *by_regex(const struct matching *matching, const struct route_table *table) {
+static const struct route_rule *by_regex(struct matching *matching, const struct route_table *table) {
     for (const struct route_match *match = table->regexes; match != NULL; match = match->next)
         if (regex_match(match->regex, matching->matcher, matching->path) == REGEX_YES && rest_matches(matching, match))
             return match->rule;
@@ -67,7 +77,7 @@ static const struct route_rule *by_regex(const struct matching *matching, const 
 }
 
 // By whole elements of the path, and not for more than the table's longest: what a peer writes behind it costs nothing.
-static const struct route_rule *by_prefix(const struct matching *matching, const struct route_table *table) {
+static const struct route_rule *by_prefix(struct matching *matching, const struct route_table *table) {
     struct bytes path = matching->path;
     for (size_t length = path.len; length > 0; length--) {
         const bool is_boundary = length == path.len || path.at[length] == '/';
@@ -80,7 +90,7 @@ static const struct route_rule *by_prefix(const struct matching *matching, const
     return NULL;
 }
 
-static const struct route_rule *by_method(const struct matching *matching, const struct route_table *table) {
+static const struct route_rule *by_method(struct matching *matching, const struct route_table *table) {
     for (const struct route_match *match = table->methods; match != NULL; match = match->next)
         if (bytes_ends_with(matching->path, match->path) && rest_matches(matching, match))
             return match->rule;

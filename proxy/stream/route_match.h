@@ -5,7 +5,7 @@
 #include "config/route.h"
 #include "http/message.h"
 
-// `request` has a canonical path. `matcher` may be NULL where the table has no regular expressions; texts that have to be decoded for comparing go to `pool`.
+// `request` has a canonical path. `matcher` may be NULL where the table has no regular expressions; what of the request has to be decoded for comparing is, once, into `pool`.
 // NULL: no rule matches. Costs a look-up per element of the path, as far as the longest prefix of the table, and a look at each match with the same path.
 const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
                                      struct pool *pool);

@@ -242,6 +242,24 @@ def test_MeshFrontendHostname_hostnames_are_ignored(fleet):
     assert body_of(ask(hop)) == "v1" and body_of(ask(hop, host="v1")) == "v2"
 
 
+@pytest.mark.parametrize("host", ["v1", "V1", "v1:80", "v1.", "V1.:80"])
+def test_a_host_is_matched_in_its_canonical_form(fleet, host):
+    """policy.md, Trust: in lower case, without the default port and a dot at the end; so no spelling leads past a rule."""
+    hop = hop_of(fleet, ["v1", "v2"], route("r", "v1", {"matches": [headers(host="V1:80")], "backendRefs": backends("v2")}), workers=1)
+    assert body_of(ask(hop, host=host)) == "v2"
+    assert ask(hop, host=f"x-{host}").status == 502
+
+
+def test_queries_cost_by_their_length_alone(fleet):
+    """However many rules look at however many parameters."""
+    rules = [{"matches": [queries(**{f"p{rule}_{number}": "x" for number in range(8)})], "backendRefs": backends("v1")} for rule in range(16)]
+    hop = hop_of(fleet, ["v1"], *(route(f"r{number}", "svc", *rules) for number in range(10)), workers=1)
+    before = hop.page("/memory")["resident_bytes"]
+    for _ in range(20):
+        assert ask(hop, "/?" + "&%61" * 2000).status == 404
+    assert hop.page("/memory")["resident_bytes"] - before < 16 << 20
+
+
 def test_MeshConsumerRoute(fleet):
     """A route of the caller's namespace takes the place of the service's own; one of a third namespace is nobody's business here."""
     made, services = named(fleet, "svc", "v1", "v2", "v3")

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 static void escapes_and_plus_are_decoded(void **state) {
@@ -35,10 +36,58 @@ static void plain_text_is_not_copied(void **state) {
     assert_ptr_equal(form_decode(text, NULL).at, text.at);
 }
 
+static const char *found(const struct form *form, const char *name, struct pool *pool) {
+    struct bytes value;
+    return form_find(form, bytes_from_text(name), &value) ? pool_format(pool, "%.*s", BYTES_FORMAT(value)).at : "(none)";
+}
+
+static void parameters_are_found_by_their_decoded_name(void **state) {
+    (void)state;
+    struct pool_source source;
+    struct pool pool;
+    struct form form;
+    pool_source_init(&source, 1);
+    pool_init(&pool, &source);
+    form_parse(&form, BYTES("a=1&b=&c&a=2&%64+e=%66%3D+g&=none&&x=y=z"), &pool);
+    assert_string_equal(found(&form, "a", &pool), "1"); // the first
+    assert_string_equal(found(&form, "b", &pool), "");
+    assert_string_equal(found(&form, "c", &pool), "");
+    assert_string_equal(found(&form, "d e", &pool), "f= g");
+    assert_string_equal(found(&form, "x", &pool), "y=z");
+    assert_string_equal(found(&form, "", &pool), "none");
+    assert_string_equal(found(&form, "A", &pool), "(none)");
+    assert_string_equal(found(&form, "%64+e", &pool), "(none)");
+    form_parse(&form, BYTES(""), &pool);
+    assert_string_equal(found(&form, "", &pool), "(none)");
+    pool_dispose(&pool);
+    pool_source_dispose(&source);
+}
+
+static void many_parameters_are_kept_apart(void **state) {
+    (void)state;
+    struct pool_source source;
+    struct pool pool;
+    struct form form;
+    char query[8192];
+    size_t length = 0;
+    pool_source_init(&source, 1);
+    pool_init(&pool, &source);
+    for (unsigned i = 0; i < 800; i++)
+        length += (size_t)snprintf(query + length, sizeof(query) - length, "n%u=%u&", i, i);
+    form_parse(&form, bytes_from(query, length), &pool);
+    for (unsigned i = 0; i < 800; i++)
+        assert_string_equal(found(&form, pool_format(&pool, "n%u", i).at, &pool), pool_format(&pool, "%u", i).at);
+    assert_string_equal(found(&form, "n800", &pool), "(none)");
+    pool_dispose(&pool);
+    pool_source_dispose(&source);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_and_plus_are_decoded),
         cmocka_unit_test(plain_text_is_not_copied),
+        cmocka_unit_test(parameters_are_found_by_their_decoded_name),
+        cmocka_unit_test(many_parameters_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,9 +50,9 @@ static void each_part_is_what_it_says(void **state) {
          "GET a /1\nx-tenant: a\nx-tenant: b\n",
          "GET a /2\nx-tenant: a\nx-tenant: b\n",
          "GET a /1\nx-tenant: a\n"},
-        {{KEY_HEADER, BYTES_OF("Host")}, "GET a /1\n", "GET a /2\n", "GET a:80 /1\n"},
+        {{KEY_HEADER, BYTES_OF("Host")}, "GET a /1\n", "GET A.:80 /2\n", "GET a:81 /1\n"},
         {{KEY_COOKIE, BYTES_OF("sid")}, "GET a /\ncookie: a=1; sid=77; b=2\n", "GET a /\ncookie: b=1\ncookie: sid=77\n", "GET a /\ncookie: sid=78\n"},
-        {{KEY_QUERY, BYTES_OF("user")}, "GET a /x?user=7&z=1\n", "GET a /y?a=2&user=7\n", "GET a /x?user=8&z=1\n"},
+        {{KEY_QUERY, BYTES_OF("user")}, "GET a /x?user=7&z=1\n", "GET a /y?a=2&us%65r=%37\n", "GET a /x?user=8&z=1\n"},
         {{KEY_PATH}, "GET a /x?1\n", "POST a /x?2\n", "GET a /y?1\n"},
         {{KEY_METHOD}, "GET a /x\n", "GET a /y\n", "PUT a /x\n"},
     };
