@@ -122,20 +122,28 @@ static void add_problem(struct stream *stream, struct head *head, enum error err
     buffer_append(body, text);
 }
 
+bool error_reply_tells(const struct stream *stream) {
+    return stream->listener->role != ROLE_GATEWAY || stream->bound->snapshot->proxy.edge.proxy_status;
+}
+
+// May have addresses of ours in it.
+static struct bytes detail_for_client(struct stream *stream) {
+    return error_reply_tells(stream) ? plain(&stream->pool, stream->detail) : BYTES_NONE;
+}
+
 struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body) {
     const struct reply *reply = reply_of(error);
     CHECK(reply->status != 0);
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
     head_init(head, &stream->pool);
     head->status = reply->status;
-    const bool tells = stream->listener->role != ROLE_GATEWAY || stream->bound->snapshot->proxy.edge.proxy_status;
-    struct bytes detail = tells ? plain(&stream->pool, stream->detail) : BYTES_NONE; // may have addresses of ours in it
+    struct bytes detail = detail_for_client(stream);
     struct bytes policy = plain(&stream->pool, stream->policy);
     if (stream->request_is_grpc)
         add_grpc(stream, head, error, detail);
     else
         add_problem(stream, head, error, detail, body);
-    if (tells)
+    if (error_reply_tells(stream))
         fields_add_known(&head->fields, FIELD_PROXY_STATUS,
                          pool_format(&stream->pool, "outrigger; error=%s; details=\"%s%s%.*s\"", reply->proxy_status, error_name(error),
                                      policy.len > 0 ? "; " : "", BYTES_FORMAT(policy)));
@@ -149,6 +157,6 @@ const struct fields *error_reply_trailers(struct stream *stream, enum error erro
         return NULL;
     struct fields *trailers = pool_alloc_zeroed(&stream->pool, sizeof *trailers);
     fields_init(trailers, &stream->pool);
-    add_grpc_status(stream, trailers, error, plain(&stream->pool, stream->detail));
+    add_grpc_status(stream, trailers, error, detail_for_client(stream));
     return trailers;
 }

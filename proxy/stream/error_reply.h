@@ -20,6 +20,9 @@ enum error error_end(enum error error);
 uint16_t error_status(enum error error);
 int error_grpc_status(enum error error);
 
+// Whether clients of the stream's listener may see what is behind it: at a gateway only where spec.edge.proxyStatus says so.
+bool error_reply_tells(const struct stream *stream);
+
 // The reply for `error` in the stream's pool, its body in `body`. For a gRPC request: HTTP 200, trailers only, with grpc-status. To one of our own proxies it carries
 // outrigger-refused. Proxy-Status says which rule of which policy it was, where one was.
 struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body);

@@ -5,6 +5,7 @@
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "stream/edge.h"
+#include "stream/error_reply.h"
 #include "stream/stream.h"
 #include "stream/upgrade.h"
 #include "upstream/upstream_conn.h"
@@ -197,11 +198,11 @@ void forward_response_head(struct stream *stream, struct attempt *attempt) {
     head->title_case = attempt->mesh && head->version == HTTP_2 && stream->request->version != HTTP_2;
     if (head->status == 101)
         upgrade_response_head(stream, attempt);
+    const bool tells = error_reply_tells(stream);
     FIELDS_EACH(&head->fields, field) {
-        if (is_of_the_mesh(field->id)) {
-            if (attempt->mesh && field->id == FIELD_OUTRIGGER_REFUSED)
-                stream->detail = field->value;
+        if (attempt->mesh && field->id == FIELD_OUTRIGGER_REFUSED)
+            stream->detail = field->value;
+        if (is_of_the_mesh(field->id) || (field->id == FIELD_PROXY_STATUS && !tells))
             field->removed = true;
-        }
     }
 }

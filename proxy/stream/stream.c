@@ -483,6 +483,10 @@ static void run_attempts(struct stream *stream) {
         return;
     struct attempt *attempt = stream->attempts->committed;
     struct upstream_stream *up = &attempt->up;
+    if (attempt->refusal != OK && error_status(attempt->refusal) != 0 && !error_reply_tells(stream)) {
+        stream_fail(stream, attempt->refusal, attempt->endpoint->links->text); // in our own words, that tell nothing of who refused
+        return;
+    }
     if (!stream->response_prepared)
         forward_response_head(stream, attempt);
     stream->response_prepared = true;

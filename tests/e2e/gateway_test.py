@@ -3,10 +3,17 @@
 
 import json
 
+import grpc
+import pytest
+
 from support.backend import echo, reply
 from support.edge import Edge
-from support.hop import service
+from support.grpc_echo import GrpcClient
+from support.h2_peer import h2_server
+from support.hop import Hop, service
+from support.pair import CALLEE, CALLER, Identity
 from support.routes import backends, path, route, to_gateway
+from support.test_ca import Authority
 from support.wire import exchange
 
 
@@ -117,6 +124,40 @@ def test_a_gateway_keeps_to_itself_why(fleet):
     assert json.loads(response.body)["detail"] == "connect_refused" and quiet.hop.logged(1)["detail"] != ""
     open_one = Edge(fleet, documents, [{}], to("v1"), name="open", edge={"proxyStatus": True})
     assert "connect_refused" in ask(open_one, "shop.example").header("proxy-status")
+
+
+def test_what_proxies_behind_say_of_themselves_stays_inside(fleet):
+    """Proxy-Status of whoever stands behind, and what a sidecar's refusal tells: the gateway says it in its own words."""
+    authority = Authority()
+    callee, caller = Identity(fleet, "callee", CALLEE, authority), Identity(fleet, "caller", CALLER, authority)
+    backend = fleet.backend(reply(200, b"ok", [("Proxy-Status", "inner; details=10.0.0.7")]))
+    far = Hop(fleet, name="far", inbound={"in": {"forwardTo": backend.address, "mtls": {"mode": "Strict"}}}, outbound=False, identity=callee.spec, limits={"urlBytes": 128})
+    documents = [service("v1", [far.inbound["in"]], tls={"mode": "Mesh"}, identities=[CALLEE])]
+    long = "/" + "x" * 200
+    quiet = Edge(fleet, documents, [{}], to("v1"), identity=caller.spec)
+    assert ask(quiet, "shop.example").header("proxy-status") is None
+    refused = ask(quiet, "shop.example", long)
+    assert (refused.status, refused.header("proxy-status"), json.loads(refused.body)["detail"]) == (414, None, "uri_too_long")
+    assert refused.header("outrigger-refused") is None
+    line = quiet.hop.logged(1, status=414)
+    assert (line["end"], line["detail"], line["attempts"]) == ("uri_too_long", far.inbound["in"], 1)
+    open_one = Edge(fleet, documents, [{}], to("v1"), name="open", identity=caller.spec, edge={"proxyStatus": True})
+    assert ask(open_one, "shop.example").header("proxy-status") == "inner; details=10.0.0.7"
+    assert "uri_too_long" in ask(open_one, "shop.example", long).header("proxy-status")
+
+
+def test_a_call_that_breaks_tells_no_address(fleet):
+    def answer(server, request):
+        server.send_head(request.stream, [(":status", "200"), ("content-type", "application/grpc")])
+        server.send_body(request.stream, b"\0\0\0\0\x07message", end=False)
+        server.connection.end()
+    edge = Edge(fleet, [service("v1", [fleet.backend(h2_server(answer)).address], protocol="GRPC")], [{}], route("calls", [to_gateway()], {"backendRefs": backends("v1")}, kind="GRPCRoute"))
+    with GrpcClient(edge.address, "shop.example") as client:
+        call = client.down(b"1")
+        assert next(call) == b"message"
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, "response_incomplete")
 
 
 def test_a_policy_may_be_for_a_gateway_or_a_listener(fleet):
