@@ -94,7 +94,8 @@ static enum filter_result charge(struct stream *stream, const void *config, void
     struct mirror_state *state = state_pointer;
     buffer_init(&state->body, &stream->env->loop->blocks);
     CHECK(rule->mirror_count <= MIRRORS_MAX);
-    if (stream->asks_tunnel) // has no body that could ever be whole
+    // What asks for a tunnel has no body that could ever be whole; what will get 500 is not copied either.
+    if (stream->asks_tunnel || !stream_has_backend(stream))
         return FILTER_CONTINUE;
     for (uint32_t i = 0; i < rule->mirror_count; i++)
         if (rng_below(&stream->env->loop->rng, rule->mirrors[i].denominator) < rule->mirrors[i].numerator)

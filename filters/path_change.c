@@ -6,6 +6,8 @@ static struct bytes without_last_slash(struct bytes text) {
 }
 
 struct bytes path_change_apply(const struct path_change *change, struct bytes path, struct pool *pool) {
+    if (bytes_equal(path, BYTES("*")))
+        return path; // OPTIONS of the server as a whole: no path at all (RFC 9112 section 3.2.4)
     size_t end = bytes_find(path, '?');
     struct bytes query = bytes_from(path.at + end, path.len - end);
     if (change->type == PATH_CHANGE_FULL)

@@ -308,12 +308,13 @@ static void commit(struct stream *stream, struct attempt *answered) {
 // Which rule of the service's policy the last try failed by, if it was one, or else was not repeated by.
 static void name_policy(struct stream *stream, const struct attempt *attempt) {
     const struct traffic_config *traffic = stream->traffic;
+    const struct traffic_config *backend = &stream->destination->config->service->traffic; // connections are the backend's alone
     if (attempt->error == ERROR_TRY_TIMEOUT)
         stream_ended_by_policy(stream, traffic->timeouts.policy, "timeouts.backendRequest");
     else if (attempt->error == ERROR_CONNECT_TIMEOUT && !attempt->was_unreached)
-        stream_ended_by_policy(stream, traffic->connections.policy, "connections.connectTimeout");
+        stream_ended_by_policy(stream, backend->connections.policy, "connections.connectTimeout");
     else if (attempt->error == ERROR_POOL_FULL && attempt->waiter.queue_was_full)
-        stream_ended_by_policy(stream, traffic->connections.policy, "connections.maxPending");
+        stream_ended_by_policy(stream, backend->connections.policy, "connections.maxPending");
     else if (stream->attempts->refusal == RETRY_REFUSED_BUDGET)
         stream_ended_by_policy(stream, traffic->retry.policy, "retry.budget");
 }

@@ -434,10 +434,14 @@ static void begin_subrequest(struct stream *stream) {
     set_state(stream, STREAM_CHAIN);
 }
 
+bool stream_has_backend(const struct stream *stream) {
+    return stream->destination->config->is_backend && (stream->rule == NULL || stream->rule->weights > 0);
+}
+
 static void run_chain(struct stream *stream) {
     if (chain_advance(stream, &stream->filters) != FILTER_CONTINUE)
         return;
-    if (!stream->destination->config->is_backend || (stream->rule != NULL && stream->rule->weights == 0)) {
+    if (!stream_has_backend(stream)) {
         stream_fail(stream, ERROR_BACKEND_INVALID, BYTES_NONE);
         return;
     }

@@ -150,6 +150,9 @@ void stream_fail(struct stream *stream, enum error error, struct bytes detail);
 // the stream. Told by the access log and by Proxy-Status. The first counts.
 void stream_ended_by_policy(struct stream *stream, struct bytes policy, const char *rule);
 
+// Whether it can be led anywhere: its rule's backend is one, and the weights of its rule are not all 0. False: 500 backend_invalid, unless a filter answers.
+bool stream_has_backend(const struct stream *stream);
+
 // For filters, from decide, charge and response_head, which then return FILTER_REPLIED: an answer of their own (a redirect, what a cache holds) in the place of upstream's.
 // `head` lies in the stream's pool, with status and fields, and content_length where it is not that of the body; it ends with `trailers` (NULL: none) of that pool. Takes
 // over what is in `body` (NULL: none), all of it; to HEAD it is not sent. Head and body walk back through the filters before the caller as an answer of upstream would;

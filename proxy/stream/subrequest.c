@@ -136,7 +136,8 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
         return ERROR_FULL;
     void *memory;
     struct stream_client client = parent->client;
-    client.identity = NULL; // it and the text are the connection's, which may be gone before this
+    client.identity = NULL; // these are the connection's, which may be gone before this
+    client.destination = NULL;
     client.forwarded_cert = BYTES_NONE;
     struct stream *stream = stream_create(env, parent->bound, parent->listener, &client, sizeof(struct subrequest), &memory);
     struct subrequest *subrequest = memory;

@@ -1,6 +1,7 @@
 """What rules of HTTPRoutes do beside routing: retries, copies to mirrors, CORS. Under the names of Gateway API's conformance tests where there are such."""
 # presets: dev
 
+import socket
 import threading
 
 import pytest
@@ -131,6 +132,31 @@ def test_HTTPRouteRequestMirror(fleet):
     eventually(lambda: hop.figure("outrigger_mirrored_requests_total", result="answered") == 2, what="two copies counted")
     assert hop.figure("outrigger_subrequests_total") == 2
     assert len(hop.logged(2)) == len(hop.log()) == 2  # a copy has no line of its own
+
+
+def test_what_gets_500_is_not_copied(fleet):
+    backend, copies = fleet.backend(echo), fleet.backend(echo)
+    hop = hop_with(fleet, backend, {"filters": [mirror("copies")], "backendRefs": backends("nobody")}, others=[service("copies", [copies.address])])
+    assert ask(hop).status == 500 and hop.logged(1)["end"] == "backend_invalid"
+    assert hop.figure("outrigger_mirrored_requests_total") == 0 and copies.requests == []
+
+
+def test_a_request_for_the_whole_server_keeps_its_asterisk(fleet):
+    backend = fleet.backend(echo)
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2"}}}
+    hop = hop_with(fleet, backend, {"matches": [path("/")], "filters": [rewrite], "backendRefs": backends("v1")})
+    assert ask(hop, "*", method="OPTIONS").status == 200 and backend.requests[-1].target == "*"
+
+
+def test_the_log_names_the_policy_that_acted(fleet):
+    """Connections are the backend's: what a policy of the frontend says of its own does not count there."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    with listener, socket.create_connection(listener.getsockname()):  # takes the one place there is
+        backend = service("v1", [f"127.0.0.1:{listener.getsockname()[1]}"])
+        policies = [traffic("svc", connections={"connectTimeout": "30s"}), traffic("v1", connections={"connectTimeout": "50ms"})]
+        hop = Hop(fleet, [service("svc", ["127.0.0.1:1"]), backend], policies=[route("r", "svc", {"backendRefs": backends("v1")}), *policies])
+        assert ask(hop).status == 504
+        assert hop.logged(1)["policy"] == "TrafficPolicy/default/v1-traffic: connections.connectTimeout"
 
 
 def test_HTTPRouteRequestMultipleMirrors(fleet):
