@@ -54,7 +54,7 @@ static const struct row timeouts_rows[] = {{.name = "request",
                                             .type = VALUE_DURATION,
                                             RULE(backend_timeout),
                                             .max = DAY,
-                                            .describes = "for one try; 0s: none; by default as TrafficPolicy says"},
+                                            .describes = "for one try, until the head of its answer; 0s: none; by default as TrafficPolicy says"},
                                            {0}};
 static const struct table timeouts_table = {.describes = "how long a request may take", .rows = timeouts_rows};
 

@@ -1,6 +1,7 @@
 // Filters of routes: their tables, and the rules between their fields.
 #include "config/resource_route.h"
 
+#include "config/authority.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 
@@ -259,19 +260,36 @@ static void check_path(struct document *document, struct path_change *path, cons
     struct bytes *text = path->type == PATH_CHANGE_FULL ? &path->full : &path->prefix;
     if (value == NULL && (path->type == PATH_CHANGE_FULL || node_find(node, fields[PATH_CHANGE_FULL]) != NULL))
         document_error(document, node, fields[path->type], "is required for this type");
-    else if (text->len == 0)
-        return; // an empty prefix stands for "/"
+    else if (text->len == 0 && path->type == PATH_CHANGE_PREFIX)
+        return; // stands for "/"
     else if (canonical_path(*text, document->loading->values, text) != OK || memchr(text->at, '?', text->len) != NULL)
         document_error(document, value, NULL, "is no path; allowed: as /a/b, with no query");
 }
 
+// It goes out as it stands, into Location or Host.
+static void check_hostname(struct document *document, struct bytes hostname, const struct node *node) {
+    const struct node *value = node_find(node, "hostname");
+    struct authority authority;
+    if (value == NULL || value->bad)
+        return;
+    if (!authority_parse(hostname, &authority) || authority.port != 0 || bytes_starts_with(hostname, BYTES("*")))
+        document_error(document, value, NULL, "\"%.*s\" is not one host alone; allowed: as www.example.com, with no port and no wildcard",
+                       BYTES_FORMAT(hostname));
+}
+
 static void check_redirect(struct document *document, struct route_redirect *redirect, const struct node *node) {
+    check_hostname(document, redirect->hostname, node);
     check_path(document, &redirect->path, node_find(node, "path"));
     const struct node *scheme = node_find(node, "scheme");
     if (scheme != NULL && !scheme->bad && !bytes_equal(redirect->scheme, BYTES("http")) && !bytes_equal(redirect->scheme, BYTES("https")))
         document_error(document, scheme, NULL, "\"%.*s\" is no scheme; allowed: http, https", BYTES_FORMAT(redirect->scheme));
     if (redirect->status >= 304 && redirect->status <= 306)
         document_error(document, node, "statusCode", "%u is not allowed; allowed: 301, 302, 303, 307, 308", redirect->status);
+}
+
+static void check_rewrite(struct document *document, struct route_rewrite *rewrite, const struct node *node) {
+    check_hostname(document, rewrite->hostname, node);
+    check_path(document, &rewrite->path, node_find(node, "path"));
 }
 
 static void check_mirror(struct document *document, struct mirror_spec *mirror, const struct node *node) {
@@ -346,7 +364,7 @@ static void check_filter(struct document *document, struct filter_spec *filter, 
     if (filter->type == SPEC_REDIRECT)
         check_redirect(document, &filter->redirect, own);
     if (filter->type == SPEC_REWRITE)
-        check_path(document, &filter->rewrite.path, node_find(own, "path"));
+        check_rewrite(document, &filter->rewrite, own);
     if (filter->type == SPEC_MIRROR)
         check_mirror(document, &filter->mirror, own);
     if (filter->type == SPEC_CORS)

@@ -114,7 +114,7 @@ static const struct row timeouts_rows[] = {
      .min = 0,
      .max = 24 * HOUR,
      .fallback = "0s",
-     .describes = "for one try; then 504 try_timeout; 0s: none"},
+     .describes = "for one try, until the head of its answer; then 504 try_timeout; 0s: none"},
     {.name = "idle",
      .type = VALUE_DURATION,
      SPEC(traffic.timeouts.idle),

@@ -25,6 +25,11 @@ static void rules_between_fields_are_held(void **state) {
     expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {statusCode: 305}}]\n",
                       "305 is not allowed; allowed: 301, 302, 303, 307, 308");
     expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {scheme: ftp}}]\n", "allowed: http, https");
+    expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {hostname: 'a.example:8443'}}]\n", "is not one host alone");
+    expect_rule_error("  - filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: ''}}}]\n",
+                      "is no path");
+    expect_rule_error("  - filters: [{type: URLRewrite, urlRewrite: {hostname: '*.example'}}]\n" TO_V, "is not one host alone");
+    expect_rule_error("  - filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: ''}}}]\n" TO_V, "is no path");
     expect_rule_error("  - matches: [{path: {type: Exact, value: /a}}]\n"
                       "    filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]\n",
                       "ReplacePrefixMatch needs a rule with one match, of type PathPrefix");
