@@ -86,6 +86,7 @@ static json_t *destination_row(struct pool *pool, const struct destination *dest
     const struct traffic_config *traffic = destination->traffic;
     json_t *row = json_object();
     json_set(row, "to", destination->is_backend ? json_text(destination->service->key) : json_string("no backend: 500"));
+    json_set_text(row, "fault", destination->fault);
     json_set_number(row, "weight", destination->weight);
     json_set_text(row, "policy", traffic->policy);
     json_set_text(row, "timeouts_by", traffic->timeouts.policy);

@@ -34,13 +34,13 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
     struct edge_identity **items = alloc_zeroed_or_abort(proxy->listener_count, sizeof *items);
     uint32_t count = 0;
     for (uint32_t i = 0; i < proxy->listener_count; i++)
-        if (gateway_ends_tls(proxy->listeners[i].gateway))
+        if (gateway_has_certificates(proxy->listeners[i].gateway))
             items[count++] = take_same(edges, &proxy->listeners[i]);
     close_rest(edges);
     count = 0;
     for (uint32_t i = 0; i < proxy->listener_count; i++) {
         const struct listener_config *listener = &proxy->listeners[i];
-        if (!gateway_ends_tls(listener->gateway))
+        if (!gateway_has_certificates(listener->gateway))
             continue;
         if (items[count] == NULL)
             items[count] = edge_identity_create(edges->loop, &(struct edge_identity_options){

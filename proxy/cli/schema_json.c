@@ -174,7 +174,9 @@ json_t *schema_json(const struct kind *kind) {
     set(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
     set(schema, "title", json_string(kind->name));
     set(schema, "description", json_string(kind->spec->describes));
-    set(properties, "apiVersion", json_pack("{s:s}", "const", kind->api_version));
+    set(properties, "apiVersion",
+        kind->older_version == NULL ? json_pack("{s:s}", "const", kind->api_version)
+                                    : json_pack("{s:[s,s]}", "enum", kind->api_version, kind->older_version));
     set(properties, "kind", json_pack("{s:s}", "const", kind->name));
     set(properties, "metadata", metadata_schema());
     set(properties, "spec", object_schema(kind->spec, true));

@@ -141,7 +141,10 @@ static void print_table(FILE *out, const struct table *table, const char *path, 
 
 void schema_print_text(FILE *out, const struct kind *kind) {
     fprintf(out, "## %s\n\n", kind->name);
-    fprintf(out, "`apiVersion: %s`, `kind: %s`: %s.\n\n", kind->api_version, kind->name, kind->spec->describes);
+    fprintf(out, "`apiVersion: %s`", kind->api_version);
+    if (kind->older_version != NULL)
+        fprintf(out, " (or `%s`)", kind->older_version);
+    fprintf(out, ", `kind: %s`: %s.\n\n", kind->name, kind->spec->describes);
     fprintf(out, "| field of spec | form | default | what it is |\n|---|---|---|---|\n");
     print_table(out, kind->spec, "", false);
 }

@@ -1,6 +1,7 @@
 // References of routes to parents and backends. Which of several routes of a service counts is decided when the snapshot is made (freeze_route.c); that some do not is told here.
 #include "config/check_route.h"
 
+#include "config/grant.h"
 #include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
@@ -84,7 +85,7 @@ static void check_gateway_parent(struct document *route, uint32_t index, const s
     if (meaning == MEANS_NONE)
         document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u)", gateway->label, gateway->file, gateway->line);
     else if (meaning == MEANS_OTHERS)
-        document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u) that carries a %s; its protocol has to be %s",
+        document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u) that carries %ss; its protocol has to be %s",
                        gateway->label, gateway->file, gateway->line, route->kind->name, carrying_listeners(route));
 }
 
@@ -145,7 +146,7 @@ static void check_ports(struct document *route, uint32_t index, const struct doc
     if (meaning == MEANS_NONE)
         document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u)", entry->label, entry->file, entry->line);
     else if (meaning == MEANS_OTHERS && !has_conflict)
-        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u) that carries a %s; its protocol has to be %s",
+        document_error(route, parent_node(route, index), NULL, "means no port of %s (%s:%u) that carries %ss; its protocol has to be %s",
                        entry->label, entry->file, entry->line, route->kind->name, carrying_protocols(kind));
 }
 
@@ -184,15 +185,44 @@ static const char *fault_of(struct document *route, const struct backend_ref *ba
     return "has no such port";
 }
 
-static void check_backend(struct document *route, uint32_t rule, uint32_t index, const struct map *names) {
+// What is looked up for each route.
+struct surroundings {
+    const struct map *names, *claims;
+    const struct grants *grants;
+};
+
+static bool has_gateway(const struct route_spec *spec) {
+    for (uint32_t i = 0; i < spec->parent_count; i++)
+        if (spec->parents[i].kind == PARENT_GATEWAY)
+            return true;
+    return false;
+}
+
+// At a Gateway alone a reference to another namespace has to be permitted there.
+static void check_permission(struct document *route, const struct backend_ref *backend, const struct node *node, const struct grants *grants,
+                             const char *consequence) {
+    struct bytes namespace_name = ref_namespace(route, backend->namespace_name);
+    if (!has_gateway(route->spec) || grants_permit(grants, route, backend->kind, namespace_name, backend->name))
+        return;
+    document_warning(route, node, NULL, "no ReferenceGrant of namespace %.*s lets %ss of namespace %.*s refer to %.*s %.*s (RefNotPermitted): %s",
+                     BYTES_FORMAT(namespace_name), route->kind->name, BYTES_FORMAT(route->namespace_name), BYTES_FORMAT(backend->kind),
+                     BYTES_FORMAT(backend->name), consequence);
+}
+
+static void check_backend(struct document *route, uint32_t rule, uint32_t index, const struct surroundings *around) {
     const struct backend_ref *backend = &((const struct route_spec *)route->spec)->rules[rule].backends[index];
     if (!route->is_sound && !document_has(backend_node(route, rule, index), "name"))
         return;
-    const char *fault = fault_of(route, backend, names);
-    if (fault != NULL)
-        document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of %s",
-                         BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault,
-                         routes_are_opaque(route_kind_of(route)->routes) ? "connections is closed" : "requests gets 500");
+    const bool is_opaque = routes_are_opaque(route_kind_of(route)->routes);
+    const char *fault = fault_of(route, backend, around->names);
+    if (fault == NULL) {
+        check_permission(route, backend, backend_node(route, rule, index), around->grants,
+                         is_opaque ? "its share of connections from a Gateway is closed" : "its share of requests from a Gateway gets 500");
+        return;
+    }
+    document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of %s",
+                     BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault,
+                     is_opaque ? "connections is closed" : "requests gets 500");
 }
 
 static const struct node *mirror_node(struct document *route, uint32_t rule, uint32_t index) {
@@ -201,26 +231,28 @@ static const struct node *mirror_node(struct document *route, uint32_t rule, uin
     return node_find(node_find(node_item(filters, index), "requestMirror"), "backendRef");
 }
 
-static void check_mirror(struct document *route, uint32_t rule, uint32_t index, const struct map *names) {
+static void check_mirror(struct document *route, uint32_t rule, uint32_t index, const struct surroundings *around) {
     const struct filter_spec *filter = &((const struct route_spec *)route->spec)->rules[rule].filters[index];
     if (filter->type != SPEC_MIRROR || (!route->is_sound && !document_has(mirror_node(route, rule, index), "name")))
         return;
     const struct backend_ref *backend = &filter->mirror.backend;
-    const char *fault = fault_of(route, backend, names);
-    if (fault != NULL)
+    const char *fault = fault_of(route, backend, around->names);
+    if (fault == NULL)
+        check_permission(route, backend, mirror_node(route, rule, index), around->grants, "it gets no copies of requests from a Gateway");
+    else
         document_warning(route, mirror_node(route, rule, index), NULL, "%.*s/%.*s %s: it gets no copies",
                          BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
 }
 
-static void check_route(struct document *route, const struct map *names, const struct map *claims) {
+static void check_route(struct document *route, const struct surroundings *around) {
     const struct route_spec *spec = route->spec;
     for (uint32_t i = 0; i < spec->parent_count; i++)
-        check_parent(route, i, names, claims);
+        check_parent(route, i, around->names, around->claims);
     for (uint32_t i = 0; i < spec->rule_count; i++) {
         for (uint32_t j = 0; j < spec->rules[i].backend_count; j++)
-            check_backend(route, i, j, names);
+            check_backend(route, i, j, around);
         for (uint32_t j = 0; j < spec->rules[i].filter_count; j++)
-            check_mirror(route, i, j, names);
+            check_mirror(route, i, j, around);
     }
 }
 
@@ -244,12 +276,16 @@ static void claim_parents(struct document *route, struct map *all) {
 
 void check_routes(struct loading *loading, const struct map *names) {
     struct map claims;
+    struct grants grants;
+    const struct surroundings around = {.names = names, .claims = &claims, .grants = &grants};
     map_init(&claims);
+    grants_init(&grants, loading);
     for (struct document *route = loading->first; route != NULL; route = route->next)
         if (route_kind_of(route) != NULL)
             claim_parents(route, &claims);
     for (struct document *route = loading->first; route != NULL; route = route->next)
         if (route_kind_of(route) != NULL)
-            check_route(route, names, &claims);
+            check_route(route, &around);
+    grants_dispose(&grants);
     map_dispose(&claims);
 }

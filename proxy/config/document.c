@@ -108,13 +108,21 @@ static void read_kind(struct document *document) {
         tell_unknown_kind(document, node);
 }
 
+static bool is_version_of(const struct kind *kind, const struct node *node) {
+    if (node->kind != NODE_SCALAR)
+        return false;
+    return bytes_equal(node->text, bytes_from_text(kind->api_version)) ||
+           (kind->older_version != NULL && bytes_equal(node->text, bytes_from_text(kind->older_version)));
+}
+
 static void read_api_version(struct document *document) {
     const struct node *node = node_find(document->root, "apiVersion");
+    const struct kind *kind = document->kind;
     if (node == NULL)
-        document_error(document, document->root, "apiVersion", "is required; allowed: %s",
-                       document->kind != NULL ? document->kind->api_version : API_VERSION);
-    else if (document->kind != NULL && (node->kind != NODE_SCALAR || !bytes_equal(node->text, bytes_from_text(document->kind->api_version))))
-        document_error(document, node, NULL, "is not that of kind %s; allowed: %s", document->kind->name, document->kind->api_version);
+        document_error(document, document->root, "apiVersion", "is required; allowed: %s", kind != NULL ? kind->api_version : API_VERSION);
+    else if (kind != NULL && !is_version_of(kind, node))
+        document_error(document, node, NULL, "is not that of kind %s; allowed: %s%s%s", kind->name, kind->api_version,
+                       kind->older_version != NULL ? ", " : "", kind->older_version != NULL ? kind->older_version : "");
 }
 
 static void read_metadata(struct document *document) {

@@ -56,6 +56,7 @@ struct kind {
     const struct table *spec;
     // Rules between fields of one document; `document->spec` is set. May be NULL.
     void (*check)(struct document *document);
+    const char *older_version; // that is read too, of the same form; NULL: none
     // What judges documents of this kind against others (check.c, merge.c, freeze.c) looks at `spec`, and revives them before it looks at nodes: their trees need not be made in each
     // load. Thousands of documents are of such kinds.
     bool is_light;

@@ -471,6 +471,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_init(&freezing.traits);
     map_init(&freezing.origins);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
+    grants_init(&freezing.grants, loading);
     index_entries(&freezing);
     freeze_entries(&freezing, true);
     freeze_entries(&freezing, false);
@@ -480,6 +481,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_routes(&freezing);
     map_dispose(&freezing.entries);
     policy_index_dispose(&freezing.policies);
+    grants_dispose(&freezing.grants);
     map_dispose(&freezing.traits);
     map_dispose(&freezing.origins);
     return snapshot;

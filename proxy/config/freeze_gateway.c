@@ -47,11 +47,17 @@ uint32_t count_gateway_services(const struct loading *loading) {
 
 // ---- listeners
 
-static const struct certificate_files *find_certificate(const struct listener_config *socket, struct bytes name) {
-    for (uint32_t i = 0; i < socket->certificate_count; i++)
-        if (bytes_equal(socket->certificates[i].name, name))
-            return &socket->certificates[i];
-    return NULL;
+// Those that the Gateway may use.
+static void freeze_certificates(struct freezing *freezing, const struct document *gateway, const struct gateway_listener_spec *spec,
+                                const struct listener_config *socket, struct gateway_listener *listener) {
+    listener->certificates = pool_alloc_zeroed(freezing->pool, spec->certificate_count * sizeof(listener->certificates[0]) + 1);
+    for (uint32_t i = 0; i < spec->certificate_count; i++) {
+        const struct certificate_ref *ref = &spec->certificates[i];
+        const struct certificate_files *files = gateway_find_certificate(gateway, ref, socket);
+        CHECK(files != NULL); // check.c has seen to it
+        if (grants_permit(&freezing->grants, gateway, BYTES("Secret"), ref_namespace(gateway, ref->namespace_name), ref->name))
+            listener->certificates[listener->certificate_count++] = files;
+    }
 }
 
 // Who a request is for that no rule has led on: it has metrics and policies, and nowhere to go.
@@ -81,12 +87,7 @@ static struct gateway_listener *freeze_listener(struct freezing *freezing, const
     listener->hostname = freeze_host_form(freezing, spec->hostname);
     listener->protocol = spec->protocol;
     listener->passes_tls = spec->protocol == GATEWAY_TLS && spec->tls_mode == GATEWAY_TLS_PASSTHROUGH;
-    listener->certificates = pool_alloc_zeroed(freezing->pool, spec->certificate_count * sizeof(listener->certificates[0]) + 1);
-    for (uint32_t i = 0; i < spec->certificate_count; i++) {
-        listener->certificates[i] = find_certificate(socket, spec->certificates[i].name);
-        CHECK(listener->certificates[i] != NULL); // check.c has seen to it
-    }
-    listener->certificate_count = spec->certificate_count;
+    freeze_certificates(freezing, gateway, spec, socket, listener);
     listener->frontend = freeze_frontend(freezing, gateway, spec, listener);
     listener->following = freezing->snapshot->gateway_listeners;
     freezing->snapshot->gateway_listeners = listener;

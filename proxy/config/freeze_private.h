@@ -3,6 +3,7 @@
 #define CONFIG_FREEZE_PRIVATE_H
 
 #include "config/freeze.h"
+#include "config/grant.h"
 #include "config/merge.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
@@ -13,6 +14,7 @@ struct freezing {
     struct pool *pool;
     uint32_t capacity; // of snapshot->services
     struct policy_index policies;
+    struct grants grants;
     struct map traits;            // of endpoints, by what they are
     struct map origins;           // origin_config.key -> struct origin_config
     const struct document *entry; // whose ports are being frozen

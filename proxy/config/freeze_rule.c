@@ -68,10 +68,8 @@ struct destination *freeze_add_destination(struct freezing *freezing) {
     return destination;
 }
 
-// NULL: what the reference names is no backend.
-static const struct service_config *find_backend(struct freezing *freezing, const struct document *route, const struct backend_ref *backend) {
-    if (!backend_kind_is_known(backend))
-        return NULL;
+// NULL: there is no such port.
+static const struct service_config *find_port(struct freezing *freezing, const struct document *route, const struct backend_ref *backend) {
     const struct frozen_entry *entry = freeze_find_entry(freezing, ref_namespace(route, backend->namespace_name), backend->name);
     if (entry == NULL)
         return NULL;
@@ -82,6 +80,26 @@ static const struct service_config *find_backend(struct freezing *freezing, cons
     return NULL;
 }
 
+// A route of the mesh may send to any namespace, one at a Gateway where a grant permits it.
+static bool is_permitted(const struct freezing *freezing, const struct document *route, const struct backend_ref *backend,
+                         const struct service_config *frontend) {
+    return frontend->gateway == NULL ||
+           grants_permit(&freezing->grants, route, backend->kind, ref_namespace(route, backend->namespace_name), backend->name);
+}
+
+// NULL: what the reference names is no backend for requests to `frontend`, and `*fault` is why.
+static const struct service_config *find_backend(struct freezing *freezing, const struct document *route, const struct backend_ref *backend,
+                                                 const struct service_config *frontend, const char **fault) {
+    *fault = "InvalidKind";
+    if (!backend_kind_is_known(backend))
+        return NULL;
+    *fault = "RefNotPermitted";
+    if (!is_permitted(freezing, route, backend, frontend))
+        return NULL;
+    *fault = "BackendNotFound";
+    return find_port(freezing, route, backend);
+}
+
 static const struct header_changes *changes_of(const struct filter_spec *filters, uint32_t count, enum filter_spec_type type) {
     for (uint32_t i = 0; i < count; i++)
         if (filters[i].type == type)
@@ -90,8 +108,8 @@ static const struct header_changes *changes_of(const struct filter_spec *filters
 }
 
 // By what the backend is called, so that it keeps its keys when others come and go, when it is there at last, and in every proxy. One that stands twice is two.
-static uint64_t seed_of(struct freezing *freezing, const struct document *route, const struct backend_ref *backend,
-                        const struct service_config *service, const struct route_rule *rule) {
+static uint64_t seed_of(struct freezing *freezing, const struct document *route, const struct backend_ref *backend, const struct route_rule *rule) {
+    const struct service_config *service = find_port(freezing, route, backend);
     uint16_t port = service != NULL ? service->port : backend->port;
     struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s:%u", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
                                     BYTES_FORMAT(backend->name), port);
@@ -104,13 +122,17 @@ static uint64_t seed_of(struct freezing *freezing, const struct document *route,
 
 static void freeze_backend(struct freezing *freezing, const struct document *route, const struct rule_spec *spec, const struct backend_ref *backend,
                            const struct service_config *frontend, struct route_rule *rule) {
-    const struct service_config *service = find_backend(freezing, route, backend);
+    const char *fault;
+    const struct service_config *service = find_backend(freezing, route, backend, frontend, &fault);
     struct destination *to = freeze_add_destination(freezing);
     to->is_backend = service != NULL;
+    if (service == NULL)
+        to->fault = pool_format(freezing->pool, "%.*s/%.*s: %s", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
+                                BYTES_FORMAT(backend->name), fault);
     to->service = service != NULL ? service : frontend;
     to->rule = rule;
     to->weight = backend->weight;
-    to->seed = seed_of(freezing, route, backend, service, rule);
+    to->seed = seed_of(freezing, route, backend, rule);
     to->traffic = traffic_of_rule(freezing, route, spec, frontend, to->service, rule->label);
     to->request_headers = changes_of(backend->filters, backend->filter_count, SPEC_REQUEST_HEADERS);
     to->response_headers = changes_of(backend->filters, backend->filter_count, SPEC_RESPONSE_HEADERS);
@@ -119,11 +141,14 @@ static void freeze_backend(struct freezing *freezing, const struct document *rou
 }
 
 // What is no backend gets no copies.
-static void freeze_mirrors(struct freezing *freezing, const struct document *route, const struct rule_spec *spec, struct route_rule *rule) {
+static void freeze_mirrors(struct freezing *freezing, const struct document *route, const struct rule_spec *spec,
+                           const struct service_config *frontend, struct route_rule *rule) {
+    const char *fault;
     struct route_mirror *mirrors = pool_alloc_zeroed(freezing->pool, spec->filter_count * sizeof(mirrors[0]) + 1);
     for (uint32_t i = 0; i < spec->filter_count; i++) {
         const struct mirror_spec *mirror = &spec->filters[i].mirror;
-        const struct service_config *service = spec->filters[i].type == SPEC_MIRROR ? find_backend(freezing, route, &mirror->backend) : NULL;
+        const struct service_config *service =
+            spec->filters[i].type == SPEC_MIRROR ? find_backend(freezing, route, &mirror->backend, frontend, &fault) : NULL;
         if (service != NULL && mirror->numerator > 0)
             mirrors[rule->mirror_count++] =
                 (struct route_mirror){.service = service, .numerator = mirror->numerator, .denominator = mirror->denominator};
@@ -160,7 +185,7 @@ struct route_rule *freeze_rule(struct freezing *freezing, const struct document 
     rule->index = snapshot->rule_count;
     snapshot->rules[snapshot->rule_count++] = rule;
     freeze_filters(spec, rule);
-    freeze_mirrors(freezing, route, spec, rule);
+    freeze_mirrors(freezing, route, spec, frontend, rule);
     rule->destinations = pool_alloc_zeroed(freezing->pool, (spec->backend_count + 1) * sizeof(rule->destinations[0]));
     for (uint32_t i = 0; i < spec->backend_count; i++)
         freeze_backend(freezing, route, spec, &spec->backends[i], frontend, rule);
@@ -181,9 +206,9 @@ void freeze_backends_of(struct freezing *freezing, const struct document *route)
     for (uint32_t i = 0; i < spec->rule_count; i++) {
         const struct rule_spec *rule = &spec->rules[i];
         for (uint32_t j = 0; j < rule->backend_count; j++)
-            (void)find_backend(freezing, route, &rule->backends[j]);
+            (void)find_port(freezing, route, &rule->backends[j]);
         for (uint32_t j = 0; j < rule->filter_count; j++)
             if (rule->filters[j].type == SPEC_MIRROR)
-                (void)find_backend(freezing, route, &rule->filters[j].mirror.backend);
+                (void)find_port(freezing, route, &rule->filters[j].mirror.backend);
     }
 }

@@ -11,6 +11,7 @@ enum gateway_protocol { GATEWAY_HTTP, GATEWAY_HTTPS, GATEWAY_TLS, GATEWAY_TCP };
 // PEM files that a certificateRef stands for.
 struct certificate_files {
     struct bytes name;
+    struct bytes namespace_name;           // empty: the Proxy's
     struct bytes certificate, private_key; // paths
     struct place place;
 };
@@ -20,7 +21,7 @@ struct gateway_listener {
     struct bytes hostname; // "", "a.example.com" or ".example.com" for all below
     enum gateway_protocol protocol;
     bool passes_tls;                               // TLS: it does not end here
-    const struct certificate_files **certificates; // where TLS ends here: at least one
+    const struct certificate_files **certificates; // where TLS ends here; none: there are none that the Gateway may use
     uint32_t certificate_count;
     struct map hosts;                      // host, in the same forms -> struct route_table
     const struct service_config *frontend; // what no rule has led on: it has no endpoints
@@ -46,6 +47,14 @@ static inline bool gateway_passes_tls(const struct gateway_config *gateway) {
 // TLS of clients ends at the socket.
 static inline bool gateway_ends_tls(const struct gateway_config *gateway) {
     return gateway_speaks(gateway, GATEWAY_HTTPS) || (gateway_speaks(gateway, GATEWAY_TLS) && !gateway_passes_tls(gateway));
+}
+
+// It has certificates to end it with.
+static inline bool gateway_has_certificates(const struct gateway_config *gateway) {
+    for (uint32_t i = 0; gateway != NULL && i < gateway->listener_count; i++)
+        if (gateway->listeners[i]->certificate_count > 0)
+            return true;
+    return false;
 }
 
 // What comes is opaque, inside TLS where that ends here.

@@ -13,4 +13,6 @@ const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_c
                                     {"TLSRoute", GATEWAY_API_VERSION, &tls_route_table, tls_route_check, .is_light = true},
                                     {"TCPRoute", GATEWAY_API_VERSION, &tcp_route_table, tcp_route_check, .is_light = true},
                                     {"Gateway", GATEWAY_API_VERSION, &gateway_table, gateway_check},
+                                    {"ReferenceGrant", GATEWAY_API_VERSION, &reference_grant_table, reference_grant_check,
+                                     .older_version = GATEWAY_GROUP "/v1beta1", .is_light = true},
                                     {0}};

@@ -22,17 +22,18 @@ static const struct choice namespace_scopes[] = {
 
 static const struct row certificate_rows[] = {{.name = "group", .type = VALUE_TEXT, CERTIFICATE(group), .describes = "\"\""},
                                               {.name = "kind", .type = VALUE_TEXT, CERTIFICATE(kind), .fallback = "Secret", .describes = "Secret"},
+                                              {.name = "namespace",
+                                               .type = VALUE_LABEL,
+                                               CERTIFICATE(namespace_name),
+                                               .describes = "of the Secret, by default the Gateway's; another one needs a ReferenceGrant there"},
                                               {.name = "name",
                                                .type = VALUE_LABEL,
                                                CERTIFICATE(name),
                                                .is_required = true,
                                                .describes = "name of the Secret; from files: that of an entry of the Proxy's certificates"},
                                               {0}};
-static const struct table certificate_table = {.describes = "a certificate with its key",
-                                               .rows = certificate_rows,
-                                               .size = sizeof(struct certificate_ref),
-                                               .unique_key = "name",
-                                               .later = "namespace"};
+static const struct table certificate_table = {
+    .describes = "a certificate with its key", .rows = certificate_rows, .size = sizeof(struct certificate_ref), .unique_key = "name"};
 static const struct row tls_rows[] = {
     {.name = "mode", .type = VALUE_ENUM, LISTENER(tls_mode), .choices = tls_modes, .fallback = "Terminate", .describes = "where TLS ends"},
     {.name = "certificateRefs",
@@ -124,6 +125,18 @@ enum port_protocol gateway_port_protocol(enum gateway_protocol protocol) {
     static const enum port_protocol ports[] = {
         [GATEWAY_HTTP] = PROTOCOL_HTTP, [GATEWAY_HTTPS] = PROTOCOL_HTTP, [GATEWAY_TLS] = PROTOCOL_TLS, [GATEWAY_TCP] = PROTOCOL_TCP};
     return ports[protocol];
+}
+
+// A Proxy has Gateways of its own namespace alone.
+const struct certificate_files *gateway_find_certificate(const struct document *gateway, const struct certificate_ref *ref,
+                                                         const struct listener_config *socket) {
+    for (uint32_t i = 0; i < socket->certificate_count; i++) {
+        const struct certificate_files *files = &socket->certificates[i];
+        if (bytes_equal(files->name, ref->name) &&
+            bytes_equal(ref_namespace(gateway, files->namespace_name), ref_namespace(gateway, ref->namespace_name)))
+            return files;
+    }
+    return NULL;
 }
 
 static void check_certificates(struct document *document, const struct gateway_listener_spec *listener, const struct node *node) {

@@ -7,8 +7,14 @@
 
 struct certificate_ref {
     struct bytes group, kind;
+    struct bytes namespace_name; // empty: the Gateway's
     struct bytes name;
 };
+
+// What a certificateRef of `gateway` means among the Proxy's files; NULL: it is not there.
+struct listener_config;
+const struct certificate_files *gateway_find_certificate(const struct document *gateway, const struct certificate_ref *ref,
+                                                         const struct listener_config *socket);
 
 enum gateway_tls_mode { GATEWAY_TLS_TERMINATE, GATEWAY_TLS_PASSTHROUGH };
 

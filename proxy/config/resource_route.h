@@ -126,6 +126,28 @@ void route_field_matches_check(struct document *document, struct field_match *ma
 // Compiles a regular expression of a document, or tells what is wrong with it. NULL: it is wrong.
 const struct regex *route_regex(struct document *document, const struct node *node, struct bytes text);
 
+struct grant_from {
+    struct bytes group, kind, namespace_name;
+};
+
+struct grant_to {
+    struct bytes group, kind, name; // name empty: all
+};
+
+struct reference_grant_spec {
+    struct grant_from *from;
+    uint32_t from_count;
+    struct grant_to *to;
+    uint32_t to_count;
+};
+
+extern const struct table reference_grant_table;
+void reference_grant_check(struct document *document);
+
+// Whether anything of that kind refers, or is referred to, here.
+bool grant_from_is_known(const struct grant_from *from);
+bool grant_to_is_known(const struct grant_to *to);
+
 // Whether it is of a kind that can be a backend: Service (core) or ServiceEntry.
 bool backend_kind_is_known(const struct backend_ref *backend);
 

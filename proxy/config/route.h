@@ -102,6 +102,7 @@ struct destination {
     const struct service_config *service; // whose endpoints are picked from; of what is no backend: whom the request was for
     const struct route_rule *rule;        // NULL: by none
     bool is_backend;                      // false: what no filter answers gets 500 backend_invalid
+    struct bytes fault;                   // of what is no backend: "namespace/name" and why, in Gateway API's word; empty: there is no reference
     uint32_t weight;
     uint64_t seed; // of what the document calls it: its part in choosing by hash, whatever stands beside it
     const struct traffic_config *traffic;

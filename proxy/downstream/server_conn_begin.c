@@ -133,11 +133,16 @@ static struct tls_protocols protocols_of(const struct server_conn *conn) {
     }
 }
 
+// What the Gateway may no longer use is not shown, though it is still there.
+static struct credentials *edge_of(const struct server_conn *conn) {
+    return gateway_has_certificates(config_of(conn)->gateway) ? conn->listener->edge : NULL;
+}
+
 // At a gateway clients show no certificate, and speak what strangers speak.
 static void begin_tls(struct server_conn *conn) {
     struct downstream *downstream = conn->listener->downstream;
     conn->is_edge = gateway_ends_tls(config_of(conn)->gateway);
-    struct credentials *credentials = conn->is_edge ? conn->listener->edge : downstream->credentials;
+    struct credentials *credentials = conn->is_edge ? edge_of(conn) : downstream->credentials;
     if (credentials == NULL) {
         log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
         server_conn_close(conn, ERROR_TLS_FAILED);

@@ -442,7 +442,7 @@ static void run_chain(struct stream *stream) {
     if (chain_advance(stream, &stream->filters) != FILTER_CONTINUE)
         return;
     if (!stream_has_backend(stream)) {
-        stream_fail(stream, ERROR_BACKEND_INVALID, BYTES_NONE);
+        stream_fail(stream, ERROR_BACKEND_INVALID, stream->destination->config->fault);
         return;
     }
     if (attempts_start(stream))

@@ -12,7 +12,7 @@ from support.grpc_echo import GrpcClient
 from support.h2_peer import h2_server
 from support.hop import Hop, service
 from support.pair import CALLEE, CALLER, Identity
-from support.routes import backends, path, route, to_gateway
+from support.routes import backends, grant, path, route, to_gateway
 from support.test_ca import Authority
 from support.wire import exchange
 
@@ -81,7 +81,7 @@ def test_HTTPRouteCrossNamespace_and_allowed_kinds(fleet):
     far["spec"]["rules"][0]["backendRefs"][0]["namespace"] = "default"
     same = Edge(fleet, services(fleet, "v1"), [{}], far)
     assert answer(same, "x") == 404
-    every = Edge(fleet, services(fleet, "v1"), [{"allowedRoutes": {"namespaces": {"from": "All"}}}], far, name="every")
+    every = Edge(fleet, services(fleet, "v1"), [{"allowedRoutes": {"namespaces": {"from": "All"}}}], far, grant("default", ("HTTPRoute", "far"), ("Service", "v1")), name="every")
     assert answer(every, "x") == "v1"
     grpc = Edge(fleet, services(fleet, "v1"), [{"allowedRoutes": {"kinds": [{"kind": "GRPCRoute"}]}}], to("v1"), name="grpc")
     assert answer(grpc, "x") == 404

@@ -10,7 +10,7 @@ from golden.generate import REFERENCE, reference
 from support.schema import EXAMPLE_FILES, EXAMPLES, documents_of, faults, fields, run, schema
 
 KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy"]
-GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway"]
+GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway", "ReferenceGrant"]
 
 
 def test_the_reference_is_what_the_program_says():
@@ -68,6 +68,11 @@ def test_custom_resource_definitions_are_structural(kind):
 def test_plurals_are_english():
     plurals = [item["spec"]["names"]["plural"] for item in json.loads(run("--crd").stdout)["items"]]
     assert plurals == ["proxies", "serviceentries", "trafficpolicies"]
+
+
+def test_a_kind_of_two_versions_has_both():
+    assert schema("ReferenceGrant")["properties"]["apiVersion"] == {"enum": ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"]}
+    assert run("ReferenceGrant").stdout.startswith("## ReferenceGrant\n\n`apiVersion: gateway.networking.k8s.io/v1` (or `gateway.networking.k8s.io/v1beta1`), ")
 
 
 def test_all_kinds_at_once_and_wrong_usage():

@@ -26,6 +26,14 @@ def route(name, parents, *rules, kind="HTTPRoute", namespace=None, **spec):
             "spec": {"parentRefs": parents, **spec, "rules": list(rules)}}
 
 
+def grant(namespace, origin, target, version="v1"):
+    """A ReferenceGrant of `namespace`. `origin`: kind and namespace of what refers; `target`: kind and name (None: all) of what is referred to."""
+    kind, name = target
+    to = {"group": "outrigger.dev" if kind == "ServiceEntry" else "", "kind": kind, **({"name": name} if name else {})}
+    return {"apiVersion": f"{GROUP}/{version}", "kind": "ReferenceGrant", "metadata": {"name": "permit", "namespace": namespace},
+            "spec": {"from": [{"group": GROUP, "kind": origin[0], "namespace": origin[1]}], "to": [to]}}
+
+
 def tcp_route(name, parents, *refs, **spec):
     """A TCPRoute to these backendRefs."""
     return route(name, parents, {"backendRefs": list(refs)}, kind="TCPRoute", **spec)

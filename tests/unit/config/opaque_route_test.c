@@ -31,10 +31,10 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(WORLD TLS("r", "", "10.0.0.1"), "is an address, which no client asks for");
     expect_error(WORLD TLS("r", "", "'[::1]'"), "is an address, which no client asks for");
     expect_error(WORLD TCP("r", ", port: 91"), "means no port of ServiceEntry/default/s");
-    expect_error(WORLD TCP("r", ", port: 80"), "that carries a TCPRoute; its protocol has to be TCP or TLS");
-    expect_error(WORLD TLS("r", ", sectionName: tcp", "a"), "that carries a TLSRoute; its protocol has to be TLS");
+    expect_error(WORLD TCP("r", ", port: 80"), "that carries TCPRoutes; its protocol has to be TCP or TLS");
+    expect_error(WORLD TLS("r", ", sectionName: tcp", "a"), "that carries TLSRoutes; its protocol has to be TLS");
     expect_error(WORLD ROUTE_OF("HTTPRoute", "r", "  parentRefs: [{group: '', kind: Service, name: s, port: 90}]\n  rules: [{}]\n"),
-                 "that carries a HTTPRoute; its protocol has to be HTTP, HTTP1, HTTP2 or GRPC");
+                 "that carries HTTPRoutes; its protocol has to be HTTP, HTTP1, HTTP2 or GRPC");
 }
 
 static void what_does_not_count_is_told(void **state) {
@@ -116,9 +116,9 @@ static void listeners_have_what_their_protocol_needs(void **state) {
     expect_error(EDGE_PROXY GATEWAY("protocol: TCP, allowedRoutes: {kinds: [{kind: TLSRoute}]}"), "for this protocol; allowed: TCPRoute");
     expect_error(EDGE_PROXY GATEWAY(PASSED ", allowedRoutes: {kinds: [{kind: HTTPRoute}]}"), "for this protocol; allowed: TLSRoute, TCPRoute");
     expect_error(EDGE_PROXY GATEWAY(PASSED) ROUTE_OF("HTTPRoute", "r", TO_EDGE "  rules: [{}]\n"),
-                 "that carries a HTTPRoute; its protocol has to be HTTP or HTTPS");
+                 "that carries HTTPRoutes; its protocol has to be HTTP or HTTPS");
     expect_error(EDGE_PROXY GATEWAY("protocol: TCP") ROUTE_OF("TLSRoute", "r", TO_EDGE "  hostnames: [a]\n" TO_V),
-                 "that carries a TLSRoute; its protocol has to be TLS");
+                 "that carries TLSRoutes; its protocol has to be TLS");
 }
 
 static void listeners_on_one_port_speak_alike(void **state) {
