@@ -121,8 +121,8 @@ struct tls_client_options {
 struct transport *tls_client_create(struct transport *lower, const struct tls_client_options *options, const struct transport_handler *handler,
                                     void *user);
 
-// One ticket on a server connection that chose no ALPN of the mesh, after its first request was answered; else nothing. None either on one that was itself resumed
-// with a client's certificate from a ticket in the first half of its life.
+// With TLS 1.3: one ticket on a server connection that chose no ALPN of the mesh, after its first request was answered; else nothing. None either on one that was itself resumed
+// with a client's certificate from a ticket in the first half of its life. (With TLS 1.2, which only a gateway's clients may speak, a ticket is part of each full handshake.)
 void tls_send_ticket(struct transport *tls);
 
 #endif

@@ -13,6 +13,8 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+#define NAME_LIST_HEAD 5
+
 // Sealed into each ticket. Read only by this process: no byte order, no version.
 struct ticket_note {
     unsigned char bundle[CERTIFICATE_DIGEST_SIZE];
@@ -123,34 +125,54 @@ static int on_ticket_sealed(SSL *ssl, void *unused) {
     SSL_SESSION_set_timeout(session, session_life(tls));
     if (SSL_SESSION_set1_ticket_appdata(session, &note, sizeof(note)) != 1)
         return 0;
+    if (SSL_version(ssl) < TLS1_3_VERSION && tls->counters != NULL)
+        metric_add(&tls->counters->tickets, 1); // others: tls_send_ticket
     begin_ticket(tls);
     return 1;
 }
 
+// RFC 6066 section 3: a session is for the name that it was made for. OpenSSL would go by that name, whatever the client asks for now. With TLS 1.3 the name is that of
+// the handshake, always (RFC 8446 section 4.2.11), and none is bound to it.
+static bool is_for_name(SSL *ssl, const SSL_SESSION *session) {
+    const char *kept = SSL_SESSION_get0_hostname(session);
+    const struct bytes before = kept == NULL ? BYTES_NONE : bytes_from_text(kept);
+    const unsigned char *extension;
+    size_t length;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &length) != 1)
+        return kept == NULL;
+    // A list of one: its length, the type, the length of the name.
+    return length > NAME_LIST_HEAD && bytes_equal(before, bytes_from((const char *)extension + NAME_LIST_HEAD, length - NAME_LIST_HEAD));
+}
+
 // A ticket is good only under the bundle that its client was verified with, and while that path lasts; else the handshake is a full one.
-static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_length, SSL_TICKET_STATUS status,
-                                          void *unused) {
-    (void)name, (void)name_length, (void)unused;
-    struct tls *tls = tls_from_ssl(ssl);
+static bool accept_ticket(struct tls *tls, SSL_SESSION *session) {
+    struct ticket_note note;
     void *sealed;
     size_t length;
-    tls_ticket_done(tls);
-    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
-        return SSL_TICKET_RETURN_IGNORE;
-    struct ticket_note note;
     if (SSL_SESSION_get0_ticket_appdata(session, &sealed, &length) != 1 || length != sizeof(note))
-        return SSL_TICKET_RETURN_IGNORE;
+        return false;
     memcpy(&note, sealed, sizeof(note));
-    if (memcmp(note.bundle, tls->credentials->digest, sizeof(note.bundle)) != 0)
-        return SSL_TICKET_RETURN_IGNORE;
-    int64_t wall_s = credentials_wall_s(tls->credentials);
-    if (wall_s > note.path_not_after)
-        return SSL_TICKET_RETURN_IGNORE;
+    const int64_t wall_s = credentials_wall_s(tls->credentials);
+    if (memcmp(note.bundle, tls->credentials->digest, sizeof(note.bundle)) != 0 || wall_s > note.path_not_after ||
+        wall_s - note.sealed_at >= SSL_SESSION_get_timeout(session))
+        return false;
     memcpy(tls->ticket_peer, note.peer, sizeof(note.peer));
     tls->ticket_not_before = note.path_not_before;
     tls->ticket_not_after = note.path_not_after;
     tls->ticket_is_young = wall_s - note.sealed_at < SSL_SESSION_get_timeout(session) / 2;
-    return SSL_TICKET_RETURN_USE;
+    return true;
+}
+
+static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_length, SSL_TICKET_STATUS status,
+                                          void *unused) {
+    (void)name, (void)name_length, (void)unused;
+    struct tls *tls = tls_from_ssl(ssl);
+    const bool is_old = SSL_version(ssl) < TLS1_3_VERSION; // then a ticket is part of the handshake, and given where this says so
+    tls_ticket_done(tls);
+    const bool is_open = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    if (is_open && (!is_old || is_for_name(ssl, session)) && accept_ticket(tls, session))
+        return SSL_TICKET_RETURN_USE;
+    return is_old ? SSL_TICKET_RETURN_IGNORE_RENEW : SSL_TICKET_RETURN_IGNORE;
 }
 
 static bool is_ticket_due(const struct tls *tls) {

@@ -13,7 +13,7 @@ from support.fleet import eventually, split_address
 from support.h2_peer import H2Client
 from support.hop import service
 from support.routes import backends, route, to_gateway
-from support.test_ca import Authority
+from support.test_ca import HOUR, Authority
 from support.wire import exchange
 
 
@@ -100,13 +100,48 @@ def test_older_versions_are_refused(site):
     assert done.returncode != 0
 
 
-def test_sessions_are_resumed(site):
-    context = site.context(minimum_version=ssl.TLSVersion.TLSv1_3)
-    wire, _ = site.shake("x.b.example", context=context)
-    assert get(wire, "x.b.example").startswith(b"HTTP/1.1 200")
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.mark.parametrize("name", ["x.b.example", None])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_are_resumed(site, version, name):
+    context = site.context(minimum_version=version, maximum_version=version)
+    host = name or "a.example"
+    wire, _ = site.shake(name, context=context)
+    assert get(wire, host).startswith(b"HTTP/1.1 200")
     session = wire.session
+    for _ in range(2):
+        wire, names = site.shake(name, context=context, session=session)
+        assert wire.session_reused and get(wire, host).startswith(b"HTTP/1.1 200")
+
+
+def test_a_session_of_tls_1_2_is_for_one_name_alone(site):
+    context = site.context(maximum_version=ssl.TLSVersion.TLSv1_2)
+    wire, _ = site.shake("a.example", context=context)
+    get(wire, "a.example")
+    wire, names = site.shake("x.b.example", context=context, session=wire.session)
+    assert not wire.session_reused and names == ["*.b.example"]
+    get(wire, "x.b.example")
+    wire, names = site.shake(None, context=context, session=wire.session)
+    assert not wire.session_reused and names == ["a.example"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_session_is_resumed_under_other_certificates_or_longer_than_they_last(site, fleet, version):
+    context = site.context(minimum_version=version, maximum_version=version)
+    wire, _ = site.shake("x.b.example", context=context)
+    get(wire, "x.b.example")
+    session = wire.session
+    assert 3000 < session.ticket_lifetime_hint <= 3600
+    fresh = site.authority.issue(names=["a.example"], subject="a", extended=("server",), lifetime=HOUR / 6)
+    files(fleet, fresh, "a")
+    eventually(lambda: int(site.shake("a.example")[0].getpeercert()["serialNumber"], 16) == fresh.certificate.serial_number)
     wire, _ = site.shake("x.b.example", context=context, session=session)
-    assert wire.session_reused and get(wire, "x.b.example").startswith(b"HTTP/1.1 200")
+    assert not wire.session_reused
+    get(wire, "x.b.example")
+    assert 0 < wire.session.ticket_lifetime_hint <= 600
+    assert site.edge.hop.figure("outrigger_tls_tickets_total") >= 2
 
 
 def test_http2_from_outside(site):
