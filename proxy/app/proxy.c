@@ -265,22 +265,27 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
+// A signal that nobody watches yet, or any more, would end the process there and then, with its own exit code: while they are held it waits. Threads inherit it.
+static void hold_signals(int how) {
+    sigset_t all;
+    sigemptyset(&all);
+    for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++)
+        sigaddset(&all, watched_signals[i]);
+    pthread_sigmask(how, &all, NULL);
+}
+
 static void watch_signals(struct proxy *proxy) {
     for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++) {
         uv_signal_init(&proxy->loop.uv, &proxy->signals[i]);
         proxy->signals[i].data = proxy;
         uv_signal_start(&proxy->signals[i], on_signal, watched_signals[i]);
     }
+    hold_signals(SIG_UNBLOCK);
 }
 
-// A signal that nobody watches any more would end the process there and then, with its own exit code, in the middle of its ending in order: whoever comes late
-// waits for good. The workers are gone, this is the last thread.
+// Whoever comes late waits for good. The workers are gone, this is the last thread.
 static void unwatch_signals(struct proxy *proxy) {
-    sigset_t late;
-    sigemptyset(&late);
-    for (size_t i = 0; i < sizeof watched_signals / sizeof watched_signals[0]; i++)
-        sigaddset(&late, watched_signals[i]);
-    pthread_sigmask(SIG_BLOCK, &late, NULL);
+    hold_signals(SIG_BLOCK);
     for (size_t i = 0; i < sizeof proxy->signals / sizeof proxy->signals[0]; i++)
         if (proxy->signals[i].data != NULL)
             uv_close((uv_handle_t *)&proxy->signals[i], NULL);
@@ -415,6 +420,8 @@ static void run(struct proxy *proxy) {
 
 int proxy_run(const struct options *options) {
     struct proxy proxy = {.options = options, .detached = -1, .upgrade = {.predecessor = -1}};
+    if (!options->check)
+        hold_signals(SIG_BLOCK);
     process_prepare();
     if (options->debug)
         log_set_level(LOG_DEBUG);

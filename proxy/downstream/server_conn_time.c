@@ -33,7 +33,8 @@ void server_conn_check_peer(struct server_conn *conn, const struct credentials *
 
 void server_conn_check_mode(struct server_conn *conn) {
     const struct listener_config *config = conn->listener->config;
-    if (config->role != ROLE_INBOUND || config->mtls != MTLS_STRICT || conn->client.secure)
+    const bool is_mutual = conn->client.secure && !conn->is_edge; // a client of a gateway has shown nothing
+    if (config->role != ROLE_INBOUND || config->mtls != MTLS_STRICT || is_mutual)
         return;
     if (conn->phase <= CONN_DETECT || (conn->phase == CONN_OPEN && is_idle(conn))) {
         server_conn_close(conn, ERROR_DRAINING);

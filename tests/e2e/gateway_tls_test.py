@@ -1,17 +1,19 @@
 """TLS at a gateway: the certificate by the name that a client asks for, versions and protocols, resumption, files that change, and what is refused."""
 # presets: dev
 
+import contextlib
 import socket
 import ssl
 import subprocess
 
 import pytest
 
-from support.backend import echo
+from support.backend import echo, reply
 from support.edge import Edge, https
 from support.fleet import eventually, split_address
 from support.h2_peer import H2Client
 from support.hop import service
+from support.pair import CALLEE, Identity
 from support.routes import backends, route, to_gateway
 from support.test_ca import HOUR, Authority
 from support.wire import exchange
@@ -182,3 +184,23 @@ def test_a_client_certificate_means_nothing_at_the_edge(site, fleet):
     assert wire.recv(65536).startswith(b"HTTP/1.1 200")
     request = site.backend.requests[-1]
     assert request.values("x-forwarded-client-cert") == [] and request.values("outrigger-protocol") == []
+
+
+def test_a_client_from_outside_does_not_stay_where_mutual_tls_becomes_strict(fleet):
+    """The very socket becomes that of a sidecar: who came when it was a gateway's has shown no certificate."""
+    site = Site(fleet)
+    application = fleet.backend(reply(200, b"application"))
+    hop, socket_of_listener = site.edge.hop, site.edge.hop.proxy["spec"]["listeners"][0]
+    hop.proxy["spec"]["identity"] = Identity(fleet, "callee", CALLEE, site.authority).spec
+    wire, _ = site.shake("a.example")
+    with wire:
+        wire.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        assert wire.recv(12) == b"HTTP/1.1 200"
+        socket_of_listener.clear()
+        socket_of_listener.update({"name": "edge", "address": site.address, "role": "Inbound", "forwardTo": application.address, "mtls": {"mode": "Strict"}})
+        hop.reload([hop.proxy, hop.documents[1]])
+        with contextlib.suppress(OSError):
+            wire.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            while wire.recv(4096):
+                pass
+    assert application.requests == []
