@@ -7,8 +7,8 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
-// Enough for any sane expression; (a+)+ against a text that does not match stops after some 0.1 ms.
-#define MATCH_STEPS_MAX 10000
+// Enough for any sane expression and paths of some hundred bytes; (a+)+ against a text that does not match stops after some 0.5 ms.
+#define MATCH_STEPS_MAX 50000
 
 struct regex {
     pcre2_code *code;
@@ -17,6 +17,7 @@ struct regex {
 struct regex_matcher {
     pcre2_match_data *result;
     pcre2_match_context *limits;
+    bool gave_up; // since regex_matcher_begin
 };
 
 static void *take(size_t size, void *pool) {
@@ -69,10 +70,21 @@ void regex_matcher_destroy(struct regex_matcher *matcher) {
     free(matcher);
 }
 
+void regex_matcher_begin(struct regex_matcher *matcher) {
+    matcher->gave_up = false;
+}
+
+bool regex_matcher_gave_up(const struct regex_matcher *matcher) {
+    return matcher->gave_up;
+}
+
 enum regex_result regex_match(const struct regex *regex, struct regex_matcher *matcher, struct bytes text) {
+    if (matcher->gave_up)
+        return REGEX_GAVE_UP;
     const char *at = text.len > 0 ? text.at : "";
     int result = pcre2_match(regex->code, (PCRE2_SPTR)at, text.len, 0, PCRE2_NO_UTF_CHECK, matcher->result, matcher->limits);
     if (result >= 0)
         return REGEX_YES;
-    return result == PCRE2_ERROR_NOMATCH ? REGEX_NO : REGEX_GAVE_UP;
+    matcher->gave_up = result != PCRE2_ERROR_NOMATCH;
+    return matcher->gave_up ? REGEX_GAVE_UP : REGEX_NO;
 }

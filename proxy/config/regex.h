@@ -14,7 +14,7 @@ struct regex;
 // What one thread needs to match with any expression: its owner's, freed by regex_matcher_destroy.
 struct regex_matcher;
 
-// REGEX_NO also where the work was given up half way: REGEX_GAVE_UP, which never matches what allows and always matches what denies.
+// REGEX_GAVE_UP: the work was given up half way. It is no answer: whoever asks refuses the request, since either answer could be the one that an attacker wants.
 enum regex_result { REGEX_NO, REGEX_YES, REGEX_GAVE_UP };
 
 // ERROR_INVALID: `*fault` says why, in `pool`.
@@ -22,6 +22,10 @@ enum error regex_compile(struct bytes text, struct pool *pool, const struct rege
 
 struct regex_matcher *regex_matcher_create(void);
 void regex_matcher_destroy(struct regex_matcher *matcher);
+
+// A new request: what follows is asked about it. Whether anything was given up since then; what is asked after that is given up at once, so that a request is given up once at most.
+void regex_matcher_begin(struct regex_matcher *matcher);
+bool regex_matcher_gave_up(const struct regex_matcher *matcher);
 
 // Whether the whole of `text` matches. Bytes, not characters: what is no UTF-8 is matched as it is.
 enum regex_result regex_match(const struct regex *regex, struct regex_matcher *matcher, struct bytes text);

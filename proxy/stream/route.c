@@ -105,14 +105,26 @@ static enum error choose_backend(struct stream *stream) {
     return OK;
 }
 
+// ERROR_BAD_REQUEST: an expression could not be judged. Which rule is meant is not known then, and another may be the one that guards.
+static enum error find_rule(struct stream *stream, const struct service_config *service) {
+    struct regex_matcher *matcher = stream->bound->matcher;
+    if (matcher != NULL)
+        regex_matcher_begin(matcher);
+    stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
+    if (matcher != NULL && regex_matcher_gave_up(matcher)) {
+        stream->rule = NULL;
+        stream->detail = BYTES("a regular expression of a route takes too much work");
+        return ERROR_BAD_REQUEST;
+    }
+    return stream->rule != NULL ? OK : ERROR_ROUTE_NOT_FOUND;
+}
+
 enum error route_choose(struct stream *stream) {
     const struct service_config *service = stream->destination->config->service;
     if (service->is_passthrough && stream_returns(stream))
         return ERROR_LOOP;
     if (service->gateway == NULL && !is_for(stream, service->routes))
         return OK;
-    stream->rule = service->gateway != NULL ? match_by_host(stream, &service->gateway->hosts) : match(stream, service->routes);
-    if (stream->rule == NULL)
-        return ERROR_ROUTE_NOT_FOUND;
-    return choose_backend(stream);
+    enum error error = find_rule(stream, service);
+    return error == OK ? choose_backend(stream) : error;
 }

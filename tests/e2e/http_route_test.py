@@ -96,9 +96,14 @@ def test_regular_expressions_match_whole_and_behind_exact(fleet):
     assert ask(hop, "/x", X_User="abc").status == 404
 
 
-def test_an_expression_that_takes_too_long_does_not_match(fleet):
-    hop = hop_of(fleet, ["v1"], route("r", "svc", {"matches": [path("/(a+)+b", "RegularExpression")], "backendRefs": backends("v1")}))
-    assert ask(hop, "/" + "a" * 4000).status == 404
+def test_an_expression_that_takes_too_long_lets_nothing_past(fleet):
+    """Neither to the rule whose expression it is nor past it to a further one, which it may guard."""
+    hop = hop_of(fleet, ["v1", "v2"], route("r", "svc", {"matches": [path("/(a+)+[bx]", "RegularExpression")], "backendRefs": backends("v1")},
+                                            {"matches": [path("/")], "backendRefs": backends("v2")}))
+    assert ask(hop, "/" + "a" * 4000).status == 400
+    line = hop.logged(1)
+    assert (line["end"], line["detail"]) == ("bad_request", "a regular expression of a route takes too much work")
+    assert (body_of(ask(hop, "/aab")), body_of(ask(hop, "/aac"))) == ("v1", "v2")
 
 
 @pytest.mark.parametrize("weights", [{"v1": 70, "v2": 30, "v3": 0}])

@@ -77,9 +77,17 @@ static void work_is_given_up_at_its_bound(void **state) {
     static const char *const expressions[] = {"(a+)+b", "(a|aa)+b", "(a*)*b", "(.*)(.*)(.*)(.*)(.*)(.*)b", "((a+)|b)*(?R)?c"};
     char text[8000];
     memset(text, 'a', sizeof text);
-    for (size_t i = 0; i < sizeof expressions / sizeof expressions[0]; i++)
+    for (size_t i = 0; i < sizeof expressions / sizeof expressions[0]; i++) {
+        regex_matcher_begin(world.matcher);
         assert_int_not_equal(match(&world, expressions[i], bytes_from(text, sizeof text)), REGEX_YES);
+    }
+    regex_matcher_begin(world.matcher);
+    assert_false(regex_matcher_gave_up(world.matcher));
     assert_int_equal(match(&world, "(a+)+b", bytes_from(text, sizeof text)), REGEX_GAVE_UP);
+    assert_true(regex_matcher_gave_up(world.matcher));
+    assert_int_equal(match(&world, "a", BYTES("a")), REGEX_GAVE_UP); // the same request
+    regex_matcher_begin(world.matcher);
+    assert_int_equal(match(&world, "a", BYTES("a")), REGEX_YES);
     world_dispose(&world);
 }
 
