@@ -1,5 +1,5 @@
 // See tcp_listener.h. One descriptor is kept in reserve: when the process has none left it is given up to accept and close the waiting
-// connection, so that its client is told at once instead of hanging in the backlog while poll spins.
+// connection, so that its client is told at once instead of hanging in the backlog while poll spins. Where the reserve itself cannot be had, the listener looks away for a moment.
 #include "net/tcp_listener.h"
 
 #include "base/check.h"
@@ -19,12 +19,14 @@
 #include <unistd.h>
 
 #define BACKLOG 1024
+#define LOOK_AWAY_NS (100 * NS_PER_MS)
 
 struct tcp_listener {
     uv_poll_t poll;
     struct loop *loop;
     int fd;
-    int reserve;
+    int reserve; // -1: there was none left for it
+    struct timer look_again;
     uint32_t spare;              // descriptors that it does not take
     struct metric_cell *refused; // NULL: nobody counts
     void (*accepted)(void *user, int socket);
@@ -38,6 +40,11 @@ static int open_reserve(void) {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static void renew_reserve(struct tcp_listener *listener) {
+    if (listener->reserve < 0)
+        listener->reserve = open_reserve();
+}
+
 static void count_refused(struct tcp_listener *listener) {
     listener->counters.out_of_descriptors++;
     if (listener->refused != NULL)
@@ -45,14 +52,23 @@ static void count_refused(struct tcp_listener *listener) {
     log_event(LOG_ERROR, "out_of_descriptors", "refused=%llu", (unsigned long long)listener->counters.out_of_descriptors);
 }
 
+// Polling would report the same connection again at once.
+static void look_away(struct tcp_listener *listener) {
+    uv_poll_stop(&listener->poll);
+    loop_timer_start(listener->loop, &listener->look_again, LOOK_AWAY_NS);
+}
+
 static void refuse_one(struct tcp_listener *listener) {
-    count_refused(listener);
     if (listener->reserve >= 0)
         close(listener->reserve);
     int socket = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (socket >= 0)
+    if (socket >= 0) {
         close(socket);
+        count_refused(listener);
+    }
     listener->reserve = open_reserve();
+    if (socket < 0)
+        look_away(listener);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -68,6 +84,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
             count_refused(listener);
         } else if (socket >= 0) {
             listener->counters.accepted++;
+            renew_reserve(listener);
             listener->accepted(listener->user, socket);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             refuse_one(listener);
@@ -76,6 +93,12 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
             return;
         }
     }
+}
+
+static void on_look_again(struct timer *timer) {
+    struct tcp_listener *listener = CONTAINER_OF(timer, struct tcp_listener, look_again);
+    renew_reserve(listener);
+    uv_poll_start(&listener->poll, UV_READABLE, on_poll);
 }
 
 enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *listening, char *reason, size_t reason_size) {
@@ -115,6 +138,7 @@ struct tcp_listener *tcp_listener_open(struct loop *loop, int socket, void (*acc
     listener->loop = loop;
     listener->fd = socket;
     listener->reserve = open_reserve();
+    timer_init(&listener->look_again, on_look_again);
     listener->accepted = accepted;
     listener->user = user;
     int failed = uv_poll_init(&loop->uv, &listener->poll, socket);
@@ -149,6 +173,7 @@ static void on_closed(uv_handle_t *handle) {
 void tcp_listener_close(struct tcp_listener *listener) {
     CHECK(!listener->closing);
     listener->closing = true;
+    loop_timer_stop(listener->loop, &listener->look_again);
     uv_close((uv_handle_t *)&listener->poll, on_closed);
     close(listener->fd);
     if (listener->reserve >= 0)

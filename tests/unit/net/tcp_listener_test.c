@@ -145,6 +145,37 @@ static void without_descriptors_a_client_is_closed_at_once_and_later_ones_are_ta
     log_redirect(NULL);
 }
 
+// It was opened when there was none left, so that it has nothing to give up: it does not spin over clients that it cannot take, and has a reserve as soon as there is one.
+static void without_a_reserve_it_looks_away(void **state) {
+    (void)state;
+    struct world world;
+    struct rlimit before;
+    struct rlimit none;
+    log_redirect(silent);
+    world_init(&world);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    int client = connect_to(&world.address);
+    none.rlim_cur = 0; // no descriptor is to be had, not even in the place of one that is closed
+    setrlimit(RLIMIT_NOFILE, &none);
+    for (int turn = 0; turn < 20; turn++)
+        run_idle(&world.loop);
+    assert_int_equal(tcp_listener_counters(world.listener)->out_of_descriptors, 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+    RUN_UNTIL(&world.loop, world.count == 1);
+    char text[4];
+    int second = connect_to(&world.address);
+    none.rlim_cur = next_descriptor();
+    setrlimit(RLIMIT_NOFILE, &none);
+    RUN_UNTIL(&world.loop, tcp_listener_counters(world.listener)->out_of_descriptors == 1);
+    setrlimit(RLIMIT_NOFILE, &before);
+    RUN_UNTIL(&world.loop, receive_now(second, text, sizeof text) == 0);
+    close(client);
+    close(second);
+    log_redirect(NULL);
+    world_dispose(&world);
+}
+
 static void a_taken_port_is_refused_with_a_reason(void **state) {
     (void)state;
     struct world world;
@@ -200,6 +231,7 @@ int main(void) {
         cmocka_unit_test(a_turn_accepts_no_more_than_its_bound),
         cmocka_unit_test(a_close_from_within_accepted_ends_it),
         cmocka_unit_test(without_descriptors_a_client_is_closed_at_once_and_later_ones_are_taken),
+        cmocka_unit_test(without_a_reserve_it_looks_away),
         cmocka_unit_test(a_taken_port_is_refused_with_a_reason),
         cmocka_unit_test(a_stale_unix_socket_is_replaced_and_is_private),
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
