@@ -487,15 +487,32 @@ enum error rpc_connection_open(struct rpc_server *server, int socket) {
     return OK;
 }
 
-bool rpc_connection_close_quietest(struct rpc_server *server) {
+static bool is_quiet(const struct connection *connection) {
+    return connection->state == CONNECTION_IDLE && buffer_is_empty(&connection->input);
+}
+
+// Who sends a request drop by drop holds a place as long as who sends nothing: a request that comes whole is received in the turn in which it comes.
+static bool is_slow(const struct connection *connection) {
+    return connection->state == CONNECTION_RECEIVING || connection->state == CONNECTION_LINGERING;
+}
+
+static bool close_first(struct rpc_server *server, bool (*may_go)(const struct connection *connection)) {
     LIST_EACH(&server->connections, node, following) {
         struct connection *connection = LIST_ENTRY(node, struct connection, link);
-        if (connection->state == CONNECTION_IDLE && buffer_is_empty(&connection->input)) {
+        if (may_go(connection)) {
             connection_close(connection, false);
             return true;
         }
     }
     return false;
+}
+
+bool rpc_connection_close_quietest(struct rpc_server *server) {
+    return close_first(server, is_quiet);
+}
+
+bool rpc_connection_make_room(struct rpc_server *server) {
+    return close_first(server, is_quiet) || close_first(server, is_slow);
 }
 
 void rpc_connection_close_all(struct rpc_server *server) {

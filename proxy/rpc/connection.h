@@ -20,8 +20,11 @@ struct rpc_server {
 // Takes over an accepted socket; the connection closes and frees itself. On an error the socket is closed.
 enum error rpc_connection_open(struct rpc_server *server, int socket) MUST_CHECK;
 
-// Closes the connection that has been idle longest; false when all are busy.
+// Closes the connection that has been idle longest; false when none is idle.
 bool rpc_connection_close_quietest(struct rpc_server *server);
+
+// Closes the connection that has been idle longest, or else the one that has been sending its request longest; false when all wait for an answer or take one.
+bool rpc_connection_make_room(struct rpc_server *server);
 
 void rpc_connection_close_all(struct rpc_server *server);
 

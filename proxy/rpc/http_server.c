@@ -23,7 +23,7 @@ static void on_accepted(void *user, int socket) {
     struct rpc_server *server = user;
     struct rpc_counters *counters = &server->counters;
     // A connection that is being closed counts until it is gone: a burst then goes a little over the bound, by those that were made to leave.
-    if (counters->connections >= RPC_CONNECTIONS_MAX && !rpc_connection_close_quietest(server)) {
+    if (counters->connections >= RPC_CONNECTIONS_MAX && !rpc_connection_make_room(server)) {
         counters->refused++;
         close(socket);
         return;

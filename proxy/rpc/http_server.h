@@ -30,7 +30,7 @@ struct rpc_server;
 #define RPC_REQUEST_TIMEOUT (10 * NS_PER_S)
 
 // Between requests: longer than the usual interval of scrapes, so that a scraper's connection does not end just when it is used again. When all connections are taken, the one that
-// has been idle longest makes room.
+// has been idle longest makes room, or else the one that has been sending its request longest.
 #define RPC_IDLE_TIMEOUT (75 * NS_PER_S)
 
 // For the client to close after our last reply, so that no reset of ours overtakes it.

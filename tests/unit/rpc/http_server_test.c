@@ -481,6 +481,21 @@ static void idle_connections_make_room_for_new_ones(void **state) {
     assert_int_equal(rpc_server_counters(server)->refused, 0);
 }
 
+static void slow_clients_make_room_for_new_ones(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++)
+        send_text(connect_client(), "GET /readyz HTTP/1.1\r\nX-Slow: ");
+    TURN_UNTIL(rpc_server_counters(server)->connections == RPC_CONNECTIONS_MAX);
+    for (unsigned i = 0; i < 2; i++) {
+        int client = connect_client();
+        send_text(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        starts_with(receive(client, "hello\n"), "HTTP/1.1 200 OK\r\n");
+    }
+    assert_int_equal(rpc_server_counters(server)->refused, 0);
+    send_text(clients[RPC_CONNECTIONS_MAX - 1], "1\r\nHost: h\r\n\r\n"); // the last of them is still there
+    starts_with(receive(clients[RPC_CONNECTIONS_MAX - 1], "hello\n"), "HTTP/1.1 200 OK\r\n");
+}
+
 static void more_connections_than_the_bound_are_refused_while_all_are_busy(void **state) {
     (void)state;
     reply_at_once = false;
@@ -566,6 +581,7 @@ int main(void) {
         TEST(handler_that_does_not_answer_is_cancelled_and_the_client_told),
         TEST(client_that_does_not_take_its_reply_is_dropped),
         TEST(idle_connections_make_room_for_new_ones),
+        TEST(slow_clients_make_room_for_new_ones),
         TEST(more_connections_than_the_bound_are_refused_while_all_are_busy),
         TEST(closing_cancels_what_waits_and_closes_all),
         TEST(old_version_gets_an_answer_and_the_end),
