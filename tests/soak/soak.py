@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Long runs: all that is counted in minutes or millions. `./dev soak [NAME ...]` calls it; each soak is bounded in count and in time.
 
-    soak.py [--quick] [--list] [--workers N] [NAME ...]
+    soak.py [--quick] [--list] [--workers N] [--seconds N] [NAME ...]
 
 Prints a line for each step and a summary; keeps figures in bench/results/soak.json, by name. Exit code: 0 when all that was asked for held, 1 when not.
 """
@@ -20,6 +20,7 @@ os.environ.setdefault("OUTRIGGER_BIN", str(ROOT / "build" / "release" / "bin"))
 sys.path[:0] = [str(ROOT / "tests" / "soak"), str(ROOT / "tests"), str(ROOT / "bench")]
 import bare  # noqa: E402
 import change  # noqa: E402
+import crowds  # noqa: E402
 import endurance  # noqa: E402
 import fairness  # noqa: E402
 import floods  # noqa: E402
@@ -53,6 +54,8 @@ SOAKS = [
     Soak("download", "1 GB beside small requests: their p50 stays below twice that of without", fairness.download, 600),
     Soak("transfer", "1 GB each way with checksums, memory bounded", endurance.transfer, 600),
     Soak("floods", "hostile clients: memory and processor bounded, others served", floods.floods, 900),
+    Soak("websockets", "8,000 WebSockets through one proxy that talk, come and go: nothing is lost or wrong, memory stays flat", crowds.websockets, 1500),
+    Soak("tcp", "the same with 8,000 opaque connections", crowds.tcp, 1500),
     Soak("bare", "the README's two commands on bare Debian roots", bare.bare, 14400, default=False),
 ]
 
@@ -62,7 +65,7 @@ class Run:
 
     def __init__(self, soak, options, fleet):
         self.soak, self.quick, self.fleet = soak, options.quick, fleet
-        self.workers = options.workers
+        self.workers, self.asked_s = options.workers, options.seconds
         self.begun = time.monotonic()
 
     def size(self, full, quick=None):
@@ -70,6 +73,10 @@ class Run:
         if not self.quick:
             return full
         return quick if quick is not None else full // 100
+
+    def seconds(self, full, quick):
+        """How long the load goes on: what --seconds says, else as `size`."""
+        return self.asked_s or self.size(full, quick)
 
     def stack(self, binaries=BIN, fleet=None):
         return Stack(fleet or self.fleet, binaries, self.workers)
@@ -90,7 +97,7 @@ def on_alarm(*_):
 def run_one(soak, options):
     """(figures or None, why it failed or None)."""
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(soak.limit_s // 10 if options.quick else soak.limit_s)
+    signal.alarm(soak.limit_s // 10 if options.quick else soak.limit_s + 2 * (options.seconds or 0))
     try:
         with Fleet() as fleet:
             figures = soak.run(Run(soak, options, fleet))
@@ -114,6 +121,7 @@ def options_read():
     parser.add_argument("names", nargs="*", metavar="NAME", help="all but `bare` by default")
     parser.add_argument("--quick", action="store_true", help="a hundredth of each: for a look, and for ./dev test")
     parser.add_argument("--list", action="store_true", help="the names")
+    parser.add_argument("--seconds", type=int, help="how long the load goes on, in soaks that are so measured: upgrade, websockets, tcp, descriptors, memory")
     parser.add_argument("--workers", type=int, default=WORKERS, help="event loops of each proxy")
     options = parser.parse_args()
     known = {soak.name: soak for soak in SOAKS}
