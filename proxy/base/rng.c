@@ -59,3 +59,7 @@ uint32_t rng_below(struct rng *rng, uint32_t bound) {
     }
     return (uint32_t)(product >> 32);
 }
+
+uint64_t rng_shortened(struct rng *rng, uint64_t whole) {
+    return whole - rng_next(rng) % (whole / 10 + 1);
+}

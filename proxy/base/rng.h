@@ -18,4 +18,7 @@ uint64_t rng_next(struct rng *rng);
 // Uniform in [0, bound); bound > 0.
 uint32_t rng_below(struct rng *rng, uint32_t bound);
 
+// Uniform from nine tenths of `whole` to the whole: for times, so that what began together does not end together.
+uint64_t rng_shortened(struct rng *rng, uint64_t whole);
+
 #endif

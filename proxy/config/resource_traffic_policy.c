@@ -87,7 +87,8 @@ static const struct row connections_rows[] = {
      .min = 0,
      .max = 24 * HOUR,
      .fallback = "0s",
-     .describes = "a connection takes no new request after this; 0s: no limit"},
+     .describes = "a connection takes no new request after this, or up to a tenth sooner, at random, so that those made together do not end "
+                  "together; 0s: no limit"},
     {.name = "keepalive",
      .type = VALUE_DURATION,
      SPEC(traffic.connections.keepalive),

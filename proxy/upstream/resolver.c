@@ -35,7 +35,7 @@ static void release_name(struct resolved_name *name);
 
 // Up to a tenth sooner, at random: names that were answered together do not stay together, and the new answer is there when the old one ends.
 static nanoseconds soon(struct resolver *resolver, nanoseconds whole) {
-    return whole - rng_next(&resolver->loop->rng) % (whole / 10 + 1);
+    return rng_shortened(&resolver->loop->rng, whole);
 }
 
 static nanoseconds until_refresh(struct resolved_name *name) {

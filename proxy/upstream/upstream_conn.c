@@ -410,7 +410,10 @@ static void become_open(struct upstream_conn *conn) {
     nanoseconds now = loop_of(conn)->now;
     conn->opened_at = conn->idle_since = conn->received_at = now;
     const struct traffic_config *traffic = traffic_of(conn);
-    conn->drains_at = traffic != NULL && traffic->connections.max_age > 0 ? now + traffic->connections.max_age : UINT64_MAX;
+    conn->ages_at = UINT64_MAX;
+    if (traffic != NULL && traffic->connections.max_age > 0)
+        conn->ages_at = now + rng_shortened(&loop_of(conn)->rng, traffic->connections.max_age);
+    conn->drains_at = conn->ages_at;
     conn->ends_at = UINT64_MAX;
     limit_by_leaf(conn, now);
     metric_add(&upstream->metrics->upstream_opened, 1);
@@ -535,13 +538,12 @@ static void on_timer(struct timer *timer) {
         upstream_conn_close(conn, ERROR_CONNECT_TIMEOUT);
         return;
     }
-    const struct traffic_config *traffic = traffic_of(conn);
     bool idle = list_is_empty(&conn->streams);
     nanoseconds timeout = idle_timeout(conn);
     if (now >= conn->ends_at) {
         upstream_conn_close(conn, ERROR_UNAUTHENTICATED);
     } else if (now >= conn->drains_at && !conn->draining) {
-        conn->aged = traffic != NULL && traffic->connections.max_age > 0 && now >= conn->opened_at + traffic->connections.max_age;
+        conn->aged = now >= conn->ages_at;
         upstream_conn_drain(conn);
     } else if (idle && timeout > 0 && now >= conn->idle_since + timeout) {
         upstream_conn_close(conn, ERROR_IDLE_TIMEOUT);

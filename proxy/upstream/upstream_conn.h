@@ -30,7 +30,8 @@ struct upstream_conn {
     nanoseconds opened_at;
     nanoseconds idle_since;
     nanoseconds received_at;
-    nanoseconds drains_at; // max age, or soon the end of the peer's leaf; UINT64_MAX: never
+    nanoseconds ages_at;   // it reaches its share of max age, drawn when it opened; UINT64_MAX: never
+    nanoseconds drains_at; // that, or soon the end of the peer's leaf; UINT64_MAX: never
     nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
     uint32_t quiet_pings;  // asked for a sign of life since a head or a piece of body came

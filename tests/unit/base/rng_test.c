@@ -87,6 +87,22 @@ static void large_bounds_are_not_biased(void **state) {
         assert_in_range(seen[i], 9500, 10500);
 }
 
+static void a_time_is_shortened_by_a_tenth_at_most(void **state) {
+    (void)state;
+    struct rng rng;
+    rng_init(&rng, 3);
+    uint32_t seen[11] = {0};
+    for (int i = 0; i < 1100; i++) {
+        uint64_t time = rng_shortened(&rng, 100);
+        assert_in_range(time, 90, 100);
+        seen[time - 90]++;
+    }
+    for (int i = 0; i <= 10; i++)
+        assert_in_range(seen[i], 40, 160);
+    assert_int_equal(rng_shortened(&rng, 9), 9);
+    assert_int_equal(rng_shortened(&rng, 0), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequence_is_that_of_xoshiro256starstar),
@@ -95,6 +111,7 @@ int main(void) {
         cmocka_unit_test(seeds_of_the_system_differ),
         cmocka_unit_test(numbers_below_a_bound_reach_all_and_no_more),
         cmocka_unit_test(large_bounds_are_not_biased),
+        cmocka_unit_test(a_time_is_shortened_by_a_tenth_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,6 +249,38 @@ static void a_connection_takes_nothing_new_after_its_age(void **state) {
     world_end(&world, 2);
 }
 
+static unsigned closed_count(struct world *world) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < world->far.count; i++)
+        count += is_closed(world, i);
+    return count;
+}
+
+// All of a service's connections may have been made in one moment, after a restart say: an endpoint must not have to make them anew in one.
+static void connections_that_were_made_together_do_not_end_together(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, DOCUMENTS("  connections: {maxAge: 10s, http1IdleTimeout: 1m}\n"), POOL_HTTP1);
+    for (unsigned i = 0; i < MANY; i++)
+        try_begin(&world.tries[i], &world.far, world.pool);
+    fake_upstream_settle(&world.far);
+    for (unsigned i = 0; i < MANY; i++)
+        answer(&world, i, 0);
+    assert_int_equal(world.far.count, MANY);
+    fake_upstream_pass(&world.far, 9 * NS_PER_S - NS_PER_MS);
+    unsigned before = closed_count(&world);
+    assert_int_equal(before, 0);
+    for (int i = 0; i < 10; i++) {
+        fake_upstream_pass(&world.far, 100 * NS_PER_MS);
+        assert_true(closed_count(&world) - before <= MANY / 2);
+        before = closed_count(&world);
+    }
+    fake_upstream_pass(&world.far, 2 * NS_PER_MS);
+    assert_int_equal(closed_count(&world), MANY);
+    assert_int_equal(metric_read(&world.far.metrics.upstream_closed_age), MANY);
+    world_end(&world, MANY);
+}
+
 // Pings that the far end's codec saw are answered by it; counted here as the frames that it got while it had nothing else to do.
 static void a_silent_http2_peer_is_asked_for_a_sign_of_life(void **state) {
     (void)state;
@@ -376,6 +408,7 @@ int main(void) {
         cmocka_unit_test(a_busy_connection_is_not_idle),
         cmocka_unit_test(a_connection_that_is_used_again_stays),
         cmocka_unit_test(a_connection_takes_nothing_new_after_its_age),
+        cmocka_unit_test(connections_that_were_made_together_do_not_end_together),
         cmocka_unit_test(a_silent_http2_peer_is_asked_for_a_sign_of_life),
         cmocka_unit_test(an_http2_peer_that_gives_none_is_gone),
         cmocka_unit_test(a_connection_that_was_idle_for_long_is_asked_in_time),
