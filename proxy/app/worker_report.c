@@ -130,24 +130,20 @@ static void add_limits_of(struct worker_report *report, const struct bound_desti
                           .hits = cluster->waiting_refused,
                           .one_of_many = true,
                       });
-    for (uint32_t i = 0; cluster->traffic.connections.max > 0 && i < cluster->endpoint_count; i++) {
-        const struct endpoint_links *links = cluster->endpoints[i]->links;
-        if (links == NULL)
-            continue;
-        add_limit(report, (struct admin_limit){
-                              .name = BYTES("connections.max"),
-                              .scope = pool_format(&report->pool, "endpoint/%.*s/%.*s", BYTES_FORMAT(cluster->key),
-                                                   BYTES_FORMAT(endpoint_key(cluster->endpoints[i], &report->pool))),
-                              .unit = BYTES("connections"),
-                              .description = BYTES("connections to one endpoint, of all workers; else requests wait"),
-                              .value = cluster->traffic.connections.max,
-                              .known = ADMIN_LIMIT_ALL,
-                              .use = atomic_load_explicit(&links->shared->connections, memory_order_relaxed),
-                              .peak = atomic_load_explicit(&links->shared->connections_peak, memory_order_relaxed),
-                              .hits = links->connections_refused,
-                              .one_of_many = true,
-                          });
-    }
+    if (cluster->traffic.connections.max == 0)
+        return;
+    add_limit(report, (struct admin_limit){
+                          .name = BYTES("connections.max"),
+                          .scope = pool_format(&report->pool, "service/%.*s", BYTES_FORMAT(cluster->key)),
+                          .unit = BYTES("connections"),
+                          .description = BYTES("connections to all endpoints of a service, of all workers; else requests wait"),
+                          .value = cluster->traffic.connections.max,
+                          .known = ADMIN_LIMIT_ALL,
+                          .use = atomic_load_explicit(&cluster->shared->connections, memory_order_relaxed),
+                          .peak = atomic_load_explicit(&cluster->shared->connections_peak, memory_order_relaxed),
+                          .hits = cluster->places.refused,
+                          .one_of_many = true,
+                      });
 }
 
 // Returns how much work it was.

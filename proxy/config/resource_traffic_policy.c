@@ -45,7 +45,7 @@ static const struct row connections_rows[] = {
      .min = 0,
      .max = 1000000,
      .fallback = "0",
-     .describes = "connections to one endpoint, of all workers together; 0: no limit"},
+     .describes = "connections to all endpoints of the service together, of all workers; what is idle at one makes room for another; 0: no limit"},
     {.name = "maxPending",
      .type = VALUE_INTEGER,
      SPEC(traffic.connections.max_pending),

@@ -196,6 +196,7 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     cluster->upstream = upstream;
     cluster->key = bytes_keep(config->key);
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
+    conn_places_init(&cluster->places);
     list_init(&cluster->avoided);
     cluster->references = 1;
     list_init(&cluster->awaiting);
@@ -217,7 +218,7 @@ void cluster_unref(struct cluster *cluster) {
     localities_dispose(&cluster->localities);
     drop_traffic(cluster);
     replace_set(cluster, NULL);
-    CHECK(list_is_empty(&cluster->awaiting));
+    CHECK(list_is_empty(&cluster->awaiting) && list_is_empty(&cluster->places.idle) && !timer_is_running(&cluster->places.look));
     live_shared_service_release(cluster->upstream->shared, cluster->key);
     bytes_drop(&cluster->key);
     free(cluster);

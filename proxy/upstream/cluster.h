@@ -4,6 +4,7 @@
 
 #include "telemetry/request_metrics.h"
 #include "upstream/answer_times.h"
+#include "upstream/conn_places.h"
 #include "upstream/endpoint.h"
 #include "upstream/endpoint_set.h"
 #include "upstream/lb_levels.h"
@@ -25,6 +26,7 @@ struct cluster {
     struct endpoint_set *set; // not Static: the newest that came, one reference; NULL: none yet
     struct list awaiting;     // struct endpoint_wait.link
     struct service_shared *shared;
+    struct conn_places places;
     struct request_metrics metrics;
     struct answer_times answer_times; // where requests are hedged
     uint32_t waiting;                 // requests that wait for a connection, or for the first answer of a name server

@@ -31,11 +31,11 @@ bool conn_places_take(struct conn_pool *pool) {
         return false;
     uint32_t max = cluster->traffic.connections.max;
     struct service_shared *shared = cluster->shared;
-    if (max > 0 && pool->need != NEED_STARVED && atomic_load_explicit(&shared->starved, memory_order_relaxed) > 0)
-        return false;
+    // One is left for each pool that starves, on whichever worker.
+    uint64_t kept = pool->need == NEED_STARVED ? 0 : atomic_load_explicit(&shared->starved, memory_order_relaxed);
     uint32_t before = atomic_load_explicit(&shared->connections, memory_order_relaxed);
     do {
-        if (max > 0 && before >= max)
+        if (max > 0 && before + kept >= max)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&shared->connections, &before, before + 1, memory_order_relaxed, memory_order_relaxed));
     peak_note(&shared->connections_peak, before + 1);
@@ -65,7 +65,11 @@ static void settle_debts(struct conn_pool *pool, struct service_shared *shared) 
     } else if (pool->is_owed) {
         take_one(&shared->owed);
     }
-    pool->is_owed = false;
+    pool->is_owed = pool->is_told = false;
+}
+
+static struct list *list_of(struct conn_places *places, enum conn_need need) {
+    return need == NEED_STARVED ? &places->starved : &places->blocked;
 }
 
 static void set_need(struct conn_pool *pool, struct cluster *cluster, enum conn_need need) {
@@ -84,11 +88,9 @@ static void set_need(struct conn_pool *pool, struct cluster *cluster, enum conn_
     list_remove(&pool->need_link);
     pool->need = need;
     if (need != NEED_NONE)
-        list_push_back(need == NEED_STARVED ? &places->starved : &places->blocked, &pool->need_link);
-    if (need == NEED_STARVED) {
+        list_push_back(list_of(places, need), &pool->need_link);
+    if (need == NEED_STARVED)
         atomic_fetch_add_explicit(&cluster->shared->starved, 1, memory_order_relaxed);
-        live_shared_tell_starved(cluster->upstream->shared, cluster->upstream);
-    }
     if (list_is_empty(&places->blocked) && list_is_empty(&places->starved))
         loop_timer_stop(loop, &places->look);
     else if (!timer_is_running(&places->look))
@@ -102,7 +104,8 @@ void conn_places_note(struct conn_pool *pool) {
         return;
     }
     const bool is_served = pool->waiter_count <= (uint64_t)pool->connecting_count * pool->room_last;
-    if (is_served || cluster->traffic.connections.max == 0)
+    // Where the bound was taken away, those who wait for it are served by the next look.
+    if (is_served || (cluster->traffic.connections.max == 0 && pool->need == NEED_NONE))
         set_need(pool, cluster, NEED_NONE);
     else if (has_none(pool) || (pool->need != NEED_NONE && cluster->upstream->loop->now >= pool->served_at + PATIENCE_NS))
         set_need(pool, cluster, NEED_STARVED);
@@ -112,10 +115,17 @@ void conn_places_note(struct conn_pool *pool) {
 
 void conn_places_serve(struct cluster *cluster) {
     struct conn_places *places = &cluster->places;
-    struct list *first = NULL;
-    do {
-        first = list_first(list_is_empty(&places->starved) ? &places->blocked : &places->starved);
-    } while (first != NULL && conn_pool_open_one(LIST_ENTRY(first, struct conn_pool, need_link)));
+    for (;;) {
+        struct list *first = list_first(list_is_empty(&places->starved) ? &places->blocked : &places->starved);
+        if (first == NULL)
+            return;
+        struct conn_pool *pool = LIST_ENTRY(first, struct conn_pool, need_link);
+        if (!conn_pool_open_one(pool))
+            return;
+        list_remove(&pool->need_link);
+        if (pool->need != NEED_NONE)
+            list_push_back(list_of(places, pool->need), &pool->need_link); // the others first
+    }
 }
 
 // --- who gives one up ---
@@ -143,9 +153,16 @@ void conn_places_give_idle(struct cluster *cluster) {
         give_idle(cluster);
 }
 
+static void tell_others(struct conn_pool *pool) {
+    struct upstream *upstream = pool->endpoint->upstream;
+    if (!pool->is_told)
+        live_shared_tell_starved(upstream->shared, upstream);
+    pool->is_told = true;
+}
+
 void conn_places_demand(struct conn_pool *pool) {
-    if (pool->need == NEED_STARVED)
-        give_idle(pool->endpoint->cluster);
+    if (pool->need == NEED_STARVED && !give_idle(pool->endpoint->cluster))
+        tell_others(pool);
 }
 
 bool conn_places_claim(const struct conn_pool *pool, bool idle) {
@@ -173,6 +190,7 @@ static void on_look(struct timer *timer) {
         continue; // each that closes serves one
     LIST_EACH(&places->starved, node, following) {
         struct conn_pool *pool = LIST_ENTRY(node, struct conn_pool, need_link);
+        tell_others(pool);
         if (has_none(pool) && !pool->is_owed && loop->now >= pool->served_at + PATIENCE_NS) {
             pool->is_owed = true;
             atomic_fetch_add_explicit(&cluster->shared->owed, 1, memory_order_relaxed);

@@ -22,11 +22,11 @@ enum conn_need { NEED_NONE, NEED_BLOCKED, NEED_STARVED };
 
 // Of one cluster, in one worker.
 struct conn_places {
-    struct list blocked;  // struct conn_pool.need_link, who is next first
-    struct list starved;  // the same
-    struct list idle;     // struct upstream_conn.idle: open, with room, without a stream; longest first
-    struct timer look;    // while one is blocked: places that other workers gave back; nobody tells of them
-    uint64_t refused;     // pools that became blocked
+    struct list blocked; // struct conn_pool.need_link, who is next first
+    struct list starved; // the same
+    struct list idle;    // struct upstream_conn.idle: open, with room, without a stream; longest first
+    struct timer look;   // while one is blocked: places that other workers gave back; nobody tells of them
+    uint64_t refused;    // pools that became blocked
 };
 
 void conn_places_init(struct conn_places *places);

@@ -6,18 +6,13 @@
 #include "upstream/cluster.h"
 #include "upstream/upstream_conn.h"
 
-// How soon a place that another worker gives up is seen: nobody tells who waits for it.
-#define STARVED_LOOK_NS (5 * NS_PER_MS)
-
-static void on_look(struct timer *timer);
-
 void conn_pool_init(struct conn_pool *pool, struct endpoint *endpoint, enum pool_kind kind) {
     *pool = (struct conn_pool){.endpoint = endpoint, .kind = kind, .room_last = 1};
     list_init(&pool->usable);
     list_init(&pool->busy);
     list_init(&pool->connecting);
     list_init(&pool->waiters);
-    timer_init(&pool->look, on_look);
+    list_init(&pool->need_link);
 }
 
 static struct worker_metrics *metrics_of(const struct conn_pool *pool) {
@@ -78,106 +73,39 @@ static void grant_room(struct conn_pool *pool) {
         waiter->granted = true;
         pool->granted++;
         loop_wake(pool->endpoint->upstream->loop, waiter->task);
+        pool->served_at = pool->endpoint->upstream->loop->now;
     }
-}
-
-// Counts one more connection to the endpoint; false when all workers together have as many as they may.
-static bool take_place(const struct conn_pool *pool) {
-    const struct cluster *cluster = pool->endpoint->cluster;
-    if (cluster == NULL || pool->endpoint->upstream->ended)
-        return false;
-    uint32_t max = cluster->traffic.connections.max;
-    _Atomic uint32_t *connections = &pool->endpoint->links->shared->connections;
-    uint32_t before = atomic_load_explicit(connections, memory_order_relaxed);
-    // Whoever has starved for longer, on another worker, goes first.
-    bool others_first = max > 0 && !pool->starved && atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
-    do {
-        if (others_first || (max > 0 && before >= max)) {
-            pool->endpoint->links->connections_refused++;
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(connections, &before, before + 1, memory_order_relaxed, memory_order_relaxed));
-    peak_note(&pool->endpoint->links->shared->connections_peak, before + 1);
-    return true;
 }
 
 // One connection for each `room_last` waiters that none under way will serve.
 static enum error open_for_waiters(struct conn_pool *pool) {
-    while (pool->waiter_count > (uint64_t)pool->connecting_count * pool->room_last && take_place(pool)) {
+    while (pool->waiter_count > (uint64_t)pool->connecting_count * pool->room_last && conn_places_take(pool)) {
         enum error error = upstream_conn_open(pool);
         if (error != OK) {
-            atomic_fetch_sub_explicit(&pool->endpoint->links->shared->connections, 1, memory_order_relaxed);
+            conn_places_give_back(pool);
             return error;
         }
     }
     return OK;
 }
 
-// Somebody waits, no connection of this pool will ever be free for him, and none can be opened.
-static bool is_starved(const struct conn_pool *pool) {
-    return pool->waiter_count > 0 && pool->open + pool->connecting_count == 0;
-}
-
-// The endpoint's pools of other kinds have the same bound on connections.
-static bool is_other_starved(const struct conn_pool *pool) {
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        if (kind != (int)pool->kind && is_starved(&pool->endpoint->links->pools[kind]))
-            return true;
-    return false;
-}
-
 bool conn_pool_has_spare(const struct conn_pool *pool) {
     return total_room(pool) > pool->granted;
 }
 
-bool conn_pool_is_owed(const struct conn_pool *pool) {
-    if (pool->waiter_count > 0 || pool->granted > 0)
+bool conn_pool_open_one(struct conn_pool *pool) {
+    if (!conn_places_take(pool))
         return false;
-    return is_other_starved(pool) || atomic_load_explicit(&pool->endpoint->links->shared->starved, memory_order_relaxed) > 0;
-}
-
-// Who waits for a place that another worker has: that one is told to give up what is idle, and now and then it is looked whether it did.
-static void watch_starvation(struct conn_pool *pool) {
-    bool starved = is_starved(pool);
-    struct upstream *upstream = pool->endpoint->upstream;
-    if (starved && !pool->starved) {
-        atomic_fetch_add_explicit(&pool->endpoint->links->shared->starved, 1, memory_order_relaxed);
-        live_shared_tell_starved(upstream->shared, upstream);
-    } else if (!starved && pool->starved) {
-        atomic_fetch_sub_explicit(&pool->endpoint->links->shared->starved, 1, memory_order_relaxed);
+    const enum error error = upstream_conn_open(pool);
+    if (error == OK) {
+        pool->served_at = pool->endpoint->upstream->loop->now;
+    } else {
+        conn_places_give_back(pool);
+        if (pool->open + pool->connecting_count == 0)
+            fail_waiters(pool, UINT32_MAX, ERROR_POOL_FULL);
     }
-    pool->starved = starved;
-    if (starved)
-        loop_timer_start(upstream->loop, &pool->look, STARVED_LOOK_NS);
-    else
-        loop_timer_stop(upstream->loop, &pool->look);
-}
-
-static void on_look(struct timer *timer) {
-    struct conn_pool *pool = CONTAINER_OF(timer, struct conn_pool, look);
-    if (open_for_waiters(pool) != OK)
-        fail_waiters(pool, UINT32_MAX, ERROR_POOL_FULL);
-    watch_starvation(pool);
-}
-
-static bool give_idle(const struct conn_pool *pool) {
-    if (!conn_pool_is_owed(pool))
-        return false;
-    LIST_EACH(&pool->usable, node, following) {
-        struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
-        if (list_is_empty(&conn->streams)) {
-            upstream_conn_close(conn, OK); // and conn_pool_lost opens one where it is waited for
-            return true;
-        }
-    }
-    return false;
-}
-
-// An idle connection of another kind gives its place up, if there is one.
-static void claim_place(const struct conn_pool *pool) {
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        if (kind != (int)pool->kind && give_idle(&pool->endpoint->links->pools[kind]))
-            return;
+    conn_places_note(pool);
+    return error == OK;
 }
 
 static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bool at_front) {
@@ -200,14 +128,14 @@ static enum error enqueue(struct conn_pool *pool, struct conn_waiter *waiter, bo
     metric_add(&metrics_of(pool)->pool_waits, 1);
     metric_add(&metrics_of(pool)->pool_waiting, 1);
     enum error error = open_for_waiters(pool);
-    if (error == OK && is_starved(pool))
-        claim_place(pool);
-    watch_starvation(pool);
+    conn_places_note(pool);
+    if (error == OK)
+        conn_places_demand(pool);
     if (error == OK || pool->open + pool->connecting_count > 0)
         return OK;
     leave_queue(waiter); // no descriptor, and nobody who would give his connection back
     waiter->pool = NULL;
-    watch_starvation(pool);
+    conn_places_note(pool);
     return ERROR_POOL_FULL;
 }
 
@@ -248,8 +176,8 @@ void conn_waiter_cancel(struct conn_waiter *waiter) {
             upstream_conn_close(LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link), OK);
     } else {
         leave_queue(waiter);
-        if (pool->starved)
-            watch_starvation(pool);
+        if (pool->need != NEED_NONE)
+            conn_places_note(pool);
     }
     waiter->pool = NULL;
 }
@@ -268,7 +196,7 @@ void conn_pool_drain_http1(struct conn_pool *pool) {
 
 void conn_pool_retire(struct conn_pool *pool) {
     fail_waiters(pool, UINT32_MAX, ERROR_NO_ENDPOINT);
-    watch_starvation(pool);
+    conn_places_note(pool);
     struct list *const lists[] = {&pool->usable, &pool->busy, &pool->connecting};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         LIST_EACH(lists[i], node, following)
@@ -294,18 +222,23 @@ void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn) {
     conn->listed_usable = room;
     list_remove(&conn->link);
     list_push_front(room ? &pool->usable : &pool->busy, &conn->link);
-    count_idle(pool, conn, list_is_empty(&conn->streams));
+    const bool idle = list_is_empty(&conn->streams);
+    count_idle(pool, conn, idle);
+    conn_places_set_idle(conn, idle && room && !conn->codec->is_tunnel);
     if (room)
         grant_room(pool);
-    // It may take fewer than was thought when it was opened: the rest gets another.
-    if (!list_is_empty(&pool->waiters) && open_for_waiters(pool) != OK)
-        return; // no descriptor; this one will be free again
+    if (list_is_empty(&pool->waiters) && pool->need == NEED_NONE)
+        return;
+    // It may take fewer than was thought when it was opened: the rest gets another. With no descriptor this one will be free again.
+    (void)open_for_waiters(pool);
+    conn_places_note(pool);
 }
 
 void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum error error) {
     list_remove(&conn->link);
     if (conn->open) {
         count_idle(pool, conn, false);
+        conn_places_set_idle(conn, false);
         pool->open--;
     } else {
         pool->connecting_count--;
@@ -314,12 +247,11 @@ void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum err
         if (error != OK)
             fail_waiters(pool, alone ? UINT32_MAX : pool->room_last, error);
     }
-    struct conn_pool *const pools = pool->endpoint->links->pools;
-    for (uint32_t i = 0; i < POOL_KINDS; i++) {
-        struct conn_pool *next = &pools[(pool->kind + i) % POOL_KINDS]; // this one first
-        if (open_for_waiters(next) != OK && next->open + next->connecting_count == 0)
-            fail_waiters(next, UINT32_MAX, ERROR_POOL_FULL);
-    }
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        watch_starvation(&pools[kind]);
+    struct cluster *cluster = pool->endpoint->cluster;
+    if (cluster == NULL)
+        return;
+    conn_places_note(pool);
+    if (pool->need == NEED_NONE && open_for_waiters(pool) != OK && pool->open + pool->connecting_count == 0)
+        fail_waiters(pool, UINT32_MAX, ERROR_POOL_FULL);
+    conn_places_serve(cluster);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "net/loop.h"
+#include "upstream/conn_places.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,10 +31,14 @@ struct conn_pool {
     uint32_t idle;       // of them: without any stream
     uint32_t connecting_count;
     uint32_t waiter_count;
-    uint32_t granted;   // waiters that were woken and have not taken their place yet
-    struct timer look;  // while starved: whether another worker has given up a place
-    bool starved;       // counted in endpoint_shared.starved
-    uint32_t room_last; // streams that the last connection allowed: how many waiters one under way may serve
+    uint32_t granted; // waiters that were woken and have not taken their place yet
+    // in conn_places
+    struct list need_link;
+    enum conn_need need;
+    nanoseconds served_at; // while there is a need: when a waiter was last granted a place or a connection was begun, or since when there is one
+    bool is_owed;          // counted in service_shared.owed
+    bool is_told;          // other workers know that it starves
+    uint32_t room_last;    // streams that the last connection allowed: how many waiters one under way may serve
 };
 
 // A request's place in the queue. Embedded in an attempt.
@@ -68,8 +73,8 @@ void conn_pool_retire(struct conn_pool *pool);
 // From upstream_conn: there is more room than waiters were granted: an idle connection of a raw pool is then nobody's.
 bool conn_pool_has_spare(const struct conn_pool *pool);
 
-// From upstream_conn, for one that is idle: a pool of the endpoint of another kind waits for a place that this one could give up.
-bool conn_pool_is_owed(const struct conn_pool *pool);
+// From conn_places: one connection for waiters that none under way will serve. False: there is no place, or no socket.
+bool conn_pool_open_one(struct conn_pool *pool);
 
 // From upstream_conn: the state or room of a connection changed; it is put where it belongs and waiters get what room there is.
 void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn);

@@ -28,10 +28,11 @@ void endpoint_link(struct endpoint *endpoint) {
     char text[ENDPOINT_ADDRESS_TEXT_MAX];
     links->text = bytes_keep(bytes_from(text, endpoint_address_print(&endpoint->address, text)));
     size_t length = cluster->key.len + 1 + links->text.len + 1 + endpoint->peer->key.len;
-    char *shared_key = alloc_or_abort(length + 1);
-    snprintf(shared_key, length + 1, "%.*s|%.*s %.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(links->text), BYTES_FORMAT(endpoint->peer->key));
-    links->shared_key = bytes_from(shared_key, length);
-    links->shared = live_shared_endpoint(endpoint->upstream->shared, links->shared_key);
+    char *session_key = alloc_or_abort(length + 1);
+    snprintf(session_key, length + 1, "%.*s|%.*s %.*s", BYTES_FORMAT(cluster->key), BYTES_FORMAT(links->text), BYTES_FORMAT(endpoint->peer->key));
+    links->session_key = bytes_from(session_key, length);
+    links->service_key = bytes_from(session_key, cluster->key.len);
+    links->shared = live_shared_service(endpoint->upstream->shared, links->service_key);
     links->keepalive = cluster->traffic.connections.keepalive;
     list_init(&links->avoided);
     for (int kind = 0; kind < POOL_KINDS; kind++)
@@ -47,8 +48,8 @@ void endpoint_ref(struct endpoint *endpoint) {
 
 static void drop_links(struct endpoint *endpoint) {
     struct endpoint_links *links = endpoint->links;
-    live_shared_endpoint_release(endpoint->upstream->shared, links->shared_key);
-    bytes_drop(&links->shared_key);
+    live_shared_service_release(endpoint->upstream->shared, links->service_key);
+    bytes_drop(&links->session_key);
     bytes_drop(&links->text);
     bytes_drop(&links->tls_failure);
     free(links);

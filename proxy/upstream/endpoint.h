@@ -14,18 +14,18 @@ struct cluster;
 // What an endpoint has once it was sent a request.
 struct endpoint_links {
     struct conn_pool pools[POOL_KINDS];
-    struct endpoint_shared *shared;
-    struct bytes text;       // its address; owned
-    struct bytes shared_key; // of endpoint_shared: the keys of cluster, address and peer; owned
+    struct service_shared *shared; // of its cluster; outlives that with the last connection
+    struct bytes text;             // its address; owned
+    struct bytes session_key;      // under which sessions of TLS are kept: the keys of cluster, address and peer; owned
+    struct bytes service_key;      // the cluster's, a piece of that
     // connections.keepalive of the newest snapshot that has it: connections that are still in use when it is retired are watched on
     nanoseconds keepalive;
     bool upgrades_by_http1; // it speaks HTTP/2 and does not take extended CONNECT there
     // numbers for people
     uint64_t requests;
     uint64_t failures;
-    struct bytes tls_failure;     // why TLS toward it failed last; owned; empty: it never did
-    uint64_t connections_refused; // times that connections.max let none more be opened
-    struct list avoided;          // in cluster.avoided while UNAVAILABLE_AVOIDED
+    struct bytes tls_failure; // why TLS toward it failed last; owned; empty: it never did
+    struct list avoided;      // in cluster.avoided while UNAVAILABLE_AVOIDED
     nanoseconds avoided_until;
 };
 

@@ -1,4 +1,4 @@
-// See live_shared.h: three maps and the workers under one mutex. It is taken when clusters, listeners and workers come and go, endpoints that are used too, and when a pool begins to starve.
+// See live_shared.h: two maps and the workers under one mutex. It is taken when clusters, listeners and workers come and go, endpoints that are used too, and when a pool begins to starve.
 #include "upstream/live_shared.h"
 
 #include "base/check.h"
@@ -13,9 +13,7 @@
 
 #define MEMBERS_MAX 16 // workers
 
-_Static_assert(offsetof(struct service_shared, life) == 0 && offsetof(struct endpoint_shared, life) == 0 &&
-                   offsetof(struct listener_shared, life) == 0,
-               "get and release know them by their life");
+_Static_assert(offsetof(struct service_shared, life) == 0 && offsetof(struct listener_shared, life) == 0, "get and release know them by their life");
 
 struct live_shared {
     pthread_mutex_t lock;
@@ -24,7 +22,6 @@ struct live_shared {
         struct upstream *upstream;
     } members[MEMBERS_MAX];
     struct map services;
-    struct map endpoints;
     struct map listeners;
 };
 
@@ -32,15 +29,13 @@ struct live_shared *live_shared_create(void) {
     struct live_shared *shared = alloc_zeroed_or_abort(1, sizeof *shared);
     pthread_mutex_init(&shared->lock, NULL);
     map_init(&shared->services);
-    map_init(&shared->endpoints);
     map_init(&shared->listeners);
     return shared;
 }
 
 void live_shared_destroy(struct live_shared *shared) {
-    CHECK(shared->services.count == 0 && shared->endpoints.count == 0 && shared->listeners.count == 0);
+    CHECK(shared->services.count == 0 && shared->listeners.count == 0);
     map_dispose(&shared->services);
-    map_dispose(&shared->endpoints);
     map_dispose(&shared->listeners);
     pthread_mutex_destroy(&shared->lock);
     free(shared);
@@ -76,14 +71,6 @@ struct service_shared *live_shared_service(struct live_shared *shared, struct by
 
 void live_shared_service_release(struct live_shared *shared, struct bytes key) {
     release(shared, &shared->services, key);
-}
-
-struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key) {
-    return get(shared, &shared->endpoints, key, sizeof(struct endpoint_shared));
-}
-
-void live_shared_endpoint_release(struct live_shared *shared, struct bytes key) {
-    release(shared, &shared->endpoints, key);
 }
 
 struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name) {

@@ -1,5 +1,5 @@
-// Live state that all workers of a process share exactly: retry budgets by service, open connections by endpoint and by listener. Found by key when a snapshot is applied,
-// an endpoint's at its first request (under a lock, off the busy path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
+// Live state that all workers of a process share exactly: retry budgets and open connections by service, open connections by listener. Found by key when a snapshot is
+// applied, and at an endpoint's first request (under a lock, off the busy path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
 #ifndef UPSTREAM_LIVE_SHARED_H
 #define UPSTREAM_LIVE_SHARED_H
 
@@ -20,13 +20,12 @@ struct service_shared {
     struct shared_life life;
     struct retry_budget budget;
     struct retry_budget hedges; // the share of requests that are hedged
-};
-
-struct endpoint_shared {
-    struct shared_life life;
+    // connections.max (conn_places)
     _Atomic uint32_t connections;
     _Atomic uint32_t connections_peak;
-    _Atomic uint32_t starved; // pools, over all workers, that have waiters, no connection, and may open none
+    _Atomic uint32_t starved;  // pools, over all workers
+    _Atomic uint32_t owed;     // connections that are to be given up for them though others wait there
+    _Atomic uint32_t promised; // those that are being given up
 };
 
 struct listener_shared {
@@ -52,8 +51,6 @@ void live_shared_destroy(struct live_shared *shared);
 // Any thread. The object for that key, made when new; one reference each, given back by the _release functions.
 struct service_shared *live_shared_service(struct live_shared *shared, struct bytes key);
 void live_shared_service_release(struct live_shared *shared, struct bytes key);
-struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key);
-void live_shared_endpoint_release(struct live_shared *shared, struct bytes key);
 struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name);
 void live_shared_listener_release(struct live_shared *shared, struct bytes name);
 
@@ -65,7 +62,7 @@ void listener_shared_give_back(struct listener_shared *listener);
 void live_shared_join(struct live_shared *shared, struct loop *loop, struct upstream *upstream);
 void live_shared_leave(struct live_shared *shared, const struct upstream *upstream);
 
-// Any worker: one of its pools is starved. The others are told to close an idle connection to that endpoint (upstream_give_places).
+// Any worker: one of its pools is starved. The others are told to close an idle connection of that service (upstream_give_places).
 void live_shared_tell_starved(struct live_shared *shared, const struct upstream *teller);
 
 #endif

@@ -116,29 +116,12 @@ static void close_one(struct upstream_conn *conn) {
     upstream_conn_close(conn, OK);
 }
 
-// By its idle state it is known that nobody of ours waits.
-static void give_place(struct cluster *cluster, struct endpoint *endpoint) {
-    if (endpoint->links == NULL || atomic_load_explicit(&endpoint->links->shared->starved, memory_order_relaxed) == 0 || cluster->waiting > 0)
-        return;
-    for (int kind = 0; kind < POOL_KINDS; kind++)
-        LIST_EACH(&endpoint->links->pools[kind].usable, node, following) {
-            struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
-            if (!list_is_empty(&conn->streams))
-                continue;
-            upstream_conn_close(conn, OK);
-            return;
-        }
-}
-
 void upstream_give_places(struct upstream *upstream) {
     uint32_t position = 0;
     struct bytes key;
     void *value;
-    while (map_next(&upstream->clusters, &position, &key, &value)) {
-        struct cluster *cluster = value;
-        for (uint32_t i = 0; i < cluster->endpoint_count; i++)
-            give_place(cluster, cluster->endpoints[i]);
-    }
+    while (map_next(&upstream->clusters, &position, &key, &value))
+        conn_places_give_idle(value);
 }
 
 void upstream_close_all(struct upstream *upstream) {

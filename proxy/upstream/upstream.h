@@ -60,7 +60,7 @@ void upstream_drop_authorities(struct upstream *upstream, struct bytes key, cons
 // What connections to that peer are made with; NULL: it is not there yet, or not needed. Borrowed.
 struct credentials *upstream_credentials(const struct upstream *upstream, const struct endpoint_peer *peer);
 
-// Another worker has requests that wait for a connection to an endpoint of which all workers together have as many as they may: closes an idle one of ours to it.
+// Another worker has requests that wait for a connection of a service that has as many as it may, over all workers: closes an idle one of ours.
 void upstream_give_places(struct upstream *upstream);
 
 // Closes connections that carry nothing.

@@ -193,8 +193,8 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         conn->codec->ops->dispose(conn->codec);
         conn->codec = NULL;
     }
-    atomic_fetch_sub_explicit(&conn->endpoint->links->shared->connections, 1, memory_order_relaxed);
     conn->transport->ops->close(conn->transport, breaks_off);
+    conn_places_give_back(conn->pool);
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
 
@@ -230,10 +230,12 @@ void upstream_conn_settle(struct upstream_conn *conn) {
         conn_pool_update(conn->pool, conn);
         return; // what its client has sent last still goes
     }
-    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed || conn_pool_is_owed(conn->pool))) {
+    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed || conn_places_claim(conn->pool, true))) {
         upstream_conn_close(conn, OK);
         return;
     }
+    if (!idle && !conn->draining && conn->codec->version == HTTP_2 && conn_places_claim(conn->pool, false))
+        conn->draining = true;
     if (idle) {
         conn->idle_since = loop_of(conn)->now;
         if (conn->codec->keep_alive_s > 0) // the peer may have asked for less than the timer was set for
@@ -466,7 +468,7 @@ static void on_ready(void *user, enum error error) {
         .names = peer->names,
         .name_count = peer->name_count,
         .server_name = peer->server_name,
-        .session_key = conn->endpoint->links->shared_key,
+        .session_key = conn->endpoint->links->session_key,
         .counters = &conn->upstream->tls_counters,
     };
     conn->transport = tls_client_create(conn->transport, &options, &transport_handler, conn);
@@ -596,6 +598,7 @@ enum error upstream_conn_open(struct conn_pool *pool) {
     conn->upstream = upstream;
     list_init(&conn->link);
     list_init(&conn->live);
+    list_init(&conn->idle);
     list_init(&conn->streams);
     list_init(&conn->awaiting);
     task_init(&conn->flush, flush_now);

@@ -15,6 +15,7 @@ struct upstream;
 struct upstream_conn {
     struct list link; // of its pool
     struct list live; // of the upstream, until it is freed
+    struct list idle; // of conn_places, while it carries nothing and could
     uint64_t number;  // of the worker's connections to endpoints, from 1
     struct conn_pool *pool;
     struct endpoint *endpoint; // one reference
@@ -49,7 +50,7 @@ struct upstream_conn {
     bool changed;       // a stream ended inside feed: `settle` follows
 };
 
-// Begins to connect for the pool, which has counted it in endpoint_shared. ERROR_IO: no socket.
+// Begins to connect for the pool, which has taken a place for it. ERROR_IO: no socket.
 MUST_CHECK enum error upstream_conn_open(struct conn_pool *pool);
 
 // Streams that may still be opened.

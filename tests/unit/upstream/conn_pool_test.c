@@ -218,24 +218,6 @@ static void the_queue_is_bounded(void **state) {
     fake_upstream_dispose(&world.far);
 }
 
-// Two kinds of one endpoint share its bound: what the one has idle must not lock the other out for good.
-static void a_pool_whose_sibling_holds_all_connections_gets_one(void **state) {
-    (void)state;
-    struct world world;
-    world_init(&world, DOCUMENTS("  connections: {max: 1}\n"), POOL_HTTP1);
-    begin(&world, 0, 1);
-    fake_upstream_settle(&world.far);
-    struct conn_pool *other = pool_of(&world.far, KEY, 0, POOL_HTTP2);
-    try_begin(&world.tries[1], &world.far, other);
-    fake_upstream_settle(&world.far);
-    assert_false(world.tries[1].sent);
-    answer(&world, 0, 0);
-    fake_upstream_pass(&world.far, 10 * NS_PER_S);
-    assert_true(world.tries[1].sent);
-    end(&world, 0, 2);
-    fake_upstream_dispose(&world.far);
-}
-
 // --- connections that cannot be made ---
 
 static void a_refused_connection_fails_who_waits_for_it(void **state) {
@@ -522,7 +504,6 @@ int main(void) {
         cmocka_unit_test(a_granted_place_that_is_gone_is_waited_for_at_the_front),
         cmocka_unit_test(no_more_connections_than_max_are_opened),
         cmocka_unit_test(the_queue_is_bounded),
-        cmocka_unit_test(a_pool_whose_sibling_holds_all_connections_gets_one),
         cmocka_unit_test(a_refused_connection_fails_who_waits_for_it),
         cmocka_unit_test(a_refused_connection_fails_only_one_of_those_that_others_serve),
         cmocka_unit_test(a_connection_not_made_in_time_fails_who_waits),

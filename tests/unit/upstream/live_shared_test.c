@@ -24,10 +24,10 @@ static void one_object_per_key_while_it_is_held(void **state) {
     assert_true(retry_budget_withdraw(&service->budget, &rule, NS_PER_S));
     live_shared_service_release(shared, BYTES("a"));
     live_shared_service_release(shared, BYTES("b"));
-    // Services and endpoints of one name are different things.
-    struct endpoint_shared *endpoint = live_shared_endpoint(shared, BYTES("a"));
-    assert_int_equal(atomic_load(&endpoint->connections), 0);
-    live_shared_endpoint_release(shared, BYTES("a"));
+    // Services and listeners of one name are different things.
+    struct listener_shared *listener = live_shared_listener(shared, BYTES("a"));
+    assert_int_equal(atomic_load(&listener->connections), 0);
+    live_shared_listener_release(shared, BYTES("a"));
     live_shared_destroy(shared);
 }
 
@@ -37,12 +37,12 @@ static void *come_and_go(void *argument) {
     struct live_shared *shared = argument;
     for (unsigned i = 0; i < ROUNDS; i++) {
         struct bytes key = i % 2 == 0 ? BYTES("even") : BYTES("odd");
-        struct endpoint_shared *endpoint = live_shared_endpoint(shared, key);
-        atomic_fetch_add_explicit(&endpoint->connections, 1, memory_order_relaxed);
-        (void)live_shared_service(shared, key);
-        atomic_fetch_sub_explicit(&endpoint->connections, 1, memory_order_relaxed);
+        struct service_shared *service = live_shared_service(shared, key);
+        atomic_fetch_add_explicit(&service->connections, 1, memory_order_relaxed);
+        (void)live_shared_listener(shared, key);
+        atomic_fetch_sub_explicit(&service->connections, 1, memory_order_relaxed);
+        live_shared_listener_release(shared, key);
         live_shared_service_release(shared, key);
-        live_shared_endpoint_release(shared, key);
     }
     return NULL;
 }
@@ -50,7 +50,7 @@ static void *come_and_go(void *argument) {
 static void workers_may_come_and_go_at_once(void **state) {
     (void)state;
     struct live_shared *shared = live_shared_create();
-    struct endpoint_shared *kept = live_shared_endpoint(shared, BYTES("even"));
+    struct service_shared *kept = live_shared_service(shared, BYTES("even"));
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, shared), 0);
@@ -58,7 +58,7 @@ static void workers_may_come_and_go_at_once(void **state) {
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&kept->connections), 0);
     assert_int_equal(kept->life.references, 1);
-    live_shared_endpoint_release(shared, BYTES("even"));
+    live_shared_service_release(shared, BYTES("even"));
     live_shared_destroy(shared); // aborts when anything is left
 }
 
