@@ -20,8 +20,8 @@ MESSAGES_PER_S = 2000
 ENDS_PER_S = 100
 DESCRIPTORS_BESIDE = 500    # what a process needs besides, with room
 SAMPLE_S = 1.0
-WARM = 0.2                  # of the time: until then free lists and the allocator's pages fill
-GROWTH_PERCENT = 1.0
+WARM = 0.3                  # of the time: until then free lists and the allocator's pages fill
+GROWTH_PERCENT = 2.0        # a leak of 200 bytes for each connection that came and went would be more
 RAMP_S = 400
 
 
