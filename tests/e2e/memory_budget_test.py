@@ -3,14 +3,12 @@
 The limit is moved, not the use: how much a build uses is nobody's business here. Skipped where a test may not make a cgroup.
 """
 
-import contextlib
 import signal
 import sys
-import uuid
-from pathlib import Path
 
 import pytest
 
+from support.cgroup import Cgroup
 from support.fleet import BIN, answers, eventually, prints
 from support.h2_peer import H2Client
 from support.hop import Hop
@@ -18,36 +16,9 @@ from support.wire import Wire, exchange
 
 GET = b"GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 
-# Root of the hierarchy -> names of the limit and of the use in it.
-VERSIONS = {"/sys/fs/cgroup": ("memory.max", "memory.current"), "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
-
-
 # Held by a process beside the proxy in the cgroup, so that a hundredth of the limit is more than a sanitized build grows by in a test.
 BALLAST_MIB = 1024
 BALLAST = f"import signal; held = b'x' * ({BALLAST_MIB} << 20); print('held', flush=True); signal.pause()"
-
-
-class Cgroup:
-    def __init__(self):
-        self.folder = None
-        for root, (self.limit, self.use) in VERSIONS.items():
-            folder = Path(root) / f"outrigger-{uuid.uuid4().hex}"
-            with contextlib.suppress(OSError):
-                folder.mkdir()
-                if (folder / self.limit).exists():
-                    self.folder = folder
-                    return
-                folder.rmdir()
-
-    def start(self, fleet, name, argv, ready, **options):
-        """Starts a process inside."""
-        enter = f'echo $$ > {self.folder}/cgroup.procs && exec "$@"'
-        return fleet.start(name, ["sh", "-c", enter, "sh", *argv], ready, **options)
-
-    def set_share(self, percent):
-        """Sets the limit so that the present use is about `percent` of it."""
-        use = int((self.folder / self.use).read_text(encoding="ascii"))
-        (self.folder / self.limit).write_text(str(use * 100 // percent), encoding="ascii")
 
 
 @pytest.fixture
@@ -56,8 +27,7 @@ def cgroup():
     if made.folder is None:
         pytest.skip("no cgroup with a memory limit can be made here")
     yield made
-    with contextlib.suppress(OSError):
-        made.folder.rmdir()
+    made.remove()
 
 
 class ShortHop(Hop):

@@ -25,9 +25,10 @@ import endurance  # noqa: E402
 import fairness  # noqa: E402
 import floods  # noqa: E402
 import kill  # noqa: E402
+import shortage  # noqa: E402
 import upgrade  # noqa: E402
 from machine import Failure  # noqa: E402
-from stack import SoakFailure, Stack  # noqa: E402
+from stack import NotHere, SoakFailure, Stack  # noqa: E402
 from support.fleet import BIN, WORKERS, Fleet, FleetError  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "soak.json"
@@ -56,6 +57,8 @@ SOAKS = [
     Soak("floods", "hostile clients: memory and processor bounded, others served", floods.floods, 900),
     Soak("websockets", "8,000 WebSockets through one proxy that talk, come and go: nothing is lost or wrong, memory stays flat", crowds.websockets, 1500),
     Soak("tcp", "the same with 8,000 opaque connections", crowds.tcp, 1500),
+    Soak("descriptors", "clients take all descriptors again and again: those that are there are served, all come back", shortage.descriptors, 600),
+    Soak("memory", "32 MiB in all and a flood that wants much more: load is shed, what has begun is finished, all comes back", shortage.memory, 600),
     Soak("bare", "the README's two commands on bare Debian roots", bare.bare, 14400, default=False),
 ]
 
@@ -95,7 +98,7 @@ def on_alarm(*_):
 
 
 def run_one(soak, options):
-    """(figures or None, why it failed or None)."""
+    """(figures or None, why it failed or None); NotHere where it cannot run."""
     signal.signal(signal.SIGALRM, on_alarm)
     signal.alarm(soak.limit_s // 10 if options.quick else soak.limit_s + 2 * (options.seconds or 0))
     try:
@@ -141,7 +144,11 @@ def main():
     outcomes = []
     for soak in options.soaks:
         begun = time.monotonic()
-        figures, failure = run_one(soak, options)
+        try:
+            figures, failure = run_one(soak, options)
+        except NotHere as reason:
+            print(f"{soak.name}: not run: {reason}")
+            continue
         outcomes.append((soak, figures, failure, time.monotonic() - begun))
         if figures and not options.quick:
             keep({soak.name: figures})

@@ -30,6 +30,10 @@ class SoakFailure(AssertionError):
     """Something that a soak must show did not hold."""
 
 
+class NotHere(Exception):
+    """This machine lacks what a soak needs."""
+
+
 def at(port):
     return f"127.0.0.1:{port}"
 
@@ -77,8 +81,9 @@ class Sidecar:
     def reload(self):
         self.process.signal(signal.SIGHUP)
 
-    def start(self):
-        words = pinned(PROXY_CORE, self.stack.binaries / "outrigger-proxy", "--config", self.folder)
+    def start(self, before=()):
+        """`before`: words of a command that becomes the proxy."""
+        words = [*before, *pinned(PROXY_CORE, self.stack.binaries / "outrigger-proxy", "--config", self.folder)]
         self.process = self.stack.fleet.start(self.name, words, answers(at(self.metrics)))
         return self
 
@@ -149,12 +154,12 @@ class Stack:
         self.fleet.start("application", words, accepts(at(port)), exit_codes=(-signal.SIGTERM,))
         return port
 
-    def callee(self, name, backend_port, mode="Strict", **spec):
+    def callee(self, name, backend_port, mode="Strict", before=(), **spec):
         """A sidecar before an application."""
         inbound = take_port()
         sidecar = Sidecar(self, name, "backend", [listener("inbound", inbound, at(backend_port), mode)], **spec)
         sidecar.inbound = inbound
-        return sidecar.start()
+        return sidecar.start(before)
 
     def caller(self, inbounds, policies=(), **spec):
         """The sidecar of whoever calls `backend`, which stands behind those ports."""
