@@ -58,6 +58,8 @@ static const char *word_of(enum value_type type) {
         return "true or false";
     case VALUE_SPIFFE_ID:
         return "SPIFFE ID";
+    case VALUE_CIDR:
+        return "address or range";
     case VALUE_OBJECT:
         return "object";
     case VALUE_TEXT_MAP:

@@ -387,6 +387,14 @@ static const struct row proxy_rows[] = {
     {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
     {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
+    {.name = "trustedProxies",
+     .type = VALUE_LIST,
+     .item = VALUE_CIDR,
+     ROW_LIST(struct proxy_spec, config.trusted_proxies, config.trusted_proxy_count),
+     .max = 256,
+     .describes =
+         "addresses and ranges of balancers before this proxy: of a request that one of them sends the client is the last address of x-forwarded-for "
+         "that is none of them"},
     {.name = "dns", .type = VALUE_OBJECT, .object = &dns_table, .describes = "how names of endpoints are looked up"},
     {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
     {.name = "hardening", .type = VALUE_OBJECT, .object = &hardening_table, .describes = "what the process takes from itself at its start"},
@@ -397,7 +405,7 @@ const struct table proxy_table = {.describes = "what one proxy is and listens on
                                   .size = sizeof(struct proxy_spec),
                                   .has_place = true,
                                   .place_offset = offsetof(struct proxy_spec, config.place),
-                                  .later = "control redis trust trustDomain mtls outbound trustedProxies"};
+                                  .later = "control redis trust trustDomain mtls outbound"};
 
 static void refuse_field(struct document *document, const struct node *listener, const char *field, const char *role) {
     const struct node *node = node_find(listener, field);

@@ -2,6 +2,7 @@
 #include "config/scalar.h"
 
 #include "base/check.h"
+#include "base/cidr.h"
 #include "config/authority.h"
 #include "config/value.h"
 
@@ -217,6 +218,14 @@ static void decode_spiffe_id(const struct target *target, struct bytes text) {
         memcpy(target_value(target), &id, sizeof(id));
 }
 
+static void decode_cidr(const struct target *target, struct bytes text) {
+    struct cidr cidr;
+    if (cidr_parse(text, &cidr))
+        memcpy(target_value(target), &cidr, sizeof(cidr));
+    else
+        wrong(target, "an IP address, or a range of them with no bit behind its prefix, as 10.0.0.0/8 or fd00::/8");
+}
+
 const char *value_form(enum value_type type) {
     switch (type) {
     case VALUE_BOOL:
@@ -270,6 +279,9 @@ void scalar_decode(const struct target *target, struct bytes text) {
         return;
     case VALUE_SPIFFE_ID:
         decode_spiffe_id(target, text);
+        return;
+    case VALUE_CIDR:
+        decode_cidr(target, text);
         return;
     default:
         check_failed("a scalar of a type that is none", __FILE__, __LINE__);

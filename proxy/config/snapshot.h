@@ -6,6 +6,7 @@
 #define CONFIG_SNAPSHOT_H
 
 #include "base/bytes.h"
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "certs/spiffe_id.h"
@@ -95,6 +96,8 @@ struct proxy_config {
         uint32_t trust_header_count;
         bool proxy_status;
     } edge;
+    struct cidr *trusted_proxies; // whose x-forwarded-for is believed
+    uint32_t trusted_proxy_count;
     struct {
         enum hardening seccomp;
         enum hardening landlock;

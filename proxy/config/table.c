@@ -35,6 +35,8 @@ uint32_t row_item_size(const struct row *row) {
         return sizeof(uint32_t);
     case VALUE_SPIFFE_ID:
         return sizeof(struct spiffe_id);
+    case VALUE_CIDR:
+        return sizeof(struct cidr);
     case VALUE_OBJECT:
         return row->object->size;
     default:

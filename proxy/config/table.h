@@ -24,6 +24,7 @@ enum value_type {
     VALUE_NUMBERS,   // a list of whole numbers: a set as bits of uint64_t words, the first for `min`
     VALUE_ADDRESS,   // struct socket_address; or, by the width, struct endpoint_place
     VALUE_SPIFFE_ID, // struct spiffe_id
+    VALUE_CIDR,      // struct cidr
     VALUE_OBJECT,    // a struct inside the same struct: the offsets of its table count from the same start
     VALUE_LIST,      // a pointer to items and, at `count_offset`, their number: uint32_t
     VALUE_TEXT_MAP   // names to texts; checked and not kept (labels and annotations of metadata)

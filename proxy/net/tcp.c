@@ -378,18 +378,25 @@ enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handl
     return OK;
 }
 
+size_t address_print_ip(const union address *address, char *text, size_t size) {
+    const int family = address->any.sa_family;
+    if (family != AF_INET && family != AF_INET6)
+        return (size_t)snprintf(text, size, "unix");
+    const char *printed = inet_ntop(family, family == AF_INET ? (const void *)&address->v4.sin_addr : &address->v6.sin6_addr, text, (socklen_t)size);
+    CHECK(printed != NULL);
+    return strlen(text);
+}
+
 size_t address_print(const union address *address, char *text, size_t size) {
-    char host[INET6_ADDRSTRLEN] = "";
+    char host[INET6_ADDRSTRLEN];
+    size_t host_length = address_print_ip(address, host, sizeof host);
     int length;
-    if (address->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
+    if (address->any.sa_family == AF_INET)
         length = snprintf(text, size, "%s:%u", host, ntohs(address->v4.sin_port));
-    } else if (address->any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
+    else if (address->any.sa_family == AF_INET6)
         length = snprintf(text, size, "[%s]:%u", host, ntohs(address->v6.sin6_port));
-    } else {
-        length = snprintf(text, size, "unix");
-    }
+    else
+        length = snprintf(text, size, "%.*s", (int)host_length, host);
     CHECK(length > 0 && (size_t)length < size);
     return (size_t)length;
 }

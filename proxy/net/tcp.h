@@ -18,4 +18,7 @@ MUST_CHECK enum error tcp_adopt(struct loop *loop, int socket, const struct tran
 #define ADDRESS_TEXT_MAX 64
 size_t address_print(const union address *address, char *text, size_t size);
 
+// The same without the port, and without the brackets of IPv6.
+size_t address_print_ip(const union address *address, char *text, size_t size);
+
 #endif

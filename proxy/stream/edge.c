@@ -22,6 +22,17 @@ static bool is_trusted(const struct stream *stream, struct bytes name) {
     return false;
 }
 
+// What a trusted proxy says of how it was asked, if it says it once.
+static bool is_told(const struct stream *stream, const struct field *field) {
+    const struct fields *fields = &stream->request->fields;
+    const bool is_proto = field->id == FIELD_X_FORWARDED_PROTO;
+    if (!stream->forwarded.is_believed || (!is_proto && field->id != FIELD_X_FORWARDED_HOST))
+        return false;
+    if (fields_find(fields, field->id) != field || fields_find_next(fields, field) != NULL || field->value.len == 0)
+        return false;
+    return !is_proto || bytes_equal_nocase(field->value, BYTES("http")) || bytes_equal_nocase(field->value, BYTES("https"));
+}
+
 static bool is_for_the_mesh(const struct field *field) {
     switch (field->id) {
     case FIELD_X_REQUEST_TIMEOUT_MS:
@@ -34,19 +45,6 @@ static bool is_for_the_mesh(const struct field *field) {
     default:
         return false;
     }
-}
-
-// The client's address without its port.
-static struct bytes address_of(struct stream *stream) {
-    char text[ADDRESS_TEXT_MAX];
-    struct bytes whole = bytes_from(text, address_print(stream->client.address, text, sizeof text));
-    size_t end = whole.len;
-    while (end > 0 && whole.at[end - 1] != ':')
-        end--;
-    struct bytes address = end > 0 ? bytes_from(whole.at, end - 1) : whole;
-    if (address.len > 1 && address.at[0] == '[')
-        address = bytes_from(address.at + 1, address.len - 2);
-    return pool_copy(&stream->pool, address);
 }
 
 // What a trusted one before us says stays.
@@ -62,10 +60,14 @@ static void say(struct stream *stream, enum field_id id, struct bytes value) {
 void edge_prepare(struct stream *stream) {
     struct head *request = stream->request;
     FIELDS_EACH(&request->fields, field) {
-        if (is_for_the_mesh(field) && !is_trusted(stream, field->name))
+        if (is_for_the_mesh(field) && !is_trusted(stream, field->name) && !is_told(stream, field))
             fields_remove_field(&request->fields, field);
     }
-    say(stream, FIELD_X_FORWARDED_FOR, address_of(stream));
+    char text[ADDRESS_TEXT_MAX];
+    struct bytes peer = pool_copy(&stream->pool, bytes_from(text, address_print_ip(stream->client.address, text, sizeof text)));
+    if (stream->forwarded.chain.len > 0 && fields_find(&request->fields, FIELD_X_FORWARDED_FOR) == NULL)
+        peer = pool_format(&stream->pool, "%.*s, %.*s", BYTES_FORMAT(stream->forwarded.chain), BYTES_FORMAT(peer));
+    say(stream, FIELD_X_FORWARDED_FOR, peer);
     say(stream, FIELD_X_FORWARDED_PROTO, stream->client.secure ? BYTES("https") : BYTES("http"));
     if (request->authority.len > 0)
         say(stream, FIELD_X_FORWARDED_HOST, request->authority);

@@ -127,6 +127,7 @@ enum error forward_prepare(struct stream *stream) {
     enum error error = canonical_path(request->path, &stream->pool, &request->path);
     if (error != OK)
         return error;
+    forwarded_for_read(stream);
     if (stream->listener->role == ROLE_GATEWAY)
         edge_prepare(stream);
     return prepare_fields(stream) >= VIA_MEETINGS_MAX ? ERROR_LOOP : OK;

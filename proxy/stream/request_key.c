@@ -86,7 +86,7 @@ static bool add_part(const struct request_key_part *part, struct stream *stream,
     const struct head *request = stream->request;
     switch (part->type) {
     case KEY_CLIENT_ADDRESS:
-        return add_address(stream->client.address, hash);
+        return add_address(stream_client_address(stream), hash);
     case KEY_IDENTITY:
         if (stream->client.identity == NULL)
             return false;

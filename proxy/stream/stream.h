@@ -16,6 +16,7 @@
 #include "net/transport.h"
 #include "stream/bound.h"
 #include "stream/filter.h"
+#include "stream/forwarded_for.h"
 #include "stream/stream_sink.h"
 #include "telemetry/access_log.h"
 #include "telemetry/worker_metrics.h"
@@ -61,6 +62,7 @@ struct stream {
     struct stream_env *env;
     struct stream_sink *sink;
     struct stream_client client;
+    struct forwarded_for forwarded; // what the peer tells of the client
     const struct listener_config *listener;
     struct bound_snapshot *bound;
     struct bound_destination *destination; // NULL until routed

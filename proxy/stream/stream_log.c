@@ -46,6 +46,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
                                               [ROLE_GATEWAY] = BYTES_OF("gateway"),
                                               [ROLE_TCP] = BYTES_OF("outbound")};
     char peer[ADDRESS_TEXT_MAX];
+    char client[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     const struct head *request = stream->request;
     const struct attempts *attempts = stream->attempts;
@@ -65,6 +66,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         .upstream_duration = stream->upstream_took,
         .peer = bytes_from(peer, address_print(stream->client.address, peer, sizeof peer)),
     };
+    if (stream->forwarded.names_client)
+        record.client = bytes_from(client, address_print_ip(&stream->forwarded.client, client, sizeof client));
     if (request != NULL) {
         record.method = request->method_text;
         record.authority = request->authority;

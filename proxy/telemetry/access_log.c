@@ -153,6 +153,8 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return digits(record->attempts > 0 && record->upstream_duration > 0, record->upstream_duration / NS_PER_US);
     case ACCESS_PEER:
         return quoted(record->peer);
+    case ACCESS_CLIENT:
+        return quoted(record->client);
     case ACCESS_PEER_IDENTITY:
         return quoted(record->peer_identity);
     case ACCESS_REQUEST_ID:

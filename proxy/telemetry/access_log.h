@@ -43,7 +43,8 @@ struct access_record {
     struct bytes retried_for;      // why each but the first was made: "unsent,code"; empty: there was one alone
     struct bytes retry_refused;    // why there was no further one although a condition was met
     nanoseconds upstream_duration; // from the last attempt's start to its response head; 0: none came
-    struct bytes peer;             // address of the client
+    struct bytes client;           // its address as a trusted proxy tells it; empty: the peer is the client
+    struct bytes peer;             // address of the client's connection
     struct bytes peer_identity;
     struct bytes request_id;
     struct bytes user_agent;
@@ -58,7 +59,7 @@ struct access_record {
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
     X(PATH, "path", 1024, "path as received, in its canonical form and without its query")                                 \
-    X(VERSION, "version", 16, "HTTP version of the client: 1.0, 1.1, 2")                                                   \
+    X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                    \
     X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
     X(STATUS, "status", 20, "status sent to the client")                                                                   \
     X(GRPC_STATUS, "grpc_status", 20, "grpc-status sent to the client")                                                    \
@@ -75,7 +76,8 @@ struct access_record {
     X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                \
     X(RETRY_REFUSED, "retry_refused", 16, "why there was no further try, although a condition of retry was met")           \
     X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
-    X(PEER, "peer", 64, "address of the client")                                                                           \
+    X(CLIENT, "client", 46, "address of the client, where a trusted proxy tells it")                                       \
+    X(PEER, "peer", 64, "address of the connection's other end")                                                           \
     X(PEER_IDENTITY, "peer_identity", 512, "SPIFFE ID that the client's certificate has")                                  \
     X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                       \
     X(USER_AGENT, "user_agent", 256, "user-agent")
