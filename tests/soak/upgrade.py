@@ -23,13 +23,13 @@ def replace(sidecar):
 
 
 def upgrade(run):
-    """For three minutes, over HTTP/1.1 with connections that are kept."""
+    """For three minutes, or what is asked for, over HTTP/1.1 with connections that are kept."""
     stack = run.stack()
     folder = stack.fleet.folder
     spec = {"limits": {"drainTimeout": "20s"}}
     far = stack.callee("far", stack.backend(), upgrade={"path": str(folder / "far.upgrade")}, **spec)
     near = stack.caller([far.inbound], upgrade={"path": str(folder / "near.upgrade")}, **spec)
-    seconds = run.size(180, 12)
+    seconds = run.seconds(180, 12)
     load = stack.load(near.outbound, seconds, connections=16)
     old, took = [], []
     end = time.monotonic() + seconds - 3
