@@ -2,10 +2,12 @@
 #include "net/dns.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "net/dns_hosts.h"
 #include "net/dns_private.h"
 #include "net/dns_search.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,13 +24,16 @@ struct dns {
     struct loop *loop;
     char *servers; // NULL: of resolv_conf
     char *resolv_conf;
-    char *hosts;
+    char *hosts_path;
+    struct dns_hosts hosts;
+    char *servers_read;          // those of resolv_conf when it could last be read; NULL: it never could, or they are configured
     struct dns_channel *channel; // for new look-ups; NULL: none yet
     struct list channels;        // that one, and those that still wait for answers
     struct list lookups;
     struct dns_search search;
-    uint64_t mark;   // of resolv_conf, when `channel` was made
-    bool is_doubted; // something failed on `channel`
+    uint64_t mark;      // of resolv_conf, when it was last read
+    bool is_unreadable; // resolv_conf, and that was told
+    bool is_doubted;    // something failed on `channel`
     struct task release;
 };
 
@@ -84,21 +89,41 @@ static uint64_t mark_of(const char *path) {
     return (uint64_t)status.st_mtim.tv_sec * NS_PER_S + (uint64_t)status.st_mtim.tv_nsec + (uint64_t)status.st_ino * 31 + (uint64_t)status.st_size;
 }
 
-// c-ares keeps its sockets and what it thinks of its servers for as long as it is asked: after a failure it begins anew.
+// False: it cannot be read, and what it said before stays in force. One that never was there is no mistake.
+static bool read_resolv_conf(struct dns *dns, uint64_t mark) {
+    if (dns_search_read(&dns->search, dns->resolv_conf)) {
+        dns->mark = mark;
+        dns->is_unreadable = false;
+        return true;
+    }
+    if (dns->is_unreadable || (errno == ENOENT && dns->mark == 0))
+        return false;
+    log_event(LOG_ERROR, "dns_file_unreadable", "path=\"%s\" reason=\"%s\" in_force=\"%s\"", dns->resolv_conf, strerror(errno),
+              dns->mark != 0 ? "what it said before" : "the server of this machine");
+    dns->is_unreadable = true;
+    return false;
+}
+
+// c-ares keeps its sockets and what it thinks of its servers for as long as it is asked: after a failure it begins anew. From a file that it cannot read it would take the server of
+// this machine without a word: it gets those that were read before.
 static struct dns_channel *channel_for(struct dns *dns) {
     uint64_t mark = mark_of(dns->resolv_conf);
-    if (dns->channel != NULL && (dns->is_doubted || mark != dns->mark)) {
-        dns_channel_retire(dns->channel);
-        dns->channel = NULL;
-    }
-    if (dns->channel != NULL)
+    if (dns->channel != NULL && !dns->is_doubted && mark == dns->mark)
         return dns->channel;
-    dns->mark = mark;
-    dns->is_doubted = false;
-    dns->channel = dns_channel_create(dns->loop, dns->servers, dns->resolv_conf);
-    dns_search_read(&dns->search, dns->resolv_conf);
+    bool was_read = read_resolv_conf(dns, mark);
+    if (dns->channel != NULL && !dns->is_doubted && !was_read)
+        return dns->channel;
     if (dns->channel != NULL)
-        list_push_back(&dns->channels, &dns->channel->link);
+        dns_channel_retire(dns->channel);
+    dns->is_doubted = false;
+    dns->channel = dns_channel_create(dns->loop, dns->servers == NULL && !was_read ? dns->servers_read : dns->servers, dns->resolv_conf);
+    if (dns->channel == NULL)
+        return NULL;
+    list_push_back(&dns->channels, &dns->channel->link);
+    if (dns->servers == NULL && was_read) {
+        free(dns->servers_read);
+        dns->servers_read = dns_channel_servers(dns->channel);
+    }
     return dns->channel;
 }
 
@@ -147,7 +172,7 @@ static bool answer_here(struct dns_lookup *lookup, struct bytes name) {
     }
     if (name.len > 0 && name.at[name.len - 1] == '.')
         name.len--;
-    uint32_t count = dns_hosts_find(lookup->dns->hosts, name, addresses);
+    uint32_t count = dns_hosts_find(&lookup->dns->hosts, lookup->dns->hosts_path, name, addresses);
     if (count == 0 && is_localhost(name)) {
         CHECK(address_read(BYTES("127.0.0.1"), &addresses[0]) && address_read(BYTES("::1"), &addresses[1]));
         count = 2;
@@ -386,7 +411,9 @@ static void release_dns(struct task *task) {
         dns_channel_destroy(LIST_ENTRY(list_first(&dns->channels), struct dns_channel, link));
     free(dns->servers);
     free(dns->resolv_conf);
-    free(dns->hosts);
+    free(dns->hosts_path);
+    free(dns->servers_read);
+    dns_hosts_dispose(&dns->hosts);
     free(dns);
 }
 
@@ -400,7 +427,8 @@ struct dns *dns_create(struct loop *loop, const struct dns_options *options) {
     dns->loop = loop;
     dns->servers = copy_or(options->servers, NULL);
     dns->resolv_conf = copy_or(options->resolv_conf, "/etc/resolv.conf");
-    dns->hosts = copy_or(options->hosts, "/etc/hosts");
+    dns->hosts_path = copy_or(options->hosts, "/etc/hosts");
+    dns_search_parse(&dns->search, BYTES_NONE);
     list_init(&dns->channels);
     list_init(&dns->lookups);
     task_init(&dns->release, release_dns);

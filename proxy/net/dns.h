@@ -2,7 +2,7 @@
 //
 // Addresses: a literal is its own answer; `localhost` and what is below it are loopback; then /etc/hosts; then name servers, those of resolv.conf with its search domains, or those
 // that are configured. Answers that do not fit into a datagram are asked for again over TCP. After a failure, and when resolv.conf has changed, the next look-up begins with new
-// sockets and a fresh reading of it: a server that was replaced, or a socket that leads nowhere, is left behind.
+// sockets and a fresh reading of it: a server that was replaced, or a socket that leads nowhere, is left behind. A file that can be read no more leaves in force what it said.
 //
 // Owner:      whoever made it (the main thread's resolver), on the loop's thread.
 // Start:      dns_lookup_start; never fails: what goes wrong is the look-up's outcome.

@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // A server has a second, in the second round two, then four; a look-up's own timeout ends all.
@@ -11,6 +13,12 @@
 
 // What fits into a datagram on any path without fragments (the DNS flag day of 2020); what is longer comes over TCP.
 #define EDNS_BYTES 1232
+
+#define DNS_PORT 53
+
+// Of a resolv.conf so many servers are remembered, as glibc and more: ",[address]:port" of each.
+#define SERVERS_TOLD_MAX 8
+#define SERVER_TEXT_MAX (INET6_ADDRSTRLEN + 10)
 
 struct dns_socket {
     struct list link;
@@ -168,6 +176,23 @@ struct dns_channel *dns_channel_create(struct loop *loop, const char *servers, c
         return channel;
     free(channel);
     return NULL;
+}
+
+char *dns_channel_servers(const struct dns_channel *channel) {
+    struct ares_addr_port_node *servers = NULL;
+    char text[SERVERS_TOLD_MAX * SERVER_TEXT_MAX] = "";
+    size_t length = 0;
+    if (ares_get_servers_ports(channel->ares, &servers) != ARES_SUCCESS)
+        return NULL;
+    const struct ares_addr_port_node *server = servers;
+    for (uint32_t count = 0; server != NULL && count < SERVERS_TOLD_MAX; server = server->next, count++) {
+        char address[INET6_ADDRSTRLEN];
+        CHECK(inet_ntop(server->family, &server->addr, address, sizeof address) != NULL);
+        length += (size_t)snprintf(text + length, sizeof text - length, server->family == AF_INET6 ? "%s[%s]:%d" : "%s%s:%d", count > 0 ? "," : "",
+                                   address, server->udp_port != 0 ? server->udp_port : DNS_PORT);
+    }
+    ares_free_data(servers);
+    return length > 0 ? copy_text_or_abort(bytes_from(text, length)) : NULL;
 }
 
 void dns_channel_retire(struct dns_channel *channel) {

@@ -1,9 +1,11 @@
 // Reads lines of "address name alias ...", with comments behind '#'. A line that is none of that is passed over, as the system's own resolver does.
 #include "net/dns_hosts.h"
 
+#include "base/log.h"
 #include "base/pool.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,17 +57,33 @@ uint32_t dns_hosts_find_in(struct bytes text, struct bytes name, union address a
     return count;
 }
 
-uint32_t dns_hosts_find(const char *path, struct bytes name, union address addresses[DNS_HOSTS_ADDRESSES_MAX]) {
+static void read_text(struct dns_hosts *hosts, const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 && errno != ENOENT) {
+        if (!hosts->is_unreadable)
+            log_event(LOG_ERROR, "dns_file_unreadable", "path=\"%s\" reason=\"%s\" in_force=\"what it said before\"", path, strerror(errno));
+        hosts->is_unreadable = true;
+        return;
+    }
+    dns_hosts_dispose(hosts);
     if (file < 0)
-        return 0;
+        return;
     char *text = alloc_or_abort(DNS_HOSTS_BYTES_MAX);
     size_t length = 0;
     ssize_t got;
     while (length < DNS_HOSTS_BYTES_MAX && (got = read(file, text + length, DNS_HOSTS_BYTES_MAX - length)) > 0)
         length += (size_t)got;
     close(file);
-    uint32_t count = dns_hosts_find_in(bytes_from(text, length), name, addresses);
+    hosts->text = bytes_keep(bytes_from(text, length));
     free(text);
-    return count;
+}
+
+uint32_t dns_hosts_find(struct dns_hosts *hosts, const char *path, struct bytes name, union address addresses[DNS_HOSTS_ADDRESSES_MAX]) {
+    read_text(hosts, path);
+    return dns_hosts_find_in(hosts->text, name, addresses);
+}
+
+void dns_hosts_dispose(struct dns_hosts *hosts) {
+    bytes_drop(&hosts->text);
+    hosts->is_unreadable = false;
 }

@@ -11,8 +11,17 @@
 // Longer files are read up to here.
 #define DNS_HOSTS_BYTES_MAX (1024 * 1024)
 
-// Addresses, without port, that the file at `path` gives `name` (any case, no dot at its end), in its order. Returns how many.
-uint32_t dns_hosts_find(const char *path, struct bytes name, union address addresses[DNS_HOSTS_ADDRESSES_MAX]);
+// What the file said when it could last be read. Zeroed at first; the text is owned.
+struct dns_hosts {
+    struct bytes text;
+    bool is_unreadable; // and that was told
+};
+
+// Addresses, without port, that the file at `path` gives `name` (any case, no dot at its end), in its order. Returns how many. Where the file is there and cannot be read, what
+// it said before stays in force.
+uint32_t dns_hosts_find(struct dns_hosts *hosts, const char *path, struct bytes name, union address addresses[DNS_HOSTS_ADDRESSES_MAX]);
+
+void dns_hosts_dispose(struct dns_hosts *hosts);
 
 // The same in a text.
 uint32_t dns_hosts_find_in(struct bytes text, struct bytes name, union address addresses[DNS_HOSTS_ADDRESSES_MAX]);

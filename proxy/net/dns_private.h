@@ -24,6 +24,9 @@ struct dns_channel {
 // NULL: c-ares cannot begin (no memory, servers that it does not understand).
 struct dns_channel *dns_channel_create(struct loop *loop, const char *servers, const char *resolv_conf);
 
+// The servers that it asks, in the form that dns_channel_create takes; the caller frees it. NULL: it has none.
+char *dns_channel_servers(const struct dns_channel *channel);
+
 // One question. `answered` is called exactly once, perhaps from within, with status, message and length as ares_query's callback has them; with ARES_EDESTRUCTION where the channel is
 // destroyed before.
 void dns_channel_ask(struct dns_channel *channel, const char *name, enum dns_type type,

@@ -46,16 +46,20 @@ void dns_search_parse(struct dns_search *search, struct bytes text) {
     }
 }
 
-void dns_search_read(struct dns_search *search, const char *path) {
+bool dns_search_read(struct dns_search *search, const char *path) {
     char text[DNS_SEARCH_FILE_MAX];
     size_t length = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got;
-    while (file >= 0 && length < sizeof text && (got = read(file, text + length, sizeof text - length)) > 0)
+    if (file < 0)
+        return false;
+    ssize_t got = 0;
+    while (length < sizeof text && (got = read(file, text + length, sizeof text - length)) > 0)
         length += (size_t)got;
-    if (file >= 0)
-        close(file);
+    close(file);
+    if (got < 0)
+        return false;
     dns_search_parse(search, bytes_from(text, length));
+    return true;
 }
 
 uint32_t dns_search_names(const struct dns_search *search, struct bytes name, struct pool *pool, struct bytes names[DNS_SEARCH_DOMAINS_MAX + 1]) {

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from support.backend import reply
-from support.fleet import PRESET, eventually
-from support.hop import Hop
+from support.fleet import BIN, PRESET, answers, eventually, take_port
+from support.hop import Hop, service
+from support.name_server import NameServer
 from support.wire import exchange
 
 
@@ -110,3 +111,57 @@ def test_files_that_are_replaced_are_read_again(fleet):
     os.replace(fleet.folder / "fresh.yaml", hop.config)
     assert hop.post("/reload")[0] == 200
     assert hop.figure("process_open_fds") > 0 and hop.figure("process_resident_memory_bytes") > 0
+
+
+class OwnEtc:
+    """An /etc of the process's own, in a mount namespace: a copy whose files the test may replace."""
+
+    def __init__(self, fleet):
+        if os.getuid() != 0 or fleet.run(["unshare", "--mount", "true"]).returncode != 0:
+            pytest.skip("no mount namespace can be made here")
+        self.folder = fleet.folder / "etc"
+        self.folder.mkdir()
+        for name in ("passwd", "group", "nsswitch.conf"):
+            shutil.copy(f"/etc/{name}", self.folder / name)
+        fleet.folder.chmod(0o777)
+
+    def rename_over(self, name, text):
+        (self.folder / "fresh").write_text(text)
+        (self.folder / "fresh").chmod(0o644)
+        os.replace(self.folder / "fresh", self.folder / name)
+
+    def start(self, fleet, hop, user):
+        hop.write()
+        script = f'mount --bind {self.folder} /etc && exec setpriv --reuid {user} --clear-groups "$0" --config "$1"'
+        hop.process = fleet.start("hop", ["unshare", "--mount", "sh", "-c", script, BIN / "outrigger-proxy", hop.config], answers(hop.metrics))
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+@pytest.mark.parametrize("user", [0, 65534])
+def test_the_resolvers_files_when_something_is_renamed_over_them(fleet, user):
+    """Root keeps to what they said, and says so once; any other user follows."""
+    etc = OwnEtc(fleet)
+    etc.rename_over("resolv.conf", "nameserver 127.0.0.1\nsearch one.example\n")
+    etc.rename_over("hosts", "127.0.0.3 filed\n")
+    port = take_port()
+    for host, body in (("127.0.0.1", b"one"), ("127.0.0.2", b"two"), ("127.0.0.3", b"three"), ("127.0.0.4", b"four")):
+        fleet.backend(reply(200, body), port, host=host)
+    names = NameServer(fleet, {"courses.one.example": ["127.0.0.1"], "courses.two.example": ["127.0.0.2"]})
+    hop = Hop(fleet, [service("courses", [f"courses:{port}"], resolution="DNS"), service("filed", [f"filed:{port}"], resolution="DNS")],
+              dns={"servers": [names.address]}, start=False)
+    etc.start(fleet, hop, user)
+
+    def bodies():
+        return [exchange(hop.address, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").body for host in ("courses", "filed")]
+
+    assert bodies() == [b"one", b"three"]
+    etc.rename_over("resolv.conf", "nameserver 127.0.0.1\nsearch two.example\n")
+    etc.rename_over("hosts", "127.0.0.4 filed\n")
+    if user != 0:
+        eventually(lambda: bodies() == [b"two", b"four"], what="the new files being followed")
+        return
+    lookups = hop.figure("outrigger_dns_lookups_total", outcome="found")
+    eventually(lambda: hop.process.output().count("event=dns_file_unreadable") == 2, what="both files being missed")
+    eventually(lambda: hop.figure("outrigger_dns_lookups_total", outcome="found") > lookups + 4, what="further look-ups")
+    assert bodies() == [b"one", b"three"]
+    assert hop.process.output().count("event=dns_file_unreadable") == 2

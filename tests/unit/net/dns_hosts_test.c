@@ -31,7 +31,9 @@ static void what_is_not_there_is_not_found(void **state) {
     assert_int_equal(dns_hosts_find_in(file, BYTES("course"), found), 0);
     assert_int_equal(dns_hosts_find_in(file, BYTES("10.0.0.1"), found), 0);
     assert_int_equal(dns_hosts_find_in(BYTES(""), BYTES("courses"), found), 0);
-    assert_int_equal(dns_hosts_find("/nowhere/hosts", BYTES("courses"), found), 0);
+    struct dns_hosts hosts = {0};
+    assert_int_equal(dns_hosts_find(&hosts, "/nowhere/hosts", BYTES("courses"), found), 0);
+    dns_hosts_dispose(&hosts);
 }
 
 static void more_addresses_than_there_is_room_for_are_left_out(void **state) {

@@ -1,6 +1,7 @@
 // Look-ups against a name server of the test's own, over real sockets: what each answer means, that each look-up ends once, what is left behind after a failure.
 #include "net/dns.h"
 
+#include "net/dns_private.h"
 #include "unit/net/dns_message.h"
 #include "unit/net/socket_drive.h"
 
@@ -346,6 +347,40 @@ static void a_changed_file_of_search_domains_is_read_again(void **state) {
     assert_int_equal(look_up("pay", DNS_ADDRESSES).outcome, DNS_NO_NAME);
 }
 
+// Opening it fails, whoever tries.
+static void make_unreadable(const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", drive.folder, name);
+    CHECK(unlink(path) == 0 && symlink(name, path) == 0);
+}
+
+static void files_that_cannot_be_read_leave_in_force_what_they_said(void **state) {
+    (void)state;
+    assert_int_equal(look_up("pay", DNS_ADDRESSES).outcome, DNS_FOUND);
+    make_unreadable("resolv.conf");
+    make_unreadable("hosts");
+    assert_int_equal(look_up("pay", DNS_ADDRESSES).outcome, DNS_FOUND);
+    struct looker looker = {0};
+    start(&looker, "silent.example", DNS_ADDRESSES, 50 * NS_PER_MS);
+    RUN_UNTIL(&drive.loop, looker.done > 0);
+    assert_int_equal(look_up("pay", DNS_ADDRESSES).outcome, DNS_FOUND); // with a new channel
+    assert_int_equal(look_up("filed.example", DNS_ADDRESSES).outcome, DNS_FOUND);
+    char path[128];
+    snprintf(path, sizeof path, "%s/hosts", drive.folder);
+    CHECK(unlink(path) == 0);
+    assert_int_equal(look_up("filed.example", DNS_ADDRESSES).outcome, DNS_NO_NAME); // a file that has gone says nothing
+}
+
+static void a_channel_tells_its_servers(void **state) {
+    (void)state;
+    struct dns_channel *channel = dns_channel_create(&drive.loop, "127.0.0.1:5353,[::1]:5454,10.0.0.1", "/nowhere/resolv.conf");
+    assert_non_null(channel);
+    char *servers = dns_channel_servers(channel);
+    assert_string_equal(servers, "127.0.0.1:5353,[::1]:5454,10.0.0.1:53");
+    free(servers);
+    dns_channel_destroy(channel);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_families_come_together_sorted_and_once_each, begin, end),
@@ -358,6 +393,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_family_that_is_never_answered_for_does_not_hold_up_the_other, begin, end),
         cmocka_unit_test_setup_teardown(what_is_cancelled_is_not_called_back, begin, end),
         cmocka_unit_test_setup_teardown(after_a_failure_sockets_are_new, begin, end),
+        cmocka_unit_test_setup_teardown(files_that_cannot_be_read_leave_in_force_what_they_said, begin, end),
+        cmocka_unit_test_setup_teardown(a_channel_tells_its_servers, begin, end),
         cmocka_unit_test_setup_teardown(a_changed_file_of_search_domains_is_read_again, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
