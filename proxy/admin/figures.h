@@ -85,12 +85,13 @@ struct admin_limit {
 };
 
 struct admin_certificate {
-    struct bytes role; // "identity" or "trust bundle"
-    struct bytes id;   // SPIFFE ID; of a bundle the trust domain
+    struct bytes role; // "identity", "trust bundle" or "gateway"
+    struct bytes id;   // SPIFFE ID; of a bundle the trust domain; of a gateway what the documents call it
     struct bytes subject;
     struct bytes serial;
     struct bytes file;
-    int64_t not_before; // seconds since 1970
+    struct bytes listener, hostname; // gateway: the Proxy's listener that shows it, and to whom
+    int64_t not_before;              // seconds since 1970; 0: it is not loaded
     int64_t not_after;
 };
 
@@ -101,6 +102,15 @@ struct admin_ca_set {
     uint32_t certificates;
     int64_t first_end;    // of the certificate that ends first, seconds since 1970
     struct bytes subject; // of that one; empty: the set was never loaded
+};
+
+// The certificates of a listener that stands for a Gateway: loaded and refused together.
+struct admin_edge {
+    struct bytes listener;
+    nanoseconds loaded_wall; // 0: none are loaded
+    struct bytes error;      // of the newest files, while older ones stay in force; empty: none
+    uint64_t accepted;       // loads, by result
+    uint64_t refused;
 };
 
 struct admin_identity {
@@ -115,6 +125,10 @@ struct admin_identity {
     uint32_t certificate_count;
     struct admin_ca_set *ca_sets;
     uint32_t ca_set_count;
+    struct admin_edge *edges;
+    uint32_t edge_count;
+    struct admin_certificate *edge_certificates; // of all of them
+    uint32_t edge_certificate_count;
 };
 
 struct admin_config {

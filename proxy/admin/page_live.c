@@ -95,9 +95,13 @@ static json_t *certificate_row(const struct admin_certificate *certificate, nano
     json_set_text(row, "id", certificate->id);
     json_set_text(row, "subject", certificate->subject);
     json_set_text(row, "serial", certificate->serial);
-    json_set(row, "not_before", json_wall_time((nanoseconds)certificate->not_before * NS_PER_S));
-    json_set(row, "not_after", json_wall_time((nanoseconds)certificate->not_after * NS_PER_S));
-    json_set(row, "ends_in", left > 0 ? json_duration((nanoseconds)left * NS_PER_S) : json_string("has ended"));
+    json_set_text(row, "listener", certificate->listener);
+    json_set_text(row, "hostname", certificate->hostname);
+    if (certificate->not_after != 0) {
+        json_set(row, "not_before", json_wall_time((nanoseconds)certificate->not_before * NS_PER_S));
+        json_set(row, "not_after", json_wall_time((nanoseconds)certificate->not_after * NS_PER_S));
+        json_set(row, "ends_in", left > 0 ? json_duration((nanoseconds)left * NS_PER_S) : json_string("has ended"));
+    }
     json_set_text(row, "file", certificate->file);
     return row;
 }
@@ -112,6 +116,20 @@ static json_t *ca_set_row(const struct admin_ca_set *set) {
     return row;
 }
 
+static json_t *edges_value(const struct admin_identity *identity) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < identity->edge_count; i++) {
+        const struct admin_edge *edge = &identity->edges[i];
+        json_t *row = json_object();
+        json_set_text(row, "listener", edge->listener);
+        json_set(row, "certificates", json_string(edge->loaded_wall > 0 ? "loaded" : "missing"));
+        json_set(row, "loaded_at", json_wall_time(edge->loaded_wall));
+        json_set_text(row, "pending_error", edge->error);
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 void page_certs(struct admin_query *query) {
     const struct admin_identity *identity = &query->figures.identity;
     nanoseconds wall = clock_wall_ns();
@@ -123,10 +141,14 @@ void page_certs(struct admin_query *query) {
     json_t *list = json_array();
     for (uint32_t i = 0; i < identity->certificate_count; i++)
         json_array_append_new(list, certificate_row(&identity->certificates[i], wall));
+    for (uint32_t i = 0; i < identity->edge_certificate_count; i++)
+        json_array_append_new(list, certificate_row(&identity->edge_certificates[i], wall));
     json_set(value, "certificates", list);
     json_t *sets = json_array();
     for (uint32_t i = 0; i < identity->ca_set_count; i++)
         json_array_append_new(sets, ca_set_row(&identity->ca_sets[i]));
     json_set(value, "ca_sets", sets);
+    if (identity->edge_count > 0)
+        json_set(value, "gateway_listeners", edges_value(identity));
     admin_reply(query, 200, value);
 }

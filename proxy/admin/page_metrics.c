@@ -55,6 +55,33 @@ static void add_identity(struct exposition *page, const struct admin_identity *i
     add_results(page, METRIC_IDENTITY_LOADS, identity->accepted, identity->refused);
 }
 
+// One certificate may stand in several places of a Gateway: each series is there once.
+static bool is_first(const struct admin_identity *identity, uint32_t index) {
+    const struct admin_certificate *one = &identity->edge_certificates[index];
+    for (uint32_t i = 0; i < index; i++) {
+        const struct admin_certificate *other = &identity->edge_certificates[i];
+        if (bytes_equal(other->listener, one->listener) && bytes_equal(other->hostname, one->hostname) && bytes_equal(other->id, one->id))
+            return false;
+    }
+    return true;
+}
+
+static void add_edges(struct exposition *page, const struct admin_identity *identity) {
+    exposition_begin(page, METRIC_EDGE_NOT_AFTER);
+    for (uint32_t i = 0; i < identity->edge_certificate_count; i++) {
+        const struct admin_certificate *certificate = &identity->edge_certificates[i];
+        if (certificate->not_after != 0 && is_first(identity, i))
+            exposition_add(page, (const struct bytes[]){certificate->listener, certificate->hostname, certificate->id},
+                           (uint64_t)certificate->not_after);
+    }
+    exposition_begin(page, METRIC_EDGE_LOADS);
+    for (uint32_t i = 0; i < identity->edge_count; i++) {
+        const struct admin_edge *edge = &identity->edges[i];
+        exposition_add(page, (const struct bytes[]){edge->listener, BYTES("accepted")}, edge->accepted);
+        exposition_add(page, (const struct bytes[]){edge->listener, BYTES("refused")}, edge->refused);
+    }
+}
+
 static void add_handshakes(struct exposition *page, struct bytes side, const struct tls_role_counters *counters) {
     uint64_t resumed = metric_read(&counters->resumed);
     uint64_t all = metric_read(&counters->handshakes);
@@ -111,6 +138,7 @@ void page_metrics(struct admin_query *query) {
     add_process_state(&page, figures);
     add_config(&page, &figures->config);
     add_identity(&page, &figures->identity);
+    add_edges(&page, &figures->identity);
     worker_metrics_expose(&page, &figures->workers);
     add_tls(&page, &figures->tls);
     dns_metrics_expose(&page, &figures->dns);

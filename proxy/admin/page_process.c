@@ -107,15 +107,32 @@ void page_state(struct admin_query *query) {
     admin_reply(query, 202, value);
 }
 
+// "listener: what is wrong" of each gateway socket whose newest files are of no use.
+static json_t *gateway_errors(struct admin_query *query) {
+    const struct admin_identity *identity = &query->figures.identity;
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < identity->edge_count; i++) {
+        const struct admin_edge *edge = &identity->edges[i];
+        if (edge->error.len > 0)
+            json_array_append_new(list, json_text(pool_format(&query->pool, "%.*s: %.*s", BYTES_FORMAT(edge->listener), BYTES_FORMAT(edge->error))));
+    }
+    return list;
+}
+
 void page_reloaded(struct admin_query *query) {
     const struct admin_config *config = &query->figures.config;
     const struct admin_identity *identity = &query->figures.identity;
-    bool refused = config->error_count > 0 || identity->error.len > 0;
+    json_t *of_gateways = gateway_errors(query);
+    bool refused = config->error_count > 0 || identity->error.len > 0 || json_array_size(of_gateways) > 0;
     json_t *value = json_object();
     json_set(value, "result", json_string(refused ? "refused" : "accepted"));
     json_set_number(value, "generation", config->snapshot != NULL ? config->snapshot->generation : 0);
     json_set(value, "errors", json_lines(config->errors, config->error_count));
     json_set_text(value, "identity_error", identity->error);
+    if (identity->edge_count > 0)
+        json_set(value, "gateway_errors", of_gateways);
+    else
+        json_decref(of_gateways);
     json_set(value, "warnings", json_lines(config->warnings, config->warning_count));
     admin_reply(query, refused ? 422 : 200, value);
 }

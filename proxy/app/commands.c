@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-// How often a reload looks whether the files of the identity have settled. It takes tens of milliseconds where they are whole, at most two seconds where they are not.
+// How often a reload looks whether the files of the identity and of gateway sockets have settled. It takes tens of milliseconds where they are whole, at most two seconds where they are not.
 #define LOOK_NS (10 * NS_PER_MS)
 
 // A reload that is not answered yet.
@@ -20,9 +20,13 @@ static void finish(struct proxy *proxy, struct reload *reload) {
     free(reload);
 }
 
+static bool is_settling(const struct proxy *proxy) {
+    return (proxy->identity != NULL && file_identity_is_settling(proxy->identity)) || edges_are_settling(&proxy->edges);
+}
+
 static void on_look(struct timer *timer) {
     struct proxy *proxy = CONTAINER_OF(timer, struct proxy, reload_look);
-    if (proxy->identity != NULL && file_identity_is_settling(proxy->identity)) {
+    if (is_settling(proxy)) {
         loop_timer_start(&proxy->loop, timer, LOOK_NS);
         return;
     }
@@ -35,7 +39,7 @@ static void begin_reload(struct proxy *proxy, struct admin_query *query) {
         file_identity_reload(proxy->identity);
     edges_reload(&proxy->edges);
     ca_files_reload(proxy->ca_files);
-    if (proxy->identity == NULL || !file_identity_is_settling(proxy->identity)) {
+    if (!is_settling(proxy)) {
         figures_complete(proxy, query);
         return;
     }

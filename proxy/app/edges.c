@@ -64,6 +64,13 @@ bool edges_are_loaded(const struct edges *edges) {
     return true;
 }
 
+bool edges_are_settling(const struct edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++)
+        if (edge_identity_is_settling(edges->items[i]))
+            return true;
+    return false;
+}
+
 void edges_reload(struct edges *edges) {
     for (uint32_t i = 0; i < edges->count; i++)
         edge_identity_reload(edges->items[i]);

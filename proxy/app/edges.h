@@ -21,6 +21,9 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot);
 // Whether all have certificates.
 bool edges_are_loaded(const struct edges *edges);
 
+// Whether the files of one have changed and it is not known yet what comes of that.
+bool edges_are_settling(const struct edges *edges);
+
 void edges_reload(struct edges *edges);
 void edges_close(struct edges *edges);
 

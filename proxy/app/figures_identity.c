@@ -1,4 +1,5 @@
-// What /certs and the identity metrics show: the leaf in force, the roots of its bundle, and what is wrong with newer files. Keys have no place here.
+// What /certs and the metrics of certificates show: the leaf in force, the roots of its bundle, the certificates of gateway sockets, and what is wrong with newer files. Keys have no
+// place here.
 #include "app/figures.h"
 
 #include "certs/trust_bundle.h"
@@ -46,9 +47,8 @@ static void fill_ca_sets(const struct ca_files *files, struct pool *pool, struct
     }
 }
 
-void figures_fill_identity(const struct proxy *proxy, struct pool *pool, struct admin_identity *figures) {
+static void fill_own(const struct proxy *proxy, struct pool *pool, struct admin_identity *figures) {
     const struct identity_config *config = &proxy->documents.snapshot->proxy.identity;
-    fill_ca_sets(proxy->ca_files, pool, figures);
     if (proxy->identity == NULL)
         return;
     const struct identity_state *state = file_identity_state(proxy->identity);
@@ -68,4 +68,51 @@ void figures_fill_identity(const struct proxy *proxy, struct pool *pool, struct 
     figures->certificates[figures->certificate_count++] = leaf_figures(credentials, config);
     for (uint32_t i = 0; i < roots; i++)
         figures->certificates[figures->certificate_count++] = root_figures(bundle, i, config, pool);
+}
+
+static struct admin_certificate edge_figures(const struct edge_identity *edge, uint32_t index, struct pool *pool) {
+    const struct edge_certificate certificate = edge_identity_certificate(edge, index);
+    bool is_wildcard = certificate.hostname.len > 0 && certificate.hostname.at[0] == '.';
+    struct bytes host = certificate.hostname.len == 0 ? BYTES("*") : certificate.hostname;
+    struct admin_certificate figures = {
+        .role = BYTES("gateway"),
+        .id = pool_copy(pool, certificate.name),
+        .listener = pool_copy(pool, edge_identity_state(edge)->socket),
+        .hostname = is_wildcard ? pool_format(pool, "*%.*s", BYTES_FORMAT(host)) : pool_copy(pool, host),
+        .file = pool_copy(pool, certificate.file),
+    };
+    if (edge_identity_credentials(edge) == NULL)
+        return figures;
+    struct tls_edge_leaf leaf;
+    credentials_edge_leaf(edge_identity_credentials(edge), index, &leaf);
+    figures.serial = pool_copy(pool, bytes_from_text(leaf.serial));
+    figures.not_before = leaf.not_before;
+    figures.not_after = leaf.not_after;
+    return figures;
+}
+
+static void fill_edges(const struct edges *edges, struct pool *pool, struct admin_identity *figures) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < edges->count; i++)
+        count += edge_identity_state(edges->items[i])->certificates;
+    figures->edges = pool_alloc_zeroed(pool, (edges->count + 1) * sizeof *figures->edges);
+    figures->edge_certificates = pool_alloc_zeroed(pool, (count + 1) * sizeof *figures->edge_certificates);
+    for (uint32_t i = 0; i < edges->count; i++) {
+        const struct edge_identity_state *state = edge_identity_state(edges->items[i]);
+        figures->edges[figures->edge_count++] = (struct admin_edge){
+            .listener = pool_copy(pool, state->socket),
+            .loaded_wall = state->loaded_wall,
+            .error = pool_copy(pool, bytes_from_text(state->last_error)),
+            .accepted = state->accepted,
+            .refused = state->refused,
+        };
+        for (uint32_t j = 0; j < state->certificates; j++)
+            figures->edge_certificates[figures->edge_certificate_count++] = edge_figures(edges->items[i], j, pool);
+    }
+}
+
+void figures_fill_identity(const struct proxy *proxy, struct pool *pool, struct admin_identity *figures) {
+    fill_own(proxy, pool, figures);
+    fill_ca_sets(proxy->ca_files, pool, figures);
+    fill_edges(&proxy->edges, pool, figures);
 }

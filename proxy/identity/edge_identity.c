@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define POLL_INTERVAL (5 * NS_PER_S)
@@ -28,11 +29,10 @@ struct edge_entry {
 struct edge_identity {
     struct loop *loop;
     struct ticket_keys *ticket_keys;
-    struct bytes socket; // owned
+    struct edge_identity_state state; // its socket is owned
     void (*publish)(void *owner, struct bytes socket, struct credentials *credentials);
     void *owner;
     struct edge_entry *entries;
-    uint32_t count;
     struct file_watch *watch;
     nanoseconds settle_until;
     bool refused; // and told
@@ -43,7 +43,7 @@ struct edge_identity {
 };
 
 static bool marks_changed(const struct edge_identity *identity) {
-    for (uint32_t i = 0; i < identity->count; i++)
+    for (uint32_t i = 0; i < identity->state.certificates; i++)
         for (int part = 0; part < PARTS; part++)
             if (secret_file_mark(identity->entries[i].paths[part]) != identity->entries[i].marks[part])
                 return true;
@@ -51,7 +51,7 @@ static bool marks_changed(const struct edge_identity *identity) {
 }
 
 static void take_marks(struct edge_identity *identity) {
-    for (uint32_t i = 0; i < identity->count; i++)
+    for (uint32_t i = 0; i < identity->state.certificates; i++)
         for (int part = 0; part < PARTS; part++)
             identity->entries[i].marks[part] = secret_file_mark(identity->entries[i].paths[part]);
 }
@@ -64,16 +64,16 @@ static enum error read_entry(const struct edge_entry *entry, struct tls_edge_cer
 }
 
 static enum error load(struct edge_identity *identity, char *reason, size_t reason_size) {
-    struct tls_edge_certificate *certificates = alloc_zeroed_or_abort(identity->count, sizeof *certificates);
+    struct tls_edge_certificate *certificates = alloc_zeroed_or_abort(identity->state.certificates, sizeof *certificates);
     struct credentials *credentials = NULL;
     enum error error = OK;
     take_marks(identity);
-    for (uint32_t i = 0; i < identity->count && error == OK; i++)
+    for (uint32_t i = 0; i < identity->state.certificates && error == OK; i++)
         error = read_entry(&identity->entries[i], &certificates[i], reason, reason_size);
     if (error == OK)
-        error = credentials_create_edge(certificates, identity->count, identity->ticket_keys, identity->generation + 1, &credentials, reason,
-                                        reason_size);
-    for (uint32_t i = 0; i < identity->count; i++) {
+        error = credentials_create_edge(certificates, identity->state.certificates, identity->ticket_keys, identity->generation + 1, &credentials,
+                                        reason, reason_size);
+    for (uint32_t i = 0; i < identity->state.certificates; i++) {
         secret_file_forget(&certificates[i].certificate_pem);
         secret_file_forget(&certificates[i].key_pem);
     }
@@ -84,15 +84,19 @@ static enum error load(struct edge_identity *identity, char *reason, size_t reas
     identity->credentials = credentials;
     identity->generation++;
     identity->refused = false;
-    log_event(LOG_INFO, "edge_certificates_loaded", "listener=%.*s generation=%llu certificates=%u not_after=%lld", BYTES_FORMAT(identity->socket),
-              (unsigned long long)identity->generation, identity->count, (long long)credentials_not_after(credentials));
-    identity->publish(identity->owner, identity->socket, credentials);
+    identity->state.accepted++;
+    identity->state.loaded_wall = clock_wall_ns();
+    identity->state.last_error[0] = '\0';
+    log_event(LOG_INFO, "edge_certificates_loaded", "listener=%.*s generation=%llu certificates=%u not_after=%lld",
+              BYTES_FORMAT(identity->state.socket), (unsigned long long)identity->generation, identity->state.certificates,
+              (long long)credentials_not_after(credentials));
+    identity->publish(identity->owner, identity->state.socket, credentials);
     return OK;
 }
 
 static void on_attempt(struct timer *timer) {
     struct edge_identity *identity = CONTAINER_OF(timer, struct edge_identity, attempt);
-    char reason[384];
+    char reason[sizeof identity->state.last_error];
     if (load(identity, reason, sizeof reason) == OK || identity->refused)
         return;
     if (identity->loop->now < identity->settle_until) {
@@ -100,20 +104,24 @@ static void on_attempt(struct timer *timer) {
         return;
     }
     identity->refused = true;
-    log_event(LOG_ERROR, "edge_certificates_refused", "listener=%.*s in_force=%llu reason=\"%s\"", BYTES_FORMAT(identity->socket),
+    identity->state.refused++;
+    snprintf(identity->state.last_error, sizeof identity->state.last_error, "%s", reason);
+    log_event(LOG_ERROR, "edge_certificates_refused", "listener=%.*s in_force=%llu reason=\"%s\"", BYTES_FORMAT(identity->state.socket),
               (unsigned long long)identity->generation, reason);
 }
 
 static void on_look(void *owner) {
     struct edge_identity *identity = owner;
-    if (timer_is_running(&identity->attempt) || !(identity->refused || marks_changed(identity)))
+    bool changed = marks_changed(identity);
+    if (timer_is_running(&identity->attempt) || !(identity->refused || changed))
         return;
+    identity->refused &= !changed; // another set: what is wrong with it is told again
     identity->settle_until = identity->loop->now + SETTLE_MAX;
     loop_timer_start(identity->loop, &identity->attempt, SETTLE_FIRST);
 }
 
 static void watch_files(struct edge_identity *identity) {
-    const uint32_t count = identity->count * PARTS;
+    const uint32_t count = identity->state.certificates * PARTS;
     const char **files = alloc_zeroed_or_abort(count, sizeof *files);
     for (uint32_t i = 0; i < count; i++)
         files[i] = identity->entries[i / PARTS].paths[i % PARTS];
@@ -125,14 +133,14 @@ static void on_release(struct task *task) {
     struct edge_identity *identity = CONTAINER_OF(task, struct edge_identity, release);
     identity->loop->handles--;
     credentials_unref(identity->credentials);
-    for (uint32_t i = 0; i < identity->count; i++) {
+    for (uint32_t i = 0; i < identity->state.certificates; i++) {
         bytes_drop(&identity->entries[i].hostname);
         bytes_drop(&identity->entries[i].name);
         for (int part = 0; part < PARTS; part++)
             free(identity->entries[i].paths[part]);
     }
     free(identity->entries);
-    bytes_drop(&identity->socket);
+    bytes_drop(&identity->state.socket);
     free(identity);
 }
 
@@ -148,7 +156,7 @@ static void take_entries(struct edge_identity *identity, const struct gateway_co
     for (uint32_t i = 0; i < gateway->listener_count; i++) {
         const struct gateway_listener *listener = gateway->listeners[i];
         for (uint32_t j = 0; j < listener->certificate_count; j++) {
-            struct edge_entry *entry = &identity->entries[identity->count++];
+            struct edge_entry *entry = &identity->entries[identity->state.certificates++];
             entry->hostname = bytes_keep(listener->hostname);
             entry->name = bytes_keep(listener->certificates[j]->name);
             entry->paths[PART_CERTIFICATE] = copy_text_or_abort(listener->certificates[j]->certificate);
@@ -162,7 +170,7 @@ struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_
     struct edge_identity *identity = alloc_zeroed_or_abort(1, sizeof *identity);
     identity->loop = loop;
     identity->ticket_keys = options->ticket_keys;
-    identity->socket = bytes_keep(options->socket);
+    identity->state.socket = bytes_keep(options->socket);
     identity->publish = options->publish;
     identity->owner = options->owner;
     identity->generation = options->generation_before;
@@ -179,7 +187,7 @@ struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_
 
 bool edge_identity_is_for(const struct edge_identity *identity, struct bytes socket, const struct gateway_config *gateway) {
     uint32_t at = 0;
-    bool same = bytes_equal(identity->socket, socket) && identity->count == count_certificates(gateway);
+    bool same = bytes_equal(identity->state.socket, socket) && identity->state.certificates == count_certificates(gateway);
     for (uint32_t i = 0; i < gateway->listener_count && same; i++) {
         const struct gateway_listener *listener = gateway->listeners[i];
         for (uint32_t j = 0; j < listener->certificate_count && same; j++, at++) {
@@ -198,6 +206,20 @@ struct credentials *edge_identity_credentials(const struct edge_identity *identi
 
 uint64_t edge_identity_generation(const struct edge_identity *identity) {
     return identity->generation;
+}
+
+const struct edge_identity_state *edge_identity_state(const struct edge_identity *identity) {
+    return &identity->state;
+}
+
+struct edge_certificate edge_identity_certificate(const struct edge_identity *identity, uint32_t index) {
+    CHECK(index < identity->state.certificates);
+    const struct edge_entry *entry = &identity->entries[index];
+    return (struct edge_certificate){.hostname = entry->hostname, .name = entry->name, .file = bytes_from_text(entry->paths[PART_CERTIFICATE])};
+}
+
+bool edge_identity_is_settling(const struct edge_identity *identity) {
+    return timer_is_running(&identity->attempt);
 }
 
 void edge_identity_reload(struct edge_identity *identity) {

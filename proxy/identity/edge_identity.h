@@ -9,6 +9,7 @@
 #define IDENTITY_EDGE_IDENTITY_H
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "config/gateway_config.h"
 
 #include <stdbool.h>
@@ -39,7 +40,33 @@ struct credentials *edge_identity_credentials(const struct edge_identity *identi
 
 uint64_t edge_identity_generation(const struct edge_identity *identity);
 
+// What there is to say of it.
+struct edge_identity_state {
+    struct bytes socket;  // as in the options
+    char last_error[384]; // of the newest files, while an older version stays in force; "": none
+    uint64_t accepted;    // loads, by result
+    uint64_t refused;
+    nanoseconds loaded_wall; // since 1970; 0: never
+    uint32_t certificates;
+};
+
+const struct edge_identity_state *edge_identity_state(const struct edge_identity *identity);
+
+// What a certificate is for, by its place; in the order of the credentials' own. Borrowed.
+struct edge_certificate {
+    struct bytes hostname; // "": any; ".example.com": all below
+    struct bytes name;     // in the documents
+    struct bytes file;
+};
+
+struct edge_certificate edge_identity_certificate(const struct edge_identity *identity, uint32_t index);
+
+// The files are looked at again now, changed or not yet usable.
 void edge_identity_reload(struct edge_identity *identity);
+
+// Whether files that have changed are waited for, at most two seconds: what comes of them is not known yet.
+bool edge_identity_is_settling(const struct edge_identity *identity);
+
 void edge_identity_close(struct edge_identity *identity);
 
 #endif

@@ -50,6 +50,13 @@ enum error credentials_create_edge(const struct tls_edge_certificate *certificat
 // that the connection says. Sessions are kept here: none is resumed under another set. One reference.
 struct credentials *credentials_create_origin(struct ca_set *authorities, uint64_t generation);
 
+// What there is to say of one of these certificates, by its place among them.
+struct tls_edge_leaf {
+    int64_t not_before, not_after; // seconds since 1970
+    char serial[CERTIFICATE_SERIAL_SIZE];
+};
+void credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf);
+
 struct credentials *credentials_ref(struct credentials *credentials);
 void credentials_unref(struct credentials *credentials);
 

@@ -155,3 +155,11 @@ enum error credentials_create_edge(const struct tls_edge_certificate *certificat
     EVP_MD_CTX_free(hash);
     return error;
 }
+
+void credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf) {
+    CHECK(credentials->edge != NULL && index < credentials->edge->count);
+    const X509 *certificate = SSL_CTX_get0_certificate(credentials->edge->contexts[index].context);
+    leaf->not_before = certificate_not_before(certificate);
+    leaf->not_after = certificate_not_after(certificate);
+    certificate_serial(certificate, leaf->serial);
+}

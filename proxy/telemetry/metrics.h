@@ -54,6 +54,10 @@ struct metric_family {
     X(IDENTITY_LOADS, COUNTER, "outrigger_identity_loads_total", "Certificate, key and bundle read, by result.", "result")                           \
     X(TRUST_ROOT_NOT_AFTER, GAUGE, "outrigger_trust_root_not_after_timestamp_seconds", "When a root of the trust bundle ends.", "trust_domain",      \
       "serial")                                                                                                                                      \
+    X(EDGE_NOT_AFTER, GAUGE, "outrigger_edge_certificate_not_after_timestamp_seconds", "When a certificate of a Gateway's listener ends.",           \
+      "listener", "hostname", "certificate")                                                                                                         \
+    X(EDGE_LOADS, COUNTER, "outrigger_edge_certificate_loads_total", "Certificates and keys of a Gateway's listener read, by result.", "listener",   \
+      "result")                                                                                                                                      \
     X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                              \
     X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                                \
     X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                                 \

@@ -2,6 +2,8 @@
 # presets: dev
 
 import contextlib
+import datetime
+import json
 import socket
 import ssl
 import subprocess
@@ -169,6 +171,39 @@ def test_a_set_that_cannot_be_used_leaves_the_one_before(site, fleet):
     path = fleet.folder / "edge-certs" / "a.key"
     path.write_text("no key")
     eventually(lambda: "edge_certificates_refused" in site.edge.hop.process.output())
+    assert site.shake("a.example")[1] == ["a.example"]
+
+
+def test_certificates_of_a_gateway_are_seen(site, fleet):
+    hop = site.edge.hop
+    page = hop.page("/certs")
+    assert page["identity"] == "none"
+    assert [(row["role"], row["listener"], row["hostname"], row["id"]) for row in page["certificates"]] == [
+        ("gateway", "edge", "a.example", "a"), ("gateway", "edge", "*.b.example", "b"), ("gateway", "edge", "*", "rest")]
+    assert [int(row["serial"], 16) for row in page["certificates"]] == [site.svids[name].certificate.serial_number for name in ("a", "b", "rest")]
+    assert all(row["file"].startswith(str(fleet.folder)) and row["ends_in"] for row in page["certificates"])
+    assert [(row["listener"], row["certificates"]) for row in page["gateway_listeners"]] == [("edge", "loaded")]
+    end = site.svids["a"].certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp()
+    assert hop.figure("outrigger_edge_certificate_not_after_timestamp_seconds", listener="edge", hostname="a.example", certificate="a") == end
+    assert "PRIVATE" not in json.dumps(page)
+
+
+def test_a_reload_says_what_is_wrong_with_certificates_of_a_gateway(site, fleet):
+    hop = site.edge.hop
+    path = fleet.folder / "edge-certs" / "a.key"
+    right = path.read_text()
+    path.write_text("no key")
+    status, answer = hop.post("/reload")
+    assert status == 422 and answer["result"] == "refused" and answer["gateway_errors"][0].startswith("edge: a: "), answer
+    assert hop.page("/certs")["gateway_listeners"][0]["pending_error"].startswith("a: ")
+    assert hop.figure("outrigger_edge_certificate_loads_total", listener="edge", result="refused") == 1
+    path.write_text("still no key")
+    assert hop.post("/reload")[0] == 422
+    assert hop.figure("outrigger_edge_certificate_loads_total", listener="edge", result="refused") == 2, "another set that cannot be used is another that is refused"
+    path.write_text(right)
+    status, answer = hop.post("/reload")
+    assert status == 200 and answer["gateway_errors"] == []
+    assert "pending_error" not in hop.page("/certs")["gateway_listeners"][0]
     assert site.shake("a.example")[1] == ["a.example"]
 
 
