@@ -51,7 +51,8 @@ struct line_writer {
     // The thread's own.
     char *path;
     int fd;          // -1: none
-    bool is_socket;  // writes must not change whether others' block
+    bool is_socket;  // written so that it cannot block
+    bool is_shared;  // with whoever gave it: whether writes to it block is not ours to change
     bool is_regular; // may be renamed
     nanoseconds looked_at;
     uint32_t current; // source whose lines are being written
@@ -63,14 +64,12 @@ struct line_writer {
 
 // --- the file ---
 
-// systemd gives the standard streams as sockets, which cannot be opened by a path.
-static int open_path(const char *path) {
+// The standard streams may be what cannot be opened by a path: a socket, as systemd gives, or a pipe of another user. They are there all the same.
+static int open_path(const char *path, bool *is_shared) {
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
-    if (fd < 0 && errno == ENXIO && strcmp(path, "/dev/stdout") == 0)
-        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-    else if (fd < 0 && errno == ENXIO && strcmp(path, "/dev/stderr") == 0)
-        fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-    return fd;
+    const int standard = strcmp(path, "/dev/stdout") == 0 ? STDOUT_FILENO : strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
+    *is_shared = fd < 0 && standard >= 0 && (errno == ENXIO || errno == EACCES);
+    return *is_shared ? fcntl(standard, F_DUPFD_CLOEXEC, 0) : fd;
 }
 
 // The rest of a line that was written in part has no place in another file.
@@ -98,7 +97,8 @@ static bool is_same(int fd, const struct stat *status) {
 // The file that is open stays where the path cannot be opened: better a renamed log than none.
 static void open_file(struct line_writer *writer) {
     struct stat status;
-    int fd = open_path(writer->path);
+    bool is_shared;
+    int fd = open_path(writer->path, &is_shared);
     if (fd < 0 || fstat(fd, &status) != 0) {
         log_event(LOG_ERROR, "access_log_failed", "path=\"%s\" reason=\"%s\"", writer->path, strerror(errno));
         if (fd >= 0)
@@ -112,6 +112,7 @@ static void open_file(struct line_writer *writer) {
         close(writer->fd);
     writer->fd = fd;
     writer->is_socket = S_ISSOCK(status.st_mode);
+    writer->is_shared = is_shared;
     writer->is_regular = S_ISREG(status.st_mode);
 }
 
@@ -180,9 +181,19 @@ static size_t length_of(const struct iovec *pieces, int count) {
     return pieces[0].iov_len + (count > 1 ? pieces[1].iov_len : 0);
 }
 
+// A pipe that takes anything takes PIPE_BUF, which is all that is written to it at a time. Where another process is quicker, the write blocks until the reader reads, this thread alone.
+static bool would_block(const struct line_writer *writer) {
+    struct pollfd file = {.fd = writer->fd, .events = POLLOUT};
+    return writer->is_shared && !writer->is_socket && !writer->is_regular && poll(&file, 1, 0) == 0;
+}
+
 static ssize_t write_pieces(const struct line_writer *writer, struct iovec *pieces, int count) {
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
     ssize_t written;
+    if (would_block(writer)) {
+        errno = EAGAIN;
+        return -1;
+    }
     do
         written = writer->is_socket ? sendmsg(writer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) : writev(writer->fd, pieces, count);
     while (written < 0 && errno == EINTR);

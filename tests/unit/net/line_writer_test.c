@@ -6,6 +6,7 @@
 
 #include "net/line_writer.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -221,6 +223,54 @@ static void it_ends_though_the_pipe_is_full(void **state) {
     close(pipe);
 }
 
+static unsigned count_threads(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+    for (const struct dirent *task; (task = readdir(tasks)) != NULL;)
+        count += task->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+// A standard stream that is somebody else's pipe: opening it by its path is denied, writing to it is not.
+static void a_pipe_of_another_user_is_written_to_as_it_is(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(fchmod(ends[1], 0), 0);
+    int before = dup(STDERR_FILENO);
+    assert_true(before >= 0);
+    line_writer_destroy(writer, PATIENCE);
+    setfsuid(65534); // root may open everything; threads inherit it
+    writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES);
+    setfsuid(geteuid());
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    line_writer_open(writer, "/dev/stderr");
+    bool added = add(0, "first\n") && add(1, "second\n");
+    char text[64] = "";
+    for (size_t length = 0; strchr(text, 's') == NULL || strstr(text, "second\n") == NULL || strstr(text, "first\n") == NULL;) {
+        ssize_t got = read(ends[0], text + length, sizeof text - 1 - length);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+    }
+    bool blocks = (fcntl(ends[1], F_GETFL) & O_NONBLOCK) == 0;
+    char many[LINE_MAX_BYTES] = "";
+    memset(many, 'x', sizeof many - 2);
+    many[sizeof many - 2] = '\n';
+    for (int refused = 0; refused < 100;)
+        refused += !add(0, many);
+    line_writer_destroy(writer, 0);
+    unsigned threads = count_threads();
+    dup2(before, STDERR_FILENO);
+    close(before), close(ends[0]), close(ends[1]);
+    assert_true(added);
+    assert_true(blocks);
+    assert_int_equal(threads, 1); // the writer's does not hang in a write
+    assert_non_null(strstr(text, "first\n"));
+    assert_non_null(strstr(text, "second\n"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_added_is_written_before_it_ends, set_up, tear_down),
@@ -231,6 +281,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(no_file_loses_lines_and_counts_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nobody_up_and_loses_whole_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_ends_though_the_pipe_is_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_of_another_user_is_written_to_as_it_is, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
