@@ -72,16 +72,17 @@ static bool is_too_wide(const char *folder, uint64_t access) {
     return false;
 }
 
+static void folder_of(const char *path, char folder[PATH_MAX]) {
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    snprintf(folder, PATH_MAX, "%.*s", slash == NULL ? 1 : (int)length, slash == NULL ? "." : path);
+}
+
 // False: the file alone is allowed.
 static bool allow_folder_of(const struct rules *rules, const char *path, uint64_t access) {
     char real[PATH_MAX];
     char folder[PATH_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL)
-        snprintf(folder, sizeof folder, ".");
-    else
-        slash[slash == folder ? 1 : 0] = '\0';
+    folder_of(path, folder);
     if (realpath(folder, real) == NULL)
         return true;
     bool wide = is_too_wide(real, access);
@@ -93,6 +94,27 @@ static void allow_file(const struct rules *rules, const char *path, uint64_t acc
     char real[PATH_MAX];
     if (allow_folder_of(rules, path, access) && realpath(path, real) != NULL)
         (void)allow_folder_of(rules, real, access);
+}
+
+// A folder that is made later is in the nearest one that is there: the log may be written anywhere below that, but for the wide ones, which hold what is others'.
+static void allow_log(const struct rules *rules, const char *path) {
+    char folder[PATH_MAX];
+    char real[PATH_MAX];
+    folder_of(path, folder);
+    if (realpath(folder, real) != NULL) {
+        allow_file(rules, path, APPEND);
+        return;
+    }
+    do {
+        char below[PATH_MAX];
+        snprintf(below, sizeof below, "%s", folder);
+        folder_of(below, folder);
+    } while (realpath(folder, real) == NULL && strcmp(folder, "/") != 0 && strcmp(folder, ".") != 0);
+    if (is_too_wide(real, READ))
+        log_event(LOG_ERROR, "access_log_folder_missing",
+                  "path=\"%s\" reason=\"%s is too wide to be opened for it: make the folder, then upgrade or restart\"", path, real);
+    else
+        allow(rules, real, APPEND);
 }
 
 static void allow_documents(const struct rules *rules, const struct options *options) {
@@ -144,6 +166,10 @@ static void allow_system(const struct rules *rules) {
         allow(rules, folders[i], READ);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         allow(rules, files[i], READ);
+    // dhclient and editors rename a new file over /etc/resolv.conf or /etc/hosts, which no rule on the file outlives, and Landlock knows no names. What all may read in /etc is no
+    // secret; whoever may read more there keeps to the files above, and net/dns to what they said.
+    if (geteuid() != 0 && faccessat(AT_FDCWD, "/etc/shadow", R_OK, AT_EACCESS) != 0)
+        allow(rules, "/etc", LANDLOCK_ACCESS_FS_READ_FILE);
     allow(rules, "/dev/null", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
 #if SANITIZED
     static const char *const reporters[] = {"/proc", "/lib", "/lib64", "/usr/lib", "/usr/lib64"};
@@ -166,10 +192,6 @@ static int create_ruleset(long version) {
         attributes.scoped = SCOPE_SIGNAL;
         size = sizeof attributes;
     }
-    // dhclient and editors rename a new file over /etc/resolv.conf or /etc/hosts, which no rule on the file outlives, and Landlock knows no names. What all may read in /etc is no
-    // secret; whoever may read more there keeps to the files above, and net/dns to what they said.
-    if (geteuid() != 0 && faccessat(AT_FDCWD, "/etc/shadow", R_OK, AT_EACCESS) != 0)
-        allow(rules, "/etc", LANDLOCK_ACCESS_FS_READ_FILE);
     return (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
 }
 
@@ -183,7 +205,7 @@ static struct bytes enter_landlock(const struct options *options, const struct s
     for (const struct named_path *named = snapshot->paths; named != NULL; named = named->next)
         allow_file(&rules, named->path.at, READ);
     if (snapshot->proxy.access_log.filter != LOG_FILTER_NONE)
-        allow_file(&rules, snapshot->proxy.access_log.path.at, APPEND);
+        allow_log(&rules, snapshot->proxy.access_log.path.at);
     long failed = syscall(SYS_landlock_restrict_self, rules.fd, 0);
     close(rules.fd);
     if (failed != 0)

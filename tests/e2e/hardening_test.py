@@ -165,3 +165,24 @@ def test_the_resolvers_files_when_something_is_renamed_over_them(fleet, user):
     eventually(lambda: hop.figure("outrigger_dns_lookups_total", outcome="found") > lookups + 4, what="further look-ups")
     assert bodies() == [b"one", b"three"]
     assert hop.process.output().count("event=dns_file_unreadable") == 2
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+def test_a_folder_of_the_access_log_that_is_made_later(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, start=False)
+    log = fleet.folder / "later" / "logs" / "access.log"
+    hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = str(log)
+    hop.start()
+    assert get(hop) == 200
+    log.parent.mkdir(parents=True)
+    eventually(lambda: get(hop) == 200 and log.exists() and '"status":200' in log.read_text(), what="lines in the new folder")
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+def test_a_folder_of_the_access_log_that_is_missing_in_too_wide_a_one_is_told(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, start=False)
+    hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = "/tmp/outrigger-is-not-there/access.log"
+    hop.start()
+    assert get(hop) == 200
+    told = [line for line in hop.process.output().splitlines() if "event=access_log_folder_missing" in line]
+    assert len(told) == 1 and 'path="/tmp/outrigger-is-not-there/access.log"' in told[0]
