@@ -157,7 +157,8 @@ struct admin_figures {
     struct bytes state; // "starting", "ready", "draining"
     bool ready;
     bool draining;
-    bool listens; // its listeners take connections
+    bool listens;                                // its listeners take connections
+    struct bytes admin_address, metrics_address; // that it listens at, whatever the documents say by now; empty: none
     uint32_t worker_count;
     // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service ADMIN_SERVICE_UNKNOWN.
     struct worker_metrics workers;

@@ -6,6 +6,7 @@
 #include "base/memory_budget.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 // --- /listeners ---
 
@@ -35,11 +36,21 @@ static const char *state_of(const struct admin_figures *figures, const struct li
     return figures->draining && role_is_reached(listener->role) ? "draining" : "listening";
 }
 
-// What is spoken, inside TLS where that is asked for.
+// What is spoken, inside TLS where that is asked for. An Inbound listener may say it for each of its ports.
 static const char *inner_protocol(const struct listener_config *listener) {
-    if (listener->role == ROLE_TCP || gateway_is_opaque(listener->gateway) || listener->app_protocol == APP_PROTOCOL_TCP)
+    static const char *const words[] = {"HTTP", "bytes", "HTTP or bytes"};
+    const unsigned undecided = listener_detects(listener) ? 2 : 0;
+    if (listener->role == ROLE_TCP || gateway_is_opaque(listener->gateway))
         return "bytes";
-    return listener->detection.given ? "HTTP or bytes" : "HTTP";
+    if (listener->role != ROLE_INBOUND)
+        return words[undecided];
+    unsigned spoken = 0;
+    for (uint32_t i = 0; i <= listener->forward_count; i++) {
+        enum app_protocol protocol = i < listener->forward_count ? listener->forwards[i].protocol : listener->app_protocol;
+        unsigned one = protocol == APP_PROTOCOL_AUTO ? undecided : protocol == APP_PROTOCOL_TCP ? 1 : 0;
+        spoken = i == 0 || spoken == one ? one : 2;
+    }
+    return words[spoken];
 }
 
 static json_t *protocol_value(const struct listener_config *listener) {
@@ -106,17 +117,28 @@ static json_t *listener_row(struct admin_query *query, const struct listener_con
     return row;
 }
 
-static json_t *own_row(const struct admin_figures *figures, const char *name, const char *role, struct bytes scope,
-                       const struct socket_address *address) {
+// Of a socket that is taken from the documents once, at the start: what `wanted` says of it may be something else by now. NULL: there is none and none is wanted.
+static json_t *own_row(const struct admin_figures *figures, const char *name, const char *role, struct bytes in_force, struct bytes wanted) {
+    char scope[32];
+    if (in_force.len == 0 && wanted.len == 0)
+        return NULL;
     json_t *row = json_object();
     json_set(row, "name", json_string(name));
     json_set(row, "role", json_string(role));
-    json_set_text(row, "address", address->text);
-    json_set(row, "state", json_string("listening"));
+    json_set_text(row, "address", in_force.len > 0 ? in_force : wanted);
+    json_set(row, "state", json_string(in_force.len > 0 ? "listening" : "needs a restart"));
     json_set(row, "protocol", json_string("HTTP"));
-    set_connections(row, find_limit(figures, scope, true));
+    snprintf(scope, sizeof scope, "listener/%s", name);
+    set_connections(row, find_limit(figures, bytes_from_text(scope), true));
     json_set(row, "leads_to", json_string("pages"));
+    if (!bytes_equal(in_force, wanted))
+        json_set_text(row, "after_restart", wanted.len > 0 ? wanted : BYTES("none"));
     return row;
+}
+
+static void add_row(json_t *list, json_t *row) {
+    if (row != NULL)
+        json_array_append_new(list, row);
 }
 
 void page_listeners(struct admin_query *query) {
@@ -125,10 +147,8 @@ void page_listeners(struct admin_query *query) {
     const struct proxy_config *proxy = figures->config.snapshot != NULL ? &figures->config.snapshot->proxy : NULL;
     for (uint32_t i = 0; proxy != NULL && i < proxy->listener_count; i++)
         json_array_append_new(list, listener_row(query, &proxy->listeners[i]));
-    if (proxy != NULL && proxy->admin.length > 0)
-        json_array_append_new(list, own_row(figures, "admin", "Admin", BYTES("listener/admin"), &proxy->admin));
-    if (proxy != NULL && proxy->metrics.length > 0)
-        json_array_append_new(list, own_row(figures, "metrics", "Metrics", BYTES("listener/metrics"), &proxy->metrics));
+    add_row(list, own_row(figures, "admin", "Admin", figures->admin_address, proxy != NULL ? proxy->admin.text : BYTES_NONE));
+    add_row(list, own_row(figures, "metrics", "Metrics", figures->metrics_address, proxy != NULL ? proxy->metrics.text : BYTES_NONE));
     admin_reply(query, 200, list);
 }
 

@@ -15,6 +15,8 @@ static void fill_state(const struct proxy *proxy, struct admin_figures *figures)
     figures->ready = proxy->state == PROXY_READY;
     figures->draining = proxy->state == PROXY_DRAINING;
     figures->listens = !proxy->last_call;
+    figures->admin_address = proxy->started.admin;
+    figures->metrics_address = proxy->started.metrics;
     figures->worker_count = proxy->worker_count;
 }
 

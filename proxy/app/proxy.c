@@ -116,21 +116,28 @@ static void follow_identity(struct proxy *proxy, const struct identity_config *c
     proxy->identity = file_identity_create(&proxy->loop, &options);
 }
 
-static void tell_unchanged(const char *field, const struct socket_address *address, const struct socket_address *wanted) {
-    if (!bytes_equal(address->text, wanted->text))
-        log_event(LOG_WARN, "needs_restart", "field=%s value=%.*s wanted=%.*s", field, BYTES_FORMAT(address->text), BYTES_FORMAT(wanted->text));
+static void note_what_is_started_with(struct proxy *proxy) {
+    const struct proxy_config *config = &proxy->documents.snapshot->proxy;
+    proxy->started.admin = bytes_keep(config->admin.text);
+    proxy->started.metrics = bytes_keep(config->metrics.text);
+    proxy->started.upgrade = bytes_keep(config->upgrade_path);
+    proxy->started.seccomp = config->hardening.seccomp;
+    proxy->started.landlock = config->hardening.landlock;
 }
 
-// What is taken from the documents once, at the start.
-static void tell_what_needs_a_restart(const struct proxy *proxy, const struct snapshot *fresh) {
-    const struct snapshot *before = proxy->documents.snapshot;
-    if (fresh->proxy.workers != proxy->worker_count)
-        log_event(LOG_WARN, "needs_restart", "field=spec.workers value=%u wanted=%u", proxy->worker_count, fresh->proxy.workers);
-    tell_unchanged("spec.admin.address", &before->proxy.admin, &fresh->proxy.admin);
-    tell_unchanged("spec.metrics.address", &before->proxy.metrics, &fresh->proxy.metrics);
-    const bool same = bytes_equal(before->proxy.upgrade_path, fresh->proxy.upgrade_path) &&
-                      before->proxy.hardening.seccomp == fresh->proxy.hardening.seccomp &&
-                      before->proxy.hardening.landlock == fresh->proxy.hardening.landlock;
+static void tell_unchanged(const char *field, struct bytes address, struct bytes wanted) {
+    if (!bytes_equal(address, wanted))
+        log_event(LOG_WARN, "needs_restart", "field=%s value=%.*s wanted=%.*s", field, BYTES_FORMAT(address), BYTES_FORMAT(wanted));
+}
+
+// With each set of documents that does not agree with what is in force.
+static void tell_what_needs_a_restart(const struct proxy *proxy, const struct proxy_config *fresh) {
+    if (fresh->workers != proxy->worker_count)
+        log_event(LOG_WARN, "needs_restart", "field=spec.workers value=%u wanted=%u", proxy->worker_count, fresh->workers);
+    tell_unchanged("spec.admin.address", proxy->started.admin, fresh->admin.text);
+    tell_unchanged("spec.metrics.address", proxy->started.metrics, fresh->metrics.text);
+    const bool same = bytes_equal(proxy->started.upgrade, fresh->upgrade_path) && proxy->started.seccomp == fresh->hardening.seccomp &&
+                      proxy->started.landlock == fresh->hardening.landlock;
     if (!same)
         log_event(LOG_WARN, "needs_restart", "field=\"spec.upgrade or spec.hardening\"");
 }
@@ -149,7 +156,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
         return OK; // the first set: proxy_run goes on from here
     if (proxy->last_call)
         return OK; // nothing is opened any more
-    tell_what_needs_a_restart(proxy, fresh);
+    tell_what_needs_a_restart(proxy, &fresh->proxy);
     if (proxy->documents.snapshot != fresh)
         sandbox_check(&proxy->sandbox, proxy->documents.snapshot, fresh, errors);
     if (errors->count > 0)
@@ -318,6 +325,7 @@ static bool listen_for_itself(struct proxy *proxy) {
     const struct proxy_config *config = &proxy->documents.snapshot->proxy;
     const struct socket_address upgrade = address_of_path(config->upgrade_path);
     proxy->sockets.admin = proxy->sockets.metrics = proxy->sockets.upgrade = -1;
+    note_what_is_started_with(proxy);
     return listen_at(proxy, &config->admin, "spec.admin.address", BYTES("admin"), &proxy->sockets.admin) &&
            listen_at(proxy, &config->metrics, "spec.metrics.address", BYTES("metrics"), &proxy->sockets.metrics) &&
            listen_at(proxy, &upgrade, "spec.upgrade.path", BYTES("upgrade"), &proxy->sockets.upgrade);
@@ -439,6 +447,9 @@ int proxy_run(const struct options *options) {
         run(&proxy);
     documents_close(&proxy.documents);
     loop_dispose(&proxy.loop);
+    bytes_drop(&proxy.started.admin);
+    bytes_drop(&proxy.started.metrics);
+    bytes_drop(&proxy.started.upgrade);
     if (proxy.ticket_keys != NULL)
         ticket_keys_destroy(proxy.ticket_keys); // after the last credentials, which go with the loop's last turn
     return proxy.exit_code;

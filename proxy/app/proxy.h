@@ -37,6 +37,10 @@ struct proxy {
         int admin, metrics, upgrade; // listening; -1: none. Whoever accepts on one closes it
     } sockets;
     struct {
+        struct bytes admin, metrics, upgrade; // addresses; owned
+        enum hardening seccomp, landlock;
+    } started; // what was taken from the documents once, at the start
+    struct {
         int predecessor;           // connection to the process before, until this one is ready; -1: none
         struct timer patience;     // of this process with itself, until then
         struct handover *handover; // for the next one; NULL: none

@@ -80,6 +80,11 @@ struct listener_config {
     struct place place;
 };
 
+// Whether what is spoken is found out from the first bytes, where nothing says it.
+static inline bool listener_detects(const struct listener_config *listener) {
+    return listener->transparent || listener->detection.given;
+}
+
 // What an Inbound, transparent listener has for the port of that destination; NULL: nothing of its own.
 const struct forward_config *listener_forward(const struct listener_config *listener, const struct sockaddr *destination);
 

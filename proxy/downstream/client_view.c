@@ -5,8 +5,8 @@
 
 static struct bytes state_of(const struct server_conn *conn) {
     static const struct bytes names[] = {
-        [CONN_DETECT] = BYTES_OF("new"),     [CONN_HANDSHAKE] = BYTES_OF("handshake"), [CONN_OPEN] = BYTES_OF("open"),
-        [CONN_LINGER] = BYTES_OF("closing"), [CONN_CLOSED] = BYTES_OF("closed"),
+        [CONN_HEADER] = BYTES_OF("new"), [CONN_DETECT] = BYTES_OF("new"),     [CONN_HANDSHAKE] = BYTES_OF("handshake"),
+        [CONN_OPEN] = BYTES_OF("open"),  [CONN_LINGER] = BYTES_OF("closing"), [CONN_CLOSED] = BYTES_OF("closed"),
     };
     if (conn->phase != CONN_OPEN)
         return names[conn->phase];

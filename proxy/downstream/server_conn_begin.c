@@ -22,10 +22,6 @@ static const struct listener_config *config_of(const struct server_conn *conn) {
     return conn->listener->config;
 }
 
-static bool detects(const struct server_conn *conn) {
-    return config_of(conn)->transparent || config_of(conn)->detection.given;
-}
-
 static enum app_protocol app_protocol_of(const struct server_conn *conn) {
     const struct listener_config *listener = config_of(conn);
     const struct forward_config *forward = conn->client.destination == NULL ? NULL : listener_forward(listener, &conn->destination.any);
@@ -33,7 +29,7 @@ static enum app_protocol app_protocol_of(const struct server_conn *conn) {
 }
 
 static enum spoken spoken_of(const struct server_conn *conn) {
-    const enum spoken undecided = detects(conn) ? SPOKEN_UNKNOWN : SPOKEN_HTTP;
+    const enum spoken undecided = listener_detects(config_of(conn)) ? SPOKEN_UNKNOWN : SPOKEN_HTTP;
     if (config_of(conn)->role == ROLE_TCP || gateway_is_opaque(config_of(conn)->gateway))
         return SPOKEN_OPAQUE;
     if (config_of(conn)->role == ROLE_INBOUND) {

@@ -104,11 +104,14 @@ def test_listeners_of_bytes_and_of_several_ports_are_shown(fleet):
     backend = fleet.backend(reply(200, b"x"))
     port = split_address(backend.address)[1]
     hop = Hop(fleet, [service("backend", [backend.address], protocol="TCP")],
-              inbound={"in": {"transparent": True, "forwards": [{"port": port, "to": backend.address}]}, "bytes": {"forwardTo": backend.address, "appProtocol": "TCP"}}, start=False)
+              inbound={"in": {"transparent": True, "forwards": [{"port": port, "to": backend.address}]}, "bytes": {"forwardTo": backend.address, "appProtocol": "TCP"},
+                       "said": {"transparent": True, "forwards": [{"port": port, "to": backend.address, "protocol": "HTTP"}], "appProtocol": "HTTP1", "forwardTo": backend.address},
+                       "found": {"forwardTo": backend.address, "detection": {"timeout": "1s"}}}, start=False)
     tcp = hop.add_listener("tcp", "TCP", service={"name": "backend", "port": 80})
     hop.start()
     rows = {row["name"]: row for row in hop.page("/listeners")}
     assert (rows["tcp"]["protocol"], rows["tcp"]["service"], rows["bytes"]["protocol"]) == ("bytes", "default/backend:80", "bytes")
+    assert (rows["in"]["protocol"], rows["said"]["protocol"], rows["found"]["protocol"]) == ("HTTP or bytes", "HTTP", "HTTP or bytes")
     assert rows["in"]["transparent"] and rows["in"]["forwards"] == [f"port {port} to {backend.address}"]
     with Wire(tcp) as wire:
         assert wire.get().response().status == 200
@@ -141,6 +144,16 @@ def test_connections_show_clients_and_endpoints_of_all_workers(fleet):
     wires[0].close()
     eventually(lambda: hop.page("/connections")["clients"]["total"] == 3)
     assert "default/backend:80" in text(hop, "/connections")
+
+
+def test_a_connection_is_new_until_it_is_known_what_it_speaks(fleet):
+    backend = fleet.backend(reply(200, b"x"))
+    hop = Hop(fleet, outbound=False, inbound={"in": {"forwardTo": backend.address, "proxyProtocol": "Require"}})
+    with Wire(hop.inbound["in"]) as wire:
+        row = eventually(lambda: hop.page("/connections")["clients"]["connections"], what="the connection")[0]
+        assert (row["listener"], row["state"]) == ("in", "new")
+        wire.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\nGE")
+        eventually(lambda: hop.page("/connections")["clients"]["connections"][0]["state"] != "new", what="HTTP being known")
 
 
 def test_connections_of_the_mesh_show_who_is_at_the_other_end(fleet):

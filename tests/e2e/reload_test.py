@@ -303,6 +303,14 @@ def test_what_needs_a_restart_is_said(two):
     said = [line for line in hop.process.output().splitlines() if "event=needs_restart" in line]
     assert any(f"field=spec.admin.address value={was['address']} wanted={spec['admin']['address']}" in line for line in said)
     assert any("field=spec.workers" in line for line in said)
+    row = next(row for row in hop.page("/listeners") if row["name"] == "admin")
+    assert (row["address"], row["state"], row["after_restart"]) == (was["address"], "listening", spec["admin"]["address"])
+    hop.reload()
+    again = [line for line in hop.process.output().splitlines() if "event=needs_restart" in line]
+    assert len(again) == 2 * len(said), "said as long as it holds"
+    spec["admin"] = was
+    hop.reload()
+    assert "after_restart" not in next(row for row in hop.page("/listeners") if row["name"] == "admin")
 
 
 def test_new_documents_open_nothing_at_the_end(fleet):
