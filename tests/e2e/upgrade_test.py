@@ -5,7 +5,9 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +111,36 @@ def test_admin_metrics_and_the_socket_of_upgrades_go_along(fleet):
             client.connect(str(path))
             client.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+ASK = """
+import os, socket, sys
+os.setgroups([]), os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as asking:
+    try:
+        asking.connect(sys.argv[1])
+        text, sockets, _, _ = socket.recv_fds(asking, 64, 64)
+        print(len(sockets), text)
+    except PermissionError:
+        print("denied")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as another user")
+def test_another_user_gets_no_sockets(fleet):
+    hop = hop_of(fleet)
+    path = Path(hop.proxy["spec"]["upgrade"]["path"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    fleet.folder.chmod(0o755)
+
+    def ask():
+        return fleet.run([sys.executable, "-c", ASK, path]).stdout.strip()
+
+    assert ask() == "denied"
+    path.chmod(0o666)  # as somebody might who means well
+    assert ask().startswith("0 ")
+    eventually(lambda: 'event=upgrade_refused reason="not now, or not by this user"' in hop.process.output(), what="the refusal being told")
+    assert get(hop) == 200
 
 
 @pytest.mark.parametrize("wrong", ["documents", "address", "program"])
