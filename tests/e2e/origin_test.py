@@ -257,6 +257,22 @@ def test_a_server_whose_authority_is_taken_out_is_refused_and_one_that_comes_in_
     eventually(lambda: ask(hop).status == 200, what="the old authority being back")
 
 
+def test_what_is_open_ends_soon_where_its_server_is_trusted_no_more_and_in_its_own_time_else(fleet):
+    origin = Origin(fleet, echo_bytes)
+    path = origin.bundle()
+    listener = tcp_listener("api")
+    hop = Hop(fleet, [service("api", [origin.address], hosts=[HOST], tls=simple(path), protocol="TCP")], listeners=[listener], outbound=False)
+    with Raw(listener["address"]) as client:
+        assert client.send(b"before").exactly(6) == b"before"
+        both = origin.authority.bundle_pem.decode() + Authority("more.example").bundle_pem.decode()
+        fleet.write("next.pem", both).rename(path)
+        eventually(lambda: hop.page("/certs")["ca_sets"][0]["certificates"] == 2, what="the larger set")
+        assert client.send(b"still").exactly(5) == b"still"
+        fleet.write("next.pem", Authority("other.example").bundle_pem.decode()).rename(path)
+        assert client.is_reset()
+    assert hop.figure("outrigger_upstream_connections_closed_total", reason="untrusted") == 1
+
+
 def test_a_file_that_is_of_no_use_keeps_the_set_in_force(fleet):
     origin = Origin(fleet)
     path = origin.bundle()
