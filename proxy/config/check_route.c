@@ -17,7 +17,7 @@ struct claim {
     struct claim *next;
 };
 
-// The claims of a namespace's routes on one Service, by their kind.
+// The claims of a namespace's routes on one Service, or of all routes on one Gateway, by their kind.
 struct claims {
     struct claim *by_kind[ROUTES_TCP + 1];
 };
@@ -71,7 +71,60 @@ static const char *carrying_listeners(const struct document *route) {
     return routes_are_opaque(kind) ? carrying_protocols(kind) : "HTTP or HTTPS";
 }
 
-static void check_gateway_parent(struct document *route, uint32_t index, const struct map *names) {
+static bool have_name_in_common(const struct route_spec *a, const struct route_spec *b) {
+    for (uint32_t i = 0; i < a->hostname_count; i++)
+        for (uint32_t j = 0; j < b->hostname_count; j++)
+            if (bytes_equal_nocase(a->hostnames[i], b->hostnames[j]))
+                return true;
+    return a->hostname_count == 0 || b->hostname_count == 0;
+}
+
+// `other` is of a kind that goes before, or of the same: of two of one kind that want the same the first by name has it.
+static bool goes_before(const struct document *other, const struct document *route) {
+    if (other->kind != route->kind)
+        return true;
+    int difference = bytes_compare(other->namespace_name, route->namespace_name);
+    if (difference == 0)
+        difference = bytes_compare(other->name, route->name);
+    return difference < 0 && have_name_in_common(other->spec, route->spec);
+}
+
+// Routes of a Gateway meet whatever their namespaces are.
+static struct bytes claims_key(const struct document *route, const struct parent_ref *parent) {
+    const bool is_gateway = parent->kind == PARENT_GATEWAY;
+    return pool_format(route->loading->scratch, "%s%.*s %.*s/%.*s", is_gateway ? "Gateway" : "",
+                       BYTES_FORMAT(is_gateway ? BYTES("") : route->namespace_name), BYTES_FORMAT(ref_namespace(route, parent->namespace_name)),
+                       BYTES_FORMAT(parent->name));
+}
+
+static bool have_listener_in_common(const struct gateway_spec *gateway, const struct parent_ref *a, const struct parent_ref *b,
+                                    enum routes_kind kind) {
+    for (uint32_t i = 0; i < gateway->listener_count; i++)
+        if (means_listener(a, &gateway->listeners[i]) && means_listener(b, &gateway->listeners[i]) &&
+            protocol_carries(gateway_port_protocol(gateway->listeners[i].protocol), kind))
+            return true;
+    return false;
+}
+
+// Of opaque kinds a listener has one rule for a name: there is nothing else by which two could be told apart.
+static void warn_of_twin(struct document *route, uint32_t index, const struct gateway_spec *gateway, const struct map *all) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
+    enum routes_kind kind = route_kind_of(route)->routes;
+    const struct claims *claims = map_get(all, claims_key(route, parent));
+    if (!routes_are_opaque(kind) || claims == NULL)
+        return;
+    for (const struct claim *claim = claims->by_kind[kind]; claim != NULL; claim = claim->next) {
+        const struct document *other = claim->route;
+        if (other == route || !goes_before(other, route) || !have_listener_in_common(gateway, claim->parent, parent, kind))
+            continue;
+        document_warning(route, parent_node(route, index), NULL,
+                         "has %s (%s:%u) too: where both mean a listener and a name, the first by name alone counts (Conflicted)", other->label,
+                         other->file, other->line);
+        return;
+    }
+}
+
+static void check_gateway_parent(struct document *route, uint32_t index, const struct map *names, const struct map *claims) {
     const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
     const struct document *gateway =
@@ -87,21 +140,7 @@ static void check_gateway_parent(struct document *route, uint32_t index, const s
     else if (meaning == MEANS_OTHERS)
         document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u) that carries %ss; its protocol has to be %s",
                        gateway->label, gateway->file, gateway->line, route->kind->name, carrying_listeners(route));
-}
-
-static bool have_name_in_common(const struct route_spec *a, const struct route_spec *b) {
-    for (uint32_t i = 0; i < a->hostname_count; i++)
-        for (uint32_t j = 0; j < b->hostname_count; j++)
-            if (bytes_equal_nocase(a->hostnames[i], b->hostnames[j]))
-                return true;
-    return a->hostname_count == 0 || b->hostname_count == 0;
-}
-
-// `other` is of a kind that goes before, or of the same: of two of one kind that want the same the first by name has it.
-static bool goes_before(const struct document *other, const struct document *route) {
-    if (other->kind != route->kind)
-        return true;
-    return bytes_compare(other->name, route->name) < 0 && have_name_in_common(other->spec, route->spec);
+    warn_of_twin(route, index, gateway->spec, claims);
 }
 
 static bool have_port_in_common(const struct service_entry_spec *entry, const struct claim *before, const struct parent_ref *parent) {
@@ -120,11 +159,6 @@ static const struct document *find_conflict(const struct document *route, const 
             if (claim->route != route && goes_before(claim->route, route) && have_port_in_common(entry, claim, parent))
                 return claim->route;
     return NULL;
-}
-
-static struct bytes claims_key(const struct document *route, const struct parent_ref *parent) {
-    return pool_format(route->loading->scratch, "%.*s %.*s/%.*s", BYTES_FORMAT(route->namespace_name),
-                       BYTES_FORMAT(ref_namespace(route, parent->namespace_name)), BYTES_FORMAT(parent->name));
 }
 
 // Kinds are never mixed on a port: Gateway API calls the others Conflicted. Returns whether there is one that goes before.
@@ -155,7 +189,7 @@ static void check_parent(struct document *route, uint32_t index, const struct ma
     if (!is_parent_known(route, index))
         return;
     if (parent->kind == PARENT_GATEWAY) {
-        check_gateway_parent(route, index, names);
+        check_gateway_parent(route, index, names, claims);
         return;
     }
     struct bytes namespace_name = ref_namespace(route, parent->namespace_name);
@@ -199,14 +233,14 @@ static bool has_gateway(const struct route_spec *spec) {
 }
 
 // At a Gateway alone a reference to another namespace has to be permitted there.
-static void check_permission(struct document *route, const struct backend_ref *backend, const struct node *node, const struct grants *grants,
-                             const char *consequence) {
-    struct bytes namespace_name = ref_namespace(route, backend->namespace_name);
-    if (!has_gateway(route->spec) || grants_permit(grants, route, backend->kind, namespace_name, backend->name))
-        return;
+static bool is_permitted(const struct document *route, const struct backend_ref *backend, const struct grants *grants) {
+    return !has_gateway(route->spec) || grants_permit(grants, route, backend->kind, ref_namespace(route, backend->namespace_name), backend->name);
+}
+
+static void warn_of_permission(struct document *route, const struct backend_ref *backend, const struct node *node, const char *consequence) {
     document_warning(route, node, NULL, "no ReferenceGrant of namespace %.*s lets %ss of namespace %.*s refer to %.*s %.*s (RefNotPermitted): %s",
-                     BYTES_FORMAT(namespace_name), route->kind->name, BYTES_FORMAT(route->namespace_name), BYTES_FORMAT(backend->kind),
-                     BYTES_FORMAT(backend->name), consequence);
+                     BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), route->kind->name, BYTES_FORMAT(route->namespace_name),
+                     BYTES_FORMAT(backend->kind), BYTES_FORMAT(backend->name), consequence);
 }
 
 static void check_backend(struct document *route, uint32_t rule, uint32_t index, const struct surroundings *around) {
@@ -215,14 +249,13 @@ static void check_backend(struct document *route, uint32_t rule, uint32_t index,
         return;
     const bool is_opaque = routes_are_opaque(route_kind_of(route)->routes);
     const char *fault = fault_of(route, backend, around->names);
-    if (fault == NULL) {
-        check_permission(route, backend, backend_node(route, rule, index), around->grants,
-                         is_opaque ? "its share of connections from a Gateway is closed" : "its share of requests from a Gateway gets 500");
-        return;
-    }
-    document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of %s",
-                     BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault,
-                     is_opaque ? "connections is closed" : "requests gets 500");
+    if (fault != NULL)
+        document_warning(route, backend_node(route, rule, index), NULL, "%.*s/%.*s %s: its share of %s",
+                         BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault,
+                         is_opaque ? "connections is closed" : "requests gets 500");
+    else if (!is_permitted(route, backend, around->grants))
+        warn_of_permission(route, backend, backend_node(route, rule, index),
+                           is_opaque ? "its share of connections from a Gateway is closed" : "its share of requests from a Gateway gets 500");
 }
 
 static const struct node *mirror_node(struct document *route, uint32_t rule, uint32_t index) {
@@ -237,11 +270,11 @@ static void check_mirror(struct document *route, uint32_t rule, uint32_t index, 
         return;
     const struct backend_ref *backend = &filter->mirror.backend;
     const char *fault = fault_of(route, backend, around->names);
-    if (fault == NULL)
-        check_permission(route, backend, mirror_node(route, rule, index), around->grants, "it gets no copies of requests from a Gateway");
-    else
+    if (fault != NULL)
         document_warning(route, mirror_node(route, rule, index), NULL, "%.*s/%.*s %s: it gets no copies",
                          BYTES_FORMAT(ref_namespace(route, backend->namespace_name)), BYTES_FORMAT(backend->name), fault);
+    else if (!is_permitted(route, backend, around->grants))
+        warn_of_permission(route, backend, mirror_node(route, rule, index), "it gets no copies of requests from a Gateway");
 }
 
 static void check_route(struct document *route, const struct surroundings *around) {
@@ -260,8 +293,6 @@ static void claim_parents(struct document *route, struct map *all) {
     const struct route_spec *spec = route->spec;
     enum routes_kind kind = route_kind_of(route)->routes;
     for (uint32_t i = 0; i < spec->parent_count; i++) {
-        if (spec->parents[i].kind == PARENT_GATEWAY)
-            continue;
         struct bytes key = claims_key(route, &spec->parents[i]);
         struct claims *claims = map_get(all, key);
         if (claims == NULL) {

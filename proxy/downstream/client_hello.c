@@ -51,9 +51,20 @@ static bool offers_mesh(struct reader extension) {
 }
 
 // RFC 6066 section 3: a DNS name in ASCII, with no dot at its end, no address. What holds anything else is no name, and never comes into a log or a look-up.
-static bool is_name_octet(uint8_t octet) {
+static bool is_name_octet(char octet) {
     return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') || (octet >= '0' && octet <= '9') || octet == '-' || octet == '.' ||
            octet == '_';
+}
+
+uint8_t server_name_read(struct bytes name, char lower[SERVER_NAME_MAX]) {
+    if (name.len > SERVER_NAME_MAX)
+        return 0;
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_name_octet(name.at[i]))
+            return 0;
+        lower[i] = ascii_lower(name.at[i]);
+    }
+    return (uint8_t)name.len;
 }
 
 static void read_server_name(struct reader extension, struct client_hello *hello) {
@@ -63,12 +74,8 @@ static void read_server_name(struct reader extension, struct client_hello *hello
         struct reader name = read_vector(&names, 2);
         if (type != NAME_TYPE_HOST || names.is_short || name.left == 0 || name.left > SERVER_NAME_MAX)
             continue;
-        for (size_t i = 0; i < name.left; i++) {
-            if (!is_name_octet(name.at[i]))
-                return;
-            hello->server_name[i] = ascii_lower((char)name.at[i]);
-        }
-        hello->server_name_length = (uint8_t)name.left;
+        const void *at = name.at;
+        hello->server_name_length = server_name_read(bytes_from(at, name.left), hello->server_name);
         return;
     }
 }

@@ -24,6 +24,9 @@ struct client_hello {
     bool offers_mesh;                  // an ALPN of ours: "outrigger..."
 };
 
+// A name that a client has asked for, in lower case. Returns its length; 0: it is no name, and is not to be logged or looked up.
+uint8_t server_name_read(struct bytes name, char lower[SERVER_NAME_MAX]);
+
 // `in`: all bytes of the connection so far, contiguous.
 enum client_hello_result client_hello_read(struct bytes in, struct client_hello *hello);
 

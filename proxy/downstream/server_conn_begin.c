@@ -174,7 +174,8 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
 
 // At a gateway it decides where the bytes inside go.
 static void open_opaque_edge(struct server_conn *conn) {
-    conn->server_name = bytes_keep(tls_server_name(conn->transport));
+    char name[SERVER_NAME_MAX];
+    conn->server_name = bytes_keep(bytes_from(name, server_name_read(tls_server_name(conn->transport), name)));
     become_raw(conn, RAW_PLAIN);
 }
 

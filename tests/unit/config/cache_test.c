@@ -107,6 +107,18 @@ static void only_what_changed_is_read_and_decoded(void **state) {
     assert_work(load_once(), 1, 1); // it was forgotten
 }
 
+// Nodes are for messages: of routes about which there is nothing to say no tree is made.
+static void routes_with_nothing_to_tell_have_no_trees(void **state) {
+    (void)state;
+    write_three();
+    write_file("r.yaml", ROUTE("a", "b"));
+    (void)load_once();
+    write_file("t.yaml", POLICY("t", TARGET("b") "  timeouts: {request: 5s}\n"));
+    struct config_load_figures figures = load_once();
+    assert_work(figures, 1, 1);
+    assert_int_equal(figures.files_revived, 1); // the Proxy
+}
+
 static void what_says_the_same_is_not_decoded_again(void **state) {
     (void)state;
     write_three();
@@ -276,6 +288,7 @@ static void all_documents_together_have_a_bound(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FOLDER_WITH_CACHE(only_what_changed_is_read_and_decoded),
+        IN_FOLDER_WITH_CACHE(routes_with_nothing_to_tell_have_no_trees),
         IN_FOLDER_WITH_CACHE(what_says_the_same_is_not_decoded_again),
         IN_FOLDER_WITH_CACHE(a_file_that_was_young_is_read_again),
         IN_FOLDER_WITH_CACHE(who_doubts_has_all_files_read),

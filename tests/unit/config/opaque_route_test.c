@@ -138,6 +138,20 @@ static void listeners_on_one_port_speak_alike(void **state) {
                  "is that of a on the same port");
 }
 
+static void of_two_that_want_the_same_one_is_told(void **state) {
+    (void)state;
+    expect_warning(EDGE_PROXY GATEWAY("protocol: TCP") ROUTE_OF("TCPRoute", "a", TO_EDGE TO_V) ROUTE_OF("TCPRoute", "b", TO_EDGE TO_V),
+                   "TCPRoute/default/b: spec.parentRefs[edge]: has TCPRoute/default/a");
+    expect_warning(EDGE_PROXY GATEWAY(PASSED) ROUTE_OF("TLSRoute", "b", TO_EDGE "  hostnames: [x.example, y.example]\n" TO_V)
+                       ROUTE_OF("TLSRoute", "a", TO_EDGE "  hostnames: [Y.example]\n" TO_V),
+                   "TLSRoute/default/b: spec.parentRefs[edge]: has TLSRoute/default/a");
+    struct loaded loaded;
+    expect_good(&loaded, EDGE_PROXY GATEWAY(PASSED) ROUTE_OF("TLSRoute", "a", TO_EDGE "  hostnames: [x.example]\n" TO_V)
+                             ROUTE_OF("TLSRoute", "b", TO_EDGE "  hostnames: [y.example]\n" TO_V) ROUTE_OF("TCPRoute", "rest", TO_EDGE TO_V));
+    assert_false(has_line(&loaded.warnings, "Conflicted"));
+    loaded_dispose(&loaded);
+}
+
 static const struct route_table *table_for(const struct loaded *loaded, const char *host) {
     return map_get(&loaded->snapshot->gateway_listeners->hosts, bytes_from_text(host));
 }
@@ -164,6 +178,7 @@ int main(void) {
         cmocka_unit_test(policies_of_a_route_hold_for_its_connections),
         cmocka_unit_test(listeners_have_what_their_protocol_needs),
         cmocka_unit_test(listeners_on_one_port_speak_alike),
+        cmocka_unit_test(of_two_that_want_the_same_one_is_told),
         cmocka_unit_test(routes_of_a_listener_go_by_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
