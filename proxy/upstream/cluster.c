@@ -123,7 +123,7 @@ static void take_endpoints(struct cluster *cluster, const struct endpoint_config
 
 static void replace_set(struct cluster *cluster, struct endpoint_set *set) {
     if (cluster->set != NULL)
-        endpoint_set_unref(cluster->set);
+        endpoint_set_give_back(cluster->set);
     cluster->set = set;
 }
 
@@ -145,6 +145,7 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
     *traffic = *from;
     traffic->load_balancer.locality.regions = regions;
     traffic->load_balancer.key = (struct request_key){0};
+    traffic->selection = (struct selection_config){0};
     traffic->place = (struct place){0};
     struct bytes *texts[] = {&traffic->load_balancer.policy, &traffic->connections.policy, &traffic->timeouts.policy, &traffic->deadline.policy,
                              &traffic->retry.policy,         &traffic->hedge.policy,       &traffic->policy};
@@ -172,10 +173,13 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
 
 void cluster_set_endpoints(struct cluster *cluster, struct endpoint_set *set) {
     if (cluster->resolution == RESOLUTION_STATIC) {
-        endpoint_set_unref(set); // newer documents were quicker
+        endpoint_set_give_back(set); // newer documents were quicker
         return;
     }
-    take_endpoints(cluster, set->endpoints, set->count, false);
+    // Behind new documents all sets come anew: most say what they said before.
+    const bool is_same = cluster->set != NULL && set->digest != 0 && set->digest == cluster->set->digest;
+    if (!is_same)
+        take_endpoints(cluster, set->endpoints, set->count, false);
     replace_set(cluster, set);
     if (set->error != ERROR_CANCELLED)
         endpoint_wait_end_all(cluster);

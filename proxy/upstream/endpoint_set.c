@@ -2,6 +2,7 @@
 #include "upstream/endpoint_set.h"
 
 #include "base/check.h"
+#include "net/loop.h"
 
 #include <stdlib.h>
 
@@ -30,4 +31,14 @@ void endpoint_set_unref(struct endpoint_set *set) {
     pool_source_dispose(&set->chunks);
     snapshot_unref(set->snapshot);
     free(set);
+}
+
+static void take_back(void *receiver, void *argument) {
+    (void)receiver;
+    endpoint_set_unref(argument);
+}
+
+void endpoint_set_give_back(struct endpoint_set *set) {
+    if (set->home == NULL || loop_send(set->home, take_back, set) != OK)
+        endpoint_set_unref(set);
 }

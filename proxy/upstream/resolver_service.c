@@ -125,8 +125,10 @@ static uint64_t digest_of(const struct endpoint_set *set) {
         digest = digest * 31 + set->endpoints[i].weight;
         digest = digest * 31 + set->endpoints[i].traits->priority;
         digest = digest * 31 + hash_bytes(set->endpoints[i].traits->peer_key);
+        digest = digest * 31 + hash_bytes(set->endpoints[i].traits->zone);
+        digest = digest * 31 + hash_bytes(set->endpoints[i].traits->region);
     }
-    return digest;
+    return digest == 0 ? 1 : digest;
 }
 
 void resolved_service_publish(struct resolver *resolver, struct resolved_service *service, bool always) {
@@ -136,9 +138,10 @@ void resolved_service_publish(struct resolver *resolver, struct resolved_service
     map_dispose(&gathering.seen);
     if (gathering.set->count == 0)
         note_why_none(&gathering);
-    uint64_t digest = digest_of(gathering.set);
-    bool is_due = always || digest != service->digest;
-    service->digest = digest;
+    gathering.set->home = resolver->loop;
+    gathering.set->digest = digest_of(gathering.set);
+    bool is_due = always || gathering.set->digest != service->digest;
+    service->digest = gathering.set->digest;
     if (is_due)
         resolver->options.publish(resolver->options.owner, gathering.set);
     else

@@ -40,7 +40,7 @@ void upstream_set_endpoints(struct upstream *upstream, struct endpoint_set *set)
     if (cluster != NULL)
         cluster_set_endpoints(cluster, set);
     else
-        endpoint_set_unref(set);
+        endpoint_set_give_back(set);
 }
 
 // One that a visit makes is put in front, one that it closes is freed later: neither disturbs.

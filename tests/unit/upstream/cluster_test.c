@@ -135,6 +135,42 @@ static void a_tried_endpoint_is_picked_again_only_when_it_is_alone(void **state)
     fake_upstream_dispose(&far);
 }
 
+#define BY_NAME                                                                                                                             \
+    PROXY_DOCUMENT API "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n" \
+                       "  tls: {mode: None}\n  resolution: DNS\n  endpoints: [{address: 'a.example:8001'}]\n---\n"
+
+// A set of one endpoint.
+static struct endpoint_set *set_of(struct fake_upstream *far, uint64_t digest) {
+    const struct service_config *service = far->snapshot->services[0];
+    struct endpoint_set *set = endpoint_set_create(far->snapshot, service);
+    set->endpoints = pool_alloc_zeroed(&set->pool, sizeof *set->endpoints);
+    set->endpoints[0] = service->sources[0].endpoint;
+    set->count = 1;
+    set->digest = digest;
+    return set;
+}
+
+static void a_set_that_says_the_same_changes_nothing(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    fake_upstream_init(&far, BY_NAME);
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    cluster_set_endpoints(cluster, set_of(&far, 7));
+    struct endpoint *const *endpoints = cluster->endpoints;
+    fake_upstream_apply(&far, BY_NAME);
+    struct endpoint_set *same = set_of(&far, 7);
+    cluster_set_endpoints(cluster, same);
+    assert_ptr_equal(cluster->endpoints, endpoints); // an update makes a list of its own
+    assert_ptr_equal(cluster->set, same);            // it pins the newest snapshot
+    cluster_set_endpoints(cluster, set_of(&far, 8));
+    assert_ptr_not_equal(cluster->endpoints, endpoints);
+    endpoints = cluster->endpoints;
+    cluster_set_endpoints(cluster, set_of(&far, 0)); // of nobody who has compared
+    cluster_set_endpoints(cluster, set_of(&far, 0));
+    assert_ptr_not_equal(cluster->endpoints, endpoints);
+    fake_upstream_dispose(&far);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_update_keeps_what_is_still_there),
@@ -144,6 +180,7 @@ int main(void) {
         cmocka_unit_test(weights_that_were_changed_hold_at_once),
         cmocka_unit_test(a_service_without_endpoints_has_none_to_pick),
         cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
+        cmocka_unit_test(a_set_that_says_the_same_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
