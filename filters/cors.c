@@ -39,7 +39,7 @@ static void add_origin(const struct route_cors *cors, struct bytes origin, struc
     if (cors->allows_credentials)
         fields_add(fields, BYTES("Access-Control-Allow-Credentials"), BYTES("true"));
     if (cors->exposed_value.len > 0)
-        fields_add(fields, BYTES("Access-Control-Expose-Headers"), cors->exposed_value);
+        fields_add(fields, BYTES("Access-Control-Expose-Headers"), pool_copy(fields->pool, cors->exposed_value));
 }
 
 // What `*` allows is what was asked for: so it holds with credentials too, where browsers take `*` for a name.

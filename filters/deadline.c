@@ -179,6 +179,7 @@ static void end(struct stream *stream, const void *config, void *state_pointer) 
 const struct filter_type filter_deadline = {
     .name = "deadline",
     .state_size = sizeof(struct deadline_state),
+    .ends_without_config = true,
     .configure = configure,
     .ops = {.decide = decide, .response_head = response_head, .end = end},
 };

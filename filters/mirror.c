@@ -112,7 +112,7 @@ static enum filter_result request_data(struct stream *stream, const void *config
     struct mirror_state *state = state_pointer;
     if (state->phase != MIRROR_GATHERING)
         return FILTER_CONTINUE;
-    if (state->body.length + body->length > stream->bound->snapshot->proxy.limits.buffer_per_stream) {
+    if (state->body.length + body->length > stream->proxy->limits.buffer_per_stream) {
         give_up(state, &stream->env->metrics->mirrors_skipped_body);
         return FILTER_CONTINUE;
     }
@@ -141,6 +141,7 @@ static void end(struct stream *stream, const void *config, void *state_pointer) 
 const struct filter_type filter_mirror = {
     .name = "mirror",
     .state_size = sizeof(struct mirror_state),
+    .ends_without_config = true,
     .configure = configure,
     .ops = {.charge = charge, .request_data = request_data, .attempt_head = attempt_head, .end = end},
 };

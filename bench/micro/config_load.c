@@ -102,7 +102,7 @@ struct place_of_work {
 static void on_switched(void *user, struct bound_snapshot *bound) {
     struct place_of_work *work = user;
     if (work->bound != NULL)
-        bound_unpin(work->bound);
+        bound_retire(work->bound);
     work->bound = bound;
 }
 

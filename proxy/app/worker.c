@@ -69,7 +69,7 @@ static bool waits_for_snapshot(const struct worker *worker) {
 static void on_switched(void *user, struct bound_snapshot *bound) {
     struct worker *worker = user;
     if (worker->bound != NULL)
-        bound_unpin(worker->bound);
+        bound_retire(worker->bound);
     worker->bound = bound;
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
     log_writer_apply(&worker->log, &bound->snapshot->proxy.access_log);

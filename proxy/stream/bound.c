@@ -3,34 +3,72 @@
 
 #include "base/check.h"
 #include "stream/backend_hash.h"
+#include "stream/keepsake.h"
+#include "stream/stream.h"
 
 #include <stdlib.h>
 
 // Of most nothing goes but a reference: about 20 ns each.
 #define RELEASE_SLICE 256
 
-static void let_go(struct bound_destination *destination) {
+// Streams looked at in one turn: some take a copy of what they need.
+#define REVIEW_SLICE 64
+
+void bound_let_go(struct bound_destination *destination) {
+    while (destination->keepsakes != NULL) {
+        struct keepsake *first = destination->keepsakes;
+        destination->keepsakes = first->next;
+        first->next = NULL;
+        keepsake_unref(first);
+    }
     if (destination->counters != NULL)
         route_counters_unref(&destination->cluster->upstream->routes, destination->counters);
     destination->counters = NULL;
     cluster_unref(destination->cluster);
 }
 
-// Some destinations in each turn: a cluster that only this snapshot had goes with all its endpoints.
-static void release(struct task *task) {
-    struct bound_snapshot *bound = CONTAINER_OF(task, struct bound_snapshot, release);
+struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config) {
+    struct bound_destination shared = {.config = config, .cluster = destination->cluster, .role = destination->role};
+    cluster_ref(shared.cluster);
+    if (config->rule != NULL)
+        shared.counters = route_counters_find(&shared.cluster->upstream->routes, config->rule->label, config->service->key);
+    return shared;
+}
+
+// Those that begin with it after all, on a listener that is gone but for its connections, look for themselves.
+static void review(struct bound_snapshot *bound) {
+    for (uint32_t i = 0; i < REVIEW_SLICE && !list_is_empty(&bound->streams); i++) {
+        struct list *node = list_pop_front(&bound->streams);
+        list_push_back(&bound->stayed, node);
+        keepsake_take(LIST_ENTRY(node, struct stream, of_bound));
+    }
+    if (!list_is_empty(&bound->streams))
+        loop_wake(bound->upstream->loop, &bound->task);
+}
+
+// A cluster that only this snapshot had goes with all its endpoints.
+static void release(struct bound_snapshot *bound) {
     for (uint32_t i = 0; i < RELEASE_SLICE && bound->bound_count > 0; i++)
-        let_go(&bound->destinations[--bound->bound_count]);
+        bound_let_go(&bound->destinations[--bound->bound_count]);
     if (bound->bound_count > 0) {
-        loop_wake(bound->upstream->loop, task);
+        loop_wake(bound->upstream->loop, &bound->task);
         return;
     }
+    CHECK(list_is_empty(&bound->streams) && list_is_empty(&bound->stayed));
     if (bound->matcher != NULL)
         regex_matcher_destroy(bound->matcher);
     metric_subtract(&bound->upstream->metrics->snapshots_bound, 1);
     free(bound->destinations);
     chain_set_give_back(bound->chains);
     free(bound);
+}
+
+static void run(struct task *task) {
+    struct bound_snapshot *bound = CONTAINER_OF(task, struct bound_snapshot, task);
+    if (bound->pins > 0)
+        review(bound);
+    else
+        release(bound);
 }
 
 struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set *chains) {
@@ -42,7 +80,9 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set 
     bound->pins = 1;
     bound->destinations = alloc_zeroed_or_abort(snapshot->destination_count + 1, sizeof bound->destinations[0]);
     bound->matcher = snapshot->has_regexes ? regex_matcher_create() : NULL;
-    task_init(&bound->release, release);
+    list_init(&bound->streams);
+    list_init(&bound->stayed);
+    task_init(&bound->task, run);
     metric_add(&upstream->metrics->snapshots_bound, 1);
     return bound;
 }
@@ -71,7 +111,14 @@ bool bound_next(struct bound_snapshot *bound) {
 void bound_unpin(struct bound_snapshot *bound) {
     CHECK(bound->pins > 0);
     if (--bound->pins == 0)
-        loop_wake(bound->upstream->loop, &bound->release);
+        loop_wake(bound->upstream->loop, &bound->task);
+}
+
+void bound_retire(struct bound_snapshot *bound) {
+    bound->is_retired = true;
+    if (!list_is_empty(&bound->streams))
+        loop_wake(bound->upstream->loop, &bound->task);
+    bound_unpin(bound);
 }
 
 static struct route_counters *take_counters(const struct bound_destination *destination) {

@@ -14,6 +14,7 @@ struct bound_destination {
     struct route_counters *counters;   // of config->rule and its service; one reference; NULL: not used yet, or no rule
     enum filter_role role;             // inbound: the application behind a listener
     int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
+    struct keepsake *keepsakes;        // by `next`, one for each listener; one reference each
 };
 
 // Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.
@@ -34,8 +35,11 @@ struct bound_snapshot {
     uint32_t bound_count;                   // of these, so many are bound
     struct regex_matcher *matcher;          // NULL: no rule needs one
     struct bound_host hosts[BOUND_HOSTS];   // one place for each authority, by its length and last byte
-    uint32_t pins;                          // one of the worker while it is the newest, one for each stream
-    struct task release;                    // lets go of some destinations in each turn, once there is no pin
+    uint32_t pins;                          // one of the worker while it is the newest, of each listener and stream that uses it
+    struct list streams;                    // struct stream.of_bound
+    struct list stayed;                     // the same: those that could not let go when they were looked at
+    bool is_retired;                        // there is a newer one
+    struct task task; // some work in each turn: looks at its streams once it is retired; lets go of destinations once there is no pin
 };
 
 // Worker's thread, once the clusters of chains->snapshot are there (upstream_change.h). Takes over the caller's reference to the chains. One pin. It may be used once
@@ -45,12 +49,19 @@ struct bound_snapshot *bound_create(struct upstream *upstream, struct chain_set 
 // Binds one more destination. False: none was left.
 bool bound_next(struct bound_snapshot *bound);
 
+// A newer one is in force. Takes over the worker's pin. Streams that can do without it take a keepsake (keepsake.h) and let go, some in each turn; others when they can.
+void bound_retire(struct bound_snapshot *bound);
+
 static inline void bound_pin(struct bound_snapshot *bound) {
     bound->pins++;
 }
 
 // With the last pin the references to the clusters and to the chains go, some in each turn of the loop, then it is freed.
 void bound_unpin(struct bound_snapshot *bound);
+
+// The same cluster and counters, with references of its own, for `config`, which says the same and lies elsewhere. Without chains.
+struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config);
+void bound_let_go(struct bound_destination *destination);
 
 // One request that went to this destination by its rule is over. `status`: what was sent to the client, 0 for none.
 void bound_count(struct bound_destination *destination, unsigned status, nanoseconds duration);

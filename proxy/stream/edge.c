@@ -15,7 +15,7 @@ static bool is_named(struct bytes name) {
 }
 
 static bool is_trusted(const struct stream *stream, struct bytes name) {
-    const struct proxy_config *proxy = &stream->bound->snapshot->proxy;
+    const struct proxy_config *proxy = stream->proxy;
     for (uint32_t i = 0; i < proxy->edge.trust_header_count; i++)
         if (bytes_equal_nocase(proxy->edge.trust_headers[i], name))
             return true;

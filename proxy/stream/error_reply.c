@@ -123,7 +123,7 @@ static void add_problem(struct stream *stream, struct head *head, enum error err
 }
 
 bool error_reply_tells(const struct stream *stream) {
-    return stream->listener->role != ROLE_GATEWAY || stream->bound->snapshot->proxy.edge.proxy_status;
+    return stream->listener->role != ROLE_GATEWAY || stream->proxy->edge.proxy_status;
 }
 
 // May have addresses of ours in it.

@@ -72,6 +72,9 @@ enum filter_place { FILTER_ABOVE_ATTEMPTS, FILTER_BELOW_ATTEMPTS };
 struct filter_type {
     const char *name;
     size_t state_size;
+    // Its `end` does not read the config, which then may be NULL: that of a stream which has outlived its snapshot (keepsake.h). Without this, and with response_data, a
+    // stream keeps all documents that it began with to its end; so does one whose request a filter still reads. What goes into a head is a copy: heads outlive documents.
+    bool ends_without_config;
     // The config of this filter for a destination, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
     // then read it. It may point into `destination` and what that points to.
     const void *(*configure)(const struct destination *destination, enum filter_role role, struct pool *pool);

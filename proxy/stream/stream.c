@@ -7,6 +7,7 @@
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
 #include "stream/forward.h"
+#include "stream/keepsake.h"
 #include "stream/route.h"
 #include "stream/stream_log.h"
 
@@ -35,6 +36,9 @@ struct stream *stream_create(struct stream_env *env, struct bound_snapshot *boun
     stream->client = *client;
     stream->bound = bound;
     bound_pin(stream->bound);
+    list_init(&stream->of_bound);
+    list_push_back(&bound->streams, &stream->of_bound);
+    stream->proxy = &bound->snapshot->proxy;
     stream->begun = stream->active_at = env->loop->now;
     stream->deadline = UINT64_MAX;
     stream->grpc_status = ACCESS_LOG_NO_GRPC_STATUS;
@@ -88,7 +92,7 @@ void stream_on_failed(struct stream *stream, enum error error) {
 }
 
 size_t stream_body_credit(const struct stream *stream) {
-    return stream->state < STREAM_UPSTREAM ? LIMIT_BODY_BEFORE_DECISION : stream->bound->snapshot->proxy.limits.buffer_per_stream;
+    return stream->state < STREAM_UPSTREAM ? LIMIT_BODY_BEFORE_DECISION : stream->proxy->limits.buffer_per_stream;
 }
 
 // --- the end ---
@@ -124,9 +128,14 @@ static void free_stream(struct task *task) {
     struct stream *stream = CONTAINER_OF(task, struct stream, release);
     struct stream_env *env = stream->env;
     struct bound_snapshot *bound = stream->bound;
+    struct keepsake *keepsake = stream->keepsake;
     attempts_release(stream);
+    list_remove(&stream->of_bound);
     pool_dispose(&stream->pool);
-    bound_unpin(bound);
+    if (bound != NULL)
+        bound_unpin(bound);
+    else
+        keepsake_unref(keepsake);
     env->streams--;
 }
 
@@ -311,7 +320,7 @@ static void reply_error(struct stream *stream) {
 // A client that owes a body must keep sending; one that streams both ways need not.
 static bool may_owe_body(const struct stream *stream) {
     return stream->state < STREAM_RESPONSE && !stream->request_ended && !stream->request_is_grpc && !stream->asks_tunnel && !stream->has_tunnel &&
-           stream->bound->snapshot->proxy.limits.body_idle_timeout > 0;
+           stream->proxy->limits.body_idle_timeout > 0;
 }
 
 // All that it sent has gone on: that nothing moves is not upstream's doing, nor a filter's.
@@ -337,7 +346,7 @@ static void watch_again(struct stream *stream, nanoseconds quiet) {
     nanoseconds idle = idle_timeout(stream);
     nanoseconds next = idle > 0 ? idle - quiet : UINT64_MAX;
     if (may_owe_body(stream)) {
-        nanoseconds body = stream->bound->snapshot->proxy.limits.body_idle_timeout;
+        nanoseconds body = stream->proxy->limits.body_idle_timeout;
         nanoseconds look = quiet < body ? body - quiet : body;
         next = look < next ? look : next;
     }
@@ -349,7 +358,7 @@ static void on_watch(struct timer *timer) {
     struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
     nanoseconds idle = idle_timeout(stream);
     nanoseconds quiet = now_of(stream) - stream->active_at;
-    if (may_owe_body(stream) && quiet >= stream->bound->snapshot->proxy.limits.body_idle_timeout && is_waited_for(stream)) {
+    if (may_owe_body(stream) && quiet >= stream->proxy->limits.body_idle_timeout && is_waited_for(stream)) {
         stream_fail(stream, ERROR_BODY_TIMEOUT, BYTES("idle"));
     } else if (idle > 0 && quiet >= idle) {
         const char *rule = stream->has_tunnel ? "timeouts.tcpIdle" : "timeouts.idle";
@@ -363,7 +372,7 @@ static void on_watch(struct timer *timer) {
 // --- the states, in the order of the traffic ---
 
 static bool body_is_too_large(const struct stream *stream) {
-    uint64_t max = stream->bound->snapshot->proxy.limits.body_bytes;
+    uint64_t max = stream->proxy->limits.body_bytes;
     if (max == 0 || stream->asks_tunnel || stream->has_tunnel)
         return false;
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
@@ -613,4 +622,6 @@ static void stream_advance(struct task *task) {
         stream->reply == NULL ? pass_response(stream) : pass_reply(stream);
     if (stream->state != STREAM_DONE && stream->end != OK)
         reply_error(stream);
+    if (stream->bound != NULL && stream->bound->is_retired)
+        keepsake_take(stream);
 }

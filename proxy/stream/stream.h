@@ -64,7 +64,10 @@ struct stream {
     struct stream_client client;
     struct forwarded_for forwarded; // what the peer tells of the client
     const struct listener_config *listener;
-    struct bound_snapshot *bound;
+    struct bound_snapshot *bound; // one pin; NULL: it has a keepsake in its place, in which all lies that is pointed to here
+    struct list of_bound;         // in one of the lists of `bound`
+    struct keepsake *keepsake;    // one reference
+    const struct proxy_config *proxy;
     struct bound_destination *destination; // NULL until routed
     const struct traffic_config *traffic;  // of the destination: how its requests are carried
     const struct route_rule *rule;         // that the request goes by; NULL: none
@@ -119,7 +122,7 @@ struct stream {
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.
-// It pins `bound`, in which `listener` lies.
+// It pins `bound`, in which `listener` lies: to its end, or until a newer one is in force and its answer goes down.
 struct stream *stream_create(struct stream_env *env, struct bound_snapshot *bound, const struct listener_config *listener,
                              const struct stream_client *client, size_t size, void **sink_memory);
 

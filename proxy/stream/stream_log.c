@@ -12,7 +12,7 @@
 #define REASONS_TEXT_MAX (REASONS_MAX * 16 + 1) // the longest is "connect_failure"
 
 static bool is_wanted(const struct stream *stream) {
-    switch (stream->bound->snapshot->proxy.access_log.filter) {
+    switch (stream->proxy->access_log.filter) {
     case LOG_FILTER_ALL:
         return true;
     case LOG_FILTER_NONE:

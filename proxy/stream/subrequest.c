@@ -129,7 +129,7 @@ static const struct traffic_config *tried_once(struct stream *stream) {
 
 enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started) {
     struct stream_env *env = parent->env;
-    CHECK(!parent->is_subrequest);
+    CHECK(!parent->is_subrequest && parent->bound != NULL);
     if (env->refuses_streams)
         return ERROR_MEMORY_LIMIT;
     if (env->subrequest_count >= SUBREQUESTS_MAX)

@@ -36,7 +36,8 @@ struct subrequest_order {
 
 struct subrequest;
 
-// On behalf of `parent`, which may end before it. ERROR_FULL: there are SUBREQUESTS_MAX. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
+// On behalf of `parent`, which may end before it. While the parent pins its snapshot (keepsake.h): from decide to response_head, in request_data and response_data.
+// ERROR_FULL: there are SUBREQUESTS_MAX. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
 // `started` may be NULL.
 MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
 

@@ -50,7 +50,7 @@ void loopback_apply(struct loopback *world, const char *documents) {
     while (bound_next(bound))
         ;
     if (world->bound != NULL)
-        bound_unpin(world->bound);
+        bound_retire(world->bound);
     world->bound = bound;
 }
 

@@ -18,7 +18,7 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     struct switching *world = user;
     assert_int_equal(world->settled, world->switched);
     world->switched++;
-    bound_unpin(world->near.loopback.bound);
+    bound_retire(world->near.loopback.bound);
     world->near.loopback.bound = bound;
 }
 
