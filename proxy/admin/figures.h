@@ -81,7 +81,7 @@ struct admin_limit {
     uint64_t use;
     uint64_t peak;
     uint64_t hits;    // how often it refused something
-    bool one_of_many; // there is one for each service or endpoint: no metric before it was used
+    bool one_of_many; // there is one for each service: no metric before it was used
 };
 
 struct admin_certificate {

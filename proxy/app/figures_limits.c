@@ -1,5 +1,5 @@
-// The rows of /limits that are the process's own: every limit of the Proxy with what it is set to and what it has met, and the bounds inside. Those of services and
-// endpoints come with the workers' reports.
+// The rows of /limits that are the process's own: every limit of the Proxy with what it is set to and what it has met, and the bounds inside. Those of services
+// come with the workers' reports.
 #include "app/figures.h"
 
 #include "base/limits.h"

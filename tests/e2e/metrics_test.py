@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.backend import held, message, reply
 from support.fleet import eventually, http_get, split_address
 from support.h2_peer import H2Client
-from support.hop import Hop
+from support.hop import Hop, traffic
 from support.wire import Wire, exchange
 
 SERVICE = {"direction": "outbound", "service": "default/backend:80"}
@@ -120,3 +120,19 @@ def test_scrapes_and_traffic_go_on_together(fleet):
     load.wait()
     assert "3000 2xx" in load.output()
     assert hop.figure("outrigger_streams_total") == 3000
+
+
+def test_endpoints_make_no_series(fleet):
+    """How many there are, and where, name servers may say: series are bounded by the documents."""
+    def series(*endpoints):
+        backend = fleet.backend(reply(200, b"x"))
+        hop = Hop(fleet, {"backend": [backend.address, *endpoints]}, name=f"hop{len(endpoints)}", policies=[traffic("backend", connections={"max": 2}, loadBalancer={"type": "RoundRobin"})])
+        for _ in range(len(endpoints) + 1):
+            exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n")
+        shown = hop.figures()
+        assert ("outrigger_limit", (("limit", "connections.max"), ("scope", "service/default/backend:80"))) in shown
+        text = http_get(hop.metrics, "/metrics")[1].decode()
+        assert backend.address not in text and "127.0.0.9:" not in text
+        return {labels for name, labels in shown if name.startswith("outrigger_limit")}
+
+    assert series() == series(*(f"127.0.0.9:{port}" for port in range(1, 31)))
