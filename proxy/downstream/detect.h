@@ -16,6 +16,8 @@ enum detected {
 struct detect_options {
     bool tls;
     bool opaque;
+    bool no_http; // what is not TLS is opaque, whatever it looks like
+    bool waited;  // nothing came behind these bytes for a while: unless a request begins with them, their client waits for an answer
 };
 
 // `in`: all bytes so far, contiguous. With DETECTED_TLS `hello` is what could be read of the ClientHello: all zero where it could not.

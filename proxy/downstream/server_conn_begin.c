@@ -66,6 +66,11 @@ static bool is_permissive(const struct server_conn *conn) {
     return config_of(conn)->role == ROLE_INBOUND && config_of(conn)->mtls == MTLS_PERMISSIVE;
 }
 
+// Silence, or an early end, may be what its protocol begins with.
+static bool may_wait_for_server(const struct server_conn *conn) {
+    return spoken_of(conn) != SPOKEN_HTTP && !needs_server_name(conn);
+}
+
 // Opaque bytes find their way: there is one application, or the kernel says where they were going.
 static bool has_destination(const struct server_conn *conn) {
     return config_of(conn)->role != ROLE_OUTBOUND || conn->client.destination != NULL;
@@ -254,11 +259,11 @@ static void detect_now(struct server_conn *conn) {
     const struct detect_options options = {
         .tls = is_permissive(conn) || expects_tls_through(conn) || needs_server_name(conn),
         .opaque = spoken == SPOKEN_UNKNOWN && has_destination(conn),
+        .no_http = spoken == SPOKEN_OPAQUE,
+        .waited = !conn->awaits_protocol,
     };
     struct client_hello hello;
     enum detected detected = detect(in, options, &hello);
-    if (spoken == SPOKEN_OPAQUE && detected != DETECTED_MORE && detected != DETECTED_TLS)
-        detected = DETECTED_OPAQUE;
     switch (detected) {
     case DETECTED_MORE:
         if (in.len < conn->pending.length)
@@ -311,7 +316,7 @@ static void begin_protocol(struct server_conn *conn) {
         return;
     }
     conn->phase = CONN_DETECT;
-    conn->awaits_protocol = spoken != SPOKEN_HTTP && !needs_server_name(conn);
+    conn->awaits_protocol = may_wait_for_server(conn);
     nanoseconds patience = patience_of(conn);
     if (patience > 0)
         timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + patience);
@@ -364,6 +369,13 @@ void server_conn_on_first_bytes(struct server_conn *conn, struct bytes in) {
         detect_now(conn);
 }
 
+// A client that has begun a request, or a ClientHello, waits for nobody: it is slow, and its bytes are no others' for that.
+static void stop_waiting_for_protocol(struct server_conn *conn) {
+    conn->awaits_protocol = false;
+    timer_start(&loop_of(conn)->timers, &conn->timer, loop_of(conn)->now + limits_of(conn)->header_timeout);
+    detect_now(conn);
+}
+
 bool server_conn_on_silence(struct server_conn *conn) {
     if (conn->phase == CONN_HEADER && conn->awaits_protocol && buffer_is_empty(&conn->pending)) {
         conn->awaits_protocol = false;
@@ -372,6 +384,10 @@ bool server_conn_on_silence(struct server_conn *conn) {
     }
     if (conn->phase != CONN_DETECT || !conn->awaits_protocol)
         return false;
+    if (!buffer_is_empty(&conn->pending)) {
+        stop_waiting_for_protocol(conn);
+        return true;
+    }
     const bool closes = config_of(conn)->detection.on_timeout == DETECTION_CLOSE || !has_destination(conn);
     metric_add(closes ? &metrics_of(conn)->detected_closed : &metrics_of(conn)->detected_silent, 1);
     if (closes)
@@ -382,9 +398,9 @@ bool server_conn_on_silence(struct server_conn *conn) {
 }
 
 bool server_conn_on_early_end(struct server_conn *conn) {
-    if (conn->phase != CONN_DETECT || !conn->awaits_protocol || buffer_is_empty(&conn->pending) || !has_destination(conn))
+    if (conn->phase != CONN_DETECT || !may_wait_for_server(conn) || buffer_is_empty(&conn->pending) || !has_destination(conn))
         return false;
-    become_raw(conn, RAW_PLAIN); // all that it had to say
+    become_raw(conn, RAW_PLAIN); // all that it had to say, and no whole request: of that the beginning would have told
     go_on(conn);
     return true;
 }

@@ -79,6 +79,17 @@ def test_bytes_that_are_no_http_go_through(fleet):
     assert hop.figure("outrigger_detected_total", result="tcp") == 1
 
 
+@pytest.mark.parametrize("request_line", ["PROPFIND / HTTP/1.1", "\r\nGET / HTTP/1.1", "FROB / HTTP/1.1", "get / HTTP/1.1"])
+def test_a_request_that_is_odd_is_no_opaque_bytes(fleet, request_line):
+    backend = fleet.backend()
+    hop = Hop(fleet, [], inbound={"in": {"forwardTo": backend.address, "detection": {}}}, outbound=False)
+    status = exchange(hop.inbound["in"], f"{request_line}\r\nHost: a\r\nX-Forwarded-Client-Cert: forged\r\nConnection: close\r\n\r\n").status
+    assert status == (501 if request_line.startswith(("FROB", "get")) else 200)
+    for request in [request for connection in backend.connections for request in connection.requests]:
+        assert "x-forwarded-client-cert" not in [name.lower() for name, _ in request.headers]
+    assert not hop.figure("outrigger_detected_total", result="tcp")
+
+
 def test_http_is_still_http(fleet):
     backend = fleet.backend()
     hop = Hop(fleet, [], inbound={"in": {"forwardTo": backend.address, "detection": {}}}, outbound=False)

@@ -75,12 +75,24 @@ static void what_is_no_http_is_opaque_where_that_is_expected(void **state) {
         {"OPTIONS * HTTP/1.1\r\n", DETECTED_HTTP1},
         {"CONNECT a:1 HTTP/1.1\r\n", DETECTED_HTTP1},
         {"PUT http://a/ HTTP/1.1", DETECTED_HTTP1},
+        {"GET HTTPS://a/ HTTP/1.1", DETECTED_HTTP1},
+        {"PROPFIND /x HTTP/1.1", DETECTED_HTTP1},
+        {"get / HTTP/1.1", DETECTED_HTTP1},
+        {"GET \t / HTTP/1.1", DETECTED_HTTP1},
+        {"\r\n\n\rGET / HTTP/1.1", DETECTED_HTTP1},
+        {"PRI * HTTP/1.1", DETECTED_HTTP1},
+        {"\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", DETECTED_HTTP1},
         {"GET key\r\n", DETECTED_OPAQUE},
+        {"GET https\r\n", DETECTED_OPAQUE},
         {"PING\r\n", DETECTED_OPAQUE},
-        {"get / HTTP/1.1", DETECTED_OPAQUE},
+        {"SELECT * FROM t", DETECTED_OPAQUE},
+        {"KEYS *\r\n", DETECTED_OPAQUE},
+        {"/ HTTP/1.1", DETECTED_OPAQUE},
+        {" GET / HTTP/1.1", DETECTED_OPAQUE},
+        {"EHLO http.example\r\n", DETECTED_OPAQUE},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", DETECTED_OPAQUE},
         {"EHLO a\r\n", DETECTED_OPAQUE},
         {"\x16\x03\x01", DETECTED_OPAQUE},
-        {"PRI * HTTP/1.1", DETECTED_OPAQUE},
         {"\xff", DETECTED_OPAQUE},
     };
     struct client_hello hello;
@@ -91,6 +103,33 @@ static void what_is_no_http_is_opaque_where_that_is_expected(void **state) {
         assert_int_equal(detected, cases[i].expected);
     }
     assert_int_equal(detect(BYTES("GET "), (struct detect_options){.opaque = true}, &hello), DETECTED_MORE);
+    assert_int_equal(detect(BYTES("\r\n\r\n\0\r\nQUIT\n"), (struct detect_options){.opaque = true}, &hello), DETECTED_OPAQUE);
+}
+
+static void what_a_request_begins_with_is_still_that_after_a_while(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        enum detected expected;
+    } cases[] = {
+        {"G", DETECTED_MORE},          {"PROPF", DETECTED_MORE}, {"M-SEARCH", DETECTED_MORE}, {"GET ", DETECTED_MORE},   {"GET ht", DETECTED_MORE},
+        {"PRI * HTTP", DETECTED_MORE}, {"\r\n", DETECTED_MORE},  {"X_1", DETECTED_OPAQUE},    {"ruok", DETECTED_OPAQUE}, {"12", DETECTED_OPAQUE},
+    };
+    struct client_hello hello;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bytes in = bytes_from_text(cases[i].text);
+        assert_int_equal(detect(in, (struct detect_options){.opaque = true}, &hello), DETECTED_MORE);
+        assert_int_equal(detect(in, (struct detect_options){.opaque = true, .waited = true}, &hello), cases[i].expected);
+    }
+}
+
+static void where_no_http_is_expected_all_but_tls_is_opaque(void **state) {
+    (void)state;
+    struct client_hello hello;
+    const struct detect_options options = {.tls = true, .no_http = true};
+    assert_int_equal(detect(BYTES("P"), options, &hello), DETECTED_OPAQUE);
+    assert_int_equal(detect(BYTES("GET / HTTP/1.1"), options, &hello), DETECTED_OPAQUE);
+    assert_int_equal(detect(BYTES("\x16\x03"), options, &hello), DETECTED_MORE);
 }
 
 int main(void) {
@@ -99,6 +138,8 @@ int main(void) {
         cmocka_unit_test(all_else_is_http1),
         cmocka_unit_test(tls_is_told_by_its_first_message_where_it_is_expected),
         cmocka_unit_test(what_is_no_http_is_opaque_where_that_is_expected),
+        cmocka_unit_test(what_a_request_begins_with_is_still_that_after_a_while),
+        cmocka_unit_test(where_no_http_is_expected_all_but_tls_is_opaque),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
