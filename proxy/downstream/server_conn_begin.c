@@ -157,6 +157,8 @@ static void begin_tls(struct server_conn *conn) {
         .counters = &downstream->env->upstream->tls_counters,
     };
     conn->phase = CONN_HANDSHAKE;
+    conn->awaits_protocol = false;
+    loop_timer_stop(loop_of(conn), &conn->timer); // of first bytes; the handshake has its own
     conn->credentials_generation = credentials_generation(credentials);
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &server_conn_transport_events, conn);
     conn->transport->ops->read_start(conn->transport);

@@ -117,6 +117,7 @@ void server_conn_on_timer(struct timer *timer) {
         server_conn_close(conn, !buffer_is_empty(&conn->pending) ? ERROR_HEADER_TIMEOUT : conn->draining ? ERROR_DRAINING : ERROR_IDLE_TIMEOUT);
         return;
     }
+    CHECK(conn->phase != CONN_HANDSHAKE);
     if (conn->phase != CONN_OPEN) {
         server_conn_close(conn, OK); // it has lingered long enough
         return;

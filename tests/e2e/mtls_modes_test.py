@@ -101,6 +101,26 @@ def test_permissive_tells_them_apart_by_the_first_bytes(fleet, slowly):
         assert client.get().status == 200
 
 
+@pytest.mark.parametrize("protocol, listener", [(OURS, {}), ("outrigger-tcp/1", {"appProtocol": "TCP"})])
+def test_the_time_of_first_bytes_is_not_that_of_a_handshake(fleet, protocol, listener):
+    backend = fleet.backend()
+    pair = Pair(fleet, backend.address, mode="Permissive", listener={"detection": {"timeout": "2s"}, **listener})
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = pair.near_identity.context([protocol]).wrap_bio(incoming, outgoing)
+    with Wire(pair.inbound) as slow, Wire(pair.inbound):
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        slow.send(outgoing.read())
+        eventually(lambda: backend.connections, what="the silent connection, which came later, being relayed")
+        while not outgoing.pending:
+            assert slow.more(), "the handshake was cut"
+            incoming.write(slow.drop(len(slow.received)))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+        slow.send(outgoing.read())
+        assert slow.more(), "what is said inside of it, or a ticket"
+
+
 def test_permissive_leaves_tls_that_is_not_ours_alone(fleet):
     """It goes to the application as it is, which here speaks none."""
     seen = []
