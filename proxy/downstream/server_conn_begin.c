@@ -293,11 +293,12 @@ static bool is_known_server_first(const struct server_conn *conn) {
     return server_first_knows(&conn->listener->downstream->server_first, conn->listener->name, &conn->destination, loop_of(conn)->now);
 }
 
-// How long the first byte may take.
+// How long the first byte may take, or what is wanted behind those that came with a PROXY header.
 static nanoseconds patience_of(const struct server_conn *conn) {
     if (conn->awaits_protocol)
         return config_of(conn)->detection.timeout;
-    return needs_server_name(conn) ? limits_of(conn)->header_timeout : limits_of(conn)->idle_timeout;
+    const bool has_begun = needs_server_name(conn) || !buffer_is_empty(&conn->pending);
+    return has_begun ? limits_of(conn)->header_timeout : limits_of(conn)->idle_timeout;
 }
 
 // Behind the PROXY protocol's header, if there is one.

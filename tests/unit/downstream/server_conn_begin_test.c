@@ -106,6 +106,26 @@ static void a_silent_client_waits_for_its_server(void **state) {
     world_dispose(&world);
 }
 
+static void bytes_in_one_piece_with_a_proxy_header_are_not_waited_behind_for_long(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world world;
+        world_init(&world, LISTENER("proxyProtocol: Require"));
+        if (i == 0) {
+            near_send(world.conn, "PROXY TCP4 192.0.2.7 10.0.0.1 5555 80\r\nP");
+        } else {
+            near_send(world.conn, "PROXY TCP4 192.0.2.7 10.0.0.1 5555 80\r\n");
+            near_pass(&world.near, PATIENCE * 2); // between requests, as it were
+            near_send(world.conn, "P");
+        }
+        near_pass(&world.near, PATIENCE - NS_PER_MS);
+        assert_false(near_is_closed(world.conn));
+        near_pass(&world.near, 10 * NS_PER_MS);
+        assert_true(near_is_closed(world.conn));
+        world_dispose(&world);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_pauses_in_its_method_is_still_one),
@@ -114,6 +134,7 @@ int main(void) {
         cmocka_unit_test(what_never_becomes_a_request_is_not_waited_for),
         cmocka_unit_test(another_word_is_relayed_once_its_client_waits),
         cmocka_unit_test(a_silent_client_waits_for_its_server),
+        cmocka_unit_test(bytes_in_one_piece_with_a_proxy_header_are_not_waited_behind_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
