@@ -18,6 +18,7 @@ struct open_socket {
     int socket;                    // until it is given to who accepts
     int given;                     // the same descriptor from then on, which stays open until `end`; else -1
     struct tcp_listener *listener; // on the main loop; NULL: the only worker accepts
+    bool by_name;                  // it was given to us under the listener's name and listens elsewhere
     bool fresh;                    // bound for the snapshot that is being applied
     bool wanted;
 };
@@ -56,22 +57,33 @@ static struct open_socket *find(const struct acceptor *acceptor, const struct li
     return NULL;
 }
 
-// A second descriptor of the socket at that address whose listener is no more: one that was given another name keeps its socket and who waits in it, and two may
-// change places. -1: there is none.
-static int inherit(const struct acceptor *acceptor, const struct listener_config *config) {
+// The socket at that address whose listener is no more: one that was given another name keeps its socket and who waits in it, and two may change places. NULL: there
+// is none.
+static const struct open_socket *find_predecessor(const struct acceptor *acceptor, const struct listener_config *config) {
     LIST_EACH(&acceptor->sockets, node, following) {
         const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
         if (!open->wanted && open->given >= 0 && same_address(&open->address, &config->address))
-            return fcntl(open->given, F_DUPFD_CLOEXEC, 0);
+            return open;
     }
-    return -1;
+    return NULL;
+}
+
+// By a second descriptor, or from whoever started the process. -1: it is to be bound.
+static int inherit(struct acceptor *acceptor, const struct listener_config *config, bool *by_name) {
+    const struct open_socket *before = find_predecessor(acceptor, config);
+    if (before != NULL) {
+        *by_name = before->by_name;
+        return fcntl(before->given, F_DUPFD_CLOEXEC, 0);
+    }
+    struct listening given = inherited_take(acceptor->inherited, config->name, &config->address);
+    *by_name = given.name.len > 0;
+    return given.socket;
 }
 
 static void bind_one(struct acceptor *acceptor, const struct listener_config *config, struct config_errors *errors) {
     char reason[128];
-    int socket = inherit(acceptor, config);
-    if (socket < 0)
-        socket = inherited_take(acceptor->inherited, config->name, &config->address);
+    bool by_name = false;
+    int socket = inherit(acceptor, config, &by_name);
     if (socket < 0 && tcp_listen((const struct sockaddr *)&config->address.storage, config->address.length, &socket, reason, sizeof reason) != OK) {
         config_errors_add(errors, config->place, NULL, "spec.listeners", "%.*s cannot be opened: %s", BYTES_FORMAT(config->address.text), reason);
         return;
@@ -82,6 +94,7 @@ static void bind_one(struct acceptor *acceptor, const struct listener_config *co
     open->address = config->address;
     open->socket = socket;
     open->given = -1;
+    open->by_name = by_name;
     open->fresh = open->wanted = true;
     list_init(&open->link);
     list_push_back(&acceptor->sockets, &open->link);
@@ -151,12 +164,12 @@ void acceptor_begin(struct acceptor *acceptor) {
     }
 }
 
-uint32_t acceptor_sockets(const struct acceptor *acceptor, int *sockets, uint32_t most) {
+uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *sockets, uint32_t most) {
     uint32_t count = 0;
     LIST_EACH(&acceptor->sockets, node, following) {
         const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
         if (count < most)
-            sockets[count++] = open->socket >= 0 ? open->socket : open->given;
+            sockets[count++] = (struct listening){open->socket >= 0 ? open->socket : open->given, open->by_name ? open->name : BYTES_NONE};
     }
     return count;
 }

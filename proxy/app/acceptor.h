@@ -18,8 +18,8 @@ MUST_CHECK enum error acceptor_apply(struct acceptor *acceptor, const struct sna
 // Begins to accept on what acceptor_apply has bound: once the workers know the snapshot.
 void acceptor_begin(struct acceptor *acceptor);
 
-// The listening sockets that are open, at most `most`; returns how many. They stay the acceptor's.
-uint32_t acceptor_sockets(const struct acceptor *acceptor, int *sockets, uint32_t most);
+// The listening sockets that are open, at most `most`; returns how many. They and their names stay the acceptor's.
+uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *sockets, uint32_t most);
 
 // Stops accepting everywhere.
 void acceptor_close_all(struct acceptor *acceptor);

@@ -18,6 +18,9 @@
 #define REFUSAL "outrigger 1 refused\n"
 #define READY "ready\n"
 
+// A greeting, and then a line per socket: empty, or its name. Those at the end that would be empty are left out.
+#define MESSAGE_MAX (sizeof GREETING + HANDOVER_SOCKETS_MAX * (HANDOVER_NAME_MAX + 1))
+
 // For the old process to answer: it does so within a turn of its loop.
 #define PATIENCE_S 10
 
@@ -83,19 +86,36 @@ static bool is_ours(int connection) {
     return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-static bool send_sockets(int connection, const int *sockets, uint32_t count) {
+static size_t write_names(char text[MESSAGE_MAX], const struct listening *sockets, uint32_t count) {
+    size_t length = sizeof GREETING - 1, used = length;
+    memcpy(text, GREETING, length);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct bytes name = sockets[i].name;
+        CHECK(name.len <= HANDOVER_NAME_MAX);
+        if (name.len > 0)
+            memcpy(text + length, name.at, name.len);
+        length += name.len;
+        text[length++] = '\n';
+        used = name.len > 0 ? length : used;
+    }
+    return used;
+}
+
+static bool send_sockets(int connection, const struct listening *sockets, uint32_t count) {
     union control control = {0};
-    struct iovec text = {.iov_base = (char[]){GREETING}, .iov_len = sizeof GREETING - 1};
+    char bytes[MESSAGE_MAX];
+    struct iovec text = {.iov_base = bytes, .iov_len = write_names(bytes, sockets, count)};
     struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int) * count)};
-    memcpy(CMSG_DATA(header), sockets, sizeof(int) * count);
-    return sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof GREETING - 1;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(CMSG_DATA(header) + i * sizeof(int), &sockets[i].socket, sizeof(int));
+    return sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.iov_len;
 }
 
 static void on_asked(void *user, int connection) {
     struct handover *handover = user;
-    int sockets[HANDOVER_SOCKETS_MAX];
+    struct listening sockets[HANDOVER_SOCKETS_MAX];
     uint32_t count = handover->connection < 0 && is_ours(connection) ? handover->callbacks->sockets(handover->owner, sockets) : 0;
     if (count == 0 || !send_sockets(connection, sockets, count)) {
         log_event(LOG_WARN, "upgrade_refused", "reason=\"not now, or not by this user\"");
@@ -132,25 +152,35 @@ void handover_close(struct handover *handover) {
 
 // --- the new process ---
 
+static struct bytes next_line(struct bytes *rest) {
+    const size_t end = bytes_find(*rest, '\n');
+    const struct bytes line = bytes_from(rest->at, end);
+    *rest = end < rest->len ? bytes_from(rest->at + end + 1, rest->len - end - 1) : BYTES_NONE;
+    return line;
+}
+
 static bool receive_sockets(int connection, struct inherited *inherited) {
     union control control;
-    char text[64];
+    char text[MESSAGE_MAX];
     struct iovec piece = {.iov_base = text, .iov_len = sizeof text};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t length = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
     if (length < 0)
         return false;
+    struct bytes names = bytes_from(text, (size_t)length);
+    const bool is_greeting = bytes_starts_with(names, BYTES(GREETING));
+    names = is_greeting ? bytes_from(text + sizeof GREETING - 1, (size_t)length - (sizeof GREETING - 1)) : BYTES_NONE;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
             continue;
         for (size_t at = 0; at < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); at++) {
             int socket;
             memcpy(&socket, CMSG_DATA(header) + at * sizeof socket, sizeof socket);
-            inherited_add(inherited, socket, BYTES_NONE);
+            inherited_add(inherited, socket, next_line(&names));
         }
     }
     errno = EPROTO; // a refusal, or something else than a proxy
-    return length == (ssize_t)sizeof GREETING - 1 && memcmp(text, GREETING, sizeof GREETING - 1) == 0;
+    return is_greeting;
 }
 
 int handover_ask(const char *path, struct inherited *inherited) {

@@ -3,7 +3,7 @@
 //
 //   new                                          old
 //   reads its documents, connects        ──►     looks who it is (the same user, or root)
-//   takes the sockets                    ◄──     sends them all in one message; goes on serving
+//   takes the sockets                    ◄──     sends them all in one message, with the names of those that are not where the documents say; goes on serving
 //   opens what is new, loads its identity
 //   accepts, says "ready"                ──►     stops accepting, drains, ends
 //
@@ -18,13 +18,16 @@
 
 #define HANDOVER_SOCKETS_MAX 96
 
+// A longer name than listeners have.
+#define HANDOVER_NAME_MAX 127
+
 // --- the old process ---
 
 struct handover;
 
 struct handover_owner {
     // Fills in the listening sockets of the process; returns how many. 0: it gives none away now (it is draining).
-    uint32_t (*sockets)(void *owner, int sockets[HANDOVER_SOCKETS_MAX]);
+    uint32_t (*sockets)(void *owner, struct listening sockets[HANDOVER_SOCKETS_MAX]);
     // The new process has taken over: drain and end.
     void (*taken)(void *owner);
 };

@@ -11,6 +11,13 @@
 
 #define FIRST_SOCKET 3 // SD_LISTEN_FDS_START
 
+static bool takes_ipv4(int socket, const struct sockaddr_storage *address) {
+    int only = 1;
+    socklen_t size = sizeof only;
+    return address->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr) &&
+           getsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0 && only == 0;
+}
+
 void inherited_add(struct inherited *inherited, int socket, struct bytes name) {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
@@ -28,6 +35,7 @@ void inherited_add(struct inherited *inherited, int socket, struct bytes name) {
     inherited->sockets[inherited->count].socket = socket;
     inherited->sockets[inherited->count].name = name.len > 0 ? bytes_keep(name) : BYTES_NONE;
     inherited->sockets[inherited->count].address = address;
+    inherited->sockets[inherited->count].takes_ipv4 = takes_ipv4(socket, &address);
     inherited->count++;
 }
 
@@ -64,6 +72,12 @@ static bool is_at(const struct sockaddr_storage *a, const struct sockaddr_storag
     return one->sin6_port == other->sin6_port && one->sin6_scope_id == other->sin6_scope_id && IN6_ARE_ADDR_EQUAL(&one->sin6_addr, &other->sin6_addr);
 }
 
+static bool is_any_ipv4_at(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {
+    const struct sockaddr_in6 *one = (const void *)a;
+    const struct sockaddr_in *other = (const void *)b;
+    return b->ss_family == AF_INET && other->sin_addr.s_addr == htonl(INADDR_ANY) && other->sin_port == one->sin6_port;
+}
+
 static int take(struct inherited *inherited, uint32_t at) {
     int socket = inherited->sockets[at].socket;
     inherited->sockets[at].socket = -1;
@@ -71,16 +85,20 @@ static int take(struct inherited *inherited, uint32_t at) {
     return socket;
 }
 
-int inherited_take(struct inherited *inherited, struct bytes name, const struct socket_address *address) {
+struct listening inherited_take(struct inherited *inherited, struct bytes name, const struct socket_address *address) {
     for (uint32_t i = 0; i < inherited->count; i++)
         if (inherited->sockets[i].socket >= 0 && is_at(&inherited->sockets[i].address, &address->storage))
-            return take(inherited, i);
+            return (struct listening){take(inherited, i), BYTES_NONE};
+    for (uint32_t i = 0; i < inherited->count; i++)
+        if (inherited->sockets[i].socket >= 0 && inherited->sockets[i].takes_ipv4 &&
+            is_any_ipv4_at(&inherited->sockets[i].address, &address->storage))
+            return (struct listening){take(inherited, i), BYTES_NONE};
     for (uint32_t i = 0; i < inherited->count; i++)
         if (inherited->sockets[i].socket >= 0 && bytes_equal(inherited->sockets[i].name, name)) {
             log_event(LOG_INFO, "socket_by_name", "name=%.*s instead_of=%.*s", BYTES_FORMAT(name), BYTES_FORMAT(address->text));
-            return take(inherited, i);
+            return (struct listening){take(inherited, i), name};
         }
-    return -1;
+    return (struct listening){-1, BYTES_NONE};
 }
 
 void inherited_close_rest(struct inherited *inherited) {

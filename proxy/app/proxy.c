@@ -28,15 +28,15 @@
 // Accepts, everywhere. With a predecessor not before all is there to serve with: until then that one does.
 static void go_live(struct proxy *proxy) {
     const struct admin_options options = {
-        .admin_socket = proxy->sockets.admin,
-        .metrics_socket = proxy->sockets.metrics,
+        .admin_socket = proxy->sockets.admin.socket,
+        .metrics_socket = proxy->sockets.metrics.socket,
         .pages = admin_usual_pages,
         .page_count = admin_usual_page_count,
     };
     proxy->live = true;
     acceptor_begin(proxy->acceptor);
     proxy->admin = admin_open(&proxy->loop, &options, &proxy_admin_source, proxy);
-    upgrade_offer(proxy, proxy->sockets.upgrade);
+    upgrade_offer(proxy, proxy->sockets.upgrade.socket);
 }
 
 static void become_ready(struct proxy *proxy) {
@@ -298,11 +298,13 @@ static void unwatch_signals(struct proxy *proxy) {
             uv_close((uv_handle_t *)&proxy->signals[i], NULL);
 }
 
-static bool listen_at(struct proxy *proxy, const struct socket_address *address, const char *field, struct bytes name, int *socket) {
+static bool listen_at(struct proxy *proxy, const struct socket_address *address, const char *field, struct bytes name, struct listening *listening) {
     char reason[128];
-    *socket = address->length == 0 ? -1 : inherited_take(&proxy->inherited, name, address);
-    if (address->length == 0 || *socket >= 0 ||
-        tcp_listen((const struct sockaddr *)&address->storage, address->length, socket, reason, sizeof reason) == OK)
+    if (address->length == 0)
+        return true;
+    *listening = inherited_take(&proxy->inherited, name, address);
+    if (listening->socket >= 0 ||
+        tcp_listen((const struct sockaddr *)&address->storage, address->length, &listening->socket, reason, sizeof reason) == OK)
         return true;
     fprintf(stderr, "error: %s: %.*s cannot be opened: %s\n", field, BYTES_FORMAT(address->text), reason);
     return false;
@@ -324,7 +326,7 @@ static struct socket_address address_of_path(struct bytes path) {
 static bool listen_for_itself(struct proxy *proxy) {
     const struct proxy_config *config = &proxy->documents.snapshot->proxy;
     const struct socket_address upgrade = address_of_path(config->upgrade_path);
-    proxy->sockets.admin = proxy->sockets.metrics = proxy->sockets.upgrade = -1;
+    proxy->sockets.admin = proxy->sockets.metrics = proxy->sockets.upgrade = (struct listening){-1, BYTES_NONE};
     note_what_is_started_with(proxy);
     return listen_at(proxy, &config->admin, "spec.admin.address", BYTES("admin"), &proxy->sockets.admin) &&
            listen_at(proxy, &config->metrics, "spec.metrics.address", BYTES("metrics"), &proxy->sockets.metrics) &&

@@ -34,7 +34,7 @@ struct proxy {
     struct admin *admin;
     struct inherited inherited; // sockets from systemd, or from the process before
     struct {
-        int admin, metrics, upgrade; // listening; -1: none. Whoever accepts on one closes it
+        struct listening admin, metrics, upgrade; // whoever accepts on one closes it
     } sockets;
     struct {
         struct bytes admin, metrics, upgrade; // addresses; owned

@@ -45,14 +45,14 @@ void upgrade_finish(struct proxy *proxy) {
 
 // --- the other side ---
 
-static uint32_t sockets(void *owner, int all[HANDOVER_SOCKETS_MAX]) {
+static uint32_t sockets(void *owner, struct listening all[HANDOVER_SOCKETS_MAX]) {
     const struct proxy *proxy = owner;
     if (proxy->state != PROXY_READY)
         return 0;
-    const int own[] = {proxy->sockets.admin, proxy->sockets.metrics, proxy->sockets.upgrade};
+    const struct listening own[] = {proxy->sockets.admin, proxy->sockets.metrics, proxy->sockets.upgrade};
     uint32_t count = acceptor_sockets(proxy->acceptor, all, HANDOVER_SOCKETS_MAX - sizeof own / sizeof own[0]);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (own[i] >= 0)
+        if (own[i].socket >= 0)
             all[count++] = own[i];
     return count;
 }

@@ -1,6 +1,8 @@
 // See original_destination.h. The option's number is the same for both families (linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h), whose headers clash with libc's.
 #include "net/original_destination.h"
 
+#include "net/tcp.h"
+
 #include <string.h>
 
 #define ORIGINAL_DST 80
@@ -19,6 +21,7 @@ bool original_destination(int socket, union address *destination) {
     socklen_t length = sizeof local;
     if (getsockname(socket, &local.any, &length) != 0)
         return false;
+    address_unmap(&local);
     *destination = (union address){0};
     length = sizeof *destination;
     const int level = local.any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;

@@ -374,6 +374,8 @@ enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handl
     getpeername(socket, &tcp->transport.peer.any, &length);
     length = sizeof tcp->transport.local;
     getsockname(socket, &tcp->transport.local.any, &length);
+    address_unmap(&tcp->transport.peer);
+    address_unmap(&tcp->transport.local);
     *transport = &tcp->transport;
     return OK;
 }
@@ -385,6 +387,14 @@ size_t address_print_ip(const union address *address, char *text, size_t size) {
     const char *printed = inet_ntop(family, family == AF_INET ? (const void *)&address->v4.sin_addr : &address->v6.sin6_addr, text, (socklen_t)size);
     CHECK(printed != NULL);
     return strlen(text);
+}
+
+void address_unmap(union address *address) {
+    if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
+        return;
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = address->v6.sin6_port};
+    memcpy(&v4.sin_addr, &address->v6.sin6_addr.s6_addr[12], sizeof v4.sin_addr);
+    *address = (union address){.v4 = v4};
 }
 
 size_t address_print(const union address *address, char *text, size_t size) {

@@ -21,4 +21,7 @@ size_t address_print(const union address *address, char *text, size_t size);
 // The same without the port, and without the brackets of IPv6.
 size_t address_print_ip(const union address *address, char *text, size_t size);
 
+// An IPv4 address as a socket of both families has it (::ffff:192.0.2.1) becomes what it is everywhere else; any other stays.
+void address_unmap(union address *address);
+
 #endif

@@ -25,8 +25,11 @@ def hop_of(fleet, script=reply(200, b"x" * 100), **options):
     return hop
 
 
+GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
+
+
 def get(hop):
-    return exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status
+    return exchange(hop.address, GET).status
 
 
 def load(fleet, address, *words):
@@ -242,6 +245,44 @@ def test_sockets_of_systemd_are_found_by_address_or_name(fleet):
         for server in (by_address, by_name):
             assert exchange("127.0.0.1:%d" % server.getsockname()[1], "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
         assert 'event=socket_not_used name="nobody"' in hop.process.output()
+
+
+def test_a_socket_that_was_found_by_its_name_goes_along(fleet):
+    with socket.create_server(("127.0.0.1", 0)) as named, socket.create_server(("127.0.0.1", 0)) as metrics:
+        hop = upgradable(Hop(fleet, {"backend": [fleet.backend().address]}, start=False))
+        inside, hop.metrics = hop.metrics, "127.0.0.1:%d" % metrics.getsockname()[1]
+        hop.proxy["spec"]["metrics"] = {"address": inside}
+        start_activated(fleet, hop, [named, metrics], "outbound:metrics")
+        given = "127.0.0.1:%d" % named.getsockname()[1]
+    for number in range(2):
+        upgrade(hop, f"process{number}")
+        assert exchange(given, GET).status == 200
+        assert hop.figure("outrigger_ready") == 1
+    # A name stands for a place that the documents do not know, never for one that they have left.
+    hop.proxy["spec"]["listeners"].append({"name": "more", "role": "Outbound", "address": fleet.address()})
+    hop.write()
+    upgrade(hop, "with one more")
+    before = hop.proxy["spec"]["listeners"][1]["address"]
+    assert exchange(before, GET).status == 200
+    hop.proxy["spec"]["listeners"][1]["address"] = fleet.address()
+    hop.write()
+    upgrade(hop, "with one that moved")
+    assert exchange(hop.proxy["spec"]["listeners"][1]["address"], GET).status == 200 and is_closed(before)
+
+
+def test_a_socket_of_both_families_is_that_of_ipv4(fleet):
+    """As systemd makes one of ListenStream=PORT."""
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    port = both.getsockname()[1]
+    hop = upgradable(Hop(fleet, {"backend": [fleet.backend().address]}, start=False))
+    hop.proxy["spec"]["listeners"][0]["address"] = f"0.0.0.0:{port}"
+    with both:
+        start_activated(fleet, hop, [both], "proxy.socket")
+    for number in range(2):
+        assert exchange(f"127.0.0.1:{port}", GET).status == 200
+        assert hop.logged(number + 1)
+        assert all(line["peer"].startswith("127.0.0.1:") for line in hop.log()), "as the client is known by"
+        upgrade(hop, f"process{number}")
 
 
 @pytest.mark.parametrize("abstract", [False, True])

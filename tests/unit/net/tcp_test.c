@@ -545,6 +545,20 @@ static void addresses_are_printed_with_their_port(void **state) {
     assert_string_equal(text, "unix");
 }
 
+static void an_address_of_ipv4_is_one_whichever_socket_has_it(void **state) {
+    (void)state;
+    union address address = {.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(80)}};
+    char text[ADDRESS_TEXT_MAX];
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:192.0.2.7", &address.v6.sin6_addr), 1);
+    address_unmap(&address);
+    address_print(&address, text, sizeof text);
+    assert_string_equal(text, "192.0.2.7:80");
+    address = (union address){.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(80), .sin6_addr = in6addr_loopback}};
+    address_unmap(&address);
+    address_print(&address, text, sizeof text);
+    assert_string_equal(text, "[::1]:80");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_go_both_ways),
@@ -572,6 +586,7 @@ int main(void) {
         cmocka_unit_test(a_connection_closed_before_it_was_made_tells_nothing_more),
         cmocka_unit_test(without_a_descriptor_connect_fails_and_nothing_follows),
         cmocka_unit_test(addresses_are_printed_with_their_port),
+        cmocka_unit_test(an_address_of_ipv4_is_one_whichever_socket_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
