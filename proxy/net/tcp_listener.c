@@ -101,6 +101,16 @@ static void on_look_again(struct timer *timer) {
     uv_poll_start(&listener->poll, UV_READABLE, on_poll);
 }
 
+// Whether the file is left over from a process that is gone. Asked by a socket of another type: where one listens that is refused for its type, and whoever listens sees
+// nothing of it.
+static bool is_stale(const struct sockaddr *address, socklen_t length) {
+    int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool stale = probe >= 0 && connect(probe, address, length) != 0 && errno == ECONNREFUSED;
+    if (probe >= 0)
+        close(probe);
+    return stale;
+}
+
 enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *listening, char *reason, size_t reason_size) {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const char *step = "socket";
@@ -112,7 +122,7 @@ enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *lis
     if (address->sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     struct stat status;
-    if (path != NULL && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+    if (path != NULL && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && is_stale(address, length))
         unlink(path);
     step = "bind";
     mode_t old_mask = umask(path != NULL ? 0177 : 0077);

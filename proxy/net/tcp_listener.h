@@ -19,8 +19,8 @@ struct tcp_listener_counters {
     uint64_t out_of_descriptors; // connections refused because the process has no descriptor left for them
 };
 
-// Binds and listens; "text" is for the message. A Unix socket's stale file is removed first and the new one gets mode 0600. ERROR_IO with
-// a text in `reason` on failure.
+// Binds and listens; "text" is for the message. The file of a Unix socket that nobody has open any more is removed first, one that is in
+// use is not; the new one gets mode 0600. ERROR_IO with a text in `reason` on failure.
 MUST_CHECK enum error tcp_listen(const struct sockaddr *address, socklen_t length, int *socket, char *reason, size_t reason_size);
 
 // Takes over a listening, non-blocking socket. `accepted` owns each socket it gets.

@@ -1,6 +1,7 @@
 # presets: dev tsan release
 """Binary upgrade: a new process takes the listening sockets, the old one drains; nobody who sends requests notices. And sockets that systemd opens."""
 
+import copy
 import os
 import re
 import signal
@@ -169,6 +170,28 @@ def test_a_new_process_that_does_not_come_up_changes_nothing(fleet, wrong):
     assert get(hop) == 200 and hop.process.running() and http_get(hop.metrics, "/readyz")[0] == 200
     hop.proxy["spec"]["listeners"] = hop.proxy["spec"]["listeners"][:1]
     hop.write()
+    upgrade(hop)
+    assert get(hop) == 200
+
+
+def test_a_second_start_by_mistake_takes_nothing_from_the_first(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend().address]}, start=False)
+    path = fleet.folder / "admin.sock"
+    hop.proxy["spec"]["admin"] = {"address": f"unix:{path}"}
+    upgradable(hop).start()
+    for number, field in enumerate(("admin", "upgrade", "listeners")):  # the first that is in its way
+        documents = copy.deepcopy(hop.documents)
+        spec = documents[0]["spec"]
+        spec["metrics"] = {"address": fleet.address()}
+        if field != "admin":
+            spec["admin"] = {"address": f"unix:{fleet.folder}/other.sock"}
+        if field == "listeners":
+            spec["upgrade"] = {"path": f"{fleet.folder}/other.upgrade"}
+        second = fleet.start(f"second{number}", [BIN / "outrigger-proxy", "--config", fleet.write(f"second{number}/config.yaml", documents)], exit_codes=(1,))
+        assert second.wait() == 1 and "Address already in use" in second.output()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    assert " event=upgrade_begun " not in hop.process.output()
     upgrade(hop)
     assert get(hop) == 200
 

@@ -208,6 +208,28 @@ static void a_stale_unix_socket_is_replaced_and_is_private(void **state) {
     rmdir(folder);
 }
 
+static void a_unix_socket_that_is_in_use_is_left_alone(void **state) {
+    (void)state;
+    char folder[] = "/tmp/outrigger-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/admin.sock", folder);
+    char reason[128];
+    int first;
+    int second;
+    assert_int_equal(tcp_listen((struct sockaddr *)&address, sizeof address, &first, reason, sizeof reason), OK);
+    assert_int_equal(tcp_listen((struct sockaddr *)&address, sizeof address, &second, reason, sizeof reason), ERROR_IO);
+    assert_string_equal(reason, "bind: Address already in use");
+    errno = 0;
+    assert_true(accept(first, NULL, NULL) < 0 && errno == EAGAIN); // and sees nothing of it
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    close(client);
+    close(first);
+    unlink(address.sun_path);
+    rmdir(folder);
+}
+
 static void a_file_that_is_no_socket_is_left_alone(void **state) {
     (void)state;
     char folder[] = "/tmp/outrigger-test-XXXXXX";
@@ -234,6 +256,7 @@ int main(void) {
         cmocka_unit_test(without_a_reserve_it_looks_away),
         cmocka_unit_test(a_taken_port_is_refused_with_a_reason),
         cmocka_unit_test(a_stale_unix_socket_is_replaced_and_is_private),
+        cmocka_unit_test(a_unix_socket_that_is_in_use_is_left_alone),
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
