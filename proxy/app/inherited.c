@@ -102,12 +102,16 @@ struct listening inherited_take(struct inherited *inherited, struct bytes name, 
 }
 
 void inherited_close_rest(struct inherited *inherited) {
-    for (uint32_t i = 0; i < inherited->count; i++) {
-        if (inherited->sockets[i].socket < 0)
-            continue;
-        log_event(LOG_WARN, "socket_not_used", "name=\"%.*s\" reason=\"no document has its address or name\"",
-                  BYTES_FORMAT(inherited->sockets[i].name));
-        close(take(inherited, i));
-    }
+    for (uint32_t i = 0; i < inherited->count; i++)
+        if (inherited->sockets[i].socket >= 0)
+            log_event(LOG_WARN, "socket_not_used", "name=\"%.*s\" reason=\"no document has its address or name\"",
+                      BYTES_FORMAT(inherited->sockets[i].name));
+    inherited_dispose(inherited);
+}
+
+void inherited_dispose(struct inherited *inherited) {
+    for (uint32_t i = 0; i < inherited->count; i++)
+        if (inherited->sockets[i].socket >= 0)
+            close(take(inherited, i));
     inherited->count = 0;
 }

@@ -35,7 +35,10 @@ void inherited_add(struct inherited *inherited, int socket, struct bytes name);
 // for those who want that.
 struct listening inherited_take(struct inherited *inherited, struct bytes name, const struct socket_address *address);
 
-// Nobody wants the rest.
+// Nobody wants the rest, and that is logged.
 void inherited_close_rest(struct inherited *inherited);
+
+// Closes what is left where it never came to that. All zero is allowed.
+void inherited_dispose(struct inherited *inherited);
 
 #endif

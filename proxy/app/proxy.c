@@ -410,9 +410,7 @@ static int check(const struct snapshot *snapshot) {
 }
 
 static void run(struct proxy *proxy) {
-    inherited_from_environment(&proxy->inherited);
     if (!upgrade_ask(proxy) || !listen_for_itself(proxy)) {
-        inherited_close_rest(&proxy->inherited);
         upgrade_close(proxy);
         proxy->exit_code = EXIT_FAILED;
         return;
@@ -435,8 +433,12 @@ int proxy_run(const struct options *options) {
     process_prepare();
     if (options->debug)
         log_set_level(LOG_DEBUG);
-    if (options->detach && (proxy.detached = detach()) < 0)
+    if (!options->check)
+        inherited_from_environment(&proxy.inherited); // they are for the process that was started, which the one that goes on is not
+    if (options->detach && (proxy.detached = detach()) < 0) {
+        inherited_dispose(&proxy.inherited);
         return EXIT_FAILED;
+    }
     loop_init(&proxy.loop, &proxy);
     timer_init(&proxy.drain_timer, on_drain_timer);
     gatherings_init(&proxy.gatherings);
@@ -447,6 +449,7 @@ int proxy_run(const struct options *options) {
         proxy.exit_code = check(proxy.documents.snapshot);
     else
         run(&proxy);
+    inherited_dispose(&proxy.inherited);
     documents_close(&proxy.documents);
     loop_dispose(&proxy.loop);
     bytes_drop(&proxy.started.admin);

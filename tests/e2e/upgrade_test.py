@@ -239,7 +239,7 @@ def is_closed(address):
 
 # --- systemd ---
 
-def start_activated(fleet, hop, sockets, names="", environment=None):
+def start_activated(fleet, hop, sockets, names="", arguments=()):
     """As systemd does: sockets from descriptor 3 on, in the environment how many and what they are called."""
     program = ("import os, sys\nfor at, fd in enumerate(sys.argv[1].split(',')):\n    os.dup2(int(fd), 3 + at)\n"
                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sys.argv[1].split(','))), LISTEN_FDNAMES=sys.argv[2])\n"
@@ -248,8 +248,8 @@ def start_activated(fleet, hop, sockets, names="", environment=None):
     high = [os.dup2(fd, 100 + at) for at, fd in enumerate(given)]
     for fd in given:
         os.close(fd)
-    hop.process = fleet.start("hop", ["/usr/bin/python3", "-c", program, ",".join(map(str, high)), names, BIN / "outrigger-proxy", "--config", hop.write()],
-                              answers(hop.metrics), pass_fds=high, environment=environment)
+    command = ["/usr/bin/python3", "-c", program, ",".join(map(str, high)), names, BIN / "outrigger-proxy", "--config", hop.write(), *arguments]
+    hop.process = fleet.start("hop", command, answers(hop.metrics), pass_fds=high)
     for fd in high:
         os.close(fd)
 
@@ -306,6 +306,17 @@ def test_a_socket_of_both_families_is_that_of_ipv4(fleet):
         assert hop.logged(number + 1)
         assert all(line["peer"].startswith("127.0.0.1:") for line in hop.log()), "as the client is known by"
         upgrade(hop, f"process{number}")
+
+
+def test_a_detached_process_has_the_sockets_of_systemd(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend().address]}, start=False)
+    with socket.create_server(("127.0.0.1", 0)) as named:
+        start_activated(fleet, hop, [named], "outbound", arguments=["--detach"])
+        given = "127.0.0.1:%d" % named.getsockname()[1]
+    assert hop.process.wait() == 0
+    assert exchange(given, GET).status == 200
+    assert hop.post("/shutdown")[0] == 202
+    eventually(lambda: is_closed(given), what="the detached process being gone")
 
 
 @pytest.mark.parametrize("abstract", [False, True])
