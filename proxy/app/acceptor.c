@@ -29,6 +29,7 @@ struct acceptor {
     uint32_t worker_count;
     struct inherited *inherited;
     struct list sockets;
+    struct metric_cell refused; // for want of descriptors, by the main thread: a cell has one writer
 };
 
 struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count, struct inherited *inherited) {
@@ -119,7 +120,7 @@ static void begin(struct acceptor *acceptor, struct open_socket *open) {
         worker_listen(&acceptor->workers[0], open->name, open->socket);
     } else {
         open->listener = tcp_listener_open(acceptor->loop, open->socket, on_accepted, open);
-        tcp_listener_spare(open->listener, LIMIT_SPARE_FROM_CLIENTS, &acceptor->workers[0].metrics.downstream_refused_descriptors);
+        tcp_listener_spare(open->listener, LIMIT_SPARE_FROM_CLIENTS, &acceptor->refused);
     }
     open->given = open->socket;
     open->socket = -1;
@@ -172,6 +173,10 @@ uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *soc
             sockets[count++] = (struct listening){open->socket >= 0 ? open->socket : open->given, open->by_name ? open->name : BYTES_NONE};
     }
     return count;
+}
+
+uint64_t acceptor_refused(const struct acceptor *acceptor) {
+    return metric_read(&acceptor->refused);
 }
 
 void acceptor_close_all(struct acceptor *acceptor) {

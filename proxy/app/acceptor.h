@@ -21,6 +21,9 @@ void acceptor_begin(struct acceptor *acceptor);
 // The listening sockets that are open, at most `most`; returns how many. They and their names stay the acceptor's.
 uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *sockets, uint32_t most);
 
+// Connections that the main thread has refused for want of descriptors. Workers count their own.
+uint64_t acceptor_refused(const struct acceptor *acceptor);
+
 // Stops accepting everywhere.
 void acceptor_close_all(struct acceptor *acceptor);
 

@@ -39,6 +39,7 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
     }
     resolver_metrics(proxy->resolver, &figures->dns);
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
+    metric_add(&figures->workers.downstream_refused_descriptors, acceptor_refused(proxy->acceptor));
     for (uint32_t i = 0; i < proxy->worker_count; i++) { // counted by the thread that writes
         const struct line_counters *lines = line_writer_counters(proxy->log_lines, i);
         metric_add(&figures->workers.log_written, metric_read(&lines->written));

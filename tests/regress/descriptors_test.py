@@ -32,6 +32,7 @@ def test_a_flood_of_clients_leaves_descriptors_to_others(hop):
             client.settimeout(0)
         eventually(lambda: hop.figure("outrigger_downstream_connections_refused_total", reason="descriptors") > 0, what="clients being refused")
         eventually(lambda: refused_of(flood) >= CLIENTS - LIMIT, what="refused clients being told")
+        eventually(lambda: hop.figure("outrigger_downstream_connections_refused_total", reason="descriptors") == refused_of(flood), what="each one being counted")
         # Who was accepted is served, by endpoints that were not yet connected to.
         for number in range(4):
             assert early.get(host=f"s{number}").response().status == 200
