@@ -80,6 +80,22 @@ def test_ipv6_is_redirected_too(inside):
     assert way.hop.logged(method="CONNECT")["endpoint"] == f"[{HERE6}]:{RAW}"
 
 
+def test_a_socket_of_both_families_knows_where_connections_of_ipv4_were_going(inside):
+    """As systemd makes one of ListenStream=PORT, for a document that says 0.0.0.0."""
+    hop = Hop(inside, outbound=False, start=False, listeners=[
+        {"name": "out", "role": "Outbound", "address": f"0.0.0.0:{OUT}", "transparent": True, "detection": {"timeout": "100ms"}}])
+    program = "import os, sys\nos.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\nos.dup2(int(sys.argv[1]), 3)\nos.execv(sys.argv[2], sys.argv[2:])"
+    with socket.create_server(("::", OUT), family=socket.AF_INET6, dualstack_ipv6=True) as both:
+        hop.process = inside.start("hop", ["setpriv", "--regid", GROUP, "--clear-groups", "/usr/bin/python3", "-c", program, both.fileno(), BIN / "outrigger-proxy",
+                                           "--config", hop.write()], answers(hop.metrics), pass_fds=[both.fileno()])
+    redirect(inside, GROUP, [("ip", HERE, RAW, OUT)])
+    inside.backends.append(Backend(echo_bytes, RAW, host=HERE))
+    with Raw(f"{HERE}:{RAW}") as client:
+        assert client.send(b"\x01abc").exactly(4) == b"\x01abc"
+    line = hop.logged(method="CONNECT")
+    assert line["endpoint"] == f"{HERE}:{RAW}" and line["peer"].startswith("10.99.0.")
+
+
 def test_a_service_is_found_by_address_then_by_name_then_by_host(inside):
     db = inside.backend(greeting(b"db"))
     tls = inside.backend(echo_bytes)
