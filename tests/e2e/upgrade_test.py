@@ -29,6 +29,12 @@ def hop_of(fleet, script=reply(200, b"x" * 100), **options):
 GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 
 
+def write_aside(hop, name):
+    """New documents for the next process alone: this one watches its own, and would open sockets of theirs itself while they are handed over."""
+    hop.name = name
+    hop.write()
+
+
 def get(hop):
     return exchange(hop.address, GET).status
 
@@ -283,12 +289,12 @@ def test_a_socket_that_was_found_by_its_name_goes_along(fleet):
         assert hop.figure("outrigger_ready") == 1
     # A name stands for a place that the documents do not know, never for one that they have left.
     hop.proxy["spec"]["listeners"].append({"name": "more", "role": "Outbound", "address": fleet.address()})
-    hop.write()
+    write_aside(hop, "more")
     upgrade(hop, "with one more")
     before = hop.proxy["spec"]["listeners"][1]["address"]
     assert exchange(before, GET).status == 200
     hop.proxy["spec"]["listeners"][1]["address"] = fleet.address()
-    hop.write()
+    write_aside(hop, "moved")
     upgrade(hop, "with one that moved")
     assert exchange(hop.proxy["spec"]["listeners"][1]["address"], GET).status == 200 and is_closed(before)
 
@@ -346,7 +352,7 @@ def test_documents_of_the_new_process_may_differ(fleet):
     hop.proxy["spec"]["listeners"][0]["name"] = "renamed"
     more = hop.add_listener()
     hop.documents.append(service("other", [fleet.backend(reply(204)).address]))
-    hop.write()
+    write_aside(hop, "fresh")
     upgrade(hop)
     assert get(hop) == 200
     assert exchange(more, "GET / HTTP/1.1\r\nHost: other\r\n\r\n").status == 204
