@@ -33,8 +33,12 @@ static struct bytes location_of(const struct route_redirect *redirect, const str
         port = pool_format(pool, "%u", address_port(&stream->listener->address));
     if (redirect->hostname.len > 0)
         host = redirect->hostname;
-    if (host.len == 0)
-        return path; // an HTTP/1.0 client that named no host: relative to what it asked (RFC 9110 section 10.2.2)
+    if (host.len ==
+        0) { // an HTTP/1.0 client that named no host: relative to what it asked (RFC 9110 section 10.2.2), where two slashes would begin a host
+        while (path.len > 1 && path.at[1] == '/')
+            path = bytes_from(path.at + 1, path.len - 1);
+        return path;
+    }
     struct bytes with_port = port_of(redirect, scheme, port, pool);
     return pool_format(pool, "%.*s://%.*s%.*s%.*s", BYTES_FORMAT(scheme), BYTES_FORMAT(host), BYTES_FORMAT(with_port), BYTES_FORMAT(path));
 }

@@ -306,7 +306,8 @@ static bool is_kept_from_connection(const struct field *field) {
     case FIELD_OUTRIGGER_OTHER:
         return true;
     default:
-        return field->name.len > 12 && name_is(field->name.at, "x-forwarded-", 12);
+        return (field->name.len > 12 && name_is(field->name.at, "x-forwarded-", 12)) ||
+               (field->name.len > 14 && name_is(field->name.at, "sec-websocket-", 14));
     }
 }
 

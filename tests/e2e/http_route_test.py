@@ -6,8 +6,9 @@ import collections
 import pytest
 
 from support.backend import echo, reply
+from support.edge import Edge
 from support.hop import Hop, service, traffic
-from support.routes import backends, headers, path, queries, route, to_service
+from support.routes import backends, headers, path, queries, route, to_gateway, to_service
 from support.wire import exchange
 
 
@@ -215,6 +216,14 @@ def test_a_redirect_keeps_the_port_of_the_request(fleet):
     services[0]["spec"]["ports"][0]["port"] = 8080
     hop = Hop(fleet, services, policies=[route("r", "svc", {"filters": [redirect]})])
     assert ask(hop, host="svc:8080").header("location") == "http://svc:8080/full"
+
+
+def test_a_redirect_of_a_client_without_a_host_stays_here(fleet):
+    """HTTP/1.0 with no Host: Location is a path, and two slashes in front of it would be a host of the client's choice."""
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+    backend = service("app", ["127.0.0.1:1"])
+    edge = Edge(fleet, [backend], [{}], route("r", [to_gateway()], {"matches": [path("/redir")], "filters": [redirect]}))
+    assert exchange(edge.address, "GET /redir//evil.example/ HTTP/1.0\r\n\r\n").header("location") == "/evil.example/"
 
 
 def test_MeshHTTPRouteNamedRule(fleet):

@@ -205,6 +205,7 @@ static void connection_does_not_remove_what_others_rest_on(void **state) {
                                        "Forwarded",
                                        "X-Forwarded-Foo",
                                        "X-Request-Id",
+                                       "Sec-WebSocket-Key",
                                        "outrigger-protocol",
                                        "outrigger-foo",
                                        "outrigger-refused"};
