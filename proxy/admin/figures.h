@@ -137,9 +137,9 @@ struct admin_config {
     nanoseconds checked_wall;        // when documents were last read
     uint64_t accepted;               // loads, by result
     uint64_t refused;
-    nanoseconds load_duration;               // of the newest set
-    const struct config_load_figures *loads; // of the set in force
-    const char *const *paths;                // what is read
+    nanoseconds load_duration;        // of the newest set
+    struct config_load_figures loads; // of the set in force
+    const char *const *paths;         // what is read
     uint32_t path_count;
     const char *const *errors; // of the newest documents, while an older set stays in force
     uint32_t error_count;

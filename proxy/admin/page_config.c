@@ -130,8 +130,8 @@ void page_config(struct admin_query *query) {
     json_set(value, "accepted_at", json_wall_time(config->loaded_wall));
     json_set(value, "checked_at", json_wall_time(config->checked_wall));
     json_set_number(value, "load_us", config->load_duration / NS_PER_US);
-    json_set_number(value, "files", config->loads->files);
-    json_set_number(value, "documents", config->loads->documents);
+    json_set_number(value, "files", config->loads.files);
+    json_set_number(value, "documents", config->loads.documents);
     json_set(value, "paths", json_lines(config->paths, config->path_count));
     json_set(value, "pending_errors", json_lines(config->errors, config->error_count));
     json_set(value, "warnings", json_lines(config->warnings, config->warning_count));

@@ -31,11 +31,11 @@ static void add_config(struct exposition *page, const struct admin_config *confi
     add_number(page, METRIC_CONFIG_PENDING_ERRORS, config->error_count);
     exposition_begin(page, METRIC_CONFIG_LOAD_DURATION);
     exposition_add_seconds(page, NULL, config->load_duration);
-    add_number(page, METRIC_CONFIG_FILES, config->loads->files);
+    add_number(page, METRIC_CONFIG_FILES, config->loads.files);
     exposition_begin(page, METRIC_CONFIG_DOCUMENTS);
     for (const struct kind *kind = config_kinds; kind->name != NULL; kind++) {
         struct bytes name = bytes_from_text(kind->name);
-        exposition_add(page, &name, config->loads->by_kind[kind - config_kinds]);
+        exposition_add(page, &name, config->loads.by_kind[kind - config_kinds]);
     }
 }
 

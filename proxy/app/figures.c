@@ -63,7 +63,7 @@ static void fill_config(const struct proxy *proxy, struct pool *pool, struct adm
         .accepted = documents->accepted,
         .refused = documents->refused,
         .load_duration = documents->load_duration,
-        .loads = &documents->figures,
+        .loads = documents->figures,
         .paths = documents->options->paths,
         .path_count = documents->options->path_count,
         .errors = lines_of(&documents->errors, pool),

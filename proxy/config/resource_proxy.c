@@ -2,6 +2,7 @@
 #include "config/resources.h"
 
 #include "base/check.h"
+#include "config/edge_fields.h"
 #include "config/nearest.h"
 #include "config/value.h"
 #include "telemetry/access_log.h"
@@ -323,7 +324,7 @@ static const struct row edge_rows[] = {{.name = "trustHeaders",
                                         .max = 64,
                                         .describes = "fields that clients from outside may set of those that a gateway takes off: x-tier, "
                                                      "x-priority, x-tenant-id, x-debug, x-request-timeout-ms, "
-                                                     "x-forwarded-for, x-forwarded-host, x-forwarded-proto"},
+                                                     "x-real-ip, forwarded, x-forwarded-... (but not -client-cert)"},
                                        {.name = "proxyStatus",
                                         .type = VALUE_BOOL,
                                         SPEC(config.edge.proxy_status),
@@ -623,6 +624,17 @@ static void check_upgrade(struct document *document) {
                        sizeof address->sun_path - 1);
 }
 
+static void check_edge(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *names = node_find(node_find(document->spec_node, "edge"), "trustHeaders");
+    for (uint32_t i = 0; i < spec->config.edge.trust_header_count; i++)
+        if (!node_item(names, i)->bad && !edge_field_may_be_trusted(spec->config.edge.trust_headers[i]))
+            document_error(document, node_item(names, i), NULL,
+                           "%.*s is none of the fields that a gateway takes off and may leave; allowed: x-tier, x-priority, x-tenant-id, x-debug, "
+                           "x-request-timeout-ms, x-real-ip, forwarded, x-forwarded-... (but not -client-cert)",
+                           BYTES_FORMAT(spec->config.edge.trust_headers[i]));
+}
+
 void proxy_check(struct document *document) {
     struct proxy_spec *spec = document->spec;
     spec->config.namespace_name = document->namespace_name;
@@ -643,4 +655,5 @@ void proxy_check(struct document *document) {
     check_admin(document);
     check_access_log(document);
     check_upgrade(document);
+    check_edge(document);
 }

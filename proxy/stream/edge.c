@@ -1,18 +1,10 @@
 // The fields that clients from outside may not set. outrigger-* and x-forwarded-client-cert are believed from nobody outside, whatever is trusted: forward.c.
 #include "stream/edge.h"
 
+#include "config/edge_fields.h"
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/stream.h"
-
-static const struct bytes named[] = {BYTES_OF("x-tier"), BYTES_OF("x-priority"), BYTES_OF("x-tenant-id"), BYTES_OF("x-debug")};
-
-static bool is_named(struct bytes name) {
-    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
-        if (bytes_equal_nocase(named[i], name))
-            return true;
-    return false;
-}
 
 static bool is_trusted(const struct stream *stream, struct bytes name) {
     const struct proxy_config *proxy = stream->proxy;
@@ -33,20 +25,6 @@ static bool is_told(const struct stream *stream, const struct field *field) {
     return !is_proto || bytes_equal_nocase(field->value, BYTES("http")) || bytes_equal_nocase(field->value, BYTES("https"));
 }
 
-static bool is_for_the_mesh(const struct field *field) {
-    switch (field->id) {
-    case FIELD_X_REQUEST_TIMEOUT_MS:
-    case FIELD_X_FORWARDED_FOR:
-    case FIELD_X_FORWARDED_HOST:
-    case FIELD_X_FORWARDED_PROTO:
-        return true;
-    case FIELD_OTHER:
-        return is_named(field->name);
-    default:
-        return false;
-    }
-}
-
 // What a trusted one before us says stays.
 static void say(struct stream *stream, enum field_id id, struct bytes value) {
     struct fields *fields = &stream->request->fields;
@@ -54,13 +32,13 @@ static void say(struct stream *stream, enum field_id id, struct bytes value) {
     if (before == NULL)
         fields_add_known(fields, id, value);
     else if (id == FIELD_X_FORWARDED_FOR)
-        fields_set_known(fields, id, pool_format(&stream->pool, "%.*s, %.*s", BYTES_FORMAT(before->value), BYTES_FORMAT(value)));
+        fields_set_known(fields, id, pool_format(&stream->pool, "%.*s, %.*s", BYTES_FORMAT(forwarded_for_list(stream)), BYTES_FORMAT(value)));
 }
 
 void edge_prepare(struct stream *stream) {
     struct head *request = stream->request;
     FIELDS_EACH(&request->fields, field) {
-        if (is_for_the_mesh(field) && !is_trusted(stream, field->name) && !is_told(stream, field))
+        if (edge_field_is_guarded(field->name) && !is_trusted(stream, field->name) && !is_told(stream, field))
             fields_remove_field(&request->fields, field);
     }
     char text[ADDRESS_TEXT_MAX];

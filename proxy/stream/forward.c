@@ -2,6 +2,7 @@
 #include "stream/forward.h"
 
 #include "base/check.h"
+#include "config/edge_fields.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "stream/edge.h"
@@ -137,19 +138,26 @@ static bool is_of_the_mesh(enum field_id id) {
     return id == FIELD_OUTRIGGER_PROTOCOL || id == FIELD_OUTRIGGER_REFUSED || id == FIELD_OUTRIGGER_OTHER;
 }
 
+// What may not be said in a head may not be said behind it: some servers put the two together.
+static bool may_trail(const struct stream *stream, const struct field *field) {
+    if (is_of_the_mesh(field->id) || field->id == FIELD_X_FORWARDED_CLIENT_CERT)
+        return false;
+    return stream->listener->role != ROLE_GATEWAY || !edge_field_is_guarded(field->name);
+}
+
 const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers) {
     uint32_t kept = 0;
     uint32_t all = 0;
     FIELDS_EACH(trailers, field) {
         all++;
-        kept += !is_of_the_mesh(field->id) && field->id != FIELD_X_FORWARDED_CLIENT_CERT;
+        kept += may_trail(stream, field);
     }
     if (kept == 0 || kept == all)
         return kept == 0 ? NULL : trailers;
     struct fields *rest = pool_alloc_zeroed(&stream->pool, sizeof *rest);
     fields_copy(rest, trailers, &stream->pool);
     FIELDS_EACH(rest, field)
-        field->removed = is_of_the_mesh(field->id) || field->id == FIELD_X_FORWARDED_CLIENT_CERT;
+        field->removed = !may_trail(stream, field);
     return rest;
 }
 

@@ -40,8 +40,7 @@ static bool is_trusted_peer(const struct proxy_config *proxy, const union addres
     return is_trusted(proxy, &ip);
 }
 
-// All lines of the field as one list.
-static struct bytes list_of(struct stream *stream) {
+struct bytes forwarded_for_list(struct stream *stream) {
     const struct fields *fields = &stream->request->fields;
     const struct field *first = fields_find(fields, FIELD_X_FORWARDED_FOR);
     if (first == NULL || fields_find_next(fields, first) == NULL)
@@ -119,7 +118,7 @@ void forwarded_for_read(struct stream *stream) {
         return;
     struct forwarded_for *forwarded = &stream->forwarded;
     forwarded->is_believed = true;
-    struct bytes list = list_of(stream);
+    struct bytes list = forwarded_for_list(stream);
     const char *end = list.at + list.len;
     bool goes_on = true;
     while (list.len > 0 && goes_on) {

@@ -17,6 +17,9 @@ struct forwarded_for {
     struct bytes chain;   // the client's entry and those behind it, as they came; empty: none
 };
 
+// All lines of x-forwarded-for as one list, in the stream's pool; empty: there is none.
+struct bytes forwarded_for_list(struct stream *stream);
+
 // When the head is there, before any field of it is changed.
 void forwarded_for_read(struct stream *stream);
 

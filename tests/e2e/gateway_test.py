@@ -116,6 +116,27 @@ def test_trusted_headers_are_believed(fleet):
     assert request.values("x-forwarded-for") == ["1.2.3.4, 127.0.0.1"] and request.values("x-forwarded-proto") == ["https"]
 
 
+def test_no_spelling_and_no_place_lets_a_client_speak_for_the_mesh(fleet):
+    seen = fleet.backend(echo)
+    edge = Edge(fleet, [service("v1", [seen.address])], [{}], to("v1"))
+    forged = {"Forwarded": "for=10.0.0.1;proto=https", "X-Real-IP": "10.0.0.1", "X-Forwarded-Port": "443", "x_tenant_id": "acme", "X_Forwarded_For": "10.0.0.1", "X-Tier": "premium"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in forged.items())
+    request = f"POST / HTTP/1.1\r\nHost: shop.example\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n{lines}\r\n0\r\n{lines}X-Sum: 7\r\n\r\n"
+    assert exchange(edge.address, request, "POST").status == 200
+    names = {name.lower() for name, _ in seen.requests[-1].headers}
+    assert not names & {name.lower() for name in forged} and seen.requests[-1].values("x-forwarded-for") == ["127.0.0.1"]
+    assert seen.requests[-1].trailers == [["X-Sum", "7"]] or seen.requests[-1].trailers == [("X-Sum", "7")]
+
+
+def test_each_balancer_before_it_stays_in_the_list(fleet):
+    """Some add a line of their own instead of adding to the one there is."""
+    seen = fleet.backend(echo)
+    edge = Edge(fleet, [service("v1", [seen.address])], [{}], to("v1"), edge={"trustHeaders": ["x-forwarded-for"]})
+    request = "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
+    assert exchange(edge.address, request).status == 200
+    assert seen.requests[-1].values("x-forwarded-for") == ["6.6.6.6, 203.0.113.9, 127.0.0.1"]
+
+
 def test_a_gateway_keeps_to_itself_why(fleet):
     documents = [service("v1", ["127.0.0.1:1"])]
     quiet = Edge(fleet, documents, [{}], to("v1"))

@@ -43,6 +43,20 @@ static void the_envelope_is_checked(void **state) {
     expect_error(OUTBOUND_PROXY "word\n", "t.yaml:7: is a text; allowed: a document");
 }
 
+static void a_gateway_may_trust_what_it_takes_off(void **state) {
+    (void)state;
+    expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  edge: {trustHeaders: [x-teir]}\n", "x-teir is none of the fields");
+    expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  edge: {trustHeaders: [x-forwarded-client-cert]}\n",
+                 "x-forwarded-client-cert is none of the fields");
+    expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  edge: {trustHeaders: [outrigger-refused]}\n",
+                 "outrigger-refused is none of the fields");
+    expect_error(API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND "  edge: {trustHeaders: [x_tier]}\n", "x_tier is none of the fields");
+    struct loaded loaded;
+    expect_good(&loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n" OUTBOUND
+                             "  edge: {trustHeaders: [X-Tier, forwarded, x-real-ip, x-forwarded-port]}\n");
+    loaded_dispose(&loaded);
+}
+
 static void kinds_are_told_apart(void **state) {
     (void)state;
     expect_error(OUTBOUND_PROXY API "metadata: {name: x}\n", "t.yaml:7: ?/default/x: kind: is required");
@@ -411,6 +425,7 @@ static void addresses_are_what_the_resolution_can_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_envelope_is_checked),
+        cmocka_unit_test(a_gateway_may_trust_what_it_takes_off),
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(exactly_one_proxy_is_needed),
         cmocka_unit_test(names_are_unique_by_kind_and_namespace),
