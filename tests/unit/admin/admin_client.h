@@ -33,10 +33,7 @@ struct admin_client {
 };
 
 static inline void client_answer(struct admin_client *client, struct admin_query *query) {
-    static const struct config_load_figures no_loads;
     query->figures = client->figures;
-    if (query->figures.config.loads == NULL) // there always are some
-        query->figures.config.loads = &no_loads;
     client->asked = NULL;
     admin_query_done(query);
 }
