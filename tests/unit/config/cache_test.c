@@ -287,16 +287,11 @@ static void all_documents_together_have_a_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER_WITH_CACHE(only_what_changed_is_read_and_decoded),
-        IN_FOLDER_WITH_CACHE(routes_with_nothing_to_tell_have_no_trees),
-        IN_FOLDER_WITH_CACHE(what_says_the_same_is_not_decoded_again),
-        IN_FOLDER_WITH_CACHE(a_file_that_was_young_is_read_again),
-        IN_FOLDER_WITH_CACHE(who_doubts_has_all_files_read),
-        IN_FOLDER_WITH_CACHE(a_swap_of_links_decodes_what_says_something_else),
-        IN_FOLDER_WITH_CACHE(a_snapshot_outlives_what_it_was_made_of),
-        IN_FOLDER_WITH_CACHE(errors_between_documents_have_their_lines),
-        IN_FOLDER_WITH_CACHE(warnings_are_told_of_each_set),
-        IN_FOLDER_WITH_CACHE(a_file_that_is_reached_twice_is_two),
+        IN_FOLDER_WITH_CACHE(only_what_changed_is_read_and_decoded),   IN_FOLDER_WITH_CACHE(routes_with_nothing_to_tell_have_no_trees),
+        IN_FOLDER_WITH_CACHE(what_says_the_same_is_not_decoded_again), IN_FOLDER_WITH_CACHE(a_file_that_was_young_is_read_again),
+        IN_FOLDER_WITH_CACHE(who_doubts_has_all_files_read),           IN_FOLDER_WITH_CACHE(a_swap_of_links_decodes_what_says_something_else),
+        IN_FOLDER_WITH_CACHE(a_snapshot_outlives_what_it_was_made_of), IN_FOLDER_WITH_CACHE(errors_between_documents_have_their_lines),
+        IN_FOLDER_WITH_CACHE(warnings_are_told_of_each_set),           IN_FOLDER_WITH_CACHE(a_file_that_is_reached_twice_is_two),
         IN_FOLDER_WITH_CACHE(all_documents_together_have_a_bound),
     };
     return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
