@@ -19,15 +19,9 @@ static bool is_below(struct bytes host, struct bytes wildcard) {
     return wildcard.len > 0 && wildcard.at[0] == '.' && host.len > wildcard.len && bytes_ends_with(host, wildcard);
 }
 
-// The host that both mean (Gateway API, HTTPRouteSpec.hostnames). False: none.
-static bool intersect(struct bytes listener, struct bytes route, struct bytes *both) {
-    if (listener.len == 0 || bytes_equal(listener, route) || is_below(route, listener))
-        *both = route;
-    else if (route.len == 0 || is_below(listener, route))
-        *both = listener;
-    else
-        return false;
-    return true;
+// Whether there is a host that both mean (Gateway API, HTTPRouteSpec.hostnames).
+static bool overlap(struct bytes listener, struct bytes route) {
+    return listener.len == 0 || route.len == 0 || bytes_equal(listener, route) || is_below(route, listener) || is_below(listener, route);
 }
 
 static const struct document *find_gateway(const struct loading *loading, struct bytes namespace_name, struct bytes name) {
@@ -151,14 +145,16 @@ static void attach_host(struct freezing *freezing, struct gateway_listener *list
     route_attach(freezing, &frontend->first, route);
 }
 
+// Under the hosts that the route says, by which it is more or less specific than others; that a request is for the listener's host is known by then.
 static void attach_hosts(struct freezing *freezing, struct gateway_listener *listener, const struct document *route) {
     const struct route_spec *spec = route->spec;
-    struct bytes host;
-    for (uint32_t i = 0; i < spec->hostname_count; i++)
-        if (intersect(listener->hostname, freeze_host_form(freezing, spec->hostnames[i]), &host))
+    for (uint32_t i = 0; i < spec->hostname_count; i++) {
+        struct bytes host = freeze_host_form(freezing, spec->hostnames[i]);
+        if (overlap(listener->hostname, host))
             attach_host(freezing, listener, host, route);
+    }
     if (spec->hostname_count == 0)
-        attach_host(freezing, listener, listener->hostname, route);
+        attach_host(freezing, listener, BYTES(""), route);
 }
 
 void freeze_gateway_frontends(struct freezing *freezing) {

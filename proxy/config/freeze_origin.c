@@ -103,16 +103,24 @@ static struct bytes origin_key(struct pool *scratch, const struct origin_config 
     return pool_format(scratch, "%.*s by %.*s", BYTES_FORMAT(key), BYTES_FORMAT(origin->authorities->key));
 }
 
+// The first host that is a name; empty: there is none to ask for.
+static struct bytes first_host_name(const struct service_entry_spec *spec, struct authority *authority) {
+    for (uint32_t i = 0; i < spec->host_count; i++)
+        if (!bytes_starts_with(spec->hosts[i], BYTES("*.")) && authority_parse(spec->hosts[i], authority) &&
+            !is_ip_address(authority_host(authority)))
+            return authority_host(authority);
+    return BYTES_NONE;
+}
+
 const struct origin_config *freeze_origin(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_tls *tls) {
     struct pool *scratch = freezing->loading->scratch;
     struct authority authority;
-    struct server_name host = {.text = BYTES_NONE};
     struct origin_config origin = {.authorities = find_authorities(freezing, tls)};
     if (tls->server_name.len > 0) {
         CHECK(authority_parse(tls->server_name, &authority));
         origin.server_name = pool_copy(scratch, authority_host(&authority));
-    } else if (service_entry_name(spec, &authority, &host) && host.type == SERVER_NAME_HOST) {
-        origin.server_name = pool_copy(scratch, host.text);
+    } else {
+        origin.server_name = pool_copy(scratch, first_host_name(spec, &authority));
     }
     origin.names = copy_names(scratch, spec, tls, origin.server_name, &origin.name_count);
     origin.key = origin_key(scratch, &origin);

@@ -107,12 +107,10 @@ static const struct header_changes *changes_of(const struct filter_spec *filters
     return NULL;
 }
 
-// By what the backend is called, so that it keeps its keys when others come and go, when it is there at last, and in every proxy. One that stands twice is two.
+// By what the route calls the backend, so that it keeps its keys when others come and go, whether or not it is there, and in every proxy. One that stands twice is two.
 static uint64_t seed_of(struct freezing *freezing, const struct document *route, const struct backend_ref *backend, const struct route_rule *rule) {
-    const struct service_config *service = find_port(freezing, route, backend);
-    uint16_t port = service != NULL ? service->port : backend->port;
     struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s:%u", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
-                                    BYTES_FORMAT(backend->name), port);
+                                    BYTES_FORMAT(backend->name), backend->port);
     uint64_t seed = digest_bytes(DIGEST_START, name);
     for (uint32_t i = 0; i < rule->destination_count; i++)
         if (rule->destinations[i]->seed == seed)

@@ -186,8 +186,8 @@ void route_field_matches_check(struct document *document, struct field_match *ma
         match.id = are_headers ? field_id_of(match.name) : FIELD_OTHER;
         if (match.type == VALUE_REGEX && value != NULL && !value->bad)
             match.regex = route_regex(document, value, match.value);
-        if (match.id == FIELD_HOST && match.type == VALUE_EXACT && authority_is_valid(match.value))
-            match.value = canonical_authority(match.value, BYTES("http"), document->loading->values);
+        if (match.id == FIELD_HOST && match.type == VALUE_EXACT && value != NULL && !value->bad && !authority_is_valid(match.value))
+            document_error(document, value, NULL, "\"%.*s\" is no host", BYTES_FORMAT(match.value));
         if (is_first_of_name(matches, kept, match.name, are_headers))
             matches[kept++] = match;
         else

@@ -15,14 +15,14 @@ static bool is_trusted(const struct stream *stream, struct bytes name) {
 }
 
 // What a trusted proxy says of how it was asked, if it says it once.
-static bool is_told(const struct stream *stream, const struct field *field) {
+static bool is_told(const struct stream *stream, enum field_id id) {
     const struct fields *fields = &stream->request->fields;
-    const bool is_proto = field->id == FIELD_X_FORWARDED_PROTO;
-    if (!stream->forwarded.is_believed || (!is_proto && field->id != FIELD_X_FORWARDED_HOST))
+    const struct field *field = stream->forwarded.is_believed ? fields_find(fields, id) : NULL;
+    if (field == NULL || fields_find_next(fields, field) != NULL)
         return false;
-    if (fields_find(fields, field->id) != field || fields_find_next(fields, field) != NULL || field->value.len == 0)
-        return false;
-    return !is_proto || bytes_equal_nocase(field->value, BYTES("http")) || bytes_equal_nocase(field->value, BYTES("https"));
+    if (id == FIELD_X_FORWARDED_PROTO)
+        return bytes_equal_nocase(field->value, BYTES("http")) || bytes_equal_nocase(field->value, BYTES("https"));
+    return field->value.len > 0 && bytes_find(field->value, ',') == field->value.len;
 }
 
 // What a trusted one before us says stays.
@@ -37,8 +37,10 @@ static void say(struct stream *stream, enum field_id id, struct bytes value) {
 
 void edge_prepare(struct stream *stream) {
     struct head *request = stream->request;
+    const bool proto_is_told = is_told(stream, FIELD_X_FORWARDED_PROTO), host_is_told = is_told(stream, FIELD_X_FORWARDED_HOST);
     FIELDS_EACH(&request->fields, field) {
-        if (edge_field_is_guarded(field->name) && !is_trusted(stream, field->name) && !is_told(stream, field))
+        const bool stays = (field->id == FIELD_X_FORWARDED_PROTO && proto_is_told) || (field->id == FIELD_X_FORWARDED_HOST && host_is_told);
+        if (!stays && edge_field_is_guarded(field->name) && !is_trusted(stream, field->name))
             fields_remove_field(&request->fields, field);
     }
     char text[ADDRESS_TEXT_MAX];

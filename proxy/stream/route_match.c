@@ -30,6 +30,8 @@ static bool host_matches(struct matching *matching, const struct field_match *ma
         return false;
     if (matching->host.len == 0)
         matching->host = canonical_authority(request->authority, request->scheme, matching->pool);
+    if (match->type == VALUE_EXACT) // whether a port is the scheme's own is the request's matter
+        return bytes_equal(canonical_authority(match->value, request->scheme, matching->pool), matching->host);
     return value_matches(matching, match, matching->host);
 }
 

@@ -137,6 +137,23 @@ def test_each_balancer_before_it_stays_in_the_list(fleet):
     assert seen.requests[-1].values("x-forwarded-for") == ["6.6.6.6, 203.0.113.9, 127.0.0.1"]
 
 
+@pytest.mark.parametrize("listener", [{}, {"hostname": "a.example.com"}, {"hostname": "*.example.com"}])
+def test_the_very_host_goes_before_what_is_for_more(fleet, listener):
+    """Also where the listener has that host alone: a route for more does not come nearer by it, however exact its path."""
+    edge = Edge(fleet, services(fleet, "guard", "wide", "all"), [listener], to("guard", "a.example.com"),
+                route("a-wide", [to_gateway()], {"matches": [path("/admin", "Exact")], "backendRefs": backends("wide")}, hostnames=["*.example.com"]),
+                route("a-all", [to_gateway()], {"matches": [path("/admin", "Exact")], "backendRefs": backends("all")}))
+    assert answer(edge, "a.example.com", "/admin") == "guard"
+    assert answer(edge, "b.example.com", "/admin") == ("wide" if listener.get("hostname") != "a.example.com" else 404)
+
+
+@pytest.mark.parametrize("value, found", [("shop.example:80", True), ("SHOP.example", True), ("shop.example:443", False), ("shop.example:8080", False)])
+def test_a_match_on_host_knows_the_port_of_its_scheme(fleet, value, found):
+    rule = {"matches": [{"headers": [{"name": "host", "value": value}]}], "backendRefs": backends("v1")}
+    edge = Edge(fleet, services(fleet, "v1"), [{}], route("r", [to_gateway()], rule))
+    assert answer(edge, "shop.example") == ("v1" if found else 404)
+
+
 def test_a_gateway_keeps_to_itself_why(fleet):
     documents = [service("v1", ["127.0.0.1:1"])]
     quiet = Edge(fleet, documents, [{}], to("v1"))

@@ -50,11 +50,20 @@ def test_what_is_no_address_is_not_passed_on(fleet, fields, told):
     assert seen.requests[-1].values("x-forwarded-for") == [told]
 
 
-@pytest.mark.parametrize("fields", [["X-Forwarded-Proto: gopher"], ["X-Forwarded-Proto: https, http"], ["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], ["X-Forwarded-Proto:"]])
+@pytest.mark.parametrize("fields", [["X-Forwarded-Proto: gopher"], ["X-Forwarded-Proto: https, http"], ["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], ["X-Forwarded-Proto: http", "X-Forwarded-Proto: https"],
+                                    ["X-Forwarded-Proto:"]])
 def test_a_scheme_that_is_none_is_said_anew(fleet, fields):
     seen, edge = edge_of(fleet, trustedProxies=LOCAL)
     assert get(edge.address, *fields).status == 200
     assert seen.requests[-1].values("x-forwarded-proto") == ["http"]
+
+
+@pytest.mark.parametrize("fields", [["X-Forwarded-Host: evil.example, good.example"], ["X-Forwarded-Host: good.example", "X-Forwarded-Host: evil.example"]])
+def test_a_host_that_is_not_one_is_said_anew(fleet, fields):
+    seen, edge = edge_of(fleet, trustedProxies=LOCAL)
+    assert get(edge.address, *fields).status == 200
+    (told,) = seen.requests[-1].values("x-forwarded-host")
+    assert "evil" not in told and "good" not in told
 
 
 def test_a_stranger_is_not_believed(fleet):
