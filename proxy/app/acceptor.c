@@ -111,7 +111,7 @@ static struct worker *least_busy(const struct acceptor *acceptor) {
 
 static void on_accepted(void *user, int socket) {
     struct open_socket *open = user;
-    worker_accept(least_busy(open->acceptor), open->name, socket);
+    worker_accept(least_busy(open->acceptor), open->name, &open->address, socket);
 }
 
 static void begin(struct acceptor *acceptor, struct open_socket *open) {

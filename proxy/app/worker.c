@@ -196,6 +196,7 @@ static void set_endpoints(void *receiver, void *argument) {
 struct handover {
     struct bytes name; // owned
     int socket;
+    struct socket_address address; // worker_accept: of the socket that it came to, without its text
 };
 
 static void free_handover(struct handover *handover) {
@@ -217,11 +218,11 @@ static void accept_here(void *receiver, void *argument) {
     free_handover(handover);
 }
 
-// A connection does not wait where its listener is there already.
+// A connection does not wait where its listener is there already, and at the address that it came to: documents may have given a name to another socket.
 static void accept_in_order(void *receiver, void *argument) {
     struct worker *worker = receiver;
     const struct handover *handover = argument;
-    if (waits_for_snapshot(worker) && !downstream_has(&worker->downstream, handover->name))
+    if (waits_for_snapshot(worker) && !downstream_stands_at(&worker->downstream, handover->name, &handover->address))
         hold(worker, letter_create(accept_here, argument));
     else
         accept_here(worker, argument);
@@ -415,9 +416,12 @@ void worker_unlisten(struct worker *worker, struct bytes name) {
     post_in_order(worker, unlisten_here, handover_of(name, -1));
 }
 
-void worker_accept(struct worker *worker, struct bytes name, int socket) {
+void worker_accept(struct worker *worker, struct bytes name, const struct socket_address *address, int socket) {
+    struct handover *handover = handover_of(name, socket);
+    handover->address = *address;
+    handover->address.text = BYTES_NONE; // the documents'
     atomic_fetch_add_explicit(&worker->handed_over, 1, memory_order_relaxed);
-    post(worker, accept_in_order, handover_of(name, socket));
+    post(worker, accept_in_order, handover);
 }
 
 uint32_t worker_load(const struct worker *worker) {

@@ -72,7 +72,8 @@ void worker_drop_authorities(struct worker *worker, struct bytes key, struct cre
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials);
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
 void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all
-void worker_accept(struct worker *worker, struct bytes name, int socket); // a connection accepted elsewhere
+// A connection accepted elsewhere, by the listener's socket at `address`.
+void worker_accept(struct worker *worker, struct bytes name, const struct socket_address *address, int socket);
 void worker_drain(struct worker *worker, bool outbound_too);
 
 // Connections of clients that it has, or soon will have. Any thread.

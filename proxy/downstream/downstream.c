@@ -148,8 +148,10 @@ void downstream_set_edge(struct downstream *downstream, struct bytes name, struc
     listener->edge = credentials_ref(credentials);
 }
 
-bool downstream_has(const struct downstream *downstream, struct bytes name) {
-    return map_get(&downstream->listeners, name) != NULL;
+bool downstream_stands_at(const struct downstream *downstream, struct bytes name, const struct socket_address *address) {
+    const struct downstream_listener *listener = map_get(&downstream->listeners, name);
+    return listener != NULL && listener->config->address.length == address->length &&
+           memcmp(&listener->config->address.storage, &address->storage, address->length) == 0;
 }
 
 void downstream_accept(struct downstream *downstream, struct bytes name, int socket) {

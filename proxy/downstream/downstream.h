@@ -57,8 +57,8 @@ void downstream_set_edge(struct downstream *downstream, struct bytes listener, s
 // Takes over a socket that was accepted for the listener of that name; closes it when there is no such listener or no room.
 void downstream_accept(struct downstream *downstream, struct bytes listener, int socket);
 
-// Whether there is a listener of that name.
-bool downstream_has(const struct downstream *downstream, struct bytes listener);
+// Whether there is a listener of that name, and at that address.
+bool downstream_stands_at(const struct downstream *downstream, struct bytes listener, const struct socket_address *address);
 
 // From server_conn: a connection is gone.
 void downstream_connection_gone(struct downstream_listener *listener);

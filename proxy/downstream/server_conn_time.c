@@ -36,7 +36,8 @@ void server_conn_check_mode(struct server_conn *conn) {
     const bool is_mutual = conn->client.secure && !conn->is_edge; // a client of a gateway has shown nothing
     if (config->role != ROLE_INBOUND || config->mtls != MTLS_STRICT || is_mutual)
         return;
-    if (conn->phase <= CONN_DETECT || (conn->phase == CONN_OPEN && is_idle(conn))) {
+    const bool shakes_without = conn->phase == CONN_HANDSHAKE && conn->is_edge;
+    if (conn->phase <= CONN_DETECT || shakes_without || (conn->phase == CONN_OPEN && is_idle(conn))) {
         server_conn_close(conn, ERROR_DRAINING);
         return;
     }

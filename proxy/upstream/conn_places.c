@@ -65,7 +65,8 @@ static void settle_debts(struct conn_pool *pool, struct service_shared *shared) 
     } else if (pool->is_owed) {
         take_one(&shared->owed);
     }
-    pool->is_owed = pool->is_told = false;
+    pool->is_owed = false;
+    pool->told_at = 0;
 }
 
 static struct list *list_of(struct conn_places *places, enum conn_need need) {
@@ -153,11 +154,13 @@ void conn_places_give_idle(struct cluster *cluster) {
         give_idle(cluster);
 }
 
+// Again once in a while: a connection there may have become idle since, with nobody who would ask what else it is good for.
 static void tell_others(struct conn_pool *pool) {
     struct upstream *upstream = pool->endpoint->upstream;
-    if (!pool->is_told)
-        live_shared_tell_starved(upstream->shared, upstream);
-    pool->is_told = true;
+    if (pool->told_at > 0 && upstream->loop->now < pool->told_at + PATIENCE_NS)
+        return;
+    pool->told_at = upstream->loop->now;
+    live_shared_tell_starved(upstream->shared, upstream);
 }
 
 void conn_places_demand(struct conn_pool *pool) {

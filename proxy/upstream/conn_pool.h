@@ -37,7 +37,7 @@ struct conn_pool {
     enum conn_need need;
     nanoseconds served_at; // while there is a need: when a waiter was last granted a place or a connection was begun, or since when there is one
     bool is_owed;          // counted in service_shared.owed
-    bool is_told;          // other workers know that it starves
+    nanoseconds told_at;   // when other workers were last told that it starves; 0: not since it does
     uint32_t room_last;    // streams that the last connection allowed: how many waiters one under way may serve
 };
 
