@@ -4,6 +4,7 @@ for a field, lists keyed by name; and documents that say the same after another 
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -77,14 +78,14 @@ WRITERS = {
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in EXAMPLES.rglob("proxy.yaml")}), ids=lambda folder: str(folder.relative_to(EXAMPLES)))
 def test_documents_say_the_same_once_another_library_wrote_them(folder, tmp_path):
-    """As a folder for each way to write; the files that documents name are not there in either, and so are named whole."""
+    """As a folder for each way to write, with the other files that documents name."""
     documents = [document for path in sorted(folder.rglob("*.yaml")) for document in documents_of(path)]
     said = set()
+    for name in (*WRITERS, "json"):
+        shutil.copytree(folder, tmp_path / name, ignore=shutil.ignore_patterns("*.yaml"))
     for name, write in WRITERS.items():
-        (tmp_path / name).mkdir()
         (tmp_path / name / "all.yaml").write_text(write(documents), encoding="utf-8")
         said.add(check(tmp_path / name))
-    (tmp_path / "json").mkdir()
     for number, document in enumerate(documents):
         (tmp_path / "json" / f"{number:03}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     said.add(check(tmp_path / "json"))

@@ -241,6 +241,7 @@ static void a_pipe_of_another_user_is_written_to_as_it_is(void **state) {
     int before = dup(STDERR_FILENO);
     assert_true(before >= 0);
     line_writer_destroy(writer, PATIENCE);
+    const unsigned others = count_threads(); // a sanitizer may have one of its own
     setfsuid(65534); // root may open everything; threads inherit it
     writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES);
     setfsuid(geteuid());
@@ -267,7 +268,7 @@ static void a_pipe_of_another_user_is_written_to_as_it_is(void **state) {
     close(before), close(ends[0]), close(ends[1]);
     assert_true(added);
     assert_true(blocks);
-    assert_int_equal(threads, 1); // the writer's does not hang in a write
+    assert_int_equal(threads, others); // the writer's does not hang in a write
     assert_non_null(strstr(text, "first\n"));
     assert_non_null(strstr(text, "second\n"));
 }
