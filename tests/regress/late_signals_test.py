@@ -28,12 +28,16 @@ def test_signals_up_to_the_last_moment_do_not_cut_the_end_short(late):
 
 @pytest.mark.parametrize("early", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_from_the_first_moment_do_not_end_the_start(early):
+    """With documents that take a while to read, so that most of these come before they are."""
     with Fleet() as fleet:
         backend = fleet.backend(reply(200, b"ok"))
         for start in range(STARTS):
-            hop = Hop(fleet, {"backend": [backend.address]}, name=f"hop{start}", start=False)
+            hop = Hop(fleet, {f"s{number}": [backend.address] for number in range(300)}, name=f"hop{start}", start=False)
             hop.write()
-            process = fleet.start(f"hop{start}", [BIN / "outrigger-proxy", "--config", hop.config], lambda started: holds(started.child.pid, early))
+
+            def can_be_told(process):
+                return holds(process.child.pid, early) or "event=ready" in process.output()
+            process = fleet.start(f"hop{start}", [BIN / "outrigger-proxy", "--config", hop.config], can_be_told)
             process.signal(early)
             if early != signal.SIGTERM:
                 eventually(lambda: "event=ready" in process.output())
