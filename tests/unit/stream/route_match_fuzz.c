@@ -38,9 +38,27 @@ static bool same(const struct request *request, const struct field_match *match,
     return match->type == VALUE_EXACT ? bytes_equal(match->value, value) : regex_match(match->regex, request->matcher, value) == REGEX_YES;
 }
 
+// In lower case, without the port of the scheme and the dot at the end.
+static struct bytes plain_host(const struct request *request) {
+    struct bytes authority = request->head.authority, host, port;
+    char *out = pool_alloc(request->pool, authority.len + 1);
+    authority_split(authority, &host, &port);
+    while (port.len > 0 && port.at[0] == '0')
+        port = bytes_from(port.at + 1, port.len - 1);
+    size_t length = host.len - bytes_ends_with(host, BYTES("."));
+    for (size_t i = 0; i < length; i++)
+        out[i] = ascii_lower(host.at[i]);
+    if (port.len > 0 && !bytes_equal(port, BYTES("80"))) {
+        out[length] = ':';
+        memcpy(out + length + 1, port.at, port.len);
+        length += 1 + port.len;
+    }
+    return bytes_from(out, length);
+}
+
 static bool field_holds(const struct request *request, const struct field_match *match) {
     if (bytes_equal_nocase(match->name, BYTES("host")))
-        return request->head.authority.len > 0 && same(request, match, request->head.authority);
+        return request->head.authority.len > 0 && same(request, match, plain_host(request));
     FIELDS_EACH(&request->head.fields, field)
         if (bytes_equal_nocase(field->name, match->name))
             return same(request, match, field->value);
@@ -165,6 +183,8 @@ static bool read_request(struct request *request, struct bytes text) {
     request->head.method_text = take_line(&text);
     struct bytes target = take_line(&text);
     request->head.authority = take_line(&text);
+    if (request->head.authority.len > 0 && !authority_is_valid(request->head.authority))
+        return false; // no codec tells such a one
     while (text.len > 0) {
         struct bytes line = take_line(&text);
         size_t colon = bytes_find(line, ':');
@@ -201,8 +221,11 @@ static void look(const struct snapshot *snapshot, struct request *request, struc
     const struct route_table *table = snapshot_find_host(snapshot, BYTES("s"), 80)->routes;
     if (!read_request(request, text))
         return;
+    regex_matcher_begin(request->matcher);
     const struct route_rule *rule = route_match(table, &request->head, false, request->matcher, request->pool);
-    check_rule(table, request, rule);
+    if (!regex_matcher_gave_up(request->matcher))
+        check_rule(table, request, rule);
+    regex_matcher_begin(request->matcher);
     struct bytes canonical;
     enum error error = canonical_path(other_spelling(request), request->pool, &canonical);
     CHECK(error == OK && bytes_equal(canonical, request->path));
