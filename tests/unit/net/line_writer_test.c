@@ -242,7 +242,7 @@ static void a_pipe_of_another_user_is_written_to_as_it_is(void **state) {
     assert_true(before >= 0);
     line_writer_destroy(writer, PATIENCE);
     const unsigned others = count_threads(); // a sanitizer may have one of its own
-    setfsuid(65534); // root may open everything; threads inherit it
+    setfsuid(65534);                         // root may open everything; threads inherit it
     writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES);
     setfsuid(geteuid());
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
