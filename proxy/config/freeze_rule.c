@@ -107,10 +107,10 @@ static const struct header_changes *changes_of(const struct filter_spec *filters
     return NULL;
 }
 
-// By what the route calls the backend, so that it keeps its keys when others come and go, whether or not it is there, and in every proxy. One that stands twice is two.
+// By its name alone, so that a backend keeps its keys when others come and go, whether or not it is there or its port is written, and in every proxy. One that stands twice is two.
 static uint64_t seed_of(struct freezing *freezing, const struct document *route, const struct backend_ref *backend, const struct route_rule *rule) {
-    struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s:%u", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
-                                    BYTES_FORMAT(backend->name), backend->port);
+    struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s", BYTES_FORMAT(ref_namespace(route, backend->namespace_name)),
+                                    BYTES_FORMAT(backend->name));
     uint64_t seed = digest_bytes(DIGEST_START, name);
     for (uint32_t i = 0; i < rule->destination_count; i++)
         if (rule->destinations[i]->seed == seed)
