@@ -1,29 +1,22 @@
-// Watches the files of all certificates of a gateway's socket. A change is waited out for a moment, since a certificate may be there before its key; a set that is still
-// of no use then is refused, told once, and tried again with each look.
+// Loads the files of all certificates of a gateway's socket as they change (identity/watched_files). A set that is of no use is told once.
 #include "identity/edge_identity.h"
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "identity/secret_file.h"
-#include "net/file_watch.h"
+#include "identity/watched_files.h"
 #include "net/loop.h"
 #include "net/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POLL_INTERVAL (5 * NS_PER_S)
-#define SETTLE_FIRST (20 * NS_PER_MS)
-#define SETTLE_AGAIN (200 * NS_PER_MS)
-#define SETTLE_MAX (2 * NS_PER_S)
-
 enum { PART_CERTIFICATE, PART_KEY, PARTS };
 
 struct edge_entry {
     struct bytes hostname, name; // owned
     char *paths[PARTS];
-    uint64_t marks[PARTS]; // of the set that was tried last
 };
 
 struct edge_identity {
@@ -33,28 +26,11 @@ struct edge_identity {
     void (*publish)(void *owner, struct bytes socket, struct credentials *credentials);
     void *owner;
     struct edge_entry *entries;
-    struct file_watch *watch;
-    nanoseconds settle_until;
-    bool refused; // and told
-    struct timer attempt;
+    struct watched_files *files;
     struct credentials *credentials;
     uint64_t generation;
     struct task release;
 };
-
-static bool marks_changed(const struct edge_identity *identity) {
-    for (uint32_t i = 0; i < identity->state.certificates; i++)
-        for (int part = 0; part < PARTS; part++)
-            if (secret_file_mark(identity->entries[i].paths[part]) != identity->entries[i].marks[part])
-                return true;
-    return false;
-}
-
-static void take_marks(struct edge_identity *identity) {
-    for (uint32_t i = 0; i < identity->state.certificates; i++)
-        for (int part = 0; part < PARTS; part++)
-            identity->entries[i].marks[part] = secret_file_mark(identity->entries[i].paths[part]);
-}
 
 static enum error read_entry(const struct edge_entry *entry, struct tls_edge_certificate *certificate, char *reason, size_t reason_size) {
     certificate->hostname = entry->hostname;
@@ -63,13 +39,15 @@ static enum error read_entry(const struct edge_entry *entry, struct tls_edge_cer
     return error != OK ? error : secret_file_read(entry->paths[PART_KEY], &certificate->key_pem, reason, reason_size);
 }
 
-static enum error load(struct edge_identity *identity, char *reason, size_t reason_size) {
+static enum error load(void *owner, char *reason, size_t reason_size) {
+    struct edge_identity *identity = owner;
     struct tls_edge_certificate *certificates = alloc_zeroed_or_abort(identity->state.certificates, sizeof *certificates);
     struct credentials *credentials = NULL;
     enum error error = OK;
-    take_marks(identity);
     for (uint32_t i = 0; i < identity->state.certificates && error == OK; i++)
         error = read_entry(&identity->entries[i], &certificates[i], reason, reason_size);
+    if (error == OK)
+        error = watched_files_confirm(identity->files, reason, reason_size);
     if (error == OK)
         error = credentials_create_edge(certificates, identity->state.certificates, identity->ticket_keys, identity->generation + 1, &credentials,
                                         reason, reason_size);
@@ -83,7 +61,6 @@ static enum error load(struct edge_identity *identity, char *reason, size_t reas
     credentials_unref(identity->credentials);
     identity->credentials = credentials;
     identity->generation++;
-    identity->refused = false;
     identity->state.accepted++;
     identity->state.loaded_wall = clock_wall_ns();
     identity->state.last_error[0] = '\0';
@@ -94,39 +71,22 @@ static enum error load(struct edge_identity *identity, char *reason, size_t reas
     return OK;
 }
 
-static void on_attempt(struct timer *timer) {
-    struct edge_identity *identity = CONTAINER_OF(timer, struct edge_identity, attempt);
-    char reason[sizeof identity->state.last_error];
-    if (load(identity, reason, sizeof reason) == OK || identity->refused)
-        return;
-    if (identity->loop->now < identity->settle_until) {
-        loop_timer_start(identity->loop, &identity->attempt, SETTLE_AGAIN);
-        return;
-    }
-    identity->refused = true;
+static void refuse(void *owner, const char *reason) {
+    struct edge_identity *identity = owner;
     identity->state.refused++;
     snprintf(identity->state.last_error, sizeof identity->state.last_error, "%s", reason);
     log_event(LOG_ERROR, "edge_certificates_refused", "listener=%.*s in_force=%llu reason=\"%s\"", BYTES_FORMAT(identity->state.socket),
               (unsigned long long)identity->generation, reason);
 }
 
-static void on_look(void *owner) {
-    struct edge_identity *identity = owner;
-    bool changed = marks_changed(identity);
-    if (timer_is_running(&identity->attempt) || !(identity->refused || changed))
-        return;
-    identity->refused &= !changed; // another set: what is wrong with it is told again
-    identity->settle_until = identity->loop->now + SETTLE_MAX;
-    loop_timer_start(identity->loop, &identity->attempt, SETTLE_FIRST);
-}
-
 static void watch_files(struct edge_identity *identity) {
     const uint32_t count = identity->state.certificates * PARTS;
-    const char **files = alloc_zeroed_or_abort(count, sizeof *files);
+    const char **paths = alloc_zeroed_or_abort(count, sizeof *paths);
     for (uint32_t i = 0; i < count; i++)
-        files[i] = identity->entries[i / PARTS].paths[i % PARTS];
-    (void)file_watch_set_files(identity->watch, files, count);
-    free(files);
+        paths[i] = identity->entries[i / PARTS].paths[i % PARTS];
+    const struct watched_files_options files = {.paths = paths, .count = count, .load = load, .refuse = refuse, .owner = identity};
+    identity->files = watched_files_create(identity->loop, &files);
+    free(paths);
 }
 
 static void on_release(struct task *task) {
@@ -176,12 +136,8 @@ struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_
     identity->generation = options->generation_before;
     take_entries(identity, options->gateway);
     task_init(&identity->release, on_release);
-    timer_init(&identity->attempt, on_attempt);
     loop->handles++;
-    identity->watch = file_watch_create(loop, &(struct file_watch_options){.poll_interval = POLL_INTERVAL, .look = on_look, .owner = identity});
     watch_files(identity);
-    identity->settle_until = loop->now + SETTLE_MAX;
-    loop_timer_start(loop, &identity->attempt, 0);
     return identity;
 }
 
@@ -219,15 +175,14 @@ struct edge_certificate edge_identity_certificate(const struct edge_identity *id
 }
 
 bool edge_identity_is_settling(const struct edge_identity *identity) {
-    return timer_is_running(&identity->attempt);
+    return watched_files_are_settling(identity->files);
 }
 
 void edge_identity_reload(struct edge_identity *identity) {
-    on_look(identity);
+    watched_files_look(identity->files);
 }
 
 void edge_identity_close(struct edge_identity *identity) {
-    file_watch_close(identity->watch);
-    loop_timer_stop(identity->loop, &identity->attempt);
+    watched_files_close(identity->files);
     loop_defer(identity->loop, &identity->release);
 }

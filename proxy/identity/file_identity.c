@@ -1,21 +1,11 @@
-// Watches the three files, loads them when they change, and publishes what is usable.
-//
-// Two things tell of a change: the system, for the folders that the files are in (a swap of symbolic links is a change of the folder, not of the files), and a
-// look every few seconds at where the links lead, for file systems that tell nothing. Neither is believed to mean that the set is whole: a new certificate may
-// be there before its key. So a set that cannot be used is tried again for a moment before it counts as refused.
-//
-//   steady -> settling: the marks of the files have changed
-//   settling -> steady: loaded
-//   settling -> refused: still not usable after SETTLE_MAX
-//   refused -> settling: the marks have changed again
-//   refused -> steady: usable after all (a certificate has become valid)
+// Loads the three files as they change (identity/watched_files), publishes what is usable, and warns of a certificate that is not renewed.
 #include "identity/file_identity.h"
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "identity/secret_file.h"
-#include "net/file_watch.h"
+#include "identity/watched_files.h"
 #include "net/loop.h"
 #include "net/tls.h"
 
@@ -24,14 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POLL_INTERVAL_DEFAULT (5 * NS_PER_S)
-#define SETTLE_FIRST (20 * NS_PER_MS) // after a change: whoever writes three files one by one is done by then, mostly
-#define SETTLE_AGAIN (200 * NS_PER_MS)
-#define SETTLE_MAX (2 * NS_PER_S)
-
 enum { FILE_CERTIFICATE, FILE_PRIVATE_KEY, FILE_TRUST_BUNDLE, FILE_COUNT };
-
-enum identity_phase { IDENTITY_STEADY, IDENTITY_SETTLING, IDENTITY_REFUSED };
 
 struct file_identity {
     struct loop *loop;
@@ -40,23 +23,14 @@ struct file_identity {
     void (*publish)(void *owner, struct credentials *credentials);
     void *owner;
     char *paths[FILE_COUNT];
-    uint64_t marks[FILE_COUNT];       // of the set that was tried last
     unsigned char content_digest[32]; // of the set in force
-    struct file_watch *watch;
-    enum identity_phase phase;
-    nanoseconds settle_until;
-    struct timer attempt;
+    struct watched_files *files;
     struct credentials *credentials;
     struct identity_state state;
     uint32_t warned_percent; // of the life left, when last warned; 100: not warned
     bool closing;
     struct task release;
 };
-
-static void set_phase(struct file_identity *identity, enum identity_phase phase) {
-    CHECK(identity->phase != phase);
-    identity->phase = phase;
-}
 
 // --- how long the leaf still lasts ---
 
@@ -79,17 +53,6 @@ static void warn_of_end(struct file_identity *identity) {
 }
 
 // --- loading ---
-
-static void read_marks(const struct file_identity *identity, uint64_t marks[FILE_COUNT]) {
-    for (int i = 0; i < FILE_COUNT; i++)
-        marks[i] = secret_file_mark(identity->paths[i]);
-}
-
-static bool marks_changed(const struct file_identity *identity) {
-    uint64_t marks[FILE_COUNT];
-    read_marks(identity, marks);
-    return memcmp(marks, identity->marks, sizeof(marks)) != 0;
-}
 
 static void digest_contents(const struct bytes contents[FILE_COUNT], unsigned char digest[32]) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
@@ -115,17 +78,14 @@ static void put_in_force(struct file_identity *identity, struct credentials *cre
     identity->publish(identity->owner, credentials);
 }
 
-// Tries what the files say now. Their marks were taken before, and compared by whoever calls: what changes in between will still be seen as a change. ERROR_INVALID or
-// ERROR_IO with the reason in `reason`.
-static enum error load(struct file_identity *identity, char *reason, size_t reason_size) {
+// ERROR_INVALID or ERROR_IO with the reason in `reason`.
+static enum error read_and_use(struct file_identity *identity, char *reason, size_t reason_size) {
     struct bytes contents[FILE_COUNT] = {BYTES_NONE};
     enum error error = OK;
     for (int i = 0; error == OK && i < FILE_COUNT; i++)
         error = secret_file_read(identity->paths[i], &contents[i], reason, reason_size);
-    if (error == OK && marks_changed(identity)) {
-        snprintf(reason, reason_size, "the files change while they are read");
-        error = ERROR_IO;
-    }
+    if (error == OK)
+        error = watched_files_confirm(identity->files, reason, reason_size);
     unsigned char digest[sizeof(identity->content_digest)];
     struct credentials *credentials = NULL;
     if (error == OK) {
@@ -149,57 +109,23 @@ static enum error load(struct file_identity *identity, char *reason, size_t reas
     return OK;
 }
 
-static void refuse(struct file_identity *identity, const char *reason) {
-    set_phase(identity, IDENTITY_REFUSED);
+static enum error load(void *owner, char *reason, size_t reason_size) {
+    struct file_identity *identity = owner;
+    enum error error = read_and_use(identity, reason, reason_size);
+    if (error == OK)
+        warn_of_end(identity);
+    return error;
+}
+
+static void refuse(void *owner, const char *reason) {
+    struct file_identity *identity = owner;
     identity->state.refused++;
     snprintf(identity->state.last_error, sizeof(identity->state.last_error), "%s", reason);
     log_event(LOG_ERROR, "identity_refused", "in_force=%llu reason=\"%s\"", (unsigned long long)identity->state.generation, reason);
 }
 
-static void try_to_load(struct file_identity *identity) {
-    char reason[sizeof(identity->state.last_error)];
-    nanoseconds now = identity->loop->now;
-    if (load(identity, reason, sizeof(reason)) == OK) {
-        if (identity->phase != IDENTITY_STEADY)
-            set_phase(identity, IDENTITY_STEADY);
-        warn_of_end(identity);
-        return;
-    }
-    if (identity->phase == IDENTITY_REFUSED)
-        return; // said already
-    if (now >= identity->settle_until)
-        refuse(identity, reason);
-    else
-        loop_timer_start(identity->loop, &identity->attempt, SETTLE_AGAIN);
-}
-
-static void on_attempt(struct timer *timer) {
-    struct file_identity *identity = CONTAINER_OF(timer, struct file_identity, attempt);
-    read_marks(identity, identity->marks);
-    try_to_load(identity);
-}
-
-static void settle(struct file_identity *identity) {
-    if (identity->phase == IDENTITY_SETTLING)
-        return;
-    set_phase(identity, IDENTITY_SETTLING);
-    identity->settle_until = identity->loop->now + SETTLE_MAX;
-    loop_timer_start(identity->loop, &identity->attempt, SETTLE_FIRST);
-}
-
-static void look(struct file_identity *identity) {
-    if (marks_changed(identity))
-        settle(identity);
-    else if (identity->phase == IDENTITY_REFUSED)
-        try_to_load(identity);
-}
-
-// --- watching ---
-
-static void on_look(void *owner) {
-    struct file_identity *identity = owner;
-    look(identity);
-    warn_of_end(identity);
+static void looked(void *owner) {
+    warn_of_end(owner);
 }
 
 // --- life ---
@@ -225,18 +151,17 @@ struct file_identity *file_identity_create(struct loop *loop, const struct file_
     identity->paths[FILE_PRIVATE_KEY] = copy_text_or_abort(options->private_key);
     identity->paths[FILE_TRUST_BUNDLE] = copy_text_or_abort(options->trust_bundle);
     task_init(&identity->release, on_release);
-    timer_init(&identity->attempt, on_attempt);
     loop->handles++;
-    const struct file_watch_options watch = {
-        .poll_interval = options->poll_interval > 0 ? options->poll_interval : POLL_INTERVAL_DEFAULT,
-        .look = on_look,
+    const struct watched_files_options files = {
+        .paths = (const char *const *)identity->paths,
+        .count = FILE_COUNT,
+        .poll_interval = options->poll_interval,
+        .load = load,
+        .refuse = refuse,
+        .looked = looked,
         .owner = identity,
     };
-    identity->watch = file_watch_create(loop, &watch);
-    (void)file_watch_set_files(identity->watch, (const char *const *)identity->paths, FILE_COUNT);
-    identity->phase = IDENTITY_SETTLING;
-    identity->settle_until = loop->now + SETTLE_MAX;
-    loop_timer_start(loop, &identity->attempt, 0);
+    identity->files = watched_files_create(loop, &files);
     return identity;
 }
 
@@ -249,18 +174,17 @@ struct credentials *file_identity_credentials(const struct file_identity *identi
 }
 
 void file_identity_reload(struct file_identity *identity) {
-    look(identity);
+    watched_files_look(identity->files);
 }
 
 bool file_identity_is_settling(const struct file_identity *identity) {
-    return identity->phase == IDENTITY_SETTLING;
+    return watched_files_are_settling(identity->files);
 }
 
 void file_identity_close(struct file_identity *identity) {
     CHECK(!identity->closing);
     identity->closing = true;
-    file_watch_close(identity->watch);
-    identity->watch = NULL;
-    loop_timer_stop(identity->loop, &identity->attempt);
+    watched_files_close(identity->files);
+    identity->files = NULL;
     loop_defer(identity->loop, &identity->release);
 }
