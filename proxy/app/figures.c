@@ -20,22 +20,11 @@ static void fill_state(const struct proxy *proxy, struct admin_figures *figures)
     figures->worker_count = proxy->worker_count;
 }
 
-// `struct tls_counters` is nothing but cells: added up as one array of them.
-static void add_tls(struct tls_counters *total, const struct tls_counters *from) {
-    _Static_assert(sizeof *total % sizeof(struct metric_cell) == 0, "only cells");
-    void *whole = total;
-    const void *whole_from = from;
-    struct metric_cell *to = whole;
-    const struct metric_cell *cells = whole_from;
-    for (size_t i = 0; i < sizeof *total / sizeof *to; i++)
-        metric_add(&to[i], metric_read(&cells[i]));
-}
-
 static void fill_counters(const struct proxy *proxy, struct admin_figures *figures) {
     const struct worker_metrics *cells[WORKERS_MAX];
     for (uint32_t i = 0; i < proxy->worker_count; i++) {
         cells[i] = &proxy->workers[i].metrics;
-        add_tls(&figures->tls, &proxy->workers[i].upstream.tls_counters);
+        metric_merge(&figures->tls, &proxy->workers[i].upstream.tls_counters, sizeof figures->tls);
     }
     resolver_metrics(proxy->resolver, &figures->dns);
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);

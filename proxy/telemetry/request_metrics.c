@@ -10,11 +10,12 @@ static const char *const method_names[] = {REQUEST_METHOD_LIST(X)};
 #undef X
 static_assert(sizeof(method_names) / sizeof(*method_names) == REQUEST_METHODS, "a name for each method");
 
-static const char *const class_names[STATUS_CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-
-// `struct request_metrics` is nothing but cells: merged as one array of them.
-#define CELLS (sizeof(struct request_metrics) / sizeof(struct metric_cell))
-static_assert(sizeof(struct request_metrics) == CELLS * sizeof(struct metric_cell), "only cells");
+struct bytes status_class_name(unsigned group) {
+    static const struct bytes names[STATUS_CLASSES] = {BYTES_OF("none"), BYTES_OF("1xx"), BYTES_OF("2xx"),
+                                                       BYTES_OF("3xx"),  BYTES_OF("4xx"), BYTES_OF("5xx")};
+    CHECK(group < STATUS_CLASSES);
+    return names[group];
+}
 
 static struct bytes direction_name(enum request_direction direction) {
     return direction == REQUEST_INBOUND ? BYTES("inbound") : BYTES("outbound");
@@ -25,7 +26,7 @@ static void expose_requests(struct exposition *exposition, const struct request_
         for (unsigned group = 0; group < STATUS_CLASSES; group++) {
             uint64_t count = metric_read(&series->metrics->requests[method][group]);
             struct bytes labels[] = {direction_name(series->direction), series->service, bytes_from_text(method_names[method]),
-                                     bytes_from_text(class_names[group])};
+                                     status_class_name(group)};
             if (count > 0)
                 exposition_add(exposition, labels, count);
         }
@@ -46,7 +47,7 @@ static void expose_durations(struct exposition *exposition, const struct request
         uint64_t buckets[DURATION_BUCKETS], count = 0;
         for (unsigned i = 0; i < DURATION_BUCKETS; i++)
             count += buckets[i] = metric_read(&durations->buckets[i]);
-        struct bytes labels[] = {series->service, bytes_from_text(class_names[group])};
+        struct bytes labels[] = {series->service, status_class_name(group)};
         if (count > 0)
             exposition_add_histogram(exposition, labels, buckets, metric_read(&durations->sum_ns));
     }
@@ -72,12 +73,7 @@ void request_metrics_count(struct request_metrics *metrics, unsigned method, uns
 }
 
 void request_metrics_merge(struct request_metrics *total, const struct request_metrics *from) {
-    void *whole = total;
-    const void *whole_from = from;
-    struct metric_cell *to = whole;
-    const struct metric_cell *cells = whole_from;
-    for (size_t i = 0; i < CELLS; i++)
-        metric_add(&to[i], metric_read(&cells[i]));
+    metric_merge(total, from, sizeof *total);
 }
 
 void request_metrics_expose(struct exposition *exposition, const struct request_series *series, uint32_t count) {

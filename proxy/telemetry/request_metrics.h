@@ -15,6 +15,9 @@
 
 #define STATUS_CLASSES 6 // 0: no status was sent
 
+// "none", "1xx" and so on.
+struct bytes status_class_name(unsigned group);
+
 struct request_durations {
     struct metric_cell buckets[DURATION_BUCKETS];
     struct metric_cell sum_ns;

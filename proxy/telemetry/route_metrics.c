@@ -3,14 +3,6 @@
 
 #include "base/check.h"
 
-#include <assert.h>
-
-static const char *const class_names[STATUS_CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-
-// `struct route_metrics` is nothing but cells: merged as one array of them.
-#define CELLS (sizeof(struct route_metrics) / sizeof(struct metric_cell))
-static_assert(sizeof(struct route_metrics) == CELLS * sizeof(struct metric_cell), "only cells");
-
 void route_metrics_count(struct route_metrics *metrics, unsigned status, nanoseconds duration) {
     CHECK(status < 600);
     metric_add(&metrics->requests[status / 100], 1);
@@ -19,18 +11,13 @@ void route_metrics_count(struct route_metrics *metrics, unsigned status, nanosec
 }
 
 void route_metrics_merge(struct route_metrics *total, const struct route_metrics *from) {
-    void *whole = total;
-    const void *whole_from = from;
-    struct metric_cell *to = whole;
-    const struct metric_cell *cells = whole_from;
-    for (size_t i = 0; i < CELLS; i++)
-        metric_add(&to[i], metric_read(&cells[i]));
+    metric_merge(total, from, sizeof *total);
 }
 
 static void expose_requests(struct exposition *exposition, const struct route_series *series) {
     for (unsigned group = 0; group < STATUS_CLASSES; group++) {
         uint64_t count = metric_read(&series->metrics->requests[group]);
-        struct bytes labels[] = {series->route, series->service, bytes_from_text(class_names[group])};
+        struct bytes labels[] = {series->route, series->service, status_class_name(group)};
         if (count > 0)
             exposition_add(exposition, labels, count);
     }

@@ -36,9 +36,23 @@ static void a_reader_on_another_thread_sees_it_grow_to_the_sum(void **state) {
     assert_int_equal(metric_read(&cell), 3 * ADDITIONS);
 }
 
+static void a_struct_of_cells_is_added_cell_by_cell(void **state) {
+    (void)state;
+    struct {
+        struct metric_cell a, b[2], c;
+    } total = {{1}, {{2}, {3}}, {4}}, from = {{10}, {{20}, {30}}, {40}};
+    metric_merge(&total, &from, sizeof total);
+    assert_int_equal(metric_read(&total.a), 11);
+    assert_int_equal(metric_read(&total.b[0]), 22);
+    assert_int_equal(metric_read(&total.b[1]), 33);
+    assert_int_equal(metric_read(&total.c), 44);
+    assert_int_equal(metric_read(&from.c), 40);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_on_another_thread_sees_it_grow_to_the_sum),
+        cmocka_unit_test(a_struct_of_cells_is_added_cell_by_cell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
