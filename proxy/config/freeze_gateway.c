@@ -2,6 +2,7 @@
 #include "config/freeze_private.h"
 
 #include "base/check.h"
+#include "base/host_pattern.h"
 #include "config/authority.h"
 #include "config/resource_gateway.h"
 #include "config/value.h"
@@ -15,13 +16,9 @@ struct bytes freeze_host_form(struct freezing *freezing, struct bytes host) {
     return pool_format(freezing->pool, "%s%.*s", is_wildcard ? "." : "", BYTES_FORMAT(authority_host(&authority)));
 }
 
-static bool is_below(struct bytes host, struct bytes wildcard) {
-    return wildcard.len > 0 && wildcard.at[0] == '.' && host.len > wildcard.len && bytes_ends_with(host, wildcard);
-}
-
 // Whether there is a host that both mean (Gateway API, HTTPRouteSpec.hostnames).
 static bool overlap(struct bytes listener, struct bytes route) {
-    return listener.len == 0 || route.len == 0 || bytes_equal(listener, route) || is_below(route, listener) || is_below(listener, route);
+    return listener.len == 0 || route.len == 0 || bytes_equal(listener, route) || host_is_below(route, listener) || host_is_below(listener, route);
 }
 
 static const struct document *find_gateway(const struct loading *loading, struct bytes namespace_name, struct bytes name) {

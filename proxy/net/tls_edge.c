@@ -2,6 +2,7 @@
 #include "net/tls_context.h"
 
 #include "base/check.h"
+#include "base/host_pattern.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -29,15 +30,6 @@ void tls_edge_destroy(struct tls_edge *edge) {
     free(edge);
 }
 
-// How specific a hostname is for that name: 0 does not have it; the longest wildcard more than all hosts, the very name most.
-static size_t rank_of(struct bytes hostname, struct bytes name) {
-    if (hostname.len == 0)
-        return 1;
-    if (hostname.at[0] != '.')
-        return bytes_equal(hostname, name) ? SIZE_MAX : 0;
-    return name.len > hostname.len && bytes_ends_with(name, hostname) ? hostname.len + 1 : 0;
-}
-
 static bool has_name(SSL_CTX *context, struct bytes name) {
     return X509_check_host(SSL_CTX_get0_certificate(context), name.at, name.len, 0, NULL) == 1;
 }
@@ -49,7 +41,7 @@ static SSL_CTX *choose(const struct tls_edge *edge, struct bytes name) {
     bool fits = false;
     for (uint32_t i = 0; i < edge->count; i++) {
         const struct edge_context *one = &edge->contexts[i];
-        size_t rank = rank_of(one->hostname, name);
+        size_t rank = host_pattern_rank(one->hostname, name);
         bool has = rank >= best && rank > 0 && has_name(one->context, name);
         if (rank <= best && !(rank == best && has && !fits))
             continue;

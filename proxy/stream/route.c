@@ -1,6 +1,7 @@
 // From a request to its destination, in two steps: the service can be told from the authority alone, the rule only once the head has been judged.
 #include "stream/route.h"
 
+#include "base/host_pattern.h"
 #include "config/authority.h"
 #include "stream/request_key.h"
 #include "stream/route_match.h"
@@ -14,16 +15,6 @@ static void set_destination(struct stream *stream, struct bound_destination *des
 
 // ---- the service
 
-// How specific it is: 0 does not have the host; 1 has all hosts, more the longer the wildcard, most the very host.
-static size_t rank_of(const struct gateway_listener *listener, struct bytes host) {
-    struct bytes own = listener->hostname;
-    if (own.len == 0)
-        return 1;
-    if (own.at[0] != '.')
-        return bytes_equal(own, host) ? SIZE_MAX : 0;
-    return host.len > own.len && bytes_ends_with(host, own) ? own.len + 1 : 0;
-}
-
 // The host of the request, or the name that a TLS client asks for; empty: it has none, or what is none.
 static struct bytes host_of(const struct stream *stream, struct authority *authority) {
     return authority_parse(stream->request->authority, authority) ? authority_host(authority) : BYTES_NONE;
@@ -36,7 +27,7 @@ static const struct service_config *find_gateway_listener(const struct stream *s
     struct bytes host = host_of(stream, &authority);
     size_t best = 0;
     for (uint32_t i = 0; i < gateway->listener_count; i++) {
-        size_t rank = rank_of(gateway->listeners[i], host);
+        size_t rank = host_pattern_rank(gateway->listeners[i]->hostname, host);
         if (rank <= best)
             continue;
         best = rank;
