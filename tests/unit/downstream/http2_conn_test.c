@@ -1,25 +1,10 @@
 // A client's connection over HTTP/2: prior knowledge byte by byte, many requests at a time, resets and floods, and one slow or broken stream beside others.
-#include "unit/downstream/near_drive.h"
+#include "unit/downstream/one_client.h"
 
 #include "base/limits.h"
 #include "support/h2_frames.h"
 
 #define DOCUMENTS PROXY SERVICE("HTTP1", ONE)
-
-struct world {
-    struct fake_downstream near;
-    struct near_conn *conn;
-};
-
-static void world_init(struct world *world) {
-    fake_downstream_init(&world->near, DOCUMENTS, NULL);
-    world->near.loopback.far.serve = serve_paths;
-    world->conn = near_connect(&world->near, "outbound");
-}
-
-static struct worker_metrics *metrics_of(struct world *world) {
-    return &world->near.loopback.far.metrics;
-}
 
 static void assert_answered(const struct owner_stream *request, const char *body) {
     assert_true(request->ended && !request->has_failed);
@@ -33,7 +18,7 @@ static void prior_knowledge_may_come_byte_by_byte(void **state) {
     struct world world;
     struct text wire = {0};
     struct h2_reader reader;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     h2_reader_init(&reader);
     h2_preface(&wire);
     h2_settings(&wire, 0);
@@ -46,14 +31,14 @@ static void prior_knowledge_may_come_byte_by_byte(void **state) {
     assert_has(reader.bodies.at, "/bytes");
     h2_reader_dispose(&reader);
     text_dispose(&wire);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void requests_of_one_connection_are_answered_apart(void **state) {
     (void)state;
     struct world world;
     struct owner_stream *requests[50];
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     near_open(world.conn, HTTP_2);
     for (int i = 0; i < 50; i++) {
         char text[32];
@@ -67,13 +52,13 @@ static void requests_of_one_connection_are_answered_apart(void **state) {
         assert_answered(requests[i], body);
     }
     assert_int_equal(world.near.loopback.record.count, 50);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_reset_request_is_cancelled_alone(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     struct owner_stream *first = near_request(world.conn, "GET a /1\n", true);
@@ -90,13 +75,13 @@ static void a_reset_request_is_cancelled_alone(void **state) {
     conn = conn->peer->closed ? other : conn;
     far_respond(conn, far_request(conn, 0), 204, "", NULL, true);
     assert_true(second->ended);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void streams_of_a_connection_closed_for_its_framing_say_so(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     near_request(world.conn, "GET a /\n", true);
@@ -108,13 +93,13 @@ static void streams_of_a_connection_closed_for_its_framing_say_so(void **state) 
     assert_int_equal(world.near.loopback.record.end, ERROR_FRAMING_INVALID);
     assert_int_equal(metric_read(&world.near.loopback.env.metrics->streams_reset_client), 0);
     assert_int_equal(metric_read(&world.near.loopback.env.metrics->streams_reset_proxy), 1);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_connection_that_breaks_cancels_all_its_requests(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     for (int i = 0; i < 5; i++)
@@ -125,13 +110,13 @@ static void a_connection_that_breaks_cancels_all_its_requests(void **state) {
     assert_int_equal(world.near.loopback.record.count, 5);
     for (unsigned i = 0; i < 5; i++)
         assert_true(far_conn(&world.near.loopback.far, i)->peer->closed);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_client_that_ends_its_side_gets_its_answers(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     struct owner_stream *request = near_request(world.conn, "GET a /\n", true);
@@ -141,7 +126,7 @@ static void a_client_that_ends_its_side_gets_its_answers(void **state) {
     respond(&world.near.loopback, 0, 200, "content-length: 2\n", "ok");
     assert_answered(request, "ok");
     assert_true(near_is_closed(world.conn));
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_stalled_stream_holds_nobody_up(void **state) {
@@ -149,7 +134,7 @@ static void a_stalled_stream_holds_nobody_up(void **state) {
     enum { STALLED = 50 };
     struct world world;
     char *body = alloc_zeroed_or_abort(1, 1000000);
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     world.conn->client.keep_body = true; // no window is given back
@@ -180,7 +165,7 @@ static void a_stalled_stream_holds_nobody_up(void **state) {
         assert_true(request->ended);
     }
     free(body);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_large_upload_beside_small_requests(void **state) {
@@ -188,7 +173,7 @@ static void a_large_upload_beside_small_requests(void **state) {
     enum { TOTAL = 2 << 20 };
     struct world world;
     char *body = alloc_zeroed_or_abort(1, TOTAL);
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     near_open(world.conn, HTTP_2);
     near_settle(&world.near); // SETTINGS first
     struct owner_stream *upload = near_request(world.conn, "POST a /upload\n", false);
@@ -205,7 +190,7 @@ static void a_large_upload_beside_small_requests(void **state) {
     assert_int_equal(far_request(far_conn(&world.near.loopback.far, 0), 0)->body.len, TOTAL);
     assert_answered(upload, "/upload");
     free(body);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 // --- a filter that lets nothing pass until the test says so ---
@@ -251,7 +236,7 @@ static void little_of_a_body_is_taken_before_the_chain_lets_it_pass(void **state
     assert_answered(upload, "/up");
     assert_int_equal(world.near.loopback.record.request_bytes, LENGTH);
     free(body);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void what_breaks_the_protocol_is_told_and_closed(void **state) {
@@ -259,7 +244,7 @@ static void what_breaks_the_protocol_is_told_and_closed(void **state) {
     struct world world;
     struct text wire = {0};
     struct h2_reader reader;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     h2_reader_init(&reader);
     h2_preface(&wire);
     h2_settings(&wire, 0);
@@ -271,14 +256,14 @@ static void what_breaks_the_protocol_is_told_and_closed(void **state) {
     assert_int_equal(metric_read(&metrics_of(&world)->downstream_closed_protocol), 1);
     h2_reader_dispose(&reader);
     text_dispose(&wire);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 // Rapid reset: each begins an exchange and takes it back.
 static void a_flood_of_resets_ends_the_connection_and_leaves_nothing(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     world.near.loopback.far.serve = NULL;
     near_open(world.conn, HTTP_2);
     unsigned sent = 0;
@@ -294,13 +279,13 @@ static void a_flood_of_resets_ends_the_connection_and_leaves_nothing(void **stat
     assert_true(near_is_closed(world.conn));
     assert_int_equal(world.near.loopback.env.streams, 0);
     assert_int_equal(metric_read(&metrics_of(&world)->downstream_closed_flood), 1);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void a_head_over_the_limit_is_answered_on_its_stream_alone(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     near_open(world.conn, HTTP_2);
     struct text request = {0};
     text_format(&request, "GET a /large\nx-large: ");
@@ -315,13 +300,13 @@ static void a_head_over_the_limit_is_answered_on_its_stream_alone(void **state) 
     assert_answered(small, "/small");
     assert_false(near_is_closed(world.conn));
     text_dispose(&request);
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 static void an_idle_connection_is_closed_in_time(void **state) {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init(&world, DOCUMENTS, "outbound");
     near_open(world.conn, HTTP_2);
     near_request(world.conn, "GET a /\n", true);
     near_settle(&world.near);
@@ -329,7 +314,7 @@ static void an_idle_connection_is_closed_in_time(void **state) {
     assert_false(near_is_closed(world.conn));
     near_pass(&world.near, 2 * NS_PER_S);
     assert_true(near_is_closed(world.conn));
-    fake_downstream_dispose(&world.near);
+    world_dispose(&world);
 }
 
 int main(void) {

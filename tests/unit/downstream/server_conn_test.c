@@ -1,30 +1,10 @@
 // A client's connection over HTTP/1: requests in their order, what is answered to one that cannot be served, and how the connection ends: by either side, by time, by a
 // response that says so; and that nothing sent to a client is lost with its end.
-#include "unit/downstream/near_drive.h"
+#include "unit/downstream/one_client.h"
 
 #include "base/limits.h"
 
 #define HTTP1 PROXY SERVICE("HTTP1", ONE)
-#define PATIENCE (10 * NS_PER_S) // limits.headerTimeout
-
-struct world {
-    struct fake_downstream near;
-    struct near_conn *conn;
-};
-
-static void world_init(struct world *world, const char *documents) {
-    fake_downstream_init(&world->near, documents, NULL);
-    world->near.loopback.far.serve = serve_paths;
-    world->conn = near_connect(&world->near, "outbound");
-}
-
-static void world_dispose(struct world *world) {
-    fake_downstream_dispose(&world->near);
-}
-
-static struct worker_metrics *metrics_of(struct world *world) {
-    return &world->near.loopback.far.metrics;
-}
 
 static unsigned count_text(const char *text, const char *part) {
     unsigned count = 0;
@@ -36,7 +16,7 @@ static unsigned count_text(const char *text, const char *part) {
 static void a_request_is_answered_and_the_connection_kept(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     for (int i = 0; i < 3; i++) {
         near_send(world.conn, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_has(near_received(world.conn), "HTTP/1.1 200 OK\r\n");
@@ -57,7 +37,7 @@ static void a_request_may_come_byte_by_byte(void **state) {
     (void)state;
     static const char request[] = "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     for (size_t i = 0; i + 1 < sizeof request; i++)
         near_send_bytes(world.conn, bytes_from(request + i, 1));
     assert_has(near_received(world.conn), "\r\n\r\n/b");
@@ -69,7 +49,7 @@ static void bytes_are_counted_while_the_connection_lives(void **state) {
     (void)state;
     static const char request[] = "GET /b HTTP/1.1\r\nHost: a\r\n\r\n";
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     const struct worker_metrics *metrics = &world.near.loopback.far.metrics;
     for (unsigned i = 1; i <= 3; i++) {
         near_send(world.conn, request);
@@ -87,7 +67,7 @@ static void bytes_are_counted_while_the_connection_lives(void **state) {
 static void pipelined_requests_are_answered_in_order_one_at_a_time(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
     for (unsigned i = 0; i < 3; i++) {
@@ -135,7 +115,7 @@ static void many_pipelined_requests_in_odd_pieces_are_all_answered(void **state)
 static void connection_close_is_kept(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_has(near_received(world.conn), "Connection: close\r\n");
     assert_has(near_received(world.conn), "\r\n\r\n/x");
@@ -149,7 +129,7 @@ static void connection_close_is_kept(void **state) {
 static void a_client_of_http_1_0_gets_its_answer_and_the_end(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "GET /x HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_has(near_received(world.conn), "\r\n\r\n/x");
     assert_true(world.conn->peer->shut_down);
@@ -164,7 +144,7 @@ static void what_is_no_request_is_answered_400_and_closed(void **state) {
                                            "\x16\x03\x01\x02"};
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         struct world world;
-        world_init(&world, HTTP1);
+        world_init(&world, HTTP1, "outbound");
         near_send(world.conn, requests[i]);
         assert_has(near_received(world.conn), i == 0 ? "HTTP/1.1 501 " : "HTTP/1.1 400 ");
         assert_has(near_received(world.conn), "Connection: close\r\n");
@@ -187,7 +167,7 @@ static void the_end_waits_for_a_client_that_still_sends(void **state) {
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         struct world world;
-        world_init(&world, HTTP1);
+        world_init(&world, HTTP1, "outbound");
         near_send(world.conn, requests[i]);
         assert_has(near_received(world.conn), "HTTP/1.1 ");
         assert_has(near_received(world.conn), "Connection: close\r\n");
@@ -207,7 +187,7 @@ static void the_end_waits_for_a_client_that_still_sends(void **state) {
 static void a_client_that_never_stops_is_closed_after_a_while(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "POST /big HTTP/1.1\r\nHost: nobody\r\nContent-Length: 1000000\r\n\r\nx");
     for (int i = 0; i < 25 && !near_is_closed(world.conn); i++) {
         near_pass(&world.near, 100 * NS_PER_MS);
@@ -227,7 +207,7 @@ static void a_connection_is_used_on_after_an_error_that_left_its_body_unread(voi
         struct text request = {0};
         char *body = alloc_or_abort(lengths[i]);
         memset(body, 'b', lengths[i]);
-        world_init(&world, HTTP1);
+        world_init(&world, HTTP1, "outbound");
         near_send(world.conn, "GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
         near_forget(world.conn);
         text_format(&request, "POST / HTTP/1.1\r\nHost: nobody\r\nContent-Length: %zu\r\n\r\n", lengths[i]);
@@ -251,7 +231,7 @@ static void a_connection_is_used_on_after_an_error_that_left_its_body_unread(voi
 static void a_client_that_ends_its_side_gets_its_answer(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     near_close(world.conn);
@@ -266,7 +246,7 @@ static void a_client_that_ends_its_side_gets_its_answer(void **state) {
 static void pipelined_requests_before_the_end_are_all_answered(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     fake_peer_send(world.conn->peer, BYTES("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n"));
     near_close(world.conn);
     assert_has(near_received(world.conn), "\r\n\r\n/1");
@@ -279,7 +259,7 @@ static void pipelined_requests_before_the_end_are_all_answered(void **state) {
 static void a_request_cut_short_behind_a_pipelined_one_ends_at_once(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     fake_peer_send(world.conn->peer, BYTES("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHo"));
     near_close(world.conn);
     assert_has(near_received(world.conn), "\r\n\r\n/1");
@@ -292,7 +272,7 @@ static void a_client_that_breaks_off_cancels_its_request(void **state) {
     static const char *const requests[] = {"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"};
     for (int i = 0; i < 4; i++) {
         struct world world;
-        world_init(&world, HTTP1);
+        world_init(&world, HTTP1, "outbound");
         world.near.loopback.far.serve = NULL;
         near_send(world.conn, requests[i % 2]);
         assert_int_equal(world.near.loopback.env.streams, 1);
@@ -314,7 +294,7 @@ static void a_connection_without_a_request_may_just_end(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct world world;
-        world_init(&world, HTTP1);
+        world_init(&world, HTTP1, "outbound");
         if (i == 0)
             near_close(world.conn);
         else
@@ -330,7 +310,7 @@ static void a_connection_without_a_request_may_just_end(void **state) {
 static void a_head_that_does_not_come_in_time_is_408(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n");
     // Byte after byte does not help.
     for (int i = 0; i < 9; i++) {
@@ -351,7 +331,7 @@ static void a_head_that_does_not_come_in_time_is_408(void **state) {
 static void the_next_head_has_a_time_of_its_own(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     for (int i = 0; i < 4; i++) {
         near_send(world.conn, "GET /x HTTP/1.1\r\n");
         near_pass(&world.near, 8 * NS_PER_S);
@@ -368,7 +348,7 @@ static void the_next_head_has_a_time_of_its_own(void **state) {
 static void first_bytes_that_say_too_little_are_waited_for_no_longer_than_a_head(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "PRI * HT"); // HTTP/2, perhaps
     near_pass(&world.near, PATIENCE - NS_PER_S);
     assert_false(near_is_closed(world.conn));
@@ -382,7 +362,7 @@ static void an_idle_connection_is_closed_in_time(void **state) {
     (void)state;
     for (int used = 0; used < 2; used++) {
         struct world world;
-        world_init(&world, PROXY_WITH("  limits: {idleTimeout: 100s}\n") SERVICE("HTTP1", ONE));
+        world_init(&world, PROXY_WITH("  limits: {idleTimeout: 100s}\n") SERVICE("HTTP1", ONE), "outbound");
         near_pass(&world.near, 50 * NS_PER_S);
         if (used) {
             near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -399,7 +379,7 @@ static void an_idle_connection_is_closed_in_time(void **state) {
 static void a_connection_that_waits_for_an_answer_is_not_idle(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, PROXY_WITH("  limits: {idleTimeout: 5s}\n") SERVICE("HTTP1", ONE));
+    world_init(&world, PROXY_WITH("  limits: {idleTimeout: 5s}\n") SERVICE("HTTP1", ONE), "outbound");
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     near_pass(&world.near, 60 * NS_PER_S);
@@ -414,7 +394,7 @@ static void a_connection_that_waits_for_an_answer_is_not_idle(void **state) {
 static void a_body_that_stops_coming_is_408(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     near_send(world.conn, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
     near_pass(&world.near, 59 * NS_PER_S);
     near_send(world.conn, "6");
@@ -435,7 +415,7 @@ static void a_slow_reader_gets_all_and_holds_little(void **state) {
     char *body = alloc_or_abort(TOTAL);
     for (size_t i = 0; i < TOTAL; i++)
         body[i] = (char)('a' + i % 23);
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     fake_peer_accept(world.conn->peer, 0);
@@ -465,7 +445,7 @@ static void a_slow_reader_of_a_last_response_gets_it_whole(void **state) {
     struct world world;
     char *body = alloc_zeroed_or_abort(1, TOTAL);
     memset(body, 'x', TOTAL);
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     fake_peer_accept(world.conn->peer, 0);
@@ -487,7 +467,7 @@ static void a_slow_reader_of_a_last_response_gets_it_whole(void **state) {
 static void one_that_reads_nothing_more_is_given_up(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, HTTP1);
+    world_init(&world, HTTP1, "outbound");
     fake_peer_accept(world.conn->peer, 0);
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     near_pass(&world.near, 59 * NS_PER_S);
