@@ -82,6 +82,79 @@ static json_t *filters_value(struct pool *pool, const struct route_rule *rule) {
     return filters;
 }
 
+// What `count` texts say; empty where there are none.
+static json_t *texts_value(const struct bytes *texts, uint32_t count) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_text(texts[i]));
+    return list;
+}
+
+static void set_mirrors(json_t *value, const struct route_rule *rule) {
+    if (rule->mirror_count == 0)
+        return;
+    json_t *mirrors = json_array();
+    for (uint32_t i = 0; i < rule->mirror_count; i++) {
+        json_t *row = json_object();
+        json_set_text(row, "to", rule->mirrors[i].service->key);
+        json_set_number(row, "copies", rule->mirrors[i].numerator);
+        json_set_number(row, "of_requests", rule->mirrors[i].denominator);
+        json_array_append_new(mirrors, row);
+    }
+    json_set(value, "mirrors", mirrors);
+}
+
+static void set_cors(json_t *value, const struct route_cors *cors) {
+    if (cors == NULL)
+        return;
+    json_t *object = json_object();
+    json_set(object, "origins", texts_value(cors->origin_texts, cors->origin_count));
+    json_set(object, "methods", texts_value(cors->methods, cors->method_count));
+    json_set(object, "headers", texts_value(cors->headers, cors->header_count));
+    json_set(object, "exposed_headers", texts_value(cors->exposed, cors->exposed_count));
+    json_set(object, "credentials", json_boolean(cors->allows_credentials));
+    json_set(object, "max_age", json_duration(cors->max_age * NS_PER_S));
+    json_set(value, "cors", object);
+}
+
+static void add_words(struct pool *pool, json_t *list, const char *before, const struct traffic_config *traffic, enum retry_list words) {
+    uint32_t position = 0;
+    const char *word;
+    while ((word = traffic_retry_word(traffic, words, &position)) != NULL)
+        json_array_append_new(list, json_text(pool_format(pool, "%s%s", before, word)));
+}
+
+// "429", "502-504".
+static void add_codes(struct pool *pool, json_t *list, const struct traffic_config *traffic) {
+    for (unsigned first = RETRY_CODE_MIN; first <= RETRY_CODE_MAX; first++) {
+        if (!traffic_retries_code(traffic, first))
+            continue;
+        unsigned last = first;
+        while (traffic_retries_code(traffic, last + 1))
+            last++;
+        json_array_append_new(list, json_text(last > first ? pool_format(pool, "%u-%u", first, last) : pool_format(pool, "%u", first)));
+        first = last;
+    }
+}
+
+static void set_retry(struct pool *pool, json_t *row, const struct traffic_config *traffic) {
+    json_set_text(row, "retry_by", traffic->retry.policy);
+    json_set_number(row, "retry_attempts", traffic->retry.attempts);
+    if (traffic->retry.attempts == 0)
+        return;
+    json_t *conditions = json_array(), *methods = json_array();
+    add_words(pool, conditions, "", traffic, RETRY_CONDITIONS);
+    add_codes(pool, conditions, traffic);
+    add_words(pool, conditions, "gRPC ", traffic, RETRY_GRPC_CODES);
+    add_words(pool, methods, "", traffic, RETRY_METHODS);
+    json_set(row, "retry_on", conditions);
+    json_set(row, "retry_methods", methods);
+    json_set(row, "retry_backoff_least", json_duration(traffic->retry.backoff.least));
+    json_set(row, "retry_backoff", json_duration(traffic->retry.backoff.base));
+    json_set(row, "retry_backoff_max", json_duration(traffic->retry.backoff.max));
+    json_set(row, "retry_after_max", json_duration(traffic->retry.respect_retry_after));
+}
+
 static json_t *destination_row(struct pool *pool, const struct destination *destination) {
     const struct traffic_config *traffic = destination->traffic;
     json_t *row = json_object();
@@ -92,8 +165,7 @@ static json_t *destination_row(struct pool *pool, const struct destination *dest
     json_set_text(row, "timeouts_by", traffic->timeouts.policy);
     json_set(row, "request_timeout", json_duration(traffic->timeouts.request));
     json_set(row, "backend_request_timeout", json_duration(traffic->timeouts.backend_request));
-    json_set_text(row, "retry_by", traffic->retry.policy);
-    json_set_number(row, "retry_attempts", traffic->retry.attempts);
+    set_retry(pool, row, traffic);
     json_t *filters = json_array();
     add_changes(pool, filters, "request", destination->request_headers);
     add_changes(pool, filters, "response", destination->response_headers);
@@ -123,6 +195,8 @@ static json_t *rule_value(struct pool *pool, const struct route_rule *rule) {
     json_set_text(value, "rule", rule->label);
     json_set_place(value, &rule->place);
     json_set(value, "filters", filters_value(pool, rule));
+    set_mirrors(value, rule);
+    set_cors(value, rule->cors);
     set_selection(pool, value, &rule->destinations[0]->traffic->selection);
     json_t *destinations = json_array();
     for (uint32_t i = 0; i < rule->destination_count; i++)

@@ -181,6 +181,19 @@ static const struct choice retry_methods[] = {{"GET", METHOD(GET), false, "idemp
                                               {"POST", METHOD(POST), false, "what it does may be done twice"},
                                               {"PATCH", METHOD(PATCH), false, "what it does may be done twice"},
                                               {0}};
+
+const char *traffic_retry_word(const struct traffic_config *traffic, enum retry_list list, uint32_t *position) {
+    static const struct choice *const lists[] = {
+        [RETRY_CONDITIONS] = retry_conditions, [RETRY_GRPC_CODES] = retry_grpc_codes, [RETRY_METHODS] = retry_methods};
+    while (lists[list][*position].name != NULL) {
+        const struct choice *choice = &lists[list][(*position)++];
+        const bool *is_named = (const void *)((const char *)traffic + (choice->value - offsetof(struct traffic_policy_spec, traffic)));
+        if (*is_named)
+            return choice->name;
+    }
+    return NULL;
+}
+
 static const struct row backoff_rows[] = {
     {.name = "base",
      .type = VALUE_DURATION,

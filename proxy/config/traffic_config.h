@@ -91,4 +91,17 @@ struct traffic_config {
     struct bytes policy; // "namespace/name" of it; empty: defaults
 };
 
+// Whether retry.codes names that status.
+static inline bool traffic_retries_code(const struct traffic_config *traffic, unsigned status) {
+    if (status < RETRY_CODE_MIN || status > RETRY_CODE_MAX)
+        return false;
+    unsigned bit = status - RETRY_CODE_MIN;
+    return (traffic->retry.codes[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+// What `traffic` names of a list of its retry group, in the words of the language, one by one: `*position` is 0 at first; NULL: no more.
+enum retry_list { RETRY_CONDITIONS, RETRY_GRPC_CODES, RETRY_METHODS };
+
+const char *traffic_retry_word(const struct traffic_config *traffic, enum retry_list list, uint32_t *position);
+
 #endif

@@ -79,13 +79,6 @@ static uint64_t grpc_code_of(const struct head *head) {
     }
 }
 
-static bool has_code(const struct traffic_config *traffic, uint16_t status) {
-    if (status < RETRY_CODE_MIN || status > RETRY_CODE_MAX)
-        return false;
-    unsigned bit = status - RETRY_CODE_MIN;
-    return (traffic->retry.codes[bit / 64] >> bit % 64 & 1) != 0;
-}
-
 static enum retry_reason reason_of_answer(const struct stream *stream, const struct attempt *attempt) {
     const struct traffic_config *traffic = traffic_of(stream);
     const struct head *head = &attempt->up.codec_stream.head;
@@ -95,7 +88,7 @@ static enum retry_reason reason_of_answer(const struct stream *stream, const str
         return RETRY_RESET;
     if (stream->request_is_grpc && traffic->retry.grpc_codes[grpc_code_of(head)])
         return RETRY_GRPC_CODE;
-    if (has_code(traffic, head->status))
+    if (traffic_retries_code(traffic, head->status))
         return RETRY_CODE;
     return traffic->retry.gateway_error && head->status >= 502 && head->status <= 504 ? RETRY_GATEWAY_ERROR : RETRY_NONE;
 }

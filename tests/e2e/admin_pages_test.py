@@ -71,6 +71,36 @@ def test_routes_show_what_a_rule_does_with_a_request(fleet):
     assert shown["3"]["destinations"][0]["to"] == "no backend: 500"
 
 
+def test_routes_show_copies_and_other_origins(fleet):
+    share = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "copies", "port": 80}, "fraction": {"numerator": 1, "denominator": 8}}}
+    whole = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "front", "port": 80}}}
+    cors = {"type": "CORS", "cors": {"allowOrigins": ["https://app.example", "https://*.test.example"], "allowMethods": ["GET", "PUT"], "allowHeaders": ["x-a"], "exposeHeaders": ["x-b"], "allowCredentials": True, "maxAge": 60}}
+    rules = [{"matches": [path("/copied")], "filters": [share, whole], "backendRefs": backends("front")},
+             {"matches": [path("/asked")], "filters": [cors], "backendRefs": backends("front")}]
+    hop = Hop(fleet, services(fleet, "front", "copies"), policies=[route("does", "front", *rules)])
+    shown = {rule["rule"].rpartition(" ")[2]: rule for rule in frontend(hop, "default/front:80")["rules"]}
+    assert shown["1"]["mirrors"] == [{"to": "default/copies:80", "copies": 1, "of_requests": 8}, {"to": "default/front:80", "copies": 100, "of_requests": 100}]
+    assert shown["2"]["cors"] == {"origins": ["https://app.example", "https://*.test.example"], "methods": ["GET", "PUT"], "headers": ["x-a"], "exposed_headers": ["x-b"], "credentials": True, "max_age": "1m"}
+    assert "cors" not in shown["1"] and "mirrors" not in shown["2"]
+    page = text(hop, "/routes")
+    assert "default/copies:80" in page and "https://*.test.example" in page
+
+
+def test_routes_show_what_is_repeated(fleet):
+    retry = {"attempts": 2, "conditions": ["Timeout"], "codes": [429, 502, 503, 504], "grpcCodes": ["UNAVAILABLE"], "methods": ["GET", "PUT"], "backoff": {"base": "50ms", "max": "1s"}, "respectRetryAfter": "3s"}
+    rules = [{"matches": [path("/by/policy")], "backendRefs": backends("front")},
+             {"matches": [path("/by/rule")], "retry": {"codes": [500, 599], "attempts": 4, "backoff": "100ms"}, "backendRefs": backends("front")}]
+    hop = Hop(fleet, services(fleet, "front", "once"), policies=[route("does", "front", *rules), route("never", "once", {"backendRefs": backends("once")}), traffic("front", retry=retry), traffic("once", retry={"disabled": True})])
+    policy, rule = (shown["destinations"][0] for shown in sorted(frontend(hop, "default/front:80")["rules"], key=lambda shown: shown["rule"]))
+    assert policy["retry_attempts"] == 2 and policy["retry_by"] == "TrafficPolicy/default/front-traffic"
+    assert policy["retry_on"] == ["Timeout", "429", "502-504", "gRPC UNAVAILABLE"] and policy["retry_methods"] == ["GET", "PUT"]
+    assert (policy["retry_backoff_least"], policy["retry_backoff"], policy["retry_backoff_max"], policy["retry_after_max"]) == ("0s", "50ms", "1s", "3s")
+    assert rule["retry_attempts"] == 4 and {"ConnectFailure", "Reset", "Timeout", "500", "599"} <= set(rule["retry_on"]) and rule["retry_backoff_least"] == "100ms"
+    never = frontend(hop, "default/once:80")["rules"][0]["destinations"][0]
+    assert never["retry_attempts"] == 0 and "retry_on" not in never
+    assert "502-504" in text(hop, "/routes")
+
+
 def test_routes_of_a_gateway_are_shown_by_host(fleet):
     edge = Edge(fleet, services(fleet, "one", "two"), [{"hostname": "*.example.com"}],
                 route("one", [to_gateway()], {"backendRefs": backends("one")}, hostnames=["a.example.com"]),
