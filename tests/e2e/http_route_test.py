@@ -305,7 +305,7 @@ def test_HTTPRouteTimeoutRequest_and_BackendRequest(fleet):
              {"matches": [path("/try")], "timeouts": {"backendRequest": "100ms"}, "backendRefs": backends("v1")},
              {"name": "by-policy", "matches": [path("/policy")], "backendRefs": backends("v1")}]
     by_policy = traffic("svc", timeouts={"request": "150ms"})
-    hop = Hop(fleet, [service("svc", ["127.0.0.1:1"]), service("v1", [silent.address])], policies=[route("r", "svc", *rules), by_policy])
+    hop = Hop(fleet, [service("svc", ["127.0.0.1:1"]), service("v1", [silent.address])], policies=[route("r", "svc", *rules), by_policy], workers=1)
     assert [ask(hop, target).status for target in ("/request", "/try", "/policy")] == [504, 504, 504]
     assert [(line["end"], line["policy"]) for line in hop.logged(3)] == [
         ("request_timeout", "HTTPRoute/default/r: rule 1: timeouts.request"), ("try_timeout", "HTTPRoute/default/r: rule 2: timeouts.backendRequest"),
@@ -322,7 +322,7 @@ def test_a_policy_may_be_for_a_route_or_a_rule(fleet):
         return document
 
     hop = Hop(fleet, [service("svc", ["127.0.0.1:1"]), service("v1", [silent.address])],
-              policies=[route("r", "svc", *rules), policy("of-rule", sectionName="slow"), policy("of-route")])
+              policies=[route("r", "svc", *rules), policy("of-rule", sectionName="slow"), policy("of-route")], workers=1)
     assert ask(hop, "/slow").status == ask(hop, "/x").status == 504
     assert [line["policy"].split(":")[0] for line in hop.logged(2)] == ["TrafficPolicy/default/of-rule-traffic", "TrafficPolicy/default/of-route-traffic"]
 

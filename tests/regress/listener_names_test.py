@@ -15,15 +15,17 @@ def hop():
     with Fleet() as fleet:
         hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, start=False)
         hop.addresses = [hop.add_listener("a"), hop.add_listener("b")]
+        hop.asked = 0
         hop.start()
         yield hop
 
 
 def listener_of(hop, address):
     """The name of the listener that a request to that address came in by."""
-    before = len(hop.log())
-    assert exchange(address, GET).status == 200
-    return hop.logged(before + 1)[-1]["listener"] if before else hop.logged()["listener"]
+    hop.asked += 1
+    target = f"/{hop.asked}"
+    assert exchange(address, f"GET {target} HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
+    return hop.logged(path=target)["listener"]
 
 
 def test_a_listener_may_get_another_name(hop):
