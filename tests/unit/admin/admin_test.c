@@ -1,25 +1,6 @@
 // From request to page: which listener has which, who is refused, figures that come later, commands, the end.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include "admin_client.h"
+#include "one_admin.h"
 #include "base/log.h"
-
-static struct admin_client client;
-
-static int begin(void **state) {
-    (void)state;
-    client_open(&client);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    client_dispose(&client);
-    return 0;
-}
 
 static void list_names_the_pages_of_its_listener(void **state) {
     (void)state;

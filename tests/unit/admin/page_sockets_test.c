@@ -1,35 +1,6 @@
 // /listeners, /connections and /memory of figures that the test makes up; that what peers call themselves stays text.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include "admin_client.h"
+#include "one_admin.h"
 #include "base/block.h"
-
-#include <jansson.h>
-
-static struct admin_client client;
-
-static int begin(void **state) {
-    (void)state;
-    client_open(&client);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    client_dispose(&client);
-    return 0;
-}
-
-static json_t *get_json(const char *target) {
-    const char *response = client_get(&client, target);
-    assert_int_equal(status_of(response), 200);
-    json_t *value = json_loads(body_of(response), JSON_REJECT_DUPLICATES, NULL);
-    assert_non_null(value);
-    return value;
-}
 
 static const char *text_of(json_t *object, const char *name) {
     assert_true(json_is_string(json_object_get(object, name)));

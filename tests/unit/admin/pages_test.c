@@ -1,34 +1,5 @@
 // What the pages of figures show, as JSON that a machine reads and as text.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include "admin_client.h"
-
-#include <jansson.h>
-
-static struct admin_client client;
-
-static int begin(void **state) {
-    (void)state;
-    client_open(&client);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    client_dispose(&client);
-    return 0;
-}
-
-static json_t *get_json(const char *target) {
-    const char *response = client_get(&client, target);
-    assert_int_equal(status_of(response), 200);
-    json_t *value = json_loads(body_of(response), JSON_REJECT_DUPLICATES, NULL);
-    assert_non_null(value);
-    return value;
-}
+#include "one_admin.h"
 
 static void assert_member(json_t *object, const char *name, const char *expected) {
     assert_non_null(json_object_get(object, name));

@@ -1,29 +1,14 @@
 // Canonical paths and hosts: what stays, what is rewritten, what is refused; and that the form is one.
 #include "http/canonical.h"
 
+#include "support/one_pool.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include <cmocka.h>
-
-static struct pool_source chunks;
-static struct pool pool;
-
-static int set_up(void **state) {
-    (void)state;
-    pool_source_init(&chunks, 8);
-    pool_init(&pool, &chunks);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pool_dispose(&pool);
-    pool_source_dispose(&chunks);
-    return 0;
-}
 
 // `expected` NULL: refused.
 static void assert_path(const char *target, const char *expected) {
@@ -249,18 +234,18 @@ static void authority_splits_at_the_port(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(path_that_is_canonical_is_returned_as_it_is, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dot_segments_are_resolved, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dots_above_the_root_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(escapes_are_decoded_where_they_need_not_be_and_else_in_capitals, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bad_escapes_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(controls_backslash_and_fragment_are_refused_plain_and_escaped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dot_segments_with_something_behind_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(target_of_another_form_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(paths_that_have_bypassed_authorization_elsewhere, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authorities_are_names_addresses_and_ports, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authority_is_matched_lower_case_without_dot_and_default_port, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authority_splits_at_the_port, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(path_that_is_canonical_is_returned_as_it_is, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(dot_segments_are_resolved, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(dots_above_the_root_are_refused, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(escapes_are_decoded_where_they_need_not_be_and_else_in_capitals, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(bad_escapes_are_refused, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(controls_backslash_and_fragment_are_refused_plain_and_escaped, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(dot_segments_with_something_behind_are_refused, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(target_of_another_form_is_refused, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(paths_that_have_bypassed_authorization_elsewhere, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(authorities_are_names_addresses_and_ports, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(authority_is_matched_lower_case_without_dot_and_default_port, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(authority_splits_at_the_port, pool_set_up, pool_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

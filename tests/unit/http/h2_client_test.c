@@ -8,19 +8,6 @@
 
 #include <cmocka.h>
 
-static int set_up(void **state) {
-    struct h2_drive *drive = test_malloc(sizeof(*drive));
-    h2_drive_start(drive, CODEC_CLIENT);
-    *state = drive;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    h2_drive_dispose(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void restart(struct h2_drive *drive) {
     h2_drive_dispose(drive);
     h2_drive_start(drive, CODEC_CLIENT);
@@ -516,33 +503,33 @@ static void dispose_forgets_streams_without_a_word(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(connection_begins_with_the_preface_and_refuses_push, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_is_written_with_its_pseudo_fields_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_is_sent_without_what_is_not_for_http2, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(names_are_sent_in_lower_case, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(extended_connect_waits_for_the_peers_setting, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_large_a_head_is_not_sent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(response_becomes_head_body_and_trailers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(response_may_end_with_its_head, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(malformed_responses_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(response_over_a_limit_is_malformed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(informational_heads_without_end_are_malformed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(body_that_does_not_fit_its_head_is_malformed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_without_an_end_are_malformed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_are_malformed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reset_by_the_server_tells_what_may_be_repeated, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_error_behind_a_complete_response_is_no_failure, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_may_end_after_its_response, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(streams_above_the_last_id_of_goaway_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(first_goaway_of_a_graceful_end_lets_all_streams_finish, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(streams_are_bounded_by_the_peers_settings_and_our_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(before_the_peers_settings_a_hundred_streams_are_thought_to_be_allowed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(push_promise_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ping_is_answered_and_counted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(end_of_the_connection_fails_what_is_not_complete, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(drain_begins_no_more_streams_and_says_goodbye, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dispose_forgets_streams_without_a_word, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connection_begins_with_the_preface_and_refuses_push, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(request_is_written_with_its_pseudo_fields_first, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(request_is_sent_without_what_is_not_for_http2, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(names_are_sent_in_lower_case, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(extended_connect_waits_for_the_peers_setting, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(too_large_a_head_is_not_sent, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(response_becomes_head_body_and_trailers, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(response_may_end_with_its_head, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(malformed_responses_reset_the_stream, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(response_over_a_limit_is_malformed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(informational_heads_without_end_are_malformed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(body_that_does_not_fit_its_head_is_malformed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_without_an_end_are_malformed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_are_malformed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(reset_by_the_server_tells_what_may_be_repeated, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(no_error_behind_a_complete_response_is_no_failure, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(request_may_end_after_its_response, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(streams_above_the_last_id_of_goaway_are_refused, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(first_goaway_of_a_graceful_end_lets_all_streams_finish, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(streams_are_bounded_by_the_peers_settings_and_our_limit, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(before_the_peers_settings_a_hundred_streams_are_thought_to_be_allowed, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(push_promise_ends_the_connection, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(ping_is_answered_and_counted, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(end_of_the_connection_fails_what_is_not_complete, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(drain_begins_no_more_streams_and_says_goodbye, h2_set_up_client, h2_tear_down),
+        cmocka_unit_test_setup_teardown(dispose_forgets_streams_without_a_word, h2_set_up_client, h2_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

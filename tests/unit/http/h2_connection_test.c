@@ -13,19 +13,6 @@
 
 #define POST_LINES ":method: POST\n:scheme: http\n:authority: example.org\n:path: /\n"
 
-static int set_up(void **state) {
-    struct h2_drive *drive = test_malloc(sizeof(*drive));
-    h2_drive_start(drive, CODEC_SERVER);
-    *state = drive;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    h2_drive_dispose(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void restart(struct h2_drive *drive, enum codec_role role) {
     h2_drive_dispose(drive);
     h2_drive_start(drive, role);
@@ -709,46 +696,46 @@ static void streams_over_the_limit_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(bytes_that_are_not_http2_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(first_frame_must_be_settings, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(broken_frames_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frame_longer_than_allowed_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(unknown_frames_are_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(drain_lets_begun_streams_finish, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(idle_connection_that_drains_closes_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(complete_requests_are_answered_though_the_client_closed_its_side, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(idle_connection_that_the_peer_closed_closes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(goaway_from_a_client_is_heard, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_1_rapid_reset_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_1_rapid_reset_within_one_read_is_not_parsed_to_its_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_1_resets_that_the_peer_provokes_count_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_1_clients_that_often_cancel_are_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_1_steady_resets_end_in_a_graceful_goaway, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_2_continuation_flood_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_2_empty_continuations_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_2_continuation_flood_by_a_server_ends_its_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_the_end_of_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_an_end_found_by_a_callback, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_5_cookie_crumbs_count_against_the_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_5_references_to_the_dynamic_table_are_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_6_long_host_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_7_reset_and_goaway_in_one_write_leak_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_8_trailers_without_an_end_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_9_many_streams_are_reset_one_by_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_10_one_byte_frames_hold_no_more_than_their_window, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_10_slow_reader_holds_a_bounded_output, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_10_heads_that_are_not_read_are_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pings_that_are_read_are_answered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ping_flood_that_is_not_read_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(settings_flood_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(settings_with_too_many_entries_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(flood_of_empty_data_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(floods_of_priority_and_window_updates_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(floods_by_a_server_end_its_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(heads_of_streams_that_are_gone_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(work_in_between_excuses_cheap_frames, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(malformed_requests_that_are_answered_unread_end_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(streams_over_the_limit_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bytes_that_are_not_http2_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(first_frame_must_be_settings, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(broken_frames_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(frame_longer_than_allowed_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(unknown_frames_are_ignored, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(drain_lets_begun_streams_finish, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(idle_connection_that_drains_closes_at_once, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(complete_requests_are_answered_though_the_client_closed_its_side, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(idle_connection_that_the_peer_closed_closes, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(goaway_from_a_client_is_heard, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_1_rapid_reset_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_1_rapid_reset_within_one_read_is_not_parsed_to_its_end, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_1_resets_that_the_peer_provokes_count_too, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_1_clients_that_often_cancel_are_left_alone, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_1_steady_resets_end_in_a_graceful_goaway, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_2_continuation_flood_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_2_empty_continuations_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_2_continuation_flood_by_a_server_ends_its_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_the_end_of_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_3_nothing_is_parsed_after_an_end_found_by_a_callback, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_5_cookie_crumbs_count_against_the_limit, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_5_references_to_the_dynamic_table_are_bounded, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_6_long_host_is_refused, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_7_reset_and_goaway_in_one_write_leak_nothing, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_8_trailers_without_an_end_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_9_many_streams_are_reset_one_by_one, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_10_one_byte_frames_hold_no_more_than_their_window, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_10_slow_reader_holds_a_bounded_output, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(row_10_heads_that_are_not_read_are_bounded, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(pings_that_are_read_are_answered, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(ping_flood_that_is_not_read_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(settings_flood_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(settings_with_too_many_entries_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(flood_of_empty_data_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(floods_of_priority_and_window_updates_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(floods_by_a_server_end_its_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(heads_of_streams_that_are_gone_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(work_in_between_excuses_cheap_frames, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(malformed_requests_that_are_answered_unread_end_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(streams_over_the_limit_are_refused, h2_set_up_server, h2_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,12 @@
 #include "support/codec_owner.h"
 #include "support/h2_frames.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 struct h2_drive {
     struct codec_owner owner;
     struct h2_memory *memory;
@@ -119,6 +125,28 @@ static inline struct owner_stream *h2_request(struct codec_owner *owner, const c
 
 static inline void h2_reset(struct owner_stream *item, enum error error) {
     item->owner->codec->ops->reset(item->owner->codec, &item->stream, error);
+}
+
+// Of each test its own.
+static inline int h2_set_up_as(void **state, enum codec_role role) {
+    struct h2_drive *drive = test_malloc(sizeof(*drive));
+    h2_drive_start(drive, role);
+    *state = drive;
+    return 0;
+}
+
+static inline int h2_set_up_server(void **state) {
+    return h2_set_up_as(state, CODEC_SERVER);
+}
+
+static inline int h2_set_up_client(void **state) {
+    return h2_set_up_as(state, CODEC_CLIENT);
+}
+
+static inline int h2_tear_down(void **state) {
+    h2_drive_dispose(*state);
+    test_free(*state);
+    return 0;
 }
 
 #endif

@@ -11,19 +11,6 @@
 #define POST_LINES ":method: POST\n:scheme: http\n:authority: example.org\n:path: /\n"
 #define TRAILERS "checksum: 1\n"
 
-static int set_up(void **state) {
-    struct h2_drive *drive = test_malloc(sizeof(*drive));
-    h2_drive_start(drive, CODEC_SERVER);
-    *state = drive;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    h2_drive_dispose(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void assert_connection_error(struct h2_drive *drive) {
     assert_int_equal(h2_drive_feed(drive), ERROR_PROTOCOL);
     assert_non_null(strstr(h2_drive_sent(drive), " PROTOCOL_ERROR\n"));
@@ -124,14 +111,14 @@ static void heads_that_cross_our_goaway_are_skipped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_second_head_on_an_answered_stream_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_head_on_a_stream_that_the_client_reset_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_stream_number_below_the_last_ends_the_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_that_cross_our_reset_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_that_cross_an_early_answer_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_of_a_refused_stream_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_that_cross_one_of_many_resets_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(heads_that_cross_our_goaway_are_skipped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_head_on_an_answered_stream_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(a_head_on_a_stream_that_the_client_reset_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(a_stream_number_below_the_last_ends_the_connection, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_that_cross_our_reset_are_skipped, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_that_cross_an_early_answer_are_skipped, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_of_a_refused_stream_are_skipped, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_that_cross_one_of_many_resets_are_skipped, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(heads_that_cross_our_goaway_are_skipped, h2_set_up_server, h2_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

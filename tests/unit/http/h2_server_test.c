@@ -13,19 +13,6 @@
 #define GET_LINES ":method: GET\n:scheme: http\n:authority: example.org\n:path: /\n"
 #define POST_LINES ":method: POST\n:scheme: http\n:authority: example.org\n:path: /\n"
 
-static int set_up(void **state) {
-    struct h2_drive *drive = test_malloc(sizeof(*drive));
-    h2_drive_start(drive, CODEC_SERVER);
-    *state = drive;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    h2_drive_dispose(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void restart_with(struct h2_drive *drive, const struct codec_limits *limits) {
     h2_drive_dispose(drive);
     h2_drive_init(drive, CODEC_SERVER, limits);
@@ -666,41 +653,41 @@ static void any_split_comes_to_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(settings_say_the_limits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(requests_that_fit_into_half_of_the_first_window_cost_no_window_update, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_window_that_was_used_up_is_opened_for_the_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_becomes_a_head, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(unknown_method_is_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(body_and_trailers_are_delivered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(expectation_is_a_flag, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(cookie_crumbs_become_one_field, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(host_must_be_the_authority, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(invalid_values_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nul_and_line_feed_in_values_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(names_and_values_hold_no_octet_that_is_forbidden, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(malformed_heads_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(connection_specific_fields_reset_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(targets_that_nobody_agrees_upon_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(connect_and_trace_are_not_implemented, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(body_must_have_the_stated_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_long_a_path_is_answered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_many_fields_are_answered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_large_a_head_is_answered_and_its_body_not_wanted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(too_large_trailers_fail_the_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refused_by_the_owner_is_refused_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(response_is_sent_without_what_is_not_for_http2, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(never_indexed_fields_stay_so, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(informational_heads_precede_the_response, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(response_without_a_body_keeps_its_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trailers_follow_the_body, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(end_of_a_stream_is_told_when_another_writes_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(early_response_ends_the_request_with_no_error, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reset_by_the_client_is_client_gone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frames_for_a_stream_that_was_reset_are_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(padding_is_no_body, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(any_split_comes_to_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(settings_say_the_limits, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_fit_into_half_of_the_first_window_cost_no_window_update, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(a_window_that_was_used_up_is_opened_for_the_end, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(request_becomes_a_head, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(unknown_method_is_kept, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(body_and_trailers_are_delivered, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(expectation_is_a_flag, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(cookie_crumbs_become_one_field, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(host_must_be_the_authority, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(invalid_values_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(nul_and_line_feed_in_values_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(names_and_values_hold_no_octet_that_is_forbidden, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(pseudo_fields_in_trailers_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(malformed_heads_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(connection_specific_fields_reset_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(targets_that_nobody_agrees_upon_are_refused, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(connect_and_trace_are_not_implemented, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(body_must_have_the_stated_length, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(too_long_a_path_is_answered, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(too_many_fields_are_answered, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(too_large_a_head_is_answered_and_its_body_not_wanted, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(too_large_trailers_fail_the_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(refused_by_the_owner_is_refused_stream, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(response_is_sent_without_what_is_not_for_http2, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(never_indexed_fields_stay_so, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(informational_heads_precede_the_response, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(response_without_a_body_keeps_its_length, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(trailers_follow_the_body, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(end_of_a_stream_is_told_when_another_writes_it, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(early_response_ends_the_request_with_no_error, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(reset_by_the_client_is_client_gone, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(resets_have_the_code_of_their_error, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(frames_for_a_stream_that_was_reset_are_ignored, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(padding_is_no_body, h2_set_up_server, h2_tear_down),
+        cmocka_unit_test_setup_teardown(any_split_comes_to_the_same, h2_set_up_server, h2_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

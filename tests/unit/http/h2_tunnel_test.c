@@ -12,27 +12,6 @@
 #define CONNECT ":method: CONNECT\n:protocol: websocket\n" PLACE
 #define ASKED "stream 1\nhead GET http example.org /chat 20 length=-1 protocol=websocket\nsec-websocket-version: 13\n"
 
-static int set_up_as(void **state, enum codec_role role) {
-    struct h2_drive *drive = test_malloc(sizeof(*drive));
-    h2_drive_start(drive, role);
-    *state = drive;
-    return 0;
-}
-
-static int set_up_server(void **state) {
-    return set_up_as(state, CODEC_SERVER);
-}
-
-static int set_up_client(void **state) {
-    return set_up_as(state, CODEC_CLIENT);
-}
-
-static int tear_down(void **state) {
-    h2_drive_dispose(*state);
-    test_free(*state);
-    return 0;
-}
-
 static void restart(struct h2_drive *drive) {
     h2_drive_dispose(drive);
     h2_drive_start(drive, CODEC_SERVER);
@@ -222,8 +201,8 @@ static void trailers_of_a_server_break_the_tunnel(void **state) {
     assert_string_equal(h2_drive_sent(drive), "RST_STREAM 1 PROTOCOL_ERROR\n");
 }
 
-#define SERVER(test) cmocka_unit_test_setup_teardown(test, set_up_server, tear_down)
-#define CLIENT(test) cmocka_unit_test_setup_teardown(test, set_up_client, tear_down)
+#define SERVER(test) cmocka_unit_test_setup_teardown(test, h2_set_up_server, h2_tear_down)
+#define CLIENT(test) cmocka_unit_test_setup_teardown(test, h2_set_up_client, h2_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

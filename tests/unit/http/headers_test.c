@@ -1,6 +1,8 @@
 // The list of fields: known names, order, removal, and what Connection may take away.
 #include "http/headers.h"
 
+#include "support/one_pool.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,22 +10,11 @@
 
 #include <cmocka.h>
 
-static struct pool_source chunks;
-static struct pool pool;
 static struct fields fields;
 
 static int set_up(void **state) {
-    (void)state;
-    pool_source_init(&chunks, 8);
-    pool_init(&pool, &chunks);
+    pool_set_up(state);
     fields_init(&fields, &pool);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pool_dispose(&pool);
-    pool_source_dispose(&chunks);
     return 0;
 }
 
@@ -264,18 +255,18 @@ static void what_frames_routes_or_authorizes_does_not_trail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_known_name_is_found_in_any_case_and_no_near_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(names_of_our_own_are_told_from_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(fields_are_found_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(removed_fields_are_seen_no_more, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(setting_replaces_the_first_and_drops_the_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(list_grows_and_keeps_all, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(copy_changes_apart_and_leaves_out_what_was_removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(fields_of_one_connection_are_removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(connection_does_not_remove_what_others_rest_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(connection_may_name_a_bounded_number_of_options, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_known_name_is_found_in_any_case_and_no_near_one, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(names_of_our_own_are_told_from_others, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(fields_are_found_in_order, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(removed_fields_are_seen_no_more, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(setting_replaces_the_first_and_drops_the_others, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(list_grows_and_keeps_all, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(copy_changes_apart_and_leaves_out_what_was_removed, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(fields_of_one_connection_are_removed, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(connection_does_not_remove_what_others_rest_on, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(connection_may_name_a_bounded_number_of_options, set_up, pool_tear_down),
         cmocka_unit_test(what_frames_routes_or_authorizes_does_not_trail),
-        cmocka_unit_test_setup_teardown(tokens_and_values_are_what_the_grammar_says, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tokens_and_values_are_what_the_grammar_says, set_up, pool_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

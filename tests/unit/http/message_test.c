@@ -2,29 +2,13 @@
 #include "http/message.h"
 
 #include "http/headers.h"
+#include "support/one_pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-static struct pool_source chunks;
-static struct pool pool;
-
-static int set_up(void **state) {
-    (void)state;
-    pool_source_init(&chunks, 8);
-    pool_init(&pool, &chunks);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pool_dispose(&pool);
-    pool_source_dispose(&chunks);
-    return 0;
-}
 
 static void methods_are_told_by_their_exact_text(void **state) {
     (void)state;
@@ -94,10 +78,10 @@ static void copied_head_shares_text_and_not_the_list(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(methods_are_told_by_their_exact_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(statuses_have_their_phrases, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(grpc_is_told_by_content_type, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(copied_head_shares_text_and_not_the_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(methods_are_told_by_their_exact_text, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(statuses_have_their_phrases, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(grpc_is_told_by_content_type, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(copied_head_shares_text_and_not_the_list, pool_set_up, pool_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

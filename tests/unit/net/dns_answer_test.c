@@ -1,30 +1,15 @@
 // Records come out of an answer as they stand in it; what is cut short, or says of itself what cannot be, is refused.
 #include "net/dns_answer.h"
 
+#include "support/one_pool.h"
 #include "unit/net/dns_message.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
-static struct pool_source source;
-static struct pool pool;
 static struct dns_message message;
 static struct dns_answer answer;
-
-static int begin(void **state) {
-    (void)state;
-    pool_source_init(&source, 0);
-    pool_init(&pool, &source);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    pool_dispose(&pool);
-    pool_source_dispose(&source);
-    return 0;
-}
 
 static enum error read_as(enum dns_type type) {
     return dns_answer_read(message.bytes, message.length, type, &pool, &answer);
@@ -145,15 +130,15 @@ static void plain_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(addresses_come_with_the_least_ttl, begin, end),
-        cmocka_unit_test_setup_teardown(other_types_are_passed_over, begin, end),
-        cmocka_unit_test_setup_teardown(services_have_all_their_fields, begin, end),
-        cmocka_unit_test_setup_teardown(a_service_that_is_not_there_has_no_target, begin, end),
-        cmocka_unit_test_setup_teardown(targets_that_are_no_names_are_passed_over, begin, end),
-        cmocka_unit_test_setup_teardown(a_ttl_with_the_highest_bit_is_none, begin, end),
-        cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_wherever_that_is, begin, end),
-        cmocka_unit_test_setup_teardown(lengths_that_cannot_be_are_refused, begin, end),
-        cmocka_unit_test_setup_teardown(names_that_point_in_circles_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(addresses_come_with_the_least_ttl, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(other_types_are_passed_over, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(services_have_all_their_fields, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(a_service_that_is_not_there_has_no_target, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(targets_that_are_no_names_are_passed_over, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(a_ttl_with_the_highest_bit_is_none, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_wherever_that_is, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(lengths_that_cannot_be_are_refused, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(names_that_point_in_circles_are_refused, pool_set_up, pool_tear_down),
         cmocka_unit_test(plain_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,28 +1,14 @@
 // Which names a name may stand for, as resolv.conf(5) says it.
 #include "net/dns_search.h"
 
+#include "support/one_pool.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
-static struct pool_source source;
-static struct pool pool;
 static struct dns_search search;
 static struct bytes names[DNS_SEARCH_DOMAINS_MAX + 1];
-
-static int begin(void **state) {
-    (void)state;
-    pool_source_init(&source, 0);
-    pool_init(&pool, &source);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    pool_dispose(&pool);
-    pool_source_dispose(&source);
-    return 0;
-}
 
 static void expect(const char *name, const char *const *wanted, uint32_t count) {
     assert_int_equal(dns_search_names(&search, bytes_from_text(name), &pool, names), count);
@@ -71,10 +57,10 @@ static void names_that_would_be_too_long_are_left_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(as_on_kubernetes, begin, end),
-        cmocka_unit_test_setup_teardown(with_nothing_said_a_name_is_whole, begin, end),
-        cmocka_unit_test_setup_teardown(the_last_line_counts_and_rubbish_does_not, begin, end),
-        cmocka_unit_test_setup_teardown(names_that_would_be_too_long_are_left_out, begin, end),
+        cmocka_unit_test_setup_teardown(as_on_kubernetes, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(with_nothing_said_a_name_is_whole, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(the_last_line_counts_and_rubbish_does_not, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(names_that_would_be_too_long_are_left_out, pool_set_up, pool_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

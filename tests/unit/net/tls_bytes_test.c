@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "net/tls_private.h"
-#include "tls_drive.h"
+#include "tls_two_ends.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +12,6 @@
 
 #define RECORD_OVERHEAD 22 // header, content type, tag
 
-static struct test_identity root;
-static struct ticket_keys *keys;
-static struct credentials *client_credentials, *server_credentials;
 static size_t openssl_bytes; // in use by OpenSSL now
 
 // OpenSSL's memory is counted: a header before each piece holds its size.
@@ -47,24 +44,6 @@ static void *counted_realloc(void *at, size_t size, const char *file, int line) 
     made = realloc(made, sizeof(*made) + size);
     made->size = size;
     return made + 1;
-}
-
-static int set_up(void **state) {
-    (void)state;
-    root = test_root("spiffe://school.local");
-    keys = ticket_keys_create();
-    client_credentials = tls_issue_credentials(CLIENT_ID, &root, keys);
-    server_credentials = tls_issue_credentials(SERVER_ID, &root, keys);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    credentials_unref(client_credentials);
-    credentials_unref(server_credentials);
-    ticket_keys_destroy(keys);
-    test_identity_free(&root);
-    return 0;
 }
 
 static void open_pair(struct tls_pair *pair, const struct fake_options *options) {

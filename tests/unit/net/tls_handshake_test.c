@@ -2,34 +2,12 @@
 #include "net/tls.h"
 
 #include "net/tls_private.h"
-#include "tls_drive.h"
+#include "tls_two_ends.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-static struct test_identity root;
-static struct ticket_keys *keys;
-static struct credentials *client_credentials, *server_credentials;
-
-static int set_up(void **state) {
-    (void)state;
-    root = test_root("spiffe://school.local");
-    keys = ticket_keys_create();
-    client_credentials = tls_issue_credentials(CLIENT_ID, &root, keys);
-    server_credentials = tls_issue_credentials(SERVER_ID, &root, keys);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    credentials_unref(client_credentials);
-    credentials_unref(server_credentials);
-    ticket_keys_destroy(keys);
-    test_identity_free(&root);
-    return 0;
-}
 
 static uint64_t failures(const struct tls_role_counters *counters, enum tls_failure failure) {
     return metric_read(&counters->failed[failure]);

@@ -1,7 +1,7 @@
 // OpenSSL on an allocator of ours: buffers of records are kept, content stays, threads come and go.
 #include "net/tls_memory.h"
 
-#include "tls_drive.h"
+#include "tls_two_ends.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -9,28 +9,6 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-static struct test_identity root;
-static struct ticket_keys *keys;
-static struct credentials *client_credentials, *server_credentials;
-
-static int set_up(void **state) {
-    (void)state;
-    root = test_root("spiffe://school.local");
-    keys = ticket_keys_create();
-    client_credentials = tls_issue_credentials(CLIENT_ID, &root, keys);
-    server_credentials = tls_issue_credentials(SERVER_ID, &root, keys);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    credentials_unref(client_credentials);
-    credentials_unref(server_credentials);
-    ticket_keys_destroy(keys);
-    test_identity_free(&root);
-    return 0;
-}
 
 static void buffers_of_records_are_kept_for_the_next(void **state) {
     (void)state;

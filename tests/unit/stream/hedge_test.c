@@ -1,22 +1,11 @@
 // Hedged requests: when the second endpoint is asked, who wins and what becomes of the other; and all that lets it be: no policy, a method that may not be repeated, a
 // request that is not there yet, no other endpoint, no share left, a dry run.
-#include "unit/stream/stream_drive.h"
+#include "unit/stream/one_request.h"
 
 #define GENEROUS "  retry: {budget: {percent: 100, minPerSecond: 100}}\n"
 #define WITH(endpoints, more) PROXY SERVICE("HTTP1", endpoints) POLICY(IN_TURN more)
 #define AFTER_100MS "  hedge: {after: Delay, delay: 100ms, percent: 100}\n"
 #define THREE TWO ", {address: '127.0.0.1:8003'}"
-
-static void begin(struct loopback *world, struct client *client, const char *documents, const char *request) {
-    loopback_init(world, documents, NULL);
-    client_get(client, world, request);
-    loopback_settle(world);
-}
-
-static void end(struct loopback *world, struct client *client) {
-    client_dispose(client);
-    loopback_dispose(world);
-}
 
 static void the_first_answer_wins_and_the_other_is_cancelled(void **state) {
     (void)state;

@@ -2,24 +2,13 @@
 // is not asked again, and its answer goes down.
 #include "base/clock.h"
 
-#include "unit/stream/stream_drive.h"
+#include "unit/stream/one_request.h"
 
 #include <time.h>
 
 #define HTTP1(retry) PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN "  retry: {codes: [429, 503], backoff: {base: 0s, max: 0s}, " retry "}\n")
 #define GRPC_HEAD "POST a /s/m\ncontent-type: application/grpc\nte: trailers\n"
 #define GRPC(retry) PROXY SERVICE("HTTP2", TWO) POLICY(IN_TURN "  retry: {grpcCodes: [UNAVAILABLE], backoff: {base: 0s, max: 0s}, " retry "}\n")
-
-static void begin(struct loopback *world, struct client *client, const char *documents, const char *request) {
-    loopback_init(world, documents, NULL);
-    client_get(client, world, request);
-    loopback_settle(world);
-}
-
-static void end(struct loopback *world, struct client *client) {
-    client_dispose(client);
-    loopback_dispose(world);
-}
 
 // `wait`: in ms; -1: it is not repeated.
 static void expect_wait(const char *documents, const char *request, unsigned status, const char *fields, int wait) {

@@ -1,21 +1,10 @@
 // The retry stanza of an HTTPRoute's rule: what is tried again, when, and whose rule it was.
-#include "unit/stream/stream_drive.h"
+#include "unit/stream/one_request.h"
 
 #define ROUTE(retry)                                                                          \
     "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n" \
     "  parentRefs: [{group: '', kind: Service, name: a}]\n  rules:\n  - {name: one, backendRefs: [{name: a}], retry: {" retry "}}\n---\n"
 #define WORLD(retry) PROXY SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 0}\n") ROUTE(retry)
-
-static void begin(struct loopback *world, struct client *client, const char *documents, const char *request) {
-    loopback_init(world, documents, NULL);
-    client_get(client, world, request);
-    loopback_settle(world);
-}
-
-static void end(struct loopback *world, struct client *client) {
-    client_dispose(client);
-    loopback_dispose(world);
-}
 
 // Jitter comes on top of the least: never before it, and with the policy's bound never 250 ms behind it.
 static void a_further_try_waits_at_least_for_the_backoff(void **state) {
