@@ -228,6 +228,18 @@ void cluster_unref(struct cluster *cluster) {
     free(cluster);
 }
 
+void cluster_drop(struct cluster *cluster) {
+    cluster->is_dropped = true;
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        for (int kind = 0; kind < POOL_KINDS && cluster->endpoints[i]->links != NULL; kind++)
+            conn_pool_close_idle(&cluster->endpoints[i]->links->pools[kind]);
+    // No set comes any more, and this one has its whole snapshot. The endpoints stay as they are.
+    cluster->resolution = RESOLUTION_STATIC;
+    replace_set(cluster, NULL);
+    endpoint_wait_end_all(cluster);
+    cluster_unref(cluster);
+}
+
 // --- who is available ---
 
 void cluster_set_unavailable(struct endpoint *endpoint, unsigned reason, bool unavailable) {

@@ -33,6 +33,7 @@ struct cluster {
     uint32_t waiting_peak;
     uint64_t waiting_refused; // requests that found the queue full
     uint64_t applied;         // upstream.applied of the newest snapshot that has it
+    bool is_dropped;          // no snapshot has it any more: what is idle is closed
     uint32_t references;      // one while a snapshot has it, one for each stream that uses it
 };
 
@@ -49,6 +50,9 @@ void cluster_set_endpoints(struct cluster *cluster, struct endpoint_set *set);
 enum error cluster_why_none(const struct cluster *cluster, struct bytes *detail);
 
 void cluster_ref(struct cluster *cluster);
+
+// The newest snapshot does not have it: drops that reference. Connections that carry nothing close now, others with their last stream; streams of older snapshots may still open some.
+void cluster_drop(struct cluster *cluster);
 
 // With the last reference all endpoints are retired and the cluster is freed.
 void cluster_unref(struct cluster *cluster);

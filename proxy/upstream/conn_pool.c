@@ -174,6 +174,8 @@ void conn_waiter_cancel(struct conn_waiter *waiter) {
         grant_room(pool);
         if (pool->kind == POOL_RAW && conn_pool_has_spare(pool))
             upstream_conn_close(LIST_ENTRY(list_first(&pool->usable), struct upstream_conn, link), OK);
+        else if (pool->endpoint->cluster != NULL && pool->endpoint->cluster->is_dropped)
+            conn_pool_close_idle(pool);
     } else {
         leave_queue(waiter);
         if (pool->need != NEED_NONE)
@@ -191,6 +193,16 @@ void conn_pool_drain_http1(struct conn_pool *pool) {
             if (conn->codec->version != HTTP_2 && !conn->draining)
                 upstream_conn_drain(conn);
         }
+    }
+}
+
+void conn_pool_close_idle(struct conn_pool *pool) {
+    if (conn_pool_is_wanted(pool))
+        return;
+    LIST_EACH(&pool->usable, node, following) {
+        struct upstream_conn *conn = LIST_ENTRY(node, struct upstream_conn, link);
+        if (list_is_empty(&conn->streams))
+            upstream_conn_close(conn, OK);
     }
 }
 
@@ -216,6 +228,16 @@ static void count_idle(struct conn_pool *pool, struct upstream_conn *conn, bool 
     }
 }
 
+static void count_leaving(struct conn_pool *pool, struct upstream_conn *conn, bool leaving) {
+    if (conn->counted_leaving == leaving)
+        return;
+    conn->counted_leaving = leaving;
+    if (leaving)
+        pool->leaving++;
+    else
+        pool->leaving--;
+}
+
 void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn) {
     CHECK(conn->open && !conn->closing);
     bool room = upstream_conn_room(conn) > 0;
@@ -224,6 +246,7 @@ void conn_pool_update(struct conn_pool *pool, struct upstream_conn *conn) {
     list_push_front(room ? &pool->usable : &pool->busy, &conn->link);
     const bool idle = list_is_empty(&conn->streams);
     count_idle(pool, conn, idle);
+    count_leaving(pool, conn, upstream_conn_is_leaving(conn));
     conn_places_set_idle(conn, idle && room && !conn->codec->is_tunnel);
     if (room)
         grant_room(pool);
@@ -238,6 +261,7 @@ void conn_pool_lost(struct conn_pool *pool, struct upstream_conn *conn, enum err
     list_remove(&conn->link);
     if (conn->open) {
         count_idle(pool, conn, false);
+        count_leaving(pool, conn, false);
         conn_places_set_idle(conn, false);
         pool->open--;
     } else {

@@ -29,16 +29,19 @@ struct conn_pool {
     struct list waiters; // in order of arrival
     uint32_t open;       // usable and busy
     uint32_t idle;       // of them: without any stream
+    uint32_t leaving;    // of them: will take no stream any more
     uint32_t connecting_count;
     uint32_t waiter_count;
     uint32_t granted; // waiters that were woken and have not taken their place yet
     // in conn_places
     struct list need_link;
     enum conn_need need;
-    nanoseconds served_at; // while there is a need: when a waiter was last granted a place or a connection was begun, or since when there is one
-    bool is_owed;          // counted in service_shared.owed
-    nanoseconds told_at;   // when other workers were last told that it starves; 0: not since it does
-    uint32_t room_last;    // streams that the last connection allowed: how many waiters one under way may serve
+    nanoseconds
+        served_at; // while there is a need: when a waiter was last granted a place, a connection was begun or the last one went; or since when there is one
+    bool had_none;       // no connection, when that was last looked at
+    nanoseconds owed_at; // NEED_OWED: since when
+    nanoseconds told_at; // when other workers were last told that it starves; 0: not since it does
+    uint32_t room_last;  // streams that the last connection allowed: how many waiters one under way may serve
 };
 
 // A request's place in the queue. Embedded in an attempt.
@@ -69,6 +72,14 @@ void conn_pool_drain_http1(struct conn_pool *pool);
 
 // Closes what is idle, lets the rest drain, fails who waits. For an endpoint that is gone.
 void conn_pool_retire(struct conn_pool *pool);
+
+// Closes what is idle unless somebody is to have it.
+void conn_pool_close_idle(struct conn_pool *pool);
+
+// Somebody waits, or is about to take what was granted: an idle connection is not nobody's.
+static inline bool conn_pool_is_wanted(const struct conn_pool *pool) {
+    return pool->waiter_count > 0 || pool->granted > 0;
+}
 
 // From upstream_conn: there is more room than waiters were granted: an idle connection of a raw pool is then nobody's.
 bool conn_pool_has_spare(const struct conn_pool *pool);

@@ -23,9 +23,10 @@ struct service_shared {
     // connections.max (conn_places)
     _Atomic uint32_t connections;
     _Atomic uint32_t connections_peak;
-    _Atomic uint32_t starved;  // pools, over all workers
-    _Atomic uint32_t owed;     // connections that are to be given up for them though others wait there
-    _Atomic uint32_t promised; // those that are being given up
+    _Atomic uint32_t starved;    // pools, over all workers
+    _Atomic uint32_t owed;       // of them: connections are to be given up for these though others wait there
+    _Atomic uint32_t promised;   // connections that take no new streams for that
+    _Atomic uint64_t owed_first; // conn_pool.owed_at of who is owed one for longest; 0: nobody has said so
 };
 
 struct listener_shared {

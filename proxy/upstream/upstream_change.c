@@ -72,6 +72,6 @@ bool upstream_change_drop_next(struct upstream_change *change, uint32_t *cost) {
     struct cluster *cluster = change->gone[--change->gone_count];
     *cost = CHANGE_COST * (1 + cluster->endpoint_count);
     map_remove(&change->upstream->clusters, cluster->key);
-    cluster_unref(cluster);
+    cluster_drop(cluster);
     return true;
 }

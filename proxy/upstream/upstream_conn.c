@@ -24,6 +24,9 @@
 // An endpoint that takes nothing of the last bytes of a tunnel in this time is not waited for.
 #define SLOW_READER_NS (60 * NS_PER_S)
 
+// How often one that is promised looks whether it still has to be.
+#define PROMISE_LOOK_NS (100 * NS_PER_MS)
+
 static const struct transport_handler transport_handler;
 
 static struct loop *loop_of(const struct upstream_conn *conn) {
@@ -70,8 +73,13 @@ static void note_allowed(const struct upstream_conn *conn) {
     conn->pool->room_last = allowed > 0 ? allowed : 1;
 }
 
+bool upstream_conn_is_leaving(const struct upstream_conn *conn) {
+    const struct codec *codec = conn->codec;
+    return conn->draining || codec->refuses_new || codec->close_when_flushed || (codec->is_tunnel && conn->streams_total > 0);
+}
+
 uint32_t upstream_conn_room(const struct upstream_conn *conn) {
-    if (!conn->open || conn->closing || conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed)
+    if (!conn->open || conn->closing || conn->is_promised || upstream_conn_is_leaving(conn))
         return 0;
     uint32_t max = streams_allowed(conn);
     return max > conn->codec->streams_open ? max - conn->codec->streams_open : 0;
@@ -194,7 +202,7 @@ void upstream_conn_close(struct upstream_conn *conn, enum error reason) {
         conn->codec = NULL;
     }
     conn->transport->ops->close(conn->transport, breaks_off);
-    conn_places_give_back(conn->pool);
+    conn_places_leave(conn);
     conn_pool_lost(conn->pool, conn, conn->open ? OK : connect_error(reason));
 }
 
@@ -219,6 +227,18 @@ void upstream_conn_drain(struct upstream_conn *conn) {
         conn_pool_update(conn->pool, conn);
 }
 
+// Its service is not in the documents any more, and none of its last streams waits.
+static bool is_unwanted(const struct upstream_conn *conn) {
+    const struct cluster *cluster = conn->endpoint->cluster;
+    return cluster != NULL && cluster->is_dropped && !conn_pool_is_wanted(conn->pool);
+}
+
+// It is looked at before its time too: who is owed may have got another's place.
+static nanoseconds promise_look(const struct upstream_conn *conn) {
+    const nanoseconds soon = loop_of(conn)->now + PROMISE_LOOK_NS;
+    return conn->promise_at < soon ? conn->promise_at : soon;
+}
+
 void upstream_conn_settle(struct upstream_conn *conn) {
     if (conn->closing || !conn->open)
         return;
@@ -230,13 +250,18 @@ void upstream_conn_settle(struct upstream_conn *conn) {
         conn_pool_update(conn->pool, conn);
         return; // what its client has sent last still goes
     }
-    if (idle && (conn->draining || conn->codec->refuses_new || conn->codec->close_when_flushed || conn_places_claim(conn->pool, true))) {
+    if (idle && (upstream_conn_is_leaving(conn) || is_unwanted(conn) || conn_places_claim(conn))) {
         upstream_conn_close(conn, OK);
         return;
     }
-    if (!idle && !conn->draining && conn->codec->version == HTTP_2 && conn_places_claim(conn->pool, false))
-        conn->draining = true;
+    if (conn->is_promised)
+        conn_places_keep(conn);
+    else if (!idle && conn->codec->version == HTTP_2 && !upstream_conn_is_leaving(conn))
+        conn_places_promise(conn);
+    if (conn->is_promised)
+        look_by(conn, promise_look(conn));
     if (idle) {
+        conn->promises_broken = 0;
         conn->idle_since = loop_of(conn)->now;
         if (conn->codec->keep_alive_s > 0) // the peer may have asked for less than the timer was set for
             look_by(conn, conn->idle_since + idle_timeout(conn));
@@ -274,7 +299,7 @@ static void flush_now(struct task *task) {
         if (stream->wants_room)
             loop_wake(loop_of(conn), stream->task);
     }
-    if (conn->changed || (conn->codec->is_tunnel && first == NULL))
+    if (conn->changed || (conn->codec->is_tunnel && first == NULL) || (first != NULL && conn->counted_leaving != upstream_conn_is_leaving(conn)))
         upstream_conn_settle(conn);
 }
 
@@ -306,7 +331,7 @@ static void on_bytes(void *user, struct block *block, struct bytes in) {
         task_cancel(&conn->flush);
         flush_now(&conn->flush);
         upstream_conn_close(conn, error);
-    } else if (conn->changed || conn->listed_usable != (upstream_conn_room(conn) > 0)) {
+    } else if (conn->changed || conn->listed_usable != (upstream_conn_room(conn) > 0) || conn->counted_leaving != upstream_conn_is_leaving(conn)) {
         note_ending_peer(conn);
         upstream_conn_settle(conn); // a stream ended; or GOAWAY, or other SETTINGS, came
     }
@@ -430,7 +455,7 @@ static void become_open(struct upstream_conn *conn) {
         transport->ops->read_start(transport);
     upstream_conn_flush(conn);
     conn_pool_update(conn->pool, conn);
-    if (codec_is_raw(conn->codec) && conn_pool_has_spare(conn->pool)) {
+    if (is_unwanted(conn) || (codec_is_raw(conn->codec) && conn_pool_has_spare(conn->pool))) {
         upstream_conn_close(conn, OK); // whoever it was made for has gone
         return;
     }
@@ -513,6 +538,8 @@ static nanoseconds ping_interval(const struct upstream_conn *conn) {
 // The next moment at which the timer has something to look at. It is not moved while streams come and go: it looks, and sleeps again.
 static nanoseconds next_look(const struct upstream_conn *conn, nanoseconds now) {
     nanoseconds next = !conn->draining && conn->drains_at < conn->ends_at ? conn->drains_at : conn->ends_at;
+    if (conn->is_promised && promise_look(conn) < next)
+        next = promise_look(conn);
     if (list_is_empty(&conn->streams)) {
         nanoseconds idle = idle_timeout(conn);
         if (idle > 0 && conn->idle_since + idle < next)
@@ -560,6 +587,8 @@ static void on_timer(struct timer *timer) {
     }
     if (conn->closing)
         return;
+    if (conn->is_promised && !conn_places_keep(conn))
+        conn_pool_update(conn->pool, conn);
     nanoseconds next = next_look(conn, now);
     if (next != UINT64_MAX)
         timer_start(&loop_of(conn)->timers, &conn->timer, next);

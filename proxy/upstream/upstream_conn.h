@@ -35,17 +35,21 @@ struct upstream_conn {
     nanoseconds drains_at; // that, or soon the end of the peer's leaf; UINT64_MAX: never
     nanoseconds ends_at;   // the end of the peer's leaf: closed then, whatever is on it; UINT64_MAX: never
     uint64_t credentials_generation;
-    uint32_t quiet_pings;  // asked for a sign of life since a head or a piece of body came
-    bool begun_since_ping; // a stream began behind the last time that a silent stranger was asked: it is asked once more
-    bool open;             // usable or busy
-    bool draining;         // takes no new streams, closes after the last
-    bool aged;             // draining since it has reached its max age
-    bool paused;           // reading is off: a stream's body is full
-    bool input_ended;      // the peer's end was read
-    bool output_ended;     // ours was told: the client's direction of a tunnel
+    nanoseconds promise_at;   // is_promised: until then; else: it makes no promise before. In conn_places
+    uint32_t promises_broken; // since it was last idle
+    uint32_t quiet_pings;     // asked for a sign of life since a head or a piece of body came
+    bool begun_since_ping;    // a stream began behind the last time that a silent stranger was asked: it is asked once more
+    bool open;                // usable or busy
+    bool draining;            // takes no new streams, closes after the last
+    bool is_promised;         // takes no new streams for now, and closes after the last: counted in service_shared.promised
+    bool aged;                // draining since it has reached its max age
+    bool paused;              // reading is off: a stream's body is full
+    bool input_ended;         // the peer's end was read
+    bool output_ended;        // ours was told: the client's direction of a tunnel
     bool closing;
     bool mesh; // ALPN outrigger/1: headers of the mesh are believed
     bool counted_idle;
+    bool counted_leaving;
     bool listed_usable; // on its pool's list of those with room
     bool changed;       // a stream ended inside feed: `settle` follows
 };
@@ -55,6 +59,9 @@ MUST_CHECK enum error upstream_conn_open(struct conn_pool *pool);
 
 // Streams that may still be opened.
 uint32_t upstream_conn_room(const struct upstream_conn *conn);
+
+// It is open and takes no stream any more.
+bool upstream_conn_is_leaving(const struct upstream_conn *conn);
 
 // Closes at that time at the latest, whatever is on it.
 void upstream_conn_end_by(struct upstream_conn *conn, nanoseconds when);

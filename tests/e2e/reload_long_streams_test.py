@@ -103,10 +103,11 @@ def test_a_hundred_reloads_beside_long_streams(fleet):
     hop.logged(len(streams), service="default/backend:80", end="ok", status=101)
 
 
-@pytest.mark.parametrize("removed", ["service", "listener"])
+@pytest.mark.parametrize("removed", ["service", "service by name", "listener"])
 def test_a_stream_outlives_what_it_came_by(fleet, removed):
     server, other = websocket_server(fleet), fleet.backend(answers_with(b"other")).address
-    hop = Hop(fleet, [service("backend", [server.address]), service("other", [other])])
+    by_name = service("backend", [f"localhost:{server.address.rpartition(':')[2]}"], resolution="DNS")
+    hop = Hop(fleet, [by_name if removed == "service by name" else service("backend", [server.address]), service("other", [other])])
     more = hop.add_listener()
     hop.reload()
     with connect(more, "/echo") as client:

@@ -2,6 +2,8 @@
 // all workers share is found by key.
 #include "unit/upstream/pool_drive.h"
 
+#include "upstream/endpoint_wait.h"
+
 #define TWO "{address: '127.0.0.1:8001'}, {address: '127.0.0.1:8002'}"
 #define ONE_AND_THREE "{address: '127.0.0.1:8001', weight: 3}, {address: '127.0.0.1:8003'}"
 #define KEY "default/a:80"
@@ -171,6 +173,58 @@ static void a_set_that_says_the_same_changes_nothing(void **state) {
     fake_upstream_dispose(&far);
 }
 
+// A set pins its whole snapshot; a stream that outlives its service needs its endpoints alone.
+static void a_service_that_is_gone_lets_go_of_its_set(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    struct bytes detail;
+    fake_upstream_init(&far, BY_NAME);
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    struct endpoint_set *set = set_of(&far, 7);
+    cluster_set_endpoints(cluster, endpoint_set_ref(set));
+    cluster_ref(cluster);
+    fake_upstream_apply(&far, PROXY_DOCUMENT);
+    assert_null(cluster->set);
+    assert_int_equal(atomic_load(&set->references), 1);
+    endpoint_set_unref(set); // with the last reference to its snapshot
+    assert_int_equal(cluster->endpoint_count, 1);
+    struct endpoint *endpoint = cluster_pick(cluster, NULL, 0, NULL);
+    assert_non_null(endpoint);
+    struct try try;
+    try_begin(&try, &far, (endpoint_link(endpoint), &endpoint->links->pools[POOL_HTTP1]));
+    fake_upstream_settle(&far);
+    assert_true(try.sent);
+    assert_int_equal(cluster_why_none(cluster, &detail), ERROR_NO_ENDPOINT);
+    try_end(&try);
+    cluster_unref(cluster);
+    fake_upstream_dispose(&far);
+}
+
+static void note_woken(struct task *task) {
+    (void)task;
+}
+
+// Its answer would not find it any more.
+static void who_waits_for_the_names_of_a_service_that_is_gone_is_told(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    struct bytes detail;
+    struct endpoint_wait wait;
+    struct task task;
+    fake_upstream_init(&far, BY_NAME);
+    struct cluster *cluster = fake_upstream_cluster(&far, KEY);
+    cluster_ref(cluster);
+    task_init(&task, note_woken);
+    assert_int_equal(cluster_why_none(cluster, &detail), ERROR_CANCELLED);
+    assert_int_equal(endpoint_wait_start(&wait, cluster, &task), OK);
+    fake_upstream_apply(&far, PROXY_DOCUMENT);
+    assert_false(endpoint_wait_is_pending(&wait));
+    assert_int_equal(cluster_why_none(cluster, &detail), ERROR_NO_ENDPOINT);
+    fake_upstream_settle(&far);
+    cluster_unref(cluster);
+    fake_upstream_dispose(&far);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_update_keeps_what_is_still_there),
@@ -181,6 +235,8 @@ int main(void) {
         cmocka_unit_test(a_service_without_endpoints_has_none_to_pick),
         cmocka_unit_test(a_tried_endpoint_is_picked_again_only_when_it_is_alone),
         cmocka_unit_test(a_set_that_says_the_same_changes_nothing),
+        cmocka_unit_test(a_service_that_is_gone_lets_go_of_its_set),
+        cmocka_unit_test(who_waits_for_the_names_of_a_service_that_is_gone_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
