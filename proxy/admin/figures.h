@@ -104,11 +104,11 @@ struct admin_ca_set {
     struct bytes subject; // of that one; empty: the set was never loaded
 };
 
-// The certificates of a listener that stands for a Gateway: loaded and refused together.
+// The certificates of a listener that stands for a Gateway.
 struct admin_edge {
     struct bytes listener;
     nanoseconds loaded_wall; // 0: none are loaded
-    struct bytes error;      // of the newest files, while older ones stay in force; empty: none
+    struct bytes error;      // of the newest files, while older ones, if any, stay in force; empty: none
     uint64_t accepted;       // loads, by result
     uint64_t refused;
 };

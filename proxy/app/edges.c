@@ -16,14 +16,24 @@ static struct edge_identity *take_same(struct edges *edges, const struct listene
     return NULL;
 }
 
-static void close_rest(struct edges *edges) {
-    for (uint32_t i = 0; i < edges->count; i++) {
-        if (edges->items[i] == NULL)
-            continue;
-        if (edge_identity_generation(edges->items[i]) > edges->generation)
+static const struct edge_identity *find(const struct edges *edges, struct bytes socket) {
+    for (uint32_t i = 0; i < edges->count; i++)
+        if (edges->items[i] != NULL && bytes_equal(edge_identity_state(edges->items[i])->socket, socket))
+            return edges->items[i];
+    return NULL;
+}
+
+static void note_generations(struct edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++)
+        if (edges->items[i] != NULL && edge_identity_generation(edges->items[i]) > edges->generation)
             edges->generation = edge_identity_generation(edges->items[i]);
-        edge_identity_close(edges->items[i]);
-    }
+}
+
+static void close_rest(struct edges *edges) {
+    note_generations(edges);
+    for (uint32_t i = 0; i < edges->count; i++)
+        if (edges->items[i] != NULL)
+            edge_identity_close(edges->items[i]);
     free(edges->items);
     edges->items = NULL;
     edges->count = 0;
@@ -36,7 +46,7 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
     for (uint32_t i = 0; i < proxy->listener_count; i++)
         if (gateway_has_certificates(proxy->listeners[i].gateway))
             items[count++] = take_same(edges, &proxy->listeners[i]);
-    close_rest(edges);
+    note_generations(edges);
     count = 0;
     for (uint32_t i = 0; i < proxy->listener_count; i++) {
         const struct listener_config *listener = &proxy->listeners[i];
@@ -48,18 +58,20 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
                                                                  .gateway = listener->gateway,
                                                                  .ticket_keys = edges->ticket_keys,
                                                                  .generation_before = edges->generation,
+                                                                 .before = find(edges, listener->name),
                                                                  .publish = edges->publish,
                                                                  .owner = edges->owner,
                                                              });
         count++;
     }
+    close_rest(edges);
     edges->items = items;
     edges->count = count;
 }
 
 bool edges_are_loaded(const struct edges *edges) {
     for (uint32_t i = 0; i < edges->count; i++)
-        if (edge_identity_credentials(edges->items[i]) == NULL)
+        if (!edge_identity_is_complete(edges->items[i]))
             return false;
     return true;
 }

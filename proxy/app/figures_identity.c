@@ -84,7 +84,8 @@ static struct admin_certificate edge_figures(const struct edge_identity *edge, u
     if (edge_identity_credentials(edge) == NULL)
         return figures;
     struct tls_edge_leaf leaf;
-    credentials_edge_leaf(edge_identity_credentials(edge), index, &leaf);
+    if (edge_identity_credentials(edge) == NULL || !credentials_edge_leaf(edge_identity_credentials(edge), index, &leaf))
+        return figures;
     figures.serial = pool_copy(pool, bytes_from_text(leaf.serial));
     figures.not_before = leaf.not_before;
     figures.not_after = leaf.not_after;

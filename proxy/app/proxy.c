@@ -61,7 +61,7 @@ static void become_ready_once_loaded(struct proxy *proxy) {
 static void on_edge(void *owner, struct bytes socket, struct credentials *credentials) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
-        worker_set_edge(&proxy->workers[i], socket, credentials_ref(credentials));
+        worker_set_edge(&proxy->workers[i], socket, credentials != NULL ? credentials_ref(credentials) : NULL);
     become_ready_once_loaded(proxy);
 }
 

@@ -68,7 +68,7 @@ void worker_set_endpoints(struct worker *worker, struct endpoint_set *set);
 void worker_set_authorities(struct worker *worker, struct bytes key, struct credentials *credentials);
 void worker_drop_authorities(struct worker *worker, struct bytes key, struct credentials *credentials);
 
-// Certificates of the gateway's socket of that name. Takes over a reference.
+// Certificates of the gateway's socket of that name; NULL: it has none to show. Takes over a reference.
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials);
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
 void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all

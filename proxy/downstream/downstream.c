@@ -145,7 +145,7 @@ void downstream_set_edge(struct downstream *downstream, struct bytes name, struc
     if (listener == NULL)
         return;
     credentials_unref(listener->edge);
-    listener->edge = credentials_ref(credentials);
+    listener->edge = credentials != NULL ? credentials_ref(credentials) : NULL;
 }
 
 bool downstream_stands_at(const struct downstream *downstream, struct bytes name, const struct socket_address *address) {

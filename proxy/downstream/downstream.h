@@ -51,7 +51,7 @@ void downstream_apply(struct downstream *downstream, struct bound_snapshot *boun
 // New credentials serve new connections; live ones whose peer is no longer trusted are drained.
 void downstream_set_credentials(struct downstream *downstream, struct credentials *credentials);
 
-// Certificates of a gateway's socket, for new connections; those that are open go on. Without a listener of that name nothing happens.
+// Certificates of a gateway's socket, for new connections; those that are open go on; NULL: there are none to show. Without a listener of that name nothing happens.
 void downstream_set_edge(struct downstream *downstream, struct bytes listener, struct credentials *credentials);
 
 // Takes over a socket that was accepted for the listener of that name; closes it when there is no such listener or no room.

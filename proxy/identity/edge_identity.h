@@ -1,4 +1,5 @@
-// The certificates that one socket of a gateway shows, out of files: watched and loaded anew as they change. A set that cannot be used keeps the one before in force.
+// The certificates that one socket of a gateway shows, out of files: watched and loaded anew as they change. One that cannot be used keeps the one before from the same files in force, whatever comes of
+// the others; one that no document names any more is shown no longer, whatever comes of the others.
 //
 // Owner:      the main thread's composition.
 // Start:      edge_identity_create; the files are read in the next turn.
@@ -26,7 +27,8 @@ struct edge_identity_options {
     const struct gateway_config *gateway; // read during create alone
     struct ticket_keys *ticket_keys;      // must outlive all credentials
     uint64_t generation_before;           // versions count on from it
-    void (*publish)(void *owner, struct bytes socket, struct credentials *credentials); // the reference is the identity's own
+    const struct edge_identity *before; // of the same socket, to be closed behind create: what it has of the same files is good here too. NULL: none
+    void (*publish)(void *owner, struct bytes socket, struct credentials *credentials); // the reference is the identity's own; NULL: nothing is shown
     void *owner;
 };
 
@@ -38,12 +40,15 @@ bool edge_identity_is_for(const struct edge_identity *identity, struct bytes soc
 // In force; NULL: none yet. Borrowed.
 struct credentials *edge_identity_credentials(const struct edge_identity *identity);
 
+// Each of its certificates is there.
+bool edge_identity_is_complete(const struct edge_identity *identity);
+
 uint64_t edge_identity_generation(const struct edge_identity *identity);
 
 // What there is to say of it.
 struct edge_identity_state {
     struct bytes socket;  // as in the options
-    char last_error[384]; // of the newest files, while an older version stays in force; "": none
+    char last_error[384]; // of the newest files, while older ones stay in force; "": none
     uint64_t accepted;    // loads, by result
     uint64_t refused;
     nanoseconds loaded_wall; // since 1970; 0: never

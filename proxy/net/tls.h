@@ -33,29 +33,36 @@ void ticket_keys_destroy(struct ticket_keys *keys);
 // reference.
 enum error credentials_create(struct bytes certificate_pem, struct bytes key_pem, struct bytes bundle_pem, struct ticket_keys *keys,
                               uint64_t generation, int64_t wall_s, struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
-// A certificate that a gateway shows to clients from outside the mesh: to those that ask for the hostname of its listener ("": any; ".example.com": all below), and of the
-// certificates of that listener to those whose name it has.
+// A certificate and its key as a gateway shows them, whatever versions of credentials they are part of. Main thread; counted. ERROR_INVALID with a text in `reason` as above, but one that has expired
+// is used, since browsers tell their users better than a closed port would.
+struct tls_certificate;
+enum error tls_certificate_create(struct bytes certificate_pem, struct bytes key_pem, struct tls_certificate **certificate, char *reason,
+                                  size_t reason_size) MUST_CHECK;
+bool tls_certificate_is_same(const struct tls_certificate *certificate, const struct tls_certificate *other); // with its chain
+struct tls_certificate *tls_certificate_ref(struct tls_certificate *certificate);
+void tls_certificate_unref(struct tls_certificate *certificate); // NULL is none
+
+// Shown to clients that ask for the hostname of its listener ("": any; ".example.com": all below), and of the certificates of that listener to those whose name it has.
 struct tls_edge_certificate {
     struct bytes hostname;
-    struct bytes certificate_pem, key_pem;
-    struct bytes name; // for reasons
+    struct tls_certificate *certificate; // NULL: there is none that could be used. Where its listener has no other, who asks for its name is refused
 };
 
-// Credentials for a server whose clients show no certificate: TLS 1.2 and 1.3, no trust bundle, no identity. The first certificate is for clients that ask for no name;
-// who asks for a name that no listener has is refused. As above otherwise; one that has expired is used, since browsers tell their users better than a closed port would.
-enum error credentials_create_edge(const struct tls_edge_certificate *certificates, uint32_t count, struct ticket_keys *keys, uint64_t generation,
-                                   struct credentials **credentials, char *reason, size_t reason_size) MUST_CHECK;
+// Credentials for a server whose clients show no certificate: TLS 1.2 and 1.3, no trust bundle, no identity. The first certificate that is there, and one must be, is for clients that ask for no name;
+// who asks for a name that no listener has is refused. One reference.
+struct credentials *credentials_create_edge(const struct tls_edge_certificate *certificates, uint32_t count, struct ticket_keys *keys,
+                                            uint64_t generation);
 
 // Credentials for a client of servers outside the mesh: TLS 1.2 and 1.3, no certificate and no identity of our own. Their certificates must lead to the set, which is taken over, and be for a name
 // that the connection says. Sessions are kept here: none is resumed under another set. One reference.
 struct credentials *credentials_create_origin(struct ca_set *authorities, uint64_t generation);
 
-// What there is to say of one of these certificates, by its place among them.
+// What there is to say of one of an edge's certificates, by its place among them. False: it is not there.
 struct tls_edge_leaf {
     int64_t not_before, not_after; // seconds since 1970
     char serial[CERTIFICATE_SERIAL_SIZE];
 };
-void credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf);
+bool credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf);
 
 struct credentials *credentials_ref(struct credentials *credentials);
 void credentials_unref(struct credentials *credentials);

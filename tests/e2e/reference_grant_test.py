@@ -158,3 +158,29 @@ def test_certificates_of_another_namespace_need_a_grant(fleet):
     site.edge.hop.reload(documents)
     assert eventually(lambda: site.certificate("b") == "alert")
     assert site.certificate("a") == site.shown["a"]
+
+
+def test_a_certificate_that_is_permitted_no_more_is_not_shown_whatever_comes_of_others(fleet):
+    site = Site(fleet, grant("far", ("Gateway", "default"), ("Secret", "b")))
+    hop = site.edge.hop
+    assert (site.certificate("a"), site.certificate("b")) == (site.shown["a"], site.shown["b"])
+    (fleet.folder / "edge-certs" / "a.key").write_text("no key")
+    status, answer = hop.post("/reload")
+    assert status == 422 and answer["gateway_errors"][0].startswith("edge: a: ")
+    assert (site.certificate("a"), site.certificate("b")) == (site.shown["a"], site.shown["b"]), "the last good ones are shown"
+    hop.write([document for document in hop.documents if document["kind"] != "ReferenceGrant"])
+    status, answer = hop.post("/reload")
+    assert status == 422 and answer["errors"] == [] and answer["gateway_errors"][0].startswith("edge: a: ")
+    assert (site.certificate("a"), site.certificate("b")) == (site.shown["a"], "alert")
+
+
+def test_a_certificate_that_is_new_and_of_no_use_keeps_no_other_from_being_shown(fleet):
+    site = Site(fleet)
+    hop = site.edge.hop
+    (fleet.folder / "edge-certs" / "b.key").write_text("no key")
+    hop.write([*hop.documents, grant("far", ("Gateway", "default"), ("Secret", "b"))])
+    status, answer = hop.post("/reload")
+    assert status == 422 and answer["gateway_errors"][0].startswith("edge: b: ")
+    assert (site.certificate("a"), site.certificate("b")) == (site.shown["a"], "alert")
+    rows = {row["id"]: row for row in hop.page("/certs")["certificates"]}
+    assert "serial" in rows["a"] and "serial" not in rows["b"]
