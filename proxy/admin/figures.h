@@ -102,6 +102,8 @@ struct admin_ca_set {
     uint32_t certificates;
     int64_t first_end;    // of the certificate that ends first, seconds since 1970
     struct bytes subject; // of that one; empty: the set was never loaded
+    uint64_t accepted;    // loads, by result
+    uint64_t refused;
 };
 
 // The certificates of a listener that stands for a Gateway.

@@ -82,6 +82,15 @@ static void add_edges(struct exposition *page, const struct admin_identity *iden
     }
 }
 
+static void add_ca_sets(struct exposition *page, const struct admin_identity *identity) {
+    exposition_begin(page, METRIC_CA_SET_LOADS);
+    for (uint32_t i = 0; i < identity->ca_set_count; i++) {
+        const struct admin_ca_set *set = &identity->ca_sets[i];
+        exposition_add(page, (const struct bytes[]){set->files, BYTES("accepted")}, set->accepted);
+        exposition_add(page, (const struct bytes[]){set->files, BYTES("refused")}, set->refused);
+    }
+}
+
 static void add_handshakes(struct exposition *page, struct bytes side, const struct tls_role_counters *counters) {
     uint64_t resumed = metric_read(&counters->resumed);
     uint64_t all = metric_read(&counters->handshakes);
@@ -139,6 +148,7 @@ void page_metrics(struct admin_query *query) {
     add_config(&page, &figures->config);
     add_identity(&page, &figures->identity);
     add_edges(&page, &figures->identity);
+    add_ca_sets(&page, &figures->identity);
     worker_metrics_expose(&page, &figures->workers);
     add_tls(&page, &figures->tls);
     dns_metrics_expose(&page, &figures->dns);

@@ -119,20 +119,37 @@ static json_t *gateway_errors(struct admin_query *query) {
     return list;
 }
 
+// The same of each set of CA certificates: its errors name the file.
+static json_t *ca_errors(struct admin_query *query) {
+    const struct admin_identity *identity = &query->figures.identity;
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < identity->ca_set_count; i++)
+        if (identity->ca_sets[i].error.len > 0)
+            json_array_append_new(list, json_text(identity->ca_sets[i].error));
+    return list;
+}
+
+// A list of what there is none of is left out.
+static void set_or_leave_out(json_t *value, const char *name, json_t *list, bool has_any) {
+    if (has_any)
+        json_set(value, name, list);
+    else
+        json_decref(list);
+}
+
 void page_reloaded(struct admin_query *query) {
     const struct admin_config *config = &query->figures.config;
     const struct admin_identity *identity = &query->figures.identity;
     json_t *of_gateways = gateway_errors(query);
-    bool refused = config->error_count > 0 || identity->error.len > 0 || json_array_size(of_gateways) > 0;
+    json_t *of_ca_sets = ca_errors(query);
+    bool refused = config->error_count > 0 || identity->error.len > 0 || json_array_size(of_gateways) > 0 || json_array_size(of_ca_sets) > 0;
     json_t *value = json_object();
     json_set(value, "result", json_string(refused ? "refused" : "accepted"));
     json_set_number(value, "generation", config->snapshot != NULL ? config->snapshot->generation : 0);
     json_set(value, "errors", json_lines(config->errors, config->error_count));
     json_set_text(value, "identity_error", identity->error);
-    if (identity->edge_count > 0)
-        json_set(value, "gateway_errors", of_gateways);
-    else
-        json_decref(of_gateways);
+    set_or_leave_out(value, "gateway_errors", of_gateways, identity->edge_count > 0);
+    set_or_leave_out(value, "ca_errors", of_ca_sets, identity->ca_set_count > 0);
     json_set(value, "warnings", json_lines(config->warnings, config->warning_count));
     admin_reply(query, refused ? 422 : 200, value);
 }

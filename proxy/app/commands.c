@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-// How often a reload looks whether the files of the identity and of gateway sockets have settled. It takes tens of milliseconds where they are whole, at most two seconds where they are not.
+// How often a reload looks whether the files of the identity, of gateway sockets and of CA sets have settled. It takes tens of milliseconds where they are whole, at most two seconds where they are not.
 #define LOOK_NS (10 * NS_PER_MS)
 
 // A reload that is not answered yet.
@@ -21,7 +21,8 @@ static void finish(struct proxy *proxy, struct reload *reload) {
 }
 
 static bool is_settling(const struct proxy *proxy) {
-    return (proxy->identity != NULL && file_identity_is_settling(proxy->identity)) || edges_are_settling(&proxy->edges);
+    return (proxy->identity != NULL && file_identity_is_settling(proxy->identity)) || edges_are_settling(&proxy->edges) ||
+           ca_files_are_settling(proxy->ca_files);
 }
 
 static void on_look(struct timer *timer) {

@@ -39,6 +39,8 @@ static void fill_ca_sets(const struct ca_files *files, struct pool *pool, struct
         char subject[256];
         set->files = state.files;
         set->error = bytes_from_text(state.last_error);
+        set->accepted = state.accepted;
+        set->refused = state.refused;
         if (state.credentials == NULL)
             continue;
         set->certificates = ca_set_count(credentials_authorities(state.credentials));
@@ -81,8 +83,6 @@ static struct admin_certificate edge_figures(const struct edge_identity *edge, u
         .hostname = is_wildcard ? pool_format(pool, "*%.*s", BYTES_FORMAT(host)) : pool_copy(pool, host),
         .file = pool_copy(pool, certificate.file),
     };
-    if (edge_identity_credentials(edge) == NULL)
-        return figures;
     struct tls_edge_leaf leaf;
     if (edge_identity_credentials(edge) == NULL || !credentials_edge_leaf(edge_identity_credentials(edge), index, &leaf))
         return figures;

@@ -31,6 +31,7 @@ struct watched_set {
     unsigned char digest[CERTIFICATE_DIGEST_SIZE];
     char last_error[REASON_MAX];
     bool refused; // and told
+    uint64_t accepted_count, refused_count;
     bool is_wanted;
     struct watched_set *next;
 };
@@ -121,6 +122,7 @@ static enum error load(struct ca_files *files, struct watched_set *set) {
         return error;
     set->last_error[0] = '\0';
     set->refused = false;
+    set->accepted_count++;
     put_in_force(files, set, made);
     return OK;
 }
@@ -140,6 +142,7 @@ static void on_attempt(struct timer *timer) {
             continue;
         goes_on |= !is_last;
         set->refused = is_last;
+        set->refused_count += is_last ? 1 : 0;
         if (is_last)
             log_event(LOG_ERROR, "ca_set_refused", "files=\"%.*s\" in_force=%s reason=\"%s\"", BYTES_FORMAT(set->names),
                       set->credentials != NULL ? "true" : "false", set->last_error);
@@ -262,6 +265,10 @@ void ca_files_reload(struct ca_files *files) {
         settle(files, SETTLE_AGAIN);
 }
 
+bool ca_files_are_settling(const struct ca_files *files) {
+    return timer_is_running(&files->attempt);
+}
+
 // --- life ---
 
 static void on_release(struct task *task) {
@@ -305,7 +312,11 @@ struct ca_files_state ca_files_state(const struct ca_files *files, uint32_t inde
     const struct watched_set *set = files->first;
     for (; index > 0; index--)
         set = set->next;
-    return (struct ca_files_state){.credentials = set->credentials, .files = set->names, .last_error = set->last_error};
+    return (struct ca_files_state){.credentials = set->credentials,
+                                   .files = set->names,
+                                   .last_error = set->last_error,
+                                   .accepted = set->accepted_count,
+                                   .refused = set->refused_count};
 }
 
 bool ca_files_check(const struct snapshot *snapshot, struct config_errors *errors) {

@@ -39,6 +39,10 @@ void ca_files_forget(struct ca_files *files);
 
 // Looks at all files now.
 void ca_files_reload(struct ca_files *files);
+
+// Whether files that cannot be used are waited for, at most two seconds: what comes of them is not known yet.
+bool ca_files_are_settling(const struct ca_files *files);
+
 void ca_files_close(struct ca_files *files);
 
 // What there is to say of one set, for pages. Borrowed until the next turn.
@@ -46,6 +50,7 @@ struct ca_files_state {
     const struct credentials *credentials; // in force; NULL: none
     struct bytes files;                    // all, with commas between
     const char *last_error;                // of the newest files; "": they are in force
+    uint64_t accepted, refused;            // loads, by result
 };
 uint32_t ca_files_count(const struct ca_files *files);
 struct ca_files_state ca_files_state(const struct ca_files *files, uint32_t index);

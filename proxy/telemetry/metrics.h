@@ -58,6 +58,8 @@ struct metric_family {
       "listener", "hostname", "certificate")                                                                                                         \
     X(EDGE_LOADS, COUNTER, "outrigger_edge_certificate_loads_total", "Certificates and keys of a Gateway's listener read, by result.", "listener",   \
       "result")                                                                                                                                      \
+    X(CA_SET_LOADS, COUNTER, "outrigger_ca_set_loads_total", "Sets of CA certificates for servers outside the mesh read, by result.", "files",       \
+      "result")                                                                                                                                      \
     X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                              \
     X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                                \
     X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                                 \

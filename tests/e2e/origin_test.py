@@ -282,8 +282,26 @@ def test_a_file_that_is_of_no_use_keeps_the_set_in_force(fleet):
     eventually(lambda: "event=ca_set_refused" in hop.process.output(), what="the refusal")
     [row] = hop.page("/certs")["ca_sets"]
     assert row["certificates"] == 1 and row["pending_error"].endswith("no certificate in it")
+    assert hop.figure("outrigger_ca_set_loads_total", files=str(path), result="refused") == 1
     fresh(hop)
-    assert hop.post("/reload")[0] == 200
+
+
+def test_a_reload_says_what_is_wrong_with_a_set(fleet):
+    origin = Origin(fleet)
+    path = origin.bundle()
+    right = path.read_text()
+    hop = start(fleet, [origin], simple(path), policies=SHORT)
+    assert hop.post("/reload")[1]["ca_errors"] == []
+    path.write_text("no certificate\n")
+    status, answer = hop.post("/reload")
+    assert status == 422 and answer["result"] == "refused" and answer["ca_errors"] == [f"{path}: no certificate in it"], answer
+    assert hop.figure("outrigger_ca_set_loads_total", files=str(path), result="refused") == 1
+    assert hop.post("/reload")[0] == 422, "still refused"
+    fresh(hop)
+    path.write_text(right)
+    status, answer = hop.post("/reload")
+    assert status == 200 and answer["ca_errors"] == []
+    assert "pending_error" not in hop.page("/certs")["ca_sets"][0]
 
 
 def test_without_its_file_only_that_service_fails_until_it_is_there(fleet):
