@@ -89,20 +89,46 @@ static void drop_rest_of_line(struct line_writer *writer) {
     writer->partial = false;
 }
 
+// Nothing that is written there would be read by anybody.
+static void forget_file(struct line_writer *writer) {
+    if (writer->partial)
+        drop_rest_of_line(writer);
+    writer->broken = false;
+    close(writer->fd);
+    writer->fd = -1;
+}
+
+// What is permitted to the process is permitted for a folder, not for its name.
+static const char *explain(int reason) {
+    return reason == EACCES
+               ? "Permission denied; where Landlock is enforced, a folder that was made anew may be written to after an upgrade or a restart alone"
+               : strerror(reason);
+}
+
 static bool is_same(int fd, const struct stat *status) {
     struct stat other;
     return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == status->st_dev && other.st_ino == status->st_ino;
 }
 
-// The file that is open stays where the path cannot be opened: better a renamed log than none.
+static bool is_removed(int fd) {
+    struct stat status;
+    return fd >= 0 && fstat(fd, &status) == 0 && status.st_nlink == 0;
+}
+
+// The file that is open stays where the path cannot be opened, since a renamed log is better than none; one that was removed is none.
 static void open_file(struct line_writer *writer) {
     struct stat status;
     bool is_shared;
     int fd = open_path(writer->path, &is_shared);
     if (fd < 0 || fstat(fd, &status) != 0) {
-        log_event(LOG_ERROR, "access_log_failed", "path=\"%s\" reason=\"%s\"", writer->path, strerror(errno));
+        const int reason = errno;
         if (fd >= 0)
             close(fd);
+        const bool removed = writer->is_regular && is_removed(writer->fd);
+        if (removed)
+            forget_file(writer);
+        log_event(LOG_ERROR, "access_log_failed", "path=\"%s\" reason=\"%s\" lines=%s", writer->path, explain(reason),
+                  writer->fd < 0 ? "lost" : "\"written to the file before\"");
         return;
     }
     writer->broken = (writer->partial || writer->broken) && is_same(writer->fd, &status);
@@ -123,7 +149,7 @@ static bool was_replaced(const struct line_writer *writer) {
 
 static void look_at_file(struct line_writer *writer) {
     nanoseconds now = clock_monotonic_ns();
-    if (writer->path == NULL || now - writer->looked_at < LOOK_NS)
+    if (writer->path == NULL || (now - writer->looked_at < LOOK_NS && !(writer->is_regular && is_removed(writer->fd))))
         return;
     writer->looked_at = now;
     if (writer->fd < 0 || (writer->is_regular && was_replaced(writer)))

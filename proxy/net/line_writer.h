@@ -1,7 +1,8 @@
 // Writes lines of several threads into one file, on a thread of its own: whoever has a line never waits for a disk, a pipe or who reads it. A file that takes nothing
 // loses lines, which are counted, once the bounded ring of their source is full.
 //
-// A file that was renamed or removed (logrotate) is opened anew by its path, at the latest a second later, when there is something to write. Into a pipe lines go
+// A file that was renamed (logrotate) is opened anew by its path, at the latest a second later, one that was removed at once, when there is something to write. Where a removed one cannot be opened anew, lines
+// are lost, and counted as such. Into a pipe lines go
 // whole, in portions of at most PIPE_BUF, so that those of several processes do not mix (pipe(7)).
 //
 // Owner:      who created it. Its sources are each one other thread's.

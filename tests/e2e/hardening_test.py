@@ -179,6 +179,18 @@ def test_a_folder_of_the_access_log_that_is_made_later(fleet):
 
 
 @pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
+def test_a_folder_of_the_access_log_that_is_made_anew_is_out_of_reach_and_that_is_told(fleet):
+    hop = hop_of(fleet)
+    assert get(hop) == 200
+    hop.logged()
+    shutil.rmtree(hop.access_log.parent)
+    hop.access_log.parent.mkdir()
+    eventually(lambda: get(hop) == 200 and hop.figure("outrigger_access_log_dropped_total", reason="failed") > 0, what="lost lines being counted")
+    assert "event=access_log_failed" in hop.process.output() and "where Landlock is enforced" in hop.process.output()
+    assert not hop.access_log.exists()
+
+
 def test_a_folder_of_the_access_log_that_is_missing_in_too_wide_a_one_is_told(fleet):
     hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, start=False)
     hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = "/tmp/outrigger-is-not-there/access.log"

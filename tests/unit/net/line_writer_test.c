@@ -164,6 +164,35 @@ static void a_file_that_was_renamed_is_noticed(void **state) {
     line_writer_destroy(writer, PATIENCE);
 }
 
+static void a_file_that_was_removed_is_made_anew_before_the_next_line(void **state) {
+    (void)state;
+    line_writer_open(writer, path);
+    assert_true(add(0, "one\n"));
+    await_lines(0, 1, 0);
+    assert_int_equal(unlink(path), 0);
+    assert_true(add(0, "two\n"));
+    await_lines(0, 2, 0);
+    assert_string_equal(content(path), "two\n");
+    line_writer_destroy(writer, PATIENCE);
+}
+
+static void lines_are_lost_while_a_removed_file_cannot_be_made_anew(void **state) {
+    (void)state;
+    line_writer_open(writer, path);
+    assert_true(add(0, "one\n"));
+    await_lines(0, 1, 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    assert_true(add(0, "two\n"));
+    await_lines(0, 1, 1);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    line_writer_reopen(writer);
+    assert_true(add(0, "three\n"));
+    await_lines(0, 2, 1);
+    assert_string_equal(content(path), "three\n");
+    line_writer_destroy(writer, PATIENCE);
+}
+
 static void no_file_loses_lines_and_counts_them(void **state) {
     (void)state;
     line_writer_open(writer, "/proc/nowhere/log");
@@ -280,6 +309,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(lines_of_several_threads_stay_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_renamed_is_opened_anew_on_demand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_renamed_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_was_removed_is_made_anew_before_the_next_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lines_are_lost_while_a_removed_file_cannot_be_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_file_loses_lines_and_counts_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nobody_up_and_loses_whole_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_ends_though_the_pipe_is_full, set_up, tear_down),
