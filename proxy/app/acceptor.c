@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+// Until the worker has closed a socket, clients that connect wait in it for nothing.
+#define PARTING_LOOK_NS (10 * NS_PER_MS)
+
 struct open_socket {
     struct list link;
     struct acceptor *acceptor;
@@ -23,19 +26,51 @@ struct open_socket {
     bool wanted;
 };
 
+// A socket that the only worker has been told to close, and has not closed yet: it may be behind a snapshot that is on its way. While it is open nobody else may bind its address.
+struct parting {
+    struct list link;
+    struct socket_address address; // text not used
+    int socket;                    // a second descriptor of it
+    bool by_name;
+    uint32_t number; // of the worker's closings it is this one
+};
+
 struct acceptor {
     struct loop *loop;
     struct worker *workers;
     uint32_t worker_count;
     struct inherited *inherited;
     struct list sockets;
+    struct list partings;
+    uint32_t closings;          // that the only worker was asked for
+    struct timer look;          // runs while there are partings
     struct metric_cell refused; // for want of descriptors, by the main thread: a cell has one writer
 };
+
+static void end_parting(struct parting *parting) {
+    list_remove(&parting->link);
+    close(parting->socket);
+    free(parting);
+}
+
+static void on_look(struct timer *timer) {
+    struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, look);
+    const uint32_t closed = atomic_load_explicit(&acceptor->workers[0].closings, memory_order_acquire);
+    LIST_EACH(&acceptor->partings, node, following) {
+        struct parting *parting = LIST_ENTRY(node, struct parting, link);
+        if (closed - parting->number < UINT32_MAX / 2)
+            end_parting(parting);
+    }
+    if (!list_is_empty(&acceptor->partings))
+        loop_timer_start(acceptor->loop, timer, PARTING_LOOK_NS);
+}
 
 struct acceptor *acceptor_create(struct loop *loop, struct worker *workers, uint32_t worker_count, struct inherited *inherited) {
     struct acceptor *acceptor = alloc_zeroed_or_abort(1, sizeof *acceptor);
     *acceptor = (struct acceptor){.loop = loop, .workers = workers, .worker_count = worker_count, .inherited = inherited};
     list_init(&acceptor->sockets);
+    list_init(&acceptor->partings);
+    timer_init(&acceptor->look, on_look);
     return acceptor;
 }
 
@@ -58,24 +93,31 @@ static struct open_socket *find(const struct acceptor *acceptor, const struct li
     return NULL;
 }
 
-// The socket at that address whose listener is no more: one that was given another name keeps its socket and who waits in it, and two may change places. NULL: there
-// is none.
-static const struct open_socket *find_predecessor(const struct acceptor *acceptor, const struct listener_config *config) {
+// The socket at that address whose listener is no more: one that was given another name keeps its socket and who waits in it, and two may change places; or one that comes back before the worker has
+// closed it. -1: there is none.
+static int find_predecessor(const struct acceptor *acceptor, const struct listener_config *config, bool *by_name) {
     LIST_EACH(&acceptor->sockets, node, following) {
         const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
-        if (!open->wanted && open->given >= 0 && same_address(&open->address, &config->address))
-            return open;
+        if (open->wanted || open->given < 0 || !same_address(&open->address, &config->address))
+            continue;
+        *by_name = open->by_name;
+        return open->given;
     }
-    return NULL;
+    LIST_EACH(&acceptor->partings, other, next) {
+        const struct parting *parting = LIST_ENTRY(other, struct parting, link);
+        if (!same_address(&parting->address, &config->address))
+            continue;
+        *by_name = parting->by_name;
+        return parting->socket;
+    }
+    return -1;
 }
 
 // By a second descriptor, or from whoever started the process. -1: it is to be bound.
 static int inherit(struct acceptor *acceptor, const struct listener_config *config, bool *by_name) {
-    const struct open_socket *before = find_predecessor(acceptor, config);
-    if (before != NULL) {
-        *by_name = before->by_name;
-        return fcntl(before->given, F_DUPFD_CLOEXEC, 0);
-    }
+    const int before = find_predecessor(acceptor, config, by_name);
+    if (before >= 0)
+        return fcntl(before, F_DUPFD_CLOEXEC, 0);
     struct listening given = inherited_take(acceptor->inherited, config->name, &config->address);
     *by_name = given.name.len > 0;
     return given.socket;
@@ -126,13 +168,29 @@ static void begin(struct acceptor *acceptor, struct open_socket *open) {
     open->socket = -1;
 }
 
+// Where there is no descriptor to spare, a listener that comes back at once may find its address in use, as one of another process would.
+static void part(struct acceptor *acceptor, const struct open_socket *open) {
+    const int second = fcntl(open->given, F_DUPFD_CLOEXEC, 0);
+    acceptor->closings++;
+    if (second < 0)
+        return;
+    struct parting *parting = alloc_zeroed_or_abort(1, sizeof *parting);
+    *parting = (struct parting){.address = open->address, .socket = second, .by_name = open->by_name, .number = acceptor->closings};
+    list_init(&parting->link);
+    list_push_back(&acceptor->partings, &parting->link);
+    if (!timer_is_running(&acceptor->look))
+        loop_timer_start(acceptor->loop, &acceptor->look, PARTING_LOOK_NS);
+}
+
 static void end(struct acceptor *acceptor, struct open_socket *open) {
-    if (open->socket >= 0)
+    if (open->socket >= 0) {
         close(open->socket);
-    else if (open->listener != NULL)
+    } else if (open->listener != NULL) {
         tcp_listener_close(open->listener);
-    else
+    } else {
+        part(acceptor, open);
         worker_unlisten(&acceptor->workers[0], open->name);
+    }
     free_socket(open);
 }
 
@@ -182,6 +240,9 @@ uint64_t acceptor_refused(const struct acceptor *acceptor) {
 void acceptor_close_all(struct acceptor *acceptor) {
     LIST_EACH(&acceptor->sockets, node, following)
         end(acceptor, LIST_ENTRY(node, struct open_socket, link));
+    LIST_EACH(&acceptor->partings, other, next)
+        end_parting(LIST_ENTRY(other, struct parting, link)); // nothing comes back any more
+    loop_timer_stop(acceptor->loop, &acceptor->look);
 }
 
 void acceptor_destroy(struct acceptor *acceptor) {

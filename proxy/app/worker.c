@@ -266,6 +266,7 @@ static void unlisten_here(void *receiver, void *argument) {
         worker->accepting_count--;
         bytes_drop(&worker->accepting[i].name);
     }
+    atomic_fetch_add_explicit(&worker->closings, 1, memory_order_release);
     free_handover(handover);
 }
 

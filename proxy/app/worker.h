@@ -43,7 +43,8 @@ struct worker {
     _Atomic uint32_t handed_over;  // connections that are on their way to it
     _Atomic uint32_t streams_open; // for the main thread, while draining
     _Atomic uint32_t inbound_open;
-    _Atomic uint32_t drains; // how often it was told to drain, and has noted what was open then
+    _Atomic uint32_t drains;   // how often it was told to drain, and has noted what was open then
+    _Atomic uint32_t closings; // how often it was told to close listening sockets, and has
     struct reports reports;
     bool stopping;
 };

@@ -1,6 +1,7 @@
 # presets: dev
 """Sets of documents so large that a worker takes them over in many turns: what it serves meanwhile, what waits for the new set, and ends in the middle."""
 
+import copy
 import signal
 
 import pytest
@@ -75,3 +76,25 @@ def test_the_end_may_come_in_the_middle(fleet, backend):
         eventually(lambda: "event=config_accepted generation=2" in hop.process.output(), what="a set that the workers are told of")
         hop.process.signal(signal.SIGTERM)
     assert hop.process.wait() == 0
+
+
+def test_a_listener_that_goes_and_comes_back_while_the_worker_takes_over_a_set(fleet, backend):
+    """Its socket stays until the worker has closed it: nobody else can bind the address before."""
+    hop = Hop(fleet, {"backend": [backend]}, workers=1)
+    small = [hop.proxy, service("backend", [backend])]
+    more = hop.add_listener()
+    hop.reload(small)
+    assert exchange(more, GET).body == b"first"
+    without = copy.deepcopy(hop.proxy)
+    without["spec"]["listeners"].pop()
+    for number in range(4):
+        hop.write([hop.proxy, service("backend", [backend]), *many(backend, 500 + number)])
+        assert hop.post("/reload")[0] == 200
+        hop.write([without, service("backend", [backend])])
+        assert hop.post("/reload")[0] == 200
+        hop.write(small)
+        status, answer = hop.post("/reload")
+        assert status == 200, answer
+        assert first_answer(more).body == b"first"
+    eventually(lambda: hop.worker_generation() == hop.generation(), what="the worker having the newest set")
+    assert exchange(more, GET).body == b"first"
