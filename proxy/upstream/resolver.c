@@ -19,9 +19,6 @@
 #define BACKOFF_FIRST_NS NS_PER_S
 #define BACKOFF_MOST_NS (30 * NS_PER_S)
 
-// At a time; the others wait for their turn. Local servers take 150 and more.
-#define LOOKUPS_MAX 32
-
 // Targets of the SRV records of one name; the rest is left out.
 #define TARGETS_MAX 256
 
@@ -51,7 +48,7 @@ static nanoseconds until_refresh(struct resolved_name *name) {
 }
 
 static void ask_in_turn(struct resolved_name *name) {
-    list_push_back(&name->resolver->queue, &name->queue);
+    lookup_queue_add(&name->resolver->queue, &name->turn);
     begin_next(name->resolver);
 }
 
@@ -211,7 +208,7 @@ static void on_done(void *user, const struct dns_result *result) {
     struct resolver *resolver = name->resolver;
     enum dns_outcome before = name->outcome;
     name->lookup = NULL;
-    resolver->under_way--;
+    lookup_queue_end(&resolver->queue, &name->turn, result->outcome == DNS_TIMEOUT ? LOOKUP_TIMED_OUT : LOOKUP_ANSWERED);
     count_lookup(resolver, result->outcome, resolver->loop->now - name->begun);
     name->outcome = result->outcome;
     if (result->outcome == DNS_FOUND)
@@ -225,9 +222,9 @@ static void on_done(void *user, const struct dns_result *result) {
 }
 
 static void begin_next(struct resolver *resolver) {
-    while (resolver->under_way < LOOKUPS_MAX && !list_is_empty(&resolver->queue)) {
-        struct resolved_name *name = LIST_ENTRY(list_pop_front(&resolver->queue), struct resolved_name, queue);
-        resolver->under_way++;
+    struct lookup_turn *turn;
+    while ((turn = lookup_queue_next(&resolver->queue)) != NULL) {
+        struct resolved_name *name = CONTAINER_OF(turn, struct resolved_name, turn);
         name->begun = resolver->loop->now;
         name->lookup = resolver->options.look_up(resolver->dns, name->name, name->kind, LOOKUP_TIMEOUT_NS, on_done, name);
     }
@@ -253,7 +250,7 @@ static struct resolved_name *acquire_name(struct resolver *resolver, enum dns_ki
     name->name = bytes_from(name->key.at + prefix.len, text.len);
     name->kind = kind;
     name->references = 1;
-    list_init(&name->queue);
+    lookup_turn_init(&resolver->queue, &name->turn, name->name);
     list_init(&name->held);
     timer_init(&name->timer, on_refresh);
     pool_init(&name->answer.pool, &resolver->loop->pools);
@@ -267,11 +264,9 @@ static void release_name(struct resolved_name *name) {
     CHECK(name->references > 0);
     if (--name->references > 0)
         return;
-    if (name->lookup != NULL) {
+    if (name->lookup != NULL)
         resolver->options.cancel(name->lookup);
-        resolver->under_way--;
-    }
-    list_remove(&name->queue);
+    lookup_turn_dispose(&resolver->queue, &name->turn);
     loop_timer_stop(resolver->loop, &name->timer);
     map_remove(&resolver->names, name->key);
     drop_newer(name);
@@ -346,8 +341,8 @@ static void follow_servers(struct resolver *resolver, struct bytes servers, bool
             continue;
         resolver->options.cancel(name->lookup);
         name->lookup = NULL;
-        resolver->under_way--;
-        list_push_back(&resolver->queue, &name->queue);
+        lookup_queue_end(&resolver->queue, &name->turn, LOOKUP_CANCELLED);
+        lookup_queue_add(&resolver->queue, &name->turn);
     }
     if (resolver->dns != NULL)
         dns_close(resolver->dns);
@@ -372,6 +367,7 @@ void resolver_apply(struct resolver *resolver, struct snapshot *snapshot) {
         if (snapshot->services[i]->resolution != RESOLUTION_STATIC)
             add_service(resolver, snapshot->services[i]);
     release_services(before, count_before); // names that stay are held by the new ones
+    begin_next(resolver);                   // in the places of those that went
     if (snapshot_before != NULL)
         snapshot_unref(snapshot_before);
     for (uint32_t i = 0; i < resolver->service_count; i++)
@@ -385,6 +381,7 @@ static void on_release(struct task *task) {
     resolver->loop->handles--;
     map_dispose(&resolver->names);
     map_dispose(&resolver->by_key);
+    lookup_queue_dispose(&resolver->queue);
     bytes_drop(&resolver->dns_servers);
     free(resolver);
 }
@@ -401,7 +398,7 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
         resolver->options.wall_clock = clock_wall_ns;
     map_init(&resolver->names);
     map_init(&resolver->by_key);
-    list_init(&resolver->queue);
+    lookup_queue_init(&resolver->queue);
     list_init(&resolver->held);
     task_init(&resolver->work, on_work);
     task_init(&resolver->release, on_release);
@@ -413,7 +410,7 @@ void resolver_close(struct resolver *resolver) {
     CHECK(!resolver->closing);
     resolver->closing = true;
     release_services(resolver->services, resolver->service_count);
-    CHECK(resolver->names.count == 0 && resolver->under_way == 0);
+    CHECK(resolver->names.count == 0);
     if (resolver->snapshot != NULL)
         snapshot_unref(resolver->snapshot);
     if (resolver->dns != NULL)

@@ -2,6 +2,7 @@
 #ifndef UPSTREAM_RESOLVER_PRIVATE_H
 #define UPSTREAM_RESOLVER_PRIVATE_H
 
+#include "upstream/lookup_queue.h"
 #include "upstream/resolver.h"
 
 // What a name server has said of a name.
@@ -21,7 +22,7 @@ struct resolved_name {
     enum dns_kind kind;
     uint32_t references;
     struct dns_lookup *lookup; // under way
-    struct list queue;         // waits for its turn to be looked up
+    struct lookup_turn turn;   // to be looked up
     struct timer timer;        // the next time
     nanoseconds begun;         // of the look-up under way
     struct name_answer answer; // the last good one, in force
@@ -52,9 +53,8 @@ struct resolver {
     struct map by_key; // service key -> struct resolved_service
     struct resolved_service *services;
     uint32_t service_count;
-    struct list queue;
+    struct lookup_queue queue;
     struct list held; // names whose newer answer leads nowhere yet
-    uint32_t under_way;
     struct task work; // services whose names have changed
     struct dns_metrics metrics;
     bool closing;

@@ -405,6 +405,7 @@ static void new_documents_keep_answers_and_drop_what_nobody_uses(void **state) {
     assert_int_equal(drive.asked_total, 2);
 }
 
+// Whose turn it is, lookup_queue_test.c says.
 static void no_more_than_some_are_asked_at_a_time(void **state) {
     (void)state;
     char documents[16384];
@@ -412,15 +413,38 @@ static void no_more_than_some_are_asked_at_a_time(void **state) {
                           PROXY "apiVersion: outrigger.dev/v1alpha1\nkind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n"
                                 "  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n  resolution: DNS\n  endpoints:\n");
     for (unsigned i = 0; i < 100; i++)
-        length += snprintf(documents + length, sizeof documents - (size_t)length, "  - {address: n%u.example}\n", i);
+        length += snprintf(documents + length, sizeof documents - (size_t)length, "  - {address: n%u.z%u.example}\n", i, i % 50);
     apply(documents);
     assert_int_equal(drive.asked_total, 32);
     for (unsigned i = 0; i < 100; i++) {
         char name[32];
-        snprintf(name, sizeof name, "n%u.example", i);
+        snprintf(name, sizeof name, "n%u.z%u.example", i, i % 50);
         find_at(name, i, 1, UINT32_MAX);
     }
     assert_int_equal(drive.sets[0]->count, 100);
+}
+
+static void names_of_a_zone_that_never_answers_hold_up_no_other(void **state) {
+    (void)state;
+    char documents[16384];
+    int length = snprintf(documents, sizeof documents, "%s",
+                          PROXY "apiVersion: outrigger.dev/v1alpha1\nkind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n"
+                                "  ports: [{name: http, port: 80}]\n  tls: {mode: None}\n  resolution: DNS\n  endpoints:\n");
+    for (unsigned i = 0; i < 200; i++)
+        length += snprintf(documents + length, sizeof documents - (size_t)length, "  - {address: n%u.dead.example}\n", i);
+    snprintf(documents + length, sizeof documents - (size_t)length, "---\n%s", ENTRY("b", "DNS", "{address: 'x.good.example:80'}"));
+    apply(documents);
+    find_at("x.good.example", 1, 1, 60);
+    assert_string_equal(endpoint(1, 0), "10.0.0.1:80");
+    for (unsigned i = 0; i < 200 && find_asked("x.good.example") == NULL; i++) { // as its TTL ends all places that the dead zone may have are taken
+        pass(NS_PER_S);
+        char name[32];
+        snprintf(name, sizeof name, "n%u.dead.example", i);
+        if (find_asked(name) != NULL)
+            fail_with(name, DNS_TIMEOUT);
+    }
+    find_at("x.good.example", 2, 1, 60);
+    assert_string_equal(endpoint(1, 0), "10.0.0.2:80");
 }
 
 int main(void) {
@@ -439,6 +463,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(more_records_than_are_kept_are_no_change_each_time, begin, end),
         cmocka_unit_test_setup_teardown(new_documents_keep_answers_and_drop_what_nobody_uses, begin, end),
         cmocka_unit_test_setup_teardown(no_more_than_some_are_asked_at_a_time, begin, end),
+        cmocka_unit_test_setup_teardown(names_of_a_zone_that_never_answers_hold_up_no_other, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
