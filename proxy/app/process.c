@@ -4,12 +4,14 @@
 #include "base/sanitized.h"
 #include "net/tls_memory.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void check_processor(void) {
 #ifdef OUTRIGGER_NEEDS_SSE42
@@ -39,4 +41,19 @@ void process_prepare(void) {
 #ifdef M_ARENA_MAX
     mallopt(M_ARENA_MAX, 1); // blocks and chunks come from free lists: more arenas would only hold more memory
 #endif
+}
+
+// The kernel gives out the lowest number that is free: it tells how many are taken.
+bool process_may_open(uint32_t descriptors) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return true;
+    const int next = open("/", O_PATH | O_CLOEXEC);
+    const unsigned long long allowed = limit.rlim_cur, taken = next >= 0 ? (unsigned long long)next : allowed, needed = taken + descriptors;
+    if (next >= 0)
+        close(next);
+    if (allowed >= needed)
+        return true;
+    fprintf(stderr, "error: too few file descriptors: the process may have %llu and needs %llu at least (ulimit -n, LimitNOFILE)\n", allowed, needed);
+    return false;
 }

@@ -22,6 +22,15 @@
 // Before the drain's time is over nothing more is accepted and HTTP/2 clients are told the last stream: they go elsewhere without losing one.
 #define LAST_CALL_NS (2 * NS_PER_S)
 
+// Before anything is known: the main thread's loop (6), and files while documents are read, a folder in a folder (1 each, and the file).
+#define DESCRIPTORS_TO_BEGIN 12
+
+// What is open once the process serves, with some for look-ups of names, for files that are read, and for the first connections. Of the process: figures of the cgroup, admin, metrics and the socket of
+// upgrades with a reserve each, watches of files, the access log and its writer. Of a worker: its loop. Of a listener: its socket and a reserve.
+#define DESCRIPTORS_OF_PROCESS 28
+#define DESCRIPTORS_OF_WORKER 4
+#define DESCRIPTORS_OF_LISTENER 2
+
 // For the last lines of the access log at the end.
 #define LOG_PATIENCE_NS NS_PER_S
 
@@ -409,7 +418,15 @@ static int check(const struct snapshot *snapshot) {
     return usable ? EXIT_OK : EXIT_REFUSED;
 }
 
+static uint32_t descriptors_for(const struct proxy_config *config) {
+    return DESCRIPTORS_OF_PROCESS + config->workers * DESCRIPTORS_OF_WORKER + config->listener_count * DESCRIPTORS_OF_LISTENER;
+}
+
 static void run(struct proxy *proxy) {
+    if (!process_may_open(descriptors_for(&proxy->documents.snapshot->proxy))) {
+        proxy->exit_code = EXIT_FAILED;
+        return;
+    }
     if (!upgrade_ask(proxy) || !listen_for_itself(proxy)) {
         upgrade_close(proxy);
         proxy->exit_code = EXIT_FAILED;
@@ -436,6 +453,10 @@ int proxy_run(const struct options *options) {
     if (!options->check)
         inherited_from_environment(&proxy.inherited); // they are for the process that was started, which the one that goes on is not
     if (options->detach && (proxy.detached = detach()) < 0) {
+        inherited_dispose(&proxy.inherited);
+        return EXIT_FAILED;
+    }
+    if (!process_may_open(DESCRIPTORS_TO_BEGIN)) {
         inherited_dispose(&proxy.inherited);
         return EXIT_FAILED;
     }

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import re
 import resource
 import shutil
 import signal
@@ -179,7 +180,6 @@ def test_a_folder_of_the_access_log_that_is_made_later(fleet):
 
 
 @pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
-@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
 def test_a_folder_of_the_access_log_that_is_made_anew_is_out_of_reach_and_that_is_told(fleet):
     hop = hop_of(fleet)
     assert get(hop) == 200
@@ -191,6 +191,7 @@ def test_a_folder_of_the_access_log_that_is_made_anew_is_out_of_reach_and_that_i
     assert not hop.access_log.exists()
 
 
+@pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
 def test_a_folder_of_the_access_log_that_is_missing_in_too_wide_a_one_is_told(fleet):
     hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"ok")).address]}, start=False)
     hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = "/tmp/outrigger-is-not-there/access.log"
@@ -198,3 +199,22 @@ def test_a_folder_of_the_access_log_that_is_missing_in_too_wide_a_one_is_told(fl
     assert get(hop) == 200
     told = [line for line in hop.process.output().splitlines() if "event=access_log_folder_missing" in line]
     assert len(told) == 1 and 'path="/tmp/outrigger-is-not-there/access.log"' in told[0]
+
+
+@pytest.mark.parametrize("descriptors", [6, 10, 14, 18, 20, 24, 30, 40])
+def test_too_few_descriptors_are_told(fleet, descriptors):
+    config = hop_of(fleet, start=False).write()
+    few = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", BIN / "outrigger-proxy", "--config", config]
+    result = fleet.run(few)
+    assert result.returncode == 1
+    assert re.search(rf"too few file descriptors: the process may have {descriptors} and needs \d+ at least \(ulimit -n, LimitNOFILE\)", result.stderr), result.stderr
+
+
+def test_as_many_descriptors_as_are_asked_for_are_enough(fleet):
+    hop = hop_of(fleet, start=False, workers=2)
+    config = hop.write()
+    told = fleet.run(["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", BIN / "outrigger-proxy", "--config", config]).stderr
+    needed = int(re.search(r"needs (\d+) at least", told).group(1))
+    process = fleet.start("few", ["sh", "-c", f'ulimit -n {needed}; exec "$@"', "sh", BIN / "outrigger-proxy", "--config", config], ready=answers(hop.metrics))
+    assert get(hop) == 200
+    assert process.running()
