@@ -36,6 +36,7 @@ struct handover {
     uv_poll_t poll; // the connection of a new process
     int connection; // -1: none
     bool poll_open; // its handle is not closed yet
+    struct timer patience;
     const struct handover_owner *callbacks;
     void *owner;
     bool closing;
@@ -60,8 +61,16 @@ static void on_poll_closed(uv_handle_t *handle) {
 }
 
 static void hang_up(struct handover *handover) {
+    loop_timer_stop(handover->loop, &handover->patience);
     if (handover->connection >= 0 && !uv_is_closing((uv_handle_t *)&handover->poll))
         uv_close((uv_handle_t *)&handover->poll, on_poll_closed);
+}
+
+static void on_patience(struct timer *timer) {
+    struct handover *handover = CONTAINER_OF(timer, struct handover, patience);
+    log_event(LOG_ERROR, "upgrade_failed", "reason=\"the new process was not ready in time; this one goes on\"");
+    (void)send(handover->connection, REFUSAL, sizeof REFUSAL - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    hang_up(handover);
 }
 
 static void on_word(uv_poll_t *poll, int status, int events) {
@@ -130,12 +139,14 @@ static void on_asked(void *user, int connection) {
     CHECK(failed == 0);
     handover->poll.data = handover;
     uv_poll_start(&handover->poll, UV_READABLE | UV_DISCONNECT, on_word);
+    loop_timer_start(handover->loop, &handover->patience, HANDOVER_PATIENCE_NS);
 }
 
 struct handover *handover_open(struct loop *loop, int socket, const struct handover_owner *callbacks, void *owner) {
     struct handover *handover = alloc_zeroed_or_abort(1, sizeof *handover);
     *handover = (struct handover){.loop = loop, .connection = -1, .callbacks = callbacks, .owner = owner};
     task_init(&handover->release, release);
+    timer_init(&handover->patience, on_patience);
     handover->listener = tcp_listener_open(loop, socket, on_asked, handover);
     loop->handles++;
     return handover;
@@ -205,8 +216,13 @@ int handover_ask(const char *path, struct inherited *inherited) {
     return HANDOVER_REFUSED;
 }
 
-void handover_finish(int connection) {
-    if (send(connection, READY, sizeof READY - 1, MSG_NOSIGNAL) < 0)
+bool handover_finish(int connection) {
+    char word;
+    const bool refused = recv(connection, &word, sizeof word, MSG_DONTWAIT) > 0; // it says nothing else
+    if (refused)
+        log_event(LOG_ERROR, "upgrade_refused", "reason=\"not ready in time: the old process goes on\"");
+    else if (send(connection, READY, sizeof READY - 1, MSG_NOSIGNAL) < 0)
         log_event(LOG_WARN, "upgrade_alone", "reason=\"the old process has ended: %s\"", strerror(errno));
     close(connection);
+    return !refused;
 }

@@ -7,7 +7,8 @@
 //   opens what is new, loads its identity
 //   accepts, says "ready"                ──►     stops accepting, drains, ends
 //
-// A new process that ends before it was ready changes nothing: the old one serves on, and logs it. The new one is started by whoever starts proxies, not by the old
+// A new process that ends before it was ready changes nothing: the old one serves on, and logs it. One that says nothing at all is hung up on after HANDOVER_PATIENCE_NS, with a word by which it knows, should
+// it come to be ready after all, that it is not to go on. The new one is started by whoever starts proxies, not by the old
 // one: that may not run programs once it is hardened, the new one may have another user's view of files (a container of the same pod, a new version of a unit), and no
 // supervisor loses sight of its child.
 #ifndef APP_HANDOVER_H
@@ -17,6 +18,9 @@
 #include "net/loop.h"
 
 #define HANDOVER_SOCKETS_MAX 96
+
+// For a new process to be ready. It gives up by itself after 30 s (upgrade.c); what holds the connection for longer is none, and keeps others from taking its place.
+#define HANDOVER_PATIENCE_NS (40 * NS_PER_S)
 
 // A longer name than listeners have.
 #define HANDOVER_NAME_MAX 127
@@ -45,7 +49,7 @@ void handover_close(struct handover *handover);
 // HANDOVER_REFUSED: it refuses, or something failed. Both are logged.
 int handover_ask(const char *path, struct inherited *inherited);
 
-// Says that this process is ready; closes the connection.
-void handover_finish(int connection);
+// Says that this process is ready; closes the connection. False: the old one has not waited for so long and goes on, so this one is not to.
+bool handover_finish(int connection);
 
 #endif

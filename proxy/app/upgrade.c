@@ -37,10 +37,13 @@ bool upgrade_is_under_way(const struct proxy *proxy) {
 }
 
 void upgrade_finish(struct proxy *proxy) {
+    const int predecessor = proxy->upgrade.predecessor;
     loop_timer_stop(&proxy->loop, &proxy->upgrade.patience);
-    if (proxy->upgrade.predecessor >= 0)
-        handover_finish(proxy->upgrade.predecessor);
     proxy->upgrade.predecessor = -1;
+    if (predecessor < 0 || handover_finish(predecessor))
+        return;
+    proxy->exit_code = EXIT_FAILED; // its connections would be answered by two
+    uv_stop(&proxy->loop.uv);
 }
 
 // --- the other side ---
