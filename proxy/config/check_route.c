@@ -106,6 +106,27 @@ static bool have_listener_in_common(const struct gateway_spec *gateway, const st
     return false;
 }
 
+static bool have_host_in_common(const struct route_spec *a, const struct route_spec *b) {
+    return a->hostname_count == 0 || b->hostname_count == 0 ? a->hostname_count == b->hostname_count : have_name_in_common(a, b);
+}
+
+// For one host routes of two kinds are not mixed: Gateway API calls the later kind Conflicted.
+static void warn_of_grpc(struct document *route, uint32_t index, const struct gateway_spec *gateway, const struct map *all) {
+    const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
+    const struct claims *claims = map_get(all, claims_key(route, parent));
+    if (route_kind_of(route)->routes != ROUTES_HTTP || claims == NULL)
+        return;
+    for (const struct claim *claim = claims->by_kind[ROUTES_GRPC]; claim != NULL; claim = claim->next) {
+        const struct document *other = claim->route;
+        if (!have_host_in_common(other->spec, route->spec) || !have_listener_in_common(gateway, claim->parent, parent, ROUTES_HTTP))
+            continue;
+        document_warning(route, parent_node(route, index), NULL,
+                         "has %s (%s:%u) too: where both mean a listener and a host, the GRPCRoute alone counts (Conflicted)", other->label,
+                         other->file, other->line);
+        return;
+    }
+}
+
 // Of opaque kinds a listener has one rule for a name: there is nothing else by which two could be told apart.
 static void warn_of_twin(struct document *route, uint32_t index, const struct gateway_spec *gateway, const struct map *all) {
     const struct parent_ref *parent = &((const struct route_spec *)route->spec)->parents[index];
@@ -141,6 +162,7 @@ static void check_gateway_parent(struct document *route, uint32_t index, const s
         document_error(route, parent_node(route, index), NULL, "means no listener of %s (%s:%u) that carries %ss; its protocol has to be %s",
                        gateway->label, gateway->file, gateway->line, route->kind->name, carrying_listeners(route));
     warn_of_twin(route, index, gateway->spec, claims);
+    warn_of_grpc(route, index, gateway->spec, claims);
 }
 
 static bool have_port_in_common(const struct service_entry_spec *entry, const struct claim *before, const struct parent_ref *parent) {
