@@ -22,6 +22,7 @@
     X(VERSION_UNSUPPORTED, "version_unsupported")                                                                   \
     /* of a request: the upstream's side */                                                                         \
     X(ROUTE_NOT_FOUND, "route_not_found")                                                                           \
+    X(MISDIRECTED, "misdirected") /* what the client's handshake asked for is another listener's */                 \
     X(BACKEND_INVALID, "backend_invalid")                                                                           \
     X(HOST_UNKNOWN, "host_unknown")                                                                                 \
     X(DNS_ERROR, "dns_error")                                                                                       \

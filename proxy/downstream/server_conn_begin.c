@@ -179,18 +179,22 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
     conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));
 }
 
-// At a gateway it decides where the bytes inside go.
-static void open_opaque_edge(struct server_conn *conn) {
+// At a gateway it decides where bytes go, and what requests may be for.
+static void keep_server_name(struct server_conn *conn) {
     char name[SERVER_NAME_MAX];
-    conn->server_name = bytes_keep(bytes_from(name, server_name_read(tls_server_name(conn->transport), name)));
-    become_raw(conn, RAW_PLAIN);
+    const struct bytes asked = bytes_from(name, server_name_read(tls_server_name(conn->transport), name));
+    if (asked.len > 0)
+        conn->server_name = bytes_keep(asked);
 }
 
 static void open_secure(struct server_conn *conn) {
+    if (conn->is_edge)
+        keep_server_name(conn);
     if (conn->is_edge && gateway_is_opaque(config_of(conn)->gateway)) {
-        open_opaque_edge(conn);
+        become_raw(conn, RAW_PLAIN);
         return;
     }
+    conn->client.server_name = conn->server_name;
     const struct bytes alpn = conn->transport->alpn;
     const bool is_mesh_tcp = bytes_equal(alpn, BYTES(ALPN_MESH_TCP));
     conn->client.mesh = !conn->is_edge && (is_mesh_tcp || bytes_equal(alpn, BYTES(ALPN_MESH)));

@@ -36,7 +36,7 @@ struct server_conn {
     union address address;     // of the client; the transport's goes before the last stream does
     struct spiffe_id identity; // likewise; its text is owned
     union address destination; // where it was going before it was redirected to us; all zero: not known
-    struct bytes server_name;  // that its ClientHello asks for, where TLS is passed through or bytes come out of it; owned
+    struct bytes server_name;  // that its ClientHello asks for, at a gateway or where TLS is passed through; owned
     struct task flush;
     struct task resume; // feeds `pending`
     struct task release;

@@ -47,6 +47,7 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
     REPLY(DEADLINE_EXPIRED, 504, 4, "http_response_timeout"),
     REPLY(ROUTE_NOT_FOUND, 404, 12, "destination_not_found"),
+    REPLY(MISDIRECTED, 421, 14, "http_request_error"), // RFC 9110 section 15.5.20: the client may ask again on another connection
     REPLY(BACKEND_INVALID, 500, 13, "proxy_configuration_error"),
 #undef REPLY
 };

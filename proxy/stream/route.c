@@ -20,11 +20,8 @@ static struct bytes host_of(const struct stream *stream, struct authority *autho
     return authority_parse(stream->request->authority, authority) ? authority_host(authority) : BYTES_NONE;
 }
 
-static const struct service_config *find_gateway_listener(const struct stream *stream) {
-    const struct gateway_config *gateway = stream->listener->gateway;
+static const struct service_config *find_gateway_listener(const struct gateway_config *gateway, struct bytes host) {
     const struct service_config *found = NULL;
-    struct authority authority;
-    struct bytes host = host_of(stream, &authority);
     size_t best = 0;
     for (uint32_t i = 0; i < gateway->listener_count; i++) {
         size_t rank = host_pattern_rank(gateway->listeners[i]->hostname, host);
@@ -36,16 +33,29 @@ static const struct service_config *find_gateway_listener(const struct stream *s
     return found;
 }
 
+// A client that takes a connection for all names that its certificate has would get past what sets the listeners apart: it is to come again by a connection of its own (Gateway API, Listener.hostname).
+static enum error find_at_gateway(struct stream *stream, struct bound_destination **destination) {
+    const struct gateway_config *gateway = stream->listener->gateway;
+    struct authority authority;
+    const struct service_config *found = find_gateway_listener(gateway, host_of(stream, &authority));
+    const struct bytes asked = stream->client.server_name;
+    if (found == NULL)
+        return ERROR_ROUTE_NOT_FOUND;
+    if (asked.len > 0 && find_gateway_listener(gateway, asked) != found)
+        return ERROR_MISDIRECTED;
+    *destination = bound_find(stream->bound, found);
+    return OK;
+}
+
 enum error route_find_service(struct stream *stream) {
     struct bound_destination *destination = NULL;
-    if (stream->listener->role == ROLE_GATEWAY) {
-        const struct service_config *gateway = find_gateway_listener(stream);
-        if (gateway == NULL)
-            return ERROR_ROUTE_NOT_FOUND;
-        destination = bound_find(stream->bound, gateway);
-    } else {
+    enum error error = OK;
+    if (stream->listener->role == ROLE_GATEWAY)
+        error = find_at_gateway(stream, &destination);
+    else
         destination = stream_service(stream);
-    }
+    if (error != OK)
+        return error;
     if (destination == NULL)
         return ERROR_HOST_UNKNOWN;
     set_destination(stream, destination);

@@ -7,7 +7,7 @@
 struct stream;
 
 // Sets the stream's destination to the service that the listener, or the request's authority, means; at a gateway, to what stands for the most specific of its listeners
-// that has the host. ERROR_HOST_UNKNOWN: there is no such service; ERROR_ROUTE_NOT_FOUND: no such listener.
+// that has the host. ERROR_HOST_UNKNOWN: there is no such service; ERROR_ROUTE_NOT_FOUND: no such listener; ERROR_MISDIRECTED: it is another than the one that the client's handshake was for.
 enum error route_find_service(struct stream *stream) __attribute__((warn_unused_result));
 
 // Where that service has routes for its callers: sets the rule and puts a backend of it in the place of the service. The request's path is canonical; of an opaque

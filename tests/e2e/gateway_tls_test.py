@@ -80,6 +80,21 @@ def test_the_certificate_is_chosen_by_the_name(site):
     assert site.edge.hop.logged(1, authority="x.b.example")["tls"] is True
 
 
+def test_a_request_for_the_host_of_another_listener_is_misdirected(site):
+    """Gateway API, Listener.hostname; RFC 9110 section 7.4. Without a name in the handshake all hosts may be asked for."""
+    for name, host, status in (("a.example", "x.b.example", 421), ("x.b.example", "a.example", 421), ("elsewhere.example", "a.example", 421), ("a.example", "elsewhere.example", 421),
+                               ("x.b.example", "y.b.example", 200), ("one.example", "two.example", 200), ("a.example", "A.Example:443", 200), (None, "x.b.example", 200)):
+        wire, _ = site.shake(name)
+        answer = get(wire, host)
+        assert answer.startswith(b"HTTP/1.1 %d" % status), (name, host, answer)
+    line = site.edge.hop.logged(4, end="misdirected")
+    assert all(row["status"] == 421 for row in line)
+    wire, _ = site.shake("a.example", protocols=["h2"])
+    with H2Client(site.address, sock=wire) as client:
+        asked = [client.get(authority=host, scheme="https").status for host in ("a.example", "x.b.example", "a.example")]
+        assert asked == [200, 421, 200], "the connection goes on for what it is for"
+
+
 def test_a_name_that_no_listener_has_is_refused(fleet):
     authority = Authority()
     svid = authority.issue(names=["a.example"], subject="a", extended=("server",))
