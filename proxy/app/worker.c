@@ -56,8 +56,9 @@ static void on_gauges(struct timer *timer) {
     worker->turns_seen = worker->loop.turns;
     if (quiet)
         worker_memory_rest(worker);
-    if (!quiet || worker->env.draining || worker->memory.level > MEMORY_PLENTY)
-        loop_timer_start(&worker->loop, &worker->gauges, GAUGES_EVERY_NS);
+    const nanoseconds look_after = worker_memory_look_after(worker);
+    if (!quiet || worker->env.draining || look_after != UINT64_MAX)
+        loop_timer_start(&worker->loop, &worker->gauges, look_after < GAUGES_EVERY_NS ? look_after : GAUGES_EVERY_NS);
 }
 
 // --- snapshots ---
@@ -71,6 +72,7 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     if (worker->bound != NULL)
         bound_retire(worker->bound);
     worker->bound = bound;
+    worker_memory_look(worker);
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
     log_writer_apply(&worker->log, &bound->snapshot->proxy.access_log);
 }
@@ -352,6 +354,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     struct live_shared *shared = commons->live;
     *worker = (struct worker){.number = number, .memory = {.budget = commons->memory}};
     loop_init(&worker->loop, worker);
+    worker->loop.look = worker_memory_look_again;
     worker->h2_memory = h2_memory_create(&worker->loop.now);
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
     log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
@@ -364,8 +367,10 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .log_user = &worker->log,
         .pulse = &worker->gauges,
         .pulse_interval = GAUGES_EVERY_NS,
+        .unanswered_max = UINT32_MAX,
     };
     list_init(&worker->env.subrequests);
+    list_init(&worker->env.unanswered);
     downstream_init(&worker->downstream, &worker->env, worker->h2_memory);
     switchover_init(&worker->switchover, &worker->downstream, on_switched, on_settled, worker);
     held_mail_init(&worker->held);

@@ -26,6 +26,12 @@ void block_source_dispose(struct block_source *source) {
     CHECK(source->free == NULL);
 }
 
+static void block_free(struct block_source *source, struct block *block) {
+    if (source->room != NULL)
+        memory_room_give_back(source->room, BLOCK_SIZE);
+    free(block);
+}
+
 static void rings_free(struct block_source *source) {
     while (source->rings != NULL) {
         struct block_ring *ring = source->rings;
@@ -43,7 +49,7 @@ void block_source_trim(struct block_source *source, uint32_t keep) {
         source->free = block->next;
         source->free_count--;
         memory_unpoison(block->bytes, BLOCK_CAPACITY);
-        free(block);
+        block_free(source, block);
     }
     if (keep == 0)
         rings_free(source);
@@ -59,6 +65,8 @@ struct block *block_get(struct block_source *source) {
     } else {
         block = alloc_or_abort(BLOCK_SIZE);
         block->source = source;
+        if (source->room != NULL)
+            memory_room_take(source->room, BLOCK_SIZE);
     }
     block->next = NULL;
     block->references = 1;
@@ -75,7 +83,7 @@ void block_release(struct block *block) {
     CHECK(source->used > 0);
     source->used--;
     if (source->free_count >= source->free_max) {
-        free(block);
+        block_free(source, block);
         return;
     }
     block->next = source->free;

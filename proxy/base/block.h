@@ -7,6 +7,7 @@
 #define BASE_BLOCK_H
 
 #include "base/check.h"
+#include "base/memory_room.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,8 @@ struct block_source {
     struct block_ring *rings; // list of unused rings
     uint32_t rings_free;
     uint32_t rings_used;
+    struct memory_room *room; // blocks from the allocator are taken from it; set after init. NULL: nobody counts
+    bool is_short;            // memory is: who fills buffers keeps to buffer_bound
 };
 
 struct block {

@@ -58,6 +58,12 @@ static inline bool buffer_is_empty(const struct buffer *buffer) {
     return buffer->length == 0;
 }
 
+// What a buffer may hold whose owner lets it hold `usual` bytes: while memory is short, one block of that. It may change at any time: who was refused room is told by
+// what it left behind, not by comparing again.
+static inline size_t buffer_bound(const struct buffer *buffer, size_t usual) {
+    return buffer->source->is_short && usual > BLOCK_SIZE ? BLOCK_SIZE : usual;
+}
+
 // What buffer_clear does where there is something to drop.
 void buffer_drop_all(struct buffer *buffer);
 

@@ -32,6 +32,14 @@
 #define LIMIT_FREE_BLOCKS 256
 #define LIMIT_FREE_CHUNKS 512
 
+// What a connection takes besides blocks and chunks, about: our structs and the system's, 5 KiB as measured, and its part of what nghttp2 or OpenSSL keep. Only to know when to
+// look at the memory budget; what counts is what is seen then.
+#define LIMIT_CONNECTION_BYTES 8192
+
+// Under a limit of memory the system keeps at most about this much of an answer: to a client that does not read it (beyond what is on its way), and from an endpoint while we do
+// not. By itself it keeps up to 4 MB of the first. 10 ms of 100 Mbit/s.
+#define LIMIT_SOCKET_BYTES (128 * 1024)
+
 // Messages that may wait for one thread.
 #define LIMIT_MAILBOX 1024
 

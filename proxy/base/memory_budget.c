@@ -2,8 +2,11 @@
 #include "base/memory_budget.h"
 
 #include "base/bytes.h"
+#include "base/block.h"
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/memory_room.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,6 +16,9 @@
 
 // Several workers ask on timers of their own: no two looks are closer than this.
 #define LOOK_APART_NS (100 * NS_PER_MS)
+
+// What is used beside blocks, chunks and connections, and grows in a burst: the ring of the access log, what pages of metrics are made of, what the allocator loses.
+#define UNCOUNTED_BYTES (UINT64_C(2) << 20)
 
 // Longer than any path of a cgroup that we would follow.
 #define PATH_BYTES 4096
@@ -50,11 +56,38 @@ enum memory_level memory_level_next(enum memory_level level, uint64_t use, uint6
         return MEMORY_PLENTY;
     uint64_t half_step = limit / 800 * (100 - percent);
     uint64_t margin = half_step > limit / 100 ? half_step : limit / 100;
-    if (level < MEMORY_REFUSE_CONNECTIONS && use >= threshold(level + 1, limit, percent))
-        return level + 1;
-    if (level > MEMORY_PLENTY && use + margin < threshold(level, limit, percent))
-        return level - 1;
-    return level;
+    enum memory_level next = level;
+    while (next < MEMORY_REFUSE_CONNECTIONS && use >= threshold(next + 1, limit, percent))
+        next++;
+    if (next == level && level > MEMORY_PLENTY && use + margin < threshold(level, limit, percent))
+        next--;
+    return next;
+}
+
+int64_t memory_room_of(uint64_t use, uint64_t limit, uint32_t workers) {
+    if (limit == 0)
+        return MEMORY_ROOM_ENDLESS;
+    const uint64_t uncounted = limit / 16 < UNCOUNTED_BYTES ? limit / 16 : limit / 32 > UNCOUNTED_BYTES ? limit / 32 : UNCOUNTED_BYTES;
+    const uint64_t most = limit - uncounted;
+    if (use >= most)
+        return 0;
+    const uint64_t part = (most - use) / 8 / workers;
+    return part > BLOCK_SIZE ? (int64_t)part : BLOCK_SIZE;
+}
+
+uint32_t memory_streams_of(uint64_t use, uint64_t limit, uint32_t percent, uint32_t workers) {
+    if (limit == 0)
+        return UINT32_MAX;
+    const uint64_t most = threshold(MEMORY_REFUSE_REQUESTS, limit, percent);
+    const uint64_t count = use < most ? (most - use) / MEMORY_STREAM_BYTES / workers : 0;
+    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+uint32_t memory_socket_bytes_of(uint64_t limit) {
+    if (limit == 0)
+        return 0;
+    const uint64_t part = limit / 1024;
+    return part < BLOCK_SIZE ? BLOCK_SIZE : part > LIMIT_SOCKET_BYTES ? LIMIT_SOCKET_BYTES : (uint32_t)part;
 }
 
 // --- files ---
@@ -203,11 +236,11 @@ static void look(struct memory_budget *budget, uint32_t percent) {
     atomic_store_explicit(&budget->use, use, memory_order_relaxed);
     if (use > atomic_load_explicit(&budget->use_peak, memory_order_relaxed))
         atomic_store_explicit(&budget->use_peak, use, memory_order_relaxed);
-    enum memory_level level = atomic_load_explicit(&budget->level, memory_order_relaxed);
+    uint32_t level = atomic_load_explicit(&budget->level, memory_order_relaxed);
     enum memory_level next = memory_level_next(level, use, limit, percent);
-    if (next == level)
+    // Another worker may have looked at the same time: one of them tells.
+    if (next == level || !atomic_compare_exchange_strong_explicit(&budget->level, &level, next, memory_order_relaxed, memory_order_relaxed))
         return;
-    atomic_store_explicit(&budget->level, next, memory_order_relaxed);
     log_event(LOG_WARN, "memory_level", "level=%u use=%llu limit=%llu", next, (unsigned long long)use, (unsigned long long)limit);
 }
 
@@ -218,6 +251,12 @@ enum memory_level memory_budget_check(struct memory_budget *budget, uint32_t per
     // Who sets the time looks. Loops read their clocks at slightly different moments: `now` may lie before.
     bool is_due = now >= before + LOOK_APART_NS;
     if (is_due && atomic_compare_exchange_strong_explicit(&budget->checked_at, &before, now, memory_order_relaxed, memory_order_relaxed))
+        look(budget, percent);
+    return atomic_load_explicit(&budget->level, memory_order_relaxed);
+}
+
+enum memory_level memory_budget_look(struct memory_budget *budget, uint32_t percent) {
+    if (budget->limit_file >= 0)
         look(budget, percent);
     return atomic_load_explicit(&budget->level, memory_order_relaxed);
 }

@@ -38,13 +38,19 @@ void pool_source_dispose(struct pool_source *source) {
     CHECK(source->free == NULL);
 }
 
+static void chunk_free(struct pool_source *source, struct pool_chunk *chunk) {
+    if (source->room != NULL)
+        memory_room_give_back(source->room, POOL_CHUNK_SIZE);
+    memory_unpoison(chunk->bytes, CHUNK_CAPACITY);
+    free(chunk);
+}
+
 void pool_source_trim(struct pool_source *source, uint32_t keep) {
     while (source->free_count > keep) {
         struct pool_chunk *chunk = source->free;
         source->free = chunk->next;
         source->free_count--;
-        memory_unpoison(chunk->bytes, CHUNK_CAPACITY);
-        free(chunk);
+        chunk_free(source, chunk);
     }
 }
 
@@ -56,6 +62,8 @@ static struct pool_chunk *chunk_get(struct pool_source *source) {
     } else {
         chunk = alloc_or_abort(POOL_CHUNK_SIZE);
         memory_poison(chunk->bytes, CHUNK_CAPACITY);
+        if (source->room != NULL)
+            memory_room_take(source->room, POOL_CHUNK_SIZE);
     }
     source->used++;
     return chunk;
@@ -65,8 +73,7 @@ static void chunk_put(struct pool_source *source, struct pool_chunk *chunk) {
     CHECK(source->used > 0);
     source->used--;
     if (source->free_count >= source->free_max) {
-        memory_unpoison(chunk->bytes, CHUNK_CAPACITY);
-        free(chunk);
+        chunk_free(source, chunk);
         return;
     }
     memory_poison(chunk->bytes, CHUNK_CAPACITY);

@@ -6,6 +6,7 @@
 #define BASE_POOL_H
 
 #include "base/bytes.h"
+#include "base/memory_room.h"
 #include "base/poison.h"
 
 #include <stdalign.h>
@@ -22,6 +23,7 @@ struct pool_source {
     uint32_t free_count;
     uint32_t free_max; // more than this go back to the allocator
     uint32_t used;
+    struct memory_room *room; // chunks from the allocator are taken from it; set after init. NULL: nobody counts
 };
 
 struct pool {

@@ -2,6 +2,7 @@
 #include "downstream/downstream.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "downstream/server_conn.h"
 #include "net/tcp.h"
 
@@ -158,7 +159,7 @@ void downstream_accept(struct downstream *downstream, struct bytes name, int soc
     struct worker_metrics *metrics = downstream->env->metrics;
     struct downstream_listener *listener = map_get(&downstream->listeners, name);
     metric_add(&metrics->downstream_accepted, 1);
-    if (downstream->refuses_connections) {
+    if (downstream->refuses_connections || !loop_has_room(downstream->env->loop, LIMIT_CONNECTION_BYTES)) {
         // At once, not left in the backlog: a client that knows goes elsewhere.
         metric_add(&metrics->downstream_refused_memory, 1);
         limit_hit(metrics->limits, LIMIT_METRIC_MEMORY);

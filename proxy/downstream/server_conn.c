@@ -222,12 +222,13 @@ static void on_ended(void *user, enum error error) {
 
 // The output was full and has room again. An HTTP/2 codec has what waits in its own streams and is asked for more; HTTP/1 takes it from whoever has some.
 static void wake_for_room(struct server_conn *conn) {
-    if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2)
+    if (conn->transport->out.length >= buffer_bound(&conn->transport->out, LIMIT_OUTPUT_BYTES) / 2)
         return;
     if (conn->codec->version == HTTP_2) {
         flush_later(conn);
         return;
     }
+    conn->wants_room = false;
     LIST_EACH(&conn->streams, node, following) {
         struct server_stream *stream = LIST_ENTRY(node, struct server_stream, link);
         if (!stream->finished && stream->stream->state == STREAM_RESPONSE)
@@ -246,7 +247,7 @@ static void flush_now(struct task *task) {
         tls_send_ticket(conn->transport);
     }
     enum error error = conn->codec->ops->produce(conn->codec);
-    bool was_full = conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2;
+    const bool was_full = conn->wants_room || conn->transport->out.length >= LIMIT_OUTPUT_BYTES / 2;
     conn->transport->ops->flush(conn->transport);
     if (conn->transport->out.length >= LIMIT_OUTPUT_BYTES)
         metric_add(&metrics_of(conn)->output_full, 1);

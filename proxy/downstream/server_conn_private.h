@@ -51,7 +51,8 @@ struct server_conn {
     uint32_t heads_open;             // requests whose head is incomplete
     uint32_t stream_count;           // on `streams`
     enum conn_phase phase;
-    bool paused; // reading is off: a body or `pending` is full
+    bool paused;     // reading is off: a body or `pending` is full
+    bool wants_room; // a codec without streams of its own left some of what it was to send
     bool input_ended;
     bool output_ended; // ours was told: upstream's direction of a tunnel
     bool input_unread; // a request was answered that had not been read to its end

@@ -183,6 +183,8 @@ static void sink_send_body(struct stream_sink *sink, struct buffer *body, bool e
         note_first_word(stream->conn, stream->stream);
     struct codec *codec = stream->conn->codec;
     codec->ops->send_body(codec, &stream->codec_stream, body, end, trailers);
+    if (codec->version != HTTP_2 && !buffer_is_empty(body))
+        stream->conn->wants_room = true;
     flush_later(stream->conn);
 }
 

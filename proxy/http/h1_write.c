@@ -369,7 +369,8 @@ enum error h1_send_head(struct codec *codec, struct codec_stream *stream, const 
 // ---- bodies
 
 static size_t room_in(const struct buffer *out) {
-    return out->length < LIMIT_OUTPUT_BYTES ? LIMIT_OUTPUT_BYTES - out->length : 0;
+    const size_t bound = buffer_bound(out, LIMIT_OUTPUT_BYTES);
+    return out->length < bound ? bound - out->length : 0;
 }
 
 static size_t smaller(size_t a, size_t b) {

@@ -387,8 +387,9 @@ void h2_send_body(struct codec *base, struct codec_stream *stream, struct buffer
         return;
     }
     size_t moved = 0;
-    if (stream->out.length < H2_STREAM_OUT_BYTES)
-        moved = buffer_move(&stream->out, body, H2_STREAM_OUT_BYTES - stream->out.length);
+    const size_t bound = buffer_bound(&stream->out, H2_STREAM_OUT_BYTES);
+    if (stream->out.length < bound)
+        moved = buffer_move(&stream->out, body, bound - stream->out.length);
     stream->out_short = !buffer_is_empty(body);
     if (end && !stream->out_short) {
         stream->out_end = true;

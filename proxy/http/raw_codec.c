@@ -162,7 +162,8 @@ static void send_body(struct codec *codec, struct codec_stream *stream, struct b
     struct raw_codec *raw = raw_of(codec);
     (void)trailers;
     CHECK(raw->stream == stream && stream->sent == PROGRESS_BODY);
-    size_t room = codec->out->length < LIMIT_OUTPUT_BYTES ? LIMIT_OUTPUT_BYTES - codec->out->length : 0;
+    const size_t bound = buffer_bound(codec->out, LIMIT_OUTPUT_BYTES);
+    size_t room = codec->out->length < bound ? bound - codec->out->length : 0;
     stream->body_sent += buffer_move(codec->out, body, room);
     if (end && buffer_is_empty(body))
         end_sending(raw, stream);

@@ -122,6 +122,9 @@ void loop_init(struct loop *loop, void *receiver) {
     block_source_init(&loop->blocks, LIMIT_FREE_BLOCKS);
     pool_source_init(&loop->pools, LIMIT_FREE_CHUNKS);
     rng_init_random(&loop->rng);
+    memory_room_set(&loop->room, MEMORY_ROOM_ENDLESS);
+    loop->blocks.room = loop->pools.room = &loop->room;
+    list_init(&loop->thirsty);
     list_init(&loop->wake);
     list_init(&loop->flush);
     list_init(&loop->flush_soon);
@@ -188,6 +191,23 @@ void loop_flush_soon(struct loop *loop, struct task *task) {
 void loop_defer(struct loop *loop, struct task *task) {
     CHECK(!list_is_linked(&task->link));
     list_push_back(&loop->closing, &task->link);
+}
+
+bool loop_look_for_room(struct loop *loop, size_t size) {
+    if (loop->look == NULL)
+        return true;
+    loop->look(loop);
+    return loop->room.left >= (int64_t)size;
+}
+
+void loop_await_room(struct loop *loop, struct task *task) {
+    CHECK(!list_is_linked(&task->link));
+    list_push_back(&loop->thirsty, &task->link);
+}
+
+void loop_give_room(struct loop *loop) {
+    for (int64_t left = loop->room.left; left >= BLOCK_SIZE && !list_is_empty(&loop->thirsty); left -= BLOCK_SIZE)
+        run_first(&loop->thirsty);
 }
 
 enum error loop_send(struct loop *loop, void (*deliver)(void *receiver, void *argument), void *argument) {

@@ -10,6 +10,7 @@
 #include "base/block.h"
 #include "base/list.h"
 #include "base/mailbox.h"
+#include "base/memory_room.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/timer_wheel.h"
@@ -33,8 +34,13 @@ struct loop {
     struct block_source blocks;
     struct pool_source pools;
     struct rng rng;
-    uint32_t handles; // open transports and listeners: loop_dispose waits for them
-    bool alarm_due;   // the alarm fired and its timers were not yet run
+    struct memory_room room; // endless unless somebody sets it
+    // Looks how much memory there is and sets `room`. Called where that has run out, from whatever callback. NULL: nobody looks.
+    void (*look)(struct loop *loop);
+    struct list thirsty;   // readers that wait for room
+    uint32_t socket_bytes; // where memory is limited: what the system is to keep of an answer in a new connection's socket; 0: as it likes
+    uint32_t handles;      // open transports and listeners: loop_dispose waits for them
+    bool alarm_due;        // the alarm fired and its timers were not yet run
     struct list wake;
     struct list flush;
     struct list flush_soon;
@@ -99,6 +105,19 @@ void loop_defer(struct loop *loop, struct task *task);
 static inline void task_cancel(struct task *task) {
     list_remove(&task->link);
 }
+
+bool loop_look_for_room(struct loop *loop, size_t size);
+
+// Whether that much more memory may be taken now. Where the room has run out it is looked at again first.
+static inline bool loop_has_room(struct loop *loop, size_t size) {
+    return loop->room.left >= (int64_t)size || loop_look_for_room(loop, size);
+}
+
+// Runs the task when there is room for a block again: from loop_give_room, in the order of their coming.
+void loop_await_room(struct loop *loop, struct task *task);
+
+// There may be room: lets as many go on as have some.
+void loop_give_room(struct loop *loop);
 
 static inline void loop_timer_start(struct loop *loop, struct timer *timer, nanoseconds after) {
     timer_start(&loop->timers, timer, loop->now + after);

@@ -49,8 +49,11 @@ struct tcp {
     bool shutdown_done;
     bool ended_told;
     bool closing;
+    bool thirsty; // does not read until there is room for it
+    uint32_t room_taken;
     enum error broken; // to be told by `tell`
     struct task tell;  // tells what happened in a start or flush, outside of the user's call
+    struct task room;
     struct task release;
 };
 
@@ -77,7 +80,7 @@ static int mask_wanted(const struct tcp *tcp) {
     if (tcp->ended_told || (tcp->input_ended && tcp->shutdown_done))
         return 0;
     int mask = tcp->waiting_to_write || tcp->connecting ? UV_WRITABLE : 0;
-    if (tcp->reading && !tcp->input_ended)
+    if (tcp->reading && !tcp->input_ended && !tcp->thirsty)
         mask |= UV_READABLE | UV_DISCONNECT;
     return mask != 0 ? mask : MASK_RESET_ONLY;
 }
@@ -109,11 +112,39 @@ static void deliver(struct tcp *tcp, struct block **blocks, int count, size_t le
     }
 }
 
-// False when there was nothing to read.
+static bool has_room(const struct tcp *tcp, int count) {
+    struct loop *loop = tcp->transport.loop;
+    return loop->blocks.free_count >= (uint32_t)count || loop_has_room(loop, (size_t)count * BLOCK_SIZE);
+}
+
+// Blocks of the next read: one where memory is short; 0: there is none at all. What a broken connection has left is the last of it and does not wait.
+static int blocks_to_read(const struct tcp *tcp) {
+    int count = tcp->transport.loop->blocks.is_short ? 1 : tcp->read_blocks;
+    if (tcp->broken != OK || has_room(tcp, count))
+        return count;
+    return has_room(tcp, 1) ? 1 : 0;
+}
+
+static void await_room(struct tcp *tcp) {
+    tcp->thirsty = true;
+    loop_await_room(tcp->transport.loop, &tcp->room);
+}
+
+static void on_room(struct task *task) {
+    struct tcp *tcp = CONTAINER_OF(task, struct tcp, room);
+    tcp->thirsty = false;
+    arm(tcp, mask_wanted(tcp));
+}
+
+// False when there was nothing to read, or no room for it.
 static bool read_some(struct tcp *tcp) {
     struct block *blocks[LIMIT_READ_BLOCKS];
     struct iovec iov[LIMIT_READ_BLOCKS];
-    int count = tcp->read_blocks;
+    const int count = blocks_to_read(tcp);
+    if (count == 0) {
+        await_room(tcp);
+        return false;
+    }
     for (int i = 0; i < count; i++) {
         blocks[i] = block_get(&tcp->transport.loop->blocks);
         iov[i] = (struct iovec){.iov_base = blocks[i]->bytes, .iov_len = BLOCK_CAPACITY};
@@ -246,10 +277,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         if (tcp->transport.out.length < LIMIT_OUTPUT_BYTES / 2 && tcp->broken == OK)
             tcp->transport.handler->drained(tcp->transport.user);
     }
-    if ((events & UV_READABLE) && tcp->reading && !tcp->closing)
+    if ((events & UV_READABLE) && tcp->reading && !tcp->thirsty && !tcp->closing)
         read_some(tcp);
     // The peer's end lies behind what it sent last: told in the same turn, so that nobody takes the connection for one that is good for another request.
-    if ((events & UV_DISCONNECT) && tcp->reading && !tcp->input_ended && !tcp->closing)
+    if ((events & UV_DISCONNECT) && tcp->reading && !tcp->input_ended && !tcp->thirsty && !tcp->closing)
         read_some(tcp);
     if (!tcp->closing)
         arm(tcp, mask_wanted(tcp));
@@ -287,6 +318,7 @@ static void tcp_shutdown(struct transport *transport) {
 static void release(struct task *task) {
     struct tcp *tcp = CONTAINER_OF(task, struct tcp, release);
     tcp->transport.loop->handles--;
+    memory_room_give_back(&tcp->transport.loop->room, tcp->room_taken);
     buffer_dispose(&tcp->transport.out);
     free(tcp);
 }
@@ -304,6 +336,7 @@ static void tcp_close(struct transport *transport, bool reset) {
     tcp->closing = true;
     tcp->reading = false;
     task_cancel(&tcp->tell);
+    task_cancel(&tcp->room);
     buffer_clear(&transport->out);
     uv_close((uv_handle_t *)&tcp->poll, on_closed);
     if (reset) {
@@ -334,8 +367,12 @@ static enum error tcp_create(struct loop *loop, int fd, const struct transport_h
     tcp->transport = (struct transport){.ops = &tcp_ops, .handler = handler, .user = user, .loop = loop};
     buffer_init(&tcp->transport.out, &loop->blocks);
     task_init(&tcp->tell, tell_broken);
+    task_init(&tcp->room, on_room);
     task_init(&tcp->release, release);
     loop->handles++;
+    // For both directions: where the system counts what sockets hold, it is looked at before they have filled.
+    tcp->room_taken = LIMIT_CONNECTION_BYTES + 2 * loop->socket_bytes;
+    memory_room_take(&loop->room, tcp->room_taken);
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // fails on Unix sockets, which need none
     *created = tcp;
@@ -355,6 +392,9 @@ enum error tcp_connect(struct loop *loop, const struct sockaddr *address, sockle
     enum error error = tcp_create(loop, fd, handler, user, &tcp);
     if (error != OK)
         return error;
+    int receives = (int)loop->socket_bytes;
+    if (receives > 0 && receives < LIMIT_SOCKET_BYTES)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receives, sizeof receives); // before connect: it decides how windows are told
     memcpy(&tcp->transport.peer, address, length < sizeof tcp->transport.peer ? length : sizeof tcp->transport.peer);
     tcp->connecting = true;
     if (connect(fd, address, length) != 0 && errno != EINPROGRESS)
@@ -370,6 +410,9 @@ enum error tcp_adopt(struct loop *loop, int socket, const struct transport_handl
     enum error error = tcp_create(loop, socket, handler, user, &tcp);
     if (error != OK)
         return error;
+    const int unsent = (int)loop->socket_bytes;
+    if (unsent > 0)
+        setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent); // fails on Unix sockets
     socklen_t length = sizeof tcp->transport.peer;
     getpeername(socket, &tcp->transport.peer.any, &length);
     length = sizeof tcp->transport.local;

@@ -11,13 +11,25 @@
 #include "stream/route.h"
 #include "stream/stream_log.h"
 
+// So long a stream that waits for its response is reckoned with more memory than it has.
+#define UNANSWERED_NS NS_PER_S
+
 static void stream_advance(struct task *task);
 static void on_watch(struct timer *timer);
 static void free_stream(struct task *task);
 
+static void note_answered(struct stream *stream) {
+    if (!list_is_linked(&stream->of_unanswered))
+        return;
+    list_remove(&stream->of_unanswered);
+    stream->env->unanswered_count--;
+}
+
 static void set_state(struct stream *stream, enum stream_state state) {
     CHECK(stream->state < state);
     stream->state = state;
+    if (stream->state >= STREAM_RESPONSE)
+        note_answered(stream);
 }
 
 static nanoseconds now_of(const struct stream *stream) {
@@ -37,6 +49,7 @@ struct stream *stream_create(struct stream_env *env, struct bound_snapshot *boun
     stream->bound = bound;
     bound_pin(stream->bound);
     list_init(&stream->of_bound);
+    list_init(&stream->of_unanswered);
     list_push_back(&bound->streams, &stream->of_bound);
     stream->proxy = &bound->snapshot->proxy;
     stream->begun = stream->active_at = env->loop->now;
@@ -92,7 +105,8 @@ void stream_on_failed(struct stream *stream, enum error error) {
 }
 
 size_t stream_body_credit(const struct stream *stream) {
-    return stream->state < STREAM_UPSTREAM ? LIMIT_BODY_BEFORE_DECISION : stream->proxy->limits.buffer_per_stream;
+    const size_t usual = stream->state < STREAM_UPSTREAM ? LIMIT_BODY_BEFORE_DECISION : stream->proxy->limits.buffer_per_stream;
+    return buffer_bound(&stream->request_body, usual);
 }
 
 // --- the end ---
@@ -111,7 +125,7 @@ static void finish(struct stream *stream, enum error end) {
     if (stream->end == OK)
         stream->end = end;
     CHECK(error_is_end(stream->end));
-    stream->state = STREAM_DONE;
+    set_state(stream, STREAM_DONE);
     loop_timer_stop(stream->env->loop, &stream->watch);
     attempts_end(stream);
     chain_end(stream, &stream->filters);
@@ -378,9 +392,30 @@ static bool body_is_too_large(const struct stream *stream) {
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
 }
 
+// One that has waited for long may wait for ever, or has by now what it wants: it is no part of a burst.
+static void forget_patient(struct stream_env *env) {
+    while (!list_is_empty(&env->unanswered)) {
+        struct stream *oldest = LIST_ENTRY(list_first(&env->unanswered), struct stream, of_unanswered);
+        if (oldest->begun + UNANSWERED_NS > env->loop->now)
+            return;
+        note_answered(oldest);
+    }
+}
+
+// False where there is no memory for it. One that waits for its response has little of what it will want.
+static bool is_let_in(struct stream *stream) {
+    struct stream_env *env = stream->env;
+    forget_patient(env);
+    if (env->refuses_streams || env->unanswered_count >= env->unanswered_max)
+        return false;
+    list_push_back(&env->unanswered, &stream->of_unanswered);
+    env->unanswered_count++;
+    return true;
+}
+
 // What refuses a request before its filters are asked.
 static enum error prepare(struct stream *stream) {
-    if (stream->env->refuses_streams) {
+    if (!is_let_in(stream)) {
         limit_hit(stream->env->metrics->limits, LIMIT_METRIC_MEMORY);
         return ERROR_MEMORY_LIMIT;
     }

@@ -49,9 +49,12 @@ struct stream_env {
     struct request_metrics *unrouted; // requests for which no service was found
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
-    bool draining;        // the process is to end: responses say so
-    bool refuses_streams; // memory is short: whatever begins is refused
-    uint32_t streams;     // all, subrequests too
+    bool draining;          // the process is to end: responses say so
+    bool refuses_streams;   // memory is short: whatever begins is refused
+    struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming
+    uint32_t unanswered_count;
+    uint32_t unanswered_max; // one more is refused: there is no memory for what they will want. UINT32_MAX: memory is not limited
+    uint32_t streams;        // all, subrequests too
     struct list subrequests;
     uint32_t subrequest_count;
     struct timer *pulse; // of the worker: runs while streams come; NULL: none
@@ -66,6 +69,7 @@ struct stream {
     struct forwarded_for forwarded; // what the peer tells of the client
     const struct listener_config *listener;
     struct bound_snapshot *bound; // one pin; NULL: it has a keepsake in its place, in which all lies that is pointed to here
+    struct list of_unanswered;    // of its env
     struct list of_bound;         // in one of the lists of `bound`
     struct keepsake *keepsake;    // one reference
     const struct proxy_config *proxy;

@@ -294,7 +294,7 @@ static void flush_now(struct task *task) {
     if (conn->codec->version == HTTP_2) {
         if (was_full && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2)
             upstream_conn_flush(conn);
-    } else if (first != NULL && conn->transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
+    } else if (first != NULL && conn->transport->out.length < buffer_bound(&conn->transport->out, LIMIT_OUTPUT_BYTES) / 2) {
         struct upstream_stream *stream = LIST_ENTRY(first, struct upstream_stream, link);
         if (stream->wants_room)
             loop_wake(loop_of(conn), stream->task);

@@ -34,6 +34,11 @@ void upstream_stream_fail(struct upstream_stream *stream, enum error error) {
 
 // --- what the codec tells ---
 
+// Of the body, where no window does it.
+static size_t body_bound(const struct upstream_conn *conn, const struct upstream_stream *stream) {
+    return buffer_bound(&stream->body, conn->upstream->buffer_per_stream);
+}
+
 static struct upstream_stream *stream_of(struct codec_stream *stream) {
     return CONTAINER_OF(stream, struct upstream_stream, codec_stream);
 }
@@ -70,7 +75,7 @@ static void on_body(void *owner, struct codec_stream *codec_stream, struct block
     conn->quiet_pings = 0;
     wake(conn, stream);
     // HTTP/2 holds the peer by its window instead.
-    if (conn->codec->version != HTTP_2 && !conn->paused && stream->body.length >= conn->upstream->buffer_per_stream) {
+    if (conn->codec->version != HTTP_2 && !conn->paused && stream->body.length >= body_bound(conn, stream)) {
         conn->paused = true;
         conn->transport->ops->read_stop(conn->transport);
     }
@@ -152,7 +157,7 @@ void upstream_stream_consumed(struct upstream_stream *stream, size_t count) {
     conn->codec->ops->consumed(conn->codec, &stream->codec_stream, count);
     if (conn->codec->version == HTTP_2) {
         upstream_conn_flush(conn);
-    } else if (conn->paused && stream->body.length < conn->upstream->buffer_per_stream / 2) {
+    } else if (conn->paused && stream->body.length < body_bound(conn, stream) / 2) {
         conn->paused = false;
         conn->transport->ops->read_start(conn->transport);
     }

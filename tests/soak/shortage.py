@@ -82,6 +82,8 @@ CLIENTS_PER_S = 50          # who want up to 256 KiB each: the whole limit in th
 GREEDY = "slow readers"
 LATER_S = 20
 CALM_S = 1.0
+BURST = 1500                # slow readers at once, who want 375 MiB
+BURST_S = 2.0               # so long they stay
 KEPT_KB = 8192              # what may stay: free lists at a quarter, pages that the allocator keeps
 DOWNLOAD_BYTES = 20_000_000
 
@@ -213,6 +215,39 @@ def flood_memory(run, name, sidecar, cgroup, seconds):
     return percent, level
 
 
+def burst_once(sidecar, cgroup):
+    """All at once, then gone; those of them that were let in stay. The most that was used meanwhile."""
+    most = 0
+    with contextlib.ExitStack() as stack:
+        ends = time.monotonic() + BURST_S
+        for _ in range(BURST):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", sidecar.ports[GREEDY]))
+            with contextlib.suppress(OSError):
+                sock.send(FLOODS[GREEDY])
+        while sidecar.process.running() and time.monotonic() < ends:
+            most = max(most, cgroup.held())
+            time.sleep(0.01)
+    return most
+
+
+def bursts(run, sidecar, cgroup, count):
+    """The most that was used, in percent of the limit."""
+    most = 0
+    for number in range(count):
+        most = max(most, burst_once(sidecar, cgroup))
+        if not sidecar.process.running():
+            raise SoakFailure(f"burst {number + 1} of {BURST} slow readers ended it")
+        eventually(lambda: sidecar.figure("outrigger_memory_level") == 0, what="the end of the shortage")
+        eventually(lambda: sidecar.figure("outrigger_streams_active") <= 2, what="the end of the burst")
+        run.check(answered(sidecar.inbound), f"burst {number + 1}: it serves again")
+    percent = 100 * most // (LIMIT_MIB << 20)
+    run.check(percent < 100, f"{count} bursts of {BURST} slow readers: {percent} % of {LIMIT_MIB} MiB used at most")
+    return percent
+
+
 def sidecar_inside(stack, cgroup, nobody):
     """One proxy with a listener for the good client and one for each flood; `nobody` accepts and reads nothing."""
     backend = stack.backend()
@@ -249,7 +284,8 @@ def memory(run):
 
 
 def be_short(run, sidecar, cgroup, seconds):
-    download = SlowDownload(sidecar.inbound, seconds)
+    count = run.size(20, 3)
+    download = SlowDownload(sidecar.inbound, seconds + count * BURST_S)
     download.begun.wait()
     good = GoodClient(sidecar.inbound)
     before_kb = rss_kb(sidecar.pid)
@@ -261,6 +297,7 @@ def be_short(run, sidecar, cgroup, seconds):
             peaks[name] = max(percent, peaks.get(name, 0))
             levels.append(level)
             time.sleep(CALM_S)
+    peaks["bursts"] = bursts(run, sidecar, cgroup, count)
     download.join()
     good.stop()
     run.check(good.wrong is None and good.counted["served"] > 0, f"a client that goes on asking: {good.counted} {good.wrong or ''}")

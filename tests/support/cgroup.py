@@ -36,6 +36,11 @@ class Cgroup:
     def used(self):
         return int((self.folder / self.use).read_text(encoding="ascii"))
 
+    def held(self):
+        """What is used, less pages of files that the system can drop: logs that were written, for one."""
+        lines = dict(line.split() for line in (self.folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return self.used() - int(lines.get("total_inactive_file", lines["inactive_file"]))
+
     def set_share(self, percent):
         """Sets the limit so that the present use is about `percent` of it."""
         self.set_limit(self.used() * 100 // percent)

@@ -59,6 +59,7 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
     fake_upstream_init(&world->far, NULL);
     world->filters = filters == NULL ? no_filters : filters;
     world->env = (struct stream_env){
+        .unanswered_max = UINT32_MAX,
         .loop = &world->far.check.loop,
         .upstream = &world->far.upstream,
         .metrics = &world->far.metrics,
@@ -67,6 +68,7 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
         .log_user = world,
     };
     list_init(&world->env.subrequests);
+    list_init(&world->env.unanswered);
     loopback_apply(world, documents);
 }
 

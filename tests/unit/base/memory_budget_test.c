@@ -1,7 +1,10 @@
 // When load is shed, step by step and back, and where limit and use are read: either version of cgroups, the tightest level above the process, changes while it runs.
 #include "base/memory_budget.h"
 
+#include "base/block.h"
 #include "base/check.h"
+#include "base/limits.h"
+#include "base/memory_room.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -18,12 +21,6 @@
 
 // --- levels ---
 
-static enum memory_level climb(enum memory_level level, uint64_t use, unsigned looks) {
-    for (unsigned i = 0; i < looks; i++)
-        level = memory_level_next(level, use, LIMIT, 80);
-    return level;
-}
-
 static void levels_are_reached_in_equal_steps_above_the_percentage(void **state) {
     (void)state;
     static const struct {
@@ -39,15 +36,15 @@ static void levels_are_reached_in_equal_steps_above_the_percentage(void **state)
                  {950000, MEMORY_REFUSE_CONNECTIONS},
                  {2000000, MEMORY_REFUSE_CONNECTIONS}};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        assert_int_equal(climb(MEMORY_PLENTY, steps[i].use, 10), steps[i].level);
+        assert_int_equal(memory_level_next(MEMORY_PLENTY, steps[i].use, LIMIT, 80), steps[i].level);
 }
 
-static void one_look_goes_one_step(void **state) {
+static void a_look_goes_up_at_once_and_down_one_step(void **state) {
     (void)state;
-    for (unsigned looks = 0; looks <= 4; looks++)
-        assert_int_equal(climb(MEMORY_PLENTY, LIMIT, looks), looks);
-    for (unsigned looks = 0; looks <= 4; looks++)
-        assert_int_equal(climb(MEMORY_REFUSE_CONNECTIONS, 0, looks), 4 - looks);
+    for (unsigned level = MEMORY_PLENTY; level <= MEMORY_REFUSE_CONNECTIONS; level++) {
+        assert_int_equal(memory_level_next(level, LIMIT, LIMIT, 80), MEMORY_REFUSE_CONNECTIONS);
+        assert_int_equal(memory_level_next(level, 0, LIMIT, 80), level > 0 ? level - 1 : 0);
+    }
 }
 
 static void a_level_is_left_half_a_step_below_where_it_was_reached(void **state) {
@@ -62,11 +59,8 @@ static void a_level_is_left_half_a_step_below_where_it_was_reached(void **state)
 
 static void at_a_hundred_percent_all_steps_are_one(void **state) {
     (void)state;
-    enum memory_level level = MEMORY_PLENTY;
-    for (unsigned i = 1; i <= 4; i++) {
-        level = memory_level_next(level, LIMIT, LIMIT, 100);
-        assert_int_equal(level, i);
-    }
+    enum memory_level level = memory_level_next(MEMORY_PLENTY, LIMIT, LIMIT, 100);
+    assert_int_equal(level, MEMORY_REFUSE_CONNECTIONS);
     assert_int_equal(memory_level_next(level, LIMIT - LIMIT / 100, LIMIT, 100), level); // still with a margin
     assert_int_equal(memory_level_next(level, LIMIT - LIMIT / 100 - 1, LIMIT, 100), level - 1);
 }
@@ -81,7 +75,56 @@ static void large_limits_do_not_overflow(void **state) {
     (void)state;
     uint64_t limit = UINT64_C(1) << 59;
     assert_int_equal(memory_level_next(MEMORY_PLENTY, limit / 2, limit, 80), MEMORY_PLENTY);
-    assert_int_equal(memory_level_next(MEMORY_PLENTY, limit, limit, 80), MEMORY_KEEP_NOTHING);
+    assert_int_equal(memory_level_next(MEMORY_PLENTY, limit, limit, 80), MEMORY_REFUSE_CONNECTIONS);
+}
+
+// --- between looks ---
+
+static void whoever_takes_all_room_each_time_comes_near_the_limit_in_few_looks(void **state) {
+    (void)state;
+    static const uint64_t limits[] = {4 << 20, 48 << 20, UINT64_C(1) << 40};
+    static const uint64_t kept_back[] = {(4 << 20) / 16, 2 << 20, (UINT64_C(1) << 40) / 32};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        for (uint32_t workers = 1; workers <= 4; workers++) {
+            const uint64_t limit = limits[i];
+            uint64_t use = 0;
+            unsigned looks = 0;
+            for (int64_t room; (room = memory_room_of(use, limit, workers)) > 0; looks++)
+                use += (uint64_t)room * workers;
+            const uint64_t most = limit - kept_back[i];
+            assert_true(use >= most && use < most + (uint64_t)workers * BLOCK_SIZE);
+            assert_true(looks < 200);
+        }
+    }
+}
+
+static void beyond_the_last_part_there_is_no_room(void **state) {
+    (void)state;
+    const uint64_t limit = 32 << 20;
+    const uint64_t most = limit - (2 << 20);
+    assert_int_equal(memory_room_of(most - 1, limit, 64), BLOCK_SIZE);
+    assert_int_equal(memory_room_of(most, limit, 1), 0);
+    assert_int_equal(memory_room_of(2 * limit, limit, 1), 0);
+    assert_int_equal(memory_room_of(2 * limit, 0, 1), MEMORY_ROOM_ENDLESS);
+}
+
+static void streams_are_let_in_with_what_they_will_want(void **state) {
+    (void)state;
+    const uint64_t limit = 32 << 20;
+    const uint64_t refused_from = limit / 10 * 9;
+    assert_int_equal(memory_streams_of(refused_from - 10 * MEMORY_STREAM_BYTES - 1000, limit, 80, 1), 10);
+    assert_int_equal(memory_streams_of(refused_from - 10 * MEMORY_STREAM_BYTES - 1000, limit, 80, 3), 3);
+    assert_int_equal(memory_streams_of(limit, limit, 80, 1), 0);
+    assert_int_equal(memory_streams_of(limit, 0, 80, 4), UINT32_MAX);
+    assert_int_equal(memory_streams_of(0, UINT64_C(1) << 59, 80, 1), UINT32_MAX);
+}
+
+static void sockets_hold_a_part_of_the_limit(void **state) {
+    (void)state;
+    assert_int_equal(memory_socket_bytes_of(0), 0);
+    assert_int_equal(memory_socket_bytes_of(1), BLOCK_SIZE);
+    assert_int_equal(memory_socket_bytes_of(32 << 20), 32768);
+    assert_int_equal(memory_socket_bytes_of(UINT64_C(1) << 59), LIMIT_SOCKET_BYTES);
 }
 
 // --- files ---
@@ -176,7 +219,7 @@ static void the_tightest_limit_above_counts(void **state) {
     world_init(&world);
     make_folder(&world, "slice");
     make_folder(&world, "slice/unit");
-    version_2(&world, "slice", "1000000", "900000");
+    version_2(&world, "slice", "1000000", "840000");
     version_2(&world, "slice/unit", "2000000", "1000");
     memory_budget_open(&world.budget, world.root, "0::/slice/unit");
     assert_int_equal(look(&world), MEMORY_KEEP_NOTHING);
@@ -204,12 +247,11 @@ static void a_limit_may_come_change_and_go(void **state) {
     memory_budget_open(&world.budget, world.root, "0::/\n");
     assert_int_equal(look(&world), MEMORY_PLENTY);
     write_file(&world, ".", "memory.max", "1000000\n");
-    assert_int_equal(look(&world), MEMORY_KEEP_NOTHING);
-    assert_int_equal(look(&world), MEMORY_CLOSE_IDLE);
+    assert_int_equal(look(&world), MEMORY_REFUSE_REQUESTS);
     write_file(&world, ".", "memory.max", "2000000\n");
-    assert_int_equal(look(&world), MEMORY_KEEP_NOTHING);
-    write_file(&world, ".", "memory.max", "1000000\n");
     assert_int_equal(look(&world), MEMORY_CLOSE_IDLE);
+    write_file(&world, ".", "memory.max", "1000000\n");
+    assert_int_equal(look(&world), MEMORY_REFUSE_REQUESTS);
     write_file(&world, ".", "memory.max", "max\n");
     assert_int_equal(look(&world), MEMORY_PLENTY);
     world_dispose(&world);
@@ -245,24 +287,43 @@ static void looks_of_several_workers_are_not_closer_than_one(void **state) {
     (void)state;
     struct world world;
     world_init(&world);
-    version_2(&world, ".", "1000000", "990000");
+    version_2(&world, ".", "1000000", "810000");
     memory_budget_open(&world.budget, world.root, "0::/");
     nanoseconds now = NS_PER_S;
     assert_int_equal(memory_budget_check(&world.budget, 80, now), MEMORY_KEEP_NOTHING);
+    version_2(&world, ".", "1000000", "860000");
     assert_int_equal(memory_budget_check(&world.budget, 80, now), MEMORY_KEEP_NOTHING);
     assert_int_equal(memory_budget_check(&world.budget, 80, now - 5), MEMORY_KEEP_NOTHING);
     assert_int_equal(memory_budget_check(&world.budget, 80, now + NS_PER_S / 4), MEMORY_CLOSE_IDLE);
     world_dispose(&world);
 }
 
+static void whoever_has_taken_much_looks_at_once(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    version_2(&world, ".", "1000000", "10");
+    memory_budget_open(&world.budget, world.root, "0::/");
+    assert_int_equal(memory_budget_look(&world.budget, 80), MEMORY_PLENTY);
+    version_2(&world, ".", "1000000", "960000");
+    assert_int_equal(memory_budget_look(&world.budget, 80), MEMORY_REFUSE_CONNECTIONS);
+    assert_int_equal(world.budget.use, 960000);
+    assert_int_equal(world.budget.use_peak, 960000);
+    world_dispose(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_reached_in_equal_steps_above_the_percentage),
-        cmocka_unit_test(one_look_goes_one_step),
+        cmocka_unit_test(a_look_goes_up_at_once_and_down_one_step),
         cmocka_unit_test(a_level_is_left_half_a_step_below_where_it_was_reached),
         cmocka_unit_test(at_a_hundred_percent_all_steps_are_one),
         cmocka_unit_test(without_a_limit_there_is_plenty),
         cmocka_unit_test(large_limits_do_not_overflow),
+        cmocka_unit_test(whoever_takes_all_room_each_time_comes_near_the_limit_in_few_looks),
+        cmocka_unit_test(beyond_the_last_part_there_is_no_room),
+        cmocka_unit_test(streams_are_let_in_with_what_they_will_want),
+        cmocka_unit_test(sockets_hold_a_part_of_the_limit),
         cmocka_unit_test(the_limit_of_version_2_is_read),
         cmocka_unit_test(the_limit_of_version_1_is_read),
         cmocka_unit_test(pages_of_files_that_can_be_dropped_do_not_count),
@@ -272,6 +333,7 @@ int main(void) {
         cmocka_unit_test(version_1_says_a_large_number_for_none),
         cmocka_unit_test(without_cgroups_the_feature_rests),
         cmocka_unit_test(looks_of_several_workers_are_not_closer_than_one),
+        cmocka_unit_test(whoever_has_taken_much_looks_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

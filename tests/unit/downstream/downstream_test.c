@@ -1,6 +1,7 @@
 // Listeners and the connections that came in on them: limits, listeners that come and go with snapshots, drains, and the end of a worker.
 #include "unit/downstream/near_drive.h"
 
+#include "base/limits.h"
 #include "support/h2_frames.h"
 
 #define DOCUMENTS PROXY SERVICE("HTTP1", ONE)
@@ -18,6 +19,10 @@ static struct worker_metrics *metrics_of(struct fake_downstream *near) {
     return &near->loopback.far.metrics;
 }
 
+static void no_room(struct loop *loop) {
+    (void)loop;
+}
+
 #define GET "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
 static void connections_are_bounded_per_listener(void **state) {
@@ -32,6 +37,20 @@ static void connections_are_bounded_per_listener(void **state) {
     assert_int_equal(metric_read(&metrics_of(&near)->downstream_accepted), 4);
     assert_int_equal(atomic_load(&near.downstream.connections), 3);
     near_close(first);
+    assert_false(near_connect(&near, "outbound")->refused);
+    fake_downstream_dispose(&near);
+}
+
+static void without_room_for_it_a_connection_is_refused(void **state) {
+    (void)state;
+    struct fake_downstream near;
+    world_init(&near, DOCUMENTS);
+    struct loop *loop = &near.loopback.far.check.loop;
+    loop->look = no_room;
+    loop->room.left = 0;
+    assert_true(near_connect(&near, "outbound")->refused);
+    assert_int_equal(metric_read(&metrics_of(&near)->downstream_refused_memory), 1);
+    memory_room_set(&loop->room, LIMIT_CONNECTION_BYTES);
     assert_false(near_connect(&near, "outbound")->refused);
     fake_downstream_dispose(&near);
 }
@@ -349,6 +368,7 @@ static void an_idle_http2_connection_ends_with_the_second_goaway(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_bounded_per_listener),
+        cmocka_unit_test(without_room_for_it_a_connection_is_refused),
         cmocka_unit_test(without_a_descriptor_a_connection_is_refused),
         cmocka_unit_test(a_listener_that_nobody_knows_takes_nothing),
         cmocka_unit_test(an_inbound_listener_passes_all_to_its_application),

@@ -408,8 +408,8 @@ static void a_body_that_stops_coming_is_408(void **state) {
 
 // --- slow readers ---
 
-static void a_slow_reader_gets_all_and_holds_little(void **state) {
-    (void)state;
+// What was held at most, in blocks. `changes`: memory becomes short and is no more, again and again.
+static uint32_t read_slowly(bool is_short, bool changes) {
     enum { TOTAL = 3 << 20 };
     struct world world;
     char *body = alloc_or_abort(TOTAL);
@@ -419,23 +419,43 @@ static void a_slow_reader_gets_all_and_holds_little(void **state) {
     world.near.loopback.far.serve = NULL;
     near_send(world.conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     fake_peer_accept(world.conn->peer, 0);
+    struct block_source *source = &world.near.loopback.far.check.loop.blocks;
+    source->is_short = is_short;
     struct far_conn *conn = far_conn(&world.near.loopback.far, 0);
     far_respond(conn, far_request(conn, 0), 200, "content-length: 3145728\n", NULL, false);
     far_body(conn, far_request(conn, 0), bytes_from(body, TOTAL), true);
     uint32_t most = 0;
     while (world.near.loopback.record.count == 0 || world.conn->peer->transport->out.length > 0) {
-        uint32_t used = world.near.loopback.far.check.loop.blocks.used;
-        most = used > most ? used : most;
+        most = source->used > most ? source->used : most;
+        source->is_short ^= changes;
         fake_peer_accept(world.conn->peer, 40000);
         near_settle(&world.near);
     }
-    // Output, the response's own buffer, a read on top: 64 KiB each.
-    assert_true(most <= 4 * (LIMIT_OUTPUT_BYTES / BLOCK_SIZE + 1));
     const char *start = strstr(near_received(world.conn), "\r\n\r\n") + 4;
     assert_int_equal(world.conn->received.len - (size_t)(start - world.conn->received.at), TOTAL);
     assert_memory_equal(start, body, TOTAL);
     free(body);
+    source->is_short = false;
     world_dispose(&world);
+    return most;
+}
+
+static void a_slow_reader_gets_all_and_holds_little(void **state) {
+    (void)state;
+    // Output, the response's own buffer, a read on top: 64 KiB each.
+    assert_true(read_slowly(false, false) <= 4 * (LIMIT_OUTPUT_BYTES / BLOCK_SIZE + 1));
+}
+
+// A block of output and of the response's own buffer; and a read on top, of which the fake transport makes no less than without a shortage.
+static void while_memory_is_short_it_holds_less(void **state) {
+    (void)state;
+    assert_true(read_slowly(true, false) <= LIMIT_READ_BLOCKS + 4);
+}
+
+static void a_shortage_that_comes_and_goes_holds_nobody_up(void **state) {
+    (void)state;
+    (void)read_slowly(false, true);
+    (void)read_slowly(true, true);
 }
 
 // The last response is still on its way when the connection is to close.
@@ -548,6 +568,8 @@ int main(void) {
         cmocka_unit_test(a_connection_that_waits_for_an_answer_is_not_idle),
         cmocka_unit_test(a_body_that_stops_coming_is_408),
         cmocka_unit_test(a_slow_reader_gets_all_and_holds_little),
+        cmocka_unit_test(while_memory_is_short_it_holds_less),
+        cmocka_unit_test(a_shortage_that_comes_and_goes_holds_nobody_up),
         cmocka_unit_test(a_slow_reader_of_a_last_response_gets_it_whole),
         cmocka_unit_test(one_that_reads_nothing_more_is_given_up),
         cmocka_unit_test(a_head_that_would_split_the_response_cuts_the_connection),

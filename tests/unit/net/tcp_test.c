@@ -4,14 +4,23 @@
 
 #include "unit/net/socket_drive.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/un.h>
+
+// As much memory as the test says, and how often it was asked.
+struct scarce {
+    int64_t room;
+    unsigned looks;
+};
 
 struct world {
     struct loop loop;
     struct user user;
     int far;
+    struct scarce scarce;
 };
 
 static void world_init(struct world *world) {
@@ -70,6 +79,117 @@ static void bytes_go_both_ways(void **state) {
     assert_int_equal(world.user.transport->bytes_out, 5);
     assert_int_equal(metric_read(&total_in), 12);
     assert_int_equal(metric_read(&total_out), 5);
+    world_dispose(&world);
+}
+
+static void look_at_scarce(struct loop *loop) {
+    struct world *world = loop->receiver;
+    world->scarce.looks++;
+    memory_room_set(&loop->room, world->scarce.room);
+}
+
+static void without_room_nothing_is_read_until_there_is_some(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.loop.look = look_at_scarce;
+    world.loop.room.left = 0;
+    read_start(&world);
+    send_text(world.far, "hello");
+    RUN_UNTIL(&world.loop, world.scarce.looks > 0);
+    const unsigned looks = world.scarce.looks;
+    run_idle(&world.loop);
+    assert_int_equal(world.user.pieces, 0);
+    assert_int_equal(world.scarce.looks, looks); // it is not asked again and again
+    loop_give_room(&world.loop);
+    run_idle(&world.loop);
+    assert_int_equal(world.user.pieces, 0);
+
+    memory_room_set(&world.loop.room, BLOCK_SIZE);
+    loop_give_room(&world.loop);
+    RUN_UNTIL(&world.loop, world.user.length == 5);
+    assert_true(user_has(&world.user, "hello"));
+    world_dispose(&world);
+}
+
+static void without_room_an_end_waits_and_a_reset_does_not(void **state) {
+    (void)state;
+    for (int reset = 0; reset < 2; reset++) {
+        struct world world;
+        world_init(&world);
+        world.loop.look = look_at_scarce;
+        world.loop.room.left = 0;
+        world.user.transport->reset_after_bytes = true;
+        read_start(&world);
+        send_text(world.far, "last");
+        RUN_UNTIL(&world.loop, world.scarce.looks > 0);
+        reset ? far_close_hard(&world) : shutdown(world.far, SHUT_WR);
+        run_idle(&world.loop);
+        assert_int_equal(world.user.ended, reset);
+        if (!reset) {
+            memory_room_set(&world.loop.room, MEMORY_ROOM_ENDLESS);
+            loop_give_room(&world.loop);
+            RUN_UNTIL(&world.loop, world.user.ended == 1);
+        }
+        assert_int_equal(world.user.ended_error[0], reset ? ERROR_CONNECTION_RESET : ERROR_CONNECTION_CLOSED);
+        assert_true(user_has(&world.user, "last"));
+        world_dispose(&world);
+    }
+}
+
+static void one_that_waits_for_room_may_be_closed(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.loop.look = look_at_scarce;
+    world.loop.room.left = 0;
+    read_start(&world);
+    send_text(world.far, "hello");
+    RUN_UNTIL(&world.loop, world.scarce.looks > 0);
+    user_close(&world.loop, &world.user, false);
+    assert_true(list_is_empty(&world.loop.thirsty));
+    world_dispose(&world);
+}
+
+static void while_memory_is_short_a_read_takes_one_block(void **state) {
+    (void)state;
+    enum { TOTAL = 8 * BLOCK_SIZE };
+    struct world world;
+    world_init(&world);
+    world.loop.blocks.is_short = true;
+    world.loop.blocks.free_max = 0;
+    char *all = calloc(1, TOTAL);
+    assert_int_equal(send(world.far, all, TOTAL, 0), TOTAL);
+    read_start(&world);
+    RUN_UNTIL(&world.loop, world.user.length == TOTAL);
+    assert_int_equal(world.loop.blocks.used_peak, 1);
+    free(all);
+    world_dispose(&world);
+}
+
+static void where_memory_is_limited_the_system_keeps_little_of_an_answer(void **state) {
+    (void)state;
+    enum { BYTES_KEPT = 32768, TOTAL = 64 << 20 };
+    struct world world;
+    memset(&world, 0, sizeof world);
+    int pair[2];
+    loop_init(&world.loop, &world);
+    world.loop.socket_bytes = BYTES_KEPT;
+    connected_pair(pair);
+    world.far = pair[1];
+    assert_int_equal(tcp_adopt(&world.loop, pair[0], &user_handler, &world.user, &world.user.transport), OK);
+    char *all = calloc(1, TOTAL);
+    buffer_append(&world.user.transport->out, bytes_from(all, TOTAL));
+    world.user.inside_call = true;
+    world.user.transport->ops->flush(world.user.transport);
+    world.user.inside_call = false;
+    run_idle(&world.loop);
+    int unsent = 0;
+    assert_int_equal(ioctl(pair[0], SIOCOUTQNSD, &unsent), 0);
+    // The system looks when it begins another of its own buffers, of up to 64 KiB each.
+    assert_true(unsent > 0 && unsent <= BYTES_KEPT + 2 * 65536);
+    free(all);
+    user_close(&world.loop, &world.user, true);
     world_dispose(&world);
 }
 
@@ -562,6 +682,11 @@ static void an_address_of_ipv4_is_one_whichever_socket_has_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_go_both_ways),
+        cmocka_unit_test(without_room_nothing_is_read_until_there_is_some),
+        cmocka_unit_test(without_room_an_end_waits_and_a_reset_does_not),
+        cmocka_unit_test(one_that_waits_for_room_may_be_closed),
+        cmocka_unit_test(while_memory_is_short_a_read_takes_one_block),
+        cmocka_unit_test(where_memory_is_limited_the_system_keeps_little_of_an_answer),
         cmocka_unit_test(nothing_is_read_before_read_start),
         cmocka_unit_test(a_half_closed_connection_still_sends),
         cmocka_unit_test(an_orderly_end_is_told_only_behind_the_bytes_before_it),

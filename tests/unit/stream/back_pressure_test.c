@@ -26,37 +26,60 @@ static size_t held_up(const struct client *client, struct far_conn *conn) {
     return held + attempt->body.length + attempt->up.codec_stream.out.length + (conn == NULL ? 0 : conn->peer->transport->out.length);
 }
 
+// What was held at most. `changes`: memory becomes short and is no more, again and again.
+static size_t send_to_slow_server(const char *protocol, bool is_short, bool changes) {
+    char *body = pattern();
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, protocol, NULL);
+    client_open(&client, &world, "POST a /\n");
+    loopback_settle(&world);
+    world.far.check.loop.blocks.is_short = is_short;
+    struct far_conn *conn = far_conn(&world.far, 0);
+    fake_peer_accept(conn->peer, 0);
+    client_send(&client, bytes_from(body, TOTAL), true);
+    size_t most = 0;
+    while (only_request(&world, 0)->body.len < TOTAL) {
+        size_t held = held_up(&client, conn);
+        most = held > most ? held : most;
+        world.far.check.loop.blocks.is_short ^= changes;
+        fake_peer_accept(conn->peer, 30000);
+        client_accept(&client, 0); // goes on with what the stream has credit for
+    }
+    assert_memory_equal(only_request(&world, 0)->body.at, body, TOTAL);
+    assert_true(only_request(&world, 0)->ended);
+    respond(&world, 0, 204, "", NULL);
+    assert_true(client.done);
+    assert_int_equal(client.consumed, TOTAL);
+    client_dispose(&client);
+    loopback_dispose(&world);
+    free(body);
+    return most;
+}
+
 static void a_slow_server_stops_the_client(void **state) {
     (void)state;
-    char *body = pattern();
     for (int i = 0; i < 2; i++) {
-        struct loopback world;
-        struct client client;
-        loopback_init(&world, protocols[i], NULL);
-        client_open(&client, &world, "POST a /\n");
-        loopback_settle(&world);
-        struct far_conn *conn = far_conn(&world.far, 0);
-        fake_peer_accept(conn->peer, 0);
-        client_send(&client, bytes_from(body, TOTAL), true);
-        size_t most = 0;
-        while (only_request(&world, 0)->body.len < TOTAL) {
-            size_t held = held_up(&client, conn);
-            most = held > most ? held : most;
-            fake_peer_accept(conn->peer, 30000);
-            client_accept(&client, 0); // goes on with what the stream has credit for
-        }
-        assert_memory_equal(only_request(&world, 0)->body.at, body, TOTAL);
-        assert_true(only_request(&world, 0)->ended);
+        size_t most = send_to_slow_server(protocols[i], false, false);
         // One credit waiting, one in flight, each with a read on top; and the outputs of stream and connection.
         assert_true(most <= 2 * (BUFFER + READ_MOST) + 2 * LIMIT_OUTPUT_BYTES);
         assert_true(most >= BUFFER);
-        respond(&world, 0, 204, "", NULL);
-        assert_true(client.done);
-        assert_int_equal(client.consumed, TOTAL);
-        client_dispose(&client);
-        loopback_dispose(&world);
     }
-    free(body);
+}
+
+static void while_memory_is_short_less_is_held(void **state) {
+    (void)state;
+    // Of the connection's output only HTTP/2 fills all.
+    assert_true(send_to_slow_server(protocols[0], true, false) <= 2 * (BLOCK_SIZE + READ_MOST) + BLOCK_SIZE);
+    assert_true(send_to_slow_server(protocols[1], true, false) <= 2 * (BLOCK_SIZE + READ_MOST) + BLOCK_SIZE + LIMIT_OUTPUT_BYTES);
+}
+
+static void a_shortage_that_comes_and_goes_holds_nothing_up(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        (void)send_to_slow_server(protocols[i], false, true);
+        (void)send_to_slow_server(protocols[i], true, true);
+    }
 }
 
 static void a_slow_client_stops_the_server(void **state) {
@@ -176,6 +199,8 @@ static void a_stalled_response_leaves_others_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slow_server_stops_the_client),
+        cmocka_unit_test(while_memory_is_short_less_is_held),
+        cmocka_unit_test(a_shortage_that_comes_and_goes_holds_nothing_up),
         cmocka_unit_test(a_slow_client_stops_the_server),
         cmocka_unit_test(before_there_is_a_connection_only_a_credit_is_taken),
         cmocka_unit_test(both_directions_may_be_slow_at_once),

@@ -269,6 +269,64 @@ static void counters_say_what_happened(void **state) {
     loopback_dispose(&world);
 }
 
+// Each is reckoned with what it will want, as long as it does not have it.
+static void no_more_wait_for_a_response_than_there_is_memory_for(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client first, second, third;
+    loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
+    world.env.unanswered_max = 1;
+    client_get(&first, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(world.env.unanswered_count, 1);
+    client_get(&second, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(second.status, 503);
+    assert_int_equal(world.record.end, ERROR_MEMORY_LIMIT);
+    assert_int_equal(world.env.unanswered_count, 1);
+
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 5\n", NULL, false); // its head is enough
+    loopback_settle(&world);
+    assert_int_equal(world.env.unanswered_count, 0);
+    client_get(&third, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(world.env.unanswered_count, 1);
+    client_fail(&third, ERROR_CLIENT_GONE);
+    assert_int_equal(world.env.unanswered_count, 0);
+
+    far_body(far_conn(&world.far, 0), only_request(&world, 0), BYTES("hello"), true);
+    loopback_settle(&world);
+    assert_int_equal(first.status, 200);
+    assert_true(first.ended);
+    client_dispose(&first);
+    client_dispose(&second);
+    client_dispose(&third);
+    loopback_dispose(&world);
+}
+
+static void one_that_has_waited_for_long_keeps_nobody_out(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client patient, later;
+    loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
+    world.env.unanswered_max = 1;
+    client_get(&patient, &world, "GET a /\n");
+    loopback_settle(&world);
+    loopback_pass(&world, NS_PER_S);
+    client_get(&later, &world, "GET a /\n");
+    loopback_settle(&world);
+    assert_int_equal(later.status, 0);
+    assert_int_equal(world.env.unanswered_count, 1);
+    respond(&world, 0, 204, "", NULL);
+    respond(&world, 1, 204, "", NULL);
+    assert_int_equal(patient.status, 204);
+    assert_int_equal(later.status, 204);
+    assert_int_equal(world.env.unanswered_count, 0);
+    client_dispose(&patient);
+    client_dispose(&later);
+    loopback_dispose(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_goes_up_and_its_response_down),
@@ -283,6 +341,8 @@ int main(void) {
         cmocka_unit_test(a_stream_keeps_its_memory_until_it_is_released),
         cmocka_unit_test(a_stream_is_served_by_the_snapshot_it_began_with),
         cmocka_unit_test(counters_say_what_happened),
+        cmocka_unit_test(no_more_wait_for_a_response_than_there_is_memory_for),
+        cmocka_unit_test(one_that_has_waited_for_long_keeps_nobody_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
