@@ -39,6 +39,7 @@ struct downstream {
     struct list live;             // struct server_conn.live: all connections, the newest first
     uint64_t connections_made;    // numbers them
     _Atomic uint32_t connections; // read by the acceptor, to choose the worker with the fewest
+    uint32_t handshakes;          // connections in one
     bool draining;
     bool refuses_connections; // memory is short
 };

@@ -53,6 +53,7 @@ void server_conn_close(struct server_conn *conn, enum error reason) {
     bool reset = conn->phase != CONN_LINGER && conn->phase != CONN_HANDSHAKE && transport_has_output(conn->transport);
     bool breaks_off = conn->codec != NULL && conn->codec->breaks_off;
     conn->phase = CONN_CLOSED;
+    server_conn_end_handshake(conn);
     enum error stream_end = server_conn_note_close(conn, reason);
     loop_timer_stop(loop_of(conn), &conn->timer);
     task_cancel(&conn->flush);

@@ -142,6 +142,11 @@ static struct credentials *edge_of(const struct server_conn *conn) {
 // At a gateway clients show no certificate, and speak what strangers speak.
 static void begin_tls(struct server_conn *conn) {
     struct downstream *downstream = conn->listener->downstream;
+    // OpenSSL takes for each about what a stream does, but when the client's bytes come, all at once in a burst: were all begun none could be ended.
+    if (downstream->handshakes >= downstream->env->unanswered_max) {
+        server_conn_close(conn, ERROR_MEMORY_LIMIT);
+        return;
+    }
     conn->is_edge = gateway_ends_tls(config_of(conn)->gateway);
     struct credentials *credentials = conn->is_edge ? edge_of(conn) : downstream->credentials;
     if (credentials == NULL) {
@@ -149,6 +154,8 @@ static void begin_tls(struct server_conn *conn) {
         server_conn_close(conn, ERROR_TLS_FAILED);
         return;
     }
+    conn->shakes_hands = true;
+    downstream->handshakes++;
     struct tls_server_options options = {
         .credentials = credentials,
         .require_client = !conn->is_edge,
@@ -162,6 +169,13 @@ static void begin_tls(struct server_conn *conn) {
     conn->credentials_generation = credentials_generation(credentials);
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &server_conn_transport_events, conn);
     conn->transport->ops->read_start(conn->transport);
+}
+
+void server_conn_end_handshake(struct server_conn *conn) {
+    if (!conn->shakes_hands)
+        return;
+    conn->shakes_hands = false;
+    conn->listener->downstream->handshakes--;
 }
 
 static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) {
@@ -220,6 +234,7 @@ void server_conn_on_ready(void *user, enum error error) {
         server_conn_close(conn, ERROR_UNAUTHENTICATED);
         return;
     }
+    server_conn_end_handshake(conn);
     conn->client.secure = true;
     if (conn->transport->peer_id != NULL)
         keep_identity(conn, conn->transport->peer_id);

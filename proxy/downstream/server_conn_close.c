@@ -26,6 +26,7 @@ static const struct meaning meanings[] = {
     {ERROR_FRAMING_INVALID, ERROR_FRAMING_INVALID, NO_LIMIT, COUNTER(protocol)},
     {ERROR_BAD_REQUEST, ERROR_BAD_REQUEST, NO_LIMIT, COUNTER(protocol)},
     {ERROR_FLOOD, ERROR_BAD_REQUEST, NO_LIMIT, COUNTER(flood)},
+    {ERROR_MEMORY_LIMIT, ERROR_CLIENT_GONE, LIMIT_METRIC_MEMORY, offsetof(struct worker_metrics, downstream_refused_memory)}, // before its handshake
 };
 
 // Nothing was wrong: all was said.

@@ -65,6 +65,7 @@ struct server_conn {
     bool awaits_protocol; // silence has a meaning: the client may wait for its server
     bool was_silent;      // it has, and what comes first on it now tells whether it does
     bool transport_closed;
+    bool shakes_hands; // counted in the downstream's handshakes
 };
 
 // The client's side of a stream; lies in the stream's pool.
@@ -135,6 +136,9 @@ void server_stream_close_head(struct server_stream *stream);
 void server_conn_begin(struct server_conn *conn);
 void server_conn_on_first_bytes(struct server_conn *conn, struct bytes in);
 void server_conn_on_ready(void *user, enum error error);
+
+// The handshake is over, or the connection is.
+void server_conn_end_handshake(struct server_conn *conn);
 
 // The timer has run out before anything was decided. False: that has no meaning there.
 bool server_conn_on_silence(struct server_conn *conn);

@@ -53,8 +53,9 @@ struct stream_env {
     bool refuses_streams;   // memory is short: whatever begins is refused
     struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming
     uint32_t unanswered_count;
-    uint32_t unanswered_max; // one more is refused: there is no memory for what they will want. UINT32_MAX: memory is not limited
-    uint32_t streams;        // all, subrequests too
+    uint32_t
+        unanswered_max; // one more is refused: there is no memory for what they will want. Handshakes of clients are bounded by the same number. UINT32_MAX: no limit
+    uint32_t streams; // all, subrequests too
     struct list subrequests;
     uint32_t subrequest_count;
     struct timer *pulse; // of the worker: runs while streams come; NULL: none

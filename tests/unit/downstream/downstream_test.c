@@ -96,18 +96,17 @@ static void an_inbound_listener_passes_all_to_its_application(void **state) {
     "\0\x10\0\x0e"                                             \
     "\0\x0c\x0boutrigger/1"
 
+#define WITH_IDENTITY(mode)                                                                                                     \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners:\n"                                                               \
+        "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: " mode "}}\n" \
+        "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n"
+
 static void without_an_identity_tls_is_refused(void **state) {
     (void)state;
-    static const char *const modes[] = {"Strict", "Permissive"};
+    static const char *const documents[] = {WITH_IDENTITY("Strict"), WITH_IDENTITY("Permissive")};
     for (int i = 0; i < 2; i++) {
-        char documents[1024];
         struct fake_downstream near;
-        snprintf(documents, sizeof documents,
-                 API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners:\n"
-                     "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: %s}}\n"
-                     "  identity: {certificate: a.crt, privateKey: a.key, trustBundle: ca.crt}\n",
-                 modes[i]);
-        world_init(&near, documents);
+        world_init(&near, documents[i]);
         struct near_conn *conn = near_connect(&near, "inbound");
         if (i == 1) {
             near_send(conn, GET); // Permissive: plain text is taken
@@ -119,6 +118,20 @@ static void without_an_identity_tls_is_refused(void **state) {
         assert_int_equal(metric_read(&metrics_of(&near)->downstream_closed_tls), 1);
         fake_downstream_dispose(&near);
     }
+}
+
+static void without_memory_for_it_a_handshake_is_not_begun(void **state) {
+    (void)state;
+    struct fake_downstream near;
+    world_init(&near, WITH_IDENTITY("Permissive"));
+    near.loopback.env.unanswered_max = 0;
+    struct near_conn *conn = near_connect(&near, "inbound");
+    near_send_bytes(conn, BYTES(HELLO_OF_THE_MESH));
+    assert_true(near_is_closed(conn));
+    assert_int_equal(metric_read(&metrics_of(&near)->downstream_refused_memory), 1);
+    assert_int_equal(metric_read(&metrics_of(&near)->downstream_closed_tls), 0);
+    assert_int_equal(near.downstream.handshakes, 0);
+    fake_downstream_dispose(&near);
 }
 
 // --- snapshots ---
@@ -373,6 +386,7 @@ int main(void) {
         cmocka_unit_test(a_listener_that_nobody_knows_takes_nothing),
         cmocka_unit_test(an_inbound_listener_passes_all_to_its_application),
         cmocka_unit_test(without_an_identity_tls_is_refused),
+        cmocka_unit_test(without_memory_for_it_a_handshake_is_not_begun),
         cmocka_unit_test(a_connection_is_served_by_the_newest_snapshot),
         cmocka_unit_test(connections_of_a_listener_that_is_gone_are_drained),
         cmocka_unit_test(a_listener_that_comes_back_is_a_new_one),
