@@ -65,26 +65,33 @@ static const struct node *item_of(struct document *document, const char *list, u
     return node_item(node_find(document->spec_node, list), index);
 }
 
+static const struct route_kind *kind_of_target(const struct target_ref *target) {
+    const struct route_kind *kind = route_kinds;
+    while (kind->target != target->kind)
+        kind++;
+    return kind;
+}
+
+// `target` is a route of the policy's namespace; NULL: it is not there.
+static const struct document *find_route(const struct document *policy, const struct target_ref *target, const struct map *names) {
+    return map_get(names, pool_format(policy->loading->scratch, "%s/%.*s/%.*s", kind_of_target(target)->name, BYTES_FORMAT(policy->namespace_name),
+                                      BYTES_FORMAT(target->name)));
+}
+
 static void check_route_target(struct document *policy, uint32_t index, const struct map *names) {
-    struct loading *loading = policy->loading;
-    const struct target_ref *target = &((const struct traffic_policy_spec *)policy->spec)->targets[index];
-    for (const struct route_kind *kind = route_kinds; kind->name != NULL; kind++) {
-        if (kind->target != target->kind)
-            continue;
-        const struct document *route = map_get(
-            names, pool_format(loading->scratch, "%s/%.*s/%.*s", kind->name, BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
-        if (route == NULL && !loading->is_partial)
-            document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no %s %.*s in namespace %.*s", kind->name,
-                           BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
-        else if (route != NULL && target->section_name.len > 0 && !has_rule(route->spec, target->section_name))
-            document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no rule of %s",
-                           BYTES_FORMAT(target->section_name), route->label);
-    }
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
+    const struct document *route = find_route(policy, target, names);
+    if (route == NULL && !policy->loading->is_partial)
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL, "there is no %s %.*s in namespace %.*s",
+                       kind_of_target(target)->name, BYTES_FORMAT(target->name), BYTES_FORMAT(policy->namespace_name));
+    else if (route != NULL && target->section_name.len > 0 && !has_rule(route->spec, target->section_name))
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL, "\"%.*s\" is no rule of %s",
+                       BYTES_FORMAT(target->section_name), route->label);
 }
 
 static void check_gateway_target(struct document *policy, uint32_t index, const struct map *names) {
     struct loading *loading = policy->loading;
-    const struct target_ref *target = &((const struct traffic_policy_spec *)policy->spec)->targets[index];
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
     const struct document *gateway =
         map_get(names, pool_format(loading->scratch, "Gateway/%.*s/%.*s", BYTES_FORMAT(policy->namespace_name), BYTES_FORMAT(target->name)));
     if (gateway == NULL && !loading->is_partial)
@@ -103,13 +110,29 @@ static bool is_target_known(struct document *policy, uint32_t index) {
     return document_has(node, "kind") && document_has(node, "name");
 }
 
+// What a Proxy stands beside need not be described.
+static bool is_beside(const struct document *policy, const struct target_ref *target) {
+    for (const struct document *document = policy->loading->first; document != NULL; document = document->next) {
+        const struct proxy_spec *proxy = document->spec;
+        if (!is_kind(document, &proxy_table) || !bytes_equal(document->namespace_name, policy->namespace_name))
+            continue;
+        if (bytes_equal(proxy->service, target->name))
+            return true;
+        for (uint32_t i = 0; i < proxy->service_count; i++)
+            if (bytes_equal(proxy->services[i].name, target->name))
+                return true;
+    }
+    return false;
+}
+
 static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
-    const struct traffic_policy_spec *spec = policy->spec;
-    const struct target_ref *target = &spec->targets[index];
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
     if (target->kind == TARGET_GATEWAY) {
         check_gateway_target(policy, index, names);
         return;
     }
+    if (target->kind == TARGET_NAMESPACE)
+        return;
     if (target->kind != TARGET_SERVICE) {
         check_route_target(policy, index, names);
         return;
@@ -117,7 +140,7 @@ static void check_target_exists(struct document *policy, uint32_t index, const s
     struct loading *loading = policy->loading;
     struct bytes namespace_name = target_namespace(policy->namespace_name, target);
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
-    if (entry == NULL && loading->is_partial)
+    if (entry == NULL && (loading->is_partial || (policy_kind_of(policy) != POLICY_NONE && is_beside(policy, target))))
         return;
     if (entry == NULL)
         document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL,
@@ -129,8 +152,7 @@ static void check_target_exists(struct document *policy, uint32_t index, const s
 
 // Two policies of one namespace on one target: which of them holds would be chance.
 static void check_target_twins(struct document *policy, uint32_t index, struct map *targets) {
-    const struct traffic_policy_spec *spec = policy->spec;
-    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, &spec->targets[index]);
+    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, &policy_head_of(policy)->targets[index]);
     const struct document *twin = map_get(targets, key);
     if (twin == NULL)
         map_put(targets, key, policy);
@@ -141,18 +163,53 @@ static void check_target_twins(struct document *policy, uint32_t index, struct m
                        twin->label, twin->file, twin->line);
 }
 
+static bool is_of_mesh(const struct document *route) {
+    const struct route_spec *spec = route->spec;
+    for (uint32_t i = 0; i < spec->parent_count; i++)
+        if (spec->parents[i].kind != PARENT_GATEWAY)
+            return true;
+    return false;
+}
+
+// Only who carries requests, a caller, may say something of other namespaces.
+static bool is_own_namespace(struct document *policy, uint32_t index) {
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
+    if (target->namespace_name.len == 0 || bytes_equal(target->namespace_name, policy->namespace_name))
+        return true;
+    document_error(policy, node_find(item_of(policy, "targetRefs", index), "namespace"), NULL, "is another one; allowed: the policy's own, %.*s",
+                   BYTES_FORMAT(policy->namespace_name));
+    return false;
+}
+
+// What acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
+static void check_callee_target(struct document *policy, uint32_t index, const struct map *names) {
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
+    if (target->kind == TARGET_TLS_ROUTE || target->kind == TARGET_TCP_ROUTE)
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
+                       "carries no requests; allowed: Service, Namespace, Gateway, HTTPRoute, GRPCRoute");
+    const struct document *route = target_is_route(target->kind) ? find_route(policy, target, names) : NULL;
+    if (route != NULL && is_of_mesh(route))
+        document_error(
+            policy, item_of(policy, "targetRefs", index), NULL,
+            "%s is of a Service, whose proxy sees no routes; allowed: the Service, with `matches` in the rules, or a route of Gateways alone",
+            route->label);
+}
+
 static void check_policies(struct loading *loading, const struct map *names) {
     struct map targets;
     map_init(&targets);
     for (struct document *policy = loading->first; policy != NULL; policy = policy->next) {
-        if (!is_kind(policy, &traffic_policy_table))
-            continue;
-        const struct traffic_policy_spec *spec = policy->spec;
-        for (uint32_t i = 0; i < spec->target_count; i++) {
+        const struct policy_head *head = policy_head_of(policy);
+        for (uint32_t i = 0; head != NULL && i < head->target_count; i++) {
             if (!is_target_known(policy, i))
                 continue;
+            if (policy_kind_of(policy) != POLICY_NONE && !is_own_namespace(policy, i))
+                continue;
             check_target_exists(policy, i, names);
-            check_target_twins(policy, i, &targets);
+            if (policy_kind_of(policy) == POLICY_NONE)
+                check_target_twins(policy, i, &targets);
+            else
+                check_callee_target(policy, i, names);
         }
     }
     map_dispose(&targets);

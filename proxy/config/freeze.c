@@ -456,7 +456,7 @@ static void freeze_proxy(struct freezing *freezing, const struct document *docum
 struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct unit *const *units, uint32_t unit_count) {
     struct config_memory *memory = config_memory_create();
     struct snapshot *snapshot = pool_alloc_zeroed(&memory->pool, sizeof(*snapshot));
-    struct freezing freezing = {.loading = loading, .snapshot = snapshot, .pool = &memory->pool};
+    struct freezing freezing = {.loading = loading, .proxy = proxy, .snapshot = snapshot, .pool = &memory->pool};
     atomic_init(&snapshot->references, 1);
     snapshot->memory = memory;
     hold_units(&memory->pool, units, unit_count);
@@ -471,6 +471,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_init(&freezing.traits);
     map_init(&freezing.origins);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
+    freeze_policies_begin(&freezing);
     grants_init(&freezing.grants, loading);
     index_entries(&freezing);
     freeze_entries(&freezing, true);
@@ -481,6 +482,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_routes(&freezing);
     map_dispose(&freezing.entries);
     policy_index_dispose(&freezing.policies);
+    freeze_policies_end(&freezing);
     grants_dispose(&freezing.grants);
     map_dispose(&freezing.traits);
     map_dispose(&freezing.origins);

@@ -10,10 +10,15 @@
 
 struct freezing {
     const struct loading *loading;
+    const struct document *proxy;
     struct snapshot *snapshot;
     struct pool *pool;
-    uint32_t capacity; // of snapshot->services
-    struct policy_index policies;
+    uint32_t capacity;            // of snapshot->services
+    struct policy_index policies; // merged kinds
+    struct map additive;          // policies of additive kinds by what they are for (freeze_policy.c)
+    struct map acting;            // and as they act there
+    const struct policy **found;  // room for all of them
+    uint32_t additive_count;
     struct grants grants;
     struct map traits;            // of endpoints, by what they are
     struct map origins;           // origin_config.key -> struct origin_config
@@ -75,6 +80,19 @@ uint64_t service_digest(const struct service_config *service);
 
 // A place for requests to go to, with its number; there is room for as many as freeze_routes counts.
 struct destination *freeze_add_destination(struct freezing *freezing);
+
+// What a rule is for policies, in the order of specificity. Returns how many.
+#define RULE_TARGETS 2
+uint32_t targets_of_rule(const struct document *route, const struct rule_spec *rule, struct target_ref *targets);
+
+// Without the rule that it leads to.
+struct route_match freeze_match(struct freezing *freezing, const struct match_spec *spec);
+
+// Policies of additive kinds: which act on a destination of that frontend and, where it is a rule's, of that rule of the route (freeze_policy.c).
+void freeze_policies_begin(struct freezing *freezing);
+void freeze_policies(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
+                     const struct rule_spec *rule);
+void freeze_policies_end(struct freezing *freezing);
 
 // A rule of a route for this frontend, with a destination for each of its backends.
 struct route_rule *freeze_rule(struct freezing *freezing, const struct document *route, uint32_t number, const struct service_config *frontend);

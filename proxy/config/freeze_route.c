@@ -147,23 +147,26 @@ static bool uses_regexes(const struct field_match *matches, uint32_t count) {
     return false;
 }
 
+struct route_match freeze_match(struct freezing *freezing, const struct match_spec *spec) {
+    freezing->snapshot->has_regexes |=
+        spec->regex != NULL || uses_regexes(spec->headers, spec->header_count) || uses_regexes(spec->queries, spec->query_count);
+    return (struct route_match){.path_type = spec->path_type,
+                                .path = spec->path,
+                                .regex = spec->regex,
+                                .method = spec->method,
+                                .headers = spec->headers,
+                                .queries = spec->queries,
+                                .header_count = spec->header_count,
+                                .query_count = spec->query_count};
+}
+
 static void add_match(struct compiling *compiling, const struct document *route, const struct match_spec *spec, const struct route_rule *rule,
                       uint32_t number, uint32_t place) {
     struct freezing *freezing = compiling->freezing;
     struct route_match *match = pool_alloc_zeroed(freezing->pool, sizeof(*match));
-    match->rule = rule;
     if (spec != NULL)
-        *match = (struct route_match){.rule = rule,
-                                      .path_type = spec->path_type,
-                                      .path = spec->path,
-                                      .regex = spec->regex,
-                                      .method = spec->method,
-                                      .headers = spec->headers,
-                                      .queries = spec->queries,
-                                      .header_count = spec->header_count,
-                                      .query_count = spec->query_count};
-    freezing->snapshot->has_regexes |=
-        match->regex != NULL || uses_regexes(match->headers, match->header_count) || uses_regexes(match->queries, match->query_count);
+        *match = freeze_match(freezing, spec);
+    match->rule = rule;
     struct bytes name = pool_format(freezing->loading->scratch, "%.*s/%.*s", BYTES_FORMAT(route->namespace_name), BYTES_FORMAT(route->name));
     compiling->matches[compiling->count++] = (struct ranked){match, name, number, place};
 }
@@ -316,6 +319,7 @@ void freeze_routes(struct freezing *freezing) {
         destination->is_backend = true;
         destination->traffic = &service->traffic;
         service->destination = destination;
+        freeze_policies(freezing, destination, service, NULL, NULL);
     }
     for (const struct frontend *frontend = freezing->frontends; frontend != NULL; frontend = frontend->next)
         freeze_table(freezing, frontend);

@@ -1,7 +1,7 @@
 // Rules of routes: what each does, where it sends its share, and what holds for requests that go by it.
 #include "config/freeze_private.h"
 
-static uint32_t targets_of_rule(const struct document *route, const struct rule_spec *rule, struct target_ref *targets) {
+uint32_t targets_of_rule(const struct document *route, const struct rule_spec *rule, struct target_ref *targets) {
     uint32_t count = 0;
     struct target_ref whole = {.kind = route_kind_of(route)->target, .namespace_name = route->namespace_name, .name = route->name};
     if (rule->name.len > 0) {
@@ -44,7 +44,7 @@ static void take_retry(const struct rule_spec *rule, struct traffic_config *traf
 // The rule, its route, then the service that was asked for, then the one that the request is sent to. What the rule says itself wins over all.
 static const struct traffic_config *traffic_of_rule(struct freezing *freezing, const struct document *route, const struct rule_spec *rule,
                                                     const struct service_config *frontend, const struct service_config *backend, struct bytes label) {
-    struct target_ref targets[2 + 2 * SERVICE_TARGETS];
+    struct target_ref targets[RULE_TARGETS + 2 * SERVICE_TARGETS];
     struct traffic_config *traffic = pool_alloc_zeroed(freezing->pool, sizeof(*traffic));
     uint32_t count = targets_of_rule(route, rule, targets);
     count = add_service_targets(frontend, backend, targets, count);
@@ -134,6 +134,7 @@ static void freeze_backend(struct freezing *freezing, const struct document *rou
     to->traffic = traffic_of_rule(freezing, route, spec, frontend, to->service, rule->label);
     to->request_headers = changes_of(backend->filters, backend->filter_count, SPEC_REQUEST_HEADERS);
     to->response_headers = changes_of(backend->filters, backend->filter_count, SPEC_RESPONSE_HEADERS);
+    freeze_policies(freezing, to, frontend, route, spec);
     rule->weights += backend->weight;
     rule->destinations[rule->destination_count++] = to;
 }
@@ -194,6 +195,7 @@ struct route_rule *freeze_rule(struct freezing *freezing, const struct document 
     none->rule = rule;
     none->weight = 1;
     none->traffic = traffic_of_rule(freezing, route, spec, frontend, frontend, rule->label);
+    freeze_policies(freezing, none, frontend, route, spec);
     rule->weights = 1;
     rule->destinations[rule->destination_count++] = none;
     return rule;

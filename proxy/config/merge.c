@@ -77,8 +77,9 @@ void policy_index_init(struct policy_index *index, const struct loading *loading
         if (policy->kind->spec != &traffic_policy_table)
             continue;
         const struct traffic_policy_spec *spec = policy->spec;
-        for (uint32_t i = 0; i < spec->target_count; i++) {
-            const struct document *twin = map_put(&index->by_target, target_key(index->scratch, policy->namespace_name, &spec->targets[i]), policy);
+        for (uint32_t i = 0; i < spec->head.target_count; i++) {
+            const struct document *twin =
+                map_put(&index->by_target, target_key(index->scratch, policy->namespace_name, &spec->head.targets[i]), policy);
             CHECK(twin == NULL); // config_check lets a namespace have one policy for a target
         }
     }

@@ -115,6 +115,10 @@ const char *carrying_protocols(enum routes_kind routes);
 // The tables that several kinds of routes share (resource_route_parts.c, resource_route_filter.c).
 extern const struct table parent_table, backend_table, opaque_backend_table, filter_table, header_match_table;
 
+// Which requests are meant (resource_http_match.c); `list`: the node of all of them, may be NULL.
+extern const struct table http_match_table;
+void http_matches_check(struct document *document, struct match_spec *matches, uint32_t count, const struct node *list);
+
 // The rules between the fields of parents, filters and backends that several kinds share. `rule`: the node of the rule.
 void route_parents_check(struct document *document);
 void route_hostnames_check(struct document *document);

@@ -37,16 +37,12 @@ static const struct row selection_rows[] = {
     {0}};
 const struct table selection_table = {.describes = "which of a rule's backends a request goes to", .rows = selection_rows};
 
-static bool is_route_target(enum target_kind kind) {
-    return kind == TARGET_HTTP_ROUTE || kind == TARGET_GRPC_ROUTE || kind == TARGET_TLS_ROUTE || kind == TARGET_TCP_ROUTE;
-}
-
 // Backends are a rule's matter: nothing else has any.
 static void check_targets(struct document *document, const struct node *group) {
     const struct traffic_policy_spec *spec = document->spec;
     const struct node *targets = node_find(document->spec_node, "targetRefs");
-    for (uint32_t i = 0; i < spec->target_count; i++) {
-        if (!document_has(node_item(targets, i), "kind") || is_route_target(spec->targets[i].kind))
+    for (uint32_t i = 0; i < spec->head.target_count; i++) {
+        if (!document_has(node_item(targets, i), "kind") || target_is_route(spec->head.targets[i].kind))
             continue;
         document_error(document, group, NULL, "is of a route, or of a rule of one; allowed targets: HTTPRoute, GRPCRoute, TLSRoute, TCPRoute");
         return;
@@ -57,8 +53,8 @@ static void check_targets(struct document *document, const struct node *group) {
 static void check_opaque_key(struct document *document, const struct node *key) {
     const struct traffic_policy_spec *spec = document->spec;
     bool is_opaque = false;
-    for (uint32_t i = 0; i < spec->target_count; i++)
-        is_opaque = is_opaque || spec->targets[i].kind == TARGET_TLS_ROUTE || spec->targets[i].kind == TARGET_TCP_ROUTE;
+    for (uint32_t i = 0; i < spec->head.target_count; i++)
+        is_opaque = is_opaque || spec->head.targets[i].kind == TARGET_TLS_ROUTE || spec->head.targets[i].kind == TARGET_TCP_ROUTE;
     for (uint32_t i = 0; i < spec->traffic.selection.key.count && is_opaque; i++) {
         const enum request_key_type type = spec->traffic.selection.key.parts[i].type;
         if (document_has(node_item(key, i), "type") && type != KEY_CLIENT_ADDRESS && type != KEY_IDENTITY)

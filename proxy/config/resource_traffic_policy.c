@@ -6,37 +6,12 @@
 #include "config/merge.h"
 
 #define SPEC(member) ROW_AT(struct traffic_policy_spec, member)
-#define TARGET(member) ROW_AT(struct target_ref, member)
 #define HOUR (3600 * NS_PER_S)
 #define DISABLED_ROW(member, what)                                                 \
     {                                                                              \
         .name = "disabled", .type = VALUE_BOOL, SPEC(member), .fallback = "false", \
         .describes = "true: what a less specific policy says is put aside; " what  \
     }
-
-static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, "a Service or ServiceEntry of that name"},
-                                             {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
-                                             {"HTTPRoute", TARGET_HTTP_ROUTE, false, "requests that go by the route, or by one rule of it"},
-                                             {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
-                                             {"TLSRoute", TARGET_TLS_ROUTE, false, "connections that go by the route"},
-                                             {"TCPRoute", TARGET_TCP_ROUTE, false, "connections that go by the route"},
-                                             {"Gateway", TARGET_GATEWAY, false, "requests that come in by the Gateway, or by one listener of it"},
-                                             {"Mesh", 0, true, NULL},
-                                             {0}};
-static const struct row target_rows[] = {
-    {.name = "group", .type = VALUE_TEXT, TARGET(group), .describes = "API group of the target; may be left out"},
-    {.name = "kind", .type = VALUE_ENUM, TARGET(kind), .choices = target_kinds, .is_required = true, .describes = "kind of the target"},
-    {.name = "namespace",
-     .type = VALUE_LABEL,
-     TARGET(namespace_name),
-     .describes = "Service: of another namespace; the policy then binds callers of its own namespace only"},
-    {.name = "name", .type = VALUE_LABEL, TARGET(name), .is_required = true, .describes = "name of the target"},
-    {.name = "sectionName",
-     .type = VALUE_LABEL,
-     TARGET(section_name),
-     .describes = "Service: name of the one port that is meant; of a route: of the one rule"},
-    {0}};
-static const struct table target_table = {.describes = "what the policy is for", .rows = target_rows, .size = sizeof(struct target_ref)};
 
 static const struct row connections_rows[] = {
     {.name = "max",
@@ -294,8 +269,6 @@ static const struct choice hedge_afters[] = {
     {"P95", HEDGE_AFTER_P95, false, "longer than 95 of 100 recent answers of the service took, and than `delay`"},
     {"Delay", HEDGE_AFTER_DELAY, false, "longer than `delay`"},
     {0}};
-static const struct choice modes[] = {
-    {"Enforce", MODE_ENFORCE, false, "it is done"}, {"DryRun", MODE_DRY_RUN, false, "it is counted, and not done"}, {0}};
 static const struct row hedge_rows[] = {
     {.name = "after",
      .type = VALUE_ENUM,
@@ -319,21 +292,13 @@ static const struct row hedge_rows[] = {
      .fallback = "5",
      .describes =
          "of the requests that may be repeated, of all workers together, over `retry.budget.interval`; each takes from the retry budget too"},
-    {.name = "mode", .type = VALUE_ENUM, SPEC(hedge_mode), .choices = modes, .fallback = "Enforce", .describes = "whether it is done"},
+    {.name = "mode", .type = VALUE_ENUM, SPEC(hedge_mode), .choices = policy_modes, .fallback = "Enforce", .describes = "whether it is done"},
     DISABLED_ROW(hedge_disabled, "nothing is hedged"),
     {0}};
 static const struct table hedge_table = {.describes = "requests that take long are sent to a second endpoint too", .rows = hedge_rows};
 
 static const struct row traffic_policy_rows[] = {
-    {.name = "targetRefs",
-     .type = VALUE_LIST,
-     .item = VALUE_OBJECT,
-     .object = &target_table,
-     ROW_LIST(struct traffic_policy_spec, targets, target_count),
-     .min = 1,
-     .max = 64,
-     .is_required = true,
-     .describes = "what the policy is for"},
+    TARGET_REFS_ROW,
     {.name = "loadBalancer", .type = VALUE_OBJECT, .object = &load_balancer_table, .is_group = true, .describes = "how an endpoint is chosen"},
     {.name = "backendSelection",
      .type = VALUE_OBJECT,
@@ -357,59 +322,15 @@ const struct table traffic_policy_table = {.describes = "how requests to a targe
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
                                            .later = "mode circuitBreaker outlierDetection healthCheck"};
 
-struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target) {
-    return target->namespace_name.len > 0 ? target->namespace_name : policy_namespace;
-}
-
-struct bytes target_key(struct pool *pool, struct bytes policy_namespace, const struct target_ref *target) {
-    struct bytes namespace_name = target_namespace(policy_namespace, target);
-    return pool_format(pool, "%.*s %u %.*s/%.*s/%.*s", BYTES_FORMAT(policy_namespace), target->kind, BYTES_FORMAT(namespace_name),
-                       BYTES_FORMAT(target->name), BYTES_FORMAT(target->section_name));
-}
-
-static const struct target_rule {
-    struct bytes group;
-    bool has_section, has_namespace;
-    bool has_endpoints; // groups that are about endpoints and connections may be said of it
-} target_rules[] = {[TARGET_SERVICE] = {BYTES_OF(""), true, true, true},
-                    [TARGET_NAMESPACE] = {BYTES_OF(""), false, false, true},
-                    [TARGET_HTTP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
-                    [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
-                    [TARGET_TLS_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
-                    [TARGET_TCP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false, false},
-                    [TARGET_GATEWAY] = {BYTES_OF(GATEWAY_GROUP), true, false, false}};
-
-static void refuse_field(struct document *document, const struct node *node, const char *field, const char *allowed) {
-    if (node_find(node, field) != NULL)
-        document_error(document, node_find(node, field), NULL, "is for %s alone", allowed);
-}
-
 // Which endpoint, and which connection, is a service's matter: its live state is one, whatever route a request came by.
-static void refuse_endpoint_groups(struct document *document) {
+static void refuse_endpoint_groups(struct document *document, const struct target_ref *target, const struct node *node) {
     static const char *const groups[] = {"loadBalancer", "connections"};
+    if (!document_has(node, "kind") || (!target_is_route(target->kind) && target->kind != TARGET_GATEWAY))
+        return;
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         if (node_find(document->spec_node, groups[i]) != NULL)
             document_error(document, node_find(document->spec_node, groups[i]), NULL,
                            "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry, hedge, backendSelection");
-}
-
-static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
-    if (!document_has(node, "kind"))
-        return;
-    const struct target_rule *rule = &target_rules[target->kind];
-    const struct node *group = node_find(node, "group");
-    if (group != NULL && !group->bad && !bytes_equal(target->group, rule->group))
-        document_error(document, group, NULL, "\"%.*s\" is not the group of this kind; allowed: \"%.*s\" or none", BYTES_FORMAT(target->group),
-                       BYTES_FORMAT(rule->group));
-    if (!rule->has_namespace)
-        refuse_field(document, node, "namespace", "kind Service");
-    if (!rule->has_section)
-        refuse_field(document, node, "sectionName", "kind Service, kinds of routes and Gateway");
-    if (!rule->has_endpoints)
-        refuse_endpoint_groups(document);
-    if (target->kind == TARGET_NAMESPACE && document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))
-        document_error(document, node_find(node, "name"), NULL, "%.*s is another namespace; allowed: the policy's own, %.*s",
-                       BYTES_FORMAT(target->name), BYTES_FORMAT(document->namespace_name));
 }
 
 // What is switched off has nothing else to say.
@@ -424,9 +345,9 @@ static void check_groups(struct document *document) {
 
 void traffic_policy_check(struct document *document) {
     struct traffic_policy_spec *spec = document->spec;
-    const struct node *targets = node_find(document->spec_node, "targetRefs");
-    for (uint32_t i = 0; i < spec->target_count; i++)
-        check_target(document, &spec->targets[i], node_item(targets, i));
+    targets_check(document);
+    for (uint32_t i = 0; i < spec->head.target_count; i++)
+        refuse_endpoint_groups(document, &spec->head.targets[i], node_item(node_find(document->spec_node, "targetRefs"), i));
     check_groups(document);
     load_balancer_check(document);
     selection_check(document);

@@ -5,6 +5,7 @@
 
 #include "config/document.h"
 #include "config/snapshot.h"
+#include "config/target.h"
 
 struct proxy_spec {
     struct proxy_config config;
@@ -65,21 +66,8 @@ struct service_entry_spec {
     bool export_mesh;
 };
 
-enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE, TARGET_TLS_ROUTE, TARGET_TCP_ROUTE, TARGET_GATEWAY };
-
-struct target_ref {
-    struct bytes group;
-    enum target_kind kind;
-    struct bytes namespace_name; // empty: the policy's
-    struct bytes name;
-    struct bytes section_name; // empty: the whole
-};
-
-enum policy_mode { MODE_ENFORCE, MODE_DRY_RUN };
-
 struct traffic_policy_spec {
-    struct target_ref *targets;
-    uint32_t target_count;
+    struct policy_head head;
     struct traffic_config traffic; // groups that the document does not have are at their defaults
     uint32_t groups_given;         // merge.h
     bool load_balancer_disabled, selection_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
@@ -121,11 +109,5 @@ void listener_ports_check(struct document *document);
 
 // The most listeners that these may become, each forward being one.
 uint32_t proxy_listeners_room(const struct proxy_config *proxy);
-
-// The namespace that a target is in: where it names none, that of the policy.
-struct bytes target_namespace(struct bytes policy_namespace, const struct target_ref *target);
-
-// Equal for equal targets of policies of one namespace, and for these alone.
-struct bytes target_key(struct pool *pool, struct bytes policy_namespace, const struct target_ref *target);
 
 #endif

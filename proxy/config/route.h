@@ -88,6 +88,7 @@ struct route_cors {
     struct bytes methods_value, headers_value, exposed_value, max_age_value; // of the fields; empty: not sent
 };
 
+struct policy;
 struct service_config;
 struct traffic_config;
 
@@ -107,7 +108,9 @@ struct destination {
     uint64_t seed; // of what the document calls it: its part in choosing by hash, whatever stands beside it
     const struct traffic_config *traffic;
     const struct header_changes *request_headers, *response_headers; // of the backendRef; NULL: none
-    uint32_t index;                                                  // in snapshot.destinations
+    const struct policy *const *policies;                            // of additive kinds, that act on it, by kind and then by name
+    uint32_t policy_count;
+    uint32_t index; // in snapshot.destinations
 };
 
 struct route_rule {

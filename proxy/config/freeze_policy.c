@@ -1,0 +1,206 @@
+// Policies of additive kinds: which documents act on which destination (policy.md, "Targets, merging, where it acts"), and their specs as filters read them.
+#include "config/freeze_private.h"
+
+#include "config/resource_rate_limit.h"
+
+#include <stdlib.h>
+
+// A policy with one of its targets, in the list of all for that target.
+struct selector {
+    const struct document *document;
+    struct selector *next;
+};
+
+void freeze_policies_begin(struct freezing *freezing) {
+    map_init(&freezing->additive);
+    map_init(&freezing->acting);
+    for (const struct document *document = freezing->loading->first; document != NULL; document = document->next) {
+        const struct policy_head *head = document->spec;
+        if (policy_kind_of(document) == POLICY_NONE)
+            continue;
+        freezing->additive_count++;
+        for (uint32_t i = 0; i < head->target_count; i++) {
+            struct selector *selector = pool_alloc_zeroed(freezing->loading->scratch, sizeof(*selector));
+            struct bytes key = target_key(freezing->loading->scratch, document->namespace_name, &head->targets[i]);
+            selector->document = document;
+            selector->next = map_get(&freezing->additive, key);
+            map_put(&freezing->additive, key, selector);
+        }
+    }
+    freezing->found = pool_alloc_zeroed(freezing->loading->scratch, freezing->additive_count * sizeof(freezing->found[0]) + 1);
+}
+
+void freeze_policies_end(struct freezing *freezing) {
+    map_dispose(&freezing->additive);
+    map_dispose(&freezing->acting);
+}
+
+// ---- specs
+
+static void freeze_rate_rule(struct freezing *freezing, const struct rate_rule_spec *spec, struct rate_rule *rule) {
+    struct route_match *matches = pool_alloc_zeroed(freezing->pool, spec->match_count * sizeof(*matches) + 1);
+    for (uint32_t i = 0; i < spec->match_count; i++)
+        matches[i] = freeze_match(freezing, &spec->matches[i]);
+    *rule = spec->rule;
+    rule->matches = matches;
+    rule->match_count = spec->match_count;
+}
+
+static const void *freeze_rate_limit(struct freezing *freezing, const struct document *document) {
+    const struct rate_limit_spec *spec = document->spec;
+    struct rate_limit_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    config->max_keys = spec->max_keys;
+    config->rule_count = spec->rule_count;
+    config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        freeze_rate_rule(freezing, &spec->rules[i], &config->rules[i]);
+    return config;
+}
+
+static const void *(*const freezers[])(struct freezing *freezing, const struct document *document) = {[POLICY_RATE_LIMIT] = freeze_rate_limit};
+
+// ---- where they act
+
+// "Service school/auth", with a port "Service school/auth/http"; of a namespace each destination by itself.
+static struct bytes target_text(struct freezing *freezing, const struct target_ref *target, const struct destination *destination) {
+    static const char *const kinds[] = {
+        [TARGET_SERVICE] = "Service",    [TARGET_NAMESPACE] = "Namespace", [TARGET_HTTP_ROUTE] = "HTTPRoute", [TARGET_GRPC_ROUTE] = "GRPCRoute",
+        [TARGET_TLS_ROUTE] = "TLSRoute", [TARGET_TCP_ROUTE] = "TCPRoute",  [TARGET_GATEWAY] = "Gateway"};
+    if (target->kind == TARGET_NAMESPACE)
+        return destination->service->key;
+    return pool_format(freezing->pool, "%s %.*s/%.*s%s%.*s", kinds[target->kind], BYTES_FORMAT(target->namespace_name), BYTES_FORMAT(target->name),
+                       target->section_name.len > 0 ? "/" : "", BYTES_FORMAT(target->section_name));
+}
+
+// One for all destinations that the document is for by the same target.
+static const struct policy *freeze_policy(struct freezing *freezing, const struct document *document, struct bytes target) {
+    struct bytes key = pool_format(freezing->loading->scratch, "%s|%.*s", document->label, BYTES_FORMAT(target));
+    struct policy *policy = map_get(&freezing->acting, key);
+    if (policy != NULL)
+        return policy;
+    const struct policy_head *head = document->spec;
+    policy = pool_alloc_zeroed(freezing->pool, sizeof(*policy));
+    policy->kind = policy_kind_of(document);
+    policy->is_dry_run = head->mode == MODE_DRY_RUN;
+    policy->label = pool_copy(freezing->pool, bytes_from_text(document->label));
+    policy->target = target;
+    policy->place = document_place(document, NULL);
+    policy->config = freezers[policy->kind](freezing, document);
+    map_put(&freezing->acting, key, policy);
+    return policy;
+}
+
+// What was found for a destination so far, in freezing->found.
+struct search {
+    struct freezing *freezing;
+    struct destination *destination;
+    uint32_t count;
+};
+
+static bool is_found(const struct search *search, const struct document *document) {
+    for (uint32_t i = 0; i < search->count; i++)
+        if (bytes_equal(search->freezing->found[i]->label, bytes_from_text(document->label)))
+            return true;
+    return false;
+}
+
+// A document that is for a destination in two ways acts once, by the more specific one.
+static void find_by(struct search *search, const struct target_ref *target) {
+    struct freezing *freezing = search->freezing;
+    struct bytes key = target_key(freezing->loading->scratch, target->namespace_name, target);
+    for (const struct selector *selector = map_get(&freezing->additive, key); selector != NULL; selector = selector->next)
+        if (!is_found(search, selector->document))
+            freezing->found[search->count++] = freeze_policy(freezing, selector->document, target_text(freezing, target, search->destination));
+}
+
+static void find_by_all(struct search *search, const struct target_ref *targets, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        find_by(search, &targets[i]);
+}
+
+// The name of the port of that number where the service is described, and the application is what stands behind it; false: another one does.
+static bool stands_for(struct freezing *freezing, const struct service_ref *ref, const struct service_config *application, struct bytes *port_name) {
+    *port_name = BYTES_NONE;
+    const struct frozen_entry *entry = freeze_find_entry(freezing, freezing->snapshot->proxy.namespace_name, ref->name);
+    const struct service_entry_spec *spec = entry == NULL ? NULL : entry->document->spec;
+    for (uint32_t i = 0; spec != NULL && i < spec->port_count; i++) {
+        const struct entry_port *port = &spec->ports[i];
+        if (ref->port != 0 && port->port != ref->port)
+            continue;
+        if (port->target_port != 0 && application->port != 0 && port->target_port != application->port)
+            return false;
+        *port_name = port->name;
+        return true;
+    }
+    return true;
+}
+
+// An application is every Service that its proxy stands beside.
+static void find_of_application(struct search *search) {
+    struct freezing *freezing = search->freezing;
+    const struct proxy_spec *proxy = freezing->proxy->spec;
+    const struct bytes owner = freezing->snapshot->proxy.namespace_name;
+    const struct service_ref short_one = {.name = proxy->service};
+    const struct service_ref *refs = proxy->service_count > 0 ? proxy->services : &short_one;
+    const uint32_t count = proxy->service_count > 0 ? proxy->service_count : proxy->service.len > 0;
+    struct bytes port_name;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!stands_for(freezing, &refs[i], search->destination->service, &port_name))
+            continue;
+        struct target_ref target = {.kind = TARGET_SERVICE, .namespace_name = owner, .name = refs[i].name, .section_name = port_name};
+        if (port_name.len > 0)
+            find_by(search, &target);
+        target.section_name = BYTES_NONE;
+        find_by(search, &target);
+    }
+    find_by(search, &(struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner});
+}
+
+// No proxy of ours stands beside its endpoints, so far as the documents say.
+static bool is_without_proxy(const struct service_config *service) {
+    if (service->gateway != NULL || service->is_passthrough)
+        return false;
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        if (service->endpoints[i].traits->tls == TLS_MESH)
+            return false;
+    for (uint32_t i = 0; i < service->source_count; i++)
+        if (service->sources[i].endpoint.traits->tls == TLS_MESH)
+            return false;
+    return true;
+}
+
+static void find_at_gateway(struct search *search, const struct service_config *frontend, const struct document *route,
+                            const struct rule_spec *rule) {
+    struct target_ref targets[RULE_TARGETS + SERVICE_TARGETS];
+    uint32_t count = route == NULL ? 0 : targets_of_rule(route, rule, targets);
+    count += targets_of_service(frontend, &targets[count]) - 1; // a Namespace is its services
+    find_by_all(search, targets, count);
+}
+
+static int compare_labels(const void *left, const void *right) {
+    const struct policy *const *a = left, *const *b = right;
+    return (*a)->kind != (*b)->kind ? (*a)->kind < (*b)->kind ? -1 : 1 : bytes_compare((*a)->label, (*b)->label);
+}
+
+void freeze_policies(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
+                     const struct rule_spec *rule) {
+    if (freezing->additive_count == 0)
+        return;
+    struct search search = {.freezing = freezing, .destination = destination};
+    const struct service_config *service = destination->service;
+    if (service->is_application)
+        find_of_application(&search);
+    if (frontend->gateway != NULL)
+        find_at_gateway(&search, frontend, route, rule);
+    if (!service->is_application && is_without_proxy(service)) {
+        struct target_ref targets[SERVICE_TARGETS];
+        find_by_all(&search, targets, targets_of_service(service, targets));
+    }
+    if (search.count == 0)
+        return;
+    qsort(freezing->found, search.count, sizeof(freezing->found[0]), compare_labels);
+    const struct policy **policies = pool_alloc_zeroed(freezing->pool, search.count * sizeof(policies[0]));
+    memcpy(policies, freezing->found, search.count * sizeof(policies[0]));
+    destination->policies = policies;
+    destination->policy_count = search.count;
+}

@@ -1,0 +1,23 @@
+// Policies of additive kinds as a snapshot has them: every one that selects a destination acts there, and none takes another's place (policy.md, "Targets, merging, where it acts").
+#ifndef CONFIG_POLICY_H
+#define CONFIG_POLICY_H
+
+#include "base/bytes.h"
+#include "config/place.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum policy_kind { POLICY_NONE, POLICY_RATE_LIMIT };
+
+// One document as it acts on one destination.
+struct policy {
+    enum policy_kind kind;
+    bool is_dry_run;     // what it would refuse is counted and told, and passes
+    struct bytes label;  // "RateLimitPolicy/namespace/name"
+    struct bytes target; // what it was found by: all destinations that it is for by the same target share its live state
+    struct place place;
+    const void *config; // by kind: struct rate_limit_config
+};
+
+#endif
