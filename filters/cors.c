@@ -10,10 +10,9 @@ struct cors_state {
     struct bytes origin; // of the request, which may read the answer; empty: none, or none that may
 };
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination->rule == NULL ? NULL : destination->rule->cors;
+    return scope->destination->rule == NULL ? NULL : scope->destination->rule->cors;
 }
 
 static struct bytes value_of(const struct head *request, struct bytes name) {

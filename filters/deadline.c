@@ -67,9 +67,8 @@ bool timeout_ms_parse(struct bytes text, nanoseconds *timeout) {
     return true;
 }
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
-    const struct traffic_config *traffic = destination->traffic;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    const struct traffic_config *traffic = scope->destination->traffic;
     if (traffic->timeouts.request == 0 && !traffic->deadline.propagate)
         return NULL;
     struct deadline_config *config = pool_alloc(pool, sizeof *config);
@@ -131,10 +130,9 @@ static enum filter_result decide(struct stream *stream, const void *config_point
 }
 
 // Below attempts there is nothing to do where the caller's time is not passed on.
-static const void *configure_try(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure_try(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination->traffic->deadline.propagate ? &destination->traffic->deadline : NULL;
+    return scope->destination->traffic->deadline.propagate ? &scope->destination->traffic->deadline : NULL;
 }
 
 // Carries on what is left, in each of the words that the request came with, and at least in those of its protocol.

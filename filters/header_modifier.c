@@ -9,11 +9,10 @@ struct header_modifier_config {
     const struct header_changes *response[2];
 };
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
-    const struct route_rule *rule = destination->rule;
-    struct header_modifier_config config = {.request = {rule == NULL ? NULL : rule->request_headers, destination->request_headers},
-                                            .response = {destination->response_headers, rule == NULL ? NULL : rule->response_headers}};
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    const struct route_rule *rule = scope->destination->rule;
+    struct header_modifier_config config = {.request = {rule == NULL ? NULL : rule->request_headers, scope->destination->request_headers},
+                                            .response = {scope->destination->response_headers, rule == NULL ? NULL : rule->response_headers}};
     if (config.request[0] == NULL && config.request[1] == NULL && config.response[0] == NULL && config.response[1] == NULL)
         return NULL;
     struct header_modifier_config *kept = pool_alloc(pool, sizeof *kept);

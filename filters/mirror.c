@@ -25,10 +25,9 @@ struct mirror_state {
     struct buffer body;
 };
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    const struct route_rule *rule = destination->rule;
+    const struct route_rule *rule = scope->destination->rule;
     return rule == NULL || rule->mirror_count == 0 ? NULL : rule;
 }
 

@@ -6,10 +6,9 @@
 #include "http/headers.h"
 #include "stream/stream.h"
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination->rule == NULL ? NULL : destination->rule->redirect;
+    return scope->destination->rule == NULL ? NULL : scope->destination->rule->redirect;
 }
 
 static bool is_of_scheme(struct bytes scheme, struct bytes port) {

@@ -2,5 +2,7 @@
 #include "filters/registry.h"
 
 const struct filter_type *const filter_types[] = {
-    &filter_deadline, &filter_try_deadline, &filter_redirect, &filter_rewrite, &filter_header_modifier, &filter_cors, &filter_mirror, NULL,
+    &filter_deadline, &filter_try_deadline,    &filter_redirect,
+    &filter_rewrite,  &filter_header_modifier, &filter_cors,
+    &filter_mirror,   &filter_rate_limit,      NULL,
 };

@@ -3,10 +3,9 @@
 #include "filters/registry.h"
 #include "stream/stream.h"
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination->rule == NULL ? NULL : destination->rule->rewrite;
+    return scope->destination->rule == NULL ? NULL : scope->destination->rule->rewrite;
 }
 
 static void attempt_head(struct stream *stream, const void *config, void *state, struct head *head, struct pool *pool) {

@@ -89,6 +89,7 @@ static void measure_steps(const char *path) {
 struct place_of_work {
     struct loop loop;
     struct live_shared *shared;
+    struct policy_states policies;
     struct worker_metrics metrics;
     struct upstream upstream;
     struct h2_memory *h2_memory;
@@ -114,6 +115,7 @@ static void on_settled(void *user) {
 static void start(struct place_of_work *work) {
     loop_init(&work->loop, work);
     work->shared = live_shared_create();
+    work->policies = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
     work->h2_memory = h2_memory_create(&work->loop.now);
     upstream_init(&work->upstream, &work->loop, &work->metrics, work->shared, work->h2_memory);
     work->env = (struct stream_env){.loop = &work->loop, .upstream = &work->upstream, .metrics = &work->metrics};
@@ -130,11 +132,13 @@ static void end(struct place_of_work *work) {
     upstream_dispose(&work->upstream);
     h2_memory_destroy(work->h2_memory);
     live_shared_destroy(work->shared);
+    policy_state_set_destroy(work->policies.live);
+    policy_state_set_destroy(work->policies.shadow);
 }
 
 static void apply(struct place_of_work *work, struct snapshot *snapshot) {
     double since = now_ms();
-    struct chain_set *chains = chain_set_create(snapshot, filter_types, &work->loop);
+    struct chain_set *chains = chain_set_create(snapshot, filter_types, &work->policies, &work->loop);
     tell("chains", since);
     double longest = 0, sum = 0;
     unsigned turns = 0;

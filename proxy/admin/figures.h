@@ -155,6 +155,18 @@ struct admin_hardening {
     struct bytes landlock;
 };
 
+// A page of metrics has two lines for each.
+#define ADMIN_POLICIES_MAX 1000
+
+// What one rule of a policy has done to requests for one target.
+struct admin_policy {
+    struct bytes policy, rule, target;
+    bool is_dry_run;
+    uint64_t refusals;
+    bool overflows_known;
+    uint64_t overflows;
+};
+
 struct admin_figures {
     struct bytes state; // "starting", "ready", "draining"
     bool ready;
@@ -170,6 +182,8 @@ struct admin_figures {
     uint32_t request_count;
     struct route_series *routes;
     uint32_t route_count;
+    struct admin_policy *policies; // the first ADMIN_POLICIES_MAX; all others are one, "_other"
+    uint32_t policy_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;
     uint32_t service_count;

@@ -136,6 +136,18 @@ static void add_limits(struct exposition *page, const struct admin_figures *figu
     }
 }
 
+static void add_policies(struct exposition *page, const struct admin_figures *figures) {
+    for (int family = 0; family < 2; family++) {
+        exposition_begin(page, family == 0 ? METRIC_POLICY_REFUSALS : METRIC_POLICY_OVERFLOWS);
+        for (uint32_t i = 0; i < figures->policy_count; i++) {
+            const struct admin_policy *policy = &figures->policies[i];
+            const struct bytes labels[] = {policy->policy, policy->rule, policy->target, policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce")};
+            if (family == 0 || policy->overflows_known)
+                exposition_add(page, labels, family == 0 ? policy->refusals : policy->overflows);
+        }
+    }
+}
+
 void page_metrics(struct admin_query *query) {
     const struct admin_figures *figures = &query->figures;
     struct exposition page;
@@ -153,6 +165,7 @@ void page_metrics(struct admin_query *query) {
     add_tls(&page, &figures->tls);
     dns_metrics_expose(&page, &figures->dns);
     request_metrics_expose(&page, figures->requests, figures->request_count);
+    add_policies(&page, figures);
     route_metrics_expose(&page, figures->routes, figures->route_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);

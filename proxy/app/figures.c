@@ -82,6 +82,8 @@ void figures_complete(struct proxy *proxy, struct admin_query *query) {
         fill_state(proxy, &query->figures);
         if ((query->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS)) != 0)
             fill_counters(proxy, &query->figures);
+        if ((query->wants & ADMIN_WANT_COUNTERS) != 0)
+            figures_fill_policies(proxy, &query->pool, &query->figures);
         if ((query->wants & ADMIN_WANT_LIMITS) != 0)
             figures_fill_limits(proxy, query);
         if ((query->wants & ADMIN_WANT_IDENTITY) != 0)

@@ -17,6 +17,9 @@ void figures_fill_identity(const struct proxy *proxy, struct pool *pool, struct 
 // figures_limits.c: puts the limits of the process in front of those that workers have reported. After the workers' counters were merged.
 void figures_fill_limits(struct proxy *proxy, struct admin_query *query);
 
+// figures_policies.c: what the rules of policies have done.
+void figures_fill_policies(const struct proxy *proxy, struct pool *pool, struct admin_figures *figures);
+
 // commands.c: drain, reload, shutdown. reloads_end completes those that wait for the identity.
 void proxy_command(void *owner, struct admin_query *query);
 void reloads_init(struct proxy *proxy);

@@ -175,7 +175,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
         return error;
     follow_access_log(proxy, fresh); // before the first line of it
     ca_files_follow(proxy->ca_files, fresh);
-    struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->loop);
+    struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->policies, &proxy->loop);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
@@ -344,6 +344,7 @@ static bool listen_for_itself(struct proxy *proxy) {
 
 static void start_workers(struct proxy *proxy) {
     proxy->shared = live_shared_create();
+    proxy->policies = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
     memory_budget_open_own(&proxy->memory);
     proxy->ticket_keys = ticket_keys_create();
     proxy->edges = (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .owner = proxy};
@@ -374,6 +375,8 @@ static void end_all(struct proxy *proxy) {
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);
+    policy_state_set_destroy(proxy->policies.live);
+    policy_state_set_destroy(proxy->policies.shadow);
     memory_budget_close(&proxy->memory);
     if (proxy->identity != NULL)
         file_identity_close(proxy->identity);

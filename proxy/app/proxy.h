@@ -26,6 +26,7 @@ struct proxy {
     enum proxy_state state;
     struct documents documents;
     struct live_shared *shared;
+    struct policy_states policies; // their live state
     struct memory_budget memory;
     struct line_writer *log_lines; // of the access log
     struct worker *workers;

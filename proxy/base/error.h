@@ -11,6 +11,8 @@
     X(BAD_REQUEST, "bad_request")                                                                                   \
     X(FRAMING_INVALID, "framing_invalid") /* framing in doubt: the connection is not to be used again */            \
     X(UNAUTHENTICATED, "unauthenticated")                                                                           \
+    X(RATE_LIMITED, "rate_limited")                                                                                 \
+    X(QUOTA_EXCEEDED, "quota_exceeded")                                                                             \
     X(HEADER_TIMEOUT, "header_timeout")                                                                             \
     X(BODY_TIMEOUT, "body_timeout")                                                                                 \
     X(BODY_TOO_LARGE, "body_too_large")                                                                             \

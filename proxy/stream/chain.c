@@ -5,38 +5,84 @@
 #include "stream/attempt.h"
 #include "stream/stream.h"
 
-#define CHAIN_FILTERS_MAX 32
+#include <stdlib.h>
+
+#define CHAIN_TYPES_MAX 32
 
 static size_t aligned(size_t size) {
     return (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 }
 
-const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
-                                enum filter_place place, struct pool *pool) {
-    struct filter found[CHAIN_FILTERS_MAX] = {{0}};
-    uint32_t count = 0;
+// The types that have a place there, by their position; returns how many positions there are.
+static uint32_t types_in_order(const struct filter_type *const *types, enum filter_role role, enum filter_place place,
+                               const struct filter_type *in_order[CHAIN_TYPES_MAX]) {
+    uint32_t end = 0;
     for (size_t i = 0; types[i] != NULL; i++) {
-        int position = chain_order(types[i]->name, role, place);
-        const void *config = position < 0 ? NULL : types[i]->configure(destination, role, pool);
-        if (config == NULL)
-            continue;
-        CHECK(position < CHAIN_FILTERS_MAX && found[position].type == NULL);
+        const int position = chain_order(types[i]->name, role, place);
         const struct filter_ops *ops = &types[i]->ops;
-        CHECK(place == FILTER_ABOVE_ATTEMPTS || (ops->request_data == NULL && ops->response_head == NULL && ops->response_data == NULL));
-        found[position] = (struct filter){.type = types[i], .config = config};
-        count++;
-    }
-    struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + count * sizeof chain->filters[0]);
-    for (size_t i = 0; i < CHAIN_FILTERS_MAX; i++) {
-        if (found[i].type == NULL)
+        if (position < 0)
             continue;
-        struct filter *filter = &chain->filters[chain->count++];
-        *filter = found[i];
+        CHECK(position < CHAIN_TYPES_MAX && in_order[position] == NULL);
+        CHECK(place == FILTER_ABOVE_ATTEMPTS || (ops->request_data == NULL && ops->response_head == NULL && ops->response_data == NULL));
+        in_order[position] = types[i];
+        end = (uint32_t)position >= end ? (uint32_t)position + 1 : end;
+    }
+    return end;
+}
+
+static uint32_t configure(const struct filter_type *type, const struct filter_scope *scope, struct pool *pool, struct filter *filters) {
+    *filters = (struct filter){.type = type, .config = type->configure(scope, pool), .policy = scope->policy};
+    return filters->config != NULL;
+}
+
+// A filter for each document of its kind that acts there, or the one that has no kind.
+static uint32_t configure_all(const struct filter_type *type, struct filter_scope *scope, const struct policy_states *states, struct pool *pool,
+                              struct filter *filters) {
+    uint32_t count = 0;
+    scope->policy = NULL;
+    scope->states = NULL;
+    if (type->policy == POLICY_NONE)
+        return configure(type, scope, pool, filters);
+    for (uint32_t i = 0; i < scope->destination->policy_count; i++) {
+        if (scope->destination->policies[i]->kind != type->policy)
+            continue;
+        scope->policy = scope->destination->policies[i];
+        scope->states = scope->policy->is_dry_run ? states->shadow : states->live;
+        count += configure(type, scope, pool, &filters[count]);
+    }
+    return count;
+}
+
+static bool is_dry(const struct filter *filter) {
+    return filter->policy != NULL && filter->policy->is_dry_run;
+}
+
+static const struct chain *chain_of(const struct filter *filters, uint32_t count, struct pool *pool) {
+    struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + count * sizeof chain->filters[0]);
+    chain->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct filter *filter = &chain->filters[i];
+        *filter = filters[i];
         filter->state_offset = chain->states_size;
         chain->states_size += aligned(filter->type->state_size);
-        chain->has_request_data |= filter->type->ops.request_data != NULL;
-        chain->has_response_data |= filter->type->ops.response_data != NULL;
+        chain->has_request_data |= !is_dry(filter) && filter->type->ops.request_data != NULL;
+        chain->has_response_data |= !is_dry(filter) && filter->type->ops.response_data != NULL;
     }
+    return chain;
+}
+
+const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
+                                enum filter_place place, const struct policy_states *states, struct pool *pool) {
+    const struct filter_type *in_order[CHAIN_TYPES_MAX] = {0};
+    const uint32_t positions = types_in_order(types, role, place, in_order);
+    struct filter_scope scope = {.destination = destination, .role = role};
+    struct filter *filters = alloc_zeroed_or_abort(positions + destination->policy_count + 1, sizeof *filters);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < positions; i++)
+        if (in_order[i] != NULL)
+            count += configure_all(in_order[i], &scope, states, pool, &filters[count]);
+    const struct chain *chain = chain_of(filters, count, pool);
+    free(filters);
     return chain;
 }
 
@@ -74,11 +120,13 @@ static enum filter_result charge_all(struct stream *stream, struct filter_run *r
         const struct filter *filter = &run->chain->filters[i];
         if (filter->type->ops.charge == NULL)
             continue;
+        run->asked = filter;
         enum filter_result result = filter->type->ops.charge(stream, filter->config, state_of(run, filter));
         CHECK(result != FILTER_PAUSE);
         if (result == FILTER_REPLIED)
             return replied_at(stream, run, i);
     }
+    run->passed = true;
     return FILTER_CONTINUE;
 }
 
@@ -86,11 +134,12 @@ enum filter_result chain_advance(struct stream *stream, struct filter_run *run) 
     while (run->decided < run->chain->count) {
         const struct filter *filter = &run->chain->filters[run->decided];
         run->begun = run->decided + 1;
+        run->asked = filter;
         enum filter_result result =
             filter->type->ops.decide == NULL ? FILTER_CONTINUE : filter->type->ops.decide(stream, filter->config, state_of(run, filter));
         if (result == FILTER_REPLIED)
             return replied_at(stream, run, run->decided);
-        if (result == FILTER_PAUSE)
+        if (result == FILTER_PAUSE && !is_dry(filter))
             return result;
         run->behind_answer = ++run->decided;
     }
@@ -101,7 +150,7 @@ void chain_attempt_head(struct stream *stream, struct filter_run *run, struct he
     const struct chain *chain = run->chain;
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct filter *filter = &chain->filters[i];
-        if (filter->type->ops.attempt_head != NULL)
+        if (filter->type->ops.attempt_head != NULL && !is_dry(filter))
             filter->type->ops.attempt_head(stream, filter->config, state_of(run, filter), head, pool);
     }
 }
@@ -110,8 +159,9 @@ void chain_attempt_head(struct stream *stream, struct filter_run *run, struct he
 static enum filter_result pass_head(struct stream *stream, uint32_t place, struct head *head) {
     const struct filter_run *run = &stream->filters;
     const struct filter *filter = &run->chain->filters[place];
-    return filter->type->ops.response_head == NULL ? FILTER_CONTINUE
-                                                   : filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
+    return filter->type->ops.response_head == NULL || is_dry(filter)
+               ? FILTER_CONTINUE
+               : filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
 }
 
 enum filter_result chain_response_head(struct stream *stream, struct head *head) {
@@ -138,7 +188,7 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
     struct filter_run *run = &stream->filters;
     for (; run->chain->has_request_data && run->request_passed < run->chain->count; run->request_passed++) {
         const struct filter *filter = &run->chain->filters[run->request_passed];
-        if (filter->type->ops.request_data == NULL)
+        if (filter->type->ops.request_data == NULL || is_dry(filter))
             continue;
         enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);
@@ -155,7 +205,7 @@ enum filter_result chain_response_data(struct stream *stream, struct buffer *bod
     struct filter_run *run = &stream->filters;
     for (; run->response_passed < run->behind_answer && run->chain->has_response_data; run->response_passed++) {
         const struct filter *filter = &run->chain->filters[run->behind_answer - 1 - run->response_passed];
-        if (filter->type->ops.response_data == NULL)
+        if (filter->type->ops.response_data == NULL || is_dry(filter))
             continue;
         enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);

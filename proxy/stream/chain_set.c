@@ -10,7 +10,8 @@ enum filter_role chain_role(const struct service_config *service) {
     return service->is_application ? FILTER_INBOUND : FILTER_OUTBOUND;
 }
 
-struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters, struct loop *home) {
+struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters, const struct policy_states *states,
+                                   struct loop *home) {
     struct chain_set *set = alloc_zeroed_or_abort(1, sizeof *set);
     atomic_init(&set->references, 1);
     set->snapshot = snapshot;
@@ -23,8 +24,8 @@ struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filte
         const struct destination *destination = snapshot->destinations[i];
         enum filter_role role = chain_role(destination->service);
         CHECK(destination->index == i);
-        set->chains[i] = chain_build(filters, destination, role, FILTER_ABOVE_ATTEMPTS, &set->pool);
-        set->attempt_chains[i] = chain_build(filters, destination, role, FILTER_BELOW_ATTEMPTS, &set->pool);
+        set->chains[i] = chain_build(filters, destination, role, FILTER_ABOVE_ATTEMPTS, states, &set->pool);
+        set->attempt_chains[i] = chain_build(filters, destination, role, FILTER_BELOW_ATTEMPTS, states, &set->pool);
     }
     return set;
 }

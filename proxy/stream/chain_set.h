@@ -20,8 +20,9 @@ struct chain_set {
     const struct chain **attempt_chains;
 };
 
-// Takes over the caller's reference to the snapshot. One reference. `filters` as for chain_build. `home`: see chain_set_give_back; NULL: none.
-struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters, struct loop *home);
+// Takes over the caller's reference to the snapshot. One reference. `filters` and `states` as for chain_build. `home`: see chain_set_give_back; NULL: none.
+struct chain_set *chain_set_create(struct snapshot *snapshot, const struct filter_type *const *filters, const struct policy_states *states,
+                                   struct loop *home);
 
 struct chain_set *chain_set_ref(struct chain_set *set);
 

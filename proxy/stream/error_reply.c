@@ -23,6 +23,8 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(URI_TOO_LONG, 414, 13, "http_request_error"),
     REPLY(HEADERS_TOO_LARGE, 431, 8, "http_request_error"),
     REPLY(EXPECTATION, 417, 13, "http_request_error"),
+    REPLY(RATE_LIMITED, 429, 8, "http_request_denied"),
+    REPLY(QUOTA_EXCEEDED, 429, 8, "http_request_denied"),
     REPLY(CLIENT_GONE, 0, 1, NULL),
     REPLY(INTERNAL, 500, 13, "proxy_internal_error"),
     REPLY(METHOD_UNKNOWN, 501, 12, "http_request_error"),
@@ -115,12 +117,39 @@ static void add_grpc(struct stream *stream, struct head *head, enum error error,
     add_grpc_status(stream, &head->fields, error, detail);
 }
 
+// The type of a problem that a client can do something about (draft-ietf-httpapi-ratelimit-headers, section 6).
+static const char *problem_type(enum error error) {
+    return error == ERROR_RATE_LIMITED || error == ERROR_QUOTA_EXCEEDED ? "https://iana.org/assignments/http-problem-types#quota-exceeded"
+                                                                        : "about:blank";
+}
+
 static void add_problem(struct stream *stream, struct head *head, enum error error, struct bytes detail, struct buffer *body) {
+    const struct bytes rule = plain(&stream->pool, stream->refusal.rule);
     struct bytes text =
-        pool_format(&stream->pool, "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"}\n",
-                    BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "", BYTES_FORMAT(detail));
+        pool_format(&stream->pool, "{\"type\":\"%s\",\"title\":\"%.*s\",\"status\":%u,\"detail\":\"%s%s%.*s\"%s%.*s%s}\n", problem_type(error),
+                    BYTES_FORMAT(status_reason(head->status)), head->status, error_name(error), detail.len > 0 ? ": " : "", BYTES_FORMAT(detail),
+                    rule.len > 0 ? ",\"violated-policies\":[\"" : "", BYTES_FORMAT(rule), rule.len > 0 ? "\"]" : "");
     fields_add_known(&head->fields, FIELD_CONTENT_TYPE, BYTES("application/problem+json"));
     buffer_append(body, text);
+}
+
+// When it may be tried again, in the word of whoever asks: seconds, or the milliseconds of gRPC's own (A6-client-retries).
+static void add_retry_after(struct stream *stream, struct fields *fields) {
+    const nanoseconds wait = stream->refusal.retry_after;
+    if (wait == 0)
+        return;
+    const unsigned long long seconds = (wait + NS_PER_S - 1) / NS_PER_S, milliseconds = (wait + NS_PER_MS - 1) / NS_PER_MS;
+    fields_add_known(fields, FIELD_RETRY_AFTER, pool_format(&stream->pool, "%llu", seconds));
+    if (stream->request_is_grpc)
+        fields_add(fields, BYTES("grpc-retry-pushback-ms"), pool_format(&stream->pool, "%llu", milliseconds));
+}
+
+static void add_refusal(struct stream *stream, struct fields *fields) {
+    add_retry_after(stream, fields);
+    if (stream->refusal.fields == NULL)
+        return;
+    FIELDS_EACH(stream->refusal.fields, field)
+        fields_add(fields, field->name, field->value);
 }
 
 bool error_reply_tells(const struct stream *stream) {
@@ -144,6 +173,7 @@ struct head *error_reply_build(struct stream *stream, enum error error, struct b
         add_grpc(stream, head, error, detail);
     else
         add_problem(stream, head, error, detail, body);
+    add_refusal(stream, &head->fields);
     if (error_reply_tells(stream))
         fields_add_known(&head->fields, FIELD_PROXY_STATUS,
                          pool_format(&stream->pool, "outrigger; error=%s; details=\"%s%s%.*s\"", reply->proxy_status, error_name(error),

@@ -1,14 +1,21 @@
 // A filter of the chain: what a request passes through between its route and its attempts, and the response on its way back.
 //
-// A filter has two structs: its config, immutable, in the chain of a service; and its state, one for each stream, zeroed at the start. It touches no connection and no
-// other filter, waits by timers or subrequests that it cancels in `end`, and decides from config, state, request and the time in env->loop->now alone.
+// A filter has two structs: its config, immutable, in the chain of a service; and its state, one for each stream, zeroed at the start. What it remembers from request to request
+// is a policy_state, which its config points to.
+//
+// What it refuses by a policy, it refuses by verdict_refuse (verdict.h). That is how `mode: DryRun` works for all of them: of a policy in a dry run decide and charge are called
+// alone, with end, a verdict is counted and told, and the request goes on; it does not wait either.
+//
+// A filter touches no connection and no other filter, waits by timers or subrequests that it cancels in `end`, and decides from config, state, request and the time in env->loop->now alone.
 #ifndef STREAM_FILTER_H
 #define STREAM_FILTER_H
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "config/policy.h"
 #include "config/snapshot.h"
 #include "http/message.h"
+#include "stream/policy_state.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,22 +76,33 @@ enum filter_role { FILTER_INBOUND, FILTER_OUTBOUND };
 // Once for the stream, or once for each attempt.
 enum filter_place { FILTER_ABOVE_ATTEMPTS, FILTER_BELOW_ATTEMPTS };
 
+// For what a filter is configured.
+struct filter_scope {
+    const struct destination *destination;
+    enum filter_role role;
+    const struct policy *policy;     // one document, of the filter's kind; NULL: the filter has no such kind
+    struct policy_state_set *states; // where that document's live state is: of a dry run, the shadows
+};
+
 struct filter_type {
     const char *name;
     size_t state_size;
+    // The additive kind of policy that it carries out: it then stands in a chain once for each document that acts there. POLICY_NONE: it stands there once.
+    enum policy_kind policy;
     // Its `end` does not read the config, which then may be NULL: that of a stream which has outlived its snapshot (keepsake.h). Without this, and with response_data, a
     // stream keeps all documents that it began with to its end; so does one whose request a filter still reads. What goes into a head is a copy: heads outlive documents.
     bool ends_without_config;
-    // The config of this filter for a destination, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
-    // then read it. It may point into `destination` and what that points to.
-    const void *(*configure)(const struct destination *destination, enum filter_role role, struct pool *pool);
+    // The config of this filter, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
+    // then read it. It may point into scope->destination and what that points to.
+    const void *(*configure)(const struct filter_scope *scope, struct pool *pool);
     struct filter_ops ops;
 };
 
 struct filter {
     const struct filter_type *type;
     const void *config;
-    size_t state_offset; // in the block of states of a stream or an attempt
+    size_t state_offset;         // in the block of states of a stream or an attempt
+    const struct policy *policy; // as in its scope
 };
 
 // The filters of one destination in one role and place, in order. Immutable.
@@ -101,19 +119,21 @@ struct filter_run {
     const struct chain *chain; // NULL: it has not begun
     struct attempt *attempt;   // whose run it is; NULL: the stream's
     char *states;
-    uint32_t begun;           // filters whose decide was called
-    uint32_t decided;         // filters that let it pass
-    uint32_t behind_answer;   // filters that the answer is to walk back through
-    uint32_t head_passed;     // and how many of them have let its head pass
-    uint32_t request_passed;  // filters that the piece of the request's body in hand has passed
-    uint32_t response_passed; // and of the response's
+    uint32_t begun;             // filters whose decide was called
+    uint32_t decided;           // filters that let it pass
+    uint32_t behind_answer;     // filters that the answer is to walk back through
+    uint32_t head_passed;       // and how many of them have let its head pass
+    uint32_t request_passed;    // filters that the piece of the request's body in hand has passed
+    uint32_t response_passed;   // and of the response's
+    const struct filter *asked; // whose decide or charge is called, or was called last
     bool charged;
+    bool passed; // all have let it pass, and have been paid
     bool ended;
 };
 
-// Builds the chain of `destination` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`.
+// Builds the chain of `destination` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`. `states`: NULL where no type has a kind of policy.
 const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
-                                enum filter_place place, struct pool *pool);
+                                enum filter_place place, const struct policy_states *states, struct pool *pool);
 
 // `attempt`: whose run it is; NULL: the stream's. States are in `pool`.
 void chain_begin(struct filter_run *run, const struct chain *chain, struct attempt *attempt, struct pool *pool);

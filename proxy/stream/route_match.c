@@ -99,14 +99,19 @@ static const struct route_rule *by_method(struct matching *matching, const struc
     return NULL;
 }
 
+static struct matching matching_of(const struct head *request, struct regex_matcher *matcher, struct pool *pool) {
+    const size_t end = bytes_find(request->path, '?');
+    struct matching matching = {.request = request, .path = bytes_from(request->path.at, end), .matcher = matcher, .pool = pool};
+    if (end < request->path.len)
+        matching.query = bytes_from(request->path.at + end + 1, request->path.len - end - 1);
+    return matching;
+}
+
 const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
                                      struct pool *pool) {
     if (table->kind != ROUTES_HTTP && !(table->kind == ROUTES_GRPC && is_grpc))
         return NULL;
-    size_t end = bytes_find(request->path, '?');
-    struct matching matching = {.request = request, .path = bytes_from(request->path.at, end), .matcher = matcher, .pool = pool};
-    if (end < request->path.len)
-        matching.query = bytes_from(request->path.at + end + 1, request->path.len - end - 1);
+    struct matching matching = matching_of(request, matcher, pool);
     const struct route_rule *rule = first_of(&matching, map_get(&table->exact, matching.path));
     if (rule == NULL && table->regexes != NULL)
         rule = by_regex(&matching, table);
@@ -115,6 +120,30 @@ const struct route_rule *route_match(const struct route_table *table, const stru
     if (rule == NULL && table->methods != NULL)
         rule = by_method(&matching, table);
     return rule != NULL ? rule : first_of(&matching, table->any_path);
+}
+
+static bool path_matches(const struct matching *matching, const struct route_match *match) {
+    const struct bytes path = matching->path;
+    switch (match->path_type) {
+    case PATH_PREFIX:
+        return bytes_starts_with(path, match->path) && (path.len == match->path.len || path.at[match->path.len] == '/' || match->path.len == 0);
+    case PATH_EXACT:
+        return bytes_equal(path, match->path);
+    case PATH_REGEX:
+        return match->regex != NULL && regex_match(match->regex, matching->matcher, path) == REGEX_YES;
+    case PATH_METHOD:
+        return bytes_ends_with(path, match->path);
+    }
+    check_failed("a match is of a type that is none", __FILE__, __LINE__);
+}
+
+bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher,
+                     struct pool *pool) {
+    struct matching matching = matching_of(request, matcher, pool);
+    for (uint32_t i = 0; i < count; i++)
+        if (path_matches(&matching, &matches[i]) && rest_matches(&matching, &matches[i]))
+            return true;
+    return count == 0;
 }
 
 const struct route_rule *route_match_server_name(const struct route_table *table, struct bytes name) {

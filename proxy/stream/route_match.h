@@ -10,6 +10,9 @@
 const struct route_rule *route_match(const struct route_table *table, const struct head *request, bool is_grpc, struct regex_matcher *matcher,
                                      struct pool *pool);
 
+// Whether any of these matches is for the request: no precedence, for policies; without any all are. Takes time in proportion to their number. `matcher` and `pool` as above.
+bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher, struct pool *pool);
+
 // The rule of a table of opaque connections for a client that asks for `name` (SNI, in lower case; empty: for none): the very name, then the longest of those for all
 // below, then what is for all. NULL: none.
 const struct route_rule *route_match_server_name(const struct route_table *table, struct bytes name);

@@ -62,6 +62,13 @@ struct stream_env {
     nanoseconds pulse_interval;
 };
 
+// What the reply to a request that a policy refused says beside (verdict.h).
+struct refusal {
+    struct bytes rule;           // of the policy; empty: no policy has refused it by a verdict
+    nanoseconds retry_after;     // 0: not said
+    const struct fields *fields; // NULL: none
+};
+
 struct stream {
     struct pool pool;
     struct stream_env *env;
@@ -125,6 +132,8 @@ struct stream {
     enum error end;
     struct bytes detail; // why, in few words
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
+    struct refusal refusal;
+    struct bytes dry_run; // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.

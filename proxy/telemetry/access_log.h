@@ -34,6 +34,7 @@ struct access_record {
     enum error end;
     struct bytes detail;    // why, in few words, where `end` does not say all
     struct bytes policy;    // "kind/namespace/name: rule" that refused; empty: none
+    struct bytes dry_run;   // the same, with ": end" behind each, of what would have been refused but for a dry run
     uint64_t request_bytes; // of the bodies, as received and as sent
     uint64_t response_bytes;
     struct bytes service;  // "namespace/name:port"
@@ -66,6 +67,7 @@ struct access_record {
     X(END, "end", 32, "how it ended: ok, or the error")                                                                    \
     X(DETAIL, "detail", 192, "why, where the end does not say all")                                                        \
     X(POLICY, "policy", 256, "the policy and rule that ended it")                                                          \
+    X(DRY_RUN, "dry_run", 128, "the policies and rules in a dry run that would have refused it, and how")                  \
     X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                             \
     X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                      \
     X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                       \
@@ -78,9 +80,9 @@ struct access_record {
     X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
     X(CLIENT, "client", 46, "address of the client, where a trusted proxy tells it")                                       \
     X(PEER, "peer", 64, "address of the connection's other end")                                                           \
-    X(PEER_IDENTITY, "peer_identity", 512, "SPIFFE ID that the client's certificate has")                                  \
+    X(PEER_IDENTITY, "peer_identity", 432, "SPIFFE ID that the client's certificate has")                                  \
     X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                       \
-    X(USER_AGENT, "user_agent", 256, "user-agent")
+    X(USER_AGENT, "user_agent", 192, "user-agent")
 
 enum access_field {
 #define X(identifier, ...) ACCESS_##identifier,

@@ -36,6 +36,7 @@ static void record(void *user, const struct access_record *from) {
     };
     copy_to(to->detail, sizeof to->detail, from->detail);
     copy_to(to->policy, sizeof to->policy, from->policy);
+    copy_to(to->dry_run, sizeof to->dry_run, from->dry_run);
     copy_to(to->retried_for, sizeof to->retried_for, from->retried_for);
     copy_to(to->retry_refused, sizeof to->retry_refused, from->retry_refused);
     copy_to(to->service, sizeof to->service, from->service);
@@ -46,7 +47,7 @@ static void record(void *user, const struct access_record *from) {
 
 void loopback_apply(struct loopback *world, const char *documents) {
     struct snapshot *snapshot = fake_upstream_apply(&world->far, documents);
-    struct bound_snapshot *bound = bound_create(&world->far.upstream, chain_set_create(snapshot_ref(snapshot), world->filters, NULL));
+    struct bound_snapshot *bound = bound_create(&world->far.upstream, chain_set_create(snapshot_ref(snapshot), world->filters, &world->states, NULL));
     while (bound_next(bound))
         ;
     if (world->bound != NULL)
@@ -58,6 +59,7 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
     *world = (struct loopback){0};
     fake_upstream_init(&world->far, NULL);
     world->filters = filters == NULL ? no_filters : filters;
+    world->states = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
     world->env = (struct stream_env){
         .unanswered_max = UINT32_MAX,
         .loop = &world->far.check.loop,
@@ -92,6 +94,8 @@ void loopback_dispose(struct loopback *world) {
     check_endpoints(&world->far);
     bound_unpin(world->bound);
     fake_upstream_dispose(&world->far);
+    policy_state_set_destroy(world->states.live);
+    policy_state_set_destroy(world->states.shadow);
 }
 
 void loopback_settle(struct loopback *world) {

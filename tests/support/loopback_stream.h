@@ -26,6 +26,7 @@ struct loopback_record {
     nanoseconds upstream_duration;
     char detail[128];
     char policy[128];
+    char dry_run[128];
     char retried_for[128];
     char retry_refused[32];
     char service[64];
@@ -40,6 +41,7 @@ struct loopback {
     struct request_metrics unrouted;
     struct bound_snapshot *bound;
     const struct filter_type *const *filters;
+    struct policy_states states;
     struct loopback_record record;
 };
 

@@ -205,10 +205,9 @@ static enum filter_result wait_for_leave(struct stream *stream, const void *conf
     return may_pass ? FILTER_CONTINUE : FILTER_PAUSE;
 }
 
-static const void *act_everywhere(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *act_everywhere(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination;
+    return scope->destination;
 }
 
 static const struct filter_type doorkeeper = {.name = "deadline", .configure = act_everywhere, .ops = {.decide = wait_for_leave}};

@@ -55,9 +55,8 @@ struct state {
     struct stream *stream;
 };
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)destination;
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    (void)scope;
     (void)pool;
     static const char something;
     return &something;

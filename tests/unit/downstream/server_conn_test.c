@@ -515,9 +515,8 @@ static enum filter_result spoil_head(struct stream *stream, const void *config, 
     return FILTER_CONTINUE;
 }
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)destination;
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    (void)scope;
     (void)pool;
     static const char something;
     return &something;

@@ -58,7 +58,7 @@ static void world_dispose(struct switching *world) {
 
 static void begin(struct switching *world, const char *documents) {
     struct snapshot *snapshot = fake_upstream_load(&world->near.loopback.far, documents);
-    switchover_begin(&world->switchover, chain_set_create(snapshot_ref(snapshot), world->near.loopback.filters, NULL));
+    switchover_begin(&world->switchover, chain_set_create(snapshot_ref(snapshot), world->near.loopback.filters, NULL, NULL));
 }
 
 static void turn(struct switching *world) {

@@ -41,9 +41,9 @@ struct config {
 };
 static unsigned configured, disposed, applications;
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     struct config *config = pool_alloc(pool, sizeof *config);
-    *config = (struct config){.service = destination->service, .role = role};
+    *config = (struct config){.service = scope->destination->service, .role = scope->role};
     configured++;
     return config;
 }
@@ -71,7 +71,7 @@ static struct chain_set *create(void) {
     config_errors_dispose(&warnings);
     assert_int_equal(error, OK);
     configured = disposed = applications = 0;
-    return chain_set_create(snapshot, types, NULL);
+    return chain_set_create(snapshot, types, NULL, NULL);
 }
 
 static void each_service_has_the_chain_of_its_role(void **state) {

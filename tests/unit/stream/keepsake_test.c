@@ -138,9 +138,9 @@ static void a_long_stream_for_each_of_many_snapshots_keeps_none(void **state) {
 
 static unsigned ends, ends_with_config, pieces;
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return role == FILTER_OUTBOUND ? destination : NULL;
+    return scope->role == FILTER_OUTBOUND ? scope->destination : NULL;
 }
 
 static void end(struct stream *stream, const void *config, void *state) {

@@ -560,10 +560,9 @@ static enum filter_result see_head(struct stream *stream, const void *config, vo
     return FILTER_CONTINUE;
 }
 
-static const void *configure(const struct destination *destination, enum filter_role role, struct pool *pool) {
-    (void)role;
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     (void)pool;
-    return destination;
+    return scope->destination;
 }
 
 // In the place of the one filter that there is.

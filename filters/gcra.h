@@ -1,0 +1,31 @@
+// A token bucket as one number: the generic cell rate algorithm (ITU-T I.371, Annex A). What is remembered is the time at which the bucket would be full again, its debt's end.
+// Pure: time is passed in. A bucket that was never used, or is full, is 0 or any time that is past.
+#ifndef FILTERS_GCRA_H
+#define FILTERS_GCRA_H
+
+#include "config/rate_limit_config.h"
+
+#include <stdbool.h>
+
+// What one request adds to the debt.
+static inline nanoseconds gcra_spacing(const struct rate_limit *limit) {
+    return limit->per / limit->requests;
+}
+
+// The debt's end after one more request.
+static inline nanoseconds gcra_after(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
+    return (full_at > now ? full_at : now) + gcra_spacing(limit);
+}
+
+// Whether one more request passes: the debt with it is no longer than what `burst` takes to come back.
+static inline bool gcra_passes(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
+    return gcra_after(limit, full_at, now) - now <= gcra_spacing(limit) * limit->burst;
+}
+
+// How long until one passes; 0: it does now.
+static inline nanoseconds gcra_wait(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
+    const nanoseconds debt = gcra_after(limit, full_at, now) - now, most = gcra_spacing(limit) * limit->burst;
+    return debt <= most ? 0 : debt - most;
+}
+
+#endif

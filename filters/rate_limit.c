@@ -1,0 +1,307 @@
+// RateLimitPolicy with scope Proxy: all rules that match a request are asked, and it is charged for only if all let it pass. What a rule remembers is in limit_table.h.
+#include "filters/registry.h"
+
+#include "base/check.h"
+#include "base/map.h"
+#include "config/table.h"
+#include "filters/limit_table.h"
+#include "http/headers.h"
+#include "stream/policy_match.h"
+#include "stream/request_key.h"
+#include "stream/stream.h"
+#include "stream/verdict.h"
+
+#include <stdlib.h>
+
+// What one rule remembers, by policy, rule and target.
+struct limit_state {
+    struct policy_state state;
+    struct limit_table *table;
+};
+
+struct limiter {
+    const struct rate_limit_config *config;
+    struct limit_state **states; // of each rule
+};
+
+// A rule that the request counts in.
+struct claim {
+    struct limit_ask ask;
+    uint32_t rule;
+    bool is_taken;
+};
+
+struct limited {
+    struct claim *claims;
+    uint32_t count;
+    bool is_refused; // or, in a dry run, would have been
+};
+
+// ---- what is remembered
+
+static uint32_t most_limits(const struct rate_rule *rule) {
+    uint32_t most = rule->own.limit_count;
+    for (uint32_t i = 0; i < rule->tier_count; i++)
+        most = rule->tiers[i].limit_count > most ? rule->tiers[i].limit_count : most;
+    return most;
+}
+
+static bool has_quota(const struct rate_rule *rule) {
+    bool found = rule->own.quota.requests > 0;
+    for (uint32_t i = 0; i < rule->tier_count; i++)
+        found |= rule->tiers[i].quota.requests > 0;
+    return found;
+}
+
+struct limit_plan {
+    const struct rate_rule *rule;
+    uint32_t max_keys;
+};
+
+static struct policy_state *create_state(const void *config) {
+    const struct limit_plan *plan = config;
+    struct limit_state *state = alloc_zeroed_or_abort(1, sizeof *state);
+    const bool has_keys = plan->rule->key.count > 0 || plan->rule->tier_count > 0;
+    state->table = limit_table_create(has_keys ? plan->max_keys : 0, most_limits(plan->rule), has_quota(plan->rule));
+    return &state->state;
+}
+
+static void destroy_state(struct policy_state *policy_state) {
+    struct limit_state *state = CONTAINER_OF(policy_state, struct limit_state, state);
+    limit_table_destroy(state->table);
+    free(state);
+}
+
+static uint64_t overflows(struct policy_state *policy_state) {
+    return limit_table_shared_count(CONTAINER_OF(policy_state, struct limit_state, state)->table);
+}
+
+static const struct policy_state_type state_type = {.create = create_state, .destroy = destroy_state, .overflows = overflows};
+
+static uint64_t tier_form(const struct rate_tier *tier, uint64_t form) {
+    form = digest_bytes(form, tier->name);
+    for (uint32_t i = 0; i < tier->limit_count; i++)
+        form = digest_number(form, tier->limits[i].per);
+    return tier->quota.requests > 0 ? digest_number(form, UINT64_C(1) + tier->quota.per) : form;
+}
+
+// How many pass is a number, which may change; in what time they do is not, nor by what they are told apart.
+static uint64_t form_of(const struct rate_rule *rule, uint32_t max_keys) {
+    uint64_t form = tier_form(&rule->own, digest_number(DIGEST_START, max_keys));
+    for (uint32_t i = 0; i < rule->tier_count; i++)
+        form = tier_form(&rule->tiers[i], form);
+    for (uint32_t i = 0; i < rule->key.count; i++)
+        form = digest_bytes(digest_number(form, rule->key.parts[i].type), rule->key.parts[i].name);
+    return form;
+}
+
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    const struct rate_limit_config *config = scope->policy->config;
+    struct limiter *limiter = pool_alloc_zeroed(pool, sizeof *limiter);
+    limiter->config = config;
+    limiter->states = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->states[0]);
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        const struct limit_plan plan = {&config->rules[i], config->max_keys};
+        struct policy_state *state = policy_state_get(scope->states, scope->policy->label, config->rules[i].name, scope->policy->target,
+                                                      form_of(plan.rule, plan.max_keys), &state_type, &plan);
+        limiter->states[i] = CONTAINER_OF(state, struct limit_state, state);
+    }
+    return limiter;
+}
+
+static void dispose(const void *config) {
+    const struct limiter *limiter = config;
+    for (uint32_t i = 0; i < limiter->config->rule_count; i++)
+        policy_state_release(&limiter->states[i]->state);
+}
+
+// ---- what a request is
+
+// The last segment of "spiffe://school.local/ns/school/sa/courses" is "courses".
+static struct bytes last_segment(struct bytes path) {
+    size_t begin = path.len;
+    while (begin > 0 && path.at[begin - 1] != '/')
+        begin--;
+    return bytes_from(path.at + begin, path.len - begin);
+}
+
+// What the request says that its tier is; empty: nothing. A header that stands several times says nothing: nobody gets the best of them.
+static struct bytes tier_name(const struct rate_rule *rule, const struct stream *stream) {
+    if (rule->tier_from.source == TIER_IDENTITY)
+        return stream->client.identity == NULL ? BYTES_NONE : last_segment(stream->client.identity->text);
+    struct bytes value = BYTES_NONE;
+    uint32_t count = 0;
+    FIELDS_EACH(&stream->request->fields, field) {
+        if (!bytes_equal_nocase(field->name, rule->tier_from.header))
+            continue;
+        value = field->value;
+        count++;
+    }
+    return count == 1 ? value : BYTES_NONE;
+}
+
+static uint32_t tier_of(const struct rate_rule *rule, const struct stream *stream) {
+    const struct bytes name = tier_name(rule, stream);
+    for (uint32_t i = 0; i < rule->tier_count; i++)
+        if (bytes_equal(rule->tiers[i].name, name))
+            return i;
+    return rule->tier_from.fallback;
+}
+
+static struct limit_ask ask_of(const struct rate_rule *rule, struct stream *stream) {
+    struct limit_ask ask = {.tier = &rule->own, .now = stream->env->loop->now};
+    uint64_t key = 0; // of all that lack a part of the key
+    if (rule->key.count > 0 && !request_key_hash(&rule->key, stream, &key))
+        key = 0;
+    if (rule->tier_count > 0) {
+        const uint32_t tier = tier_of(rule, stream);
+        ask.tier = &rule->tiers[tier];
+        key += tier; // keys of another tier are other keys
+    }
+    ask.wall_s = ask.tier->quota.requests > 0 ? clock_wall_ns() / NS_PER_S : 0;
+    ask.key = hash_bytes(bytes_from((const char *)&key, sizeof key));
+    ask.key += ask.key == 0; // that is the key of slots that were never used
+    return ask;
+}
+
+// ---- verdicts
+
+// The period that a quota is for, in seconds; 0: they differ.
+static unsigned long long seconds_of(enum quota_period period) {
+    static const unsigned seconds[] = {[QUOTA_HOUR] = 3600, [QUOTA_DAY] = 24 * 3600, [QUOTA_WEEK] = 7 * 24 * 3600, [QUOTA_MONTH] = 0};
+    return seconds[period];
+}
+
+static unsigned long long whole_seconds(nanoseconds duration) {
+    return (duration + NS_PER_S - 1) / NS_PER_S;
+}
+
+// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers): which limit it was, and that nothing of it is left for so long.
+static const struct fields *fields_of(struct stream *stream, const struct rate_rule *rule, const struct rate_tier *tier,
+                                      const struct limit_answer *answer) {
+    struct fields *fields = pool_alloc_zeroed(&stream->pool, sizeof *fields);
+    const bool is_quota = answer->outcome == LIMIT_QUOTA_EXCEEDED;
+    const unsigned long long most = is_quota ? tier->quota.requests : tier->limits[answer->limit].requests;
+    const unsigned long long window = is_quota ? seconds_of(tier->quota.per) : whole_seconds(tier->limits[answer->limit].per);
+    fields_init(fields, &stream->pool);
+    fields_add(fields, BYTES("RateLimit"), pool_format(&stream->pool, "\"%.*s\";r=0;t=%llu", BYTES_FORMAT(rule->name), whole_seconds(answer->wait)));
+    fields_add(fields, BYTES("RateLimit-Policy"),
+               window > 0 ? pool_format(&stream->pool, "\"%.*s\";q=%llu;w=%llu", BYTES_FORMAT(rule->name), most, window)
+                          : pool_format(&stream->pool, "\"%.*s\";q=%llu", BYTES_FORMAT(rule->name), most));
+    return fields;
+}
+
+static struct bytes reason_of(struct stream *stream, const struct rate_tier *tier, const struct limit_answer *answer) {
+    static const char *const periods[] = {[QUOTA_HOUR] = "hour", [QUOTA_DAY] = "day", [QUOTA_WEEK] = "week", [QUOTA_MONTH] = "month"};
+    const struct bytes name = tier->name.len > 0 ? pool_format(&stream->pool, "tier %.*s: ", BYTES_FORMAT(tier->name)) : BYTES_NONE;
+    const char *shared = answer->is_shared ? ", shared by keys without a place of their own" : "";
+    if (answer->outcome == LIMIT_QUOTA_EXCEEDED)
+        return pool_format(&stream->pool, "%.*s%llu in a %s%s", BYTES_FORMAT(name), (unsigned long long)tier->quota.requests,
+                           periods[tier->quota.per], shared);
+    const struct rate_limit *limit = &tier->limits[answer->limit];
+    return pool_format(&stream->pool, "%.*s%u in %llu ms%s", BYTES_FORMAT(name), limit->requests, (unsigned long long)(limit->per / NS_PER_MS),
+                       shared);
+}
+
+static enum filter_result refuse(struct stream *stream, const struct limiter *limiter, struct limited *limited, const struct claim *claim,
+                                 const struct limit_answer *answer) {
+    const struct rate_rule *rule = &limiter->config->rules[claim->rule];
+    limited->is_refused = true;
+    const struct verdict verdict = {.end = answer->outcome == LIMIT_QUOTA_EXCEEDED ? ERROR_QUOTA_EXCEEDED : ERROR_RATE_LIMITED,
+                                    .rule = rule->name,
+                                    .reason = reason_of(stream, claim->ask.tier, answer),
+                                    .state = &limiter->states[claim->rule]->state,
+                                    .retry_after = answer->wait,
+                                    .fields = fields_of(stream, rule, claim->ask.tier, answer)};
+    return verdict_refuse(stream, &verdict);
+}
+
+// ---- the slots
+
+static void give_back(const struct limiter *limiter, struct limited *limited) {
+    for (uint32_t i = 0; i < limited->count; i++) {
+        struct claim *claim = &limited->claims[i];
+        if (claim->is_taken)
+            limit_table_give_back(limiter->states[claim->rule]->table, &claim->ask);
+        claim->is_taken = false;
+    }
+}
+
+static enum filter_result refuse_unjudged(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t rule) {
+    limited->is_refused = true;
+    return verdict_refuse(stream, &(struct verdict){.end = ERROR_BAD_REQUEST,
+                                                    .rule = limiter->config->rules[rule].name,
+                                                    .reason = BYTES("a regular expression takes too much work"),
+                                                    .state = &limiter->states[rule]->state});
+}
+
+static enum filter_result decide_rule(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t index) {
+    const struct rate_rule *rule = &limiter->config->rules[index];
+    bool is_for;
+    if (policy_match(stream, rule->matches, rule->match_count, &is_for) != OK)
+        return refuse_unjudged(stream, limiter, limited, index);
+    if (!is_for)
+        return FILTER_CONTINUE;
+    struct claim *claim = &limited->claims[limited->count++];
+    *claim = (struct claim){.rule = index, .ask = ask_of(rule, stream)};
+    const struct limit_answer answer = limit_table_look(limiter->states[index]->table, &claim->ask);
+    return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, claim, &answer);
+}
+
+static enum filter_result decide(struct stream *stream, const void *config, void *state) {
+    const struct limiter *limiter = config;
+    struct limited *limited = state;
+    if (stream->request->opaque)
+        return FILTER_CONTINUE; // a connection is no request
+    limited->claims = pool_alloc_zeroed(&stream->pool, limiter->config->rule_count * sizeof limited->claims[0]);
+    for (uint32_t i = 0; i < limiter->config->rule_count; i++) {
+        const enum filter_result result = decide_rule(stream, limiter, limited, i);
+        if (result != FILTER_CONTINUE || limited->is_refused)
+            return result;
+    }
+    return FILTER_CONTINUE;
+}
+
+static enum filter_result charge(struct stream *stream, const void *config, void *state) {
+    const struct limiter *limiter = config;
+    struct limited *limited = state;
+    for (uint32_t i = 0; i < limited->count && !limited->is_refused; i++) {
+        struct claim *claim = &limited->claims[i];
+        if (limiter->config->rules[claim->rule].charges_responses)
+            continue;
+        const struct limit_answer answer = limit_table_take(limiter->states[claim->rule]->table, &claim->ask);
+        claim->is_taken = answer.outcome == LIMIT_PASSES;
+        if (claim->is_taken)
+            continue;
+        give_back(limiter, limited); // another worker has taken the last one meanwhile
+        return refuse(stream, limiter, limited, claim, &answer);
+    }
+    return FILTER_CONTINUE;
+}
+
+static bool is_charged(const struct rate_rule *rule, unsigned status) {
+    const unsigned bit = status - CHARGE_STATUS_MIN;
+    return rule->charges_responses && status >= CHARGE_STATUS_MIN && status <= CHARGE_STATUS_MAX && (rule->charged[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+// What was refused behind this filter costs nothing; what went on is paid for, some rules' by the status alone.
+static void end(struct stream *stream, const void *config, void *state) {
+    const struct limiter *limiter = config;
+    struct limited *limited = state;
+    if (!stream->filters.passed)
+        give_back(limiter, limited);
+    for (uint32_t i = 0; i < limited->count && !limited->is_refused; i++) {
+        struct claim *claim = &limited->claims[i];
+        claim->ask.now = stream->env->loop->now;
+        if (is_charged(&limiter->config->rules[claim->rule], stream->status))
+            limit_table_force(limiter->states[claim->rule]->table, &claim->ask);
+    }
+}
+
+const struct filter_type filter_rate_limit = {
+    .name = "rate_limit",
+    .state_size = sizeof(struct limited),
+    .policy = POLICY_RATE_LIMIT,
+    .configure = configure,
+    .ops = {.decide = decide, .charge = charge, .end = end, .dispose = dispose},
+};

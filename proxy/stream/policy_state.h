@@ -1,0 +1,61 @@
+// Live state of policies: what limits, breakers and bulkheads remember. It is found by policy, rule and target, is one for all workers, and outlives snapshots: documents that
+// are read anew find it again as long as one that has it is in use.
+//
+// A process has two sets of them: what is enforced, and the shadows of policies in a dry run, which count alike and refuse nothing (policy_states).
+#ifndef STREAM_POLICY_STATE_H
+#define STREAM_POLICY_STATE_H
+
+#include "base/bytes.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct policy_state;
+
+// What a kind of state is made of. Const, one for each kind.
+struct policy_state_type {
+    // A new one, as the policy says; its first member is the struct policy_state, which the set fills. On the main thread.
+    struct policy_state *(*create)(const void *config);
+    // Its last user is gone. Any thread.
+    void (*destroy)(struct policy_state *state);
+    // How often it had no room for something; NULL: it never needs any. Any thread.
+    uint64_t (*overflows)(struct policy_state *state);
+};
+
+// The first member of each.
+struct policy_state {
+    const struct policy_state_type *type;
+    struct policy_state_set *set;
+    struct bytes key;    // owned: policy, '\n', rule, '\n', target
+    struct bytes policy; // in it
+    struct bytes rule, target;
+    uint64_t form; // of what is remembered: other numbers have the same, another algorithm or window has another
+    uint32_t references;
+    _Atomic uint64_t refusals; // or, of a shadow, what would have been one
+};
+
+struct policy_state_set;
+
+struct policy_state_set *policy_state_set_create(void);
+
+// All references are gone.
+void policy_state_set_destroy(struct policy_state_set *set);
+
+// The state of that rule of that policy for that target; made where there is none, or where the one that is there has another form (whoever has that one keeps it). One reference.
+// Any thread.
+struct policy_state *policy_state_get(struct policy_state_set *set, struct bytes policy, struct bytes rule, struct bytes target, uint64_t form,
+                                      const struct policy_state_type *type, const void *config);
+
+// Any thread.
+void policy_state_release(struct policy_state *state);
+
+// Calls `each` for all that are in use, one of a key. Their set is locked meanwhile: `each` neither gets nor releases. Any thread.
+void policy_state_each(struct policy_state_set *set, void (*each)(struct policy_state *state, void *user), void *user);
+
+// Both sets of a process.
+struct policy_states {
+    struct policy_state_set *live, *shadow;
+};
+
+#endif

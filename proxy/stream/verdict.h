@@ -1,0 +1,20 @@
+// Why a policy does not let a request pass, as data; and what becomes of that: the request is refused or, where the policy is in a dry run, it is counted and told, and passes.
+#ifndef STREAM_VERDICT_H
+#define STREAM_VERDICT_H
+
+#include "stream/filter.h"
+
+struct verdict {
+    enum error end;              // a row of errors.md
+    struct bytes rule;           // of the policy; lives as long as the stream
+    struct bytes reason;         // in few words; copied
+    struct policy_state *state;  // whose refusals it is counted among
+    nanoseconds retry_after;     // when it would pass; 0: that is not known
+    const struct fields *fields; // that the reply carries beside; in the stream's pool; NULL: none
+};
+
+// For filters, from decide and charge; the result is theirs to return: REPLIED, or CONTINUE in a dry run. The reply is that of errors.md, with Retry-After (RFC 9110 section 10.2.3,
+// in whole seconds, never 0); access log, Proxy-Status and the reply name policy and rule.
+enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict);
+
+#endif
