@@ -4,8 +4,10 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from support.backend import message, reply
 from support.fleet import eventually
@@ -13,6 +15,7 @@ from support.h2_peer import H2Client
 from support.hop import API, Hop
 from support.wire import Wire, exchange
 
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "limits" / "proxy.yaml"
 MINUTE = "1m"
 
 
@@ -156,3 +159,18 @@ def test_what_fails_counts_alone(fleet):
     assert passed(hop, 10) == 10
     assert [ask(hop, "/bad").status for _ in range(3)] == [401] * 3
     eventually(lambda: ask(hop).status == 429)  # it is charged for when the response has gone
+
+
+def test_the_example(fleet):
+    """docs/examples/limits as it stands, but for its addresses."""
+    proxy, *documents = yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8"))
+    hop = Hop(fleet, documents, start=False, inbound={"inbound": {"forwardTo": fleet.backend(by_path).address}}, outbound=False, workers=proxy["spec"]["workers"])
+    hop.proxy["spec"]["service"] = proxy["spec"]["service"]
+    hop.start()
+    clock = Clock()
+    assert clock.allows(passed(hop, 15, "/login", "POST"), 10, 1 / 6)
+    assert clock.allows(passed(hop, 30, "/reports", x_api_key="a"), 20, 10)
+    line = hop.logged(2, policy="RateLimitPolicy/default/plans: plans")[0]
+    assert line["detail"] == "tier free: 10 in 1000 ms"
+    passed(hop, 10)
+    assert hop.figure("outrigger_policy_refusals_total", policy="RateLimitPolicy/default/stricter", mode="dry_run") > 0
