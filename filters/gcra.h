@@ -5,8 +5,6 @@
 
 #include "config/rate_limit_config.h"
 
-#include <stdbool.h>
-
 // What one request adds to the debt.
 static inline nanoseconds gcra_spacing(const struct rate_limit *limit) {
     return limit->per / limit->requests;
@@ -17,12 +15,7 @@ static inline nanoseconds gcra_after(const struct rate_limit *limit, nanoseconds
     return (full_at > now ? full_at : now) + gcra_spacing(limit);
 }
 
-// Whether one more request passes: the debt with it is no longer than what `burst` takes to come back.
-static inline bool gcra_passes(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
-    return gcra_after(limit, full_at, now) - now <= gcra_spacing(limit) * limit->burst;
-}
-
-// How long until one passes; 0: it does now.
+// How long until one more request passes; 0: it does now. It does where the debt with it is no longer than what `burst` takes to come back.
 static inline nanoseconds gcra_wait(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
     const nanoseconds debt = gcra_after(limit, full_at, now) - now, most = gcra_spacing(limit) * limit->burst;
     return debt <= most ? 0 : debt - most;

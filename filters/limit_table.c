@@ -253,7 +253,3 @@ void limit_table_give_back(struct limit_table *table, const struct limit_ask *as
 uint64_t limit_table_shared_count(const struct limit_table *table) {
     return atomic_load_explicit(&table->shared_count, memory_order_relaxed);
 }
-
-size_t limit_table_bytes(const struct limit_table *table) {
-    return ((size_t)table->shard_count * table->bucket_count * SLOTS_PER_BUCKET + 1) * table->words * sizeof(uint64_t);
-}

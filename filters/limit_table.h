@@ -10,7 +10,6 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 
 struct limit_table;
 
@@ -51,8 +50,5 @@ void limit_table_give_back(struct limit_table *table, const struct limit_ask *as
 
 // How often a key found no slot.
 uint64_t limit_table_shared_count(const struct limit_table *table);
-
-// Bytes that the table takes at most.
-size_t limit_table_bytes(const struct limit_table *table);
 
 #endif

@@ -1,4 +1,4 @@
-// See quota_period.h.
+// Where a period of the calendar ends: hours, days and weeks by counting, months by the C library.
 #include "filters/quota_period.h"
 
 #include "base/check.h"

@@ -155,16 +155,13 @@ struct admin_hardening {
     struct bytes landlock;
 };
 
-// A page of metrics has two lines for each.
-#define ADMIN_POLICIES_MAX 1000
+#define ADMIN_POLICIES_MAX 1000 // a page of metrics has two lines for each
 
 // What one rule of a policy has done to requests for one target.
 struct admin_policy {
     struct bytes policy, rule, target;
-    bool is_dry_run;
-    uint64_t refusals;
-    bool overflows_known;
-    uint64_t overflows;
+    bool is_dry_run, overflows_known;
+    uint64_t refusals, overflows;
 };
 
 struct admin_figures {
@@ -181,9 +178,8 @@ struct admin_figures {
     struct request_series *requests;
     uint32_t request_count;
     struct route_series *routes;
-    uint32_t route_count;
     struct admin_policy *policies; // the first ADMIN_POLICIES_MAX; all others are one, "_other"
-    uint32_t policy_count;
+    uint32_t route_count, policy_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;
     uint32_t service_count;

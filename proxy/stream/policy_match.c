@@ -1,4 +1,4 @@
-// See policy_match.h.
+// Asks the matches of a rule, with the regular expressions of the worker that the stream is on.
 #include "stream/policy_match.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-// See verdict.h.
+// What becomes of a verdict: the reply of errors.md, or a word in the access log.
 #include "stream/verdict.h"
 
 #include "base/check.h"
