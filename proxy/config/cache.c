@@ -71,6 +71,8 @@ struct unit *cache_find_text(struct config_cache *cache, const struct found_file
 }
 
 void cache_keep(struct config_cache *cache, struct unit *unit, const struct found_file *file) {
+    if (unit->is_bulky)
+        return;
     struct unit *before = map_get(&cache->units, bytes_from_text(file->name));
     if (before != NULL && before->used == cache->load)
         return; // it is in this load twice

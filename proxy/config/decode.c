@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "config/nearest.h"
 #include "config/scalar.h"
+#include "config/unit.h"
 #include "config/yaml_look.h"
 
 #include <inttypes.h>
@@ -67,10 +68,8 @@ static bool check_list(const struct target *target) {
     return target->node->count <= row->max;
 }
 
-static void decode_list(const struct target *target) {
+static void decode_items(const struct target *target) {
     const struct row *row = target->row;
-    if (!check_list(target))
-        return;
     uint32_t size = row_item_size(row);
     char *items = pool_alloc_zeroed(target->document->loading->values, (size_t)target->node->count * size + 1);
     struct row item_row = *row; // an item as if it were a field at the start of itself
@@ -88,6 +87,20 @@ static void decode_list(const struct target *target) {
     refuse_twins(target->document, target->node, row->item == VALUE_OBJECT ? row->object->unique_key : NULL);
     memcpy(target_value(target), &items, sizeof(items));
     memcpy((char *)target->object + row->count_offset, &target->node->count, sizeof(target->node->count));
+}
+
+static void decode_list(const struct target *target) {
+    struct loading *loading = target->document->loading;
+    struct pool *values = loading->values;
+    if (!check_list(target))
+        return;
+    const bool is_bulk = target->row->is_bulk && target->node->count >= LIST_BULK_MIN;
+    if (is_bulk) {
+        loading->values = loading->scratch;
+        loading->has_bulk = true;
+    }
+    decode_items(target);
+    loading->values = values;
 }
 
 static void set_flags(const struct target *target, bool value) {

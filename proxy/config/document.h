@@ -24,6 +24,7 @@ struct loading {
     uint32_t count;
     struct named_path *paths; // that they name
     uint32_t revived;         // units of earlier loads whose trees were made once more
+    bool has_bulk;            // of the unit that is being decoded: some of its values are in `scratch` (unit.h)
     bool is_partial;          // something could not be read at all, and that was told: what seems to be missing may be there
 };
 

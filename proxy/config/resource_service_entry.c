@@ -113,6 +113,7 @@ static const struct row service_entry_rows[] = {
      .item = VALUE_OBJECT,
      .object = &endpoint_table,
      ROW_LIST(struct service_entry_spec, endpoints, endpoint_count),
+     .is_bulk = true,
      .min = 0,
      .max = 10000,
      .describes = "where the service runs"},

@@ -52,6 +52,7 @@ struct row {
     const struct table *object;   // VALUE_OBJECT; VALUE_LIST of objects
     enum value_type item;         // VALUE_LIST
     uint32_t count_offset;        // VALUE_LIST
+    bool is_bulk;                 // VALUE_LIST: whoever freezes it copies all of it; where it is long it does not outlive its load (unit.h)
     const char *describes;
 };
 

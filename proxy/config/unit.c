@@ -45,7 +45,9 @@ struct unit *unit_create(struct loading *loading, const char *file, struct bytes
     loading->values = &unit->memory->pool;
     loading->warnings = &unit->warnings;
     loading->paths = NULL;
+    loading->has_bulk = false;
     decode(unit, loading);
+    unit->is_bulky = loading->has_bulk;
     unit->paths = loading->paths;
     loading->paths = paths;
     loading->warnings = warnings;
@@ -114,4 +116,6 @@ void unit_leave(struct unit *unit) {
         document->loading = NULL;
         document->next = NULL;
     }
+    if (unit->is_bulky)
+        bytes_drop(&unit->text); // nobody reads it again
 }

@@ -9,12 +9,17 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+// A list that is marked as bulk, of so many items or more, is decoded into the memory of the load: thousands of endpoints would take 300 bytes each from load to load, and cost little
+// to be decoded again.
+#define LIST_BULK_MIN 256
+
 struct unit {
     _Atomic uint32_t references;   // of the cache, the load that is under way, snapshots
     struct config_memory *memory;  // documents, values; what they point to
     const char *file;              // in `memory`: places in the documents point to it
     struct bytes text;             // owned; as it was read
     struct stat status;            // of the file when `text` was read
+    bool is_bulky;                 // decoded, it takes a multiple of its text: it is for one load alone, and no other finds it
     bool is_settled;               // it was old enough then: whatever changes it changes `status`
     struct document *first;        // documents in the order of the file, by `in_unit`
     struct named_path *paths;      // that these documents name
