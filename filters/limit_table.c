@@ -5,7 +5,6 @@
 #include "base/hash.h"
 #include "base/pool.h"
 #include "filters/gcra.h"
-#include "filters/quota_period.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -33,7 +32,8 @@ struct limit_table {
     uint32_t shard_count;  // a power of two
     uint32_t bucket_count; // of a shard: a power of two
     _Atomic uint64_t shared_count;
-    struct shard *shards; // and behind them one with the one slot of the debt that is shared
+    uint32_t tiers;
+    struct shard *shards; // and behind them one for each tier, with the one slot of the debt that is shared
     uint64_t *memory;
 };
 
@@ -44,8 +44,9 @@ static uint32_t power_of_two(uint64_t least) {
     return power;
 }
 
-struct limit_table *limit_table_create(uint32_t keys, uint32_t limits, bool has_quota) {
+struct limit_table *limit_table_create(uint32_t keys, uint32_t tiers, uint32_t limits, bool has_quota) {
     struct limit_table *table = alloc_zeroed_or_abort(1, sizeof *table);
+    table->tiers = tiers;
     table->limits = limits;
     table->has_quota = has_quota;
     table->words = 1 + limits + (has_quota ? 2 : 0);
@@ -55,18 +56,19 @@ struct limit_table *limit_table_create(uint32_t keys, uint32_t limits, bool has_
     table->bucket_count = buckets / table->shard_count;
     const size_t words_of_shard = (size_t)table->bucket_count * SLOTS_PER_BUCKET * table->words;
     // Large tables are not touched before they are used: pages that no key has come to are none of the process's.
-    table->memory = alloc_zeroed_or_abort(table->shard_count * words_of_shard + table->words, sizeof table->memory[0]);
-    table->shards = aligned_alloc(_Alignof(struct shard), (table->shard_count + 1) * sizeof table->shards[0]);
+    table->memory = alloc_zeroed_or_abort(table->shard_count * words_of_shard + (size_t)tiers * table->words, sizeof table->memory[0]);
+    table->shards = aligned_alloc(_Alignof(struct shard), (table->shard_count + tiers) * sizeof table->shards[0]);
     CHECK(table->shards != NULL);
-    for (uint32_t i = 0; i <= table->shard_count; i++) {
+    for (uint32_t i = 0; i < table->shard_count + tiers; i++) {
+        const size_t tiers_before = i > table->shard_count ? i - table->shard_count : 0;
         pthread_mutex_init(&table->shards[i].lock, NULL);
-        table->shards[i].slots = table->memory + i * words_of_shard;
+        table->shards[i].slots = table->memory + (i - tiers_before) * words_of_shard + tiers_before * table->words;
     }
     return table;
 }
 
 void limit_table_destroy(struct limit_table *table) {
-    for (uint32_t i = 0; i <= table->shard_count; i++)
+    for (uint32_t i = 0; i < table->shard_count + table->tiers; i++)
         pthread_mutex_destroy(&table->shards[i].lock);
     free(table->shards);
     free(table->memory);
@@ -142,13 +144,12 @@ static bool find_slot(const struct limit_table *table, const struct limit_ask *a
 // Locks the shard in which the key's debt stands, until `leave`.
 static struct found find(struct limit_table *table, const struct limit_ask *ask) {
     struct found found = {.shard = &table->shards[ask->key >> 32 & (table->shard_count - 1)]};
-    CHECK(ask->key != 0);
+    CHECK(ask->key != 0 && ask->tier_index < table->tiers);
     pthread_mutex_lock(&found.shard->lock);
     if (find_slot(table, ask, &found))
         return found;
     pthread_mutex_unlock(&found.shard->lock);
-    atomic_fetch_add_explicit(&table->shared_count, 1, memory_order_relaxed);
-    found = (struct found){.shard = &table->shards[table->shard_count], .is_shared = true};
+    found = (struct found){.shard = &table->shards[table->shard_count + ask->tier_index], .is_shared = true};
     found.slot = found.shard->slots;
     pthread_mutex_lock(&found.shard->lock);
     return found;
@@ -190,13 +191,15 @@ static struct limit_answer judge(const struct limit_table *table, const struct f
     if (ask->tier->quota.requests == 0 || quota_used(table, found, ask) < quota_for(ask, found->is_shared))
         return answer;
     answer.outcome = LIMIT_QUOTA_EXCEEDED;
-    const nanoseconds to_end = (quota_period_end(ask->tier->quota.per, ask->wall_s) - ask->wall_s) * NS_PER_S;
+    const nanoseconds to_end = (ask->quota_end_s - ask->wall_s) * NS_PER_S;
     answer.wait = to_end > answer.wait ? to_end : answer.wait;
     return answer;
 }
 
-static void charge(const struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
+static void charge(struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
     uint64_t *slot = found->slot;
+    if (found->is_shared)
+        atomic_fetch_add_explicit(&table->shared_count, 1, memory_order_relaxed);
     if (found->is_new) {
         memset(slot, 0, table->words * sizeof *slot);
         slot[0] = ask->key;
@@ -210,7 +213,7 @@ static void charge(const struct limit_table *table, const struct found *found, c
     if (ask->tier->quota.requests == 0)
         return;
     *quota_used_of(table, slot) = quota_used(table, found, ask) + 1;
-    *quota_end_of(table, slot) = quota_period_end(ask->tier->quota.per, ask->wall_s);
+    *quota_end_of(table, slot) = ask->quota_end_s;
 }
 
 // ---- the table

@@ -2,9 +2,10 @@
 #include "filters/registry.h"
 
 #include "base/check.h"
-#include "base/map.h"
+#include "base/hash.h"
 #include "config/table.h"
 #include "filters/limit_table.h"
+#include "filters/quota_period.h"
 #include "http/headers.h"
 #include "stream/policy_match.h"
 #include "stream/request_key.h"
@@ -22,6 +23,7 @@ struct limit_state {
 struct limiter {
     const struct rate_limit_config *config;
     struct limit_state **states; // of each rule
+    bool *has_quota;             // the same: any of its tiers has one
 };
 
 // A rule that the request counts in.
@@ -35,6 +37,7 @@ struct limited {
     struct claim *claims;
     uint32_t count;
     bool is_refused; // or, in a dry run, would have been
+    bool is_settled; // nothing is left to be given back or charged for
 };
 
 // ---- what is remembered
@@ -62,7 +65,8 @@ static struct policy_state *create_state(const void *config) {
     const struct limit_plan *plan = config;
     struct limit_state *state = alloc_zeroed_or_abort(1, sizeof *state);
     const bool has_keys = plan->rule->key.count > 0 || plan->rule->tier_count > 0;
-    state->table = limit_table_create(has_keys ? plan->max_keys : 0, most_limits(plan->rule), has_quota(plan->rule));
+    const uint32_t tiers = plan->rule->tier_count > 0 ? plan->rule->tier_count : 1;
+    state->table = limit_table_create(has_keys ? plan->max_keys : 0, tiers, most_limits(plan->rule), has_quota(plan->rule));
     return &state->state;
 }
 
@@ -100,11 +104,13 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     struct limiter *limiter = pool_alloc_zeroed(pool, sizeof *limiter);
     limiter->config = config;
     limiter->states = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->states[0]);
+    limiter->has_quota = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->has_quota[0]);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         const struct limit_plan plan = {&config->rules[i], config->max_keys};
         struct policy_state *state = policy_state_get(scope->states, scope->policy->label, config->rules[i].name, scope->policy->target,
                                                       form_of(plan.rule, plan.max_keys), &state_type, &plan);
         limiter->states[i] = CONTAINER_OF(state, struct limit_state, state);
+        limiter->has_quota[i] = has_quota(plan.rule);
     }
     return limiter;
 }
@@ -148,19 +154,21 @@ static uint32_t tier_of(const struct rate_rule *rule, const struct stream *strea
     return rule->tier_from.fallback;
 }
 
-static struct limit_ask ask_of(const struct rate_rule *rule, struct stream *stream) {
+static struct limit_ask ask_of(const struct rate_rule *rule, bool with_quota, struct stream *stream) {
     struct limit_ask ask = {.tier = &rule->own, .now = stream->env->loop->now};
     uint64_t key = 0; // of all that lack a part of the key
-    if (rule->key.count > 0 && !request_key_hash(&rule->key, stream, &key))
+    if (rule->key.count > 0 && !request_key_hash_guarded(&rule->key, stream, &key))
         key = 0;
     if (rule->tier_count > 0) {
-        const uint32_t tier = tier_of(rule, stream);
-        ask.tier = &rule->tiers[tier];
-        key += tier; // keys of another tier are other keys
+        ask.tier_index = tier_of(rule, stream);
+        ask.tier = &rule->tiers[ask.tier_index];
     }
-    ask.wall_s = ask.tier->quota.requests > 0 ? clock_wall_ns() / NS_PER_S : 0;
-    ask.key = hash_bytes(bytes_from((const char *)&key, sizeof key));
-    ask.key += ask.key == 0; // that is the key of slots that were never used
+    if (with_quota)
+        ask.wall_s = clock_wall_ns() / NS_PER_S;
+    if (ask.tier->quota.requests > 0)
+        ask.quota_end_s = quota_period_end(ask.tier->quota.per, ask.wall_s);
+    ask.key = hash_mix(key + ask.tier_index); // keys of another tier are other keys
+    ask.key += ask.key == 0;                  // that is the key of slots that were never used
     return ask;
 }
 
@@ -243,7 +251,7 @@ static enum filter_result decide_rule(struct stream *stream, const struct limite
     if (!is_for)
         return FILTER_CONTINUE;
     struct claim *claim = &limited->claims[limited->count++];
-    *claim = (struct claim){.rule = index, .ask = ask_of(rule, stream)};
+    *claim = (struct claim){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
     const struct limit_answer answer = limit_table_look(limiter->states[index]->table, &claim->ask);
     return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, claim, &answer);
 }
@@ -284,24 +292,38 @@ static bool is_charged(const struct rate_rule *rule, unsigned status) {
     return rule->charges_responses && status >= CHARGE_STATUS_MIN && status <= CHARGE_STATUS_MAX && (rule->charged[bit / 64] >> bit % 64 & 1) != 0;
 }
 
-// What was refused behind this filter costs nothing; what went on is paid for, some rules' by the status alone.
-static void end(struct stream *stream, const void *config, void *state) {
-    const struct limiter *limiter = config;
-    struct limited *limited = state;
+// What was refused behind this filter costs nothing; of what was answered, by whomever, some rules count the status alone.
+static void settle(const struct stream *stream, const struct limiter *limiter, struct limited *limited, unsigned status) {
+    if (limited->is_settled)
+        return;
+    limited->is_settled = true;
     if (!stream->filters.passed)
         give_back(limiter, limited);
     for (uint32_t i = 0; i < limited->count && !limited->is_refused; i++) {
         struct claim *claim = &limited->claims[i];
         claim->ask.now = stream->env->loop->now;
-        if (is_charged(&limiter->config->rules[claim->rule], stream->status))
+        if (is_charged(&limiter->config->rules[claim->rule], status))
             limit_table_force(limiter->states[claim->rule]->table, &claim->ask);
     }
+}
+
+// As soon as the status is known: whoever leaves the answer unread puts nothing off.
+static enum filter_result response_head(struct stream *stream, const void *config, void *state, struct head *head) {
+    settle(stream, config, state, head->status);
+    return FILTER_CONTINUE;
+}
+
+// Without a config a head has gone down before.
+static void end(struct stream *stream, const void *config, void *state) {
+    if (config != NULL)
+        settle(stream, config, state, 0);
 }
 
 const struct filter_type filter_rate_limit = {
     .name = "rate_limit",
     .state_size = sizeof(struct limited),
+    .ends_without_config = true,
     .policy = POLICY_RATE_LIMIT,
     .configure = configure,
-    .ops = {.decide = decide, .charge = charge, .end = end, .dispose = dispose},
+    .ops = {.decide = decide, .charge = charge, .response_head = response_head, .end = end, .dispose = dispose},
 };

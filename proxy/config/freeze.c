@@ -319,13 +319,18 @@ static struct service_config *freeze_application(struct freezing *freezing, cons
 // A transparent listener tells its ports apart by where connections were going.
 static void freeze_inbound(struct freezing *freezing, struct listener_config *listener) {
     struct pool *pool = freezing->pool;
-    if (listener->forward_to.length > 0)
-        listener->service = freeze_application(freezing, listener, pool_format(pool, "app/%.*s", BYTES_FORMAT(listener->name)), &listener->forward_to,
-                                               listener->app_protocol);
+    if (listener->forward_to.length > 0) {
+        struct bytes key = pool_format(pool, "app/%.*s", BYTES_FORMAT(listener->name));
+        struct service_config *service = freeze_application(freezing, listener, key, &listener->forward_to, listener->app_protocol);
+        service->reached_at = listener->forward_port;
+        listener->service = service;
+    }
     for (uint32_t i = 0; i < listener->forward_count; i++) {
         struct forward_config *forward = &listener->forwards[i];
         struct bytes key = pool_format(pool, "app/%.*s-%u", BYTES_FORMAT(listener->name), forward->port);
-        forward->service = freeze_application(freezing, listener, key, &forward->to, forward->protocol);
+        struct service_config *service = freeze_application(freezing, listener, key, &forward->to, forward->protocol);
+        service->reached_at = forward->port;
+        forward->service = service;
     }
 }
 
@@ -371,6 +376,7 @@ static uint32_t spread_forwards(struct freezing *freezing, const struct listener
             host_length--;
         own->address.text = pool_format(freezing->pool, "%.*s%u", (int)host_length, listener->address.text.at, forward->port);
         own->forward_to = forward->to;
+        own->forward_port = forward->port;
         own->app_protocol = forward->protocol;
         own->place = forward->place;
         own->forwards = NULL;

@@ -56,6 +56,7 @@ struct listener_config {
     enum listener_role role;
     struct socket_address address;
     struct socket_address forward_to; // Inbound
+    uint16_t forward_port;            // of one that stands for one of `forwards`: its port; else 0
     enum mtls_mode mtls;              // Inbound; Strict unless said otherwise
     enum app_protocol app_protocol;   // Inbound: what the application behind forward_to speaks
     enum unknown_hosts unknown_hosts; // Outbound

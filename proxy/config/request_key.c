@@ -11,7 +11,7 @@ static const struct choice types[] = {{"ClientAddress", KEY_CLIENT_ADDRESS, fals
                                       {"Identity", KEY_IDENTITY, false, "the SPIFFE ID that the caller has shown in mutual TLS"},
                                       {"Header", KEY_HEADER, false, "the values of a header; host: the authority"},
                                       {"Cookie", KEY_COOKIE, false, "the value of a cookie"},
-                                      {"Query", KEY_QUERY, false, "the value of a parameter of the query, as it is written"},
+                                      {"Query", KEY_QUERY, false, "the value of a parameter of the query, decoded"},
                                       {"JWTClaim", 0, true, NULL},
                                       {"Path", KEY_PATH, false, "the path, without the query"},
                                       {"Method", KEY_METHOD, false, "the method"},

@@ -1,6 +1,7 @@
 // Kind RateLimitPolicy: how many requests may come in what time. Its table, and the rules between its fields.
 #include "config/resource_rate_limit.h"
 
+#include "config/edge_fields.h"
 #include "http/headers.h"
 
 #define LIMIT(member) ROW_AT(struct rate_limit, member)
@@ -164,7 +165,7 @@ static const struct row rate_limit_rows[] = {
      .type = VALUE_INTEGER,
      SPEC(max_keys),
      .min = 64,
-     .max = 10000000,
+     .max = 1000000,
      .fallback = "100000",
      .describes = "keys that each rule counts apart at a time; where all are in debt, new ones share one of ten times its limits"},
     {0}};
@@ -208,6 +209,10 @@ static void check_tier_choice(struct document *document, struct rate_rule_spec *
             document_error(document, name, NULL, "is for type Header alone");
         else if (is_header && !is_token(rule->tier_from.header))
             document_error(document, name, NULL, "\"%.*s\" is no name of a field", BYTES_FORMAT(rule->tier_from.header));
+        else if (is_header && !edge_field_is_guarded(rule->tier_from.header))
+            document_warning(document, name, NULL,
+                             "%.*s is no field that gateways take off: clients from outside can choose their tier by it; x-tier is one",
+                             BYTES_FORMAT(rule->tier_from.header));
     }
     if (!document_has(node, "default"))
         return;

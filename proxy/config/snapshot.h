@@ -39,6 +39,7 @@ struct service_config {
     enum port_protocol protocol;
     bool is_passthrough; // has no endpoints: each connection goes to where it was going
     bool is_application; // behind an Inbound listener of ours, no service of the mesh
+    uint16_t reached_at; // of an application: the port that its callers go to, where one of `forwards` says it; else 0
     enum resolution resolution;
     struct endpoint_config *endpoints; // Static
     uint32_t endpoint_count;

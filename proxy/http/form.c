@@ -6,6 +6,7 @@
 struct form_parameter {
     struct bytes name, value;
     bool is_used;
+    bool is_repeated; // a later one has its name
 };
 
 struct bytes form_decode(struct bytes text, struct pool *pool) {
@@ -54,7 +55,9 @@ void form_parse(struct form *form, struct bytes query, struct pool *pool) {
         struct bytes name = form_decode(bytes_from(parameter.at, equals), pool);
         struct form_parameter *slot = slot_of(form, name);
         if (!slot->is_used)
-            *slot = (struct form_parameter){name, form_decode(bytes_from(parameter.at + behind, parameter.len - behind), pool), true};
+            *slot = (struct form_parameter){name, form_decode(bytes_from(parameter.at + behind, parameter.len - behind), pool), true, false};
+        else
+            slot->is_repeated = true;
     }
 }
 
@@ -64,4 +67,8 @@ bool form_find(const struct form *form, struct bytes name, struct bytes *value) 
         return false;
     *value = slot->value;
     return true;
+}
+
+bool form_is_repeated(const struct form *form, struct bytes name) {
+    return form->slots != NULL && slot_of(form, name)->is_repeated;
 }

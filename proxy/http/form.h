@@ -22,4 +22,7 @@ void form_parse(struct form *form, struct bytes query, struct pool *pool);
 // False: there is no parameter of that name. One without `=` has an empty value.
 bool form_find(const struct form *form, struct bytes name, struct bytes *value);
 
+// Whether several have that name.
+bool form_is_repeated(const struct form *form, struct bytes name);
+
 #endif

@@ -31,7 +31,10 @@ static uint32_t types_in_order(const struct filter_type *const *types, enum filt
 }
 
 static uint32_t configure(const struct filter_type *type, const struct filter_scope *scope, struct pool *pool, struct filter *filters) {
-    *filters = (struct filter){.type = type, .config = type->configure(scope, pool), .policy = scope->policy};
+    *filters = (struct filter){.type = type,
+                               .config = type->configure(scope, pool),
+                               .policy = scope->policy,
+                               .is_dry_run = scope->policy != NULL && scope->policy->is_dry_run};
     return filters->config != NULL;
 }
 
@@ -53,10 +56,6 @@ static uint32_t configure_all(const struct filter_type *type, struct filter_scop
     return count;
 }
 
-static bool is_dry(const struct filter *filter) {
-    return filter->policy != NULL && filter->policy->is_dry_run;
-}
-
 static const struct chain *chain_of(const struct filter *filters, uint32_t count, struct pool *pool) {
     struct chain *chain = pool_alloc_zeroed(pool, sizeof *chain + count * sizeof chain->filters[0]);
     chain->count = count;
@@ -65,8 +64,8 @@ static const struct chain *chain_of(const struct filter *filters, uint32_t count
         *filter = filters[i];
         filter->state_offset = chain->states_size;
         chain->states_size += aligned(filter->type->state_size);
-        chain->has_request_data |= !is_dry(filter) && filter->type->ops.request_data != NULL;
-        chain->has_response_data |= !is_dry(filter) && filter->type->ops.response_data != NULL;
+        chain->has_request_data |= !filter->is_dry_run && filter->type->ops.request_data != NULL;
+        chain->has_response_data |= !filter->is_dry_run && filter->type->ops.response_data != NULL;
     }
     return chain;
 }
@@ -114,9 +113,10 @@ static enum filter_result replied_at(struct stream *stream, struct filter_run *r
     return FILTER_REPLIED;
 }
 
-static enum filter_result charge_all(struct stream *stream, struct filter_run *run) {
+// By the first `count` filters.
+static enum filter_result charge_all(struct stream *stream, struct filter_run *run, uint32_t count) {
     run->charged = true;
-    for (uint32_t i = 0; i < run->chain->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct filter *filter = &run->chain->filters[i];
         if (filter->type->ops.charge == NULL)
             continue;
@@ -130,6 +130,13 @@ static enum filter_result charge_all(struct stream *stream, struct filter_run *r
     return FILTER_CONTINUE;
 }
 
+// The filter at `place` answers, or refuses, in the place of upstream. An answer costs what upstream's would in the filters before it; one of them may refuse it.
+static enum filter_result answered_at(struct stream *stream, struct filter_run *run, uint32_t place) {
+    if (run->attempt == NULL && stream->end == OK && charge_all(stream, run, place) == FILTER_REPLIED)
+        return FILTER_REPLIED;
+    return replied_at(stream, run, place);
+}
+
 enum filter_result chain_advance(struct stream *stream, struct filter_run *run) {
     while (run->decided < run->chain->count) {
         const struct filter *filter = &run->chain->filters[run->decided];
@@ -138,30 +145,40 @@ enum filter_result chain_advance(struct stream *stream, struct filter_run *run) 
         enum filter_result result =
             filter->type->ops.decide == NULL ? FILTER_CONTINUE : filter->type->ops.decide(stream, filter->config, state_of(run, filter));
         if (result == FILTER_REPLIED)
-            return replied_at(stream, run, run->decided);
-        if (result == FILTER_PAUSE && !is_dry(filter))
+            return answered_at(stream, run, run->decided);
+        if (result == FILTER_PAUSE && !filter->is_dry_run)
             return result;
         run->behind_answer = ++run->decided;
     }
-    return charge_all(stream, run);
+    return charge_all(stream, run, run->chain->count);
 }
 
 void chain_attempt_head(struct stream *stream, struct filter_run *run, struct head *head, struct pool *pool) {
     const struct chain *chain = run->chain;
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct filter *filter = &chain->filters[i];
-        if (filter->type->ops.attempt_head != NULL && !is_dry(filter))
+        if (filter->type->ops.attempt_head != NULL && !filter->is_dry_run)
             filter->type->ops.attempt_head(stream, filter->config, state_of(run, filter), head, pool);
     }
+}
+
+// In a dry run: what it makes of the head goes nowhere.
+static void show_head(struct stream *stream, const struct filter *filter, const struct head *head) {
+    struct head copy;
+    head_copy(&copy, head, &stream->pool);
+    (void)filter->type->ops.response_head(stream, filter->config, state_of(&stream->filters, filter), &copy);
 }
 
 // CONTINUE where the filter at `place` has no eye for heads.
 static enum filter_result pass_head(struct stream *stream, uint32_t place, struct head *head) {
     const struct filter_run *run = &stream->filters;
     const struct filter *filter = &run->chain->filters[place];
-    return filter->type->ops.response_head == NULL || is_dry(filter)
-               ? FILTER_CONTINUE
-               : filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
+    if (filter->type->ops.response_head == NULL)
+        return FILTER_CONTINUE;
+    if (!filter->is_dry_run)
+        return filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
+    show_head(stream, filter, head);
+    return FILTER_CONTINUE;
 }
 
 enum filter_result chain_response_head(struct stream *stream, struct head *head) {
@@ -188,7 +205,7 @@ enum filter_result chain_request_data(struct stream *stream, struct buffer *body
     struct filter_run *run = &stream->filters;
     for (; run->chain->has_request_data && run->request_passed < run->chain->count; run->request_passed++) {
         const struct filter *filter = &run->chain->filters[run->request_passed];
-        if (filter->type->ops.request_data == NULL || is_dry(filter))
+        if (filter->type->ops.request_data == NULL || filter->is_dry_run)
             continue;
         enum filter_result result = filter->type->ops.request_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);
@@ -205,7 +222,7 @@ enum filter_result chain_response_data(struct stream *stream, struct buffer *bod
     struct filter_run *run = &stream->filters;
     for (; run->response_passed < run->behind_answer && run->chain->has_response_data; run->response_passed++) {
         const struct filter *filter = &run->chain->filters[run->behind_answer - 1 - run->response_passed];
-        if (filter->type->ops.response_data == NULL || is_dry(filter))
+        if (filter->type->ops.response_data == NULL || filter->is_dry_run)
             continue;
         enum filter_result result = filter->type->ops.response_data(stream, filter->config, state_of(run, filter), body, end);
         CHECK(result != FILTER_REPLIED || stream->end != OK);

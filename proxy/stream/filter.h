@@ -4,7 +4,7 @@
 // is a policy_state, which its config points to.
 //
 // What it refuses by a policy, it refuses by verdict_refuse (verdict.h). That is how `mode: DryRun` works for all of them: of a policy in a dry run decide and charge are called
-// alone, with end, a verdict is counted and told, and the request goes on; it does not wait either.
+// alone, with end, a verdict is counted and told, and the request goes on; it does not wait either. response_head it is shown a copy of.
 //
 // A filter touches no connection and no other filter, waits by timers or subrequests that it cancels in `end`, and decides from config, state, request and the time in env->loop->now alone.
 #ifndef STREAM_FILTER_H
@@ -43,7 +43,7 @@ struct filter_ops {
     // May the request pass? Head complete, in the order of the chain. Changes nothing that others share. Again after each PAUSE.
     enum filter_result (*decide)(struct stream *stream, const void *config, void *state);
 
-    // All have decided to let it pass: take what it costs. CONTINUE, or REPLIED where live state has changed since.
+    // All have decided to let it pass, or one behind has an answer for it: take what it costs. CONTINUE, or REPLIED where live state has changed since.
     enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
 
     // A piece of the request's body is about to go up. May change the buffer. `end`: the last. Each piece comes once, whatever is repeated toward upstream;
@@ -102,7 +102,8 @@ struct filter {
     const struct filter_type *type;
     const void *config;
     size_t state_offset;         // in the block of states of a stream or an attempt
-    const struct policy *policy; // as in its scope
+    const struct policy *policy; // as in its scope; NULL once its stream has outlived the documents
+    bool is_dry_run;             // what it refuses passes
 };
 
 // The filters of one destination in one role and place, in order. Immutable.

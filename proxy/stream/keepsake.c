@@ -61,8 +61,10 @@ static void copy_proxy(const struct proxy_config *from, struct proxy_config *to)
 static const struct chain *copy_chain(struct pool *pool, const struct chain *from) {
     struct chain *to = pool_alloc(pool, sizeof *to + from->count * sizeof to->filters[0]);
     memcpy(to, from, sizeof *to + from->count * sizeof to->filters[0]);
-    for (uint32_t i = 0; i < to->count; i++)
+    for (uint32_t i = 0; i < to->count; i++) {
         to->filters[i].config = NULL;
+        to->filters[i].policy = NULL;
+    }
     return to;
 }
 
@@ -156,6 +158,7 @@ void keepsake_take(struct stream *stream) {
     stream->traffic = &keepsake->traffic;
     stream->rule = stream->rule == NULL ? NULL : &keepsake->rule;
     stream->filters.chain = keepsake->destination.chain;
+    stream->filters.asked = NULL;
     if (stream->attempts != NULL) {
         repoint_attempts(&stream->attempts->running, keepsake->destination.attempt_chain);
         repoint_attempts(&stream->attempts->over, keepsake->destination.attempt_chain);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/map.h"
 #include "http/canonical.h"
 #include "http/form.h"
 #include "http/headers.h"
@@ -12,12 +13,20 @@
 #define FIRST_KEY UINT64_C(0x6f75747269676765)
 #define SECOND_KEY UINT64_C(0x722f6b6579732f31)
 
-static uint64_t add(uint64_t hash, struct bytes text) {
-    return hash_with_key(hash, SECOND_KEY, text);
+// A key in the making.
+struct hashing {
+    uint64_t hash;
+    uint64_t second_key;
+    bool is_guarded; // request_key_hash_guarded
+    struct stream *stream;
+};
+
+static void add(struct hashing *hashing, struct bytes text) {
+    hashing->hash = hash_with_key(hashing->hash, hashing->second_key, text);
 }
 
 // IPv6 by its /64, which one client has whole; IPv4 in IPv6 as what it is.
-static bool add_address(const union address *address, uint64_t *hash) {
+static bool add_address(const union address *address, struct hashing *hashing) {
     static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     if (address == NULL || (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6))
         return false;
@@ -28,97 +37,122 @@ static bool add_address(const union address *address, uint64_t *hash) {
         ip = (const char *)&address->v6.sin6_addr + (is_mapped ? sizeof mapped : 0);
         length = is_mapped ? 4 : 8;
     }
-    *hash = add(*hash, bytes_from(ip, length));
+    add(hashing, bytes_from(ip, length));
     return true;
 }
 
 // Host in its canonical form: one host is one key however it is written.
-static bool add_host(const struct head *request, struct pool *pool, uint64_t *hash) {
+static bool add_host(const struct head *request, struct hashing *hashing) {
     if (request->authority.len == 0)
         return false;
-    *hash = add(*hash, canonical_authority(request->authority, request->scheme, pool));
+    add(hashing, canonical_authority(request->authority, request->scheme, &hashing->stream->pool));
     return true;
 }
 
-static bool add_header(const struct head *request, struct bytes name, struct pool *pool, uint64_t *hash) {
-    bool found = false;
-    if (bytes_equal_nocase(name, BYTES("host")))
-        return add_host(request, pool, hash);
-    FIELDS_EACH(&request->fields, field) {
-        if (!bytes_equal_nocase(field->name, name))
-            continue;
-        found = true;
-        *hash = add(*hash, field->value);
-    }
-    return found;
+// In any case; guarded, with `_` for `-` too, since what reads CGI's variables takes the one for the other.
+static bool is_name(const struct hashing *hashing, struct bytes name, struct bytes wanted) {
+    if (!hashing->is_guarded)
+        return bytes_equal_nocase(name, wanted);
+    bool is_equal = name.len == wanted.len;
+    for (size_t i = 0; is_equal && i < name.len; i++)
+        is_equal = ascii_lower(name.at[i] == '_' ? '-' : name.at[i]) == ascii_lower(wanted.at[i] == '_' ? '-' : wanted.at[i]);
+    return is_equal;
 }
 
-// RFC 6265 section 5.4: name=value, with "; " between them; HTTP/2 may have a field for each.
-static bool add_cookie(const struct head *request, struct bytes name, uint64_t *hash) {
+static bool add_header(const struct head *request, struct bytes name, struct hashing *hashing) {
+    uint32_t found = 0;
+    if (bytes_equal_nocase(name, BYTES("host")))
+        return add_host(request, hashing);
+    FIELDS_EACH(&request->fields, field) {
+        if (!is_name(hashing, field->name, name))
+            continue;
+        found++;
+        add(hashing, field->value);
+    }
+    return found == 1 || (found > 1 && !hashing->is_guarded);
+}
+
+// RFC 6265 section 5.4: name=value, with "; " between them; HTTP/2 may have a field for each. The first of that name.
+static bool add_cookie(const struct head *request, struct bytes name, struct hashing *hashing) {
+    uint32_t found = 0;
     for (const struct field *field = fields_find(&request->fields, FIELD_COOKIE); field != NULL; field = fields_find_next(&request->fields, field)) {
         struct bytes list = field->value, cookie;
         while (bytes_next(&list, ';', &cookie)) {
-            size_t equals = bytes_find(cookie, '=');
-            if (equals == cookie.len || !bytes_equal(bytes_from(cookie.at, equals), name))
+            const size_t equals = bytes_find(cookie, '=');
+            if (equals == cookie.len || !bytes_equal(bytes_from(cookie.at, equals), name) || ++found > 1)
                 continue;
-            *hash = add(*hash, bytes_from(cookie.at + equals + 1, cookie.len - equals - 1));
-            return true;
+            add(hashing, bytes_from(cookie.at + equals + 1, cookie.len - equals - 1));
         }
     }
-    return false;
+    return found == 1 || (found > 1 && !hashing->is_guarded);
 }
 
 // Decoded, so that no other spelling of it is another key.
-static bool add_parameter(struct bytes target, struct bytes name, struct pool *pool, uint64_t *hash) {
-    size_t mark = bytes_find(target, '?');
+static bool add_parameter(struct bytes target, struct bytes name, struct hashing *hashing) {
+    const size_t mark = bytes_find(target, '?');
     struct form form;
     struct bytes value;
     if (mark == target.len)
         return false;
-    form_parse(&form, bytes_from(target.at + mark + 1, target.len - mark - 1), pool);
-    if (!form_find(&form, name, &value))
+    form_parse(&form, bytes_from(target.at + mark + 1, target.len - mark - 1), &hashing->stream->pool);
+    if (!form_find(&form, name, &value) || (hashing->is_guarded && form_is_repeated(&form, name)))
         return false;
-    *hash = add(*hash, value);
+    add(hashing, value);
     return true;
 }
 
-static bool add_part(const struct request_key_part *part, struct stream *stream, uint64_t *hash) {
+static bool add_part(const struct request_key_part *part, struct hashing *hashing) {
+    struct stream *stream = hashing->stream;
     const struct head *request = stream->request;
     switch (part->type) {
     case KEY_CLIENT_ADDRESS:
-        return add_address(stream_client_address(stream), hash);
+        return add_address(stream_client_address(stream), hashing);
     case KEY_IDENTITY:
         if (stream->client.identity == NULL)
             return false;
-        *hash = add(*hash, stream->client.identity->text);
+        add(hashing, stream->client.identity->text);
         return true;
     case KEY_HEADER:
-        return request != NULL && add_header(request, part->name, &stream->pool, hash);
+        return request != NULL && add_header(request, part->name, hashing);
     case KEY_COOKIE:
-        return request != NULL && add_cookie(request, part->name, hash);
+        return request != NULL && add_cookie(request, part->name, hashing);
     case KEY_QUERY:
-        return request != NULL && add_parameter(request->path, part->name, &stream->pool, hash);
+        return request != NULL && add_parameter(request->path, part->name, hashing);
     case KEY_PATH:
         if (request == NULL)
             return false;
-        *hash = add(*hash, bytes_from(request->path.at, bytes_find(request->path, '?')));
+        add(hashing, bytes_from(request->path.at, bytes_find(request->path, '?')));
         return true;
     case KEY_METHOD:
         if (request == NULL)
             return false;
-        *hash = add(*hash, request->method_text);
+        add(hashing, request->method_text);
         return true;
     }
     check_failed("a part of a key is of a type that is none", __FILE__, __LINE__);
 }
 
-bool request_key_hash(const struct request_key *key, struct stream *stream, uint64_t *hash) {
+static bool add_parts(const struct request_key *key, struct hashing *hashing) {
     CHECK(key->count > 0);
-    *hash = FIRST_KEY;
     for (uint32_t i = 0; i < key->count; i++) {
-        *hash = hash_mix(*hash + i); // where one part ends and the next begins
-        if (!add_part(&key->parts[i], stream, hash))
+        hashing->hash = hash_mix(hashing->hash + i); // where one part ends and the next begins
+        if (!add_part(&key->parts[i], hashing))
             return false;
     }
     return true;
+}
+
+bool request_key_hash(const struct request_key *key, struct stream *stream, uint64_t *hash) {
+    struct hashing hashing = {.hash = FIRST_KEY, .second_key = SECOND_KEY, .stream = stream};
+    const bool is_whole = add_parts(key, &hashing);
+    *hash = hashing.hash;
+    return is_whole;
+}
+
+bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash) {
+    const uint64_t own = hash_bytes(BYTES("keys of limits")); // seeded by the process
+    struct hashing hashing = {.hash = own, .second_key = hash_mix(own), .is_guarded = true, .stream = stream};
+    const bool is_whole = add_parts(key, &hashing);
+    *hash = hashing.hash;
+    return is_whole;
 }

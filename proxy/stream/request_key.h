@@ -10,4 +10,8 @@ struct stream;
 // would be in it.
 bool request_key_hash(const struct request_key *key, struct stream *stream, uint64_t *hash);
 
+// The same for limits, which who sends a request would like to escape: a number of this process alone, that nobody outside can aim at; and a part that stands more than once, or a header that
+// stands with `_` for `-` beside it, is none: what reads the request may take either.
+bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash);
+
 #endif

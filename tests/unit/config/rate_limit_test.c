@@ -72,25 +72,54 @@ static void it_acts_beside_the_application_of_its_target(void **state) {
     loaded_dispose(&loaded);
 }
 
-static void a_port_is_the_application_s_that_stands_behind_it(void **state) {
-    (void)state;
-#define TWO_PORTS                                                                                                                       \
-    API "kind: ServiceEntry\nmetadata: {name: auth}\nspec:\n  hosts: [auth]\n  tls: {mode: None}\n  endpoints: [{address: 10.0.0.1}]\n" \
-        "  ports: [{name: http, port: 80, targetPort: 8000}, {name: grpc, port: 90, targetPort: 9000}]\n---\n"
+#define ENTRY_OF(ports)                                                                                                                          \
+    API "kind: ServiceEntry\nmetadata: {name: auth}\nspec:\n  hosts: [auth]\n  tls: {mode: None}\n  endpoints: [{address: 10.0.0.1}]\n  ports: " \
+        "[" ports "]\n---\n"
+#define OF_PORTS                                                                \
+    LIMITS("w", "{kind: Service, name: auth}", "", ONE_RULE)                    \
+    LIMITS("h", "{kind: Service, name: auth, sectionName: http}", "", ONE_RULE) \
+    LIMITS("g", "{kind: Service, name: auth, sectionName: grpc}", "", ONE_RULE)
+
+// The names of the policies that act on the application that is reached at that port.
+static void assert_acting(const char *text, uint16_t reached_at, const char *names) {
     struct loaded loaded;
-    const struct snapshot *snapshot = expect_good(
-        &loaded, BESIDE("services: [{name: auth, port: 80}]", "forwards: [{port: 8000, to: '127.0.0.1:8000'}, {port: 9000, to: '127.0.0.1:9000'}]")
-                     TWO_PORTS LIMITS("h", "{kind: Service, name: auth, sectionName: http}", "", ONE_RULE)
-                         LIMITS("g", "{kind: Service, name: auth, sectionName: grpc}", "", ONE_RULE));
-    uint32_t acting = 0;
+    char found[16] = "";
+    const struct snapshot *snapshot = expect_good(&loaded, text);
     for (uint32_t i = 0; i < snapshot->service_count; i++) {
         const struct service_config *service = snapshot->services[i];
-        if (!service->is_application)
-            continue;
-        assert_int_equal(service->destination->policy_count, service->port == 8000);
-        acting += service->destination->policy_count;
+        for (uint32_t j = 0; service->is_application && service->reached_at == reached_at && j < service->destination->policy_count; j++)
+            strncat(found, service->destination->policies[j]->label.at + strlen("RateLimitPolicy/default/"), 1);
     }
-    assert_int_equal(acting, 1);
+    assert_string_equal(found, names);
+    loaded_dispose(&loaded);
+}
+
+static void a_port_is_the_application_s_that_stands_behind_it(void **state) {
+    (void)state;
+#define TWO_PORTS ENTRY_OF("{name: http, port: 80, targetPort: 8000}, {name: grpc, port: 90, targetPort: 9000}")
+#define TWO_FORWARDS "forwards: [{port: 8000, to: '127.0.0.1:18000'}, {port: 9000, to: '127.0.0.1:19000'}]"
+    assert_acting(BESIDE("services: [{name: auth, port: 80}]", TWO_FORWARDS) TWO_PORTS OF_PORTS, 8000, "hw");
+    assert_acting(BESIDE("services: [{name: auth, port: 80}]", TWO_FORWARDS) TWO_PORTS OF_PORTS, 9000, "");
+    assert_acting(BESIDE("service: auth", TWO_FORWARDS) TWO_PORTS OF_PORTS, 8000, "hw");
+    assert_acting(BESIDE("service: auth", TWO_FORWARDS) TWO_PORTS OF_PORTS, 9000, "gw");
+    // Where the Service's port leads to the sidecar's own, nothing says which application is meant: none is left out.
+    assert_acting(BESIDE("services: [{name: auth, port: 80}]", "forwardTo: '127.0.0.1:8000'")
+                      ENTRY_OF("{name: http, port: 80, targetPort: 15006}, {name: grpc, port: 90}") OF_PORTS,
+                  0, "hw");
+}
+
+static void what_would_do_nothing_is_told(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_error(BESIDE("service: auth", "forwardTo: '127.0.0.1:8000'") LIMITS("l", "{kind: Service, name: auth, sectionName: http}", "", ONE_RULE),
+                 "is a port of a Service that no document describes");
+    expect_good(&loaded, OUTBOUND_PROXY ENTRY_OF("{name: db, port: 80, protocol: TCP}") LIMITS("l", "{kind: Service, name: auth}", "", ONE_RULE));
+    assert_true(has_line(&loaded.warnings, "carries no requests for the policy to act on"));
+    loaded_dispose(&loaded);
+    expect_good(
+        &loaded,
+        OF_S("  - {name: r, tier: {from: {type: Header, name: x-role}, default: free}, tiers: [{name: free, limits: [{requests: 1, per: 1s}]}]}\n"));
+    assert_true(has_line(&loaded.warnings, "x-role is no field that gateways take off"));
     loaded_dispose(&loaded);
 }
 
@@ -132,6 +161,7 @@ int main(void) {
         cmocka_unit_test(targets_are_checked),
         cmocka_unit_test(it_acts_beside_the_application_of_its_target),
         cmocka_unit_test(a_port_is_the_application_s_that_stands_behind_it),
+        cmocka_unit_test(what_would_do_nothing_is_told),
         cmocka_unit_test(it_acts_at_the_caller_where_no_proxy_stands_beside_the_target),
         cmocka_unit_test(all_that_select_a_destination_act_in_the_order_of_their_names),
     };

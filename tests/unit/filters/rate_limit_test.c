@@ -158,6 +158,30 @@ static void a_quota_is_used_up_whatever_the_limit_lets_pass(void **state) {
     loopback_dispose(&world);
 }
 
+static void a_key_that_stands_twice_is_none(void **state) {
+    (void)state;
+    static const struct {
+        const char *part, *before, *behind; // of a number that is another one in each request
+    } cases[] = {{"{type: Header, name: x-api-key}", "GET auth /\nx-api-key: real\nx-api-key: ", "\n"},
+                 {"{type: Header, name: x-api-key}", "GET auth /\nx-api-key: real\nx_api_key: ", "\n"},
+                 {"{type: Cookie, name: k}", "GET auth /\ncookie: k=", "; k=real\n"},
+                 {"{type: Query, name: k}", "GET auth /?k=", "&k=real\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loopback world;
+        char documents[4096], request[128];
+        unsigned passed = 0;
+        snprintf(documents, sizeof documents, BESIDE LIMITS_OF("l", "auth", "", "  - {name: r, key: [%s], limits: [{requests: 3, per: 1m}]}\n"),
+                 cases[i].part);
+        loopback_init(&world, documents, filter_types);
+        for (int j = 0; j < 10; j++) {
+            snprintf(request, sizeof request, "%s%d%s", cases[i].before, j, cases[i].behind);
+            passed += status_of(&world, 1, request) == 200;
+        }
+        assert_int_equal(passed, 3);
+        loopback_dispose(&world);
+    }
+}
+
 // ---- what a refusal says
 
 static void a_refusal_says_which_limit_and_for_how_long(void **state) {
@@ -242,6 +266,43 @@ static void some_responses_alone_may_count(void **state) {
     loopback_dispose(&world);
 }
 
+static void an_answer_that_is_not_read_counts_all_the_same(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    const union address address = address_of(1);
+    const struct stream_client who = {.address = &address};
+    loopback_init(&world, BESIDE LIMITS_OF("l", "auth", "", "  - {name: r, limits: [{requests: 1, per: 1m}], charge: {statuses: [401]}}\n"),
+                  filter_types);
+    client_begin_as(&client, &world, loopback_listener(&world, "inbound"), &who, HTTP_1_1, "GET auth /\n", true);
+    client.accepts = 0;
+    loopback_settle(&world);
+    far_respond(far_conn(&world.far, 0), far_conn(&world.far, 0)->server.last, 401, "content-length: 5\n", "never", true);
+    assert_int_equal(client.status, 401);
+    assert_false(client.done);
+    struct outcome outcome = ask(&world, "inbound", 1, "GET auth /\n", 200);
+    assert_int_equal(outcome.status, 429);
+    text_dispose(&outcome.body);
+    client_accept(&client, 5);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
+static void what_a_filter_answers_is_charged_for(void **state) {
+    (void)state;
+#define REDIRECT                                                                              \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n" \
+    "  parentRefs: [{group: '', kind: Service, name: a}]\n  rules:\n  - filters: [{type: RequestRedirect, requestRedirect: {hostname: b}}]\n---\n"
+    struct loopback world;
+    loopback_init(&world, BESIDE LIMITS_OF("l", "a", "", "  - {name: r, limits: [{requests: 3, per: 1m}]}\n") REDIRECT, filter_types);
+    for (unsigned i = 0; i < 5; i++) {
+        struct outcome outcome = ask(&world, "outbound", 1, "GET a /\n", 200);
+        assert_int_equal(outcome.status, i < 3 ? 302 : 429);
+        text_dispose(&outcome.body);
+    }
+    loopback_dispose(&world);
+}
+
 static void who_gives_up_has_still_come(void **state) {
     (void)state;
     struct loopback world;
@@ -314,6 +375,9 @@ int main(void) {
         cmocka_unit_test(a_call_of_grpc_is_refused_in_its_own_words),
         cmocka_unit_test(what_another_rule_refuses_costs_nothing),
         cmocka_unit_test(some_responses_alone_may_count),
+        cmocka_unit_test(a_key_that_stands_twice_is_none),
+        cmocka_unit_test(an_answer_that_is_not_read_counts_all_the_same),
+        cmocka_unit_test(what_a_filter_answers_is_charged_for),
         cmocka_unit_test(who_gives_up_has_still_come),
         cmocka_unit_test(a_dry_run_is_told_and_refuses_nothing),
         cmocka_unit_test(a_reload_keeps_what_was_used),
