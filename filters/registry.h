@@ -15,5 +15,6 @@ extern const struct filter_type filter_header_modifier;
 extern const struct filter_type filter_cors;
 extern const struct filter_type filter_mirror;
 extern const struct filter_type filter_rate_limit;
+extern const struct filter_type filter_fault;
 
 #endif

@@ -161,7 +161,7 @@ struct admin_hardening {
 struct admin_policy {
     struct bytes policy, rule, target;
     bool is_dry_run, overflows_known;
-    uint64_t refusals, overflows;
+    uint64_t refusals, delays, overflows;
 };
 
 struct admin_figures {

@@ -137,13 +137,15 @@ static void add_limits(struct exposition *page, const struct admin_figures *figu
 }
 
 static void add_policies(struct exposition *page, const struct admin_figures *figures) {
-    for (int family = 0; family < 2; family++) {
-        exposition_begin(page, family == 0 ? METRIC_POLICY_REFUSALS : METRIC_POLICY_OVERFLOWS);
+    static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS, METRIC_POLICY_OVERFLOWS};
+    for (size_t family = 0; family < sizeof families / sizeof families[0]; family++) {
+        exposition_begin(page, families[family]);
         for (uint32_t i = 0; i < figures->policy_count; i++) {
             const struct admin_policy *policy = &figures->policies[i];
             const struct bytes labels[] = {policy->policy, policy->rule, policy->target, policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce")};
-            if (family == 0 || policy->overflows_known)
-                exposition_add(page, labels, family == 0 ? policy->refusals : policy->overflows);
+            const uint64_t values[] = {policy->refusals, policy->delays, policy->overflows};
+            if (families[family] != METRIC_POLICY_OVERFLOWS || policy->overflows_known)
+                exposition_add(page, labels, values[family]);
         }
     }
 }

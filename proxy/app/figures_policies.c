@@ -29,6 +29,7 @@ static void list_state(struct policy_state *state, void *user) {
     policy->target = is_one_too_many ? OTHER : pool_copy(listing->pool, state->target);
     policy->is_dry_run = !is_one_too_many && listing->is_dry_run;
     policy->refusals += atomic_load_explicit(&state->refusals, memory_order_relaxed);
+    policy->delays += atomic_load_explicit(&state->delays, memory_order_relaxed);
     if (state->type->overflows == NULL)
         return;
     policy->overflows_known = true;

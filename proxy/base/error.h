@@ -45,6 +45,7 @@
     X(REQUEST_TIMEOUT, "request_timeout")                                                                           \
     X(TRY_TIMEOUT, "try_timeout")                                                                                   \
     X(DEADLINE_EXPIRED, "deadline_expired")                                                                         \
+    X(FAULT, "fault")                                                                                               \
     X(INTERNAL, "internal")                                                                                         \
     /* told between layers, never to a client as they are */                                                        \
     X(REFUSED_STREAM, "refused_stream")       /* HTTP/2: provably not processed (RFC 9113 section 8.7) */           \

@@ -125,6 +125,10 @@ static bool is_beside(const struct document *policy, const struct target_ref *ta
     return false;
 }
 
+static bool acts_beside(const struct document *policy) {
+    return policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy_kind_of(policy));
+}
+
 static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
     if (target->kind == TARGET_GATEWAY) {
@@ -140,8 +144,15 @@ static void check_target_exists(struct document *policy, uint32_t index, const s
     struct loading *loading = policy->loading;
     struct bytes namespace_name = target_namespace(policy->namespace_name, target);
     const struct document *entry = find_service(names, loading, namespace_name, target->name);
-    if (entry == NULL && (loading->is_partial || (policy_kind_of(policy) != POLICY_NONE && is_beside(policy, target))))
+    if (entry == NULL && loading->is_partial)
         return;
+    if (entry == NULL && acts_beside(policy) && is_beside(policy, target)) {
+        if (target->section_name.len > 0)
+            document_error(policy, node_find(item_of(policy, "targetRefs", index), "sectionName"), NULL,
+                           "is a port of a Service that no document describes; allowed: the whole Service, or a ServiceEntry %.*s that has it",
+                           BYTES_FORMAT(target->name));
+        return;
+    }
     if (entry == NULL)
         document_error(policy, node_find(item_of(policy, "targetRefs", index), "name"), NULL,
                        "there is no Service or ServiceEntry %.*s in namespace %.*s", BYTES_FORMAT(target->name), BYTES_FORMAT(namespace_name));
@@ -181,18 +192,33 @@ static bool is_own_namespace(struct document *policy, uint32_t index) {
     return false;
 }
 
-// What acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
-static void check_callee_target(struct document *policy, uint32_t index, const struct map *names) {
+// What acts on requests is for nothing that has none; what acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
+static void check_request_target(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
     if (target->kind == TARGET_TLS_ROUTE || target->kind == TARGET_TCP_ROUTE)
         document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
                        "carries no requests; allowed: Service, Namespace, Gateway, HTTPRoute, GRPCRoute");
-    const struct document *route = target_is_route(target->kind) ? find_route(policy, target, names) : NULL;
+    const struct document *route = acts_beside(policy) && target_is_route(target->kind) ? find_route(policy, target, names) : NULL;
     if (route != NULL && is_of_mesh(route))
         document_error(
             policy, item_of(policy, "targetRefs", index), NULL,
             "%s is of a Service, whose proxy sees no routes; allowed: the Service, with `matches` in the rules, or a route of Gateways alone",
             route->label);
+}
+
+// A policy of requests for a Service that carries none would do nothing, and nobody would notice.
+static void warn_of_opaque_target(struct document *policy, uint32_t index, const struct map *names) {
+    const struct target_ref *target = &policy_head_of(policy)->targets[index];
+    const struct document *entry = target->kind == TARGET_SERVICE ? find_service(names, policy->loading, policy->namespace_name, target->name) : NULL;
+    const struct service_entry_spec *spec = entry == NULL ? NULL : entry->spec;
+    bool carries = spec == NULL;
+    for (uint32_t i = 0; spec != NULL && i < spec->port_count; i++) {
+        const bool is_meant = target->section_name.len == 0 || bytes_equal(spec->ports[i].name, target->section_name);
+        carries |= is_meant && !protocol_is_opaque(spec->ports[i].protocol);
+    }
+    if (!carries)
+        document_warning(policy, item_of(policy, "targetRefs", index), NULL,
+                         "%s has protocol TCP or TLS there, and carries no requests for the policy to act on", entry->label);
 }
 
 static void check_policies(struct loading *loading, const struct map *names) {
@@ -208,8 +234,10 @@ static void check_policies(struct loading *loading, const struct map *names) {
             check_target_exists(policy, i, names);
             if (policy_kind_of(policy) == POLICY_NONE)
                 check_target_twins(policy, i, &targets);
-            else
-                check_callee_target(policy, i, names);
+            else {
+                check_request_target(policy, i, names);
+                warn_of_opaque_target(policy, i, names);
+            }
         }
     }
     map_dispose(&targets);

@@ -1,6 +1,7 @@
 // Policies of additive kinds: which documents act on which destination (policy.md, "Targets, merging, where it acts"), and their specs as filters read them.
 #include "config/freeze_private.h"
 
+#include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 
 #include <stdlib.h>
@@ -37,12 +38,16 @@ void freeze_policies_end(struct freezing *freezing) {
 
 // ---- specs
 
+static const struct route_match *freeze_matches(struct freezing *freezing, const struct match_spec *specs, uint32_t count) {
+    struct route_match *matches = pool_alloc_zeroed(freezing->pool, count * sizeof(*matches) + 1);
+    for (uint32_t i = 0; i < count; i++)
+        matches[i] = freeze_match(freezing, &specs[i]);
+    return matches;
+}
+
 static void freeze_rate_rule(struct freezing *freezing, const struct rate_rule_spec *spec, struct rate_rule *rule) {
-    struct route_match *matches = pool_alloc_zeroed(freezing->pool, spec->match_count * sizeof(*matches) + 1);
-    for (uint32_t i = 0; i < spec->match_count; i++)
-        matches[i] = freeze_match(freezing, &spec->matches[i]);
     *rule = spec->rule;
-    rule->matches = matches;
+    rule->matches = freeze_matches(freezing, spec->matches, spec->match_count);
     rule->match_count = spec->match_count;
 }
 
@@ -57,7 +62,24 @@ static const void *freeze_rate_limit(struct freezing *freezing, const struct doc
     return config;
 }
 
-static const void *(*const freezers[])(struct freezing *freezing, const struct document *document) = {[POLICY_RATE_LIMIT] = freeze_rate_limit};
+static void freeze_fault_rule(struct freezing *freezing, const struct fault_rule_spec *spec, struct fault_rule *rule) {
+    *rule = spec->rule;
+    rule->matches = freeze_matches(freezing, spec->matches, spec->match_count);
+    rule->match_count = spec->match_count;
+}
+
+static const void *freeze_fault(struct freezing *freezing, const struct document *document) {
+    const struct fault_spec *spec = document->spec;
+    struct fault_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    config->rule_count = spec->rule_count;
+    config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        freeze_fault_rule(freezing, &spec->rules[i], &config->rules[i]);
+    return config;
+}
+
+static const void *(*const freezers[])(struct freezing *freezing,
+                                       const struct document *document) = {[POLICY_FAULT] = freeze_fault, [POLICY_RATE_LIMIT] = freeze_rate_limit};
 
 // ---- where they act
 
@@ -94,6 +116,7 @@ static const struct policy *freeze_policy(struct freezing *freezing, const struc
 struct search {
     struct freezing *freezing;
     struct destination *destination;
+    bool of_callers; // kinds that act in the caller's proxy; else the others
     uint32_t count;
 };
 
@@ -109,7 +132,7 @@ static void find_by(struct search *search, const struct target_ref *target) {
     struct freezing *freezing = search->freezing;
     struct bytes key = target_key(freezing->loading->scratch, target->namespace_name, target);
     for (const struct selector *selector = map_get(&freezing->additive, key); selector != NULL; selector = selector->next)
-        if (!is_found(search, selector->document))
+        if (policy_is_caller_s(policy_kind_of(selector->document)) == search->of_callers && !is_found(search, selector->document))
             freezing->found[search->count++] = freeze_policy(freezing, selector->document, target_text(freezing, target, search->destination));
 }
 
@@ -118,21 +141,30 @@ static void find_by_all(struct search *search, const struct target_ref *targets,
         find_by(search, &targets[i]);
 }
 
-// The name of the port of that number where the service is described, and the application is what stands behind it; false: another one does.
-static bool stands_for(struct freezing *freezing, const struct service_ref *ref, const struct service_config *application, struct bytes *port_name) {
-    *port_name = BYTES_NONE;
-    const struct frozen_entry *entry = freeze_find_entry(freezing, freezing->snapshot->proxy.namespace_name, ref->name);
+// Whether the port is one that the Proxy stands beside, and leads to the application, so far as the documents say.
+static bool leads_to(const struct entry_port *port, const struct service_ref *ref, const struct service_config *application) {
+    const uint16_t reached_at = port->target_port != 0 ? port->target_port : port->port;
+    return (ref->port == 0 || ref->port == port->port) && (application->reached_at == 0 || application->reached_at == reached_at);
+}
+
+// Where the Service is described, by those of its ports that lead to the application; where no port does, not at all. Where it is not, by its name.
+static void find_of_service(struct search *search, const struct service_ref *ref) {
+    struct freezing *freezing = search->freezing;
+    const struct bytes owner = freezing->snapshot->proxy.namespace_name;
+    const struct frozen_entry *entry = freeze_find_entry(freezing, owner, ref->name);
     const struct service_entry_spec *spec = entry == NULL ? NULL : entry->document->spec;
+    struct target_ref target = {.kind = TARGET_SERVICE, .namespace_name = owner, .name = ref->name};
+    bool leads = spec == NULL;
     for (uint32_t i = 0; spec != NULL && i < spec->port_count; i++) {
-        const struct entry_port *port = &spec->ports[i];
-        if (ref->port != 0 && port->port != ref->port)
+        if (!leads_to(&spec->ports[i], ref, search->destination->service))
             continue;
-        if (port->target_port != 0 && application->port != 0 && port->target_port != application->port)
-            return false;
-        *port_name = port->name;
-        return true;
+        leads = true;
+        target.section_name = spec->ports[i].name;
+        find_by(search, &target);
     }
-    return true;
+    target.section_name = BYTES_NONE;
+    if (leads)
+        find_by(search, &target);
 }
 
 // An application is every Service that its proxy stands beside.
@@ -143,16 +175,8 @@ static void find_of_application(struct search *search) {
     const struct service_ref short_one = {.name = proxy->service};
     const struct service_ref *refs = proxy->service_count > 0 ? proxy->services : &short_one;
     const uint32_t count = proxy->service_count > 0 ? proxy->service_count : proxy->service.len > 0;
-    struct bytes port_name;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!stands_for(freezing, &refs[i], search->destination->service, &port_name))
-            continue;
-        struct target_ref target = {.kind = TARGET_SERVICE, .namespace_name = owner, .name = refs[i].name, .section_name = port_name};
-        if (port_name.len > 0)
-            find_by(search, &target);
-        target.section_name = BYTES_NONE;
-        find_by(search, &target);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        find_of_service(search, &refs[i]);
     find_by(search, &(struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner});
 }
 
@@ -177,6 +201,16 @@ static void find_at_gateway(struct search *search, const struct service_config *
     find_by_all(search, targets, count);
 }
 
+// All that carries requests to where they go: by rule and route, to whom they were for, and to whom they are sent.
+static void find_of_callers(struct search *search, const struct service_config *frontend, const struct document *route,
+                            const struct rule_spec *rule) {
+    struct target_ref targets[RULE_TARGETS + 2 * SERVICE_TARGETS];
+    uint32_t count = route == NULL ? 0 : targets_of_rule(route, rule, targets);
+    count = add_service_targets(frontend, search->destination->service, targets, count);
+    search->of_callers = true;
+    find_by_all(search, targets, count);
+}
+
 static int compare_labels(const void *left, const void *right) {
     const struct policy *const *a = left, *const *b = right;
     return (*a)->kind != (*b)->kind ? (*a)->kind < (*b)->kind ? -1 : 1 : bytes_compare((*a)->label, (*b)->label);
@@ -196,6 +230,8 @@ void freeze_policies(struct freezing *freezing, struct destination *destination,
         struct target_ref targets[SERVICE_TARGETS];
         find_by_all(&search, targets, targets_of_service(service, targets));
     }
+    if (!service->is_application)
+        find_of_callers(&search, frontend, route, rule);
     if (search.count == 0)
         return;
     qsort(freezing->found, search.count, sizeof(freezing->found[0]), compare_labels);

@@ -12,9 +12,8 @@ uint32_t targets_of_rule(const struct document *route, const struct rule_spec *r
     return count;
 }
 
-// Ports and services go before namespaces, the frontend's before the backend's.
-static uint32_t add_service_targets(const struct service_config *frontend, const struct service_config *backend, struct target_ref *targets,
-                                    uint32_t count) {
+uint32_t add_service_targets(const struct service_config *frontend, const struct service_config *backend, struct target_ref *targets,
+                             uint32_t count) {
     struct target_ref of_frontend[SERVICE_TARGETS], of_backend[SERVICE_TARGETS];
     uint32_t each = targets_of_service(frontend, of_frontend);
     (void)targets_of_service(backend, of_backend);

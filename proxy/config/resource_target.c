@@ -1,4 +1,5 @@
 // `targetRefs` of all kinds of policies: their table, and the rules between their fields. Whether what they name is there is check.c's.
+#include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 #include "config/resources.h"
 
@@ -32,7 +33,14 @@ const struct choice policy_modes[] = {
     {"Enforce", MODE_ENFORCE, false, "it is done"}, {"DryRun", MODE_DRY_RUN, false, "it is counted, and not done"}, {0}};
 
 enum policy_kind policy_kind_of(const struct document *document) {
-    return document->kind->spec == &rate_limit_table ? POLICY_RATE_LIMIT : POLICY_NONE;
+    static const struct {
+        const struct table *spec;
+        enum policy_kind kind;
+    } kinds[] = {{&fault_table, POLICY_FAULT}, {&rate_limit_table, POLICY_RATE_LIMIT}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (document->kind->spec == kinds[i].spec)
+            return kinds[i].kind;
+    return POLICY_NONE;
 }
 
 const struct policy_head *policy_head_of(const struct document *document) {

@@ -3,6 +3,7 @@
 #include "config/resource_route.h"
 #include "config/resources.h"
 
+#include "config/grpc_codes.h"
 #include "config/merge.h"
 
 #define SPEC(member) ROW_AT(struct traffic_policy_spec, member)
@@ -129,23 +130,11 @@ static const struct choice retry_conditions[] = {
     {"Timeout", offsetof(struct traffic_policy_spec, traffic.retry.timeout), false, "timeouts.backendRequest ran out before the answer's head"},
     {0}};
 #define GRPC_CODE(number) offsetof(struct traffic_policy_spec, traffic.retry.grpc_codes[number])
-static const struct choice retry_grpc_codes[] = {{"CANCELLED", GRPC_CODE(1), false, "the call was cancelled"},
-                                                 {"UNKNOWN", GRPC_CODE(2), false, "an error of no known kind"},
-                                                 {"INVALID_ARGUMENT", GRPC_CODE(3), false, "the caller's argument is wrong"},
-                                                 {"DEADLINE_EXCEEDED", GRPC_CODE(4), false, "time ran out"},
-                                                 {"NOT_FOUND", GRPC_CODE(5), false, "it is not there"},
-                                                 {"ALREADY_EXISTS", GRPC_CODE(6), false, "it is there already"},
-                                                 {"PERMISSION_DENIED", GRPC_CODE(7), false, "the caller may not"},
-                                                 {"RESOURCE_EXHAUSTED", GRPC_CODE(8), false, "a quota or a resource is used up"},
-                                                 {"FAILED_PRECONDITION", GRPC_CODE(9), false, "the state does not allow it"},
-                                                 {"ABORTED", GRPC_CODE(10), false, "it was given up, as for a conflict"},
-                                                 {"OUT_OF_RANGE", GRPC_CODE(11), false, "past the end"},
-                                                 {"UNIMPLEMENTED", GRPC_CODE(12), false, "there is no such method"},
-                                                 {"INTERNAL", GRPC_CODE(13), false, "an invariant is broken"},
-                                                 {"UNAVAILABLE", GRPC_CODE(14), false, "the service is not there for now"},
-                                                 {"DATA_LOSS", GRPC_CODE(15), false, "data are lost"},
-                                                 {"UNAUTHENTICATED", GRPC_CODE(16), false, "the caller is not known"},
-                                                 {0}};
+static const struct choice retry_grpc_codes[] = {
+#define X(word, number, describes) {#word, GRPC_CODE(number), false, describes},
+    GRPC_CODE_LIST(X)
+#undef X
+        {0}};
 #define METHOD(name) offsetof(struct traffic_policy_spec, traffic.retry.methods[METHOD_##name])
 static const struct choice retry_methods[] = {{"GET", METHOD(GET), false, "idempotent"},
                                               {"HEAD", METHOD(HEAD), false, "idempotent"},

@@ -37,6 +37,11 @@ extern const struct choice policy_modes[];
 // POLICY_NONE: it is no policy of an additive kind.
 enum policy_kind policy_kind_of(const struct document *document);
 
+// Whether policies of that kind act in the caller's proxy; the others act in the target's own, or where none is.
+static inline bool policy_is_caller_s(enum policy_kind kind) {
+    return kind == POLICY_FAULT;
+}
+
 // NULL: it is no policy.
 const struct policy_head *policy_head_of(const struct document *document);
 

@@ -10,6 +10,7 @@ static const char *const outbound[] = {
     "redirect",        // what is not for any backend here costs nothing further
     "rewrite",         // changes only what is sent: behind all that decides by the request as it came
     "header_modifier", // the same; behind rewrite, so that it sees what the backend will get
+    "fault",           // what goes wrong on purpose goes wrong for this request as it will be sent, and is not copied
     "mirror",          // behind all that could keep the request from its backend: what that does not get is not copied
 };
 

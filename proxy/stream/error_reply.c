@@ -44,6 +44,7 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
     REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
     REPLY(DRAINING, 503, 14, "proxy_internal_response"),
+    REPLY(FAULT, 503, 14, "proxy_internal_response"), // or as the policy says
     REPLY(CONNECT_TIMEOUT, 504, 14, "connection_timeout"),
     REPLY(REQUEST_TIMEOUT, 504, 4, "http_response_timeout"),
     REPLY(TRY_TIMEOUT, 504, 4, "http_response_timeout"),
@@ -105,7 +106,8 @@ static struct bytes plain(struct pool *pool, struct bytes text) {
 }
 
 static void add_grpc_status(struct stream *stream, struct fields *fields, enum error error, struct bytes detail) {
-    fields_add_known(fields, FIELD_GRPC_STATUS, pool_format(&stream->pool, "%d", reply_of(error)->grpc));
+    const int code = stream->refusal.grpc_status != 0 ? stream->refusal.grpc_status : reply_of(error)->grpc;
+    fields_add_known(fields, FIELD_GRPC_STATUS, pool_format(&stream->pool, "%d", code));
     fields_add_known(fields, FIELD_GRPC_MESSAGE,
                      detail.len == 0 ? bytes_from_text(error_name(error))
                                      : pool_format(&stream->pool, "%s: %.*s", error_name(error), BYTES_FORMAT(detail)));
@@ -166,7 +168,7 @@ struct head *error_reply_build(struct stream *stream, enum error error, struct b
     CHECK(reply->status != 0);
     struct head *head = pool_alloc_zeroed(&stream->pool, sizeof *head);
     head_init(head, &stream->pool);
-    head->status = reply->status;
+    head->status = stream->refusal.status != 0 ? stream->refusal.status : reply->status;
     struct bytes detail = detail_for_client(stream);
     struct bytes policy = plain(&stream->pool, stream->policy);
     if (stream->request_is_grpc)
@@ -181,6 +183,19 @@ struct head *error_reply_build(struct stream *stream, enum error error, struct b
     if (stream->client.mesh)
         fields_add_known(&head->fields, FIELD_OUTRIGGER_REFUSED, bytes_from_text(error_name(error)));
     return head;
+}
+
+void error_reply_take_over(struct stream *stream, const struct head *refusal) {
+    static const struct bytes names[] = {BYTES_OF("retry-after"), BYTES_OF("ratelimit"), BYTES_OF("ratelimit-policy"),
+                                         BYTES_OF("grpc-retry-pushback-ms")};
+    struct fields *taken = pool_alloc_zeroed(&stream->pool, sizeof *taken);
+    fields_init(taken, &stream->pool);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct field *field = fields_find_name(&refusal->fields, names[i]);
+        if (field != NULL)
+            fields_add(taken, names[i], pool_copy(&stream->pool, field->value));
+    }
+    stream->refusal.fields = taken;
 }
 
 const struct fields *error_reply_trailers(struct stream *stream, enum error error) {

@@ -27,6 +27,9 @@ bool error_reply_tells(const struct stream *stream);
 // outrigger-refused. Proxy-Status says which rule of which policy it was, where one was.
 struct head *error_reply_build(struct stream *stream, enum error error, struct buffer *body);
 
+// What another proxy of ours has refused is going to be refused in our own words: what its client is to know of when to come again goes along.
+void error_reply_take_over(struct stream *stream, const struct head *refusal);
+
 // For a response that has begun and cannot be completed: the trailers with which a gRPC response over HTTP/2 ends instead, in the stream's pool; NULL: it can only be cut.
 const struct fields *error_reply_trailers(struct stream *stream, enum error error);
 

@@ -33,6 +33,7 @@ struct policy_state {
     uint64_t form; // of what is remembered: other numbers have the same, another algorithm or window has another
     uint32_t references;
     _Atomic uint64_t refusals; // or, of a shadow, what would have been one
+    _Atomic uint64_t delays;   // the same of requests that had to wait
 };
 
 struct policy_state_set;

@@ -532,6 +532,7 @@ static void run_attempts(struct stream *stream) {
     struct attempt *attempt = stream->attempts->committed;
     struct upstream_stream *up = &attempt->up;
     if (attempt->refusal != OK && error_status(attempt->refusal) != 0 && !error_reply_tells(stream)) {
+        error_reply_take_over(stream, &up->codec_stream.head);
         stream_fail(stream, attempt->refusal, attempt->endpoint->links->text); // in our own words, that tell nothing of who refused
         return;
     }

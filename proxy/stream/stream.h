@@ -67,6 +67,8 @@ struct refusal {
     struct bytes rule;           // of the policy; empty: no policy has refused it by a verdict
     nanoseconds retry_after;     // 0: not said
     const struct fields *fields; // NULL: none
+    uint16_t status;             // of a fault
+    int grpc_status;             // the same
 };
 
 struct stream {
@@ -133,6 +135,7 @@ struct stream {
     struct bytes detail; // why, in few words
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
     struct refusal refusal;
+    struct bytes delayed; // the policies that made it wait: "kind/namespace/name: rule, ..."; empty: none
     struct bytes dry_run; // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };
 

@@ -61,6 +61,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         .end = stream->end,
         .detail = stream->detail,
         .policy = stream->policy,
+        .delayed = stream->delayed,
         .dry_run = stream->dry_run,
         .request_bytes = stream->request_bytes,
         .response_bytes = stream->response_bytes,

@@ -4,22 +4,43 @@
 #include "base/check.h"
 #include "stream/stream.h"
 
-// "RateLimitPolicy/school/auth: login: rate_limited, ..." for the access log.
-static void tell_dry_run(struct stream *stream, const struct policy *policy, const struct verdict *verdict) {
-    stream->dry_run = pool_format(&stream->pool, "%.*s%s%.*s: %.*s: %s", BYTES_FORMAT(stream->dry_run), stream->dry_run.len > 0 ? ", " : "",
-                                  BYTES_FORMAT(policy->label), BYTES_FORMAT(verdict->rule), error_name(verdict->end));
+// One more policy and rule in a list for the access log: "RateLimitPolicy/school/auth: login: rate_limited, ...".
+static void add_to_list(struct stream *stream, struct bytes *list, const struct policy *policy, struct bytes rule, const char *what) {
+    *list = pool_format(&stream->pool, "%.*s%s%.*s: %.*s%s%s", BYTES_FORMAT(*list), list->len > 0 ? ", " : "", BYTES_FORMAT(policy->label),
+                        BYTES_FORMAT(rule), what == NULL ? "" : ": ", what == NULL ? "" : what);
+}
+
+// Of the filter that is asked.
+static const struct policy *policy_of(const struct stream *stream) {
+    const struct filter *filter = stream->filters.asked;
+    CHECK(stream->attempts == NULL && filter != NULL && filter->policy != NULL); // above attempts
+    return filter->policy;
 }
 
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {
-    const struct filter *filter = stream->filters.asked;
-    CHECK(filter != NULL && filter->policy != NULL && verdict->end != OK);
+    const struct policy *policy = policy_of(stream);
+    CHECK(verdict->end != OK && (verdict->end == ERROR_FAULT) == (verdict->status != 0));
     atomic_fetch_add_explicit(&verdict->state->refusals, 1, memory_order_relaxed);
-    if (filter->policy->is_dry_run) {
-        tell_dry_run(stream, filter->policy, verdict);
+    if (policy->is_dry_run) {
+        add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
         return FILTER_CONTINUE;
     }
-    stream->policy = pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(filter->policy->label), BYTES_FORMAT(verdict->rule));
-    stream->refusal = (struct refusal){.rule = verdict->rule, .retry_after = verdict->retry_after, .fields = verdict->fields};
+    stream->policy = pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(policy->label), BYTES_FORMAT(verdict->rule));
+    stream->refusal = (struct refusal){.rule = verdict->rule,
+                                       .retry_after = verdict->retry_after,
+                                       .fields = verdict->fields,
+                                       .status = verdict->status,
+                                       .grpc_status = verdict->grpc_status};
     stream_fail(stream, verdict->end, verdict->reason);
     return FILTER_REPLIED;
+}
+
+bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state) {
+    const struct policy *policy = policy_of(stream);
+    atomic_fetch_add_explicit(&state->delays, 1, memory_order_relaxed);
+    if (policy->is_dry_run)
+        add_to_list(stream, &stream->dry_run, policy, rule, "delay");
+    else
+        add_to_list(stream, &stream->delayed, policy, rule, NULL);
+    return !policy->is_dry_run;
 }

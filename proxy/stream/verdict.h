@@ -11,10 +11,15 @@ struct verdict {
     struct policy_state *state;  // whose refusals it is counted among
     nanoseconds retry_after;     // when it would pass; 0: that is not known
     const struct fields *fields; // that the reply carries beside; in the stream's pool; NULL: none
+    uint16_t status;             // of ERROR_FAULT alone, whose row says "as configured"
+    int grpc_status;             // the same
 };
 
 // For filters, from decide and charge; the result is theirs to return: REPLIED, or CONTINUE in a dry run. The reply is that of errors.md, with Retry-After (RFC 9110 section 10.2.3,
 // in whole seconds, never 0); access log, Proxy-Status and the reply name policy and rule.
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict);
+
+// For filters, from decide, before they pause: a rule of the policy makes the request wait. Counted and told. False: it is not to wait, the policy is in a dry run.
+bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state);
 
 #endif

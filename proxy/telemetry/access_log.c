@@ -131,6 +131,8 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return quoted(record->detail);
     case ACCESS_POLICY:
         return quoted(record->policy);
+    case ACCESS_DELAYED:
+        return quoted(record->delayed);
     case ACCESS_DRY_RUN:
         return quoted(record->dry_run);
     case ACCESS_DURATION:

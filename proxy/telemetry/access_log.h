@@ -34,6 +34,7 @@ struct access_record {
     enum error end;
     struct bytes detail;    // why, in few words, where `end` does not say all
     struct bytes policy;    // "kind/namespace/name: rule" that refused; empty: none
+    struct bytes delayed;   // the same, of those that made it wait: "kind/namespace/name: rule, ..."
     struct bytes dry_run;   // the same, with ": end" behind each, of what would have been refused but for a dry run
     uint64_t request_bytes; // of the bodies, as received and as sent
     uint64_t response_bytes;
@@ -59,7 +60,7 @@ struct access_record {
     X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                          \
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
-    X(PATH, "path", 1024, "path as received, in its canonical form and without its query")                                 \
+    X(PATH, "path", 912, "path as received, in its canonical form and without its query")                                  \
     X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                    \
     X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
     X(STATUS, "status", 20, "status sent to the client")                                                                   \
@@ -67,6 +68,7 @@ struct access_record {
     X(END, "end", 32, "how it ended: ok, or the error")                                                                    \
     X(DETAIL, "detail", 192, "why, where the end does not say all")                                                        \
     X(POLICY, "policy", 256, "the policy and rule that ended it")                                                          \
+    X(DELAYED, "delayed", 96, "the policies and rules that made it wait")                                                  \
     X(DRY_RUN, "dry_run", 128, "the policies and rules in a dry run that would have refused it, and how")                  \
     X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                             \
     X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                      \

@@ -83,6 +83,8 @@ struct metric_family {
     X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds", "Age of the oldest answer in force whose name got no good one since; 0: none.", NULL) \
     X(POLICY_REFUSALS, COUNTER, "outrigger_policy_refusals_total", "Requests that a rule of a policy has refused; mode dry_run: would have.",        \
       "policy", "rule", "target", "mode")                                                                                                            \
+    X(POLICY_DELAYS, COUNTER, "outrigger_policy_delays_total", "Requests that a rule of a policy has made wait; mode dry_run: would have.",          \
+      "policy", "rule", "target", "mode")                                                                                                            \
     X(POLICY_OVERFLOWS, COUNTER, "outrigger_policy_overflows_total",                                                                                 \
       "How often a rule of a policy had no room for one more key, which then shared its limits with others like it.", "policy", "rule", "target",    \
       "mode")                                                                                                                                        \

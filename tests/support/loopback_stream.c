@@ -36,6 +36,7 @@ static void record(void *user, const struct access_record *from) {
     };
     copy_to(to->detail, sizeof to->detail, from->detail);
     copy_to(to->policy, sizeof to->policy, from->policy);
+    copy_to(to->delayed, sizeof to->delayed, from->delayed);
     copy_to(to->dry_run, sizeof to->dry_run, from->dry_run);
     copy_to(to->retried_for, sizeof to->retried_for, from->retried_for);
     copy_to(to->retry_refused, sizeof to->retry_refused, from->retry_refused);

@@ -26,6 +26,7 @@ struct loopback_record {
     nanoseconds upstream_duration;
     char detail[128];
     char policy[128];
+    char delayed[128];
     char dry_run[128];
     char retried_for[128];
     char retry_refused[32];

@@ -64,7 +64,7 @@ static void kinds_are_told_apart(void **state) {
                  "t.yaml:8: ServiceEntri/default/x: kind: unknown kind; did you mean ServiceEntry?");
     expect_error(OUTBOUND_PROXY API "kind: Banana\nmetadata: {name: x}\n", "kind: unknown kind; allowed: Proxy, ServiceEntry, TrafficPolicy");
     expect_error(OUTBOUND_PROXY API "kind: [x]\nmetadata: {name: x}\n", "kind: unknown kind; allowed: Proxy, ServiceEntry, TrafficPolicy");
-    expect_error(OUTBOUND_PROXY API "kind: FaultPolicy\nmetadata: {name: x}\n", "kind: FaultPolicy is not supported by this version; allowed: Proxy");
+    expect_error(OUTBOUND_PROXY API "kind: CachePolicy\nmetadata: {name: x}\n", "kind: CachePolicy is not supported by this version; allowed: Proxy");
 }
 
 static void exactly_one_proxy_is_needed(void **state) {
