@@ -34,6 +34,7 @@ static union address address_of(uint32_t last) {
 static struct owner_stream *newest(struct loopback *world, unsigned *count, struct far_conn **of) {
     struct owner_stream *found = NULL;
     *count = 0;
+    *of = NULL;
     for (struct far_conn *conn = world->far.conns; conn != NULL; conn = conn->next)
         for (struct owner_stream *stream = conn->speaks ? conn->server.streams : NULL; stream != NULL; stream = stream->next) {
             ++*count;
