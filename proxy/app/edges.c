@@ -64,9 +64,16 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
                                                              });
         count++;
     }
+    bool *withdrawn = alloc_zeroed_or_abort(proxy->listener_count + 1, sizeof *withdrawn);
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        withdrawn[i] = !gateway_has_certificates(proxy->listeners[i].gateway) && find(edges, proxy->listeners[i].name) != NULL;
     close_rest(edges);
     edges->items = items;
     edges->count = count;
+    for (uint32_t i = 0; i < proxy->listener_count; i++)
+        if (withdrawn[i]) // what may be shown no more is not there to be shown again when other certificates are named
+            edges->publish(edges->owner, proxy->listeners[i].name, NULL);
+    free(withdrawn);
 }
 
 bool edges_are_loaded(const struct edges *edges) {

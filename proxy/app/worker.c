@@ -308,6 +308,8 @@ static void tear_down(struct worker *worker) {
     catch_up(worker); // each message ends what it brought
     struct handover *all = alloc_zeroed_or_abort(1, sizeof *all);
     unlisten_here(worker, all);
+    loop->look = NULL; // whoever still reads waits for no room, and nobody is asked about documents that go
+    memory_room_set(&loop->room, MEMORY_ROOM_ENDLESS);
     loop_timer_stop(loop, &worker->gauges);
     reports_drop(&worker->reports);
     downstream_close_all(&worker->downstream);

@@ -63,9 +63,12 @@ static void apply(struct worker *worker, enum memory_level level) {
     const struct memory_budget *budget = worker->memory.budget;
     const uint64_t use = atomic_load_explicit(&budget->use, memory_order_relaxed);
     const uint64_t limit = atomic_load_explicit(&budget->limit, memory_order_relaxed);
+    const int64_t room = memory_room_of(use, limit, budget->workers);
+    if (room == 0 && level < MEMORY_CLOSE_IDLE) // memoryPercent lies above where nothing is read any more: what is kept for later has to go before
+        level = MEMORY_CLOSE_IDLE;
     if (level != worker->memory.level)
         set_level(worker, level);
-    memory_room_set(&worker->loop.room, memory_room_of(use, limit, budget->workers));
+    memory_room_set(&worker->loop.room, room);
     worker->loop.socket_bytes = memory_socket_bytes_of(limit);
     worker->env.unanswered_max = memory_streams_of(use, limit, percent_of(worker), budget->workers);
 }

@@ -139,6 +139,9 @@ static struct credentials *edge_of(const struct server_conn *conn) {
     return gateway_has_certificates(config_of(conn)->gateway) ? conn->listener->edge : NULL;
 }
 
+// A handshake that takes longer is none of a burst, and may be one of a client that says nothing: such keep nobody out.
+#define HANDSHAKE_COUNTED_NS NS_PER_S
+
 // At a gateway clients show no certificate, and speak what strangers speak.
 static void begin_tls(struct server_conn *conn) {
     struct downstream *downstream = conn->listener->downstream;
@@ -165,7 +168,7 @@ static void begin_tls(struct server_conn *conn) {
     };
     conn->phase = CONN_HANDSHAKE;
     conn->awaits_protocol = false;
-    loop_timer_stop(loop_of(conn), &conn->timer); // of first bytes; the handshake has its own
+    loop_timer_start(loop_of(conn), &conn->timer, HANDSHAKE_COUNTED_NS); // in the place of that of first bytes; the handshake has its own
     conn->credentials_generation = credentials_generation(credentials);
     conn->transport = tls_server_create(conn->transport, &options, &conn->pending, &server_conn_transport_events, conn);
     conn->transport->ops->read_start(conn->transport);
@@ -175,6 +178,7 @@ void server_conn_end_handshake(struct server_conn *conn) {
     if (!conn->shakes_hands)
         return;
     conn->shakes_hands = false;
+    loop_timer_stop(loop_of(conn), &conn->timer);
     conn->listener->downstream->handshakes--;
 }
 
@@ -197,8 +201,9 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
 static void keep_server_name(struct server_conn *conn) {
     char name[SERVER_NAME_MAX];
     const struct bytes asked = bytes_from(name, server_name_read(tls_server_name(conn->transport), name));
-    if (asked.len > 0)
-        conn->server_name = bytes_keep(asked);
+    const bool has_dot = asked.len > 0 && asked.at[asked.len - 1] == '.'; // the root's, which the handshake has passed over too
+    if (asked.len > has_dot)
+        conn->server_name = bytes_keep(bytes_from(asked.at, asked.len - has_dot));
 }
 
 static void open_secure(struct server_conn *conn) {

@@ -110,6 +110,10 @@ static nanoseconds next_look(const struct server_conn *conn, nanoseconds now) {
 
 void server_conn_on_timer(struct timer *timer) {
     struct server_conn *conn = CONTAINER_OF(timer, struct server_conn, timer);
+    if (conn->phase == CONN_HANDSHAKE) {
+        server_conn_end_handshake(conn); // it goes on, and is counted no longer
+        return;
+    }
     nanoseconds now = loop_of(conn)->now;
     const struct limits_config *limits = limits_of(conn);
     if (server_conn_on_silence(conn))
@@ -118,7 +122,6 @@ void server_conn_on_timer(struct timer *timer) {
         server_conn_close(conn, !buffer_is_empty(&conn->pending) ? ERROR_HEADER_TIMEOUT : conn->draining ? ERROR_DRAINING : ERROR_IDLE_TIMEOUT);
         return;
     }
-    CHECK(conn->phase != CONN_HANDSHAKE);
     if (conn->phase != CONN_OPEN) {
         server_conn_close(conn, OK); // it has lingered long enough
         return;
