@@ -83,7 +83,7 @@ def test_the_certificate_is_chosen_by_the_name(site):
 def test_a_request_for_the_host_of_another_listener_is_misdirected(site):
     """Gateway API, Listener.hostname; RFC 9110 section 7.4. Without a name in the handshake all hosts may be asked for."""
     for name, host, status in (("a.example", "x.b.example", 421), ("x.b.example", "a.example", 421), ("elsewhere.example", "a.example", 421), ("a.example", "elsewhere.example", 421),
-                               ("x.b.example", "y.b.example", 200), ("one.example", "two.example", 200), ("a.example", "A.Example:443", 200), (None, "x.b.example", 200)):
+                               ("x.b.example", "y.b.example", 200), ("one.example", "two.example", 200), ("a.example", "A.Example:443", 200), ("x.b.example.", "x.b.example", 200), ("a.example.", "a.example.", 200), (None, "x.b.example", 200)):
         wire, _ = site.shake(name)
         answer = get(wire, host)
         assert answer.startswith(b"HTTP/1.1 %d" % status), (name, host, answer)
