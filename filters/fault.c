@@ -41,14 +41,13 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     faults->config = config;
     faults->states = pool_alloc_zeroed(pool, config->rule_count * sizeof faults->states[0]);
     for (uint32_t i = 0; i < config->rule_count; i++)
-        faults->states[i] = policy_state_get(scope->states, scope->policy->label, config->rules[i].name, scope->policy->target, 0, &state_type, NULL);
+        faults->states[i] = filter_state_get(scope, config->rules[i].name, 0, &state_type, NULL);
     return faults;
 }
 
 static void dispose(const void *config) {
     const struct faults *faults = config;
-    for (uint32_t i = 0; i < faults->config->rule_count; i++)
-        policy_state_release(faults->states[i]);
+    policy_states_release(faults->states, faults->config->rule_count);
 }
 
 static void on_timer(struct timer *timer) {

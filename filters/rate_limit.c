@@ -22,8 +22,8 @@ struct limit_state {
 
 struct limiter {
     const struct rate_limit_config *config;
-    struct limit_state **states; // of each rule
-    bool *has_quota;             // the same: any of its tiers has one
+    struct policy_state **states; // of each rule: in a struct limit_state
+    bool *has_quota;              // the same: any of its tiers has one
 };
 
 // A rule that the request counts in.
@@ -107,9 +107,7 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     limiter->has_quota = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->has_quota[0]);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         const struct limit_plan plan = {&config->rules[i], config->max_keys};
-        struct policy_state *state = policy_state_get(scope->states, scope->policy->label, config->rules[i].name, scope->policy->target,
-                                                      form_of(plan.rule, plan.max_keys), &state_type, &plan);
-        limiter->states[i] = CONTAINER_OF(state, struct limit_state, state);
+        limiter->states[i] = filter_state_get(scope, config->rules[i].name, form_of(plan.rule, plan.max_keys), &state_type, &plan);
         limiter->has_quota[i] = has_quota(plan.rule);
     }
     return limiter;
@@ -117,8 +115,11 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
 
 static void dispose(const void *config) {
     const struct limiter *limiter = config;
-    for (uint32_t i = 0; i < limiter->config->rule_count; i++)
-        policy_state_release(&limiter->states[i]->state);
+    policy_states_release(limiter->states, limiter->config->rule_count);
+}
+
+static struct limit_table *table_of(const struct limiter *limiter, uint32_t rule) {
+    return CONTAINER_OF(limiter->states[rule], struct limit_state, state)->table;
 }
 
 // ---- what a request is
@@ -218,7 +219,7 @@ static enum filter_result refuse(struct stream *stream, const struct limiter *li
     const struct verdict verdict = {.end = answer->outcome == LIMIT_QUOTA_EXCEEDED ? ERROR_QUOTA_EXCEEDED : ERROR_RATE_LIMITED,
                                     .rule = rule->name,
                                     .reason = reason_of(stream, claim->ask.tier, answer),
-                                    .state = &limiter->states[claim->rule]->state,
+                                    .state = limiter->states[claim->rule],
                                     .retry_after = answer->wait,
                                     .fields = fields_of(stream, rule, claim->ask.tier, answer)};
     return verdict_refuse(stream, &verdict);
@@ -230,7 +231,7 @@ static void give_back(const struct limiter *limiter, struct limited *limited) {
     for (uint32_t i = 0; i < limited->count; i++) {
         struct claim *claim = &limited->claims[i];
         if (claim->is_taken)
-            limit_table_give_back(limiter->states[claim->rule]->table, &claim->ask);
+            limit_table_give_back(table_of(limiter, claim->rule), &claim->ask);
         claim->is_taken = false;
     }
 }
@@ -240,7 +241,7 @@ static enum filter_result refuse_unjudged(struct stream *stream, const struct li
     return verdict_refuse(stream, &(struct verdict){.end = ERROR_BAD_REQUEST,
                                                     .rule = limiter->config->rules[rule].name,
                                                     .reason = BYTES("a regular expression takes too much work"),
-                                                    .state = &limiter->states[rule]->state});
+                                                    .state = limiter->states[rule]});
 }
 
 static enum filter_result decide_rule(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t index) {
@@ -252,7 +253,7 @@ static enum filter_result decide_rule(struct stream *stream, const struct limite
         return FILTER_CONTINUE;
     struct claim *claim = &limited->claims[limited->count++];
     *claim = (struct claim){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
-    const struct limit_answer answer = limit_table_look(limiter->states[index]->table, &claim->ask);
+    const struct limit_answer answer = limit_table_look(table_of(limiter, index), &claim->ask);
     return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, claim, &answer);
 }
 
@@ -277,7 +278,7 @@ static enum filter_result charge(struct stream *stream, const void *config, void
         struct claim *claim = &limited->claims[i];
         if (limiter->config->rules[claim->rule].charges_responses)
             continue;
-        const struct limit_answer answer = limit_table_take(limiter->states[claim->rule]->table, &claim->ask);
+        const struct limit_answer answer = limit_table_take(table_of(limiter, claim->rule), &claim->ask);
         claim->is_taken = answer.outcome == LIMIT_PASSES;
         if (claim->is_taken)
             continue;
@@ -303,7 +304,7 @@ static void settle(const struct stream *stream, const struct limiter *limiter, s
         struct claim *claim = &limited->claims[i];
         claim->ask.now = stream->env->loop->now;
         if (is_charged(&limiter->config->rules[claim->rule], status))
-            limit_table_force(limiter->states[claim->rule]->table, &claim->ask);
+            limit_table_force(table_of(limiter, claim->rule), &claim->ask);
     }
 }
 

@@ -94,6 +94,9 @@ void freeze_policies(struct freezing *freezing, struct destination *destination,
                      const struct rule_spec *rule);
 void freeze_policies_end(struct freezing *freezing);
 
+// What such a document says, as its filter reads it: what struct policy.config points to (freeze_policy_spec.c).
+const void *freeze_policy_spec(struct freezing *freezing, const struct document *document);
+
 // Ports and services of both go before their namespaces, the frontend's before the backend's. Returns how many there are behind the first `count`.
 uint32_t add_service_targets(const struct service_config *frontend, const struct service_config *backend, struct target_ref *targets, uint32_t count);
 

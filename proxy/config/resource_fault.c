@@ -53,13 +53,7 @@ static const struct table abort_table = {.describes = "requests that are answere
 
 static const struct row rule_rows[] = {
     {.name = "name", .type = VALUE_LABEL, RULE(rule.name), .is_required = true, .describes = "what responses, logs and metrics call the rule"},
-    {.name = "matches",
-     .type = VALUE_LIST,
-     .item = VALUE_OBJECT,
-     .object = &http_match_table,
-     ROW_LIST(struct fault_rule_spec, matches, match_count),
-     .max = 64,
-     .describes = "which requests: any of these; by default all"},
+    POLICY_MATCHES_ROW(struct fault_rule_spec, "which requests: any of these; by default all"),
     {.name = "delay", .type = VALUE_OBJECT, .object = &delay_table, .describes = "requests that wait before they go on"},
     {.name = "abort",
      .type = VALUE_OBJECT,
@@ -74,12 +68,7 @@ static const struct table rule_table = {.describes = "which requests, and what h
                                         .unique_key = "name"};
 
 static const struct row fault_rows[] = {TARGET_REFS_ROW,
-                                        {.name = "mode",
-                                         .type = VALUE_ENUM,
-                                         ROW_AT(struct policy_head, mode),
-                                         .choices = policy_modes,
-                                         .fallback = "Enforce",
-                                         .describes = "whether it happens, or it is only told to which requests it would"},
+                                        POLICY_MODE_ROW("whether it happens, or it is only told to which requests it would"),
                                         {.name = "rules",
                                          .type = VALUE_LIST,
                                          .item = VALUE_OBJECT,

@@ -103,13 +103,7 @@ static const struct table charge_table = {.describes = "what counts; by default 
 static const struct choice scopes[] = {{"Proxy", 0, false, "each proxy counts by itself, over all its workers"}, {"Mesh", 0, true, NULL}, {0}};
 static const struct row rule_rows[] = {
     {.name = "name", .type = VALUE_LABEL, RULE(rule.name), .is_required = true, .describes = "what responses, logs and metrics call the rule"},
-    {.name = "matches",
-     .type = VALUE_LIST,
-     .item = VALUE_OBJECT,
-     .object = &http_match_table,
-     ROW_LIST(struct rate_rule_spec, matches, match_count),
-     .max = 64,
-     .describes = "which requests count: any of these; by default all"},
+    POLICY_MATCHES_ROW(struct rate_rule_spec, "which requests count: any of these; by default all"),
     {.name = "key",
      .type = VALUE_LIST,
      .item = VALUE_OBJECT,
@@ -146,12 +140,7 @@ static const struct table rule_table = {.describes = "which requests, and how ma
 
 static const struct row rate_limit_rows[] = {
     TARGET_REFS_ROW,
-    {.name = "mode",
-     .type = VALUE_ENUM,
-     ROW_AT(struct policy_head, mode),
-     .choices = policy_modes,
-     .fallback = "Enforce",
-     .describes = "whether requests are refused, or it is only told which would be"},
+    POLICY_MODE_ROW("whether requests are refused, or it is only told which would be"),
     {.name = "rules",
      .type = VALUE_LIST,
      .item = VALUE_OBJECT,

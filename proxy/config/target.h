@@ -34,6 +34,17 @@ extern const struct choice policy_modes[];
         ROW_LIST(struct policy_head, targets, target_count), .min = 1, .max = 64, .is_required = true, .describes = "what the policy is for" \
     }
 
+// The row `mode` of a policy's spec that has it as a whole.
+#define POLICY_MODE_ROW(text) \
+    { .name = "mode", .type = VALUE_ENUM, ROW_AT(struct policy_head, mode), .choices = policy_modes, .fallback = "Enforce", .describes = (text) }
+
+// The row `matches` of a policy's rule, `spec`, with members `matches` and `match_count`.
+#define POLICY_MATCHES_ROW(spec, text)                                                                                                             \
+    {                                                                                                                                              \
+        .name = "matches", .type = VALUE_LIST, .item = VALUE_OBJECT, .object = &http_match_table, ROW_LIST(spec, matches, match_count), .max = 64, \
+        .describes = (text)                                                                                                                        \
+    }
+
 // POLICY_NONE: it is no policy of an additive kind.
 enum policy_kind policy_kind_of(const struct document *document);
 

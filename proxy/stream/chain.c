@@ -13,6 +13,11 @@ static size_t aligned(size_t size) {
     return (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 }
 
+struct policy_state *filter_state_get(const struct filter_scope *scope, struct bytes rule, uint64_t form, const struct policy_state_type *type,
+                                      const void *config) {
+    return policy_state_get(scope->states, scope->policy->label, rule, scope->policy->target, form, type, config);
+}
+
 // The types that have a place there, by their position; returns how many positions there are.
 static uint32_t types_in_order(const struct filter_type *const *types, enum filter_role role, enum filter_place place,
                                const struct filter_type *in_order[CHAIN_TYPES_MAX]) {

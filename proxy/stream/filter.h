@@ -132,6 +132,10 @@ struct filter_run {
     bool ended;
 };
 
+// For configure: what the policy of `scope` remembers for one of its rules (policy_state_get). Released by dispose, or by policy_states_release.
+struct policy_state *filter_state_get(const struct filter_scope *scope, struct bytes rule, uint64_t form, const struct policy_state_type *type,
+                                      const void *config);
+
 // Builds the chain of `destination` from the registered types (`types` ends with NULL), in the order of chain_order.c. In `pool`. `states`: NULL where no type has a kind of policy.
 const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
                                 enum filter_place place, const struct policy_states *states, struct pool *pool);

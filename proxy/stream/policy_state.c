@@ -86,6 +86,11 @@ void policy_state_release(struct policy_state *state) {
     state->type->destroy(state);
 }
 
+void policy_states_release(struct policy_state *const *states, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        policy_state_release(states[i]);
+}
+
 void policy_state_each(struct policy_state_set *set, void (*each)(struct policy_state *state, void *user), void *user) {
     pthread_mutex_lock(&set->lock);
     uint32_t position = 0;

@@ -51,6 +51,9 @@ struct policy_state *policy_state_get(struct policy_state_set *set, struct bytes
 // Any thread.
 void policy_state_release(struct policy_state *state);
 
+// All of a list: those of the rules of one policy. Any thread.
+void policy_states_release(struct policy_state *const *states, uint32_t count);
+
 // Calls `each` for all that are in use, one of a key. Their set is locked meanwhile: `each` neither gets nor releases. Any thread.
 void policy_state_each(struct policy_state_set *set, void (*each)(struct policy_state *state, void *user), void *user);
 

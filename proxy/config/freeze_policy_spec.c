@@ -1,0 +1,51 @@
+// The specs of policies of additive kinds, as filters read them.
+#include "config/freeze_private.h"
+
+#include "config/resource_fault.h"
+#include "config/resource_rate_limit.h"
+
+static const struct route_match *freeze_matches(struct freezing *freezing, const struct match_spec *specs, uint32_t count) {
+    struct route_match *matches = pool_alloc_zeroed(freezing->pool, count * sizeof(*matches) + 1);
+    for (uint32_t i = 0; i < count; i++)
+        matches[i] = freeze_match(freezing, &specs[i]);
+    return matches;
+}
+
+static void freeze_rate_rule(struct freezing *freezing, const struct rate_rule_spec *spec, struct rate_rule *rule) {
+    *rule = spec->rule;
+    rule->matches = freeze_matches(freezing, spec->matches, spec->match_count);
+    rule->match_count = spec->match_count;
+}
+
+static const void *freeze_rate_limit(struct freezing *freezing, const struct document *document) {
+    const struct rate_limit_spec *spec = document->spec;
+    struct rate_limit_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    config->max_keys = spec->max_keys;
+    config->rule_count = spec->rule_count;
+    config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        freeze_rate_rule(freezing, &spec->rules[i], &config->rules[i]);
+    return config;
+}
+
+static void freeze_fault_rule(struct freezing *freezing, const struct fault_rule_spec *spec, struct fault_rule *rule) {
+    *rule = spec->rule;
+    rule->matches = freeze_matches(freezing, spec->matches, spec->match_count);
+    rule->match_count = spec->match_count;
+}
+
+static const void *freeze_fault(struct freezing *freezing, const struct document *document) {
+    const struct fault_spec *spec = document->spec;
+    struct fault_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    config->rule_count = spec->rule_count;
+    config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        freeze_fault_rule(freezing, &spec->rules[i], &config->rules[i]);
+    return config;
+}
+
+const void *freeze_policy_spec(struct freezing *freezing, const struct document *document) {
+    static const void *(*const freezers[])(struct freezing * freezing, const struct document *document) = {
+        [POLICY_FAULT] = freeze_fault, [POLICY_RATE_LIMIT] = freeze_rate_limit};
+    return freezers[policy_kind_of(document)](freezing, document);
+}
