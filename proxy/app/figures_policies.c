@@ -1,7 +1,7 @@
 // What the rules of policies have done: read from their live state, which counts for all workers.
 #include "app/figures.h"
 
-#include "stream/policy_state.h"
+#include "upstream/policy_state.h"
 
 #define OTHER BYTES("_other")
 

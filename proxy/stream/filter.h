@@ -15,7 +15,7 @@
 #include "config/policy.h"
 #include "config/snapshot.h"
 #include "http/message.h"
-#include "stream/policy_state.h"
+#include "upstream/policy_state.h"
 
 #include <stdbool.h>
 #include <stddef.h>

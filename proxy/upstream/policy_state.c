@@ -1,5 +1,5 @@
 // See policy_state.h: a map under a mutex, which is taken when documents are read or go, and for a page of figures; never for a request.
-#include "stream/policy_state.h"
+#include "upstream/policy_state.h"
 
 #include "base/check.h"
 #include "base/map.h"

@@ -2,8 +2,8 @@
 // are read anew find it again as long as one that has it is in use.
 //
 // A process has two sets of them: what is enforced, and the shadows of policies in a dry run, which count alike and refuse nothing (policy_states).
-#ifndef STREAM_POLICY_STATE_H
-#define STREAM_POLICY_STATE_H
+#ifndef UPSTREAM_POLICY_STATE_H
+#define UPSTREAM_POLICY_STATE_H
 
 #include "base/bytes.h"
 

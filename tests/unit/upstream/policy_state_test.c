@@ -1,5 +1,5 @@
 // Live state of policies: one object for each policy, rule and target, as long as somebody has it, and a new one where what is remembered takes another form.
-#include "stream/policy_state.h"
+#include "upstream/policy_state.h"
 
 #include "base/check.h"
 #include "base/pool.h"
