@@ -1,9 +1,11 @@
 // A warm worker calls no allocator for a request: everything comes from its free lists. Counted by AddressSanitizer's hooks, which see every call of the process, those
 // of libraries too, over 1,000 requests from the client's bytes to the answer's; transports that themselves allocate nothing stand in the place of sockets.
-#include "unit/downstream/near_drive.h"
+#include "filters/registry.h"
 
 #include "base/poison.h"
+#include "support/fake_downstream.h"
 #include "support/h2_frames.h"
+#include "unit/stream/stream_drive.h"
 
 #include <stdlib.h>
 
@@ -171,14 +173,14 @@ static void log_nothing(void *user, const struct access_record *record) {
     (void)record;
 }
 
-static void world_init(struct fake_downstream *near) {
+static void world_init(struct fake_downstream *near, const char *documents, const char *listener) {
     memset(&client, 0, sizeof client);
     memset(&server, 0, sizeof server);
-    fake_downstream_init(near, PROXY SERVICE("HTTP1", ONE), NULL);
+    fake_downstream_init(near, documents, filter_types);
     near->loopback.env.log = log_nothing;
     near->loopback.far.upstream.connect = connect_bare;
     near->downstream.adopt = adopt_bare;
-    downstream_accept(&near->downstream, BYTES("outbound"), 0);
+    downstream_accept(&near->downstream, bytes_from_text(listener), 0);
 #if POISON_ENABLED
     static bool installed;
     if (!installed)
@@ -195,17 +197,47 @@ static void world_init(struct fake_downstream *near) {
 #endif
 }
 
-static void no_allocation_for_a_warm_request_from_http1_to_http1(void **state) {
-    (void)state;
+// Policies that let all pass, as a service in earnest has them.
+#define TARGET(kind, more) API "kind: " kind "\nmetadata: {name: p}\nspec:\n  targetRefs: [{kind: Service, name: a}]\n" more "---\n"
+#define CALLER_POLICIES                                                                                                             \
+    POLICY("  timeouts: {request: 20s, backendRequest: 10s}\n  retry: {attempts: 2, conditions: [ConnectFailure, GatewayError]}\n") \
+    TARGET("FaultPolicy", "  mode: DryRun\n  rules: [{name: never, matches: [{path: {value: /never}}], abort: {status: 503}}]\n")
+#define CALLEE_POLICIES                                                                   \
+    TARGET("RateLimitPolicy", "  rules:\n"                                                \
+                              "  - {name: all, limits: [{requests: 1000000, per: 1s}]}\n" \
+                              "  - {name: agents, key: [{type: Header, name: user-agent}], limits: [{requests: 1000000, per: 1s}]}\n")
+#define BESIDE                                                                                                                 \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                            \
+        "  service: a\n"                                                                                                       \
+        "  listeners:\n"                                                                                                       \
+        "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: Disable}}\n" \
+        "  telemetry: {accessLog: {path: /dev/null, filter: All}}\n---\n"
+
+static void count_from_http1(const char *documents, const char *listener) {
     struct fake_downstream near;
     static struct bytes requests[WARM_UP + REQUESTS];
-    world_init(&near);
+    world_init(&near, documents, listener);
     for (unsigned i = 0; i < WARM_UP + REQUESTS; i++)
         requests[i] = i % 2 == 0 ? BYTES("GET /some/path?a=b HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: */*\r\nX-Request-Id: 1\r\n\r\n")
                                  : BYTES("POST /some/path HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nContent-Length: 5\r\n\r\nhello");
     assert_int_equal(count_over(&near, requests, "HTTP/1.1 200 OK\r\n"), 0);
     assert_int_equal(metric_read(&near.loopback.far.metrics.streams_begun), WARM_UP + REQUESTS);
     fake_downstream_dispose(&near);
+}
+
+static void no_allocation_for_a_warm_request_from_http1_to_http1(void **state) {
+    (void)state;
+    count_from_http1(PROXY SERVICE("HTTP1", ONE), "outbound");
+}
+
+static void none_for_one_that_the_caller_s_policies_let_pass(void **state) {
+    (void)state;
+    count_from_http1(PROXY SERVICE("HTTP1", ONE) CALLER_POLICIES, "outbound");
+}
+
+static void none_for_one_that_the_callee_s_policies_let_pass(void **state) {
+    (void)state;
+    count_from_http1(BESIDE SERVICE("HTTP1", ONE) CALLEE_POLICIES, "inbound");
 }
 
 static void no_allocation_for_a_warm_request_from_http2_to_http1(void **state) {
@@ -232,7 +264,7 @@ static void no_allocation_for_a_warm_request_from_http2_to_http1(void **state) {
     }
     for (unsigned i = 0; i < WARM_UP + REQUESTS; i++)
         requests[i] = bytes_from(wire.at + starts[i], starts[i + 1] - starts[i]);
-    world_init(&near);
+    world_init(&near, PROXY SERVICE("HTTP1", ONE), "outbound");
     assert_int_equal(count_over(&near, requests, NULL), 0);
     assert_int_equal(metric_read(&near.loopback.far.metrics.streams_begun), WARM_UP + REQUESTS);
     assert_true(client.sent > (WARM_UP + REQUESTS) * 12);
@@ -243,6 +275,8 @@ static void no_allocation_for_a_warm_request_from_http2_to_http1(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_allocation_for_a_warm_request_from_http1_to_http1),
+        cmocka_unit_test(none_for_one_that_the_caller_s_policies_let_pass),
+        cmocka_unit_test(none_for_one_that_the_callee_s_policies_let_pass),
         cmocka_unit_test(no_allocation_for_a_warm_request_from_http2_to_http1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
