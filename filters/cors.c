@@ -4,6 +4,7 @@
 
 #include "config/cors_origin.h"
 #include "http/headers.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 
 struct cors_state {
@@ -74,6 +75,8 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     struct bytes origin = value_of(stream->request, BYTES("Origin"));
     if (is_allowed(cors, origin))
         state->origin = origin;
+    if (origin.len > 0)
+        explain_text(stream, "origin_is", state->origin.len > 0 ? BYTES("allowed") : BYTES("not allowed"));
     if (origin.len == 0 || !is_preflight(stream->request))
         return FILTER_CONTINUE;
     answer_preflight(stream, cors, state->origin);

@@ -6,6 +6,7 @@
 #include "filters/registry.h"
 #include "http/headers.h"
 #include "stream/attempt.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 
 #define NS_PER_MINUTE (60 * NS_PER_S)
@@ -118,10 +119,14 @@ static enum filter_result decide(struct stream *stream, const void *config_point
     if (timeout >= UINT64_MAX - now)
         return FILTER_CONTINUE;
     stream->deadline = now + timeout;
+    explain_number(stream, "time_left_ms", timeout / NS_PER_MS);
+    explain_text(stream, "set_by", state->by_caller ? BYTES("the caller") : BYTES("timeouts.request"));
     if (timeout == 0) {
         expire(stream, state);
         return FILTER_REPLIED;
     }
+    if (stream_is_asked_about(stream))
+        return FILTER_CONTINUE;
     state->stream = stream;
     state->running = true;
     timer_init(&state->timer, on_timer);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/pool.h"
 #include "config/fault_config.h"
+#include "stream/explanation.h"
 #include "stream/policy_match.h"
 #include "stream/stream.h"
 #include "stream/verdict.h"
@@ -56,8 +57,26 @@ static void on_timer(struct timer *timer) {
     stream_wake(struck->stream);
 }
 
+// Nobody is served: what is not certain is not drawn.
 static bool hits(struct stream *stream, uint32_t percent) {
+    if (stream_is_asked_about(stream))
+        return percent >= 100;
     return percent > 0 && rng_below(&stream->env->loop->rng, 100) < percent;
+}
+
+static void tell(struct stream *stream, const struct fault_rule *rule) {
+    explain_rule(stream, rule->name);
+    if (rule->delay.percent > 0) {
+        explain_number(stream, "delay_ms", rule->delay.fixed / NS_PER_MS);
+        explain_number(stream, "delay_percent", rule->delay.percent);
+    }
+    if (rule->abort.percent > 0) {
+        explain_number(stream, "abort_status", rule->abort.status);
+        explain_number(stream, "abort_percent", rule->abort.percent);
+    }
+    const bool is_by_chance = (rule->delay.percent > 0 && rule->delay.percent < 100) || (rule->abort.percent > 0 && rule->abort.percent < 100);
+    if (stream_is_asked_about(stream) && is_by_chance)
+        explain_depends(stream, rule->name, BYTES("chance"));
 }
 
 // The rule of the request, and what is to become of it. An expression that takes too much work is for no request: a fault guards nothing.
@@ -70,6 +89,7 @@ static void choose(struct stream *stream, const struct faults *faults, struct st
             continue;
         struck->rule = rule;
         struck->index = i;
+        tell(stream, rule);
         struck->aborts = hits(stream, rule->abort.percent);
         struck->waits = hits(stream, rule->delay.percent);
     }

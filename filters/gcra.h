@@ -21,4 +21,10 @@ static inline nanoseconds gcra_wait(const struct rate_limit *limit, nanoseconds 
     return debt <= most ? 0 : debt - most;
 }
 
+// How many pass now, one after the other.
+static inline uint64_t gcra_left(const struct rate_limit *limit, nanoseconds full_at, nanoseconds now) {
+    const nanoseconds debt = full_at > now ? full_at - now : 0, most = gcra_spacing(limit) * limit->burst;
+    return debt >= most ? 0 : (most - debt) / gcra_spacing(limit);
+}
+
 #endif

@@ -2,6 +2,7 @@
 // The request itself stays as it came: each attempt's own head is changed.
 #include "filters/header_changes.h"
 #include "filters/registry.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 
 struct header_modifier_config {
@@ -18,6 +19,24 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     struct header_modifier_config *kept = pool_alloc(pool, sizeof *kept);
     *kept = config;
     return kept;
+}
+
+static void tell(struct stream *stream, const struct header_changes *changes) {
+    for (uint32_t i = 0; i < changes->set_count; i++)
+        explain_text(stream, "sets", changes->set[i].name);
+    for (uint32_t i = 0; i < changes->add_count; i++)
+        explain_text(stream, "adds", changes->add[i].name);
+    for (uint32_t i = 0; i < changes->remove_count; i++)
+        explain_text(stream, "removes", changes->remove[i]);
+}
+
+static enum filter_result decide(struct stream *stream, const void *config_pointer, void *state) {
+    (void)state;
+    const struct header_modifier_config *config = config_pointer;
+    for (int i = 0; i < 2 && stream->explanation != NULL; i++)
+        if (config->request[i] != NULL)
+            tell(stream, config->request[i]);
+    return FILTER_CONTINUE;
 }
 
 static void attempt_head(struct stream *stream, const void *config_pointer, void *state, struct head *head, struct pool *pool) {
@@ -43,5 +62,5 @@ static enum filter_result response_head(struct stream *stream, const void *confi
 const struct filter_type filter_header_modifier = {
     .name = "header_modifier",
     .configure = configure,
-    .ops = {.attempt_head = attempt_head, .response_head = response_head},
+    .ops = {.decide = decide, .attempt_head = attempt_head, .response_head = response_head},
 };

@@ -196,6 +196,16 @@ static struct limit_answer judge(const struct limit_table *table, const struct f
     return answer;
 }
 
+static void count_left(const struct limit_table *table, const struct found *found, const struct limit_ask *ask, struct limit_left *left) {
+    *left = (struct limit_left){0};
+    for (uint32_t i = 0; i < ask->tier->limit_count; i++) {
+        const struct rate_limit limit = limit_for(ask, i, found->is_shared);
+        left->limits[i] = gcra_left(&limit, found->is_new ? 0 : limits_of(found->slot)[i], ask->now);
+    }
+    const uint64_t most = quota_for(ask, found->is_shared), used = most == 0 ? 0 : quota_used(table, found, ask);
+    left->quota = used < most ? most - used : 0;
+}
+
 static void charge(struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
     uint64_t *slot = found->slot;
     if (found->is_shared)
@@ -221,6 +231,14 @@ static void charge(struct limit_table *table, const struct found *found, const s
 struct limit_answer limit_table_look(struct limit_table *table, const struct limit_ask *ask) {
     const struct found found = find(table, ask);
     const struct limit_answer answer = judge(table, &found, ask);
+    leave(&found);
+    return answer;
+}
+
+struct limit_answer limit_table_tell(struct limit_table *table, const struct limit_ask *ask, struct limit_left *left) {
+    const struct found found = find(table, ask);
+    const struct limit_answer answer = judge(table, &found, ask);
+    count_left(table, &found, ask, left);
     leave(&found);
     return answer;
 }

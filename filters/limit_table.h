@@ -41,6 +41,15 @@ void limit_table_destroy(struct limit_table *table);
 // Would one more request pass? Changes nothing. Any thread, as all that follows.
 struct limit_answer limit_table_look(struct limit_table *table, const struct limit_ask *ask);
 
+// How many more would pass now, if no other came.
+struct limit_left {
+    uint64_t limits[RATE_LIMITS_MAX]; // of each of the tier's
+    uint64_t quota;                   // 0 too where the tier has none
+};
+
+// The same look, and what is left. For whoever asks why.
+struct limit_answer limit_table_tell(struct limit_table *table, const struct limit_ask *ask, struct limit_left *left);
+
 // The same, and takes it where it passes.
 struct limit_answer limit_table_take(struct limit_table *table, const struct limit_ask *ask);
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "filters/header_changes.h"
 #include "filters/path_change.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 #include "stream/subrequest.h"
 
@@ -88,6 +89,17 @@ static bool is_whole(const struct stream *stream) {
     return stream->request_ended && buffer_is_empty(&stream->request_body);
 }
 
+static enum filter_result decide(struct stream *stream, const void *config, void *state) {
+    (void)state;
+    const struct route_rule *rule = config;
+    for (uint32_t i = 0; i < rule->mirror_count && stream->explanation != NULL; i++) {
+        explain_text(stream, "copied_to", rule->mirrors[i].service->key);
+        explain_number(stream, "copies", rule->mirrors[i].numerator);
+        explain_number(stream, "of_requests", rule->mirrors[i].denominator);
+    }
+    return FILTER_CONTINUE;
+}
+
 static enum filter_result charge(struct stream *stream, const void *config, void *state_pointer) {
     const struct route_rule *rule = config;
     struct mirror_state *state = state_pointer;
@@ -142,5 +154,5 @@ const struct filter_type filter_mirror = {
     .state_size = sizeof(struct mirror_state),
     .ends_without_config = true,
     .configure = configure,
-    .ops = {.charge = charge, .request_data = request_data, .attempt_head = attempt_head, .end = end},
+    .ops = {.decide = decide, .charge = charge, .request_data = request_data, .attempt_head = attempt_head, .end = end},
 };

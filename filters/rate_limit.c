@@ -7,6 +7,7 @@
 #include "filters/limit_table.h"
 #include "filters/quota_period.h"
 #include "http/headers.h"
+#include "stream/explanation.h"
 #include "stream/policy_match.h"
 #include "stream/request_key.h"
 #include "stream/stream.h"
@@ -244,6 +245,37 @@ static enum filter_result refuse_unjudged(struct stream *stream, const struct li
                                                     .state = limiter->states[rule]});
 }
 
+static void tell(struct stream *stream, const struct rate_rule *rule, const struct rate_tier *tier, const struct limit_answer *answer,
+                 const struct limit_left *left) {
+    explain_rule(stream, rule->name);
+    if (tier->name.len > 0)
+        explain_text(stream, "tier", tier->name);
+    for (uint32_t i = 0; i < tier->limit_count; i++) {
+        const struct rate_limit *limit = &tier->limits[i];
+        explain_number(stream, "limit_requests", limit->requests);
+        explain_number(stream, "limit_per_ms", limit->per / NS_PER_MS);
+        explain_number(stream, "limit_burst", limit->burst);
+        explain_number(stream, "tokens_left", left->limits[i]);
+    }
+    if (tier->quota.requests > 0) {
+        explain_number(stream, "quota_requests", tier->quota.requests);
+        explain_number(stream, "quota_left", left->quota);
+    }
+    if (answer->is_shared)
+        explain_text(stream, "shared", BYTES("with keys that have no place of their own"));
+    if (rule->charges_responses)
+        explain_text(stream, "charged", BYTES("by the status of the answer"));
+}
+
+static struct limit_answer look(struct stream *stream, const struct rate_rule *rule, struct limit_table *table, const struct limit_ask *ask) {
+    struct limit_left left;
+    if (stream->explanation == NULL)
+        return limit_table_look(table, ask);
+    const struct limit_answer answer = limit_table_tell(table, ask, &left);
+    tell(stream, rule, ask->tier, &answer, &left);
+    return answer;
+}
+
 static enum filter_result decide_rule(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t index) {
     const struct rate_rule *rule = &limiter->config->rules[index];
     bool is_for;
@@ -253,7 +285,7 @@ static enum filter_result decide_rule(struct stream *stream, const struct limite
         return FILTER_CONTINUE;
     struct claim *claim = &limited->claims[limited->count++];
     *claim = (struct claim){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
-    const struct limit_answer answer = limit_table_look(table_of(limiter, index), &claim->ask);
+    const struct limit_answer answer = look(stream, rule, table_of(limiter, index), &claim->ask);
     return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, claim, &answer);
 }
 

@@ -460,6 +460,9 @@ FOR_TESTS_ALONE = {
     "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
     "tls_was_resumed": "shows that a ticket was taken",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
+    "inquiry_begin": "what asks for explanations comes with the page that shows them",
+    "inquiry_decide": "the same",
+    "inquiry_end": "the same",
     "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
 }
 

@@ -174,6 +174,16 @@ struct bound_destination *bound_choose(struct bound_snapshot *bound, const struc
     return chosen;
 }
 
+struct bound_destination *bound_foresee(struct bound_snapshot *bound, const struct route_rule *rule) {
+    struct bound_destination *chosen = &bound->destinations[rule->destinations[0]->index];
+    for (uint32_t i = 1; i < rule->destination_count; i++) {
+        struct bound_destination *destination = &bound->destinations[rule->destinations[i]->index];
+        if (destination->share + destination->config->weight > chosen->share + chosen->config->weight || chosen->config->weight == 0)
+            chosen = destination;
+    }
+    return chosen;
+}
+
 struct bound_destination *bound_choose_by_hash(struct bound_snapshot *bound, const struct route_rule *rule, uint64_t key) {
     return &bound->destinations[rule->destinations[backend_by_hash(rule, key)]->index];
 }

@@ -75,6 +75,9 @@ struct bound_destination *bound_find_host(struct bound_snapshot *bound, struct b
 // The backend of the rule that this request goes to: each in turn by its weight, evenly over any few requests. `rule` has at least one.
 struct bound_destination *bound_choose(struct bound_snapshot *bound, const struct route_rule *rule);
 
+// That which the next request would go to. Changes nothing.
+struct bound_destination *bound_foresee(struct bound_snapshot *bound, const struct route_rule *rule);
+
 // That to which the key of a request belongs (stream/backend_hash.h).
 struct bound_destination *bound_choose_by_hash(struct bound_snapshot *bound, const struct route_rule *rule, uint64_t key);
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "stream/attempt.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 
 #include <stdlib.h>
@@ -142,20 +143,29 @@ static enum filter_result answered_at(struct stream *stream, struct filter_run *
     return replied_at(stream, run, place);
 }
 
+static enum filter_result ask(struct stream *stream, struct filter_run *run, const struct filter *filter) {
+    return filter->type->ops.decide == NULL ? FILTER_CONTINUE : filter->type->ops.decide(stream, filter->config, state_of(run, filter));
+}
+
+static enum filter_result ask_aloud(struct stream *stream, struct filter_run *run, const struct filter *filter) {
+    explanation_ask(stream, run, filter);
+    return explanation_answer(stream, run, ask(stream, run, filter));
+}
+
 enum filter_result chain_advance(struct stream *stream, struct filter_run *run) {
     while (run->decided < run->chain->count) {
         const struct filter *filter = &run->chain->filters[run->decided];
         run->begun = run->decided + 1;
         run->asked = filter;
-        enum filter_result result =
-            filter->type->ops.decide == NULL ? FILTER_CONTINUE : filter->type->ops.decide(stream, filter->config, state_of(run, filter));
+        const bool is_told = __builtin_expect(stream->explanation != NULL, 0);
+        enum filter_result result = is_told ? ask_aloud(stream, run, filter) : ask(stream, run, filter);
         if (result == FILTER_REPLIED)
             return answered_at(stream, run, run->decided);
         if (result == FILTER_PAUSE && !filter->is_dry_run)
             return result;
         run->behind_answer = ++run->decided;
     }
-    return charge_all(stream, run, run->chain->count);
+    return stream_is_asked_about(stream) ? FILTER_CONTINUE : charge_all(stream, run, run->chain->count);
 }
 
 void chain_attempt_head(struct stream *stream, struct filter_run *run, struct head *head, struct pool *pool) {

@@ -3,6 +3,7 @@
 
 #include "base/host_pattern.h"
 #include "config/authority.h"
+#include "stream/explanation.h"
 #include "stream/request_key.h"
 #include "stream/route_match.h"
 #include "stream/stream.h"
@@ -102,7 +103,7 @@ static enum error choose_backend(struct stream *stream) {
         stream_ended_by_policy(stream, selection->policy, "backendSelection.ifMissing");
         return ERROR_BAD_REQUEST;
     }
-    set_destination(stream, bound_choose(stream->bound, stream->rule));
+    set_destination(stream, stream_is_asked_about(stream) ? bound_foresee(stream->bound, stream->rule) : bound_choose(stream->bound, stream->rule));
     return OK;
 }
 

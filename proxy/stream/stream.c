@@ -6,6 +6,7 @@
 #include "http/headers.h"
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
+#include "stream/explanation.h"
 #include "stream/forward.h"
 #include "stream/keepsake.h"
 #include "stream/route.h"
@@ -465,7 +466,8 @@ static void route(struct stream *stream) {
         return;
     }
     chain_begin(&stream->filters, stream->destination->chain, NULL, &stream->pool);
-    watch_again(stream, 0);
+    if (!stream_is_asked_about(stream))
+        watch_again(stream, 0);
     set_state(stream, STREAM_CHAIN);
 }
 
@@ -638,6 +640,27 @@ static void pass_response(struct stream *stream) {
         pass_response_body(stream);
     if (stream->tunnel_answered && stream->state != STREAM_DONE && stream->end == OK)
         pass_rest_of_tunnel(stream);
+}
+
+void stream_decide(struct stream *stream, struct head *head) {
+    CHECK(stream_is_asked_about(stream) && stream->state == STREAM_HEAD && !stream->request_arrived);
+    stream->request = head;
+    stream->request_arrived = stream->request_ended = true;
+    route(stream);
+    if (stream->state == STREAM_CHAIN) {
+        enum filter_result result = chain_advance(stream, &stream->filters);
+        CHECK(result == FILTER_CONTINUE);
+    }
+    if (stream->state == STREAM_CHAIN && !stream_has_backend(stream))
+        stream_fail(stream, ERROR_BACKEND_INVALID, stream->destination->config->fault);
+}
+
+void stream_forget(struct stream *stream) {
+    CHECK(stream_is_asked_about(stream) && stream->sink == NULL);
+    chain_end(stream, &stream->filters);
+    set_state(stream, STREAM_DONE);
+    buffer_clear(&stream->response_body);
+    stream_release(stream);
 }
 
 static void stream_advance(struct task *task) {

@@ -71,6 +71,8 @@ struct refusal {
     int grpc_status;             // the same
 };
 
+struct explanation;
+
 struct stream {
     struct pool pool;
     struct stream_env *env;
@@ -135,8 +137,9 @@ struct stream {
     struct bytes detail; // why, in few words
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
     struct refusal refusal;
-    struct bytes delayed; // the policies that made it wait: "kind/namespace/name: rule, ..."; empty: none
-    struct bytes dry_run; // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
+    struct bytes delayed;            // the policies that made it wait: "kind/namespace/name: rule, ..."; empty: none
+    struct explanation *explanation; // of what is decided about it (explanation.h); NULL: nobody asks
+    struct bytes dry_run;            // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };
 
 // A stream in a pool of its own. `size` bytes for the sink are laid out behind it: *sink_memory, zeroed. The sink is set by the caller before anything else is called.
@@ -156,6 +159,10 @@ void stream_on_failed(struct stream *stream, enum error error);
 
 // Body that the sink should stop receiving at: less before the chain has let the stream pass.
 size_t stream_body_credit(const struct stream *stream);
+
+// For an inquiry (inquiry.h), about which nobody has been told anything before: its head is decided about, as far as its chain, at once. Then stream_forget.
+void stream_decide(struct stream *stream, struct head *head);
+void stream_forget(struct stream *stream);
 
 // From the sink, once, in or after `done`: what was sent has left the codec, nothing refers to the stream any more.
 void stream_release(struct stream *stream);

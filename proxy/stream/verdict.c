@@ -2,6 +2,7 @@
 #include "stream/verdict.h"
 
 #include "base/check.h"
+#include "stream/explanation.h"
 #include "stream/stream.h"
 
 // One more policy and rule in a list for the access log: "RateLimitPolicy/school/auth: login: rate_limited, ...".
@@ -20,6 +21,10 @@ static const struct policy *policy_of(const struct stream *stream) {
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {
     const struct policy *policy = policy_of(stream);
     CHECK(verdict->end != OK && (verdict->end == ERROR_FAULT) == (verdict->status != 0));
+    if (stream->explanation != NULL)
+        explanation_refused(stream, stream->filters.asked, verdict);
+    if (stream_is_asked_about(stream))
+        return policy->is_dry_run ? FILTER_CONTINUE : FILTER_REPLIED;
     atomic_fetch_add_explicit(&verdict->state->refusals, 1, memory_order_relaxed);
     if (policy->is_dry_run) {
         add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
@@ -37,6 +42,10 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
 
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state) {
     const struct policy *policy = policy_of(stream);
+    if (stream->explanation != NULL)
+        explanation_delayed(stream, stream->filters.asked, rule);
+    if (stream_is_asked_about(stream))
+        return false;
     atomic_fetch_add_explicit(&state->delays, 1, memory_order_relaxed);
     if (policy->is_dry_run)
         add_to_list(stream, &stream->dry_run, policy, rule, "delay");

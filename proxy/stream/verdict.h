@@ -19,7 +19,8 @@ struct verdict {
 // in whole seconds, never 0); access log, Proxy-Status and the reply name policy and rule.
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict);
 
-// For filters, from decide, before they pause: a rule of the policy makes the request wait. Counted and told. False: it is not to wait, the policy is in a dry run.
+// For filters, from decide, before they pause: a rule of the policy makes the request wait. Counted and told. False: it is not to wait, since the policy is in a dry run or
+// nobody is served (explanation.h).
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state);
 
 #endif

@@ -1,0 +1,199 @@
+// Records what filters tell. See explanation.h. How it is shown is not decided here.
+#include "stream/explanation.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "http/headers.h"
+#include "stream/attempt.h"
+
+void explanation_begin(struct stream *stream, bool serves_nobody) {
+    CHECK(stream->explanation == NULL && stream->filters.chain == NULL);
+    stream->explanation = pool_alloc_zeroed(&stream->pool, sizeof *stream->explanation);
+    stream->explanation->serves_nobody = serves_nobody;
+}
+
+// ---- what filters say
+
+void explain_rule(struct stream *stream, struct bytes rule) {
+    if (stream->explanation != NULL)
+        stream->explanation->rule = rule.len == 0 ? BYTES_NONE : pool_copy(&stream->pool, rule);
+}
+
+// NULL: nobody asks, or there is no room.
+static struct explanation_figure *add_figure(struct stream *stream, const char *name) {
+    struct explanation_step *step = stream->explanation == NULL ? NULL : stream->explanation->asked;
+    if (step == NULL || step->figure_count == EXPLANATION_FIGURES_MAX)
+        return NULL;
+    struct explanation_figure *figure = pool_alloc_zeroed(&stream->pool, sizeof *figure);
+    figure->rule = stream->explanation->rule;
+    figure->name = name;
+    if (step->last_figure == NULL)
+        step->figures = figure;
+    else
+        step->last_figure->next = figure;
+    step->last_figure = figure;
+    step->figure_count++;
+    return figure;
+}
+
+void explain_number(struct stream *stream, const char *name, uint64_t number) {
+    struct explanation_figure *figure = add_figure(stream, name);
+    if (figure == NULL)
+        return;
+    figure->is_number = true;
+    figure->number = number;
+}
+
+void explain_text(struct stream *stream, const char *name, struct bytes text) {
+    struct explanation_figure *figure = add_figure(stream, name);
+    if (figure != NULL)
+        figure->text = pool_copy(&stream->pool, text);
+}
+
+void explain_depends(struct stream *stream, struct bytes rule, struct bytes on_what) {
+    struct explanation_step *step = stream->explanation == NULL ? NULL : stream->explanation->asked;
+    if (step == NULL || step->outcome == STEP_REFUSED)
+        return;
+    step->outcome = STEP_DEPENDS;
+    step->rule = pool_copy(&stream->pool, rule);
+    step->reason = pool_copy(&stream->pool, on_what);
+}
+
+// ---- steps
+
+// One that waited is asked again.
+static struct explanation_step *find_open(const struct explanation *explanation, const struct filter_run *run, const struct filter *filter) {
+    for (struct explanation_step *step = explanation->first; step != NULL; step = step->next)
+        if (step->of == filter && step->run == run && !step->is_closed)
+            return step;
+    return NULL;
+}
+
+static struct explanation_step *add_step(struct stream *stream, const struct filter_run *run, const struct filter *filter) {
+    struct explanation *explanation = stream->explanation;
+    if (explanation->count == EXPLANATION_STEPS_MAX) {
+        explanation->left_out++;
+        return NULL;
+    }
+    struct explanation_step *step = pool_alloc_zeroed(&stream->pool, sizeof *step);
+    step->of = filter;
+    step->run = run;
+    step->is_below = run->attempt != NULL;
+    step->filter = filter->type->name;
+    step->is_dry_run = filter->is_dry_run;
+    if (filter->policy != NULL) {
+        step->policy = pool_copy(&stream->pool, filter->policy->label);
+        if (filter->policy->place.file != NULL)
+            step->file = pool_copy(&stream->pool, bytes_from_text(filter->policy->place.file));
+        step->line = filter->policy->place.line;
+    }
+    if (explanation->last == NULL)
+        explanation->first = step;
+    else
+        explanation->last->next = step;
+    explanation->last = step;
+    explanation->count++;
+    return step;
+}
+
+void explanation_ask(struct stream *stream, const struct filter_run *run, const struct filter *filter) {
+    struct explanation *explanation = stream->explanation;
+    CHECK(explanation->asked == NULL);
+    explanation->rule = BYTES_NONE;
+    explanation->asked = find_open(explanation, run, filter);
+    if (explanation->asked == NULL)
+        explanation->asked = add_step(stream, run, filter);
+}
+
+static void decide_by(struct explanation *explanation, struct explanation_step *step) {
+    if (explanation->decisive == NULL)
+        explanation->decisive = step;
+}
+
+// What a filter said other than by a verdict.
+static void note_reply(struct stream *stream, const struct filter_run *run, struct explanation_step *step) {
+    if (step->outcome == STEP_REFUSED)
+        return;
+    decide_by(stream->explanation, step);
+    step->outcome = STEP_REFUSED;
+    if (run->attempt != NULL) {
+        step->end = error_name(run->attempt->error);
+        step->reason = pool_copy(&stream->pool, run->attempt->detail);
+    } else if (stream->end != OK) {
+        step->end = error_name(stream->end);
+        step->reason = stream->detail;
+        step->rule = stream->policy;
+    } else {
+        step->outcome = STEP_ANSWERED;
+        step->reason = stream->detail;
+        step->status = stream->reply->status;
+        const struct field *location = fields_find_name(&stream->reply->fields, BYTES("Location"));
+        if (location != NULL)
+            explain_text(stream, "location", location->value);
+    }
+}
+
+// So that the next filter meets the request as it would have if this one had let it pass.
+static void forget_reply(struct stream *stream, struct attempt *attempt) {
+    stream->end = OK;
+    stream->detail = BYTES_NONE;
+    stream->policy = BYTES_NONE;
+    stream->reply = NULL;
+    stream->reply_trailers = NULL;
+    buffer_clear(&stream->response_body);
+    if (attempt == NULL)
+        return;
+    attempt->error = OK;
+    attempt->detail = BYTES_NONE;
+    attempt->filter_refused = false;
+}
+
+enum filter_result explanation_answer(struct stream *stream, struct filter_run *run, enum filter_result result) {
+    struct explanation *explanation = stream->explanation;
+    struct explanation_step *step = explanation->asked;
+    CHECK(result != FILTER_PAUSE || !explanation->serves_nobody);
+    if (step != NULL && result == FILTER_REPLIED)
+        note_reply(stream, run, step);
+    if (step != NULL && result == FILTER_PAUSE && step->outcome == STEP_PASSED)
+        step->outcome = STEP_WOULD_WAIT;
+    if (step != NULL)
+        step->is_closed = result != FILTER_PAUSE || step->is_dry_run;
+    explanation->asked = NULL;
+    if (!explanation->serves_nobody)
+        return result;
+    if (result == FILTER_REPLIED)
+        forget_reply(stream, run->attempt);
+    return FILTER_CONTINUE;
+}
+
+// ---- verdicts
+
+// Of a filter above attempts, which may be one that is charged for: it has been asked before. NULL: there was no room for it.
+static struct explanation_step *step_of(const struct explanation *explanation, const struct filter *filter) {
+    for (struct explanation_step *step = explanation->first; step != NULL; step = step->next)
+        if (step->of == filter && !step->is_below)
+            return step;
+    return NULL;
+}
+
+void explanation_refused(struct stream *stream, const struct filter *filter, const struct verdict *verdict) {
+    struct explanation_step *step = step_of(stream->explanation, filter);
+    if (step == NULL || step->outcome == STEP_WOULD_REFUSE)
+        return;
+    step->outcome = filter->is_dry_run ? STEP_WOULD_REFUSE : STEP_REFUSED;
+    step->end = error_name(verdict->end);
+    step->rule = pool_copy(&stream->pool, verdict->rule);
+    step->reason = pool_copy(&stream->pool, verdict->reason);
+    step->retry_after = verdict->retry_after;
+    step->status = verdict->status;
+    if (!filter->is_dry_run)
+        decide_by(stream->explanation, step);
+}
+
+void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule) {
+    struct explanation_step *step = step_of(stream->explanation, filter);
+    if (step == NULL || step->outcome != STEP_PASSED)
+        return;
+    step->outcome = STEP_WOULD_WAIT;
+    step->rule = pool_copy(&stream->pool, rule);
+}
