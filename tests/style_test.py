@@ -463,6 +463,10 @@ FOR_TESTS_ALONE = {
     "inquiry_begin": "what asks for explanations comes with the page that shows them",
     "inquiry_decide": "the same",
     "inquiry_end": "the same",
+    "claims_create": "of the token that AuthenticationPolicy verifies",
+    "claims_ref": "the same",
+    "claims_unref": "the same",
+    "claims_have": "for conditions on what a token says",
     "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
 }
 

@@ -73,6 +73,8 @@ struct refusal {
 
 struct explanation;
 
+struct claims;
+
 struct stream {
     struct pool pool;
     struct stream_env *env;
@@ -121,6 +123,7 @@ struct stream {
     uint16_t status; // of the final head; 0: none was sent
     int32_t grpc_status;
 
+    const struct claims *claims; // of the request's token, once it is verified (claims.h); until then, and where there is none, NULL
     struct filter_run filters;
     struct attempts *attempts; // NULL until the chain has let it pass
 
