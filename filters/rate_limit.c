@@ -166,7 +166,7 @@ static struct limit_ask ask_of(const struct rate_rule *rule, bool with_quota, st
         ask.tier = &rule->tiers[ask.tier_index];
     }
     if (with_quota)
-        ask.wall_s = clock_wall_ns() / NS_PER_S;
+        ask.wall_s = loop_wall(stream->env->loop) / NS_PER_S;
     if (ask.tier->quota.requests > 0)
         ask.quota_end_s = quota_period_end(ask.tier->quota.per, ask.wall_s);
     ask.key = hash_mix(key + ask.tier_index); // keys of another tier are other keys

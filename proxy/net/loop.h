@@ -28,8 +28,9 @@ struct task {
 
 struct loop {
     uv_loop_t uv;
-    nanoseconds now;   // read once a turn, at the first event after poll
-    bool now_is_fresh; // it was read since the last poll
+    nanoseconds now;        // read once a turn, at the first event after poll
+    bool now_is_fresh;      // it was read since the last poll
+    nanoseconds wall_ahead; // of a clock that is passed in: what the time of day is ahead of `now`; 0: the system's clock tells it
     struct timer_wheel timers;
     struct block_source blocks;
     struct pool_source pools;
@@ -80,7 +81,12 @@ static inline void loop_enter(struct loop *loop) {
     loop->now_is_fresh = true;
 }
 
-// Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock call instead of loop_run.
+// The time of day, since 1970: for what has a date. How long something takes is told by `now` alone.
+static inline nanoseconds loop_wall(const struct loop *loop) {
+    return loop->wall_ahead == 0 ? clock_wall_ns() : loop->now + loop->wall_ahead;
+}
+
+// Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock, and simulations, call instead of loop_run.
 void loop_turn(struct loop *loop, nanoseconds now);
 
 static inline void task_init(struct task *task, void (*run)(struct task *task)) {

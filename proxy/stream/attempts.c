@@ -192,7 +192,7 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
         return RETRY_REFUSED_ATTEMPTS;
     if (!attempts->replayable)
         return RETRY_REFUSED_BODY;
-    if (!retry_wait_asked(stream, settled, clock_wall_ns(), &asked))
+    if (!retry_wait_asked(stream, settled, loop_wall(stream->env->loop), &asked))
         return RETRY_REFUSED_RETRY_AFTER;
     *wait = backoff_for(stream, settled, asked);
     if (stream->deadline <= now || *wait >= stream->deadline - now)

@@ -51,7 +51,7 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     const struct head *request = stream->request;
     const struct attempts *attempts = stream->attempts;
     struct access_record record = {
-        .start_wall = clock_wall_ns() - duration,
+        .start_wall = loop_wall(stream->env->loop) - duration,
         .duration = duration,
         .listener = stream->listener->name,
         .direction = directions[stream->listener->role],

@@ -159,6 +159,24 @@ static void a_quota_is_used_up_whatever_the_limit_lets_pass(void **state) {
     loopback_dispose(&world);
 }
 
+static void a_quota_begins_anew_with_its_period(void **state) {
+    (void)state;
+    struct loopback world;
+    struct loop *loop = &world.far.check.loop;
+    loopback_init(&world, BESIDE LIMITS_OF("l", "auth", "", "  - {name: r, limits: [{requests: 100, per: 1s}], quota: {requests: 7, per: Month}}\n"),
+                  filter_types);
+    loop->wall_ahead = UINT64_C(1709251195) * NS_PER_S - loop->now; // 29 February 2024, 23:59:55
+    assert_int_equal(passes(&world, 1, "GET auth /\n", 9), 7);
+    struct outcome outcome = ask(&world, "inbound", 1, "GET auth /\n", 200);
+    assert_string_equal(outcome.retry_after, "5");
+    text_dispose(&outcome.body);
+    loopback_pass(&world, 4900 * NS_PER_MS);
+    assert_int_equal(passes(&world, 1, "GET auth /\n", 9), 0);
+    loopback_pass(&world, 100 * NS_PER_MS);
+    assert_int_equal(passes(&world, 1, "GET auth /\n", 9), 7);
+    loopback_dispose(&world);
+}
+
 static void a_key_that_stands_twice_is_none(void **state) {
     (void)state;
     static const struct {
@@ -371,6 +389,7 @@ int main(void) {
         cmocka_unit_test(a_tier_has_its_own_limits_and_no_value_is_another_s),
         cmocka_unit_test(who_leaves_the_key_out_is_limited_with_all_others_who_do),
         cmocka_unit_test(a_quota_is_used_up_whatever_the_limit_lets_pass),
+        cmocka_unit_test(a_quota_begins_anew_with_its_period),
         cmocka_unit_test(a_refusal_says_which_limit_and_for_how_long),
         cmocka_unit_test(retry_after_is_never_zero),
         cmocka_unit_test(a_call_of_grpc_is_refused_in_its_own_words),
