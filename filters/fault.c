@@ -1,15 +1,12 @@
 // FaultPolicy: the first rule that is for a request delays it, answers it with an error, or both, by chance as often as the rule says.
 #include "filters/registry.h"
 
-#include "base/check.h"
 #include "base/pool.h"
 #include "config/fault_config.h"
 #include "stream/explanation.h"
 #include "stream/policy_match.h"
 #include "stream/stream.h"
 #include "stream/verdict.h"
-
-#include <stdlib.h>
 
 struct faults {
     const struct fault_config *config;
@@ -25,24 +22,13 @@ struct struck {
     bool waits, aborts;
 };
 
-static struct policy_state *create_state(const void *config) {
-    (void)config;
-    return alloc_zeroed_or_abort(1, sizeof(struct policy_state));
-}
-
-static void destroy_state(struct policy_state *state) {
-    free(state);
-}
-
-static const struct policy_state_type state_type = {.create = create_state, .destroy = destroy_state};
-
 static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     const struct fault_config *config = scope->policy->config;
     struct faults *faults = pool_alloc_zeroed(pool, sizeof *faults);
     faults->config = config;
     faults->states = pool_alloc_zeroed(pool, config->rule_count * sizeof faults->states[0]);
     for (uint32_t i = 0; i < config->rule_count; i++)
-        faults->states[i] = filter_state_get(scope, config->rules[i].name, 0, &state_type, NULL);
+        faults->states[i] = filter_state_get(scope, config->rules[i].name, 0, &policy_state_counts, NULL);
     return faults;
 }
 

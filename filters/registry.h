@@ -16,5 +16,6 @@ extern const struct filter_type filter_cors;
 extern const struct filter_type filter_mirror;
 extern const struct filter_type filter_rate_limit;
 extern const struct filter_type filter_fault;
+extern const struct filter_type filter_authorization;
 
 #endif

@@ -11,6 +11,7 @@
     X(BAD_REQUEST, "bad_request")                                                                                   \
     X(FRAMING_INVALID, "framing_invalid") /* framing in doubt: the connection is not to be used again */            \
     X(UNAUTHENTICATED, "unauthenticated")                                                                           \
+    X(DENIED, "denied")                                                                                             \
     X(RATE_LIMITED, "rate_limited")                                                                                 \
     X(QUOTA_EXCEEDED, "quota_exceeded")                                                                             \
     X(HEADER_TIMEOUT, "header_timeout")                                                                             \

@@ -5,6 +5,7 @@
 #include "config/authority.h"
 #include "config/check_gateway.h"
 #include "config/check_route.h"
+#include "config/resource_authorization.h"
 #include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
@@ -195,7 +196,8 @@ static bool is_own_namespace(struct document *policy, uint32_t index) {
 // What acts on requests is for nothing that has none; what acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
 static void check_request_target(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
-    if (target->kind == TARGET_TLS_ROUTE || target->kind == TARGET_TCP_ROUTE)
+    const bool is_opaque = target->kind == TARGET_TLS_ROUTE || target->kind == TARGET_TCP_ROUTE;
+    if (is_opaque && !policy_is_of_connections(policy_kind_of(policy)))
         document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
                        "carries no requests; allowed: Service, Namespace, Gateway, HTTPRoute, GRPCRoute");
     const struct document *route = acts_beside(policy) && target_is_route(target->kind) ? find_route(policy, target, names) : NULL;
@@ -204,6 +206,17 @@ static void check_request_target(struct document *policy, uint32_t index, const 
             policy, item_of(policy, "targetRefs", index), NULL,
             "%s is of a Service, whose proxy sees no routes; allowed: the Service, with `matches` in the rules, or a route of Gateways alone",
             route->label);
+}
+
+// What is for connections does something there too, but what it says of requests.
+static bool says_enough_of_connections(const struct document *policy) {
+    const struct authorization_spec *spec = policy->spec;
+    bool is_of_http = false;
+    if (!policy_is_of_connections(policy_kind_of(policy)))
+        return false;
+    for (uint32_t i = 0; i < spec->rule_count; i++)
+        is_of_http |= spec->rules[i].rule.is_of_http;
+    return !is_of_http;
 }
 
 // A policy of requests for a Service that carries none would do nothing, and nobody would notice.
@@ -216,9 +229,13 @@ static void warn_of_opaque_target(struct document *policy, uint32_t index, const
         const bool is_meant = target->section_name.len == 0 || bytes_equal(spec->ports[i].name, target->section_name);
         carries |= is_meant && !protocol_is_opaque(spec->ports[i].protocol);
     }
-    if (!carries)
-        document_warning(policy, item_of(policy, "targetRefs", index), NULL,
-                         "%s has protocol TCP or TLS there, and carries no requests for the policy to act on", entry->label);
+    if (carries || says_enough_of_connections(policy))
+        return;
+    document_warning(policy, item_of(policy, "targetRefs", index), NULL,
+                     policy_is_of_connections(policy_kind_of(policy))
+                         ? "%s has protocol TCP or TLS there: what a rule says of requests allows no connection, and denies all"
+                         : "%s has protocol TCP or TLS there, and carries no requests for the policy to act on",
+                     entry->label);
 }
 
 static void check_policies(struct loading *loading, const struct map *names) {

@@ -1,6 +1,7 @@
 // The specs of policies of additive kinds, as filters read them.
 #include "config/freeze_private.h"
 
+#include "config/resource_authorization.h"
 #include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 
@@ -44,8 +45,25 @@ static const void *freeze_fault(struct freezing *freezing, const struct document
     return config;
 }
 
+static const void *freeze_authorization(struct freezing *freezing, const struct document *document) {
+    const struct authorization_spec *spec = document->spec;
+    struct authorization_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    config->action = spec->action;
+    config->rule_count = spec->rule_count;
+    config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
+        struct authorization_rule *rule = &config->rules[i];
+        *rule = spec->rules[i].rule;
+        rule->matches = freeze_matches(freezing, spec->rules[i].matches, spec->rules[i].match_count);
+        rule->match_count = spec->rules[i].match_count;
+        rule->not_matches = freeze_matches(freezing, spec->rules[i].not_matches, spec->rules[i].not_match_count);
+        rule->not_match_count = spec->rules[i].not_match_count;
+    }
+    return config;
+}
+
 const void *freeze_policy_spec(struct freezing *freezing, const struct document *document) {
     static const void *(*const freezers[])(struct freezing * freezing, const struct document *document) = {
-        [POLICY_FAULT] = freeze_fault, [POLICY_RATE_LIMIT] = freeze_rate_limit};
+        [POLICY_FAULT] = freeze_fault, [POLICY_RATE_LIMIT] = freeze_rate_limit, [POLICY_AUTHORIZATION] = freeze_authorization};
     return freezers[policy_kind_of(document)](freezing, document);
 }

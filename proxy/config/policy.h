@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum policy_kind { POLICY_NONE, POLICY_FAULT, POLICY_RATE_LIMIT };
+enum policy_kind { POLICY_NONE, POLICY_FAULT, POLICY_RATE_LIMIT, POLICY_AUTHORIZATION };
 
 // One document as it acts on one destination.
 struct policy {
@@ -17,7 +17,7 @@ struct policy {
     struct bytes label;  // "RateLimitPolicy/namespace/name"
     struct bytes target; // what it was found by: all destinations that it is for by the same target share its live state
     struct place place;
-    const void *config; // by kind: struct fault_config, struct rate_limit_config
+    const void *config; // by kind: struct fault_config, struct rate_limit_config, struct authorization_config
 };
 
 #endif

@@ -35,17 +35,19 @@ static bool has_name(enum request_key_type type) {
     return type == KEY_HEADER || type == KEY_COOKIE || type == KEY_QUERY;
 }
 
+void request_key_part_check(struct document *document, const struct request_key_part *part, const struct node *node) {
+    const struct node *name = node_find(node, "name");
+    if (!document_has(node, "type") || (name != NULL && name->bad))
+        return;
+    if (has_name(part->type) && part->name.len == 0)
+        document_error(document, name != NULL ? name : node, name != NULL ? NULL : "name", "is required: which Header, Cookie or Query");
+    else if (!has_name(part->type) && name != NULL)
+        document_error(document, name, NULL, "is for Header, Cookie and Query alone");
+    else if (name != NULL && part->type != KEY_QUERY && !is_token(part->name))
+        document_error(document, name, NULL, "\"%.*s\" is no name that a header or cookie can have", BYTES_FORMAT(part->name));
+}
+
 void request_key_check(struct document *document, const struct request_key *key, const struct node *list) {
-    for (uint32_t i = 0; i < key->count; i++) {
-        const struct node *node = node_item(list, i);
-        const struct node *name = node_find(node, "name");
-        if (!document_has(node, "type") || (name != NULL && name->bad))
-            continue;
-        if (has_name(key->parts[i].type) && key->parts[i].name.len == 0)
-            document_error(document, name != NULL ? name : node, name != NULL ? NULL : "name", "is required: which Header, Cookie or Query");
-        else if (!has_name(key->parts[i].type) && name != NULL)
-            document_error(document, name, NULL, "is for Header, Cookie and Query alone");
-        else if (name != NULL && key->parts[i].type != KEY_QUERY && !is_token(key->parts[i].name))
-            document_error(document, name, NULL, "\"%.*s\" is no name that a header or cookie can have", BYTES_FORMAT(key->parts[i].name));
-    }
+    for (uint32_t i = 0; i < key->count; i++)
+        request_key_part_check(document, &key->parts[i], node_item(list, i));
 }

@@ -40,7 +40,10 @@ extern const struct table request_key_table;
 // The word that documents have for it.
 const char *request_key_type_name(enum request_key_type type);
 
-// The rules between the fields of a part; `list` is the key's node, may be NULL.
+// The rules between the fields of a part, of a key or of whatever else names something of a request.
+void request_key_part_check(struct document *document, const struct request_key_part *part, const struct node *node);
+
+// The same of all parts; `list` is the key's node, may be NULL.
 void request_key_check(struct document *document, const struct request_key *key, const struct node *list);
 
 #endif

@@ -364,8 +364,9 @@ static const struct row proxy_rows[] = {
      .object = &service_ref_table,
      ROW_LIST(struct proxy_spec, services, service_count),
      .min = 0,
-     .max = 1,
-     .describes = "what it stands beside; no document needs to describe it"},
+     .max = 16,
+     .describes =
+         "what it stands beside; no document needs to describe it. Policies for any of them act on its application, which is called by the first"},
     {.name = "service", .type = VALUE_LABEL, SPEC(service), .describes = "short for one of services"},
     {.name = "workers",
      .type = VALUE_INTEGER,

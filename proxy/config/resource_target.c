@@ -1,4 +1,5 @@
 // `targetRefs` of all kinds of policies: their table, and the rules between their fields. Whether what they name is there is check.c's.
+#include "config/resource_authorization.h"
 #include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 #include "config/resources.h"
@@ -36,7 +37,7 @@ enum policy_kind policy_kind_of(const struct document *document) {
     static const struct {
         const struct table *spec;
         enum policy_kind kind;
-    } kinds[] = {{&fault_table, POLICY_FAULT}, {&rate_limit_table, POLICY_RATE_LIMIT}};
+    } kinds[] = {{&fault_table, POLICY_FAULT}, {&rate_limit_table, POLICY_RATE_LIMIT}, {&authorization_table, POLICY_AUTHORIZATION}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (document->kind->spec == kinds[i].spec)
             return kinds[i].kind;

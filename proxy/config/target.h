@@ -53,6 +53,11 @@ static inline bool policy_is_caller_s(enum policy_kind kind) {
     return kind == POLICY_FAULT;
 }
 
+// Whether policies of that kind act on opaque connections too; the others act on requests alone.
+static inline bool policy_is_of_connections(enum policy_kind kind) {
+    return kind == POLICY_AUTHORIZATION;
+}
+
 // NULL: it is no policy.
 const struct policy_head *policy_head_of(const struct document *document);
 

@@ -187,11 +187,13 @@ static void keep_identity(struct server_conn *conn, const struct spiffe_id *id) 
     struct bytes text = bytes_keep(id->text);
     enum error error = spiffe_id_parse(text, &conn->identity, &reason);
     CHECK(error == OK); // the handshake has checked it
+    const struct spiffe_id *own = credentials_id(conn->listener->downstream->credentials);
     conn->client.identity = &conn->identity;
+    conn->client.is_kin = spiffe_id_same_trust_domain(&conn->identity, own);
     if (config_of(conn)->role != ROLE_INBOUND)
         return;
     // As Envoy writes it, so that applications can read it alike.
-    struct bytes ours = credentials_id(conn->listener->downstream->credentials)->text;
+    struct bytes ours = own->text;
     char forwarded[2 * SPIFFE_ID_MAX + sizeof "By=;URI="];
     int length = snprintf(forwarded, sizeof forwarded, "By=%.*s;URI=%.*s", BYTES_FORMAT(ours), BYTES_FORMAT(text));
     conn->client.forwarded_cert = bytes_keep(bytes_from(forwarded, (size_t)length));

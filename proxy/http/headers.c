@@ -237,6 +237,17 @@ static struct field *find_from(const struct fields *fields, uint32_t position, e
     return NULL;
 }
 
+static char dashed(char c) {
+    return c == '_' ? '-' : ascii_lower(c);
+}
+
+bool field_name_reads_as(struct bytes name, struct bytes wanted) {
+    bool is_equal = name.len == wanted.len;
+    for (size_t i = 0; is_equal && i < name.len; i++)
+        is_equal = dashed(name.at[i]) == dashed(wanted.at[i]);
+    return is_equal;
+}
+
 struct field *fields_find(const struct fields *fields, enum field_id id) {
     return find_from(fields, 0, id);
 }

@@ -45,6 +45,9 @@ struct field *fields_add_known(struct fields *fields, enum field_id id, struct b
 // The standard spelling of a known field: "X-Request-Id". Empty for FIELD_OTHER.
 struct bytes field_name(enum field_id id);
 
+// Whether a field of this name may be read as the one that is wanted: in any case, and with `_` for `-`, since what reads CGI's variables takes the one for the other.
+bool field_name_reads_as(struct bytes name, struct bytes wanted);
+
 // The first with that id, NULL when there is none.
 struct field *fields_find(const struct fields *fields, enum field_id id);
 

@@ -80,7 +80,7 @@ const struct chain *chain_build(const struct filter_type *const *types, const st
                                 enum filter_place place, const struct policy_states *states, struct pool *pool) {
     const struct filter_type *in_order[CHAIN_TYPES_MAX] = {0};
     const uint32_t positions = types_in_order(types, role, place, in_order);
-    struct filter_scope scope = {.destination = destination, .role = role};
+    struct filter_scope scope = {.destination = destination, .role = role, .all = states};
     struct filter *filters = alloc_zeroed_or_abort(positions + destination->policy_count + 1, sizeof *filters);
     uint32_t count = 0;
     for (uint32_t i = 0; i < positions; i++)

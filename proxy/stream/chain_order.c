@@ -6,7 +6,8 @@
 static const char *const outbound[] = {
     "cors",            // before all others: a page may read what they answer too, and a preflight asks for none of it
     "deadline",        // all that follows runs inside the request's time, waiting too
-    "rate_limit",      // of a gateway, and of services that no proxy of ours stands beside: before whatever is done for the request
+    "authorization",   // of a gateway, and of services that no proxy of ours stands beside: who may not ask costs nobody anything
+    "rate_limit",      // the same: before whatever is done for the request
     "redirect",        // what is not for any backend here costs nothing further
     "rewrite",         // changes only what is sent: behind all that decides by the request as it came
     "header_modifier", // the same; behind rewrite, so that it sees what the backend will get
@@ -15,8 +16,9 @@ static const char *const outbound[] = {
 };
 
 static const char *const inbound[] = {
-    "deadline",   // as outbound: work whose caller has given up is not begun
-    "rate_limit", // what is too much costs the application nothing
+    "deadline",      // as outbound: work whose caller has given up is not begun
+    "authorization", // who may not ask uses up no limit of those who may
+    "rate_limit",    // what is too much costs the application nothing
 };
 
 // Below attempts, in either role.

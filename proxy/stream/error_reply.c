@@ -17,6 +17,7 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(BAD_REQUEST, 400, 13, "http_request_error"),
     REPLY(FRAMING_INVALID, 400, 13, "http_request_error"),
     REPLY(UNAUTHENTICATED, 401, 16, "http_request_denied"),
+    REPLY(DENIED, 403, 7, "http_request_denied"),
     REPLY(HEADER_TIMEOUT, 408, 4, "http_request_error"),
     REPLY(BODY_TIMEOUT, 408, 4, "http_request_error"),
     REPLY(BODY_TOO_LARGE, 413, 8, "http_request_error"),

@@ -69,6 +69,13 @@ static struct explanation_step *find_open(const struct explanation *explanation,
     return NULL;
 }
 
+static void name_policy(struct stream *stream, struct explanation_step *step, const struct policy *policy) {
+    step->policy = pool_copy(&stream->pool, policy->label);
+    if (policy->place.file != NULL)
+        step->file = pool_copy(&stream->pool, bytes_from_text(policy->place.file));
+    step->line = policy->place.line;
+}
+
 static struct explanation_step *add_step(struct stream *stream, const struct filter_run *run, const struct filter *filter) {
     struct explanation *explanation = stream->explanation;
     if (explanation->count == EXPLANATION_STEPS_MAX) {
@@ -81,12 +88,8 @@ static struct explanation_step *add_step(struct stream *stream, const struct fil
     step->is_below = run->attempt != NULL;
     step->filter = filter->type->name;
     step->is_dry_run = filter->is_dry_run;
-    if (filter->policy != NULL) {
-        step->policy = pool_copy(&stream->pool, filter->policy->label);
-        if (filter->policy->place.file != NULL)
-            step->file = pool_copy(&stream->pool, bytes_from_text(filter->policy->place.file));
-        step->line = filter->policy->place.line;
-    }
+    if (filter->policy != NULL)
+        name_policy(stream, step, filter->policy);
     if (explanation->last == NULL)
         explanation->first = step;
     else
@@ -176,17 +179,43 @@ static struct explanation_step *step_of(const struct explanation *explanation, c
     return NULL;
 }
 
+// Of one of several documents that are judged together. What one in a dry run would do is a step of its own.
+static struct explanation_step *step_of_document(struct stream *stream, const struct filter *filter, const struct policy *policy) {
+    struct explanation_step *step = policy->is_dry_run ? add_step(stream, &stream->filters, filter) : step_of(stream->explanation, filter);
+    if (step == NULL)
+        return NULL;
+    name_policy(stream, step, policy);
+    step->is_dry_run = policy->is_dry_run;
+    step->is_closed |= policy->is_dry_run;
+    return step;
+}
+
+void explain_decided_by(struct stream *stream, const struct policy *policy, struct bytes rule) {
+    struct explanation_step *step = stream->explanation == NULL ? NULL : stream->explanation->asked;
+    if (step == NULL)
+        return;
+    name_policy(stream, step, policy);
+    step->rule = pool_copy(&stream->pool, rule);
+}
+
+void explain_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule) {
+    if (stream->explanation != NULL)
+        explain_text(stream, "would_be_allowed_by", pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule)));
+}
+
 void explanation_refused(struct stream *stream, const struct filter *filter, const struct verdict *verdict) {
-    struct explanation_step *step = step_of(stream->explanation, filter);
+    struct explanation_step *step =
+        verdict->policy != NULL ? step_of_document(stream, filter, verdict->policy) : step_of(stream->explanation, filter);
     if (step == NULL || step->outcome == STEP_WOULD_REFUSE)
         return;
-    step->outcome = filter->is_dry_run ? STEP_WOULD_REFUSE : STEP_REFUSED;
+    const bool is_dry_run = step->is_dry_run;
+    step->outcome = is_dry_run ? STEP_WOULD_REFUSE : STEP_REFUSED;
     step->end = error_name(verdict->end);
     step->rule = pool_copy(&stream->pool, verdict->rule);
     step->reason = pool_copy(&stream->pool, verdict->reason);
     step->retry_after = verdict->retry_after;
     step->status = verdict->status;
-    if (!filter->is_dry_run)
+    if (!is_dry_run)
         decide_by(stream->explanation, step);
 }
 

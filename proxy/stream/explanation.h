@@ -85,6 +85,9 @@ void explain_rule(struct stream *stream, struct bytes rule);
 void explain_number(struct stream *stream, const char *name, uint64_t number);
 void explain_text(struct stream *stream, const char *name, struct bytes text);
 
+// For filters that judge several documents together: the rule of this one lets the request pass.
+void explain_decided_by(struct stream *stream, const struct policy *policy, struct bytes rule);
+
 // It cannot be said what the filter would do: "10 of 100 requests are refused by chance", "what the agent says".
 void explain_depends(struct stream *stream, struct bytes rule, struct bytes on_what);
 
@@ -93,6 +96,9 @@ void explain_depends(struct stream *stream, struct bytes rule, struct bytes on_w
 // Around decide. `finish` returns what is to be done: where nobody is served the chain goes on.
 void explanation_ask(struct stream *stream, const struct filter_run *run, const struct filter *filter);
 enum filter_result explanation_answer(struct stream *stream, struct filter_run *run, enum filter_result result);
+
+// By a document in a dry run would pass what is refused.
+void explain_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule);
 
 // A verdict of `filter`, and that it makes the request wait.
 void explanation_refused(struct stream *stream, const struct filter *filter, const struct verdict *verdict);

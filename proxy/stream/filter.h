@@ -82,12 +82,14 @@ struct filter_scope {
     enum filter_role role;
     const struct policy *policy;     // one document, of the filter's kind; NULL: the filter has no such kind
     struct policy_state_set *states; // where that document's live state is: of a dry run, the shadows
+    const struct policy_states *all; // both sets: for one that judges all documents of a kind together, which it finds in the destination
 };
 
 struct filter_type {
     const char *name;
     size_t state_size;
-    // The additive kind of policy that it carries out: it then stands in a chain once for each document that acts there. POLICY_NONE: it stands there once.
+    // The additive kind of policy that it carries out: it then stands in a chain once for each document that acts there. POLICY_NONE: it stands there once. So does one that judges all
+    // documents of a kind together; it says in each verdict whose that is, and sees to dry runs itself.
     enum policy_kind policy;
     // Its `end` does not read the config, which then may be NULL: that of a stream which has outlived its snapshot (keepsake.h). Without this, and with response_data, a
     // stream keeps all documents that it began with to its end; so does one whose request a filter still reads. What goes into a head is a copy: heads outlive documents.

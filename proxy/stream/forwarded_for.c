@@ -1,17 +1,19 @@
 // Reads x-forwarded-for from its end. An entry that is no address ends the reading: whoever wrote it is not known, so the client is then the last one that was.
 #include "stream/forwarded_for.h"
 
-#include "base/cidr.h"
 #include "http/headers.h"
 #include "stream/stream.h"
 
-static struct ip ip_of(const union address *address) {
-    struct ip ip = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
+// False: it is none of IP.
+static bool ip_of(const union address *address, struct ip *ip) {
+    if (address == NULL || (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6))
+        return false;
+    *ip = (struct ip){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
     if (address->any.sa_family == AF_INET6)
-        memcpy(ip.at, &address->v6.sin6_addr, sizeof ip.at);
+        memcpy(ip->at, &address->v6.sin6_addr, sizeof ip->at);
     else
-        memcpy(ip.at + 12, &address->v4.sin_addr, 4);
-    return ip;
+        memcpy(ip->at + 12, &address->v4.sin_addr, 4);
+    return true;
 }
 
 static union address address_of(const struct ip *ip) {
@@ -34,10 +36,8 @@ static bool is_trusted(const struct proxy_config *proxy, const struct ip *ip) {
 }
 
 static bool is_trusted_peer(const struct proxy_config *proxy, const union address *peer) {
-    if (proxy->trusted_proxy_count == 0 || peer == NULL || (peer->any.sa_family != AF_INET && peer->any.sa_family != AF_INET6))
-        return false;
-    const struct ip ip = ip_of(peer);
-    return is_trusted(proxy, &ip);
+    struct ip ip;
+    return proxy->trusted_proxy_count > 0 && ip_of(peer, &ip) && is_trusted(proxy, &ip);
 }
 
 struct bytes forwarded_for_list(struct stream *stream) {
@@ -137,4 +137,8 @@ void forwarded_for_read(struct stream *stream) {
 
 const union address *stream_client_address(const struct stream *stream) {
     return stream->forwarded.names_client ? &stream->forwarded.client : stream->client.address;
+}
+
+bool stream_client_ip(const struct stream *stream, struct ip *ip) {
+    return ip_of(stream_client_address(stream), ip);
 }

@@ -3,7 +3,7 @@
 #ifndef STREAM_FORWARDED_FOR_H
 #define STREAM_FORWARDED_FOR_H
 
-#include "base/bytes.h"
+#include "base/cidr.h"
 #include "net/transport.h"
 
 #include <stdbool.h>
@@ -25,5 +25,8 @@ void forwarded_for_read(struct stream *stream);
 
 // The client's address: what a trusted peer told, else the peer's.
 const union address *stream_client_address(const struct stream *stream);
+
+// False: that is none of IP.
+bool stream_client_ip(const struct stream *stream, struct ip *ip);
 
 #endif

@@ -49,22 +49,12 @@ static bool add_host(const struct head *request, struct hashing *hashing) {
     return true;
 }
 
-// In any case; guarded, with `_` for `-` too, since what reads CGI's variables takes the one for the other.
-static bool is_name(const struct hashing *hashing, struct bytes name, struct bytes wanted) {
-    if (!hashing->is_guarded)
-        return bytes_equal_nocase(name, wanted);
-    bool is_equal = name.len == wanted.len;
-    for (size_t i = 0; is_equal && i < name.len; i++)
-        is_equal = ascii_lower(name.at[i] == '_' ? '-' : name.at[i]) == ascii_lower(wanted.at[i] == '_' ? '-' : wanted.at[i]);
-    return is_equal;
-}
-
 static bool add_header(const struct head *request, struct bytes name, struct hashing *hashing) {
     uint32_t found = 0;
     if (bytes_equal_nocase(name, BYTES("host")))
         return add_host(request, hashing);
     FIELDS_EACH(&request->fields, field) {
-        if (!is_name(hashing, field->name, name))
+        if (hashing->is_guarded ? !field_name_reads_as(field->name, name) : !bytes_equal_nocase(field->name, name))
             continue;
         found++;
         add(hashing, field->value);

@@ -35,6 +35,7 @@ struct stream_client {
     const union address *address;
     const union address *destination; // where the connection was going before it was redirected to us; NULL: not known
     const struct spiffe_id *identity; // NULL: none was shown
+    bool is_kin;                      // and it is of our own trust domain
     struct bytes server_name;         // that a client from outside asked for in its handshake with a gateway; empty: none
     struct bytes forwarded_cert;      // what x-forwarded-client-cert is to say; empty: nothing
     bool secure;

@@ -11,15 +11,15 @@ static void add_to_list(struct stream *stream, struct bytes *list, const struct 
                         BYTES_FORMAT(rule), what == NULL ? "" : ": ", what == NULL ? "" : what);
 }
 
-// Of the filter that is asked.
-static const struct policy *policy_of(const struct stream *stream) {
+// `said`, or that of the filter that is asked.
+static const struct policy *policy_of(const struct stream *stream, const struct policy *said) {
     const struct filter *filter = stream->filters.asked;
-    CHECK(stream->attempts == NULL && filter != NULL && filter->policy != NULL); // above attempts
-    return filter->policy;
+    CHECK(stream->attempts == NULL && filter != NULL && (said != NULL) == (filter->policy == NULL)); // above attempts
+    return said != NULL ? said : filter->policy;
 }
 
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {
-    const struct policy *policy = policy_of(stream);
+    const struct policy *policy = policy_of(stream, verdict->policy);
     CHECK(verdict->end != OK && (verdict->end == ERROR_FAULT) == (verdict->status != 0));
     if (stream->explanation != NULL)
         explanation_refused(stream, stream->filters.asked, verdict);
@@ -40,8 +40,15 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
     return FILTER_REPLIED;
 }
 
+void verdict_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule) {
+    CHECK(policy_of(stream, policy)->is_dry_run);
+    explain_would_pass(stream, policy, rule);
+    if (!stream_is_asked_about(stream))
+        add_to_list(stream, &stream->dry_run, policy, rule, "allowed");
+}
+
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state) {
-    const struct policy *policy = policy_of(stream);
+    const struct policy *policy = policy_of(stream, NULL);
     if (stream->explanation != NULL)
         explanation_delayed(stream, stream->filters.asked, rule);
     if (stream_is_asked_about(stream))

@@ -6,6 +6,7 @@
 
 struct verdict {
     enum error end;              // a row of errors.md
+    const struct policy *policy; // whose it is; NULL: of the document that the filter stands there for
     struct bytes rule;           // of the policy; lives as long as the stream
     struct bytes reason;         // in few words; copied
     struct policy_state *state;  // whose refusals it is counted among
@@ -18,6 +19,9 @@ struct verdict {
 // For filters, from decide and charge; the result is theirs to return: REPLIED, or CONTINUE in a dry run. The reply is that of errors.md, with Retry-After (RFC 9110 section 10.2.3,
 // in whole seconds, never 0); access log, Proxy-Status and the reply name policy and rule.
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict);
+
+// For filters that judge several documents together, from decide: by a document in a dry run would pass what is refused. Told.
+void verdict_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule);
 
 // For filters, from decide, before they pause: a rule of the policy makes the request wait. Counted and told. False: it is not to wait, since the policy is in a dry run or
 // nobody is served (explanation.h).

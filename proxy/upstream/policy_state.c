@@ -15,6 +15,17 @@ struct policy_state_set {
     uint32_t count;    // of all, those that newer ones have taken the place of too
 };
 
+static struct policy_state *create_counts(const void *config) {
+    (void)config;
+    return alloc_zeroed_or_abort(1, sizeof(struct policy_state));
+}
+
+static void destroy_counts(struct policy_state *state) {
+    free(state);
+}
+
+const struct policy_state_type policy_state_counts = {.create = create_counts, .destroy = destroy_counts};
+
 struct policy_state_set *policy_state_set_create(void) {
     struct policy_state_set *set = alloc_zeroed_or_abort(1, sizeof *set);
     pthread_mutex_init(&set->lock, NULL);

@@ -36,6 +36,9 @@ struct policy_state {
     _Atomic uint64_t delays;   // the same of requests that had to wait
 };
 
+// Of what remembers nothing, and is only counted.
+extern const struct policy_state_type policy_state_counts;
+
 struct policy_state_set;
 
 struct policy_state_set *policy_state_set_create(void);
