@@ -7,6 +7,7 @@
 const struct command commands[] = {
     {"check", "PATH...", "check documents in files and folders, as outrigger-proxy would read them", command_check},
     {"schema", "[KIND] [--json | --crd]", "what documents may say: for people, as JSON Schema, as custom resource definitions", command_schema},
+    {"simulate", "[--json] PATH... LOG", "what the policies in these documents would have done to the requests of an access log", command_simulate},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or what a command is for", command_help},
     {0}};

@@ -4,6 +4,9 @@
 
 #include "base/limits.h"
 
+// Of loop_settle: more turns at one time than any work takes.
+#define SETTLING_TURNS_MAX 100000
+
 static bool has_work(const struct loop *loop) {
     return loop->alarm_due || !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush_soon) || !list_is_empty(&loop->flush) ||
            !list_is_empty(&loop->closing);
@@ -42,6 +45,29 @@ void loop_turn(struct loop *loop, nanoseconds now) {
     (void)run_tasks(&loop->flush_soon, UINT32_MAX, NULL);
     (void)run_tasks(&loop->flush, UINT32_MAX, NULL);
     (void)run_tasks(&loop->closing, UINT32_MAX, NULL);
+}
+
+static bool has_tasks(const struct loop *loop) {
+    return !list_is_empty(&loop->wake) || !list_is_empty(&loop->flush_soon) || !list_is_empty(&loop->flush) || !list_is_empty(&loop->closing);
+}
+
+bool loop_settle(struct loop *loop) {
+    unsigned left = SETTLING_TURNS_MAX;
+    for (; has_tasks(loop) && left > 0; left--)
+        loop_turn(loop, loop->now);
+    return left > 0;
+}
+
+bool loop_pass(struct loop *loop, nanoseconds until) {
+    if (!loop_settle(loop))
+        return false;
+    for (nanoseconds next = timer_wheel_next(&loop->timers); next <= until; next = timer_wheel_next(&loop->timers)) {
+        loop_turn(loop, next > loop->now ? next : loop->now);
+        if (!loop_settle(loop))
+            return false;
+    }
+    loop_turn(loop, until);
+    return loop_settle(loop);
 }
 
 static void turn_now(struct loop *loop) {

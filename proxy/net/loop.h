@@ -89,6 +89,11 @@ static inline nanoseconds loop_wall(const struct loop *loop) {
 // Runs the tasks of one turn at the time `now` without polling: what tests on a virtual clock, and simulations, call instead of loop_run.
 void loop_turn(struct loop *loop, nanoseconds now);
 
+// The same until no task waits, and as the clock goes to `until`: at each deadline on the way. How often turns may wake each other at one time is bounded: false means that
+// two parts do so for ever.
+MUST_CHECK bool loop_settle(struct loop *loop);
+MUST_CHECK bool loop_pass(struct loop *loop, nanoseconds until);
+
 static inline void task_init(struct task *task, void (*run)(struct task *task)) {
     list_init(&task->link);
     task->run = run;

@@ -19,8 +19,8 @@ void check_loop_dispose(struct check_loop *check);
 // One turn, no time passes.
 void check_loop_turn(struct check_loop *check);
 
-// Turns until no task waits, no time passes; returns how many. Aborts when that takes more than 100,000: two parts that wake each other for ever.
-unsigned check_loop_settle(struct check_loop *check);
+// Turns until no task waits, no time passes. Aborts when two parts wake each other for ever.
+void check_loop_settle(struct check_loop *check);
 
 // Lets `duration` pass: settles, then goes from one deadline of the timer wheel to the next, settling at each.
 void check_loop_pass(struct check_loop *check, nanoseconds duration);

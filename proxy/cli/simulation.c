@@ -1,0 +1,251 @@
+// A worker without sockets whose clients are lines of a log: see simulation.h.
+#include "cli/simulation.h"
+
+#include "base/check.h"
+#include "cli/canned_answers.h"
+#include "filters/registry.h"
+#include "stream/stream_sink.h"
+#include "upstream/upstream_change.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+// When the virtual clock begins, and what is waited for behind the last line: no policy makes anybody wait longer.
+#define CLOCK_BEGIN (1000 * NS_PER_S)
+#define PATIENCE (3600 * NS_PER_S)
+
+// One line that is being replayed, in its stream's pool.
+struct replayed {
+    struct stream_sink sink;
+    struct simulation *simulation;
+    const struct logged *request;
+    struct stream *stream;
+    union address address;
+    struct spiffe_id identity;
+    struct head head;
+};
+
+// --- in the place of the client
+
+static bool send_head(struct stream_sink *sink, const struct head *head, bool end) {
+    (void)sink;
+    (void)head;
+    (void)end;
+    return true;
+}
+
+static void send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
+    (void)sink;
+    (void)end;
+    (void)trailers;
+    buffer_clear(body);
+}
+
+static void consumed(struct stream_sink *sink, size_t count) {
+    (void)sink;
+    (void)count;
+}
+
+static void reset(struct stream_sink *sink, enum error error) {
+    (void)sink;
+    (void)error;
+}
+
+static void done(struct stream_sink *sink) {
+    struct replayed *replayed = CONTAINER_OF(sink, struct replayed, sink);
+    struct simulation *simulation = replayed->simulation;
+    const nanoseconds sent_at = simulation->sent_at[replayed->request - simulation->log->requests];
+    const nanoseconds until = sent_at > 0 ? sent_at : simulation->loop.now;
+    report_add(simulation->report, replayed->request, replayed->stream, until - replayed->stream->begun);
+    stream_release(replayed->stream);
+}
+
+static const struct stream_sink_ops sink_ops = {.send_head = send_head, .send_body = send_body, .consumed = consumed, .reset = reset, .done = done};
+
+// --- one line
+
+static const struct listener_config *listener_of(const struct simulation *simulation, const struct logged *request) {
+    static const struct {
+        enum listener_role role;
+        struct bytes direction;
+    } directions[] = {{ROLE_GATEWAY, BYTES_OF("gateway")}, {ROLE_INBOUND, BYTES_OF("inbound")}, {ROLE_OUTBOUND, BYTES_OF("outbound")}};
+    const struct proxy_config *proxy = &simulation->snapshot->proxy;
+    for (uint32_t i = 0; i < proxy->listener_count && request->listener.len > 0; i++)
+        if (bytes_equal(proxy->listeners[i].name, request->listener))
+            return &proxy->listeners[i];
+    for (size_t i = 0; i < sizeof directions / sizeof directions[0]; i++) {
+        if (request->direction.len > 0 && !bytes_equal(request->direction, directions[i].direction))
+            continue;
+        for (uint32_t k = 0; k < proxy->listener_count; k++)
+            if (proxy->listeners[k].role == directions[i].role)
+                return &proxy->listeners[k];
+    }
+    return NULL;
+}
+
+// "10.0.0.1", "10.0.0.1:4711", "[::1]:4711", "::1".
+static void read_address(struct bytes text, union address *address) {
+    char copy[INET6_ADDRSTRLEN + 1] = "";
+    const bool has_brackets = text.len > 0 && text.at[0] == '[';
+    size_t end = has_brackets ? bytes_find(text, ']') : bytes_find(text, ':');
+    if (!has_brackets && end < text.len && memchr(text.at + end + 1, ':', text.len - end - 1) != NULL)
+        end = text.len; // IPv6 without a port
+    const struct bytes ip = bytes_from(text.at + has_brackets, end - has_brackets);
+    if (text.len > 0 && ip.len < sizeof copy)
+        memcpy(copy, ip.at, ip.len);
+    *address = (union address){.v4 = {.sin_family = AF_INET}};
+    if (inet_pton(AF_INET, copy, &address->v4.sin_addr) == 1)
+        return;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, copy, &v6) == 1)
+        address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = v6};
+}
+
+static void add_field(struct head *head, struct bytes name, struct bytes value) {
+    if (value.len > 0)
+        fields_add(&head->fields, name, value);
+}
+
+static void make_head(struct replayed *replayed, uint32_t place) {
+    const struct logged *request = replayed->request;
+    struct pool *pool = &replayed->stream->pool;
+    struct head *head = &replayed->head;
+    head_init(head, pool);
+    head->version = HTTP_1_1;
+    head->method_text = request->method;
+    head->method = method_from_text(request->method);
+    head->authority = request->authority;
+    head->path = request->path;
+    head->scheme = BYTES("http");
+    head->content_length = -1;
+    add_field(head, BYTES("user-agent"), request->user_agent);
+    add_field(head, BYTES("referer"), request->referer);
+    add_field(head, BYTES(CANNED_PLACE), pool_format(pool, "%u", place));
+}
+
+static void begin(struct simulation *simulation, uint32_t place) {
+    const struct logged *request = &simulation->log->requests[place];
+    const struct listener_config *listener = listener_of(simulation, request);
+    if (listener == NULL) {
+        simulation->report->without_listener++;
+        return;
+    }
+    const char *unused;
+    void *memory;
+    struct stream *stream =
+        stream_create(&simulation->env, simulation->bound, listener, &(struct stream_client){0}, sizeof(struct replayed), &memory);
+    struct replayed *replayed = memory;
+    *replayed = (struct replayed){.sink = {.ops = &sink_ops}, .simulation = simulation, .request = request, .stream = stream};
+    read_address(request->client, &replayed->address);
+    stream->sink = &replayed->sink;
+    stream->client.address = &replayed->address;
+    if (request->identity.len > 0 && spiffe_id_parse(request->identity, &replayed->identity, &unused) == OK) {
+        stream->client.identity = &replayed->identity;
+        stream->client.mesh = true;
+    }
+    make_head(replayed, place);
+    explanation_begin(stream, false);
+    stream_on_head(stream, &replayed->head, true);
+}
+
+// --- the world
+
+static void log_nothing(void *user, const struct access_record *record) {
+    (void)user;
+    (void)record;
+}
+
+// Every service of HTTP has one endpoint, which is asked by HTTP/1.1 in the clear.
+static void divert(struct simulation *simulation) {
+    static const struct endpoint_traits plain = {.tls = TLS_NONE, .peer_key = BYTES_OF("simulation")};
+    struct snapshot *snapshot = simulation->snapshot;
+    simulation->nowhere = (struct endpoint_config){.address = {.ip = {127, 0, 0, 1}, .port = 1, .version = 4}, .weight = 1, .traits = &plain};
+    for (uint32_t i = 0; i < snapshot->service_count; i++) {
+        struct service_config *service = snapshot->services[i];
+        if (service->gateway != NULL || service->is_passthrough || service->protocol == PROTOCOL_TCP || service->protocol == PROTOCOL_TLS)
+            continue;
+        service->protocol = PROTOCOL_HTTP1;
+        service->resolution = RESOLUTION_STATIC;
+        service->endpoints = &simulation->nowhere;
+        service->endpoint_count = 1;
+        service->source_count = 0;
+    }
+}
+
+static void open_world(struct simulation *simulation) {
+    loop_init(&simulation->loop, NULL);
+    simulation->loop.now = CLOCK_BEGIN;
+    simulation->loop.wall_ahead = simulation->log->requests[0].at - CLOCK_BEGIN;
+    timer_wheel_init(&simulation->loop.timers, CLOCK_BEGIN);
+    rng_init(&simulation->loop.rng, 1); // so that two runs are alike
+    simulation->shared = live_shared_create();
+    simulation->h2_memory = h2_memory_create(&simulation->loop.now);
+    simulation->states = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
+    upstream_init(&simulation->upstream, &simulation->loop, &simulation->metrics, simulation->shared, simulation->h2_memory);
+    simulation->upstream.connect = canned_connect;
+    simulation->env = (struct stream_env){.loop = &simulation->loop,
+                                          .upstream = &simulation->upstream,
+                                          .metrics = &simulation->metrics,
+                                          .unrouted = &simulation->unrouted,
+                                          .unanswered_max = UINT32_MAX,
+                                          .log = log_nothing};
+    list_init(&simulation->env.subrequests);
+    list_init(&simulation->env.unanswered);
+    struct upstream_change change;
+    uint32_t cost;
+    upstream_change_begin(&change, &simulation->upstream, simulation->snapshot);
+    while (upstream_change_next(&change, &cost))
+        continue;
+    while (upstream_change_drop_next(&change, &cost))
+        continue;
+    simulation->bound =
+        bound_create(&simulation->upstream, chain_set_create(snapshot_ref(simulation->snapshot), filter_types, &simulation->states, NULL));
+    while (bound_next(simulation->bound))
+        continue;
+}
+
+// Behind the last line: what waits or runs comes to its end.
+static bool finish(struct simulation *simulation) {
+    struct loop *loop = &simulation->loop;
+    const nanoseconds end = loop->now + PATIENCE;
+    bool is_sound = loop_settle(loop);
+    while (is_sound && simulation->env.streams > 0 && loop->now < end && timer_wheel_next(&loop->timers) <= end)
+        is_sound = loop_pass(loop, timer_wheel_next(&loop->timers));
+    return is_sound;
+}
+
+static void close_world(struct simulation *simulation) {
+    upstream_close_all(&simulation->upstream);
+    CHECK(loop_settle(&simulation->loop));
+    CHECK(simulation->env.streams == 0);
+    bound_unpin(simulation->bound);
+    CHECK(loop_settle(&simulation->loop));
+    upstream_dispose(&simulation->upstream);
+    snapshot_unref(simulation->snapshot);
+    live_shared_destroy(simulation->shared);
+    policy_state_set_destroy(simulation->states.live);
+    policy_state_set_destroy(simulation->states.shadow);
+    loop_dispose(&simulation->loop);
+    h2_memory_destroy(simulation->h2_memory);
+}
+
+bool simulate(struct snapshot *snapshot, const struct log *log, struct simulation_report *report) {
+    CHECK(log->count > 0);
+    struct simulation *simulation = alloc_zeroed_or_abort(1, sizeof *simulation);
+    simulation->snapshot = snapshot;
+    simulation->log = log;
+    simulation->report = report;
+    simulation->sent_at = alloc_zeroed_or_abort(log->count, sizeof simulation->sent_at[0]);
+    divert(simulation);
+    open_world(simulation);
+    bool is_sound = true;
+    for (uint32_t i = 0; i < log->count && is_sound; i++) {
+        is_sound = loop_pass(&simulation->loop, CLOCK_BEGIN + log->requests[i].at - log->requests[0].at);
+        begin(simulation, i);
+    }
+    is_sound = is_sound && finish(simulation);
+    close_world(simulation);
+    free(simulation->sent_at);
+    free(simulation);
+    return is_sound;
+}

@@ -1,0 +1,87 @@
+// Looks at what a log has and at what the policies ask: see simulation_notes.h.
+#include "cli/simulation_notes.h"
+
+#include "config/rate_limit_config.h"
+
+// ---- policies
+
+static const char *why_no_part(const struct log *log, const struct request_key_part *part) {
+    const bool is_told = bytes_equal_nocase(part->name, BYTES("user-agent")) || bytes_equal_nocase(part->name, BYTES("host")) ||
+                         (!log->is_ours && bytes_equal_nocase(part->name, BYTES("referer")));
+    if (part->type == KEY_HEADER && !is_told)
+        return "which is not in the log: all requests count for one key";
+    if (part->type == KEY_COOKIE || (part->type == KEY_QUERY && log->is_ours))
+        return "which is not in the log: all requests count for one key";
+    if (part->type == KEY_IDENTITY && !log->is_ours)
+        return "which this format has not: all requests count for one key";
+    return NULL;
+}
+
+static bool hangs_on_fields(const struct log *log, const struct route_match *matches, uint32_t count) {
+    bool found = false;
+    for (uint32_t i = 0; i < count; i++)
+        found |= matches[i].header_count > 0 || (log->is_ours && matches[i].query_count > 0);
+    return found;
+}
+
+static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
+    for (uint32_t i = 0; i < rule->key.count; i++) {
+        const char *why = why_no_part(log, &rule->key.parts[i]);
+        if (why != NULL)
+            report_note(report, "%.*s: %.*s: counts by %s %.*s, %s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name),
+                        request_key_type_name(rule->key.parts[i].type), BYTES_FORMAT(rule->key.parts[i].name), why);
+    }
+    if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER)
+        report_note(report, "%.*s: %.*s: the tier stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
+                    BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.header));
+    if (hangs_on_fields(log, rule->matches, rule->match_count))
+        report_note(report, "%.*s: %.*s: is for requests with certain headers or parameters, which are not in the log: it met none of them",
+                    BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name));
+}
+
+static void note_rate_limit(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    const struct rate_limit_config *config = policy->config;
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        note_rate_rule(report, log, policy, &config->rules[i]);
+}
+
+static void note_fault(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    (void)log;
+    report_note(report, "%.*s: strikes by chance: the figures are of one draw", BYTES_FORMAT(policy->label));
+}
+
+// Of a policy that some request of the log came to.
+static void note_policy(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    static void (*const notes[])(struct simulation_report *, const struct log *,
+                                 const struct policy *) = {[POLICY_RATE_LIMIT] = note_rate_limit, [POLICY_FAULT] = note_fault};
+    if (policy->kind < sizeof notes / sizeof notes[0] && notes[policy->kind] != NULL)
+        notes[policy->kind](report, log, policy);
+}
+
+// ---- the log
+
+static void note_log(struct simulation_report *report, const struct log *log) {
+    if (log->unreadable > 0)
+        report_note(report, "%u lines are no requests, line %u first", log->unreadable, log->first_of_them);
+    if (log->left_out > 0)
+        report_note(report, "%u lines behind the first %u were not read", log->left_out, LOGGED_MAX);
+    if (report->without_listener > 0)
+        report_note(report, "%llu requests came by listeners that the proxy has not", (unsigned long long)report->without_listener);
+    if (!log->has_durations)
+        report_note(report, "the log does not say how long requests took: each is answered at once, and nothing is in flight beside another");
+    else if (report->unknown_answers > 0)
+        report_note(report, "%llu requests were refused when they were logged: those that pass now are answered at once",
+                    (unsigned long long)report->unknown_answers);
+    if (!log->is_ours)
+        report_note(report, "times are whole seconds: requests are spread over each evenly");
+    report_note(report, "bodies, trailers and headers other than Host, User-Agent%s are not in the log, nor which endpoint answered",
+                log->is_ours ? "" : ", Referer");
+}
+
+void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot) {
+    for (uint32_t i = 0; i < snapshot->destination_count; i++)
+        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++)
+            if (report_has_policy(report, snapshot->destinations[i]->policies[k]->label))
+                note_policy(report, log, snapshot->destinations[i]->policies[k]);
+    note_log(report, log);
+}

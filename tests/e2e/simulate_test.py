@@ -1,0 +1,166 @@
+# presets: dev tsan release
+"""`outrigger simulate`: what policies would have done to the requests of an access log, ours or nginx's, with the figures that the same policies have in a proxy that runs."""
+
+import datetime
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.backend import reply
+from support.fleet import BIN
+from support.hop import API, Hop, service
+from support.wire import Wire
+
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "limits"
+BEGIN = datetime.datetime(2026, 11, 28, 10, 0, 0, tzinfo=datetime.timezone.utc)
+
+
+def policy(kind, name, **spec):
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": {"targetRefs": [{"kind": "Service", "name": "auth"}], **spec}}
+
+
+def limits(*rules, **spec):
+    return policy("RateLimitPolicy", "l", rules=list(rules), **spec)
+
+
+def documents(*policies, port=1, **listener):
+    proxy = {"apiVersion": API, "kind": "Proxy", "metadata": {"name": "auth-1"},
+             "spec": {"service": "auth", "listeners": [{"name": "in", "role": "Inbound", "address": f"127.0.0.1:{port}", "forwardTo": "127.0.0.1:2", "mtls": {"mode": "Disable"},
+                                                        **listener}]}}
+    return [proxy, service("auth", ["127.0.0.1:3"]), *policies]
+
+
+def run(fleet, *arguments, code=0, text=None):
+    done = subprocess.run([str(BIN / "outrigger"), "simulate", *map(str, arguments)], capture_output=True, text=True, timeout=60, input=text, check=False, cwd=fleet.folder)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def simulate(fleet, policies, lines, *arguments):
+    """The report on a log of these lines."""
+    config, log = fleet.write("simulated.yaml", documents(*policies)), fleet.write("access.log", "".join(line + "\n" for line in lines))
+    return json.loads(run(fleet, "--json", *arguments, config, log).stdout)
+
+
+def rules(report):
+    return {(rule["policy"], rule["rule"]): rule for rule in report["rules"]}
+
+
+def combined(seconds, client="10.0.0.1", line="GET / HTTP/1.1", status=200, more=""):
+    return f'{client} - - [{(BEGIN + datetime.timedelta(seconds=seconds)).strftime("%d/%b/%Y:%H:%M:%S %z")}] "{line}" {status} 12 "-" "curl/8.0"{more}'
+
+
+def ours(seconds, **fields):
+    time = (BEGIN + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return json.dumps({"time": time, "listener": "in", "direction": "inbound", "method": "GET", "authority": "auth", "path": "/", "status": 200, "end": "ok", "duration_us": 1000,
+                       "attempts": 1, "peer": "10.0.0.1:4711", **fields})
+
+
+LOGIN = {"name": "login", "matches": [{"method": "POST", "path": {"type": "Exact", "value": "/login"}}], "key": [{"type": "ClientAddress"}], "limits": [{"requests": 10, "per": "1m"}]}
+
+
+def test_a_limit_refuses_what_it_would_have_refused(fleet):
+    """Ten at once, then one in six seconds, for each client: exactly."""
+    lines = [combined(second, client, "POST /login HTTP/1.1") for second in range(600) for client in ("10.0.0.1", "10.0.0.2")]
+    lines += [combined(second, "10.0.0.3", "POST /login HTTP/1.1") for second in range(0, 600, 10)] + [combined(5)] * 100
+    report = simulate(fleet, [limits(LOGIN)], lines)
+    login = rules(report)["RateLimitPolicy/default/l", "login"]
+    passed = 10 + 599 // 6  # of a client that asks each second
+    assert (login["requests"], login["refused"], login["queued"], login["as"]) == (1260, 2 * (600 - passed), 0, "rate_limited")
+    assert login["first_refused"] == "2026-11-28T10:00:11Z" and {entry["client"] for entry in login["most_refused"]} == {"10.0.0.1", "10.0.0.2"}
+    assert (report["requests"], report["replayed"], report["passed"], report["refused"]) == (1360, 1360, 1360 - login["refused"], login["refused"])
+
+
+def test_it_says_what_the_proxy_does(fleet):
+    """Requests to a proxy without policies, whose log is replayed; then the same requests to a proxy with them."""
+    backend = fleet.backend(reply(200, b"x"))
+    inbound = {"in": {"forwardTo": backend.address}}
+    policies = [limits({"name": "all", "limits": [{"requests": 7, "per": "1h"}]}, mode="DryRun")]
+
+    def ask(hop):
+        with Wire(hop.inbound["in"]) as wire:
+            for number in range(20):
+                assert wire.get(f"/{number}").response().status == 200
+        return hop.logged(20, status=200)
+    free = Hop(fleet, [service("auth", ["127.0.0.1:3"])], name="free", inbound=inbound, outbound=False, service="auth")
+    ask(free)
+    report = json.loads(run(fleet, "--json", fleet.write("simulated.yaml", documents(*policies)), free.access_log).stdout)
+    bound = Hop(fleet, [service("auth", ["127.0.0.1:3"])], name="bound", inbound=inbound, outbound=False, service="auth", policies=policies)
+    lines = ask(bound)
+    told = sum("RateLimitPolicy/default/l: all" in line.get("dry_run", "") for line in lines)
+    rule = rules(report)["RateLimitPolicy/default/l", "all"]
+    assert told == 13 and (rule["requests"], rule["refused"], rule["dry_run"]) == (20, 13, True)
+    assert report["passed"] == 20, "a dry run lets all pass"
+
+
+def test_our_own_log_has_its_order_and_its_parts(fleet):
+    """Lines are written at the end of requests: they are replayed by when they began. Identity and client count."""
+    rule = {"name": "callers", "key": [{"type": "Identity"}], "limits": [{"requests": 2, "per": "1h"}]}
+    caller = "spiffe://school.local/ns/school/sa/{}"
+    lines = [ours(9 - number, peer_identity=caller.format(number % 2), peer=f"10.0.0.{number}:1") for number in range(10)]
+    report = simulate(fleet, [limits(rule)], lines)
+    found = rules(report)["RateLimitPolicy/default/l", "callers"]
+    assert (found["requests"], found["refused"]) == (10, 6)
+    assert found["first_refused"] == "2026-11-28T10:00:04Z"
+    assert sorted(entry["client"] for entry in found["most_refused"]) == ["10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1"] or len(found["most_refused"]) == 3
+
+
+def test_a_quota_begins_anew_on_the_next_day(fleet):
+    rule = {"name": "daily", "limits": [{"requests": 1000, "per": "1s"}], "quota": {"requests": 5, "per": "Day"}}
+    before, behind = [13 * 3600 + 59 * 60 + 40 + number for number in range(10)], [14 * 3600 + number for number in range(10)]
+    report = simulate(fleet, [limits(rule)], [combined(second) for second in before + behind])
+    found = rules(report)["RateLimitPolicy/default/l", "daily"]
+    assert (found["requests"], found["refused"], found["as"]) == (20, 10, "quota_exceeded")
+
+
+def test_what_the_log_does_not_tell_is_said(fleet):
+    by_key = {"name": "keys", "key": [{"type": "Header", "name": "x-api-key"}], "tier": {"from": {"type": "Header", "name": "x-tier"}, "default": "free"},
+              "tiers": [{"name": "free", "limits": [{"requests": 1, "per": "1h"}]}]}
+    fault = policy("FaultPolicy", "f", rules=[{"name": "down", "abort": {"status": 503, "percent": 50}}])
+    report = simulate(fleet, [limits(by_key), fault], [combined(1), combined(2)])
+    told = "\n".join(report["not_simulated"])
+    for part in ("RateLimitPolicy/default/l: keys: counts by Header x-api-key", "the tier stands in header x-tier", "does not say how long requests took", "whole seconds"):
+        assert part in told
+    assert "FaultPolicy" not in told, "it acts in the caller's proxy, and this is the callee's"
+    assert rules(report)["RateLimitPolicy/default/l", "keys"]["refused"] == 1
+
+
+def test_what_is_no_line_is_counted_and_nothing_breaks(fleet):
+    hostile = ["", "{", "{}", '{"time": "x", "method": "GET"}', '{"time": 1}', '{"time": "2026-11-28T10:00:00Z", "method": 5}', "[" * 1000, "\x00\x01", 'a b [c] "d" e', "x" * 70000,
+               '1.2.3.4 - - [99/Xxx/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-"', '1.2.3.4 - - [28/Nov/2026:10:00:00 +0000] "-" 400 0 "-" "-"', ours(3)]
+    odd = [combined(1, client="::1"), combined(1, client="nonsense"), combined(1, line="FOO /%zz HTTP/1.1"), combined(1, line="GET http://[bad/ HTTP/1.1"), combined(1, line="PRI * HTTP/2.0"),
+           combined(2, more=" 0.250"), combined(2, more=" -"), combined(2, more=" 1e99")]
+    report = simulate(fleet, [limits(LOGIN)], [combined(0), *hostile, *odd])
+    assert report["requests"] == 1 + len(odd) == report["replayed"]
+    assert report["refused_otherwise"] >= 2, "paths that no proxy takes"
+    assert any(note.startswith(f"{len(hostile) - 1} lines are no requests, line 3 first") for note in report["not_simulated"]), "an empty line is none"
+
+
+@pytest.mark.parametrize("arguments, code, told", [
+    ([], 2, "give files or folders of documents, then an access log"), (["--fast", "a", "b"], 2, "unknown option --fast"), (["simulated.yaml", "nowhere.log"], 1, "nowhere.log: No such file"),
+    (["simulated.yaml", "empty.log"], 1, "no line is a request"), (["bad.yaml", "access.log"], 3, "is not allowed"), (["nowhere.yaml", "access.log"], 3, "cannot be read")])
+def test_wrong_usage_is_told(fleet, arguments, code, told):
+    fleet.write("simulated.yaml", documents())
+    fleet.write("access.log", combined(0) + "\n")
+    fleet.write("empty.log", "\n\n")
+    fleet.write("bad.yaml", documents(limits({**LOGIN, "limits": [{"requests": 0, "per": "1m"}]})))
+    assert told in run(fleet, *arguments, code=code).stderr
+
+
+def test_the_table_reads_well_and_standard_input_will_do(fleet):
+    config = fleet.write("simulated.yaml", documents(limits(LOGIN)))
+    done = run(fleet, config, "-", text="".join(combined(0, line="POST /login HTTP/1.1") + "\n" for _ in range(15)))
+    words = next(line for line in done.stdout.splitlines() if line.startswith("RateLimitPolicy/default/l")).split()
+    assert words == ["RateLimitPolicy/default/l", "login", "15", "5", "33.33%", "0", "-", "-", "-", "rate_limited"]
+    assert "most often: 10.0.0.1 (5)" in done.stdout
+
+
+def test_the_example_does_what_its_page_says(fleet):
+    names = [document["metadata"]["name"] for path in EXAMPLE.glob("*.yaml") for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document["kind"] == "RateLimitPolicy"]
+    assert names
+    log = fleet.write("access.log", "".join(combined(0) + "\n" for _ in range(100)))
+    report = json.loads(run(fleet, "--json", EXAMPLE, log).stdout)
+    assert report["replayed"] + report.get("without_listener", 0) == 100
