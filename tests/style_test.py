@@ -466,7 +466,6 @@ FOR_TESTS_ALONE = {
     "claims_ref": "the same",
     "claims_unref": "the same",
     "claims_have": "for conditions on what a token says",
-    "attempt_refuse": "for filters below attempts that may refuse; the one there is does not",
 }
 
 

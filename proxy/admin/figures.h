@@ -5,6 +5,7 @@
 #define ADMIN_FIGURES_H
 
 #include "admin/connection_figures.h"
+#include "admin/policy_figures.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "config/load.h"
@@ -61,6 +62,7 @@ struct admin_service {
     struct bytes policy;      // the TrafficPolicy that it follows; empty: defaults
     uint32_t waiting;         // requests that wait for a connection
     uint32_t retry_budget;    // retries that it would still let pass
+    struct bytes breaker;     // state of its circuit breaker; empty: it has none, or each endpoint has one
     struct bytes resolution;  // "Static", "DNS" or "SRV"
     struct admin_name *names; // not Static
     uint32_t name_count;
@@ -153,15 +155,6 @@ struct admin_config {
 struct admin_hardening {
     struct bytes seccomp;
     struct bytes landlock;
-};
-
-#define ADMIN_POLICIES_MAX 1000 // a page of metrics has two lines for each
-
-// What one rule of a policy has done to requests for one target.
-struct admin_policy {
-    struct bytes policy, rule, target;
-    bool is_dry_run, overflows_known;
-    uint64_t refusals, delays, overflows;
 };
 
 struct admin_figures {

@@ -47,6 +47,7 @@ static json_t *service_value(const struct admin_service *service) {
     json_set_text(value, "policy", service->policy);
     json_set_number(value, "waiting", service->waiting);
     json_set_number(value, "retry_budget", service->retry_budget);
+    json_set(value, "circuit_breaker", service->breaker.len > 0 ? json_text(service->breaker) : json_null());
     json_set_text(value, "resolution", service->resolution);
     if (service->name_count > 0) {
         json_t *names = json_array();

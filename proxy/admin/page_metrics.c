@@ -136,16 +136,37 @@ static void add_limits(struct exposition *page, const struct admin_figures *figu
     }
 }
 
+static struct bytes mode_of(const struct admin_policy *policy) {
+    return policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce");
+}
+
 static void add_policies(struct exposition *page, const struct admin_figures *figures) {
     static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS, METRIC_POLICY_OVERFLOWS};
     for (size_t family = 0; family < sizeof families / sizeof families[0]; family++) {
         exposition_begin(page, families[family]);
         for (uint32_t i = 0; i < figures->policy_count; i++) {
             const struct admin_policy *policy = &figures->policies[i];
-            const struct bytes labels[] = {policy->policy, policy->rule, policy->target, policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce")};
+            const struct bytes labels[] = {policy->policy, policy->rule, policy->target, mode_of(policy)};
             const uint64_t values[] = {policy->refusals, policy->delays, policy->overflows};
             if (families[family] != METRIC_POLICY_OVERFLOWS || policy->overflows_known)
                 exposition_add(page, labels, values[family]);
+        }
+    }
+}
+
+static void add_breakers(struct exposition *page, const struct admin_figures *figures) {
+    exposition_begin(page, METRIC_BREAKER_STATE);
+    for (uint32_t i = 0; i < figures->policy_count; i++) {
+        const struct admin_policy *policy = &figures->policies[i];
+        if (policy->is_breaker)
+            exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy)}, policy->breaker_state);
+    }
+    exposition_begin(page, METRIC_BREAKER_CHANGES);
+    for (uint32_t i = 0; i < figures->policy_count; i++) {
+        const struct admin_policy *policy = &figures->policies[i];
+        for (int state = 0; state < CIRCUIT_STATES && policy->is_breaker; state++) {
+            const struct bytes to = bytes_from_text(circuit_state_name((enum circuit_state)state));
+            exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy), to}, policy->breaker_changes[state]);
         }
     }
 }
@@ -168,6 +189,7 @@ void page_metrics(struct admin_query *query) {
     dns_metrics_expose(&page, &figures->dns);
     request_metrics_expose(&page, figures->requests, figures->request_count);
     add_policies(&page, figures);
+    add_breakers(&page, figures);
     route_metrics_expose(&page, figures->routes, figures->route_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);

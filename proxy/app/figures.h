@@ -20,6 +20,9 @@ void figures_fill_limits(struct proxy *proxy, struct admin_query *query);
 // figures_policies.c: what the rules of policies have done.
 void figures_fill_policies(const struct proxy *proxy, struct pool *pool, struct admin_figures *figures);
 
+// The same: the state of the circuit breaker of a service as such; empty: it has none.
+struct bytes figures_breaker_state(const struct proxy *proxy, const struct service_config *service);
+
 // commands.c: drain, reload, shutdown. reloads_end completes those that wait for the identity.
 void proxy_command(void *owner, struct admin_query *query);
 void reloads_init(struct proxy *proxy);

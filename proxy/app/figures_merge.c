@@ -101,6 +101,7 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].service != NULL) {
             figures_fill_names(proxy, rows[i].config, &query->pool, rows[i].service);
+            rows[i].service->breaker = figures_breaker_state(proxy, rows[i].config);
             figures->services[figures->service_count++] = *rows[i].service;
         }
         if (rows[i].requests != NULL)

@@ -1,7 +1,7 @@
 // What the rules of policies have done: read from their live state, which counts for all workers.
 #include "app/figures.h"
 
-#include "upstream/policy_state.h"
+#include "upstream/breaker_state.h"
 
 #define OTHER BYTES("_other")
 
@@ -9,6 +9,7 @@ struct listing {
     struct pool *pool;
     struct admin_figures *figures;
     bool is_dry_run;
+    nanoseconds now;
 };
 
 // One more, or where there are too many the last one, in which the rest count together.
@@ -16,6 +17,13 @@ static struct admin_policy *place_for(struct admin_figures *figures) {
     if (figures->policy_count <= ADMIN_POLICIES_MAX)
         figures->policy_count++;
     return &figures->policies[figures->policy_count - 1];
+}
+
+static void list_breaker(struct circuit_breaker *breaker, const struct listing *listing, struct admin_policy *policy) {
+    const struct circuit_view view = circuit_breaker_look(breaker, listing->now);
+    policy->is_breaker = true;
+    policy->breaker_state = view.state;
+    memcpy(policy->breaker_changes, view.changes, sizeof view.changes);
 }
 
 // Its texts are copied: it may be gone once its set is unlocked.
@@ -30,6 +38,8 @@ static void list_state(struct policy_state *state, void *user) {
     policy->is_dry_run = !is_one_too_many && listing->is_dry_run;
     policy->refusals += atomic_load_explicit(&state->refusals, memory_order_relaxed);
     policy->delays += atomic_load_explicit(&state->delays, memory_order_relaxed);
+    if (state->type->breaker != NULL && !is_one_too_many)
+        list_breaker(state->type->breaker(state), listing, policy);
     if (state->type->overflows == NULL)
         return;
     policy->overflows_known = true;
@@ -38,8 +48,21 @@ static void list_state(struct policy_state *state, void *user) {
 
 void figures_fill_policies(const struct proxy *proxy, struct pool *pool, struct admin_figures *figures) {
     figures->policies = pool_alloc_zeroed(pool, (ADMIN_POLICIES_MAX + 1) * sizeof figures->policies[0]);
-    struct listing listing = {.pool = pool, .figures = figures};
+    struct listing listing = {.pool = pool, .figures = figures, .now = proxy->loop.now};
     policy_state_each(proxy->policies.live, list_state, &listing);
     listing.is_dry_run = true;
     policy_state_each(proxy->policies.shadow, list_state, &listing);
+}
+
+struct bytes figures_breaker_state(const struct proxy *proxy, const struct service_config *service) {
+    const struct circuit_breaker_config *config = &service->traffic.circuit_breaker;
+    struct policy_state_set *set = config->dry_run ? proxy->policies.shadow : proxy->policies.live;
+    if (!circuit_breaker_is_set(config) || config->scope != CIRCUIT_OF_SERVICE)
+        return BYTES_NONE;
+    struct policy_state *state = policy_state_find(set, config->policy, BYTES(BREAKER_RULE), service->key);
+    if (state == NULL)
+        return BYTES_NONE;
+    const struct circuit_view view = circuit_breaker_look(state->type->breaker(state), proxy->loop.now);
+    policy_state_release(state);
+    return bytes_from_text(circuit_state_name(view.state));
 }

@@ -40,6 +40,7 @@
     X(UPGRADE_FAILED, "upgrade_failed")                                                                             \
     X(LOOP, "loop")                                                                                                 \
     X(NO_ENDPOINT, "no_endpoint")                                                                                   \
+    X(BREAKER_OPEN, "breaker_open")                                                                                 \
     X(POOL_FULL, "pool_full")                                                                                       \
     X(MEMORY_LIMIT, "memory_limit")                                                                                 \
     X(DRAINING, "draining")                                                                                         \

@@ -25,7 +25,7 @@ void freeze_policies_begin(struct freezing *freezing) {
             map_put(&freezing->additive, key, selector);
         }
     }
-    freezing->found = pool_alloc_zeroed(freezing->loading->scratch, freezing->additive_count * sizeof(freezing->found[0]) + 1);
+    freezing->found = pool_alloc_zeroed(freezing->loading->scratch, (freezing->additive_count + 1) * sizeof(freezing->found[0]));
 }
 
 void freeze_policies_end(struct freezing *freezing) {
@@ -168,22 +168,46 @@ static int compare_labels(const void *left, const void *right) {
     return (*a)->kind != (*b)->kind ? (*a)->kind < (*b)->kind ? -1 : 1 : bytes_compare((*a)->label, (*b)->label);
 }
 
-void freeze_policies(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
-                     const struct rule_spec *rule) {
-    if (freezing->additive_count == 0)
+// Of a merged kind, and so one at most.
+static void add_circuit_breaker(struct search *search) {
+    struct freezing *freezing = search->freezing;
+    const struct destination *destination = search->destination;
+    const struct circuit_breaker_config *config = &destination->traffic->circuit_breaker;
+    if (!circuit_breaker_is_set(config))
         return;
-    struct search search = {.freezing = freezing, .destination = destination};
-    const struct service_config *service = destination->service;
+    struct policy *policy = pool_alloc_zeroed(freezing->pool, sizeof(*policy));
+    *policy = (struct policy){
+        .kind = POLICY_CIRCUIT_BREAKER,
+        .is_dry_run = config->dry_run,
+        .label = config->policy,
+        .target = destination->service->key,
+        .place = config->place,
+        .config = config,
+    };
+    freezing->found[search->count++] = policy;
+}
+
+// Those of additive kinds.
+static void find_additive(struct search *search, const struct service_config *frontend, const struct document *route, const struct rule_spec *rule) {
+    const struct service_config *service = search->destination->service;
     if (service->is_application)
-        find_of_application(&search);
+        find_of_application(search);
     if (frontend->gateway != NULL)
-        find_at_gateway(&search, frontend, route, rule);
+        find_at_gateway(search, frontend, route, rule);
     if (!service->is_application && is_without_proxy(service)) {
         struct target_ref targets[SERVICE_TARGETS];
-        find_by_all(&search, targets, targets_of_service(service, targets));
+        find_by_all(search, targets, targets_of_service(service, targets));
     }
     if (!service->is_application)
-        find_of_callers(&search, frontend, route, rule);
+        find_of_callers(search, frontend, route, rule);
+}
+
+void freeze_policies(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
+                     const struct rule_spec *rule) {
+    struct search search = {.freezing = freezing, .destination = destination};
+    if (freezing->additive_count > 0)
+        find_additive(&search, frontend, route, rule);
+    add_circuit_breaker(&search);
     if (search.count == 0)
         return;
     qsort(freezing->found, search.count, sizeof(freezing->found[0]), compare_labels);

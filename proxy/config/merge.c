@@ -47,7 +47,8 @@ static const struct group {
               {GROUP("timeouts", timeouts), switch_off_timeouts},
               {GROUP("deadline", deadline), switch_off_deadline},
               {GROUP("retry", retry), switch_off_retry},
-              {GROUP("hedge", hedge), switch_off_hedge}};
+              {GROUP("hedge", hedge), switch_off_hedge},
+              {GROUP("circuitBreaker", circuit_breaker), switch_off_nothing}};
 #define GROUP_COUNT (sizeof(groups) / sizeof(groups[0]))
 
 // What holds with no policy at all: the defaults of the table.
@@ -155,5 +156,6 @@ uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest) {
     memset(&spec, 0, sizeof(spec));
     spec.traffic = *traffic;
     spec.hedge_mode = traffic->hedge.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
+    spec.circuit_mode = traffic->circuit_breaker.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     return table_digest(&traffic_policy_table, &spec, digest);
 }

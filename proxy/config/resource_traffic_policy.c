@@ -303,13 +303,18 @@ static const struct row traffic_policy_rows[] = {
      .object = &hedge_table,
      .is_group = true,
      .describes = "requests that take long are sent to a second endpoint too: of `retry.methods` alone; nothing is without this group"},
+    {.name = "circuitBreaker",
+     .type = VALUE_OBJECT,
+     .object = &circuit_breaker_table,
+     .is_group = true,
+     .describes = "a service that fails is not asked for a while; there is no breaker without this group"},
     {0}};
 const struct table traffic_policy_table = {.describes = "how requests to a target are carried, in the caller's proxy",
                                            .rows = traffic_policy_rows,
                                            .size = sizeof(struct traffic_policy_spec),
                                            .has_place = true,
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
-                                           .later = "mode circuitBreaker outlierDetection healthCheck"};
+                                           .later = "mode outlierDetection healthCheck"};
 
 // Which endpoint, and which connection, is a service's matter: its live state is one, whatever route a request came by.
 static void refuse_endpoint_groups(struct document *document, const struct target_ref *target, const struct node *node) {
@@ -318,8 +323,9 @@ static void refuse_endpoint_groups(struct document *document, const struct targe
         return;
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         if (node_find(document->spec_node, groups[i]) != NULL)
-            document_error(document, node_find(document->spec_node, groups[i]), NULL,
-                           "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry, hedge, backendSelection");
+            document_error(
+                document, node_find(document->spec_node, groups[i]), NULL,
+                "is of a Service, and not of a route or a Gateway; allowed here: timeouts, deadline, retry, hedge, circuitBreaker, backendSelection");
 }
 
 // What is switched off has nothing else to say.
@@ -340,6 +346,7 @@ void traffic_policy_check(struct document *document) {
     check_groups(document);
     load_balancer_check(document);
     selection_check(document);
+    circuit_breaker_check(document);
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
@@ -353,4 +360,5 @@ void traffic_policy_check(struct document *document) {
     const struct bytes label = pool_copy(document->loading->values, bytes_from_text(document->label));
     traffic->load_balancer.policy = traffic->selection.policy = label;
     traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->hedge.policy = label;
+    traffic->circuit_breaker.policy = label;
 }

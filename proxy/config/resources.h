@@ -70,8 +70,9 @@ struct traffic_policy_spec {
     struct policy_head head;
     struct traffic_config traffic; // groups that the document does not have are at their defaults
     uint32_t groups_given;         // merge.h
-    bool load_balancer_disabled, selection_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled;
-    uint32_t hedge_mode; // enum policy_mode
+    bool load_balancer_disabled, selection_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled,
+        circuit_breaker_disabled;
+    uint32_t hedge_mode, circuit_mode; // enum policy_mode
 };
 
 extern const struct table proxy_table, service_entry_table, traffic_policy_table;
@@ -83,6 +84,10 @@ void traffic_policy_check(struct document *document);
 // spec.loadBalancer of a TrafficPolicy: its table, and the rules between its fields.
 extern const struct table load_balancer_table;
 void load_balancer_check(struct document *document);
+
+// spec.circuitBreaker of a TrafficPolicy: the same.
+extern const struct table circuit_breaker_table;
+void circuit_breaker_check(struct document *document);
 
 // spec.backendSelection of a TrafficPolicy: the same.
 extern const struct table selection_table;

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "config/circuit_breaker_config.h"
 #include "config/load_balancer.h"
 #include "config/place.h"
 #include "http/message.h"
@@ -87,6 +88,7 @@ struct traffic_config {
         bool dry_run;      // counted, not sent
         struct bytes policy;
     } hedge;
+    struct circuit_breaker_config circuit_breaker;
     struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
     struct bytes policy; // "namespace/name" of it; empty: defaults
 };

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "http/headers.h"
 #include "stream/attempts.h"
+#include "stream/breaking.h"
 #include "stream/error_reply.h"
 #include "stream/forward.h"
 #include "stream/stream.h"
@@ -306,6 +307,7 @@ static void receive_head(struct attempt *attempt) {
         attempt->answered_after = 1;
     loop_timer_stop(stream->env->loop, &attempt->try_timeout);
     set_state(attempt, ATTEMPT_ANSWERED);
+    breaking_answered(attempt);
 }
 
 void attempt_advance(struct attempt *attempt) {
@@ -369,6 +371,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->error == OK)
         attempt->error = error;
     chain_end(stream, &attempt->filters);
+    breaking_end(attempt);
     if (attempt->endpoint == NULL)
         return;
     enum lb_outcome outcome = outcome_of(attempt, error);

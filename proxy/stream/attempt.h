@@ -9,7 +9,9 @@
 #include "upstream/endpoint_wait.h"
 #include "upstream/upstream_stream.h"
 
+struct breaker_pass;
 struct stream;
+struct verdict;
 
 // In the order of the traffic.
 enum attempt_state {
@@ -41,13 +43,16 @@ struct attempt {
     nanoseconds answered_after; // since `begun`; 0: no answer
     enum error error;           // why it failed
     struct bytes detail;        // why a filter refused it
-    enum retry_reason retried_for; // what was wrong with the one before; NONE: it is no retry
-    bool filter_refused;           // one of its filters did: it is not repeated
-    bool never_sent;               // no connection was had
-    bool was_unreached;            // our own proxy had it and could not reach its application: nothing was processed
-    bool is_refusal;               // the answer is our own proxy's, whatever it says
-    enum error refusal;            // why, where it says so in a word that we know
-    bool was_refused;              // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
+    enum retry_reason retried_for;   // what was wrong with the one before; NONE: it is no retry
+    bool filter_refused;             // one of its filters did: it is not repeated
+    const struct policy *refused_by; // of the verdict
+    const struct verdict *verdict;   // by which it was refused; NULL: by none
+    struct breaker_pass *breaker_passes;
+    bool never_sent;    // no connection was had
+    bool was_unreached; // our own proxy had it and could not reach its application: nothing was processed
+    bool is_refusal;    // the answer is our own proxy's, whatever it says
+    enum error refusal; // why, where it says so in a word that we know
+    bool was_refused;   // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
 };
 
 struct attempt *attempt_create(struct stream *stream);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "stream/request_key.h"
 #include "stream/stream.h"
+#include "stream/verdict.h"
 #include "upstream/upstream_conn.h"
 
 // Of an answer that is not wanted: to read so much costs less than a new connection, most of the time.
@@ -211,12 +212,18 @@ static void begin_for(struct stream *stream, enum retry_reason reason) {
     attempts->reasons[attempts->reason_count++] = (uint8_t)reason;
 }
 
-static void begin_retry(struct stream *stream) {
+// Once it has an endpoint, the answer that was held is no longer wanted. One that is refused before leaves it where it is: to go down.
+static void discard_held(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
     if (attempts->held != NULL)
         discard(stream, attempts->held);
-    attempts->held = NULL;
+    attempts->held = attempts->successor = NULL;
+}
+
+static void begin_retry(struct stream *stream) {
+    struct attempts *attempts = stream->attempts;
     begin_for(stream, attempts->reason);
+    attempts->successor = attempts->last;
     attempts->last->waiter.fresh = met_a_stale_connection(attempts->settled);
 }
 
@@ -243,9 +250,17 @@ static bool retry(struct stream *stream, struct attempt *settled, enum retry_rea
     return true;
 }
 
-static void give_back_budget(struct stream *stream) {
+static void give_back_budget(struct stream *stream, nanoseconds taken_at) {
     struct retry_budget_rule rule = attempts_budget_rule(stream);
-    retry_budget_give_back(&stream->destination->cluster->shared->budget, &rule, stream->attempts->budget_taken_at);
+    retry_budget_give_back(&stream->destination->cluster->shared->budget, &rule, taken_at);
+}
+
+// Refused here before it was sent: it has cost nobody anything.
+static void give_back_unused(struct stream *stream, const struct attempt *refused) {
+    if (refused->retried_for != RETRY_NONE)
+        give_back_budget(stream, stream->env->loop->now);
+    if (refused->retried_for == RETRY_HEDGE)
+        hedge_give_back(stream);
 }
 
 // The pause is over. What the retry took from the budget counts from now on, and may not be there any more: requests that it was a share of are forgotten meanwhile.
@@ -254,7 +269,7 @@ static bool leave_backoff(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
     struct retry_budget_rule rule = attempts_budget_rule(stream);
     attempts->backoff_is_over = false;
-    give_back_budget(stream);
+    give_back_budget(stream, attempts->budget_taken_at);
     if (!retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now)) {
         refuse(stream, RETRY_REFUSED_BUDGET);
         return false;
@@ -286,9 +301,7 @@ static void set_aside(struct attempts *attempts, struct attempt *attempt) {
 static void commit(struct stream *stream, struct attempt *answered) {
     struct attempts *attempts = stream->attempts;
     CHECK(attempts->committed == NULL);
-    if (attempts->held != NULL)
-        discard(stream, attempts->held);
-    attempts->held = NULL;
+    discard_held(stream);
     attempts->committed = answered;
     hedge_end(stream);
     hedge_learn(answered);
@@ -331,11 +344,12 @@ static struct bytes detail_of(struct stream *stream, const struct attempt *attem
 }
 
 // No further try: the answer that is held goes down; without one the stream fails as `settled` did.
-static enum attempts_result give_up(struct stream *stream, const struct attempt *settled) {
+static enum attempts_result give_up(struct stream *stream, struct attempt *settled) {
     struct attempts *attempts = stream->attempts;
     struct attempt *held = attempts->held;
     if (held == NULL) {
         name_policy(stream, settled);
+        verdict_tell(settled);
         stream_fail(stream, settled->error, detail_of(stream, settled));
         return ATTEMPTS_FAILED;
     }
@@ -359,6 +373,8 @@ static enum attempts_result go_on_without(struct stream *stream, struct attempt 
         move_on(stream, settled);
         return ATTEMPTS_RUNNING;
     }
+    if (settled->filter_refused)
+        give_back_unused(stream, settled);
     attempts_remember_tried(attempts, settled->endpoint);
     if (is_the_wrong_server(settled) && !cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count))
         reason = RETRY_NONE;
@@ -400,6 +416,8 @@ enum attempts_result attempts_advance(struct stream *stream) {
         attempt_advance(attempt);
         if (stream->end != OK)
             return ATTEMPTS_RUNNING; // a filter has ended it
+        if (attempt == attempts->successor && attempt->endpoint != NULL)
+            discard_held(stream);
         if (attempt->state >= ATTEMPT_ANSWERED) {
             enum attempts_result result = settle(stream, attempt);
             if (result != ATTEMPTS_RUNNING)
@@ -417,7 +435,7 @@ void attempts_end(struct stream *stream) {
     loop_timer_stop(stream->env->loop, &attempts->backoff);
     hedge_end(stream);
     if (attempts->backing_off || attempts->backoff_is_over)
-        give_back_budget(stream);
+        give_back_budget(stream, attempts->budget_taken_at);
     struct attempt *answered[] = {attempts->held, attempts->discarded};
     for (size_t i = 0; i < 2; i++)
         if (answered[i] != NULL)

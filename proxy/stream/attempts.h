@@ -41,6 +41,7 @@ struct attempts {
     bool replayable;      // the body can be sent again from its start
     // the further try that is decided on, and those that were
     struct attempt *held;      // its answer goes down if no further try is made; in `over`
+    struct attempt *successor; // the try that takes its place once it has an endpoint; NULL: none has begun
     struct attempt *discarded; // the rest of its answer is read and thrown away; in `over`
     size_t discarded_bytes;
     struct attempt *settled;     // what the decision was about

@@ -23,6 +23,7 @@ static const char *const inbound[] = {
 
 // Below attempts, in either role.
 static const char *const each_attempt[] = {
+    "breaker",      // the last to decide: an attempt that another filter refuses is none of its service's
     "try_deadline", // writes into the head of an attempt what time is left when it goes
 };
 

@@ -42,6 +42,7 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(UPGRADE_FAILED, 502, 13, "http_upgrade_failed"),
     REPLY(LOOP, 502, 13, "proxy_loop_detected"),
     REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),
+    REPLY(BREAKER_OPEN, 503, 14, "destination_unavailable"),
     REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
     REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
     REPLY(DRAINING, 503, 14, "proxy_internal_response"),

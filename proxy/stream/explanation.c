@@ -171,17 +171,18 @@ enum filter_result explanation_answer(struct stream *stream, struct filter_run *
 
 // ---- verdicts
 
-// Of a filter above attempts, which may be one that is charged for: it has been asked before. NULL: there was no room for it.
-static struct explanation_step *step_of(const struct explanation *explanation, const struct filter *filter) {
+// Of a filter that is charged for too: it has been asked before. NULL: there was no room for it.
+static struct explanation_step *step_of(const struct explanation *explanation, const struct filter_run *run, const struct filter *filter) {
     for (struct explanation_step *step = explanation->first; step != NULL; step = step->next)
-        if (step->of == filter && !step->is_below)
+        if (step->of == filter && step->run == run)
             return step;
     return NULL;
 }
 
 // Of one of several documents that are judged together. What one in a dry run would do is a step of its own.
 static struct explanation_step *step_of_document(struct stream *stream, const struct filter *filter, const struct policy *policy) {
-    struct explanation_step *step = policy->is_dry_run ? add_step(stream, &stream->filters, filter) : step_of(stream->explanation, filter);
+    struct explanation_step *step =
+        policy->is_dry_run ? add_step(stream, &stream->filters, filter) : step_of(stream->explanation, &stream->filters, filter);
     if (step == NULL)
         return NULL;
     name_policy(stream, step, policy);
@@ -203,9 +204,10 @@ void explain_would_pass(struct stream *stream, const struct policy *policy, stru
         explain_text(stream, "would_be_allowed_by", pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule)));
 }
 
-void explanation_refused(struct stream *stream, const struct filter *filter, const struct verdict *verdict) {
+void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict) {
+    const struct filter *filter = run->asked;
     struct explanation_step *step =
-        verdict->policy != NULL ? step_of_document(stream, filter, verdict->policy) : step_of(stream->explanation, filter);
+        verdict->policy != NULL ? step_of_document(stream, filter, verdict->policy) : step_of(stream->explanation, run, filter);
     if (step == NULL || step->outcome == STEP_WOULD_REFUSE)
         return;
     const bool is_dry_run = step->is_dry_run;
@@ -220,7 +222,7 @@ void explanation_refused(struct stream *stream, const struct filter *filter, con
 }
 
 void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule) {
-    struct explanation_step *step = step_of(stream->explanation, filter);
+    struct explanation_step *step = step_of(stream->explanation, &stream->filters, filter);
     if (step == NULL || step->outcome != STEP_PASSED)
         return;
     step->outcome = STEP_WOULD_WAIT;

@@ -100,8 +100,8 @@ enum filter_result explanation_answer(struct stream *stream, struct filter_run *
 // By a document in a dry run would pass what is refused.
 void explain_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule);
 
-// A verdict of `filter`, and that it makes the request wait.
-void explanation_refused(struct stream *stream, const struct filter *filter, const struct verdict *verdict);
+// A verdict of the filter of `run` that is asked, which may be one that is charged for; and that one above attempts makes the request wait.
+void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict);
 void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule);
 
 #endif

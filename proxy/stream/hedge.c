@@ -99,6 +99,11 @@ bool hedge_is_due(struct stream *stream) {
     return true;
 }
 
+void hedge_give_back(struct stream *stream) {
+    struct retry_budget_rule share = share_rule(stream);
+    retry_budget_give_back(&stream->destination->cluster->shared->hedges, &share, stream->env->loop->now);
+}
+
 void hedge_end(struct stream *stream) {
     loop_timer_stop(stream->env->loop, &stream->attempts->hedge.timer);
     stream->attempts->hedge.due = false;

@@ -23,6 +23,9 @@ void hedge_start(struct stream *stream);
 // From attempts_advance, while nothing is committed: whether a further try is to begin now, beside those that run. What it takes from the budgets is taken.
 bool hedge_is_due(struct stream *stream);
 
+// One that was begun was not sent after all.
+void hedge_give_back(struct stream *stream);
+
 // There will be none any more. Harmless when called again.
 void hedge_end(struct stream *stream);
 

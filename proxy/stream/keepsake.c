@@ -17,6 +17,7 @@ static void copy_traffic(struct pool *pool, const struct traffic_config *from, s
     *to = *from;
     to->load_balancer = (struct load_balancer_config){0};
     to->selection = (struct selection_config){0};
+    to->circuit_breaker = (struct circuit_breaker_config){0};
     to->place = (struct place){0};
     struct bytes *const texts[] = {&to->connections.policy, &to->timeouts.policy, &to->deadline.policy,
                                    &to->retry.policy,       &to->hedge.policy,    &to->policy};

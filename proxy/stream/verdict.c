@@ -2,6 +2,7 @@
 #include "stream/verdict.h"
 
 #include "base/check.h"
+#include "stream/attempt.h"
 #include "stream/explanation.h"
 #include "stream/stream.h"
 
@@ -18,24 +19,36 @@ static const struct policy *policy_of(const struct stream *stream, const struct 
     return said != NULL ? said : filter->policy;
 }
 
-enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {
-    const struct policy *policy = policy_of(stream, verdict->policy);
+// False: it passes, the policy is in a dry run.
+static bool count(struct stream *stream, const struct policy *policy, const struct verdict *verdict) {
     CHECK(verdict->end != OK && (verdict->end == ERROR_FAULT) == (verdict->status != 0));
-    if (stream->explanation != NULL)
-        explanation_refused(stream, stream->filters.asked, verdict);
     if (stream_is_asked_about(stream))
-        return policy->is_dry_run ? FILTER_CONTINUE : FILTER_REPLIED;
+        return !policy->is_dry_run;
     atomic_fetch_add_explicit(&verdict->state->refusals, 1, memory_order_relaxed);
-    if (policy->is_dry_run) {
+    if (policy->is_dry_run)
         add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
-        return FILTER_CONTINUE;
-    }
+    return !policy->is_dry_run;
+}
+
+// What the reply says beside its error.
+static void tell(struct stream *stream, const struct policy *policy, const struct verdict *verdict) {
     stream->policy = pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(policy->label), BYTES_FORMAT(verdict->rule));
     stream->refusal = (struct refusal){.rule = verdict->rule,
                                        .retry_after = verdict->retry_after,
                                        .fields = verdict->fields,
                                        .status = verdict->status,
                                        .grpc_status = verdict->grpc_status};
+}
+
+enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {
+    const struct policy *policy = policy_of(stream, verdict->policy);
+    if (stream->explanation != NULL)
+        explanation_refused(stream, &stream->filters, verdict);
+    if (!count(stream, policy, verdict))
+        return FILTER_CONTINUE;
+    if (stream_is_asked_about(stream))
+        return FILTER_REPLIED;
+    tell(stream, policy, verdict);
     stream_fail(stream, verdict->end, verdict->reason);
     return FILTER_REPLIED;
 }
@@ -45,6 +58,27 @@ void verdict_would_pass(struct stream *stream, const struct policy *policy, stru
     explain_would_pass(stream, policy, rule);
     if (!stream_is_asked_about(stream))
         add_to_list(stream, &stream->dry_run, policy, rule, "allowed");
+}
+
+enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct policy *policy, const struct verdict *verdict) {
+    struct stream *stream = attempt->stream;
+    if (stream->explanation != NULL && attempt->state == ATTEMPT_CHAIN)
+        explanation_refused(stream, &attempt->filters, verdict);
+    if (!count(stream, policy, verdict))
+        return FILTER_CONTINUE;
+    if (stream_is_asked_about(stream))
+        return FILTER_REPLIED;
+    struct verdict *kept = pool_alloc(&attempt->pool, sizeof *kept);
+    *kept = *verdict;
+    attempt->refused_by = policy;
+    attempt->verdict = kept;
+    attempt_refuse(attempt, verdict->end, verdict->reason);
+    return FILTER_REPLIED;
+}
+
+void verdict_tell(struct attempt *attempt) {
+    if (attempt->verdict != NULL)
+        tell(attempt->stream, attempt->refused_by, attempt->verdict);
 }
 
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state) {

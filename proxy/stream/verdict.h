@@ -23,6 +23,13 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
 // For filters that judge several documents together, from decide: by a document in a dry run would pass what is refused. Told.
 void verdict_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule);
 
+// The same of an attempt, for filters below attempts and for the pick of an endpoint: `policy` refuses it, and it ends by attempt_refuse. What is said of that reaches the client where
+// no other attempt has an answer (verdict_tell).
+enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct policy *policy, const struct verdict *verdict);
+
+// From attempts.c: the stream ends as the attempt does that a verdict refused.
+void verdict_tell(struct attempt *attempt);
+
 // For filters, from decide, before they pause: a rule of the policy makes the request wait. Counted and told. False: it is not to wait, since the policy is in a dry run or
 // nobody is served (explanation.h).
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state);

@@ -88,6 +88,9 @@ struct metric_family {
     X(POLICY_OVERFLOWS, COUNTER, "outrigger_policy_overflows_total",                                                                                 \
       "How often a rule of a policy had no room for one more key, which then shared its limits with others like it.", "policy", "rule", "target",    \
       "mode")                                                                                                                                        \
+    X(BREAKER_STATE, GAUGE, "outrigger_breaker_state", "State of a circuit breaker: 0 closed, 1 open, 2 half-open.", "policy", "target", "mode")     \
+    X(BREAKER_CHANGES, COUNTER, "outrigger_breaker_transitions_total", "How often a circuit breaker came to a state.", "policy", "target", "mode",   \
+      "to")                                                                                                                                          \
     X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
       "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
     X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \

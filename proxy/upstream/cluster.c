@@ -146,6 +146,7 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
     traffic->load_balancer.locality.regions = regions;
     traffic->load_balancer.key = (struct request_key){0};
     traffic->selection = (struct selection_config){0};
+    traffic->circuit_breaker = (struct circuit_breaker_config){0};
     traffic->place = (struct place){0};
     struct bytes *texts[] = {&traffic->load_balancer.policy, &traffic->connections.policy, &traffic->timeouts.policy, &traffic->deadline.policy,
                              &traffic->retry.policy,         &traffic->hedge.policy,       &traffic->policy};

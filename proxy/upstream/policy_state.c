@@ -82,6 +82,18 @@ struct policy_state *policy_state_get(struct policy_state_set *set, struct bytes
     return state;
 }
 
+struct policy_state *policy_state_find(struct policy_state_set *set, struct bytes policy, struct bytes rule, struct bytes target) {
+    struct policy_state named;
+    name_state(&named, policy, rule, target);
+    pthread_mutex_lock(&set->lock);
+    struct policy_state *state = map_get(&set->by_key, named.key);
+    if (state != NULL)
+        state->references++;
+    pthread_mutex_unlock(&set->lock);
+    bytes_drop(&named.key);
+    return state;
+}
+
 void policy_state_release(struct policy_state *state) {
     struct policy_state_set *set = state->set;
     pthread_mutex_lock(&set->lock);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct circuit_breaker;
 struct policy_state;
 
 // What a kind of state is made of. Const, one for each kind.
@@ -21,6 +22,8 @@ struct policy_state_type {
     void (*destroy)(struct policy_state *state);
     // How often it had no room for something; NULL: it never needs any. Any thread.
     uint64_t (*overflows)(struct policy_state *state);
+    // Of a circuit breaker (breaker_state.h); NULL: it is none. Any thread.
+    struct circuit_breaker *(*breaker)(struct policy_state *state);
 };
 
 // The first member of each.
@@ -50,6 +53,9 @@ void policy_state_set_destroy(struct policy_state_set *set);
 // Any thread.
 struct policy_state *policy_state_get(struct policy_state_set *set, struct bytes policy, struct bytes rule, struct bytes target, uint64_t form,
                                       const struct policy_state_type *type, const void *config);
+
+// That one, where it is in use; NULL: it is not. One reference. Any thread.
+struct policy_state *policy_state_find(struct policy_state_set *set, struct bytes policy, struct bytes rule, struct bytes target);
 
 // Any thread.
 void policy_state_release(struct policy_state *state);

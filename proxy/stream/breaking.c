@@ -1,0 +1,144 @@
+// See breaking.h. What is a failure of a service, and what is not its doing, stands here (docs/circuit-breakers.md).
+#include "stream/breaking.h"
+
+#include "http/headers.h"
+#include "stream/attempt.h"
+#include "stream/stream.h"
+#include "stream/verdict.h"
+#include "upstream/breaker_state.h"
+
+// When it may be tried again where that hangs on probes that are under way.
+#define PROBES_WAIT_NS NS_PER_S
+
+struct breaker_pass {
+    struct breaker_pass *next; // of the same attempt
+    struct attempt *attempt;
+    struct circuit_breaker *breaker;
+    uint64_t generation;
+    struct timer timer; // until it is a long stream
+    bool is_settled;
+};
+
+// ---- what an attempt says of whom it asked
+
+// UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+static bool is_grpc_failure(uint64_t code) {
+    return code == 2 || code == 4 || code == 13 || code == 14 || code == 15;
+}
+
+// Of a call without one the status of HTTP speaks.
+static const struct field *grpc_status_of(const struct attempt *attempt) {
+    const struct codec_stream *answer = &attempt->up.codec_stream;
+    const struct field *in_head = fields_find(&answer->head.fields, FIELD_GRPC_STATUS);
+    return in_head != NULL ? in_head : fields_find(&answer->trailers, FIELD_GRPC_STATUS);
+}
+
+static enum circuit_outcome outcome_of_head(const struct attempt *attempt) {
+    const struct head *head = &attempt->up.codec_stream.head;
+    if (attempt->is_refusal)
+        return CIRCUIT_NONE; // our own proxy's, before it was asked
+    if (head->status >= 500 && head->status != 501)
+        return CIRCUIT_FAILED;
+    const struct field *status = attempt->stream->request_is_grpc ? grpc_status_of(attempt) : NULL;
+    uint64_t code;
+    if (status == NULL)
+        return CIRCUIT_SUCCEEDED;
+    return bytes_to_u64(status->value, UINT64_MAX, &code) && !is_grpc_failure(code) ? CIRCUIT_SUCCEEDED : CIRCUIT_FAILED;
+}
+
+static bool ran_out_of_time(const struct attempt *attempt) {
+    return attempt->error == ERROR_TRY_TIMEOUT || attempt->error == ERROR_REQUEST_TIMEOUT || attempt->error == ERROR_DEADLINE_EXPIRED;
+}
+
+// A call of gRPC that is over has a status, or its client takes it for UNKNOWN.
+static bool lacks_grpc_status(const struct attempt *attempt) {
+    return attempt->stream->request_is_grpc && attempt->up.ended && attempt->up.codec_stream.head.status == 200 && grpc_status_of(attempt) == NULL;
+}
+
+static enum circuit_outcome outcome_of_answer(const struct attempt *attempt) {
+    const enum circuit_outcome by_head = outcome_of_head(attempt);
+    if (by_head != CIRCUIT_SUCCEEDED || attempt->stream->has_tunnel)
+        return by_head;
+    if (attempt->up.error != OK || ran_out_of_time(attempt) || lacks_grpc_status(attempt))
+        return CIRCUIT_FAILED;
+    return attempt->error == OK || attempt->up.ended ? CIRCUIT_SUCCEEDED : CIRCUIT_NONE; // else its client went while it came
+}
+
+// Of one that has no answer.
+static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
+    if (attempt->endpoint == NULL || attempt->was_unreached || attempt->is_refusal || attempt->up.was_unsent)
+        return CIRCUIT_NONE;
+    switch (attempt->error) {
+    case OK:
+    case ERROR_CANCELLED:
+    case ERROR_CLIENT_GONE:
+    case ERROR_POOL_FULL:
+    case ERROR_NO_ENDPOINT: // it was taken away meanwhile
+    case ERROR_MEMORY_LIMIT:
+    case ERROR_NO_MEMORY:
+    case ERROR_REFUSED_STREAM: // provably not processed: so servers say that they are about to end
+    case ERROR_UPGRADE_FAILED: // it speaks, but not that
+        return CIRCUIT_NONE;
+    default:
+        return CIRCUIT_FAILED;
+    }
+}
+
+// ---- the pass
+
+static nanoseconds took(const struct attempt *attempt) {
+    const nanoseconds from = attempt->never_sent ? attempt->begun : attempt->sent_at;
+    return attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : attempt->stream->env->loop->now - from;
+}
+
+static void settle(struct breaker_pass *pass, enum circuit_outcome outcome) {
+    struct loop *loop = pass->attempt->stream->env->loop;
+    if (pass->is_settled)
+        return;
+    pass->is_settled = true;
+    loop_timer_stop(loop, &pass->timer);
+    circuit_breaker_settle(pass->breaker, pass->generation, outcome, took(pass->attempt), loop->now, &loop->rng);
+}
+
+static void on_timer(struct timer *timer) {
+    struct breaker_pass *pass = CONTAINER_OF(timer, struct breaker_pass, timer);
+    settle(pass, outcome_of_head(pass->attempt));
+}
+
+bool breaking_begin(struct attempt *attempt, struct breaker_state *state, nanoseconds *wait) {
+    uint64_t generation;
+    if (!circuit_breaker_begin(state->breaker, attempt->stream->env->loop->now, &generation, wait))
+        return false;
+    struct breaker_pass *pass = pool_alloc_zeroed(&attempt->pool, sizeof *pass);
+    *pass = (struct breaker_pass){.next = attempt->breaker_passes, .attempt = attempt, .breaker = state->breaker, .generation = generation};
+    timer_init(&pass->timer, on_timer);
+    attempt->breaker_passes = pass;
+    return true;
+}
+
+enum filter_result breaking_refuse(struct attempt *attempt, const struct policy *policy, struct breaker_state *state, nanoseconds wait) {
+    return verdict_refuse_attempt(attempt, policy,
+                                  &(struct verdict){.end = ERROR_BREAKER_OPEN,
+                                                    .rule = BYTES(BREAKER_RULE),
+                                                    .reason = wait > 0 ? BYTES("open") : BYTES("half-open, and as many are tried as may be"),
+                                                    .state = &state->state,
+                                                    .retry_after = wait > 0 ? wait : PROBES_WAIT_NS});
+}
+
+void breaking_answered(struct attempt *attempt) {
+    const struct stream *stream = attempt->stream;
+    const bool is_tunnel = stream->has_tunnel || attempt->up.codec_stream.head.status == 101;
+    const nanoseconds age = stream->env->loop->now - attempt->begun;
+    const enum circuit_outcome outcome = attempt->breaker_passes == NULL ? CIRCUIT_NONE : outcome_of_head(attempt);
+    for (struct breaker_pass *pass = attempt->breaker_passes; pass != NULL; pass = pass->next) {
+        if (outcome != CIRCUIT_SUCCEEDED || is_tunnel || age >= LONG_STREAM_NS)
+            settle(pass, outcome); // what follows makes a failure no better
+        else if (!attempt->up.ended)
+            loop_timer_start(stream->env->loop, &pass->timer, LONG_STREAM_NS - age);
+    }
+}
+
+void breaking_end(struct attempt *attempt) {
+    for (struct breaker_pass *pass = attempt->breaker_passes; pass != NULL; pass = pass->next)
+        settle(pass, attempt->answered_after > 0 ? outcome_of_answer(attempt) : outcome_of_failure(attempt));
+}
