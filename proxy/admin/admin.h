@@ -30,6 +30,7 @@ enum admin_want {
     ADMIN_WANT_HARDENING = 1 << 5,
     ADMIN_WANT_CONNECTIONS = 1 << 6,
     ADMIN_WANT_MEMORY = 1 << 7,
+    ADMIN_WANT_EXPLANATION = 1 << 8,
 };
 
 enum admin_command {
@@ -42,13 +43,23 @@ enum admin_command {
 
 enum admin_listener { ADMIN_ON_ADMIN = 1 << 0, ADMIN_ON_METRICS = 1 << 1, ADMIN_ON_BOTH = ADMIN_ON_ADMIN | ADMIN_ON_METRICS };
 
+struct explain_question;
+
+// With ADMIN_WANT_EXPLANATION: what a worker says of a request that was asked about.
+struct admin_explanation {
+    const struct explain_question *question; // NULL: it could not be read
+    struct bytes error;                      // why not, and what is allowed
+    struct json_t *value;                    // borrowed until the query is done; NULL: no worker has answered
+};
+
 // One request to a page, until its reply.
 struct admin_query {
     // For the source.
-    uint32_t wants;               // admin_want bits
-    struct admin_figures figures; // to be filled in; all zero at first
-    struct pool pool;             // lives as long as the query
-    void *source_state;           // the source's own; NULL at first
+    uint32_t wants;                       // admin_want bits
+    struct admin_figures figures;         // to be filled in; all zero at first
+    struct admin_explanation explanation; // the same
+    struct pool pool;                     // lives as long as the query
+    void *source_state;                   // the source's own; NULL at first
 
     // For the page.
     const struct admin_page *page;

@@ -1,29 +1,9 @@
 // Pages of live state: /clusters, /limits, /certs.
+#include "admin/endpoint_row.h"
 #include "admin/json_build.h"
 #include "admin/pages.h"
 
 #include <jansson.h>
-
-static json_t *endpoint_row(const struct admin_endpoint *endpoint) {
-    json_t *row = json_object();
-    json_set_text(row, "address", endpoint->address);
-    json_set_text(row, "state", endpoint->state);
-    json_set_text(row, "tls", endpoint->tls);
-    if (endpoint->tls_failure.len > 0)
-        json_set_text(row, "tls_failure", endpoint->tls_failure);
-    json_set_number(row, "weight", endpoint->weight);
-    json_set_number(row, "active", endpoint->active);
-    json_set_number(row, "ewma_us", endpoint->ewma / NS_PER_US);
-    json_set_number(row, "connections", endpoint->connections);
-    json_set_number(row, "idle", endpoint->idle);
-    json_set_number(row, "connecting", endpoint->connecting);
-    json_set_number(row, "requests", endpoint->requests);
-    json_set_number(row, "failures", endpoint->failures);
-    json_set_number(row, "priority", endpoint->priority);
-    json_set_text(row, "zone", endpoint->zone);
-    json_set_text(row, "region", endpoint->region);
-    return row;
-}
 
 static json_t *name_row(const struct admin_name *name) {
     json_t *row = json_object();

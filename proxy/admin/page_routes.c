@@ -2,6 +2,7 @@
 #include "admin/config_words.h"
 #include "admin/json_build.h"
 #include "admin/pages.h"
+#include "admin/route_walk.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -215,30 +216,10 @@ static void add_rule(struct listing *listing, const struct route_rule *rule) {
     json_array_append_new(listing->rules, rule_value(listing->pool, rule));
 }
 
-static void add_list(struct listing *listing, const struct route_match *match) {
-    for (; match != NULL; match = match->next) {
-        json_array_append_new(listing->matches, match_row(listing->pool, match));
-        add_rule(listing, match->rule);
-    }
-}
-
-static int longest_first(const void *left, const void *right) {
-    const struct route_match *const *a = left, *const *b = right;
-    size_t x = (*a)->path.len, y = (*b)->path.len;
-    return x != y ? (x > y ? -1 : 1) : memcmp((*a)->path.at, (*b)->path.at, x);
-}
-
-// Of different paths the longer goes first; no request has two of the same length.
-static void add_map(struct listing *listing, const struct map *map) {
-    const struct route_match **heads = pool_alloc(listing->pool, (map->count + 1) * sizeof(*heads));
-    uint32_t count = 0, position = 0;
-    struct bytes key;
-    void *value;
-    while (map_next(map, &position, &key, &value))
-        heads[count++] = value;
-    qsort(heads, count, sizeof(*heads), longest_first);
-    for (uint32_t i = 0; i < count; i++)
-        add_list(listing, heads[i]);
+static void add_match(void *user, const struct route_match *match) {
+    struct listing *listing = user;
+    json_array_append_new(listing->matches, match_row(listing->pool, match));
+    add_rule(listing, match->rule);
 }
 
 // What a name leads to: a host of a Gateway to its table, a server name to its rule.
@@ -299,11 +280,7 @@ static void set_table(struct listing *listing, json_t *value, const struct route
     listing->matches = json_array();
     listing->rules = json_array();
     add_server_names(listing, &table->server_names);
-    add_map(listing, &table->exact);
-    add_list(listing, table->regexes);
-    add_map(listing, &table->prefixes);
-    add_list(listing, table->methods);
-    add_list(listing, table->any_path);
+    route_walk(table, listing->pool, add_match, listing);
     json_set(value, "matches", listing->matches);
     json_set(value, "rules", listing->rules);
 }

@@ -1,5 +1,5 @@
 // The usual table of pages; the handlers are in page_process.c, page_metrics.c, page_config.c, page_routes.c,
-// page_sockets.c and page_live.c.
+// page_sockets.c, page_explain.c and page_live.c.
 #include "admin/pages.h"
 
 #define METRICS_WANTS (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS | ADMIN_WANT_IDENTITY | ADMIN_WANT_CONFIG)
@@ -13,6 +13,8 @@ const struct admin_page admin_usual_pages[] = {
     {"/config", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_config, "the documents in force, and what is wrong with newer ones"},
     {"/clusters", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_SERVICES, ADMIN_NONE, page_clusters, "services and endpoints with their load"},
     {"/routes", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_routes, "by which rule requests go, in order of precedence"},
+    {"/explain", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_EXPLANATION, ADMIN_NONE, page_explain,
+     "what would become of a request, and why: ?listener=&method=&host=&path=&header=name:value&as=&client="},
     {"/listeners", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG | ADMIN_WANT_LIMITS, ADMIN_NONE, page_listeners, "the sockets that it listens on"},
     {"/connections", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONNECTIONS, ADMIN_NONE, page_connections, "connections of clients and to endpoints"},
     {"/memory", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_MEMORY, ADMIN_NONE, page_memory, "what holds memory, and the budget"},

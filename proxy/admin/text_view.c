@@ -60,7 +60,7 @@ static struct bytes single_text(json_t *value, char *room, size_t size) {
     }
 }
 
-static void append_clean(struct buffer *out, struct bytes text) {
+void text_append_clean(struct buffer *out, struct bytes text) {
     size_t start = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
@@ -93,7 +93,7 @@ static void append_cell(struct buffer *out, const struct column *column, struct 
     size_t padding = column->width > width ? column->width - width : 0;
     if (column->numbers)
         append_spaces(out, padding);
-    append_clean(out, text);
+    text_append_clean(out, text);
     if (!last)
         append_spaces(out, (column->numbers ? 0 : padding) + INDENT);
 }
@@ -228,7 +228,7 @@ static void append_value(struct buffer *out, json_t *value, unsigned indent) {
         append_list(out, value, indent);
     } else {
         append_spaces(out, indent);
-        append_clean(out, single_text(value, room, sizeof(room)));
+        text_append_clean(out, single_text(value, room, sizeof(room)));
         buffer_append(out, BYTES("\n"));
     }
 }

@@ -9,4 +9,7 @@ struct json_t; // jansson
 // Appends `value`, ended by a line feed. Underscores of names become spaces, control characters become '?'.
 void text_view_append(struct buffer *out, struct json_t *value);
 
+// Control characters become '?'.
+void text_append_clean(struct buffer *out, struct bytes text);
+
 #endif

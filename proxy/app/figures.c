@@ -1,9 +1,11 @@
 // What the admin pages show: collects the figures of documents, workers and identity. The implementation of struct admin_source, with commands.c.
 #include "app/figures.h"
 
+#include "admin/explain_query.h"
 #include "telemetry/process_metrics.h"
 
-#define OF_WORKERS (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS | ADMIN_WANT_CONNECTIONS | ADMIN_WANT_MEMORY)
+#define OF_WORKERS \
+    (ADMIN_WANT_COUNTERS | ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS | ADMIN_WANT_CONNECTIONS | ADMIN_WANT_MEMORY | ADMIN_WANT_EXPLANATION)
 
 static void fill_state(const struct proxy *proxy, struct admin_figures *figures) {
     static const struct bytes names[] = {
@@ -97,9 +99,20 @@ void figures_complete(struct proxy *proxy, struct admin_query *query) {
     admin_query_done(query);
 }
 
+// The query's text is the request's, which may go before the workers have answered.
+static bool read_question(struct admin_query *query) {
+    struct admin_explanation *explanation = &query->explanation;
+    struct explain_question *question = pool_alloc(&query->pool, sizeof *question);
+    if (explain_query_parse(pool_copy(&query->pool, query->request->query), &query->pool, question, &explanation->error))
+        explanation->question = question;
+    return explanation->question != NULL;
+}
+
 static void collect(void *owner, struct admin_query *query) {
     struct proxy *proxy = owner;
-    if ((query->wants & OF_WORKERS) != 0)
+    if ((query->wants & ADMIN_WANT_EXPLANATION) != 0 && !read_question(query))
+        figures_complete(proxy, query); // which says what is wrong
+    else if ((query->wants & OF_WORKERS) != 0)
         gathering_begin(proxy, query);
     else
         figures_complete(proxy, query);

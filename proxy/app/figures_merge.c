@@ -232,4 +232,5 @@ void figures_merge_reports(struct proxy *proxy, struct worker_report *reports, u
     query->figures.limit_count = limit_count;
     if ((query->wants & ADMIN_WANT_CONNECTIONS) != 0)
         set_connections(reports, count, query);
+    query->explanation.value = count > 0 ? reports[0].explanation : NULL;
 }

@@ -97,6 +97,7 @@ void gathering_begin(struct proxy *proxy, struct admin_query *query) {
     timer_init(&gathering->again, on_again);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_report_init(&gathering->reports[i], query->wants, i, &proxy->loop, on_report, gathering);
+    gathering->reports[0].question = query->explanation.question; // what limits and policies remember is one for all workers
     list_init(&gathering->link);
     list_push_back(&proxy->gatherings.waiting, &gathering->link);
     start_next(proxy);

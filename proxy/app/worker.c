@@ -378,7 +378,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     held_mail_init(&worker->held);
     task_init(&worker->deliver, deliver_held);
     timer_init(&worker->gauges, on_gauges);
-    reports_init(&worker->reports, &worker->loop, &worker->downstream, &worker->upstream);
+    reports_init(&worker->reports, &worker->downstream, &worker->env);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
     CHECK(failed == 0);
 }

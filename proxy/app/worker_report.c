@@ -3,7 +3,10 @@
 #include "app/worker_report.h"
 
 #include "app/report_connections.h"
+#include "app/report_explain.h"
 #include "base/check.h"
+
+#include <jansson.h>
 
 void worker_report_init(struct worker_report *report, uint32_t wants, uint32_t worker, struct loop *home, void (*done)(void *receiver, void *report),
                         void *owner) {
@@ -17,6 +20,7 @@ void worker_report_dispose(struct worker_report *report) {
     CHECK(report->bound == NULL);
     pool_dispose(&report->pool);
     pool_source_dispose(&report->chunks);
+    json_decref(report->explanation);
     if (report->snapshot != NULL)
         snapshot_unref(report->snapshot);
 }
@@ -78,7 +82,7 @@ static struct admin_endpoint endpoint_figures(const struct cluster *cluster, con
     return figures;
 }
 
-static struct admin_service *service_figures(const struct bound_destination *service, struct pool *pool, nanoseconds now) {
+struct admin_service *report_service(const struct bound_destination *service, struct pool *pool, nanoseconds now) {
     static const struct bytes protocols[] = {[PROTOCOL_HTTP] = BYTES("HTTP"), [PROTOCOL_HTTP1] = BYTES("HTTP1"), [PROTOCOL_HTTP2] = BYTES("HTTP2"),
                                              [PROTOCOL_GRPC] = BYTES("GRPC"), [PROTOCOL_TCP] = BYTES("TCP"),     [PROTOCOL_TLS] = BYTES("TLS")};
     const struct cluster *cluster = service->cluster;
@@ -155,7 +159,7 @@ static uint32_t copy_service(struct worker_report *report, const struct bound_de
         request_metrics_merge(row->requests, &service->cluster->metrics);
     }
     if ((report->wants & ADMIN_WANT_SERVICES) != 0)
-        row->service = service_figures(service, &report->pool, now);
+        row->service = report_service(service, &report->pool, now);
     if ((report->wants & ADMIN_WANT_LIMITS) != 0)
         add_limits_of(report, service);
     return 1 + ((report->wants & (ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)) != 0 ? service->cluster->endpoint_count : 0);
@@ -201,6 +205,8 @@ static void copy_slice(struct task *task) {
     struct reports *reports = CONTAINER_OF(task, struct reports, task);
     struct worker_report *report = LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link);
     uint32_t work = 0;
+    if (report->question != NULL && report->explanation == NULL && report->bound != NULL)
+        report->explanation = report_explain(report, reports);
     while (work < REPORT_SLICE && has_services_left(report))
         work += copy_service(report, bound_find(report->bound, report->bound->snapshot->services[report->next++]), reports->loop->now);
     if (work < REPORT_SLICE && !is_complete(report))
@@ -217,10 +223,11 @@ static void copy_slice(struct task *task) {
         loop_wake(reports->loop, &reports->task);
 }
 
-void reports_init(struct reports *reports, struct loop *loop, const struct downstream *downstream, const struct upstream *upstream) {
-    reports->loop = loop;
+void reports_init(struct reports *reports, const struct downstream *downstream, const struct stream_env *env) {
+    reports->loop = env->loop;
     reports->downstream = downstream;
-    reports->upstream = upstream;
+    reports->upstream = env->upstream;
+    reports->env = env;
     list_init(&reports->under_way);
     task_init(&reports->task, copy_slice);
 }

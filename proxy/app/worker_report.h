@@ -13,9 +13,13 @@
 #include "downstream/downstream.h"
 #include "net/loop.h"
 #include "stream/bound.h"
+#include "stream/inquiry.h"
 
 // Services, endpoints and connections copied in one turn: 256 x about 0.3 us, counters included.
 #define REPORT_SLICE 256
+
+struct explain_question;
+struct json_t; // jansson
 
 struct report_row {
     const struct service_config *config; // in the snapshot
@@ -30,10 +34,11 @@ struct worker_report {
     uint32_t worker;  // its number
     struct loop *home;
     void (*done)(void *receiver, void *report);
-    void *owner;                  // of who asks
-    struct bound_snapshot *bound; // one pin, while it is under way
-    uint32_t next;                // in bound->services
-    uint64_t clients_before;      // of the next slice: connections with lower numbers are to be copied; 0: all are
+    void *owner;                             // of who asks
+    const struct explain_question *question; // borrowed: a request that is asked about; NULL: none is, or another worker is to say
+    struct bound_snapshot *bound;            // one pin, while it is under way
+    uint32_t next;                           // in bound->services
+    uint64_t clients_before;                 // of the next slice: connections with lower numbers are to be copied; 0: all are
     uint64_t endpoints_before;
     struct pool_source chunks;
     struct pool pool;
@@ -48,6 +53,7 @@ struct worker_report {
     uint32_t limit_capacity;
     struct admin_connections clients;
     struct admin_connections endpoints;
+    struct json_t *explanation; // the answer; owned; NULL: none
 };
 
 void worker_report_init(struct worker_report *report, uint32_t wants, uint32_t worker, struct loop *home, void (*done)(void *receiver, void *report),
@@ -59,11 +65,16 @@ struct reports {
     struct loop *loop;
     const struct downstream *downstream;
     const struct upstream *upstream;
+    const struct stream_env *env;
+    struct inquiry_desk desk;
     struct list under_way;
     struct task task;
 };
 
-void reports_init(struct reports *reports, struct loop *loop, const struct downstream *downstream, const struct upstream *upstream);
+void reports_init(struct reports *reports, const struct downstream *downstream, const struct stream_env *env);
+
+// A service as this worker sees it; in `pool`.
+struct admin_service *report_service(const struct bound_destination *service, struct pool *pool, nanoseconds now);
 
 // Begins with the snapshot that is in force now (NULL: none yet).
 void reports_add(struct reports *reports, struct worker_report *report, struct bound_snapshot *bound);

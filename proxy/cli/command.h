@@ -16,6 +16,7 @@ struct command {
 extern const struct command commands[];
 
 enum exit_code command_check(int count, char **arguments);
+enum exit_code command_explain(int count, char **arguments);
 enum exit_code command_help(int count, char **arguments);
 enum exit_code command_schema(int count, char **arguments);
 enum exit_code command_simulate(int count, char **arguments);

@@ -6,6 +6,10 @@
 
 const struct command commands[] = {
     {"check", "PATH...", "check documents in files and folders, as outrigger-proxy would read them", command_check},
+    {"explain", "URL [OPTION...]",
+     "what a running proxy would do with a request, and why: --method M, --header 'name: value', --listener NAME, --as SPIFFE-ID, --client ADDRESS,\n"
+     "  --destination ADDRESS, --admin ADDRESS or unix:PATH (default 127.0.0.1:15000), --json",
+     command_explain},
     {"schema", "[KIND] [--json | --crd]", "what documents may say: for people, as JSON Schema, as custom resource definitions", command_schema},
     {"simulate", "[--json] PATH... LOG", "what the policies in these documents would have done to the requests of an access log", command_simulate},
     {"version", "", "print the version", command_version},

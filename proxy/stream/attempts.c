@@ -40,8 +40,7 @@ void attempts_begin(struct stream *stream) {
     buffer_share(&attempts->last->body, &attempts->replay);
 }
 
-// What the balancer goes by, for all tries. False: the request lacks a part of it, and is refused for that.
-static bool find_key(struct stream *stream, struct attempts *attempts) {
+bool attempts_find_key(struct stream *stream, struct attempts *attempts) {
     const struct load_balancer_config *balancer = &stream->destination->config->service->traffic.load_balancer;
     if (balancer->key.count == 0)
         return true;
@@ -62,7 +61,7 @@ bool attempts_start(struct stream *stream) {
     buffer_init(&attempts->replay, &stream->env->loop->blocks);
     timer_init(&attempts->backoff, on_backoff);
     attempts->replayable = stream->traffic->retry.attempts > 0 || stream->traffic->hedge.max > 0;
-    if (!find_key(stream, attempts))
+    if (!attempts_find_key(stream, attempts))
         return false;
     stream->attempts = attempts;
     struct retry_budget_rule rule = attempts_budget_rule(stream);

@@ -65,6 +65,9 @@ enum attempts_result {
 // The chain has let the stream pass: begins the first try. False: stream_fail was called, since the request lacks what its balancer must go by.
 bool attempts_start(struct stream *stream);
 
+// What the balancer goes by, for all tries. False: the request lacks a part of it, and stream_fail was called for that.
+bool attempts_find_key(struct stream *stream, struct attempts *attempts);
+
 // One more, beside those that run. Only while nothing is committed and the body can be sent from its start.
 void attempts_begin(struct stream *stream);
 

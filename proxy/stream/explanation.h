@@ -61,11 +61,13 @@ struct explanation {
     struct explanation_step *first, *last;
     struct explanation_step *asked; // whose filter is asked now; NULL: none
     uint32_t count;
-    uint32_t left_out;                 // steps for which there was no room
-    struct explanation_step *decisive; // the first that refused or answered; NULL: none did
-    struct bytes rule;                 // that the figures which come are of
-    enum error end;                    // what refused it before or behind its filters; OK: nothing did
-    struct attempt *attempt;           // where nobody is served: it stands for those that would be made; NULL: none would
+    uint32_t left_out;                    // steps for which there was no room
+    struct explanation_step *decisive;    // the first that refused or answered; NULL: none did
+    struct bytes rule;                    // that the figures which come are of
+    const struct service_config *service; // that the request is for, whatever its routes make of it; NULL: none was found
+    bool has_key;                         // where the balancer goes by a key: the request has all of it
+    enum error end;                       // what refused it before or behind its filters; OK: nothing did
+    struct attempt *attempt;              // where nobody is served: it stands for those that would be made; NULL: none would
 };
 
 // In the stream's pool; from now on its steps are told. Before its chain is begun.

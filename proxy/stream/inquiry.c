@@ -2,7 +2,7 @@
 #include "stream/inquiry.h"
 
 #include "base/check.h"
-#include "stream/attempt.h"
+#include "stream/attempts.h"
 
 static void discard(void *log_user, const struct access_record *record) {
     (void)log_user;
@@ -26,6 +26,14 @@ struct stream *inquiry_begin(struct inquiry_desk *desk, const struct stream_env 
     return stream;
 }
 
+// False: what the balancer is to go by is missing.
+static bool find_key(struct stream *stream) {
+    struct attempts attempts = {0};
+    const bool may_go_on = attempts_find_key(stream, &attempts);
+    stream->explanation->has_key = attempts.has_key;
+    return may_go_on;
+}
+
 // What stands below attempts, as the first of them would meet it.
 static void decide_below(struct stream *stream) {
     struct attempt *attempt = attempt_create(stream);
@@ -38,9 +46,9 @@ static void decide_below(struct stream *stream) {
 void inquiry_decide(struct stream *stream, struct head *head) {
     CHECK(stream_is_asked_about(stream));
     stream_decide(stream, head);
-    stream->explanation->end = stream->end;
-    if (stream->state == STREAM_CHAIN)
+    if (stream->state == STREAM_CHAIN && stream->end == OK && find_key(stream))
         decide_below(stream);
+    stream->explanation->end = stream->end;
 }
 
 void inquiry_end(struct stream *stream) {

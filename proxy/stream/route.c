@@ -81,14 +81,36 @@ static const struct route_rule *match(struct stream *stream, const struct route_
 
 // Routes for the very host first, then those for all below, the longest first, then those for all: each as long as none before has a rule for the request
 // (Gateway API, HTTPRouteSpec.hostnames).
+struct host_walk {
+    const struct map *hosts;
+    struct bytes host;
+    size_t at; // of the host; behind it: for all
+};
+
+static struct host_walk walk_hosts(const struct map *hosts, struct bytes host) {
+    return (struct host_walk){.hosts = hosts, .host = host};
+}
+
+// False: there are no more. `*table`: NULL where there is none of that name.
+static bool next_table(struct host_walk *walk, const struct route_table **table) {
+    const struct bytes host = walk->host;
+    if (walk->at > host.len)
+        return false;
+    *table = map_get(walk->hosts, walk->at < host.len ? bytes_from(host.at + walk->at, host.len - walk->at) : BYTES(""));
+    do
+        walk->at++;
+    while (walk->at < host.len && host.at[walk->at] != '.');
+    return true;
+}
+
 static const struct route_rule *match_by_host(struct stream *stream, const struct map *hosts) {
     struct authority authority;
-    struct bytes host = host_of(stream, &authority);
-    const struct route_rule *rule = host.len > 0 ? match(stream, map_get(hosts, host)) : NULL;
-    for (size_t i = 1; i < host.len && rule == NULL; i++)
-        if (host.at[i] == '.')
-            rule = match(stream, map_get(hosts, bytes_from(host.at + i, host.len - i)));
-    return rule != NULL ? rule : match(stream, map_get(hosts, BYTES("")));
+    struct host_walk walk = walk_hosts(hosts, host_of(stream, &authority));
+    const struct route_table *table;
+    const struct route_rule *rule = NULL;
+    while (rule == NULL && next_table(&walk, &table))
+        rule = match(stream, table);
+    return rule;
 }
 
 // A rule's policy of choosing is the same for all of its backends.
@@ -129,4 +151,19 @@ enum error route_choose(struct stream *stream) {
         return OK;
     enum error error = find_rule(stream, service);
     return error == OK ? choose_backend(stream) : error;
+}
+
+uint32_t route_tables(const struct stream *stream, const struct service_config *service, const struct route_table **tables, uint32_t max) {
+    struct authority authority;
+    uint32_t count = 0;
+    if (service->gateway == NULL) {
+        tables[0] = service->routes;
+        return is_for(stream, service->routes);
+    }
+    struct host_walk walk = walk_hosts(&service->gateway->hosts, host_of(stream, &authority));
+    const struct route_table *table;
+    while (count < max && next_table(&walk, &table))
+        if (is_for(stream, table))
+            tables[count++] = table;
+    return count;
 }

@@ -52,16 +52,21 @@ static bool query_matches(struct matching *matching, const struct field_match *m
     return form_find(&matching->form, match->name, &value) && value_matches(matching, match, value);
 }
 
-static bool rest_matches(struct matching *matching, const struct route_match *match) {
+// All but the path.
+static inline struct route_look look_at_rest(struct matching *matching, const struct route_match *match) {
     if (match->method.len > 0 && !bytes_equal(match->method, matching->request->method_text))
-        return false;
+        return (struct route_look){ROUTE_MISSES_METHOD, BYTES_NONE};
     for (uint32_t i = 0; i < match->header_count; i++)
         if (!header_matches(matching, &match->headers[i]))
-            return false;
+            return (struct route_look){ROUTE_MISSES_HEADER, match->headers[i].name};
     for (uint32_t i = 0; i < match->query_count; i++)
         if (!query_matches(matching, &match->queries[i]))
-            return false;
-    return true;
+            return (struct route_look){ROUTE_MISSES_QUERY, match->queries[i].name};
+    return (struct route_look){ROUTE_MATCHES, BYTES_NONE};
+}
+
+static bool rest_matches(struct matching *matching, const struct route_match *match) {
+    return look_at_rest(matching, match).miss == ROUTE_MATCHES;
 }
 
 static const struct route_rule *first_of(struct matching *matching, const struct route_match *match) {
@@ -135,6 +140,11 @@ static bool path_matches(const struct matching *matching, const struct route_mat
         return bytes_ends_with(path, match->path);
     }
     check_failed("a match is of a type that is none", __FILE__, __LINE__);
+}
+
+struct route_look route_look(const struct route_match *match, const struct head *request, struct regex_matcher *matcher, struct pool *pool) {
+    struct matching matching = matching_of(request, matcher, pool);
+    return path_matches(&matching, match) ? look_at_rest(&matching, match) : (struct route_look){ROUTE_MISSES_PATH, BYTES_NONE};
 }
 
 bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher,

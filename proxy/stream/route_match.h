@@ -13,6 +13,17 @@ const struct route_rule *route_match(const struct route_table *table, const stru
 // Whether any of these matches is for the request: no precedence, for policies; without any all are. Takes time in proportion to their number. `matcher` and `pool` as above.
 bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher, struct pool *pool);
 
+// What of one match does not hold; what is compared first is told.
+enum route_miss { ROUTE_MATCHES, ROUTE_MISSES_PATH, ROUTE_MISSES_METHOD, ROUTE_MISSES_HEADER, ROUTE_MISSES_QUERY };
+
+struct route_look {
+    enum route_miss miss;
+    struct bytes name; // of the field, or of the parameter of the query
+};
+
+// For whoever asks why. As request_matches for one of them.
+struct route_look route_look(const struct route_match *match, const struct head *request, struct regex_matcher *matcher, struct pool *pool);
+
 // The rule of a table of opaque connections for a client that asks for `name` (SNI, in lower case; empty: for none): the very name, then the longest of those for all
 // below, then what is for all. NULL: none.
 const struct route_rule *route_match_server_name(const struct route_table *table, struct bytes name);

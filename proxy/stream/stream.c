@@ -454,6 +454,8 @@ static void route(struct stream *stream) {
         stream_fail(stream, error, request->authority);
         return;
     }
+    if (stream->explanation != NULL)
+        stream->explanation->service = stream->destination->config->service;
     error = prepare(stream);
     if (error == OK && !stream->request_ends_here)
         error = route_choose(stream);

@@ -1,4 +1,5 @@
 // Which rule a request goes by, in tables made from documents.
+#include "http/headers.h"
 #include "stream/route_match.h"
 
 #include "unit/config/route_text.h"
@@ -52,6 +53,41 @@ static void calls_go_by_service_then_method(void **state) {
     loaded_dispose(&loaded);
 }
 
+static struct route_look look_at(const struct route_match *match, const char *method, const char *path, const char *tenant) {
+    struct pool_source chunks;
+    struct pool pool;
+    struct head head;
+    pool_source_init(&chunks, 0);
+    pool_init(&pool, &chunks);
+    head_init(&head, &pool);
+    head.method_text = bytes_from_text(method);
+    head.path = bytes_from_text(path);
+    fields_add(&head.fields, BYTES("x-tenant"), bytes_from_text(tenant));
+    const struct route_look look = route_look(match, &head, NULL, &pool);
+    pool_dispose(&pool);
+    pool_source_dispose(&chunks);
+    return look;
+}
+
+static void a_look_tells_what_does_not_hold(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_good(
+        &loaded,
+        BASE HTTP("r",
+                  "  - {matches: [{method: GET, path: {value: /a}, headers: [{name: x-tenant, value: t}], queryParams: [{name: q, value: v}]}]}\n"));
+    const struct route_match *match = map_get(&find_key(loaded.snapshot, "default/s:80")->routes->prefixes, BYTES("/a"));
+    assert_int_equal(look_at(match, "GET", "/a/b?q=v", "t").miss, ROUTE_MATCHES);
+    assert_int_equal(look_at(match, "GET", "/b?q=v", "t").miss, ROUTE_MISSES_PATH);
+    assert_int_equal(look_at(match, "PUT", "/a?q=v", "t").miss, ROUTE_MISSES_METHOD);
+    const struct route_look header = look_at(match, "GET", "/a?q=v", "u"), query = look_at(match, "GET", "/a?q=w", "t");
+    assert_int_equal(header.miss, ROUTE_MISSES_HEADER);
+    assert_true(bytes_equal(header.name, BYTES("x-tenant")));
+    assert_int_equal(query.miss, ROUTE_MISSES_QUERY);
+    assert_true(bytes_equal(query.name, BYTES("q")));
+    loaded_dispose(&loaded);
+}
+
 // A path costs look-ups for the elements that a prefix can have, however many it has itself.
 static void long_paths_match_by_their_first_elements(void **state) {
     (void)state;
@@ -96,6 +132,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_matches_go_by_the_name_of_the_route_then_by_their_place),
         cmocka_unit_test(calls_go_by_service_then_method),
+        cmocka_unit_test(a_look_tells_what_does_not_hold),
         cmocka_unit_test(connections_go_by_the_most_specific_name),
         cmocka_unit_test(long_paths_match_by_their_first_elements),
     };

@@ -1,0 +1,17 @@
+// Asks a running proxy for a page of its admin listener: one request, one reply, blocking. For commands of people.
+#ifndef CLI_ADMIN_CLIENT_H
+#define CLI_ADMIN_CLIENT_H
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+
+struct admin_answer {
+    unsigned status;
+    struct bytes body; // owned: bytes_drop
+};
+
+// `where`: "127.0.0.1:15000", "[::1]:15000" or "unix:/path". `target`: path and query, escaped. False: nothing came that is an answer; `error` says why, in a line.
+bool admin_get(const char *where, const char *target, struct admin_answer *answer, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,70 @@
+// Names are looked at for words that tell of secrets: rather one value too few is shown. See redact.h.
+#include "http/redact.h"
+
+#include "http/form.h"
+
+#include <string.h>
+
+static bool contains(struct bytes name, struct bytes word) {
+    for (size_t i = 0; i + word.len <= name.len; i++)
+        if (bytes_equal_nocase(bytes_from(name.at + i, word.len), word))
+            return true;
+    return false;
+}
+
+bool redact_is_secret(struct bytes name) {
+    static const struct bytes words[] = {
+        BYTES_OF("auth"),       BYTES_OF("cookie"),   BYTES_OF("token"),     BYTES_OF("secret"),  BYTES_OF("passw"),
+        BYTES_OF("credential"), BYTES_OF("signatur"), BYTES_OF("jwt"),       BYTES_OF("session"), BYTES_OF("apikey"),
+        BYTES_OF("-key"),       BYTES_OF("_key"),     BYTES_OF("assertion"), BYTES_OF("otp"),
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (contains(name, words[i]))
+            return true;
+    return bytes_equal_nocase(name, BYTES("key")) || bytes_equal_nocase(name, BYTES("sig"));
+}
+
+// Of "name=value", with the name as whoever reads the form understands it.
+static bool is_secret(struct bytes parameter, struct pool *pool) {
+    const size_t split = bytes_find(parameter, '=');
+    return split + 1 < parameter.len && redact_is_secret(form_decode(bytes_from(parameter.at, split), pool));
+}
+
+static struct bytes next_parameter(struct bytes *rest) {
+    const struct bytes parameter = bytes_from(rest->at, bytes_find(*rest, '&'));
+    const size_t used = parameter.len < rest->len ? parameter.len + 1 : parameter.len;
+    *rest = bytes_from(rest->at + used, rest->len - used);
+    return parameter;
+}
+
+static bool has_secret(struct bytes query, struct pool *pool) {
+    while (query.len > 0)
+        if (is_secret(next_parameter(&query), pool))
+            return true;
+    return false;
+}
+
+static char *append(char *to, struct bytes text) {
+    memcpy(to, text.at, text.len);
+    return to + text.len;
+}
+
+struct bytes redact_query(struct bytes target, struct pool *pool) {
+    const size_t mark = bytes_find(target, '?');
+    struct bytes rest = mark < target.len ? bytes_from(target.at + mark + 1, target.len - mark - 1) : BYTES_NONE;
+    if (!has_secret(rest, pool))
+        return target;
+    // A parameter that is redacted is two bytes long at least.
+    char *const text = pool_alloc(pool, target.len + (target.len / 2 + 1) * REDACTED.len);
+    char *to = append(text, bytes_from(target.at, mark + 1));
+    while (rest.len > 0) {
+        const struct bytes parameter = next_parameter(&rest);
+        const bool is_hidden = is_secret(parameter, pool);
+        to = append(to, is_hidden ? bytes_from(parameter.at, bytes_find(parameter, '=') + 1) : parameter);
+        if (is_hidden)
+            to = append(to, REDACTED);
+        if (rest.len > 0)
+            to = append(to, BYTES("&"));
+    }
+    return bytes_from(text, (size_t)(to - text));
+}

@@ -1,0 +1,18 @@
+// What of a message people are not shown by pages and traces: values that let whoever has them in. Judged by the name that a value stands under.
+#ifndef HTTP_REDACT_H
+#define HTTP_REDACT_H
+
+#include "base/bytes.h"
+#include "base/pool.h"
+
+#include <stdbool.h>
+
+#define REDACTED BYTES("(redacted)")
+
+// Authorization, cookies, and every other name that tells of a key, a token, a password, a session or a signature, in any case.
+bool redact_is_secret(struct bytes name);
+
+// A path whose query has such names: without their values. `target` itself where it has none, else in `pool`.
+struct bytes redact_query(struct bytes target, struct pool *pool);
+
+#endif

@@ -1,0 +1,57 @@
+// Which values are not shown, by the names that they stand under.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "http/redact.h"
+
+static void names_that_tell_of_secrets(void **state) {
+    (void)state;
+    static const char *const secret[] = {"Authorization",   "proxy-authorization", "Cookie",   "set-cookie",    "x-api-key", "api_key",
+                                         "X-Auth-Token",    "access_token",        "password", "client_secret", "key",       "sig",
+                                         "x-amz-signature", "PHPSESSIONID",        "id-jwt"};
+    static const char *const open[] = {"accept", "host", "x-tenant", "x-request-id", "user-agent", "keyboard", "design", "monkey"};
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++)
+        assert_true(redact_is_secret(bytes_from_text(secret[i])));
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
+        assert_false(redact_is_secret(bytes_from_text(open[i])));
+}
+
+static void a_query_loses_the_values_of_such_names(void **state) {
+    (void)state;
+    static const struct {
+        const char *target, *shown;
+    } cases[] = {
+        {"/a", "/a"},
+        {"/token=x", "/token=x"},
+        {"/a?", "/a?"},
+        {"/a?b=c&d", "/a?b=c&d"},
+        {"/a?token=x", "/a?token=(redacted)"},
+        {"/a?token=", "/a?token="},
+        {"/a?b=c&TOKEN=x&d=e", "/a?b=c&TOKEN=(redacted)&d=e"},
+        {"/a?%74oken=x&&key=y", "/a?%74oken=(redacted)&&key=(redacted)"},
+        {"/a?key=1&key=2&key=3", "/a?key=(redacted)&key=(redacted)&key=(redacted)"},
+        {"/?sig=a=b?key=c", "/?sig=(redacted)"},
+    };
+    struct pool_source chunks;
+    struct pool pool;
+    pool_source_init(&chunks, 0);
+    pool_init(&pool, &chunks);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct bytes shown = redact_query(bytes_from_text(cases[i].target), &pool);
+        assert_int_equal(shown.len, strlen(cases[i].shown));
+        assert_memory_equal(shown.at, cases[i].shown, shown.len);
+    }
+    pool_dispose(&pool);
+    pool_source_dispose(&chunks);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_tell_of_secrets),
+        cmocka_unit_test(a_query_loses_the_values_of_such_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
