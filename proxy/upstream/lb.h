@@ -22,9 +22,10 @@ struct lb_request {
 };
 
 enum lb_outcome {
-    LB_ANSWERED,  // a response head came, whatever its status
-    LB_FAILED,    // connect error, reset, timeout: must not look like a fast answer
-    LB_CANCELLED, // nobody's failure: says nothing
+    LB_ANSWERED,   // a response head came
+    LB_BAD_ANSWER, // one that may have come fast for nothing was done: a refusal, or an error. It must not attract traffic
+    LB_FAILED,     // connect error, reset, timeout: must not look like a fast answer
+    LB_CANCELLED,  // nobody's failure: says nothing
 };
 
 // vtable: 3 slots.

@@ -1,5 +1,5 @@
 // PeakEWMA with power of two choices: of two endpoints drawn by weight, the one with the lower load, cost x (in flight + 1) / weight. The cost follows a slower answer
-// at once and forgets it with a time constant of 10 s. A failure counts as a slow answer that is forgotten sooner.
+// at once and forgets it with a time constant of 10 s. A failure counts as a slow answer that is forgotten sooner; an answer that is a refusal or an error makes the cost twice what it was.
 #include "upstream/lb.h"
 
 #include <math.h>
@@ -8,6 +8,9 @@
 
 // A failure counts at least as a second: refusing fast must not attract traffic.
 #define FAILURE_NS (1.0 * (double)NS_PER_S)
+
+// The least that an answer that is a refusal or an error counts.
+#define BAD_ANSWER_NS (1.0 * (double)NS_PER_MS)
 
 // Such a penalty says nothing about how fast the endpoint is: after some seconds a request or two find out whether it is back, and the first answer ends it. Else two
 // endpoints that are restarted one after the other would both count as a second, and the dead one of them, with nothing in flight, as the lighter.
@@ -51,10 +54,26 @@ static struct endpoint *pick(struct lb *lb, const struct lb_request *request) {
     return lb_pick_of_two(lb, request, prefers_second);
 }
 
+// An endpoint that refuses some of its requests is not to lose all: each refusal doubles its cost, up to what a failure counts, and the next good answer makes it what that took. One that
+// refuses all is soon left with a request now and then.
+static void note_bad_answer(struct endpoint *endpoint, double sample, nanoseconds now) {
+    double cost = is_measured(endpoint) ? 2 * endpoint->cost_ns : BAD_ANSWER_NS;
+    cost = cost < BAD_ANSWER_NS ? BAD_ANSWER_NS : cost;
+    if (cost > FAILURE_NS)
+        cost = endpoint->cost_ns > FAILURE_NS ? endpoint->cost_ns : FAILURE_NS;
+    endpoint->cost_is_penalty = cost > sample;
+    endpoint->cost_ns = cost > sample ? cost : sample;
+    endpoint->cost_at = now;
+}
+
 static void done(struct endpoint *endpoint, enum lb_outcome outcome, nanoseconds elapsed, nanoseconds now) {
+    double sample = (double)elapsed;
     if (outcome == LB_CANCELLED)
         return;
-    double sample = (double)elapsed;
+    if (outcome == LB_BAD_ANSWER) {
+        note_bad_answer(endpoint, sample, now);
+        return;
+    }
     double cost = is_measured(endpoint) && !endpoint->cost_is_penalty ? endpoint->cost_ns : 0;
     endpoint->cost_is_penalty = outcome == LB_FAILED && sample < FAILURE_NS && cost < FAILURE_NS;
     if (outcome == LB_FAILED && sample < FAILURE_NS)

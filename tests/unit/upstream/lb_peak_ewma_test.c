@@ -341,9 +341,67 @@ static void a_new_one_grows_into_its_share(void **state) {
     lb_drive_dispose(&drive);
 }
 
+// Of two that take alike one answers with errors, at once: it gets a request now and then. One that refuses one of ten is not left to the other for that.
+static void errors_that_come_fast_attract_nothing(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct lb_drive drive;
+        lb_drive_init(&drive, LB_PEAK_EWMA, seed, (const int[]){1, 1, -1});
+        for (unsigned i = 0; i < 5000; i++) {
+            const unsigned number = (unsigned)lb_drive_pick(&drive);
+            lb_drive_begin(&drive, number);
+            drive.request.now += number == 0 ? NS_PER_MS / 10 : 10 * NS_PER_MS;
+            lb_drive_done(&drive, number, number == 0 ? LB_BAD_ANSWER : LB_ANSWERED, number == 0 ? NS_PER_MS / 10 : 10 * NS_PER_MS);
+        }
+        assert_in_range(drive.picked[0], 3, 300); // of 50 s
+        lb_drive_dispose(&drive);
+    }
+}
+
+static void one_refusal_of_ten_costs_less_than_its_share(void **state) {
+    (void)state;
+    enum { TOTAL = 20000 };
+    struct lb_drive drive;
+    struct rng rng;
+    rng_init(&rng, 3);
+    lb_drive_init(&drive, LB_PEAK_EWMA, 9, (const int[]){1, 1, -1});
+    for (unsigned i = 0; i < TOTAL; i++) {
+        const unsigned number = (unsigned)lb_drive_pick(&drive);
+        const bool is_refused = number == 0 && rng_below(&rng, 10) == 0;
+        lb_drive_begin(&drive, number);
+        drive.request.now += 5 * NS_PER_MS;
+        lb_drive_done(&drive, number, is_refused ? LB_BAD_ANSWER : LB_ANSWERED,
+                      is_refused ? NS_PER_MS / 10 : 5 * NS_PER_MS + rng_below(&rng, 1000) * 1000);
+    }
+    assert_true(drive.picked[0] < drive.picked[1]);
+    lb_drive_dispose(&drive);
+}
+
+static void a_good_answer_ends_what_bad_ones_cost(void **state) {
+    (void)state;
+    struct lb_drive drive;
+    lb_drive_init(&drive, LB_PEAK_EWMA, 5, (const int[]){1, 1, -1});
+    for (int i = 0; i < 30; i++) {
+        lb_drive_begin(&drive, 0);
+        lb_drive_done(&drive, 0, LB_BAD_ANSWER, NS_PER_US);
+    }
+    assert_true(drive.endpoints[0].cost_ns == 1e9);
+    lb_drive_begin(&drive, 0);
+    lb_drive_done(&drive, 0, LB_ANSWERED, 2 * NS_PER_MS);
+    assert_true(drive.endpoints[0].cost_ns == 2e6);
+    // A bad answer that took long is at least that slow.
+    lb_drive_begin(&drive, 0);
+    lb_drive_done(&drive, 0, LB_BAD_ANSWER, 3 * NS_PER_S);
+    assert_true(drive.endpoints[0].cost_ns == 3e9);
+    lb_drive_dispose(&drive);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_endpoints_share_alike),
+        cmocka_unit_test(errors_that_come_fast_attract_nothing),
+        cmocka_unit_test(one_refusal_of_ten_costs_less_than_its_share),
+        cmocka_unit_test(a_good_answer_ends_what_bad_ones_cost),
         cmocka_unit_test(under_load_shares_follow_the_weights),
         cmocka_unit_test(weight_zero_gets_nothing),
         cmocka_unit_test(the_faster_of_two_gets_nearly_all),
