@@ -9,6 +9,8 @@ json_t *endpoint_row(const struct admin_endpoint *endpoint) {
     json_t *row = json_object();
     json_set_text(row, "address", endpoint->address);
     json_set_text(row, "state", endpoint->state);
+    if (endpoint->health.len > 0)
+        json_set_text(row, "health", endpoint->health);
     json_set_text(row, "tls", endpoint->tls);
     if (endpoint->tls_failure.len > 0)
         json_set_text(row, "tls_failure", endpoint->tls_failure);

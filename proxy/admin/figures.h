@@ -12,6 +12,7 @@
 #include "config/snapshot.h"
 #include "net/tls_counters.h"
 #include "telemetry/dns_metrics.h"
+#include "telemetry/health_metrics.h"
 #include "telemetry/request_metrics.h"
 #include "telemetry/route_metrics.h"
 #include "telemetry/worker_metrics.h"
@@ -27,19 +28,18 @@ struct admin_endpoint {
     struct bytes address;
     struct bytes key;          // of the live endpoint: by it the rows of several workers are found to be one
     struct bytes state;        // "available", or why it is not picked
+    struct bytes health;       // ejected, unhealthy: why, since when and how long; empty: neither
     struct bytes tls;          // "Mesh", "Simple" or "None"
     struct bytes tls_failure;  // why a handshake with it failed last; empty: none did
     struct bytes zone, region; // empty: not told
-    uint32_t priority;
-    uint32_t weight;
+    uint32_t priority, weight;
     uint32_t active;       // attempts in flight
     nanoseconds ewma;      // response time as the balancer sees it: the mean over workers that have one; 0: none yet
     uint32_t ewma_workers; // that have one
     uint32_t connections;
     uint32_t idle; // of them
     uint32_t connecting;
-    uint64_t requests;
-    uint64_t failures;
+    uint64_t requests, failures;
 };
 
 // A name that endpoints are found by.
@@ -159,8 +159,7 @@ struct admin_hardening {
 
 struct admin_figures {
     struct bytes state; // "starting", "ready", "draining"
-    bool ready;
-    bool draining;
+    bool ready, draining;
     bool listens;                                // its listeners take connections
     struct bytes admin_address, metrics_address; // that it listens at, whatever the documents say by now; empty: none
     uint32_t worker_count;
@@ -172,7 +171,8 @@ struct admin_figures {
     uint32_t request_count;
     struct route_series *routes;
     struct admin_policy *policies; // the first ADMIN_POLICIES_MAX; all others are one, "_other"
-    uint32_t route_count, policy_count;
+    struct health_series *health;
+    uint32_t route_count, policy_count, health_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;
     uint32_t service_count;

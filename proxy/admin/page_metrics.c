@@ -191,6 +191,7 @@ void page_metrics(struct admin_query *query) {
     add_policies(&page, figures);
     add_breakers(&page, figures);
     route_metrics_expose(&page, figures->routes, figures->route_count);
+    health_metrics_expose(&page, figures->health, figures->health_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);
     exposition_end(&page);

@@ -22,6 +22,8 @@ static void add_endpoint(struct admin_endpoint *to, const struct admin_endpoint 
     to->failures += from->failures;
     if (to->tls_failure.len == 0)
         to->tls_failure = from->tls_failure;
+    if (to->health.len == 0)
+        to->health = from->health;
 }
 
 static struct admin_endpoint *find_endpoint(struct admin_endpoint *endpoints, uint32_t count, struct bytes key, uint32_t *hint) {
@@ -63,6 +65,8 @@ static void merge_row(struct report_row *to, const struct report_row *from, stru
         to->requests = from->requests;
     else if (from->requests != NULL)
         request_metrics_merge(to->requests, from->requests);
+    if (to->health == NULL)
+        to->health = from->health; // one for all workers
     if (to->service != NULL && from->service != NULL) {
         to->service->waiting += from->service->waiting; // the budget is one for all workers
         merge_endpoints(to->service, from->service, pool);
@@ -98,12 +102,15 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
     struct admin_figures *figures = &query->figures;
     figures->services = pool_alloc(&query->pool, (count + 1) * sizeof *figures->services);
     figures->requests = pool_alloc(&query->pool, (count + 1) * sizeof *figures->requests);
+    figures->health = pool_alloc(&query->pool, (count + 1) * sizeof *figures->health);
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].service != NULL) {
             figures_fill_names(proxy, rows[i].config, &query->pool, rows[i].service);
             rows[i].service->breaker = figures_breaker_state(proxy, rows[i].config);
             figures->services[figures->service_count++] = *rows[i].service;
         }
+        if (rows[i].health != NULL)
+            figures->health[figures->health_count++] = *rows[i].health;
         if (rows[i].requests != NULL)
             figures->requests[figures->request_count++] =
                 (struct request_series){.direction = rows[i].direction, .service = rows[i].config->key, .metrics = rows[i].requests};

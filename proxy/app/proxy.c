@@ -78,6 +78,7 @@ static void on_credentials(void *owner, struct credentials *credentials) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_credentials(&proxy->workers[i], credentials_ref(credentials));
+    upstream_set_credentials(health_checker_upstream(proxy->checker), credentials);
     become_ready_once_loaded(proxy);
 }
 
@@ -85,18 +86,21 @@ static void on_ca_set(void *owner, struct bytes key, struct credentials *credent
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_authorities(&proxy->workers[i], key, credentials_ref(credentials));
+    upstream_set_authorities(health_checker_upstream(proxy->checker), key, credentials);
 }
 
 static void on_ca_set_gone(void *owner, struct bytes key, struct credentials *credentials) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drop_authorities(&proxy->workers[i], key, credentials_ref(credentials));
+    upstream_drop_authorities(health_checker_upstream(proxy->checker), key, credentials);
 }
 
 static void on_endpoints(void *owner, struct endpoint_set *set) {
     struct proxy *proxy = owner;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_endpoints(&proxy->workers[i], endpoint_set_ref(set));
+    health_checker_set_endpoints(proxy->checker, set);
     endpoint_set_unref(set);
 }
 
@@ -179,6 +183,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
+    health_checker_apply(proxy->checker, fresh);
     resolver_apply(proxy->resolver, fresh);
     ca_files_forget(proxy->ca_files); // sets of endpoints of the documents before are gone too
     if (proxy->live)
@@ -235,6 +240,7 @@ void proxy_drain(struct proxy *proxy) {
 
 static void begin_to_end(struct proxy *proxy) {
     proxy->ending = true;
+    health_checker_stop(proxy->checker);
     proxy->drain_begun = proxy->loop.now;
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
@@ -356,6 +362,7 @@ static void start_workers(struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
+    proxy->checker = health_checker_create(&proxy->loop, proxy->shared);
     proxy->ca_files = ca_files_create(&proxy->loop, &(struct ca_files_options){.publish = on_ca_set, .withdraw = on_ca_set_gone, .owner = proxy});
     proxy->resolver = resolver_create(&proxy->loop, &(struct resolver_options){.publish = on_endpoints, .owner = proxy});
 }
@@ -368,6 +375,7 @@ static void end_all(struct proxy *proxy) {
     reloads_end(proxy);
     gatherings_close(proxy);
     resolver_close(proxy->resolver);
+    health_checker_close(proxy->checker);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
@@ -477,6 +485,8 @@ int proxy_run(const struct options *options) {
     inherited_dispose(&proxy.inherited);
     documents_close(&proxy.documents);
     loop_dispose(&proxy.loop);
+    if (proxy.checker != NULL)
+        health_checker_destroy(proxy.checker); // once its connections are closed
     bytes_drop(&proxy.started.admin);
     bytes_drop(&proxy.started.metrics);
     bytes_drop(&proxy.started.upgrade);

@@ -14,6 +14,7 @@
 #include "identity/ca_files.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
+#include "upstream/health_checker.h"
 #include "upstream/resolver.h"
 
 #define WORKERS_MAX 16
@@ -52,6 +53,7 @@ struct proxy {
     int detached;     // for detach_done
     int exit_code;
     struct resolver *resolver;
+    struct health_checker *checker; // of endpoints
     struct ticket_keys *ticket_keys;
     struct file_identity *identity; // NULL: the documents name none
     uint64_t identity_generation;   // of the one before it

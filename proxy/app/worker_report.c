@@ -5,6 +5,7 @@
 #include "app/report_connections.h"
 #include "app/report_explain.h"
 #include "base/check.h"
+#include "upstream/cluster_health.h"
 
 #include <jansson.h>
 
@@ -51,12 +52,26 @@ static void add_links(struct admin_endpoint *figures, const struct endpoint_link
     }
 }
 
-static struct bytes endpoint_state(const struct endpoint *endpoint) {
-    if (endpoint->weight == 0)
-        return BYTES("weight 0");
-    if (endpoint->unavailable != 0)
-        return BYTES("avoided");
-    return endpoint->ramp_since != 0 ? BYTES("slow start") : BYTES("available");
+// Why it is left out, since when and for how long, in words; empty: it is not, and is not watched.
+static struct bytes health_note(const struct endpoint *endpoint, struct pool *pool, nanoseconds now) {
+    const struct endpoint_shared *shared = endpoint->shared;
+    char why[CAUSE_TEXT_MAX];
+    if (shared == NULL)
+        return BYTES_NONE;
+    const struct outlier_view view = outlier_look(&shared->outlier);
+    const nanoseconds health_at = atomic_load_explicit(&shared->health_at, memory_order_relaxed);
+    if (atomic_load_explicit(&shared->is_unhealthy, memory_order_relaxed)) {
+        cause_print(atomic_load_explicit(&shared->health_for, memory_order_relaxed), why);
+        return pool_format(pool, "%s, for %llus", why, (unsigned long long)(now > health_at ? (now - health_at) / NS_PER_S : 0));
+    }
+    if (view.is_ejected || view.is_shadow) {
+        const nanoseconds since = atomic_load_explicit(&shared->ejected_at, memory_order_relaxed);
+        cause_print(atomic_load_explicit(&shared->ejected_for, memory_order_relaxed), why);
+        return pool_format(pool, "%s%s, for %llus, %llus left, ejection %u", view.is_shadow ? "dry run: " : "", why,
+                           (unsigned long long)(now > since ? (now - since) / NS_PER_S : 0),
+                           (unsigned long long)(view.until > now ? (view.until - now + NS_PER_S - 1) / NS_PER_S : 0), view.ejections);
+    }
+    return BYTES_NONE;
 }
 
 static struct admin_endpoint endpoint_figures(const struct cluster *cluster, const struct endpoint *endpoint, struct pool *pool) {
@@ -65,7 +80,8 @@ static struct admin_endpoint endpoint_figures(const struct cluster *cluster, con
     struct admin_endpoint figures = {
         .address = bytes_from(key.at, bytes_find(key, ' ')),
         .key = key,
-        .state = endpoint_state(endpoint),
+        .state = endpoint_state_word(endpoint),
+        .health = health_note(endpoint, pool, endpoint->upstream->loop->now),
         .zone = pool_copy(pool, locality->zone),
         .region = pool_copy(pool, locality->region),
         .priority = locality->priority,
@@ -150,6 +166,30 @@ static void add_limits_of(struct worker_report *report, const struct bound_desti
                       });
 }
 
+// NULL: nothing was ever ejected or checked.
+static struct health_series *health_figures(const struct cluster *cluster, struct pool *pool) {
+    const struct outlier_counts *outliers = &cluster->shared->outliers;
+    const struct health_counts *checks = &cluster->shared->checks;
+    const struct health_series series = {
+        .service = pool_copy(pool, cluster->key),
+        .endpoints = cluster->endpoint_count,
+        .ejected = atomic_load_explicit(&outliers->ejected, memory_order_relaxed),
+        .unhealthy = atomic_load_explicit(&checks->unhealthy, memory_order_relaxed),
+        .ejections = atomic_load_explicit(&outliers->ejections, memory_order_relaxed),
+        .shadow_ejections = atomic_load_explicit(&outliers->shadow_ejections, memory_order_relaxed),
+        .refused = atomic_load_explicit(&outliers->refused, memory_order_relaxed),
+        .passed = atomic_load_explicit(&checks->passed, memory_order_relaxed),
+        .failed = atomic_load_explicit(&checks->failed, memory_order_relaxed),
+        .became_unhealthy = atomic_load_explicit(&checks->became_unhealthy, memory_order_relaxed),
+        .became_healthy = atomic_load_explicit(&checks->became_healthy, memory_order_relaxed),
+    };
+    if (series.ejections + series.shadow_ejections + series.refused + series.passed + series.failed == 0)
+        return NULL;
+    struct health_series *figures = pool_alloc(pool, sizeof *figures);
+    *figures = series;
+    return figures;
+}
+
 // Returns how much work it was.
 static uint32_t copy_service(struct worker_report *report, const struct bound_destination *service, nanoseconds now) {
     struct report_row *row = &report->rows[report->row_count++];
@@ -158,6 +198,9 @@ static uint32_t copy_service(struct worker_report *report, const struct bound_de
         row->requests = pool_alloc_zeroed(&report->pool, sizeof *row->requests);
         request_metrics_merge(row->requests, &service->cluster->metrics);
     }
+    if ((report->wants & ADMIN_WANT_COUNTERS) != 0)
+        row->health = health_figures(service->cluster, &report->pool);
+    cluster_health_look(service->cluster);
     if ((report->wants & ADMIN_WANT_SERVICES) != 0)
         row->service = report_service(service, &report->pool, now);
     if ((report->wants & ADMIN_WANT_LIMITS) != 0)

@@ -25,6 +25,7 @@ struct report_row {
     const struct service_config *config; // in the snapshot
     enum request_direction direction;
     struct request_metrics *requests; // NULL: not wanted, or nothing was counted
+    struct health_series *health;     // the same
     struct admin_service *service;    // NULL: not wanted
 };
 

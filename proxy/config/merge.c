@@ -33,6 +33,14 @@ static void switch_off_hedge(struct traffic_config *traffic) {
     traffic->hedge.max = 0;
 }
 
+static void switch_off_outlier(struct traffic_config *traffic) {
+    traffic->outlier.failure_threshold = 0;
+}
+
+static void switch_off_health_check(struct traffic_config *traffic) {
+    traffic->health_check.interval = 0;
+}
+
 #define GROUP(field, member)                                                                      \
     field, offsetof(struct traffic_config, member), sizeof(((struct traffic_config *)0)->member), \
         offsetof(struct traffic_policy_spec, member##_disabled)
@@ -48,7 +56,9 @@ static const struct group {
               {GROUP("deadline", deadline), switch_off_deadline},
               {GROUP("retry", retry), switch_off_retry},
               {GROUP("hedge", hedge), switch_off_hedge},
-              {GROUP("circuitBreaker", circuit_breaker), switch_off_nothing}};
+              {GROUP("circuitBreaker", circuit_breaker), switch_off_nothing},
+              {GROUP("outlierDetection", outlier), switch_off_outlier},
+              {GROUP("healthCheck", health_check), switch_off_health_check}};
 #define GROUP_COUNT (sizeof(groups) / sizeof(groups[0]))
 
 // What holds with no policy at all: the defaults of the table.
@@ -57,6 +67,7 @@ static void fill_defaults(struct traffic_config *traffic) {
     decode_defaults(&traffic_policy_table, &spec);
     *traffic = spec.traffic;
     switch_off_hedge(traffic); // nobody is asked twice who did not ask for it
+    switch_off_health_check(traffic);
     traffic->place = (struct place){0};
     traffic->policy = BYTES("");
 }
@@ -157,5 +168,6 @@ uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest) {
     spec.traffic = *traffic;
     spec.hedge_mode = traffic->hedge.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     spec.circuit_mode = traffic->circuit_breaker.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
+    spec.outlier_mode = traffic->outlier.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     return table_digest(&traffic_policy_table, &spec, digest);
 }

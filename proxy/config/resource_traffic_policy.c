@@ -308,17 +308,27 @@ static const struct row traffic_policy_rows[] = {
      .object = &circuit_breaker_table,
      .is_group = true,
      .describes = "a service that fails is not asked for a while; there is no breaker without this group"},
+    {.name = "outlierDetection",
+     .type = VALUE_OBJECT,
+     .object = &outlier_table,
+     .is_group = true,
+     .describes = "endpoints that fail in a row are left out for a while"},
+    {.name = "healthCheck",
+     .type = VALUE_OBJECT,
+     .object = &health_check_table,
+     .is_group = true,
+     .describes = "endpoints are asked whether they are well; nothing is without this group"},
     {0}};
 const struct table traffic_policy_table = {.describes = "how requests to a target are carried, in the caller's proxy",
                                            .rows = traffic_policy_rows,
                                            .size = sizeof(struct traffic_policy_spec),
                                            .has_place = true,
                                            .place_offset = offsetof(struct traffic_policy_spec, traffic.place),
-                                           .later = "mode outlierDetection healthCheck"};
+                                           .later = "mode"};
 
 // Which endpoint, and which connection, is a service's matter: its live state is one, whatever route a request came by.
 static void refuse_endpoint_groups(struct document *document, const struct target_ref *target, const struct node *node) {
-    static const char *const groups[] = {"loadBalancer", "connections"};
+    static const char *const groups[] = {"loadBalancer", "connections", "outlierDetection", "healthCheck"};
     if (!document_has(node, "kind") || (!target_is_route(target->kind) && target->kind != TARGET_GATEWAY))
         return;
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
@@ -347,6 +357,7 @@ void traffic_policy_check(struct document *document) {
     load_balancer_check(document);
     selection_check(document);
     circuit_breaker_check(document);
+    health_groups_check(document);
     const struct node *backoff = node_find(node_find(document->spec_node, "retry"), "backoff");
     if (spec->traffic.retry.backoff.base > spec->traffic.retry.backoff.max && backoff != NULL)
         document_error(document, backoff, NULL, "base is above max; allowed: at most max");
@@ -361,4 +372,6 @@ void traffic_policy_check(struct document *document) {
     traffic->load_balancer.policy = traffic->selection.policy = label;
     traffic->connections.policy = traffic->timeouts.policy = traffic->deadline.policy = traffic->retry.policy = traffic->hedge.policy = label;
     traffic->circuit_breaker.policy = label;
+    traffic->outlier.dry_run = spec->outlier_mode == MODE_DRY_RUN;
+    traffic->outlier.policy = label;
 }

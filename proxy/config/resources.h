@@ -71,8 +71,8 @@ struct traffic_policy_spec {
     struct traffic_config traffic; // groups that the document does not have are at their defaults
     uint32_t groups_given;         // merge.h
     bool load_balancer_disabled, selection_disabled, connections_disabled, timeouts_disabled, deadline_disabled, retry_disabled, hedge_disabled,
-        circuit_breaker_disabled;
-    uint32_t hedge_mode, circuit_mode; // enum policy_mode
+        circuit_breaker_disabled, outlier_disabled, health_check_disabled;
+    uint32_t hedge_mode, circuit_mode, outlier_mode; // enum policy_mode
 };
 
 extern const struct table proxy_table, service_entry_table, traffic_policy_table;
@@ -92,6 +92,10 @@ void circuit_breaker_check(struct document *document);
 // spec.backendSelection of a TrafficPolicy: the same.
 extern const struct table selection_table;
 void selection_check(struct document *document);
+
+// spec.outlierDetection and spec.healthCheck of a TrafficPolicy: the same.
+extern const struct table outlier_table, health_check_table;
+void health_groups_check(struct document *document);
 
 // resource_listener.c: parts of a listener that are about connections rather than requests.
 extern const struct table forward_table, detection_table, tcp_target_table;

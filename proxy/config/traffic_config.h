@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "config/circuit_breaker_config.h"
+#include "config/health_config.h"
 #include "config/load_balancer.h"
 #include "config/place.h"
 #include "http/message.h"
@@ -89,6 +90,8 @@ struct traffic_config {
         struct bytes policy;
     } hedge;
     struct circuit_breaker_config circuit_breaker;
+    struct outlier_config outlier;
+    struct health_check_config health_check;
     struct place place;  // of the most specific TrafficPolicy; file NULL: defaults
     struct bytes policy; // "namespace/name" of it; empty: defaults
 };

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "http/headers.h"
+#include "stream/attempt_outcome.h"
 #include "stream/attempts.h"
 #include "stream/breaking.h"
 #include "stream/error_reply.h"
@@ -297,7 +298,6 @@ static void receive_head(struct attempt *attempt) {
         fail(attempt, upgrade);
         return;
     }
-    attempt->was_refused = refusal != OK && error_status(refusal) >= 500;
     if (refusal != OK && stream->request->opaque) {
         fail(attempt, refusal); // there is no answer that could carry it
         return;
@@ -327,20 +327,6 @@ void attempt_advance(struct attempt *attempt) {
     }
     if (attempt->state == ATTEMPT_SENT && attempt->up.error != OK)
         fail(attempt, attempt->up.error);
-}
-
-static enum lb_outcome outcome_of(const struct attempt *attempt, enum error error) {
-    if (attempt->answered_after > 0)
-        return attempt->was_refused ? LB_FAILED : LB_ANSWERED;
-    switch (error) {
-    case ERROR_CANCELLED:
-    case ERROR_CLIENT_GONE:
-    case ERROR_POOL_FULL:
-    case ERROR_NO_ENDPOINT: // it was taken away meanwhile
-        return LB_CANCELLED;
-    default:
-        return LB_FAILED;
-    }
 }
 
 // How a retry went, for people.
@@ -374,13 +360,17 @@ void attempt_end(struct attempt *attempt, enum error error) {
     breaking_end(attempt);
     if (attempt->endpoint == NULL)
         return;
-    enum lb_outcome outcome = outcome_of(attempt, error);
+    enum lb_outcome outcome = attempt_outcome_for_balancer(attempt, error);
     // Of an opaque connection nothing is known but how long it took to be made.
     nanoseconds from = stream->request->opaque ? attempt->begun : attempt->sent_at;
     nanoseconds elapsed = attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : loop->now - attempt->begun;
     // What our own proxies refuse weighs in the balancer, and is no failure of the endpoint (docs/architecture.md, Attempts and retries).
-    if (outcome == LB_FAILED && !attempt->was_refused && !attempt->was_unreached)
+    if (outcome == LB_FAILED && !attempt->was_unreached)
         attempt->endpoint->links->failures++;
+    int32_t cause = 0;
+    const enum endpoint_outcome health = attempt_outcome(attempt, error, &cause);
+    if (cluster_health_note(attempt->endpoint, health, cause))
+        stream->attempts->ejected = attempt->endpoint->links->text;
     cluster_done(stream->destination->cluster, attempt->endpoint, outcome, elapsed);
     if (stream->destination->config->service->is_passthrough)
         endpoint_retire(attempt->endpoint);

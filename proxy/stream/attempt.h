@@ -52,7 +52,6 @@ struct attempt {
     bool was_unreached; // our own proxy had it and could not reach its application: nothing was processed
     bool is_refusal;    // the answer is our own proxy's, whatever it says
     enum error refusal; // why, where it says so in a word that we know
-    bool was_refused;   // the answer is our own proxy's, and not for what the request is: it says nothing of how fast the endpoint is
 };
 
 struct attempt *attempt_create(struct stream *stream);

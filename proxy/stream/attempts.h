@@ -53,6 +53,7 @@ struct attempts {
     uint8_t reasons[REASONS_MAX]; // enum retry_reason of each try but the first
     uint32_t reason_count;
     enum retry_refusal refusal; // why there was no further one
+    struct bytes ejected;       // address of the endpoint that was ejected for how a try went; empty: none was
     struct hedge hedge;
 };
 

@@ -29,8 +29,7 @@ static bool is_connect_failure(const struct attempt *attempt) {
     }
 }
 
-// No byte had left; or the connection's peer had closed it while it was idle, as far as can be seen.
-static bool is_unsent(const struct attempt *attempt) {
+bool retry_was_unsent(const struct attempt *attempt) {
     if (attempt->error != ERROR_UPSTREAM_RESET || attempt->up.interim_count > 0)
         return false;
     return attempt->up.was_unsent || (attempt->up.was_conn_lost && attempt->up.was_reused && attempt->up.was_silent);
@@ -42,7 +41,7 @@ static enum retry_reason reason_of_failure(const struct stream *stream, const st
         return RETRY_CONNECT_FAILURE;
     if (traffic->retry.refused_stream && attempt->error == ERROR_REFUSED_STREAM)
         return RETRY_REFUSED_STREAM;
-    if (traffic->retry.unsent && is_unsent(attempt))
+    if (traffic->retry.unsent && retry_was_unsent(attempt))
         return RETRY_UNSENT;
     if (traffic->retry.reset && error_end(attempt->error) == ERROR_UPSTREAM_RESET)
         return RETRY_RESET;

@@ -39,6 +39,9 @@ enum retry_refusal {
 // Of a try that has failed or has its final head; NONE: no condition of the policy is met.
 enum retry_reason retry_reason_of(const struct stream *stream, const struct attempt *attempt);
 
+// Of one that met a reset: no byte had left, or its connection's peer had closed it while it was idle, as far as can be seen.
+bool retry_was_unsent(const struct attempt *attempt);
+
 // Was it provably not processed, or was it opted in for: by its method, or by naming a code of gRPC?
 bool retry_is_safe(const struct stream *stream, const struct attempt *attempt, enum retry_reason reason);
 

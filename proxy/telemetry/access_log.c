@@ -151,6 +151,8 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return digits(record->attempts > 0, record->attempts);
     case ACCESS_RETRIED_FOR:
         return quoted(record->retried_for);
+    case ACCESS_EJECTED:
+        return quoted(record->ejected);
     case ACCESS_RETRY_REFUSED:
         return quoted(record->retry_refused);
     case ACCESS_UPSTREAM_DURATION:

@@ -43,6 +43,7 @@ struct access_record {
     struct bytes endpoint; // address of the last attempt
     uint32_t attempts;
     struct bytes retried_for;      // why each but the first was made: "unsent,code"; empty: there was one alone
+    struct bytes ejected;          // address of the endpoint that was ejected for how a try went; empty: none was
     struct bytes retry_refused;    // why there was no further one although a condition was met
     nanoseconds upstream_duration; // from the last attempt's start to its response head; 0: none came
     struct bytes client;           // its address as a trusted proxy tells it; empty: the peer is the client
@@ -60,7 +61,7 @@ struct access_record {
     X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                          \
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
-    X(PATH, "path", 912, "path as received, in its canonical form and without its query")                                  \
+    X(PATH, "path", 832, "path as received, in its canonical form and without its query")                                  \
     X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                    \
     X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
     X(STATUS, "status", 20, "status sent to the client")                                                                   \
@@ -78,6 +79,7 @@ struct access_record {
     X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                             \
     X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                      \
     X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                \
+    X(EJECTED, "ejected", 64, "address of the endpoint that was ejected for how it answered a try")                        \
     X(RETRY_REFUSED, "retry_refused", 16, "why there was no further try, although a condition of retry was met")           \
     X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
     X(CLIENT, "client", 46, "address of the client, where a trusted proxy tells it")                                       \

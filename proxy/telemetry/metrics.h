@@ -94,6 +94,12 @@ struct metric_family {
     X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
       "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
     X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \
+    X(SERVICE_ENDPOINTS, GAUGE, "outrigger_service_endpoints", "Endpoints of a service, by state.", "service", "state")                              \
+    X(ENDPOINT_EJECTIONS, COUNTER, "outrigger_endpoint_ejections_total",                                                                             \
+      "Endpoints that failed in a row; result refused: not ejected, since as many as may be were; dry_run: would have been.", "service", "result")   \
+    X(HEALTH_CHECKS, COUNTER, "outrigger_health_checks_total", "Health checks of a service's endpoints, by result.", "service", "result")            \
+    X(HEALTH_CHANGES, COUNTER, "outrigger_endpoint_health_changes_total", "How often an endpoint became healthy, or unhealthy, by its checks.",      \
+      "service", "to")                                                                                                                               \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
     X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
     X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \

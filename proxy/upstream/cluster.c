@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "config/table.h"
+#include "upstream/cluster_health.h"
 #include "upstream/endpoint_wait.h"
 
 #include <stdlib.h>
@@ -119,6 +120,7 @@ static void take_endpoints(struct cluster *cluster, const struct endpoint_config
     else
         lb_levels_set(&cluster->levels, traffic);
     cluster->levels_digest = digest;
+    cluster_health_follow(cluster);
 }
 
 static void replace_set(struct cluster *cluster, struct endpoint_set *set) {
@@ -148,8 +150,17 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
     traffic->selection = (struct selection_config){0};
     traffic->circuit_breaker = (struct circuit_breaker_config){0};
     traffic->place = (struct place){0};
-    struct bytes *texts[] = {&traffic->load_balancer.policy, &traffic->connections.policy, &traffic->timeouts.policy, &traffic->deadline.policy,
-                             &traffic->retry.policy,         &traffic->hedge.policy,       &traffic->policy};
+    struct bytes *texts[] = {&traffic->load_balancer.policy,
+                             &traffic->connections.policy,
+                             &traffic->timeouts.policy,
+                             &traffic->deadline.policy,
+                             &traffic->retry.policy,
+                             &traffic->hedge.policy,
+                             &traffic->outlier.policy,
+                             &traffic->health_check.path,
+                             &traffic->health_check.host,
+                             &traffic->health_check.grpc_service,
+                             &traffic->policy};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         *texts[i] = BYTES_NONE;
 }
@@ -203,6 +214,7 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     cluster->shared = live_shared_service(upstream->shared, cluster->key);
     conn_places_init(&cluster->places);
     list_init(&cluster->avoided);
+    cluster_health_begin(cluster);
     cluster->references = 1;
     list_init(&cluster->awaiting);
     cluster_update(cluster, config);
@@ -218,6 +230,7 @@ void cluster_unref(struct cluster *cluster) {
     CHECK(cluster->references > 0);
     if (--cluster->references > 0)
         return;
+    cluster_health_end(cluster);
     lb_levels_dispose(&cluster->levels);
     retire_rest(cluster->endpoints, cluster->endpoint_count);
     localities_dispose(&cluster->localities);
@@ -287,6 +300,7 @@ struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *t
         .now = cluster->upstream->loop->now,
     };
     end_avoidance(cluster, request.now);
+    cluster_health_look(cluster);
     return lb_levels_pick(&cluster->levels, &request);
 }
 

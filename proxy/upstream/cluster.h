@@ -21,6 +21,9 @@ struct cluster {
     struct localities localities; // of the endpoints
     struct lb_levels levels;      // of those that may be picked
     uint64_t levels_digest;       // of all that they were made from
+    uint32_t health_seen;         // service_shared.health_version when health was last looked at (cluster_health.h)
+    nanoseconds health_next;      // not looked at before
+    struct timer health_timer;    // an ejection ends
     struct list avoided;          // struct endpoint_links.avoided, those first that end first
     enum resolution resolution;
     struct endpoint_set *set; // not Static: the newest that came, one reference; NULL: none yet

@@ -2,7 +2,7 @@
 #include "upstream/endpoint.h"
 
 #include "base/check.h"
-#include "upstream/cluster.h"
+#include "upstream/cluster_health.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,7 @@ void endpoint_link(struct endpoint *endpoint) {
         conn_pool_init(&links->pools[kind], endpoint, (enum pool_kind)kind);
     links->pools[POOL_HTTP2].room_last = cluster->traffic.connections.max_streams;
     endpoint->links = links;
+    endpoint_health_join(endpoint);
 }
 
 void endpoint_ref(struct endpoint *endpoint) {
@@ -72,6 +73,7 @@ void endpoint_retire(struct endpoint *endpoint) {
         conn_pool_retire(&endpoint->links->pools[kind]);
     if (endpoint->links != NULL)
         list_remove(&endpoint->links->avoided);
+    endpoint_health_leave(endpoint);
     endpoint->cluster = NULL;
     endpoint_unref(endpoint);
 }

@@ -31,7 +31,9 @@ struct endpoint_links {
 
 // Why an endpoint is not available: picked only when no other can be had that was not tried, or in a panic.
 enum {
-    UNAVAILABLE_AVOIDED = 1 << 0, // for a moment: it is about to end, or could not be connected to
+    UNAVAILABLE_AVOIDED = 1 << 0,   // for a moment: it is about to end, or could not be connected to
+    UNAVAILABLE_EJECTED = 1 << 1,   // for a while: requests failed in a row
+    UNAVAILABLE_UNHEALTHY = 1 << 2, // until a health check says otherwise
 };
 
 #define LEVEL_NONE UINT16_MAX
@@ -48,11 +50,13 @@ struct endpoint {
     bool is_wanted;          // while its cluster is updated: it stays
     uint16_t level;          // of cluster.levels that it is in; LEVEL_NONE: none, its weight is 0
     uint16_t locality;       // of cluster.localities
-    uint32_t references;     // one of the cluster, one for each attempt and each connection
     struct cluster *cluster; // NULL once retired
     struct upstream *upstream;
     struct endpoint_peer *peer;   // one reference
     struct endpoint_links *links; // NULL: no request yet; owned
+    // Its health, over all workers: once it has links, or is checked, and until it is retired. One reference (cluster_health.h).
+    struct endpoint_shared *shared;
+    uint32_t references; // one of the cluster, one for each attempt and each connection
     struct endpoint_address address;
 };
 

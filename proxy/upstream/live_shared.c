@@ -13,7 +13,9 @@
 
 #define MEMBERS_MAX 16 // workers
 
-_Static_assert(offsetof(struct service_shared, life) == 0 && offsetof(struct listener_shared, life) == 0, "get and release know them by their life");
+_Static_assert(offsetof(struct service_shared, life) == 0 && offsetof(struct listener_shared, life) == 0 &&
+                   offsetof(struct endpoint_shared, life) == 0,
+               "get and release know them by their life");
 
 struct live_shared {
     pthread_mutex_t lock;
@@ -23,6 +25,7 @@ struct live_shared {
     } members[MEMBERS_MAX];
     struct map services;
     struct map listeners;
+    struct map endpoints;
 };
 
 struct live_shared *live_shared_create(void) {
@@ -30,13 +33,15 @@ struct live_shared *live_shared_create(void) {
     pthread_mutex_init(&shared->lock, NULL);
     map_init(&shared->services);
     map_init(&shared->listeners);
+    map_init(&shared->endpoints);
     return shared;
 }
 
 void live_shared_destroy(struct live_shared *shared) {
-    CHECK(shared->services.count == 0 && shared->listeners.count == 0);
+    CHECK(shared->services.count == 0 && shared->listeners.count == 0 && shared->endpoints.count == 0);
     map_dispose(&shared->services);
     map_dispose(&shared->listeners);
+    map_dispose(&shared->endpoints);
     pthread_mutex_destroy(&shared->lock);
     free(shared);
 }
@@ -79,6 +84,31 @@ struct listener_shared *live_shared_listener(struct live_shared *shared, struct 
 
 void live_shared_listener_release(struct live_shared *shared, struct bytes name) {
     release(shared, &shared->listeners, name);
+}
+
+struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key) {
+    pthread_mutex_lock(&shared->lock);
+    struct endpoint_shared *endpoint = map_get(&shared->endpoints, key);
+    if (endpoint == NULL) {
+        endpoint = alloc_zeroed_or_abort(1, sizeof *endpoint);
+        endpoint->key = bytes_keep(key);
+        map_put(&shared->endpoints, endpoint->key, endpoint);
+    }
+    endpoint->life.references++;
+    pthread_mutex_unlock(&shared->lock);
+    return endpoint;
+}
+
+void live_shared_endpoint_release(struct live_shared *shared, struct endpoint_shared *endpoint, struct service_shared *service) {
+    pthread_mutex_lock(&shared->lock);
+    CHECK(endpoint->life.references > 0);
+    if (--endpoint->life.references == 0) {
+        map_remove(&shared->endpoints, endpoint->key);
+        outlier_dispose(&endpoint->outlier, &service->outliers);
+        bytes_drop(&endpoint->key);
+        free(endpoint);
+    }
+    pthread_mutex_unlock(&shared->lock);
 }
 
 bool listener_shared_take(struct listener_shared *listener, uint32_t max) {

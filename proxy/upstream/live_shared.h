@@ -1,9 +1,10 @@
-// Live state that all workers of a process share exactly: retry budgets and open connections by service, open connections by listener. Found by key when a snapshot is
+// Live state that all workers of a process share exactly: retry budgets and open connections by service, the health of endpoints, open connections by listener. Found by key when a snapshot is
 // applied, and at an endpoint's first request (under a lock, off the busy path), then used through atomics alone; only a pool that begins to starve takes the lock, to tell the other workers.
 #ifndef UPSTREAM_LIVE_SHARED_H
 #define UPSTREAM_LIVE_SHARED_H
 
 #include "base/bytes.h"
+#include "upstream/endpoint_shared.h"
 #include "upstream/retry_budget.h"
 
 #include <stdatomic.h>
@@ -11,9 +12,11 @@
 
 struct live_shared;
 
-// First member of each of them; under the lock.
-struct shared_life {
-    uint32_t references;
+// Of a service with healthCheck. The checker alone writes it.
+struct health_counts {
+    _Atomic uint32_t unhealthy; // endpoints, now
+    _Atomic uint64_t passed, failed;
+    _Atomic uint64_t became_unhealthy, became_healthy;
 };
 
 struct service_shared {
@@ -27,6 +30,10 @@ struct service_shared {
     _Atomic uint32_t owed;       // of them: connections are to be given up for these though others wait there
     _Atomic uint32_t promised;   // connections that take no new streams for that
     _Atomic uint64_t owed_first; // conn_pool.owed_at of who is owed one for longest; 0: nobody has said so
+    // health of its endpoints (cluster_health)
+    _Atomic uint32_t health_version; // another one: something is to be looked at
+    struct outlier_counts outliers;
+    struct health_counts checks;
 };
 
 struct listener_shared {
@@ -54,6 +61,10 @@ struct service_shared *live_shared_service(struct live_shared *shared, struct by
 void live_shared_service_release(struct live_shared *shared, struct bytes key);
 struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name);
 void live_shared_listener_release(struct live_shared *shared, struct bytes name);
+
+// The state of the endpoint of that key. Given back with that of its service, which the caller has.
+struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key);
+void live_shared_endpoint_release(struct live_shared *shared, struct endpoint_shared *endpoint, struct service_shared *service);
 
 // Takes the place of one connection, of `max` that there are; false when all are taken. Any worker.
 bool listener_shared_take(struct listener_shared *listener, uint32_t max);

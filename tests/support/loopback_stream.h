@@ -30,6 +30,7 @@ struct loopback_record {
     char dry_run[128];
     char retried_for[128];
     char retry_refused[32];
+    char ejected[64];
     char service[64];
     char endpoint[64];
     char path[128];

@@ -376,6 +376,30 @@ static void what_is_disabled_says_nothing_else(void **state) {
                         "spec.retry: is disabled and has other fields");
 }
 
+static void health_groups_are_checked(void **state) {
+    (void)state;
+    static const struct {
+        const char *groups, *error;
+    } cases[] = {
+        {"outlierDetection: {failureThreshold: 0}", "spec.outlierDetection.failureThreshold: "},
+        {"outlierDetection: {ejectFor: 1m, maxEjectFor: 30s}", "spec.outlierDetection.maxEjectFor: is below ejectFor"},
+        {"outlierDetection: {disabled: true, failureThreshold: 1}", "spec.outlierDetection: is disabled and has other fields"},
+        {"healthCheck: {type: GRPC, path: /health}", "spec.healthCheck.path: is for type HTTP alone"},
+        {"healthCheck: {type: TCP, host: a}", "spec.healthCheck.host: is for type HTTP and GRPC alone"},
+        {"healthCheck: {grpcService: a}", "spec.healthCheck.grpcService: is for type GRPC alone"},
+        {"healthCheck: {path: health}", "spec.healthCheck.path: is no path of a request"},
+        {"healthCheck: {path: '/a b'}", "spec.healthCheck.path: is no path of a request"},
+        {"healthCheck: {host: '*.a'}", "spec.healthCheck.host: is no host of a request"},
+        {"healthCheck: {statuses: [99]}", "spec.healthCheck.statuses"},
+        {"healthCheck: {interval: 1s, timeout: 2s}", "spec.healthCheck.timeout: is above interval"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char policy[256];
+        snprintf(policy, sizeof policy, "  targetRefs: [{kind: Service, name: s}]\n  %s\n", cases[i].groups);
+        expect_policy_error(policy, cases[i].error);
+    }
+}
+
 static void what_is_doubtful_is_warned_of(void **state) {
     (void)state;
     expect_warning(OUTBOUND_PROXY API "kind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [s]\n  ports: [{name: h, port: 80}]\n",
@@ -452,6 +476,7 @@ int main(void) {
         cmocka_unit_test(a_target_has_one_policy),
         cmocka_unit_test(addresses_are_what_the_resolution_can_read),
         cmocka_unit_test(what_is_disabled_says_nothing_else),
+        cmocka_unit_test(health_groups_are_checked),
         cmocka_unit_test(what_is_doubtful_is_warned_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

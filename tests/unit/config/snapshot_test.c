@@ -384,6 +384,40 @@ static void each_group_comes_from_the_most_specific_policy(void **state) {
     loaded_dispose(&loaded);
 }
 
+// Ejection is on and checks are off where nobody says otherwise; each is taken whole, and switched off as others are.
+static void endpoints_are_ejected_and_checked_as_policies_say(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const char *ns = CALLER ENTRY("school", "s", "[s]", TWO_PORTS)
+        POLICY_OF("school", "ns",
+                  TARGET("kind: Namespace, name: school") "  healthCheck: {path: /a, interval: 1s, statuses: [204]}\n"
+                                                          "  outlierDetection: {failureThreshold: 9, mode: DryRun}\n")
+            POLICY_OF("school", "port",
+                      TARGET("kind: Service, name: s, sectionName: grpc") "  healthCheck: {disabled: true}\n  outlierDetection: {disabled: true}\n");
+    const struct traffic_config *traffic = merged(&loaded, CALLER ENTRY("school", "s", "[s]", ONE_PORT), "school/s:80");
+    assert_int_equal(traffic->outlier.failure_threshold, 5);
+    assert_int_equal(traffic->outlier.max_ejected_percent, 50);
+    assert_true(traffic->outlier.interval == 10 * NS_PER_S && traffic->outlier.eject_for == 30 * NS_PER_S);
+    assert_true(traffic->outlier.max_eject_for == 300 * NS_PER_S);
+    assert_false(traffic->outlier.dry_run);
+    assert_true(traffic->health_check.interval == 0);
+    loaded_dispose(&loaded);
+    traffic = merged(&loaded, ns, "school/s:80");
+    assert_int_equal(traffic->outlier.failure_threshold, 9);
+    assert_true(traffic->outlier.dry_run);
+    assert_bytes_equal(traffic->outlier.policy, "TrafficPolicy/school/ns");
+    assert_true(traffic->health_check.interval == NS_PER_S);
+    assert_true(traffic->health_check.timeout == NS_PER_S); // its default is above the interval
+    assert_bytes_equal(traffic->health_check.path, "/a");
+    assert_true(health_check_takes_status(&traffic->health_check, 204));
+    assert_false(health_check_takes_status(&traffic->health_check, 200));
+    loaded_dispose(&loaded);
+    traffic = merged(&loaded, ns, "school/s:9000");
+    assert_int_equal(traffic->outlier.failure_threshold, 0);
+    assert_true(traffic->health_check.interval == 0);
+    loaded_dispose(&loaded);
+}
+
 static void the_order_of_documents_does_not_matter(void **state) {
     (void)state;
     struct loaded loaded;
@@ -594,6 +628,7 @@ int main(void) {
         cmocka_unit_test(ip_literals_are_hosts),
         cmocka_unit_test(other_namespaces_are_seen_when_exported),
         cmocka_unit_test(each_group_comes_from_the_most_specific_policy),
+        cmocka_unit_test(endpoints_are_ejected_and_checked_as_policies_say),
         cmocka_unit_test(the_order_of_documents_does_not_matter),
         cmocka_unit_test(disabled_switches_an_inherited_group_off),
         cmocka_unit_test(a_policy_for_another_namespace_binds_its_own_callers_only),

@@ -39,8 +39,8 @@ static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) 
         const char *reason;
         unsigned status;
         bool weighs;
-    } refusals[] = {{"memory_limit", 503, true},     {"pool_full", 503, true}, {"upstream_reset", 502, true},
-                    {"unauthenticated", 401, false}, {"unknown", 503, false},  {"no_memory", 503, false}};
+    } refusals[] = {{"memory_limit", 503, true},     {"pool_full", 503, true}, {"upstream_reset", 502, true}, {"rate_limited", 429, true},
+                    {"unauthenticated", 401, false}, {"unknown", 503, true},   {"unknown", 403, false},       {"no_memory", 503, true}};
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct loopback world;
         struct client client;
@@ -55,7 +55,8 @@ static void a_refusal_is_final_and_no_fast_answer_of_the_endpoint(void **state) 
         assert_int_equal(client.status, refusals[i].status);
         assert_retries(&world, 0);
         const struct endpoint *endpoint = fake_upstream_cluster(&world.far, "default/a:80")->endpoints[0];
-        assert_int_equal(endpoint->cost_ns >= NS_PER_S, refusals[i].weighs);
+        assert_int_equal(endpoint->cost_is_penalty, refusals[i].weighs);
+        assert_int_equal(endpoint->shared->outlier.failures, 0);
         assert_int_equal(far_failures(endpoint), 0);
         client_dispose(&client);
         loopback_dispose(&world);

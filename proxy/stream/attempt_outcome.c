@@ -1,0 +1,115 @@
+// See attempt_outcome.h. The two questions stand apart: what weighs in the balancer need not count against the endpoint.
+#include "stream/attempt_outcome.h"
+
+#include "http/headers.h"
+#include "stream/attempts.h"
+#include "stream/error_reply.h"
+#include "stream/stream.h"
+
+#define GRPC_UNAVAILABLE 14
+
+// --- the answer ---
+
+// The code of gRPC that an answer ends with, in its head or behind its body; -1: none came, or it is no gRPC.
+static int grpc_code_of(const struct attempt *attempt) {
+    const struct codec_stream *answer = &attempt->up.codec_stream;
+    const struct field *field = NULL;
+    uint64_t code;
+    if (!attempt->stream->request_is_grpc)
+        return -1;
+    field = fields_find(&answer->head.fields, FIELD_GRPC_STATUS);
+    if (field == NULL && answer->received == PROGRESS_ENDED && answer->trailers.count > 0)
+        field = fields_find(&answer->trailers, FIELD_GRPC_STATUS);
+    return field != NULL && bytes_to_u64(field->value, INT16_MAX, &code) ? (int)code : -1;
+}
+
+static bool is_failure_of_grpc(int code) {
+    switch (code) {
+    case 2:  // UNKNOWN
+    case 4:  // DEADLINE_EXCEEDED
+    case 8:  // RESOURCE_EXHAUSTED
+    case 13: // INTERNAL
+    case GRPC_UNAVAILABLE:
+    case 15: // DATA_LOSS
+        return true;
+    default:
+        return false;
+    }
+}
+
+// An answer that may have come fast for it did nothing: it must not look like speed.
+static bool is_bad_answer(const struct attempt *attempt) {
+    const unsigned status = attempt->refusal != OK ? error_status(attempt->refusal) : attempt->up.codec_stream.head.status;
+    return status == 429 || (status >= 500 && status != 501) || is_failure_of_grpc(grpc_code_of(attempt));
+}
+
+enum lb_outcome attempt_outcome_for_balancer(const struct attempt *attempt, enum error error) {
+    if (attempt->answered_after > 0) {
+        if (is_bad_answer(attempt))
+            return LB_BAD_ANSWER;
+        return attempt->is_refusal ? LB_CANCELLED : LB_ANSWERED; // a refusal for what the request is says nothing of how fast the endpoint is
+    }
+    switch (error) {
+    case ERROR_CANCELLED:
+    case ERROR_CLIENT_GONE:
+    case ERROR_POOL_FULL:
+    case ERROR_NO_ENDPOINT: // it was taken away meanwhile
+        return LB_CANCELLED;
+    default:
+        return LB_FAILED;
+    }
+}
+
+// --- the endpoint ---
+
+static enum endpoint_outcome failed(int32_t why, int32_t *cause) {
+    *cause = why;
+    return ENDPOINT_FAILED;
+}
+
+static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, int32_t *cause) {
+    const struct stream *stream = attempt->stream;
+    const unsigned status = attempt->up.codec_stream.head.status;
+    const enum error cut = attempt->up.error;
+    if (!stream->request->opaque && status >= 502 && status <= 504)
+        return failed((int32_t)status, cause);
+    if (grpc_code_of(attempt) == GRPC_UNAVAILABLE)
+        return failed(CAUSE_GRPC + GRPC_UNAVAILABLE, cause);
+    // Connections of tunnels and of opaque bytes end as they like.
+    const bool is_cut = cut == ERROR_RESPONSE_INCOMPLETE || cut == ERROR_UPSTREAM_RESET || cut == ERROR_RESPONSE_MALFORMED;
+    return is_cut && !stream->has_tunnel && !stream->request->opaque ? failed(cut, cause) : ENDPOINT_WELL;
+}
+
+// It ran out of time. Where the client was still sending, or no connection was had, the time was not the endpoint's.
+static bool was_its_time(const struct attempt *attempt) {
+    return !attempt->never_sent && (attempt->stream->attempts->body_taken || !buffer_is_empty(&attempt->body));
+}
+
+// Without an identity of our own no endpoint can be reached.
+static bool has_credentials(const struct attempt *attempt) {
+    const struct endpoint *endpoint = attempt->endpoint;
+    return endpoint->peer->tls == TLS_NONE || upstream_credentials(endpoint->upstream, endpoint->peer) != NULL;
+}
+
+enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause) {
+    if (attempt->is_refusal)
+        return ENDPOINT_NOT_TOLD;
+    if (attempt->answered_after > 0)
+        return outcome_of_answer(attempt, cause);
+    switch (error) {
+    case ERROR_CONNECT_REFUSED:
+    case ERROR_CONNECT_TIMEOUT:
+    case ERROR_IDENTITY_MISMATCH:
+    case ERROR_RESPONSE_MALFORMED:
+        return failed(error, cause);
+    case ERROR_TLS_FAILED:
+        return has_credentials(attempt) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
+    case ERROR_UPSTREAM_RESET:
+        return retry_was_unsent(attempt) ? ENDPOINT_NOT_TOLD : failed(error, cause);
+    case ERROR_TRY_TIMEOUT:
+    case ERROR_REQUEST_TIMEOUT:
+        return was_its_time(attempt) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
+    default:
+        return ENDPOINT_NOT_TOLD;
+    }
+}
