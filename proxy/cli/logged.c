@@ -2,11 +2,14 @@
 #include "cli/logged.h"
 
 #include "base/check.h"
+#include "http/form.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define PART_NAME_MAX 512
 
 // One copy for all that are alike: a log names the same few hosts, clients and agents again and again.
 static struct bytes keep(struct log *log, struct bytes text) {
@@ -59,6 +62,34 @@ static enum logged_answer answer_of(const json_t *line, struct bytes end) {
     return json_integer_value(json_object_get(line, "attempts")) > 0 && bytes_equal(end, BYTES("ok")) ? LOGGED_ANSWERED : LOGGED_UNKNOWN;
 }
 
+// A name in lower case, since headers have none of their own. Its length; 0: it is too long to be one.
+static size_t part_name(const char *type, struct bytes name, char text[PART_NAME_MAX]) {
+    const int length = snprintf(text, PART_NAME_MAX, "%s%.*s", type, BYTES_FORMAT(name));
+    if (length <= 0 || length >= PART_NAME_MAX)
+        return 0;
+    for (int i = 0; i < length; i++)
+        text[i] = ascii_lower(text[i]);
+    return (size_t)length;
+}
+
+// Notes the names; the pairs themselves are taken apart where they are replayed.
+static void note_parts(struct log *log, struct bytes pairs, const char *type) {
+    char text[PART_NAME_MAX];
+    struct bytes pair;
+    while (bytes_next(&pairs, '&', &pair)) {
+        const size_t length = part_name(type, form_decode(bytes_from(pair.at, bytes_find(pair, '=')), &log->pool), text);
+        if (length > 0 && map_get(&log->parts, bytes_from(text, length)) == NULL)
+            map_put(&log->parts, bytes_from(text, length), log);
+    }
+}
+
+bool log_has_part(const struct log *log, const char *type, struct bytes name) {
+    char text[PART_NAME_MAX], prefix[32];
+    (void)snprintf(prefix, sizeof prefix, "%s ", type);
+    const size_t length = part_name(prefix, name, text);
+    return length > 0 && map_get(&log->parts, bytes_from(text, length)) != NULL;
+}
+
 static bool read_ours(struct log *log, struct bytes text, struct logged *request) {
     json_t *line = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
     const char *time = json_string_value(json_object_get(line, "time"));
@@ -77,6 +108,10 @@ static bool read_ours(struct log *log, struct bytes text, struct logged *request
         request->user_agent = text_of(log, line, "user_agent");
         request->listener = text_of(log, line, "listener");
         request->direction = text_of(log, line, "direction");
+        request->keys = text_of(log, line, "keys");
+        request->headers = text_of(log, line, "request_headers");
+        note_parts(log, request->keys, "");
+        note_parts(log, request->headers, "Value ");
         log->has_durations |= request->took > 0;
     }
     json_decref(line);
@@ -182,6 +217,7 @@ void log_read(struct log *log, FILE *file) {
     pool_source_init(&log->chunks, 0);
     pool_init(&log->pool, &log->chunks);
     map_init(&log->texts);
+    map_init(&log->parts);
     for (uint32_t number = 1; (length = getline(&text, &capacity, file)) > 0; number++) {
         struct logged request = {.line = number};
         struct bytes line = bytes_trim(bytes_from(text, (size_t)length - (text[length - 1] == '\n')));
@@ -206,6 +242,7 @@ void log_read(struct log *log, FILE *file) {
 void log_dispose(struct log *log) {
     free(log->requests);
     map_dispose(&log->texts);
+    map_dispose(&log->parts);
     pool_dispose(&log->pool);
     pool_source_dispose(&log->chunks);
 }

@@ -27,6 +27,7 @@ struct logged {
     enum logged_answer answer;
     uint16_t status;
     struct bytes method, authority, path, client, identity, user_agent, referer, listener, direction;
+    struct bytes keys, headers; // as forms write them: parts of keys as hashes, headers as they were
 };
 
 struct log {
@@ -40,10 +41,14 @@ struct log {
     struct pool_source chunks;
     struct pool pool;
     struct map texts; // that occur again and again, once each
+    struct map parts; // the names in `keys` and, behind "Value ", in `headers`
 };
 
 // Reads all of it; which format it is the first line says that is readable as one.
 void log_read(struct log *log, FILE *file);
 void log_dispose(struct log *log);
+
+// Whether some line tells that part: "Header" of that name as a hash, "Value" of a header as it was.
+bool log_has_part(const struct log *log, const char *type, struct bytes name);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "cli/canned_answers.h"
 #include "filters/registry.h"
+#include "http/form.h"
 #include "stream/stream_sink.h"
 #include "upstream/upstream_change.h"
 
@@ -106,6 +107,37 @@ static void add_field(struct head *head, struct bytes name, struct bytes value) 
         fields_add(&head->fields, name, value);
 }
 
+// A part of a key is replayed as its hash: it tells requests apart as what it stands for did.
+static void add_part(struct replayed *replayed, struct bytes name, struct bytes value) {
+    struct head *head = &replayed->head;
+    struct pool *pool = &replayed->stream->pool;
+    struct bytes rest = name, type;
+    (void)bytes_next(&rest, ' ', &type);
+    if (bytes_equal(type, BYTES("Header")))
+        add_field(head, rest, value);
+    else if (bytes_equal(type, BYTES("Cookie")))
+        add_field(head, BYTES("cookie"), pool_format(pool, "%.*s=%.*s", BYTES_FORMAT(rest), BYTES_FORMAT(value)));
+    else if (bytes_equal(type, BYTES("Query")))
+        head->path = pool_format(pool, "%.*s%c%.*s=%.*s", BYTES_FORMAT(head->path), bytes_find(head->path, '?') < head->path.len ? '&' : '?',
+                                 BYTES_FORMAT(rest), BYTES_FORMAT(value));
+}
+
+static void add_pairs(struct replayed *replayed, struct bytes pairs, bool are_headers) {
+    struct pool *pool = &replayed->stream->pool;
+    struct bytes pair;
+    while (bytes_next(&pairs, '&', &pair)) {
+        const size_t equals = bytes_find(pair, '=');
+        if (equals == pair.len)
+            continue; // it was cut
+        const struct bytes name = form_decode(bytes_from(pair.at, equals), pool);
+        const struct bytes value = form_decode(bytes_from(pair.at + equals + 1, pair.len - equals - 1), pool);
+        if (are_headers)
+            add_field(&replayed->head, name, value);
+        else
+            add_part(replayed, name, value);
+    }
+}
+
 static void make_head(struct replayed *replayed, uint32_t place) {
     const struct logged *request = replayed->request;
     struct pool *pool = &replayed->stream->pool;
@@ -120,6 +152,8 @@ static void make_head(struct replayed *replayed, uint32_t place) {
     head->content_length = -1;
     add_field(head, BYTES("user-agent"), request->user_agent);
     add_field(head, BYTES("referer"), request->referer);
+    add_pairs(replayed, request->headers, true);
+    add_pairs(replayed, request->keys, false);
     add_field(head, BYTES(CANNED_PLACE), pool_format(pool, "%u", place));
 }
 

@@ -8,6 +8,8 @@
 static const char *why_no_part(const struct log *log, const struct request_key_part *part) {
     const bool is_told = bytes_equal_nocase(part->name, BYTES("user-agent")) || bytes_equal_nocase(part->name, BYTES("host")) ||
                          (!log->is_ours && bytes_equal_nocase(part->name, BYTES("referer")));
+    if (log_has_part(log, request_key_type_name(part->type), part->name) || (part->type == KEY_HEADER && log_has_part(log, "Value", part->name)))
+        return NULL;
     if (part->type == KEY_HEADER && !is_told)
         return "which is not in the log: all requests count for one key";
     if (part->type == KEY_COOKIE || (part->type == KEY_QUERY && log->is_ours))
@@ -17,11 +19,21 @@ static const char *why_no_part(const struct log *log, const struct request_key_p
     return NULL;
 }
 
-static bool hangs_on_fields(const struct log *log, const struct route_match *matches, uint32_t count) {
-    bool found = false;
-    for (uint32_t i = 0; i < count; i++)
-        found |= matches[i].header_count > 0 || (log->is_ours && matches[i].query_count > 0);
-    return found;
+// A condition on it cannot be judged.
+static void note_condition(struct simulation_report *report, const struct policy *policy, struct bytes rule, const char *kind, struct bytes name) {
+    report_note(report, "%.*s: %.*s: has a condition on the %s %.*s, which is not in the log", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule), kind,
+                BYTES_FORMAT(name));
+}
+
+static void note_matches(struct simulation_report *report, const struct log *log, const struct policy *policy, struct bytes rule,
+                         const struct route_match *matches, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < matches[i].header_count; k++)
+            if (!log_has_part(log, "Value", matches[i].headers[k].name))
+                note_condition(report, policy, rule, "header", matches[i].headers[k].name);
+        for (uint32_t k = 0; k < matches[i].query_count && log->is_ours; k++)
+            note_condition(report, policy, rule, "parameter", matches[i].queries[k].name);
+    }
 }
 
 static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
@@ -31,12 +43,10 @@ static void note_rate_rule(struct simulation_report *report, const struct log *l
             report_note(report, "%.*s: %.*s: counts by %s %.*s, %s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name),
                         request_key_type_name(rule->key.parts[i].type), BYTES_FORMAT(rule->key.parts[i].name), why);
     }
-    if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER)
+    if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER && !log_has_part(log, "Value", rule->tier_from.header))
         report_note(report, "%.*s: %.*s: the tier stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
                     BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.header));
-    if (hangs_on_fields(log, rule->matches, rule->match_count))
-        report_note(report, "%.*s: %.*s: is for requests with certain headers or parameters, which are not in the log: it met none of them",
-                    BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name));
+    note_matches(report, log, policy, rule->name, rule->matches, rule->match_count);
 }
 
 static void note_rate_limit(struct simulation_report *report, const struct log *log, const struct policy *policy) {

@@ -94,6 +94,9 @@ void freeze_policies(struct freezing *freezing, struct destination *destination,
                      const struct rule_spec *rule);
 void freeze_policies_end(struct freezing *freezing);
 
+// destination->logged_keys, once its policies are known.
+void freeze_logged_keys(struct freezing *freezing, struct destination *destination);
+
 // What such a document says, as its filter reads it: what struct policy.config points to (freeze_policy_spec.c).
 const void *freeze_policy_spec(struct freezing *freezing, const struct document *document);
 

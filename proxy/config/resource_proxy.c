@@ -3,9 +3,7 @@
 
 #include "base/check.h"
 #include "config/edge_fields.h"
-#include "config/nearest.h"
 #include "config/value.h"
-#include "telemetry/access_log.h"
 
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -279,12 +277,6 @@ static const struct row limits_rows[] = {{.name = "connections",
                                          {0}};
 static const struct table limits_table = {.describes = "bounds on what peers can make the proxy hold", .rows = limits_rows};
 
-static const struct choice log_formats[] = {
-    {"JSON", LOG_FORMAT_JSON, false, "one object a line"}, {"Text", LOG_FORMAT_TEXT, false, "a line as template says"}, {0}};
-static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
-                                            {"All", LOG_FILTER_ALL, false, "every request"},
-                                            {"None", LOG_FILTER_NONE, false, "nothing"},
-                                            {0}};
 static const struct row dns_rows[] = {{.name = "servers",
                                        .type = VALUE_LIST,
                                        .item = VALUE_ADDRESS,
@@ -296,23 +288,6 @@ static const struct row dns_rows[] = {{.name = "servers",
                                       {0}};
 static const struct table dns_table = {.describes = "how names of endpoints are looked up", .rows = dns_rows};
 
-static const struct row access_log_rows[] = {
-    {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
-    {.name = "format", .type = VALUE_ENUM, SPEC(config.access_log.format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
-    {.name = "template",
-     .type = VALUE_TEXT,
-     SPEC(config.access_log.template),
-     .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
-                 "%{endpoint} %{request_id}",
-     .describes = "Text: %{name} stands for a field, %% for a percent sign; the fields are those of JSON"},
-    {.name = "filter",
-     .type = VALUE_ENUM,
-     SPEC(config.access_log.filter),
-     .choices = log_filters,
-     .fallback = "Errors",
-     .describes = "which requests are logged"},
-    {0}};
-static const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
 static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
                                             {0}};
 static const struct table telemetry_table = {.describes = "what the proxy tells of requests", .rows = telemetry_rows, .later = "traces metrics"};
@@ -589,33 +564,6 @@ static void check_admin(struct document *document) {
                          BYTES_FORMAT(spec->config.admin.text));
 }
 
-static void check_access_log(struct document *document) {
-    const struct proxy_spec *spec = document->spec;
-    const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
-    const struct node *node = node_find(log, "template");
-    struct access_template form;
-    struct bytes wrong;
-    if (node == NULL || node->bad)
-        return;
-    if (spec->config.access_log.format != LOG_FORMAT_TEXT)
-        document_error(document, node, NULL, "is for format Text alone");
-    if (access_template_parse(spec->config.access_log.template, &form, &wrong))
-        return;
-    if (form.count == ACCESS_TEMPLATE_PIECES_MAX) {
-        document_error(document, node, NULL, "has more than %d fields", ACCESS_TEMPLATE_PIECES_MAX);
-        return;
-    }
-    struct nearest nearest;
-    nearest_init(&nearest, wrong);
-    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++)
-        nearest_try(&nearest, pool_format(document->loading->scratch, "%%{%s}", access_field_name(field)).at);
-    if (nearest.name != NULL)
-        document_error(document, node, NULL, "%.*s is no field; did you mean %s?", BYTES_FORMAT(wrong), nearest.name);
-    else
-        document_error(document, node, NULL, "%.*s is no field; allowed: %%{name} with the name of a field of the JSON form, and %%%%",
-                       BYTES_FORMAT(wrong));
-}
-
 static void check_upgrade(struct document *document) {
     const struct proxy_spec *spec = document->spec;
     const struct sockaddr_un *address = NULL;
@@ -654,7 +602,7 @@ void proxy_check(struct document *document) {
     listener_ports_check(document);
     check_forwards(document);
     check_admin(document);
-    check_access_log(document);
+    access_log_check(document);
     check_upgrade(document);
     check_edge(document);
 }

@@ -97,6 +97,10 @@ void selection_check(struct document *document);
 extern const struct table outlier_table, health_check_table;
 void health_groups_check(struct document *document);
 
+// resource_access_log.c: spec.telemetry.accessLog of a Proxy.
+extern const struct table access_log_table;
+void access_log_check(struct document *document);
+
 // resource_listener.c: parts of a listener that are about connections rather than requests.
 extern const struct table forward_table, detection_table, tcp_target_table;
 extern const struct choice app_protocols[], proxy_protocols[];

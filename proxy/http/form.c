@@ -26,6 +26,27 @@ struct bytes form_decode(struct bytes text, struct pool *pool) {
     return bytes_from(to, length);
 }
 
+static bool stands_for_itself(char octet) {
+    return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') || (octet >= '0' && octet <= '9') || octet == '-' || octet == '.' ||
+           octet == '_' || octet == '*';
+}
+
+char *form_encode(char *to, char *end, struct bytes text) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.len; i++) {
+        const bool is_plain = stands_for_itself(text.at[i]) || text.at[i] == ' ';
+        if (end - to < (is_plain ? 1 : 3))
+            break;
+        const unsigned char octet = (unsigned char)text.at[i];
+        *to++ = !is_plain ? '%' : text.at[i] == ' ' ? '+' : text.at[i];
+        if (is_plain)
+            continue;
+        *to++ = digits[octet >> 4];
+        *to++ = digits[octet & 15];
+    }
+    return to;
+}
+
 // The slot of that name, or the free one where it belongs.
 static struct form_parameter *slot_of(const struct form *form, struct bytes name) {
     uint32_t at = (uint32_t)hash_bytes(name) & form->mask;

@@ -10,6 +10,9 @@
 // `+` as a space, escapes as the octets that they stand for; what is no escape stands for itself. `text` itself where there is nothing to decode, else a copy in `pool`.
 struct bytes form_decode(struct bytes text, struct pool *pool);
 
+// Writes `text` as a name or value to [to, end): whole octets alone. Returns the end of what was written; less than all where there is no room.
+char *form_encode(char *to, char *end, struct bytes text);
+
 // The parameters of one query, decoded, by name: the first of each name counts. Lives as long as the query and the pool.
 struct form {
     struct form_parameter *slots; // open addressing; NULL: no parameter

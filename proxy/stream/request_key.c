@@ -146,3 +146,8 @@ bool request_key_hash_guarded(const struct request_key *key, struct stream *stre
     *hash = hashing.hash;
     return is_whole;
 }
+
+bool request_key_part_hash(const struct request_key_part *part, struct stream *stream, uint64_t *hash) {
+    struct request_key_part alone = *part;
+    return request_key_hash_guarded(&(struct request_key){.parts = &alone, .count = 1}, stream, hash);
+}

@@ -14,4 +14,7 @@ bool request_key_hash(const struct request_key *key, struct stream *stream, uint
 // stands with `_` for `-` beside it, is none: what reads the request may take either.
 bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash);
 
+// One part of a key by itself, guarded in the same way.
+bool request_key_part_hash(const struct request_key_part *part, struct stream *stream, uint64_t *hash);
+
 #endif

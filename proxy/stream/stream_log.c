@@ -5,6 +5,7 @@
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/attempts.h"
+#include "stream/log_parts.h"
 #include "stream/stream.h"
 
 #include <stdio.h>
@@ -48,6 +49,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     char peer[ADDRESS_TEXT_MAX];
     char client[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
+    char keys[LOG_PARTS_MAX];
+    char headers[LOG_PARTS_MAX];
     const struct head *request = stream->request;
     const struct attempts *attempts = stream->attempts;
     struct access_record record = {
@@ -66,6 +69,8 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         .request_bytes = stream->request_bytes,
         .response_bytes = stream->response_bytes,
         .upstream_duration = stream->upstream_took,
+        .keys = bytes_from(keys, log_keys_print(stream, keys)),
+        .headers = bytes_from(headers, log_headers_print(stream, headers)),
         .peer = bytes_from(peer, address_print(stream->client.address, peer, sizeof peer)),
     };
     if (stream->forwarded.names_client)

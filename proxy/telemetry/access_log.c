@@ -103,18 +103,40 @@ static struct bytes path_of(const struct access_record *record) {
     return bytes_from(record->path.at, bytes_find(record->path, '?'));
 }
 
+// Fields that are texts of the record as they stand there.
+static struct bytes text_of(const struct access_record *record, enum access_field field) {
+    static const size_t places[ACCESS_FIELD_COUNT] = {
+        [ACCESS_LISTENER] = offsetof(struct access_record, listener),
+        [ACCESS_DIRECTION] = offsetof(struct access_record, direction),
+        [ACCESS_METHOD] = offsetof(struct access_record, method),
+        [ACCESS_AUTHORITY] = offsetof(struct access_record, authority),
+        [ACCESS_DETAIL] = offsetof(struct access_record, detail),
+        [ACCESS_POLICY] = offsetof(struct access_record, policy),
+        [ACCESS_DELAYED] = offsetof(struct access_record, delayed),
+        [ACCESS_DRY_RUN] = offsetof(struct access_record, dry_run),
+        [ACCESS_SERVICE] = offsetof(struct access_record, service),
+        [ACCESS_ROUTE] = offsetof(struct access_record, route),
+        [ACCESS_RETRIED_FOR] = offsetof(struct access_record, retried_for),
+        [ACCESS_EJECTED] = offsetof(struct access_record, ejected),
+        [ACCESS_RETRY_REFUSED] = offsetof(struct access_record, retry_refused),
+        [ACCESS_PEER] = offsetof(struct access_record, peer),
+        [ACCESS_CLIENT] = offsetof(struct access_record, client),
+        [ACCESS_PEER_IDENTITY] = offsetof(struct access_record, peer_identity),
+        [ACCESS_REQUEST_ID] = offsetof(struct access_record, request_id),
+        [ACCESS_USER_AGENT] = offsetof(struct access_record, user_agent),
+        [ACCESS_KEYS] = offsetof(struct access_record, keys),
+        [ACCESS_HEADERS] = offsetof(struct access_record, headers),
+    };
+    struct bytes text;
+    CHECK(places[field] > 0);
+    memcpy(&text, (const char *)record + places[field], sizeof(text));
+    return text;
+}
+
 static struct value value_of(const struct access_record *record, enum access_field field) {
     switch (field) {
     case ACCESS_TIME:
         return (struct value){.kind = VALUE_WALL, .number = record->start_wall};
-    case ACCESS_LISTENER:
-        return quoted(record->listener);
-    case ACCESS_DIRECTION:
-        return quoted(record->direction);
-    case ACCESS_METHOD:
-        return quoted(record->method);
-    case ACCESS_AUTHORITY:
-        return quoted(record->authority);
     case ACCESS_PATH:
         return quoted(path_of(record));
     case ACCESS_VERSION:
@@ -127,50 +149,21 @@ static struct value value_of(const struct access_record *record, enum access_fie
         return digits(record->grpc_status >= 0, (uint64_t)record->grpc_status);
     case ACCESS_END:
         return quoted(bytes_from_text(error_name(record->end)));
-    case ACCESS_DETAIL:
-        return quoted(record->detail);
-    case ACCESS_POLICY:
-        return quoted(record->policy);
-    case ACCESS_DELAYED:
-        return quoted(record->delayed);
-    case ACCESS_DRY_RUN:
-        return quoted(record->dry_run);
     case ACCESS_DURATION:
         return digits(true, record->duration / NS_PER_US);
     case ACCESS_REQUEST_BYTES:
         return digits(true, record->request_bytes);
     case ACCESS_RESPONSE_BYTES:
         return digits(true, record->response_bytes);
-    case ACCESS_SERVICE:
-        return quoted(record->service);
-    case ACCESS_ROUTE:
-        return quoted(record->route);
     case ACCESS_ENDPOINT:
         return quoted(record->attempts > 0 ? record->endpoint : BYTES_NONE);
     case ACCESS_ATTEMPTS:
         return digits(record->attempts > 0, record->attempts);
-    case ACCESS_RETRIED_FOR:
-        return quoted(record->retried_for);
-    case ACCESS_EJECTED:
-        return quoted(record->ejected);
-    case ACCESS_RETRY_REFUSED:
-        return quoted(record->retry_refused);
     case ACCESS_UPSTREAM_DURATION:
         return digits(record->attempts > 0 && record->upstream_duration > 0, record->upstream_duration / NS_PER_US);
-    case ACCESS_PEER:
-        return quoted(record->peer);
-    case ACCESS_CLIENT:
-        return quoted(record->client);
-    case ACCESS_PEER_IDENTITY:
-        return quoted(record->peer_identity);
-    case ACCESS_REQUEST_ID:
-        return quoted(record->request_id);
-    case ACCESS_USER_AGENT:
-        return quoted(record->user_agent);
-    case ACCESS_FIELD_COUNT:
-        break;
+    default:
+        return quoted(text_of(record, field));
     }
-    return (struct value){0};
 }
 
 // With no quotes around it.

@@ -51,6 +51,8 @@ struct access_record {
     struct bytes peer_identity;
     struct bytes request_id;
     struct bytes user_agent;
+    struct bytes keys;    // what told it apart: "Header x-api-key=0123456789abcdef&..."
+    struct bytes headers; // "x-tier=free&...", as a form writes it
 };
 
 // X(identifier, name, most bytes of its value in a line, after escaping; what it is): all fields, in the order of JSON. Identities may be 2,048 bytes long; the part that
@@ -61,7 +63,7 @@ struct access_record {
     X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                          \
     X(METHOD, "method", 32, "method of the request")                                                                       \
     X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
-    X(PATH, "path", 832, "path as received, in its canonical form and without its query")                                  \
+    X(PATH, "path", 448, "path as received, in its canonical form and without its query")                                  \
     X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                    \
     X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
     X(STATUS, "status", 20, "status sent to the client")                                                                   \
@@ -86,7 +88,9 @@ struct access_record {
     X(PEER, "peer", 64, "address of the connection's other end")                                                           \
     X(PEER_IDENTITY, "peer_identity", 432, "SPIFFE ID that the client's certificate has")                                  \
     X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                       \
-    X(USER_AGENT, "user_agent", 192, "user-agent")
+    X(USER_AGENT, "user_agent", 192, "user-agent")                                                                         \
+    X(KEYS, "keys", 176, "what tells it apart, of spec.telemetry.accessLog.keys and of limits, as hashes: name=hash&...")  \
+    X(HEADERS, "request_headers", 176, "spec.telemetry.accessLog.headers, as a form writes them: name=value&...")
 
 enum access_field {
 #define X(identifier, ...) ACCESS_##identifier,

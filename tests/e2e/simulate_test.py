@@ -96,6 +96,43 @@ def test_it_says_what_the_proxy_does(fleet):
     assert report["passed"] == 20, "a dry run lets all pass"
 
 
+def test_keys_are_logged_as_hashes_and_tiers_as_they_are(fleet):
+    """A proxy without limits logs what a limit to come is to count by; no key can be read in the log."""
+    backend = fleet.backend(reply(200, b"x"))
+    telemetry = {"accessLog": {"path": str(fleet.folder / "keys.log"), "filter": "All", "headers": ["x-tier", "x-note"],
+                               "keys": [{"type": "Header", "name": "x-api-key"}, {"type": "Cookie", "name": "session"}, {"type": "Query", "name": "tenant"}]}}
+    hop = Hop(fleet, [service("auth", ["127.0.0.1:3"])], inbound={"in": {"forwardTo": backend.address}}, outbound=False, service="auth", telemetry=telemetry)
+    hop.access_log = fleet.folder / "keys.log"
+    with Wire(hop.inbound["in"]) as wire:
+        for number in range(12):
+            key = f"secret-{number % 3}"
+            assert wire.get(f"/?tenant={key}", headers=(f"X-Api-Key: {key}", f"Cookie: a=b; session={key}", "X-Tier: " + ("gold", "free", "free")[number % 3], "X-Note: a & b=c, \u00fc")).response().status == 200
+    lines = hop.logged(12, status=200)
+    assert len({line["keys"] for line in lines}) == 3 and "secret" not in hop.access_log.read_text(encoding="utf-8")
+    assert {line["request_headers"] for line in lines} == {f"x-tier={tier}&x-note=a+%26+b%3Dc%2C+%FC" for tier in ("gold", "free")}
+    tiers = {"tier": {"from": {"type": "Header", "name": "x-tier"}, "default": "free"},
+             "tiers": [{"name": "free", "limits": [{"requests": 1, "per": "1h"}]}, {"name": "gold", "limits": [{"requests": 3, "per": "1h"}]}]}
+    for part in telemetry["accessLog"]["keys"]:
+        config = fleet.write("simulated.yaml", documents(limits({"name": "plans", "key": [part], **tiers})))
+        report = json.loads(run(fleet, "--json", config, hop.access_log).stdout)
+        found = rules(report)["RateLimitPolicy/default/l", "plans"]
+        assert (found["requests"], found["refused"]) == (12, 1 + 3 + 3), part
+        assert not any("plans" in note for note in report["not_simulated"])
+
+
+def test_a_limit_in_force_has_its_keys_logged(fleet):
+    backend = fleet.backend(reply(200, b"x"))
+    rule = {"name": "keys", "key": [{"type": "Header", "name": "x-api-key"}, {"type": "ClientAddress"}], "limits": [{"requests": 100, "per": "1h"}]}
+    hop = Hop(fleet, [service("auth", ["127.0.0.1:3"])], inbound={"in": {"forwardTo": backend.address}}, outbound=False, service="auth", policies=[limits(rule)])
+    with Wire(hop.inbound["in"]) as wire:
+        for key in ("a", "b", "a"):
+            assert wire.get("/", headers=(f"X-Api-Key: {key}",)).response().status == 200
+        assert wire.get("/").response().status == 200
+    first, second, third, without = hop.logged(4, status=200)
+    assert first["keys"] == third["keys"] != second["keys"] and first["keys"].startswith("Header+x-api-key=") and len(first["keys"]) == len("Header+x-api-key=") + 16
+    assert "keys" not in without
+
+
 def test_our_own_log_has_its_order_and_its_parts(fleet):
     """Lines are written at the end of requests: they are replayed by when they began. Identity and client count."""
     rule = {"name": "callers", "key": [{"type": "Identity"}], "limits": [{"requests": 2, "per": "1h"}]}

@@ -30,6 +30,33 @@ static void escapes_and_plus_are_decoded(void **state) {
     pool_source_dispose(&source);
 }
 
+static void what_is_encoded_is_decoded_as_it_was(void **state) {
+    (void)state;
+    char all[256], text[800];
+    struct pool_source source;
+    struct pool pool;
+    pool_source_init(&source, 1);
+    pool_init(&pool, &source);
+    for (unsigned i = 0; i < sizeof all; i++)
+        all[i] = (char)i;
+    const struct bytes encoded = bytes_from(text, (size_t)(form_encode(text, text + sizeof text, bytes_from(all, sizeof all)) - text));
+    assert_int_equal(bytes_find(encoded, '&'), encoded.len);
+    assert_int_equal(bytes_find(encoded, '='), encoded.len);
+    assert_true(bytes_equal(form_decode(encoded, &pool), bytes_from(all, sizeof all)));
+    pool_dispose(&pool);
+    pool_source_dispose(&source);
+}
+
+static void what_has_no_room_is_left_out_by_whole_octets(void **state) {
+    (void)state;
+    char text[8] = "";
+    assert_ptr_equal(form_encode(text, text + 3, BYTES("a b&c")), text + 3);
+    assert_memory_equal(text, "a+b", 4);
+    assert_ptr_equal(form_encode(text, text + 5, BYTES("a b&c")), text + 3);
+    assert_ptr_equal(form_encode(text, text + 7, BYTES("a b&c")), text + 7);
+    assert_memory_equal(text, "a+b%26c", 7);
+}
+
 static void plain_text_is_not_copied(void **state) {
     (void)state;
     struct bytes text = BYTES("plain-text_~");
@@ -85,6 +112,8 @@ static void many_parameters_are_kept_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_and_plus_are_decoded),
+        cmocka_unit_test(what_is_encoded_is_decoded_as_it_was),
+        cmocka_unit_test(what_has_no_room_is_left_out_by_whole_octets),
         cmocka_unit_test(plain_text_is_not_copied),
         cmocka_unit_test(parameters_are_found_by_their_decoded_name),
         cmocka_unit_test(many_parameters_are_kept_apart),

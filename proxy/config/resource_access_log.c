@@ -1,0 +1,102 @@
+// spec.telemetry.accessLog of a Proxy: its table, and the rules between its fields.
+#include "config/resources.h"
+
+#include "config/nearest.h"
+#include "http/headers.h"
+#include "telemetry/access_log.h"
+
+#define SPEC(member) ROW_AT(struct proxy_spec, member)
+
+static const struct choice log_formats[] = {
+    {"JSON", LOG_FORMAT_JSON, false, "one object a line"}, {"Text", LOG_FORMAT_TEXT, false, "a line as template says"}, {0}};
+static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
+                                            {"All", LOG_FILTER_ALL, false, "every request"},
+                                            {"None", LOG_FILTER_NONE, false, "nothing"},
+                                            {0}};
+
+static const struct row access_log_rows[] = {
+    {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
+    {.name = "format", .type = VALUE_ENUM, SPEC(config.access_log.format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
+    {.name = "template",
+     .type = VALUE_TEXT,
+     SPEC(config.access_log.template),
+     .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
+                 "%{endpoint} %{request_id}",
+     .describes = "Text: %{name} stands for a field, %% for a percent sign; the fields are those of JSON"},
+    {.name = "filter",
+     .type = VALUE_ENUM,
+     SPEC(config.access_log.filter),
+     .choices = log_filters,
+     .fallback = "Errors",
+     .describes = "which requests are logged"},
+    {.name = "keys",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &request_key_table,
+     ROW_LIST(struct proxy_spec, config.access_log.keys.parts, config.access_log.keys.count),
+     .max = LOGGED_KEYS_MAX,
+     .describes =
+         "what requests are told apart by, as hashes with a key of the process, beside the keys of the limits that they are under: for simulations"},
+    {.name = "headers",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct proxy_spec, config.access_log.headers, config.access_log.header_count),
+     .max = LOGGED_HEADERS_MAX,
+     .describes = "headers of requests that are logged as they are, such as x-tier"},
+    {0}};
+const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
+static void check_template(struct document *document, const struct node *log) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *node = node_find(log, "template");
+    struct access_template form;
+    struct bytes wrong;
+    if (node == NULL || node->bad)
+        return;
+    if (spec->config.access_log.format != LOG_FORMAT_TEXT)
+        document_error(document, node, NULL, "is for format Text alone");
+    if (access_template_parse(spec->config.access_log.template, &form, &wrong))
+        return;
+    if (form.count == ACCESS_TEMPLATE_PIECES_MAX) {
+        document_error(document, node, NULL, "has more than %d fields", ACCESS_TEMPLATE_PIECES_MAX);
+        return;
+    }
+    struct nearest nearest;
+    nearest_init(&nearest, wrong);
+    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++)
+        nearest_try(&nearest, pool_format(document->loading->scratch, "%%{%s}", access_field_name(field)).at);
+    if (nearest.name != NULL)
+        document_error(document, node, NULL, "%.*s is no field; did you mean %s?", BYTES_FORMAT(wrong), nearest.name);
+    else
+        document_error(document, node, NULL, "%.*s is no field; allowed: %%{name} with the name of a field of the JSON form, and %%%%",
+                       BYTES_FORMAT(wrong));
+}
+
+// What is logged as it is can be read by whoever reads logs.
+static bool is_secret(struct bytes name) {
+    static const char *const secrets[] = {"authorization", "cookie", "proxy-authorization", "set-cookie"};
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+        if (bytes_equal_nocase(name, bytes_from_text(secrets[i])))
+            return true;
+    return false;
+}
+
+static void check_headers(struct document *document, const struct access_log_config *log, const struct node *list) {
+    for (uint32_t i = 0; i < log->header_count; i++) {
+        const struct node *node = node_item(list, i);
+        if (node->bad)
+            continue;
+        if (!is_token(log->headers[i]))
+            document_error(document, node, NULL, "\"%.*s\" is no name that a header can have", BYTES_FORMAT(log->headers[i]));
+        else if (is_secret(log->headers[i]))
+            document_error(document, node, NULL, "%.*s would stand in the log for all to read; allowed: under keys, as a hash",
+                           BYTES_FORMAT(log->headers[i]));
+    }
+}
+
+void access_log_check(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
+    check_template(document, log);
+    request_key_check(document, &spec->config.access_log.keys, node_find(log, "keys"));
+    check_headers(document, &spec->config.access_log, node_find(log, "headers"));
+}
