@@ -20,6 +20,8 @@ struct guarded {
 
 static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     const struct circuit_breaker_config *config = scope->policy->config;
+    if (config->scope == CIRCUIT_OF_ENDPOINT)
+        return NULL; // the pick of an endpoint asks (stream/breaking.h)
     struct guard *guard = pool_alloc(pool, sizeof *guard);
     *guard = (struct guard){.policy = scope->policy, .state = breaker_state_get(scope->states, config, scope->policy->label, scope->policy->target)};
     return guard;

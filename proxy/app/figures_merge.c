@@ -14,6 +14,8 @@ static void add_endpoint(struct admin_endpoint *to, const struct admin_endpoint 
     if (workers > 0)
         to->ewma = (to->ewma * to->ewma_workers + from->ewma * from->ewma_workers) / workers;
     to->ewma_workers = workers;
+    if (bytes_equal(to->state, BYTES("available")))
+        to->state = from->state; // another worker may know better, for now
     to->active += from->active;
     to->connections += from->connections;
     to->idle += from->idle;

@@ -358,7 +358,8 @@ static void start_workers(struct proxy *proxy) {
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
     proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX);
     proxy->memory.workers = proxy->worker_count;
-    const struct worker_commons commons = {.live = proxy->shared, .memory = &proxy->memory, .log_lines = proxy->log_lines};
+    const struct worker_commons commons = {
+        .live = proxy->shared, .policies = &proxy->policies, .memory = &proxy->memory, .log_lines = proxy->log_lines};
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);

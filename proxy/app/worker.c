@@ -359,6 +359,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     worker->loop.look = worker_memory_look_again;
     worker->h2_memory = h2_memory_create(&worker->loop.now);
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
+    worker->upstream.policies = commons->policies;
     log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
     worker->env = (struct stream_env){
         .loop = &worker->loop,

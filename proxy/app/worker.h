@@ -52,6 +52,7 @@ struct worker {
 // What all workers have in common; each outlives them.
 struct worker_commons {
     struct live_shared *live;
+    const struct policy_states *policies;
     struct memory_budget *memory;
     struct line_writer *log_lines;
 };

@@ -169,5 +169,7 @@ uint64_t traffic_digest(const struct traffic_config *traffic, uint64_t digest) {
     spec.hedge_mode = traffic->hedge.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     spec.circuit_mode = traffic->circuit_breaker.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
     spec.outlier_mode = traffic->outlier.dry_run ? MODE_DRY_RUN : MODE_ENFORCE;
-    return table_digest(&traffic_policy_table, &spec, digest);
+    digest = table_digest(&traffic_policy_table, &spec, digest);
+    // Live state of endpoints is found by whose policy it is.
+    return traffic->circuit_breaker.scope == CIRCUIT_OF_ENDPOINT ? digest_bytes(digest, traffic->circuit_breaker.policy) : digest;
 }

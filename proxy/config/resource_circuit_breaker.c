@@ -22,7 +22,11 @@ static const struct row slow_call_rows[] = {
     {0}};
 static const struct table slow_call_table = {.describes = "slow answers open it too", .rows = slow_call_rows};
 
-static const struct choice circuit_scopes[] = {{"Service", CIRCUIT_OF_SERVICE, false, "one for the service"}, {"Endpoint", 0, true, NULL}, {0}};
+static const struct choice circuit_scopes[] = {
+    {"Service", CIRCUIT_OF_SERVICE, false, "the service: it is open or closed as a whole"},
+    {"Endpoint", CIRCUIT_OF_ENDPOINT, false,
+     "each endpoint by itself: others are picked while it is open; requests are refused where there is no other"},
+    {0}};
 
 static const struct row circuit_breaker_rows[] = {
     {.name = "failureThreshold",
@@ -100,6 +104,14 @@ static bool has_bad_threshold(const struct node *group) {
     return false;
 }
 
+// Which endpoint is asked is a service's matter, as with loadBalancer.
+static void refuse_endpoints_of_routes(struct document *document, const struct node *group) {
+    const struct traffic_policy_spec *spec = document->spec;
+    for (uint32_t i = 0; i < spec->head.target_count; i++)
+        if (target_is_route(spec->head.targets[i].kind) || spec->head.targets[i].kind == TARGET_GATEWAY)
+            document_error(document, group, "scope", "Endpoint is of a Service, and not of a route or a Gateway; allowed here: Service");
+}
+
 void circuit_breaker_check(struct document *document) {
     struct traffic_policy_spec *spec = document->spec;
     struct circuit_breaker_config *config = &spec->traffic.circuit_breaker;
@@ -108,6 +120,8 @@ void circuit_breaker_check(struct document *document) {
         return;
     config->dry_run = spec->circuit_mode == MODE_DRY_RUN;
     config->place = document_place(document, group);
+    if (config->scope == CIRCUIT_OF_ENDPOINT)
+        refuse_endpoints_of_routes(document, group);
     if (!circuit_breaker_is_set(config) && !spec->circuit_breaker_disabled && !has_bad_threshold(group))
         document_error(document, group, NULL,
                        "has no threshold: nothing opens it; allowed: failureThreshold, failurePercent or slowCall.threshold above 0");

@@ -73,6 +73,10 @@ static void run_filters(struct attempt *attempt) {
 static void await_endpoint(struct attempt *attempt) {
     struct cluster *cluster = attempt->stream->destination->cluster;
     struct bytes detail;
+    if (breaking_refuses_all(attempt)) {
+        fail(attempt, attempt->error);
+        return;
+    }
     enum error error = cluster_why_none(cluster, &detail);
     if (attempt->endpoint_wait != NULL && attempt->endpoint_wait->error != OK)
         error = attempt->endpoint_wait->error;
@@ -86,15 +90,26 @@ static void await_endpoint(struct attempt *attempt) {
         fail(attempt, error);
 }
 
+// One that no other worker has just sent the last probe to, or broken: each of them is found once at most.
+static struct endpoint *choose(struct attempt *attempt, struct cluster *cluster) {
+    const struct stream *stream = attempt->stream;
+    const struct attempts *attempts = stream->attempts;
+    if (stream->destination->config->service->is_passthrough)
+        return cluster_passthrough(cluster, &stream->client.destination->any);
+    for (uint32_t i = 0; i <= cluster->endpoint_count; i++) {
+        struct endpoint *endpoint = cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
+        if (endpoint == NULL || breaking_begin_at(attempt, endpoint))
+            return endpoint;
+    }
+    return NULL;
+}
+
 static void pick(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     if (attempt->endpoint_wait != NULL && endpoint_wait_is_pending(attempt->endpoint_wait))
         return; // woken for something else
-    struct attempts *attempts = stream->attempts;
     struct cluster *cluster = stream->destination->cluster;
-    struct endpoint *endpoint = stream->destination->config->service->is_passthrough
-                                    ? cluster_passthrough(cluster, &stream->client.destination->any)
-                                    : cluster_pick(cluster, attempts->tried, attempts->tried_count, attempts->has_key ? &attempts->key : NULL);
+    struct endpoint *endpoint = choose(attempt, cluster);
     attempt->begun = stream->env->loop->now;
     if (endpoint == NULL) {
         await_endpoint(attempt);

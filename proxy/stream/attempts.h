@@ -7,8 +7,8 @@
 // and, for methods that may be repeated, a connection that was reused and broke before a byte of the answer (the peer had closed it while idle). A policy may name more:
 // retry_rule.h.
 //
-// An answer that is to be repeated is held until the further try begins, so that it can still go down where that one may not be made after all: the pause is over, and
-// meanwhile the budget was spent.
+// An answer that is to be repeated is held until the further try has an endpoint, so that it can still go down where that one may not be made after all: the pause is over,
+// and meanwhile the budget was spent; or a breaker refuses it.
 #ifndef STREAM_ATTEMPTS_H
 #define STREAM_ATTEMPTS_H
 

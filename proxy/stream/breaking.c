@@ -6,6 +6,7 @@
 #include "stream/stream.h"
 #include "stream/verdict.h"
 #include "upstream/breaker_state.h"
+#include "upstream/endpoint_breaker.h"
 
 // When it may be tried again where that hangs on probes that are under way.
 #define PROBES_WAIT_NS NS_PER_S
@@ -14,6 +15,7 @@ struct breaker_pass {
     struct breaker_pass *next; // of the same attempt
     struct attempt *attempt;
     struct circuit_breaker *breaker;
+    struct endpoint *endpoint; // whose it is, and the attempt has a reference to; NULL: of the service
     uint64_t generation;
     struct timer timer; // until it is a long stream
     bool is_settled;
@@ -97,7 +99,8 @@ static void settle(struct breaker_pass *pass, enum circuit_outcome outcome) {
         return;
     pass->is_settled = true;
     loop_timer_stop(loop, &pass->timer);
-    circuit_breaker_settle(pass->breaker, pass->generation, outcome, took(pass->attempt), loop->now, &loop->rng);
+    if (circuit_breaker_settle(pass->breaker, pass->generation, outcome, took(pass->attempt), loop->now, &loop->rng) && pass->endpoint != NULL)
+        endpoint_breakers_changed(pass->endpoint);
 }
 
 static void on_timer(struct timer *timer) {
@@ -105,15 +108,23 @@ static void on_timer(struct timer *timer) {
     settle(pass, outcome_of_head(pass->attempt));
 }
 
-bool breaking_begin(struct attempt *attempt, struct breaker_state *state, nanoseconds *wait) {
+static bool begin(struct attempt *attempt, struct breaker_state *state, struct endpoint *endpoint, nanoseconds *wait) {
     uint64_t generation;
-    if (!circuit_breaker_begin(state->breaker, attempt->stream->env->loop->now, &generation, wait))
+    const enum circuit_pass answer = circuit_breaker_begin(state->breaker, attempt->stream->env->loop->now, &generation, wait);
+    if (answer == CIRCUIT_REFUSED)
         return false;
+    if (answer == CIRCUIT_PROBES && endpoint != NULL)
+        endpoint_breakers_changed(endpoint);
     struct breaker_pass *pass = pool_alloc_zeroed(&attempt->pool, sizeof *pass);
-    *pass = (struct breaker_pass){.next = attempt->breaker_passes, .attempt = attempt, .breaker = state->breaker, .generation = generation};
+    *pass = (struct breaker_pass){
+        .next = attempt->breaker_passes, .attempt = attempt, .breaker = state->breaker, .endpoint = endpoint, .generation = generation};
     timer_init(&pass->timer, on_timer);
     attempt->breaker_passes = pass;
     return true;
+}
+
+bool breaking_begin(struct attempt *attempt, struct breaker_state *state, nanoseconds *wait) {
+    return begin(attempt, state, NULL, wait);
 }
 
 enum filter_result breaking_refuse(struct attempt *attempt, const struct policy *policy, struct breaker_state *state, nanoseconds wait) {
@@ -123,6 +134,45 @@ enum filter_result breaking_refuse(struct attempt *attempt, const struct policy 
                                                     .reason = wait > 0 ? BYTES("open") : BYTES("half-open, and as many are tried as may be"),
                                                     .state = &state->state,
                                                     .retry_after = wait > 0 ? wait : PROBES_WAIT_NS});
+}
+
+// Of the service as such: what endpoints have is its own, whatever route a request came by. NULL: the stream's documents say nothing of it.
+static const struct policy *policy_at(const struct attempt *attempt, bool is_dry_run) {
+    const struct destination *service = attempt->stream->destination->config->service->destination;
+    for (uint32_t i = 0; i < service->policy_count; i++)
+        if (service->policies[i]->kind == POLICY_CIRCUIT_BREAKER && service->policies[i]->is_dry_run == is_dry_run)
+            return service->policies[i];
+    return NULL;
+}
+
+bool breaking_begin_at(struct attempt *attempt, struct endpoint *endpoint) {
+    nanoseconds wait;
+    endpoint_link(endpoint);
+    struct breaker_state *state = endpoint->links->breaker;
+    if (state == NULL || begin(attempt, state, endpoint, &wait))
+        return true;
+    if (!endpoint->cluster->traffic.circuit_breaker.dry_run) {
+        endpoint_breakers_doubt(endpoint->cluster);
+        return false;
+    }
+    const struct policy *policy = policy_at(attempt, true);
+    if (policy != NULL)
+        (void)breaking_refuse(attempt, policy, state, wait);
+    return true;
+}
+
+bool breaking_refuses_all(struct attempt *attempt) {
+    struct stream *stream = attempt->stream;
+    nanoseconds wait;
+    struct endpoint *first = endpoint_breakers_first(stream->destination->cluster, stream->env->loop->now, &wait);
+    if (first == NULL)
+        return false;
+    const struct policy *policy = policy_at(attempt, false);
+    if (policy != NULL)
+        (void)breaking_refuse(attempt, policy, first->links->breaker, wait);
+    else
+        attempt_refuse(attempt, ERROR_BREAKER_OPEN, BYTES_NONE);
+    return true;
 }
 
 void breaking_answered(struct attempt *attempt) {

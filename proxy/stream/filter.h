@@ -37,8 +37,9 @@ enum filter_result {
 // something for the time of a request gives it back at the 101 or keeps it to `end`.
 //
 // A filter below attempts has a state for each attempt, whose first member is a `struct attempt *`: it stands there before the first call. It has decide, charge,
-// attempt_head and end alone, since bodies and the answer are the stream's. What it refuses, it refuses by attempt_refuse: that ends the attempt, which is not
-// repeated, and the stream only where no other attempt runs. `end` comes once for each attempt; attempt->error says how it ended.
+// attempt_head and end alone, since bodies and the answer are the stream's. What it refuses, it refuses by attempt_refuse, or a
+// policy by verdict_refuse_attempt: that ends the attempt, which is not repeated, and the stream only where no other attempt runs. `end` comes once for each attempt;
+// attempt->error says how it ended.
 struct filter_ops {
     // May the request pass? Head complete, in the order of the chain. Changes nothing that others share. Again after each PAUSE.
     enum filter_result (*decide)(struct stream *stream, const void *config, void *state);

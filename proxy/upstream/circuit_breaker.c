@@ -203,21 +203,21 @@ static bool has_room(const struct circuit_breaker *breaker) {
     return breaker->probes + breaker->succeeded < breaker->config.half_open_requests;
 }
 
-static bool take(struct circuit_breaker *breaker, nanoseconds now, nanoseconds *wait, struct news *news) {
+static enum circuit_pass take(struct circuit_breaker *breaker, nanoseconds now, nanoseconds *wait, struct news *news) {
     if (state_of(breaker) == CIRCUIT_OPEN) {
         *wait = wait_at(breaker, now);
         if (*wait > 0)
-            return false;
+            return CIRCUIT_REFUSED;
         set_state(breaker, CIRCUIT_HALF_OPEN, "open_for_is_over", news);
     }
     if (state_of(breaker) == CIRCUIT_HALF_OPEN && has_recovered(breaker))
         set_state(breaker, CIRCUIT_CLOSED, "probes_succeeded", news);
     if (state_of(breaker) == CIRCUIT_CLOSED)
-        return true;
+        return CIRCUIT_PASSES;
     if (!has_room(breaker))
-        return false;
+        return CIRCUIT_REFUSED;
     breaker->probes++;
-    return true;
+    return CIRCUIT_PROBES;
 }
 
 // ---- for all
@@ -258,36 +258,38 @@ bool circuit_breaker_refuses(struct circuit_breaker *breaker, nanoseconds now, n
     return view.refuses;
 }
 
-bool circuit_breaker_begin(struct circuit_breaker *breaker, nanoseconds now, uint64_t *generation, nanoseconds *wait) {
+enum circuit_pass circuit_breaker_begin(struct circuit_breaker *breaker, nanoseconds now, uint64_t *generation, nanoseconds *wait) {
     uint64_t word = atomic_load_explicit(&breaker->word, memory_order_acquire);
-    bool passes = true;
+    enum circuit_pass pass = CIRCUIT_PASSES;
     *wait = 0;
     if (state_in(word) != CIRCUIT_CLOSED) {
         struct news news = {0};
         pthread_mutex_lock(&breaker->lock);
-        passes = take(breaker, time_here(breaker, now), wait, &news);
+        pass = take(breaker, time_here(breaker, now), wait, &news);
         word = atomic_load_explicit(&breaker->word, memory_order_relaxed);
         pthread_mutex_unlock(&breaker->lock);
         tell(breaker, &news);
     }
     *generation = word >> STATE_BITS;
-    if (passes)
+    if (pass != CIRCUIT_REFUSED)
         atomic_fetch_add_explicit(&breaker->references, 1, memory_order_relaxed);
-    return passes;
+    return pass;
 }
 
-void circuit_breaker_settle(struct circuit_breaker *breaker, uint64_t generation, enum circuit_outcome outcome, nanoseconds took, nanoseconds now,
+bool circuit_breaker_settle(struct circuit_breaker *breaker, uint64_t generation, enum circuit_outcome outcome, nanoseconds took, nanoseconds now,
                             struct rng *rng) {
     struct news news = {0};
     pthread_mutex_lock(&breaker->lock);
     now = time_here(breaker, now);
-    if (atomic_load_explicit(&breaker->word, memory_order_relaxed) >> STATE_BITS != generation)
-        ; // it began before the last change
-    else if (state_of(breaker) == CIRCUIT_HALF_OPEN)
+    // One that began before the last change is of another generation, and counts for nothing.
+    const bool counts = atomic_load_explicit(&breaker->word, memory_order_relaxed) >> STATE_BITS == generation;
+    const bool was_probe = counts && state_of(breaker) == CIRCUIT_HALF_OPEN;
+    if (was_probe)
         settle_probe(breaker, outcome, took, now, rng, &news);
-    else
+    else if (counts)
         count(breaker, outcome, took, now, rng, &news);
     pthread_mutex_unlock(&breaker->lock);
     tell(breaker, &news);
     circuit_breaker_unref(breaker);
+    return was_probe || news.is_there;
 }

@@ -17,6 +17,12 @@ enum circuit_outcome {
     CIRCUIT_FAILED
 };
 
+enum circuit_pass {
+    CIRCUIT_REFUSED,
+    CIRCUIT_PASSES,
+    CIRCUIT_PROBES // it is half-open: there may be no room for others now
+};
+
 struct circuit_breaker;
 
 // What somebody sees who looks at it now.
@@ -42,11 +48,11 @@ struct circuit_view circuit_breaker_look(struct circuit_breaker *breaker, nanose
 // Whether one that came now would be refused; `*wait`: as in the view. Cheap while it is closed.
 bool circuit_breaker_refuses(struct circuit_breaker *breaker, nanoseconds now, nanoseconds *wait);
 
-// An attempt begins, in `*generation`: to be settled exactly once, until when the breaker is kept. While it is half-open it is a probe. False: it is refused, `*wait` as above.
-bool circuit_breaker_begin(struct circuit_breaker *breaker, nanoseconds now, uint64_t *generation, nanoseconds *wait);
+// An attempt begins, in `*generation`: to be settled exactly once, until when the breaker is kept; or it is refused, `*wait` as above.
+enum circuit_pass circuit_breaker_begin(struct circuit_breaker *breaker, nanoseconds now, uint64_t *generation, nanoseconds *wait);
 
-// `took`: from when it was sent to the head of its answer, or until it failed.
-void circuit_breaker_settle(struct circuit_breaker *breaker, uint64_t generation, enum circuit_outcome outcome, nanoseconds took, nanoseconds now,
+// `took`: from when it was sent to the head of its answer, or until it failed. True: others may be refused that were not, or the other way round.
+bool circuit_breaker_settle(struct circuit_breaker *breaker, uint64_t generation, enum circuit_outcome outcome, nanoseconds took, nanoseconds now,
                             struct rng *rng);
 
 // "closed", "open", "half_open".

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "config/table.h"
 #include "upstream/cluster_health.h"
+#include "upstream/endpoint_breaker.h"
 #include "upstream/endpoint_wait.h"
 
 #include <stdlib.h>
@@ -134,6 +135,7 @@ static void drop_traffic(struct cluster *cluster) {
     for (uint32_t i = 0; i < balancer->locality.region_count; i++)
         bytes_drop(&balancer->locality.regions[i]);
     free(balancer->locality.regions);
+    bytes_drop(&cluster->traffic.circuit_breaker.policy);
     cluster->traffic = (struct traffic_config){0};
 }
 
@@ -148,7 +150,8 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
     traffic->load_balancer.locality.regions = regions;
     traffic->load_balancer.key = (struct request_key){0};
     traffic->selection = (struct selection_config){0};
-    traffic->circuit_breaker = (struct circuit_breaker_config){0};
+    traffic->circuit_breaker.place = (struct place){0};
+    traffic->circuit_breaker.policy = bytes_keep(from->circuit_breaker.policy);
     traffic->place = (struct place){0};
     struct bytes *texts[] = {&traffic->load_balancer.policy,
                              &traffic->connections.policy,
@@ -170,6 +173,9 @@ void cluster_update(struct cluster *cluster, const struct service_config *config
     cluster->protocol = config->protocol;
     cluster->config_digest = config->digest;
     take_traffic(cluster, &config->traffic);
+    for (uint32_t i = 0; i < cluster->endpoint_count; i++)
+        if (cluster->endpoints[i]->links != NULL)
+            endpoint_breaker_set(cluster->endpoints[i]);
     cluster->resolution = config->resolution;
     if (config->resolution == RESOLUTION_STATIC) {
         take_endpoints(cluster, config->endpoints, config->endpoint_count, becomes_http2);
@@ -258,10 +264,14 @@ void cluster_drop(struct cluster *cluster) {
 
 void cluster_set_unavailable(struct endpoint *endpoint, unsigned reason, bool unavailable) {
     bool was_available = endpoint->unavailable == 0;
+    bool was_broken = (endpoint->unavailable & UNAVAILABLE_BROKEN) != 0;
     endpoint->unavailable = (uint8_t)(unavailable ? endpoint->unavailable | reason : endpoint->unavailable & ~reason);
     bool is_available = endpoint->unavailable == 0;
     if (is_available != was_available && endpoint->cluster != NULL)
         lb_levels_note(&endpoint->cluster->levels, endpoint, is_available);
+    bool is_broken = (endpoint->unavailable & UNAVAILABLE_BROKEN) != 0;
+    if (is_broken != was_broken && endpoint->cluster != NULL)
+        lb_levels_note_broken(&endpoint->cluster->levels, endpoint, is_broken);
 }
 
 void cluster_avoid_no_more(struct endpoint *endpoint) {
@@ -301,6 +311,7 @@ struct endpoint *cluster_pick(struct cluster *cluster, struct endpoint *const *t
     };
     end_avoidance(cluster, request.now);
     cluster_health_look(cluster);
+    endpoint_breakers_follow(cluster, request.now);
     return lb_levels_pick(&cluster->levels, &request);
 }
 
@@ -315,12 +326,12 @@ struct endpoint *cluster_passthrough(struct cluster *cluster, const struct socka
 bool cluster_has_untried(const struct cluster *cluster, struct endpoint *const *tried, uint32_t tried_count) {
     uint32_t count = 0; // of those that can be picked, how many were tried
     for (uint32_t i = 0; i < tried_count; i++) {
-        bool counts = tried[i] != NULL && tried[i]->cluster == cluster && tried[i]->weight > 0;
+        bool counts = tried[i] != NULL && tried[i]->cluster == cluster && tried[i]->weight > 0 && (tried[i]->unavailable & UNAVAILABLE_BROKEN) == 0;
         for (uint32_t j = 0; j < i && counts; j++)
             counts = tried[j] != tried[i];
         count += counts;
     }
-    return cluster->levels.total > count;
+    return cluster->levels.total - cluster->levels.broken > count;
 }
 
 // While it is one of the cluster's that can be picked, what is in flight on it counts for its level.

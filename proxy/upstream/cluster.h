@@ -14,9 +14,10 @@ struct cluster {
     struct upstream *upstream;
     struct bytes key; // owned
     enum port_protocol protocol;
-    uint64_t config_digest;        // of the service_config that it is as
-    struct traffic_config traffic; // of its own, without texts but the regions of its localities: snapshots come and go while nothing changes
-    struct endpoint **endpoints;   // in the order of the documents
+    uint64_t config_digest; // of the service_config that it is as
+    struct traffic_config
+        traffic; // of its own, without texts but the regions of its localities, and whose its breaker is: snapshots come and go while nothing changes
+    struct endpoint **endpoints; // in the order of the documents
     uint32_t endpoint_count;
     struct localities localities; // of the endpoints
     struct lb_levels levels;      // of those that may be picked
@@ -25,6 +26,8 @@ struct cluster {
     nanoseconds health_next;      // not looked at before
     struct timer health_timer;    // an ejection ends
     struct list avoided;          // struct endpoint_links.avoided, those first that end first
+    uint64_t breaker_changes;     // service_shared.breaker_changes that UNAVAILABLE_BROKEN goes by
+    nanoseconds breakers_due;     // until when it does
     enum resolution resolution;
     struct endpoint_set *set; // not Static: the newest that came, one reference; NULL: none yet
     struct list awaiting;     // struct endpoint_wait.link

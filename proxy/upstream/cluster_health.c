@@ -153,6 +153,8 @@ bool cluster_health_note(struct endpoint *endpoint, enum endpoint_outcome outcom
 struct bytes endpoint_state_word(const struct endpoint *endpoint) {
     if (endpoint->weight == 0)
         return BYTES("weight 0");
+    if ((endpoint->unavailable & UNAVAILABLE_BROKEN) != 0)
+        return BYTES("breaker open");
     if ((endpoint->unavailable & UNAVAILABLE_UNHEALTHY) != 0)
         return BYTES("unhealthy");
     if ((endpoint->unavailable & UNAVAILABLE_EJECTED) != 0)

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "upstream/cluster_health.h"
+#include "upstream/endpoint_breaker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ void endpoint_link(struct endpoint *endpoint) {
     links->pools[POOL_HTTP2].room_last = cluster->traffic.connections.max_streams;
     endpoint->links = links;
     endpoint_health_join(endpoint);
+    endpoint_breaker_set(endpoint);
 }
 
 void endpoint_ref(struct endpoint *endpoint) {
@@ -49,6 +51,7 @@ void endpoint_ref(struct endpoint *endpoint) {
 
 static void drop_links(struct endpoint *endpoint) {
     struct endpoint_links *links = endpoint->links;
+    endpoint_breaker_release(endpoint);
     live_shared_service_release(endpoint->upstream->shared, links->service_key);
     bytes_drop(&links->session_key);
     bytes_drop(&links->text);

@@ -9,6 +9,7 @@
 #include "upstream/endpoint_peer.h"
 #include "upstream/live_shared.h"
 
+struct breaker_state;
 struct cluster;
 
 // What an endpoint has once it was sent a request.
@@ -24,8 +25,9 @@ struct endpoint_links {
     // numbers for people
     uint64_t requests;
     uint64_t failures;
-    struct bytes tls_failure; // why TLS toward it failed last; owned; empty: it never did
-    struct list avoided;      // in cluster.avoided while UNAVAILABLE_AVOIDED
+    struct breaker_state *breaker; // one reference; NULL: it has none
+    struct bytes tls_failure;      // why TLS toward it failed last; owned; empty: it never did
+    struct list avoided;           // in cluster.avoided while UNAVAILABLE_AVOIDED
     nanoseconds avoided_until;
 };
 
@@ -34,6 +36,7 @@ enum {
     UNAVAILABLE_AVOIDED = 1 << 0,   // for a moment: it is about to end, or could not be connected to
     UNAVAILABLE_EJECTED = 1 << 1,   // for a while: requests failed in a row
     UNAVAILABLE_UNHEALTHY = 1 << 2, // until a health check says otherwise
+    UNAVAILABLE_BROKEN = 1 << 3,    // its circuit breaker refuses it: not even then
 };
 
 #define LEVEL_NONE UINT16_MAX

@@ -38,7 +38,7 @@ static void drop_tables(struct lb *lb) {
 void lb_build(struct lb *lb, struct rng *rng) {
     drop_tables(lb);
     lb->weighted = false;
-    lb->weight = lb->weight_available = lb->in_flight = 0;
+    lb->weight = lb->weight_available = lb->weight_broken = lb->in_flight = 0;
     lb->available = 0;
     for (uint32_t i = 0; i < lb->count; i++) {
         const struct endpoint *endpoint = lb->endpoints[i];
@@ -48,6 +48,7 @@ void lb_build(struct lb *lb, struct rng *rng) {
         lb->weight += endpoint->weight;
         lb->weight_available += available ? endpoint->weight : 0;
         lb->available += available;
+        lb->weight_broken += (endpoint->unavailable & UNAVAILABLE_BROKEN) != 0 ? endpoint->weight : 0;
         lb->in_flight += endpoint->in_flight;
     }
     if (lb->algorithm->build != NULL && lb->count > 0)
@@ -64,7 +65,7 @@ void lb_dispose(struct lb *lb) {
 // --- who may be taken ---
 
 static bool allows(const struct lb_request *request, const struct endpoint *endpoint) {
-    if (endpoint->unavailable != 0 && !request->unavailable_too)
+    if (endpoint->unavailable != 0 && (!request->unavailable_too || (endpoint->unavailable & UNAVAILABLE_BROKEN) != 0))
         return false;
     if (request->tried_too)
         return true;
@@ -107,7 +108,7 @@ bool lb_may_take(const struct lb *lb, const struct lb_request *request, struct e
 bool lb_has_room(const struct lb *lb, const struct lb_request *request, const struct endpoint *endpoint) {
     if (lb->bounded_percent == 0)
         return true;
-    uint64_t weight = request->unavailable_too ? lb->weight : lb->weight_available;
+    uint64_t weight = request->unavailable_too ? lb->weight - lb->weight_broken : lb->weight_available;
     uint64_t most = 100 * weight; // in these units one request
     uint64_t share = lb->bounded_percent * (lb->in_flight + 1) * endpoint->weight;
     return endpoint->in_flight + 1 <= (share + most - 1) / most;

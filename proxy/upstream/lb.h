@@ -54,8 +54,9 @@ struct lb {
     uint32_t available; // of `count`
     uint64_t weight;    // of all
     uint64_t weight_available;
-    uint64_t in_flight; // attempts on all
-    uint32_t share_end; // of LB_SHARES: what is drawn below it, and not for one before, is for these
+    uint64_t weight_broken; // of those that their breakers refuse
+    uint64_t in_flight;     // attempts on all
+    uint32_t share_end;     // of LB_SHARES: what is drawn below it, and not for one before, is for these
     // of the policy
     nanoseconds slow_start;
     uint32_t virtual_nodes;

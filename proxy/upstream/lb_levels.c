@@ -80,6 +80,7 @@ void lb_levels_build(struct lb_levels *levels, struct endpoint *const *endpoints
             continue;
         levels->items[endpoints[i]->level].count++;
         levels->total++;
+        levels->broken += (endpoints[i]->unavailable & UNAVAILABLE_BROKEN) != 0;
     }
     for (uint32_t i = 0; i < levels->count; i++) {
         struct lb *level = &levels->items[i];
@@ -107,6 +108,15 @@ void lb_levels_note(struct lb_levels *levels, const struct endpoint *endpoint, b
     level->available += available ? 1 : UINT32_MAX;
     level->weight_available += available ? endpoint->weight : -(uint64_t)endpoint->weight;
     share_out(levels);
+}
+
+void lb_levels_note_broken(struct lb_levels *levels, const struct endpoint *endpoint, bool broken) {
+    if (endpoint->level == LEVEL_NONE)
+        return;
+    struct lb *level = &levels->items[endpoint->level];
+    CHECK(broken ? levels->broken < levels->total : levels->broken > 0);
+    levels->broken += broken ? 1 : UINT32_MAX;
+    level->weight_broken += broken ? endpoint->weight : -(uint64_t)endpoint->weight;
 }
 
 // A key goes to the same level while the shares stay.

@@ -12,7 +12,8 @@ struct lb_levels {
     const struct lb_algorithm *algorithm;
     struct lb *items;
     uint32_t count;
-    uint32_t total; // endpoints in all of them: those of a weight above 0
+    uint32_t broken; // of `total`, those that their breakers refuse
+    uint32_t total;  // endpoints in all of them: those of a weight above 0
     uint32_t panic_percent;
     uint32_t spill_percent;
     bool panics;
@@ -28,6 +29,9 @@ void lb_levels_set(struct lb_levels *levels, const struct traffic_config *traffi
 
 // An endpoint has become available, or is no longer.
 void lb_levels_note(struct lb_levels *levels, const struct endpoint *endpoint, bool available);
+
+// Its breaker refuses it (UNAVAILABLE_BROKEN), or does no longer.
+void lb_levels_note_broken(struct lb_levels *levels, const struct endpoint *endpoint, bool broken);
 
 // The endpoint for a request, NULL where there is none. Of `request` the two `..._too` are set here: one that was tried, or is not available, is picked when there is no
 // other, and tried ones last.

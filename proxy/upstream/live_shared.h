@@ -34,6 +34,7 @@ struct service_shared {
     _Atomic uint32_t health_version; // another one: something is to be looked at
     struct outlier_counts outliers;
     struct health_counts checks;
+    _Atomic uint64_t breaker_changes; // of its endpoints' breakers (endpoint_breaker.h)
 };
 
 struct listener_shared {

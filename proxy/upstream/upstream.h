@@ -16,6 +16,7 @@
 #include "upstream/live_shared.h"
 
 struct endpoint_peer;
+struct policy_states;
 
 struct upstream {
     // How connections are made: tcp_connect; tests put a fake transport in its place.
@@ -23,11 +24,12 @@ struct upstream {
                           struct transport **transport);
     struct loop *loop;
     struct worker_metrics *metrics;
-    struct live_shared *shared;       // over all workers of the process
-    struct h2_memory *h2_memory;      // borrowed
-    struct credentials *credentials;  // our SVID; NULL: none yet. One reference
-    struct map authorities;           // ca_set_config.key -> struct credentials toward origins, one reference each
-    struct codec_limits codec_limits; // of responses
+    struct live_shared *shared;           // over all workers of the process
+    const struct policy_states *policies; // the same: live state of policies; NULL: endpoints have no breakers
+    struct h2_memory *h2_memory;          // borrowed
+    struct credentials *credentials;      // our SVID; NULL: none yet. One reference
+    struct map authorities;               // ca_set_config.key -> struct credentials toward origins, one reference each
+    struct codec_limits codec_limits;     // of responses
     uint32_t buffer_per_stream;
     struct bytes zone, region;        // where we are; owned
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot

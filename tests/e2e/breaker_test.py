@@ -168,10 +168,40 @@ def test_a_dry_run_refuses_nobody(fleet):
     assert ask(hop, 3) == [500, 500, 503], "what is enforced begins with a state of its own"
 
 
+IN_TURN = {"type": "RoundRobin", "slowStart": "0s"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_endpoints_the_bad_one_is_left_out(fleet, workers):
+    bad, good = Moody(fleet), Moody(fleet)
+    good.status = 200
+    breaker = {"failureThreshold": 5, "openFor": "60s", "scope": "Endpoint"}
+    hop = Hop(fleet, {"backend": [bad.address, good.address]}, workers=workers,
+              policies=[traffic("backend", circuitBreaker=breaker, retry={"disabled": True}, loadBalancer=IN_TURN)])
+    statuses = ask(hop, 60)
+    assert statuses.count(500) == bad.asked == 5 and statuses.count(200) == good.asked == 55
+    target = f"default/backend:80 {bad.address}"
+    assert hop.figure("outrigger_breaker_state", target=target) == 1
+    endpoints = {endpoint["address"]: endpoint["state"] for endpoint in hop.page("/clusters")[0]["endpoints"]}
+    assert endpoints == {bad.address: "breaker open", good.address: "available"}
+    good.status = 500
+    statuses = ask(hop, 10)
+    assert statuses == [500] * 5 + [503] * 5, "none is left, and no panic asks them"
+    answer = exchange(hop.address, REQUEST)
+    assert answer.status == 503 and 1 <= int(answer.header("retry-after")) <= 60
+    assert hop.logged(end="breaker_open")["policy"] == f"{POLICY}: circuitBreaker"
+    bad.status = good.status = 200
+    change(hop, openFor="1ms")
+    eventually(lambda: ask(hop, 4) == [200] * 4 and came_to(hop, "closed") == 2)
+    assert hop.figure("outrigger_breaker_state", target=target) == 0
+
+
 def test_the_example(fleet):
     """docs/examples/breakers as it stands, but for its addresses."""
-    payments, reports = Moody(fleet), Moody(fleet)
-    places = {"127.0.0.1:8000": payments.address, "127.0.0.1:8001": reports.address}
+    payments, reports, *catalogue = [Moody(fleet) for _ in range(4)]
+    catalogue[1].status = 200
+    places = {"127.0.0.1:8000": payments.address, "127.0.0.1:8001": reports.address,
+              "127.0.0.1:8002": catalogue[0].address, "127.0.0.1:8003": catalogue[1].address}
     documents = [document for document in yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8")) if document["kind"] != "Proxy"]
     for document in documents:
         for endpoint in document["spec"].get("endpoints", ()):
@@ -180,3 +210,5 @@ def test_the_example(fleet):
     statuses = {host: [exchange(hop.address, REQUEST.replace(b"backend", host.encode())).status for _ in range(25)] for host in ("payments", "reports")}
     assert statuses == {"payments": [500] * 5 + [503] * 20, "reports": [500] * 25}
     assert hop.figure("outrigger_policy_refusals_total", policy="TrafficPolicy/default/reports", mode="dry_run") == 5
+    statuses = [exchange(hop.address, REQUEST.replace(b"backend", b"catalogue")).status for _ in range(40)]
+    assert statuses.count(500) == catalogue[0].asked <= 3 and statuses.count(200) == 40 - catalogue[0].asked

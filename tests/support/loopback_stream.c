@@ -61,6 +61,7 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
     *world = (struct loopback){0};
     fake_upstream_init(&world->far, NULL);
     world->filters = filters == NULL ? no_filters : filters;
+    world->far.upstream.policies = &world->states;
     world->states = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
     world->env = (struct stream_env){
         .unanswered_max = UINT32_MAX,

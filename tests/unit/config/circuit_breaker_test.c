@@ -25,7 +25,10 @@ static void bounds_are_held(void **state) {
     expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, window: 10ms"), "spec.circuitBreaker.window");
     expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, openFor: 0s"), "spec.circuitBreaker.openFor");
     expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, halfOpenRequests: 0"), "allowed: 1 to 1000");
-    expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, scope: Host"), "allowed: Service");
+    expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, scope: Host"), "allowed: Service, Endpoint");
+    expect_error(BASE HTTP("r", "  - {name: a, backendRefs: [{name: v}]}\n") "---\n" BREAKER(
+                     "t", "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}", "failureThreshold: 1, scope: Endpoint"),
+                 "spec.circuitBreaker.scope: Endpoint is of a Service, and not of a route or a Gateway; allowed here: Service");
     expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 1, disabled: true"), "is disabled and has other fields");
 }
 

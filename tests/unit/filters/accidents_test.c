@@ -33,9 +33,11 @@
            "  - {name: down, abort: {status: 503, percent: " percent "}}\n---\n")
 
 static const char *const documents[] = {
-    BESIDE SERVICE("HTTP2", TWO) CARRIED("  hedge: {after: Delay, delay: 200ms, max: 1, percent: 100}\n") LIMITS("l", "Enforce", "20")
+    BESIDE SERVICE("HTTP2", TWO) CARRIED("  hedge: {after: Delay, delay: 200ms, max: 1, percent: 100}\n"
+                                         "  circuitBreaker: {failureThreshold: 3, openFor: 2s, halfOpenRequests: 2}\n") LIMITS("l", "Enforce", "20")
         FAULTS("f", "Enforce", "20") LIMITS("dry", "DryRun", "2"),
-    BESIDE SERVICE("HTTP1", TWO) CARRIED("") LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50"),
+    BESIDE SERVICE("HTTP1", TWO) CARRIED("  circuitBreaker: {scope: Endpoint, failurePercent: 50, minRequests: 4, openFor: 1s}\n")
+        LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50"),
     BESIDE,
 };
 
