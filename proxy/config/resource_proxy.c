@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "config/edge_fields.h"
 #include "config/value.h"
+#include "http/headers.h"
 
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -308,6 +309,15 @@ static const struct row edge_rows[] = {{.name = "trustHeaders",
                                        {0}};
 static const struct table edge_table = {.describes = "what a gateway believes and tells", .rows = edge_rows};
 
+static const struct row debug_rows[] = {{.name = "header",
+                                         .type = VALUE_TEXT,
+                                         SPEC(config.debug_header),
+                                         .describes = "a request from inside that has this field gets one of that name in its answer: what was "
+                                                      "decided about it, as JSON; from outside by a gateway whose "
+                                                      "edge.trustHeaders has it, which can name x-debug"},
+                                        {0}};
+static const struct table debug_table = {.describes = "how requests ask what was decided about them", .rows = debug_rows};
+
 static const struct choice hardening_modes[] = {
     {"Enforce", HARDENING_ENFORCE, false, "where the kernel has it"}, {"Disable", HARDENING_DISABLE, false, "not at all"}, {0}};
 static const struct row hardening_rows[] = {{.name = "seccomp",
@@ -364,6 +374,7 @@ static const struct row proxy_rows[] = {
     {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
     {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
+    {.name = "debug", .type = VALUE_OBJECT, .object = &debug_table, .describes = "how requests ask what was decided about them"},
     {.name = "trustedProxies",
      .type = VALUE_LIST,
      .item = VALUE_CIDR,
@@ -584,6 +595,17 @@ static void check_edge(struct document *document) {
                            BYTES_FORMAT(spec->config.edge.trust_headers[i]));
 }
 
+// One that means something already would be answered with something else.
+static void check_debug(struct document *document) {
+    const struct proxy_spec *spec = document->spec;
+    const struct node *node = node_find(node_find(document->spec_node, "debug"), "header");
+    if (node == NULL || node->bad)
+        return;
+    if (!is_token(spec->config.debug_header) || field_id_of(spec->config.debug_header) != FIELD_OTHER)
+        document_error(document, node, NULL, "%.*s is no name for it; allowed: a field's name that has no meaning yet, such as x-debug",
+                       BYTES_FORMAT(spec->config.debug_header));
+}
+
 void proxy_check(struct document *document) {
     struct proxy_spec *spec = document->spec;
     spec->config.namespace_name = document->namespace_name;
@@ -605,4 +627,5 @@ void proxy_check(struct document *document) {
     access_log_check(document);
     check_upgrade(document);
     check_edge(document);
+    check_debug(document);
 }

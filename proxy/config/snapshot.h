@@ -97,6 +97,7 @@ struct proxy_config {
         uint32_t trust_header_count;
         bool proxy_status;
     } edge;
+    struct bytes debug_header;    // by which a request asks what was decided about it; empty: none does
     struct cidr *trusted_proxies; // whose x-forwarded-for is believed
     uint32_t trusted_proxy_count;
     struct {

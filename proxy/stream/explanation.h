@@ -95,7 +95,7 @@ void explain_depends(struct stream *stream, struct bytes rule, struct bytes on_w
 
 // ---- for the chain and verdicts alone
 
-// Around decide. `finish` returns what is to be done: where nobody is served the chain goes on.
+// Around decide. explanation_answer returns what is to be done: where nobody is served the chain goes on.
 void explanation_ask(struct stream *stream, const struct filter_run *run, const struct filter *filter);
 enum filter_result explanation_answer(struct stream *stream, struct filter_run *run, enum filter_result result);
 

@@ -9,9 +9,11 @@ import urllib.parse
 from pathlib import Path
 
 from support.backend import reply
+from support.edge import Edge
 from support.fleet import answers, eventually, http_get
 from support.hop import API, Hop, service, traffic
-from support.routes import route, to_service
+from support.pair import Pair
+from support.routes import backends, path, route, to_gateway, to_service
 from support.test_ca import Authority
 from support.wire import exchange
 
@@ -228,3 +230,51 @@ def test_the_page_shows_what_the_command_says(fleet):
     fleet.proxy("portal", path, ready=answers(admin, "/version"))
     said = fleet.run([str(COMMAND), *shlex.split(command)[2:], "--admin", admin]).stdout
     assert said.replace(f"{path.parent}/", "").splitlines() == shown
+
+
+# --- the debug header ---
+
+def traces(response, name="x-debug"):
+    return [json.loads(value) for field, value in response.headers if field.lower() == name]
+
+
+def test_a_request_with_the_debug_header_is_told_by_every_proxy_of_the_mesh(fleet):
+    backend = fleet.backend(reply(200, b"hello"))
+    debug = {"debug": {"header": "x-debug"}}
+    pair = Pair(fleet, backend.address, policies=[policy("FaultPolicy", "trial", [{"name": "all", "abort": {"status": 500}}], target="backend", mode="DryRun")], near=debug, far=debug)
+    assert traces(send(pair.address, host="backend")) == []
+    far, near = sorted(traces(send(pair.address, host="backend", x_debug="1")), key=lambda trace: trace["proxy"])
+    assert (near["proxy"], near["service"], near["end"]) == ("near", "default/backend:80", "ok") and (far["proxy"], far["listener"]) == ("far0", "in")
+    assert {"filter": "fault", "outcome": "would refuse", "policy": "FaultPolicy/default/trial", "rule": "all"} in near["filters"]
+    assert near["attempts"] == [{"outcome": "answered", "endpoint": pair.far.inbound["in"]}]
+
+
+def test_a_refusal_is_traced_and_retries_are(fleet):
+    hop, _ = hop_of(fleet, FAULTS, debug={"header": "x-debug"})
+    broken, = traces(send(hop.address, "/broken", x_debug="1"))
+    assert broken["end"] == "fault" and {"filter": "fault", "outcome": "refused", "policy": "FaultPolicy/default/faults", "rule": "broken"} in broken["filters"]
+    hop.documents += [service("gone", ["127.0.0.1:9"]), traffic("gone", retry={"attempts": 1})]
+    hop.reload()
+    gone, = traces(send(hop.address, host="gone", x_debug="1"))
+    assert gone["end"] == "connect_refused" and [row["outcome"] for row in gone["attempts"]] == ["connect_refused", "connect_refused"]
+
+
+def test_a_gateway_tells_strangers_nothing_unless_it_is_to_trust_them(fleet):
+    backend = fleet.backend(reply(200, b"x", [("X-Debug", "of the backend")]))
+    rule = {"matches": [path("/")], "backendRefs": backends("courses")}
+    for trusted in ([], ["x-debug"]):
+        edge = Edge(fleet, [service("courses", [backend.address])], [{}], route("r", [to_gateway()], rule), name=f"edge{len(trusted)}", debug={"header": "x-debug"},
+                    edge={"trustHeaders": trusted})
+        told = [value for field, value in send(edge.address, host="any.example", x_debug="1").headers if field.lower() == "x-debug"]
+        assert ("x-debug" in [field.lower() for field, _ in backend.requests[-1].headers]) == bool(trusted)
+        assert [json.loads(value)["route"] for value in told[1:]] == ["HTTPRoute/default/r: rule 1"] if trusted else told == []
+        answer = ask(edge.hop, host="any.example", path="/a")
+        assert answer["route"]["rule"] == "HTTPRoute/default/r: rule 1" and answer["outcome"] == {"decision": "forwarded", "to": "default/courses:80"}
+
+
+def test_the_header_s_name_is_checked(fleet):
+    for name, code in (("x-debug", 0), ("X-Why", 0), ("host", 3), ("Authorization", 3), ("outrigger-why", 3), ("two words", 3), ("", 3)):
+        document = {"apiVersion": API, "kind": "Proxy", "metadata": {"name": "p"},
+                    "spec": {"listeners": [{"name": "outbound", "role": "Outbound", "address": "127.0.0.1:15001"}], "debug": {"header": name}}}
+        said = fleet.run([str(COMMAND), "check", str(fleet.write("debug.yaml", [document]))])
+        assert said.returncode == code and (code == 0 or "such as x-debug" in said.stderr), (name, said.stderr)

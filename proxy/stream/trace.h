@@ -1,0 +1,20 @@
+// The debug header (Proxy's spec.debug): a request that has it gets in a field of that name of its answer what was decided about it, as JSON on one line.
+//
+// For callers inside alone: over mutual TLS of the mesh, from this machine, or by a connection that was redirected from it; at a gateway where spec.edge.trustHeaders has the name.
+// From all others the field is taken off, so that no proxy further on tells them either.
+#ifndef STREAM_TRACE_H
+#define STREAM_TRACE_H
+
+struct head;
+struct stream;
+
+// The longest value. Filters for which there is no room are left out, and counted.
+#define TRACE_BYTES_MAX 2048
+
+// The request's head is complete and its listener has judged it: begins its explanation, where it asks for one and may.
+void trace_begin(struct stream *stream);
+
+// The final head goes down.
+void trace_answer(struct stream *stream, struct head *head);
+
+#endif
