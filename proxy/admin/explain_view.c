@@ -12,6 +12,7 @@
 #include "stream/explanation.h"
 #include "stream/route.h"
 #include "stream/route_match.h"
+#include "upstream/endpoint_breaker.h"
 
 #include <jansson.h>
 
@@ -112,6 +113,10 @@ static json_t *of_step(const struct explained *explained, const struct explanati
 static json_t *of_endpoints(const struct stream *stream) {
     const struct cluster *cluster = stream->destination->cluster;
     struct bytes detail;
+    nanoseconds wait;
+    bool all_refused;
+    if (endpoint_breakers_first(cluster, stream->env->loop->now, &wait, &all_refused) != NULL && all_refused)
+        return refusal(stream, "endpoints", ERROR_BREAKER_OPEN, BYTES("the breakers of all are open"));
     if (cluster->levels.total > 0 || stream->destination->config->service->is_passthrough)
         return NULL;
     const enum error error = cluster_why_none(cluster, &detail);

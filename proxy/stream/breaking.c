@@ -164,7 +164,8 @@ bool breaking_begin_at(struct attempt *attempt, struct endpoint *endpoint) {
 bool breaking_refuses_all(struct attempt *attempt) {
     struct stream *stream = attempt->stream;
     nanoseconds wait;
-    struct endpoint *first = endpoint_breakers_first(stream->destination->cluster, stream->env->loop->now, &wait);
+    bool all; // or another worker has just given back a probe of one
+    struct endpoint *first = endpoint_breakers_first(stream->destination->cluster, stream->env->loop->now, &wait, &all);
     if (first == NULL)
         return false;
     const struct policy *policy = policy_at(attempt, false);

@@ -73,14 +73,20 @@ void endpoint_breakers_follow(struct cluster *cluster, nanoseconds now) {
     }
 }
 
-struct endpoint *endpoint_breakers_first(const struct cluster *cluster, nanoseconds now, nanoseconds *wait) {
+struct endpoint *endpoint_breakers_first(const struct cluster *cluster, nanoseconds now, nanoseconds *wait, bool *all) {
     struct endpoint *first = NULL;
+    *all = true;
     for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
+        struct endpoint *endpoint = cluster->endpoints[i];
         nanoseconds its = 0;
-        if (cluster->endpoints[i]->weight == 0 || !is_refused(cluster, cluster->endpoints[i], now, &its) || (first != NULL && its >= *wait))
+        if (endpoint->weight == 0)
             continue;
-        first = cluster->endpoints[i];
-        *wait = its;
+        if (!is_refused(cluster, endpoint, now, &its)) {
+            *all = false;
+        } else if (first == NULL || its < *wait) {
+            first = endpoint;
+            *wait = its;
+        }
     }
     return first;
 }

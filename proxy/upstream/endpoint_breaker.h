@@ -27,7 +27,7 @@ void endpoint_breakers_changed(struct endpoint *endpoint);
 // The marks of the cluster are not right, though nothing has changed: they are made anew.
 void endpoint_breakers_doubt(struct cluster *cluster);
 
-// Of the endpoints that their breakers refuse, the one that may be asked first, and when; 0: that is not known. NULL: none is refused.
-struct endpoint *endpoint_breakers_first(const struct cluster *cluster, nanoseconds now, nanoseconds *wait);
+// Of the endpoints that their breakers refuse, the one that may be asked first, and when; 0: that is not known. NULL: none is refused. `*all`: each that could be picked is.
+struct endpoint *endpoint_breakers_first(const struct cluster *cluster, nanoseconds now, nanoseconds *wait, bool *all);
 
 #endif

@@ -115,6 +115,32 @@ def test_what_a_client_is_told(fleet):
     assert line["policy"] == f"{POLICY}: circuitBreaker" and line["detail"] == "open" and line["status"] == 503
 
 
+def explained(hop):
+    """(what is decided, what the filter `breaker` says; None: there is none)"""
+    answer = hop.page("/explain?host=backend&path=/")
+    step = next((row for row in answer["filters"] if row["filter"] == "breaker"), None)
+    return answer["outcome"], step and {figure["name"]: figure["value"] for figure in step["figures"]}
+
+
+def test_it_is_explained_and_to_ask_takes_no_probe(fleet):
+    hop, backend = broken(fleet, failureThreshold=2, openFor="60s")
+    ask(hop)
+    outcome, figures = explained(hop)
+    assert outcome["decision"] == "forwarded"
+    assert figures == {"state": "closed", "failures_in_a_row": 1, "window_requests": 1, "window_failures": 1, "window_slow": 0}
+    ask(hop)
+    outcome, figures = explained(hop)
+    assert (outcome["decision"], outcome["end"], outcome["status"], outcome["by"], outcome["policy"]) == ("refused", "breaker_open", 503, "breaker", POLICY)
+    assert figures["state"] == "open" and 0 < figures["open_for_ms"] <= 60000
+    change(hop, openFor="1ms")
+    backend.status = 200
+    for _ in range(3):
+        outcome, figures = explained(hop)
+        assert outcome["decision"] == "forwarded" and figures == {"state": "half_open"}
+    assert came_to(hop, "half_open") == 0 and hop.figure("outrigger_policy_refusals_total") == 0
+    assert ask(hop) == [200] and state(hop) == 0
+
+
 def test_a_client_that_goes_leaves_the_probe_to_another(fleet):
     hop, backend = broken(fleet, failureThreshold=1, openFor="60s")
     ask(hop)
@@ -190,6 +216,9 @@ def test_of_endpoints_the_bad_one_is_left_out(fleet, workers):
     answer = exchange(hop.address, REQUEST)
     assert answer.status == 503 and 1 <= int(answer.header("retry-after")) <= 60
     assert hop.logged(end="breaker_open")["policy"] == f"{POLICY}: circuitBreaker"
+    if workers == 1:  # another worker may not have met them yet
+        outcome, step = explained(hop)
+        assert (outcome["decision"], outcome["end"], outcome["by"], step) == ("refused", "breaker_open", "endpoints", None)
     bad.status = good.status = 200
     change(hop, openFor="1ms")
     eventually(lambda: ask(hop, 4) == [200] * 4 and came_to(hop, "closed") == 2)
