@@ -85,12 +85,6 @@ static bool was_its_time(const struct attempt *attempt) {
     return !attempt->never_sent && (attempt->stream->attempts->body_taken || !buffer_is_empty(&attempt->body));
 }
 
-// Without an identity of our own no endpoint can be reached.
-static bool has_credentials(const struct attempt *attempt) {
-    const struct endpoint *endpoint = attempt->endpoint;
-    return endpoint->peer->tls == TLS_NONE || upstream_credentials(endpoint->upstream, endpoint->peer) != NULL;
-}
-
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause) {
     if (attempt->is_refusal)
         return ENDPOINT_NOT_TOLD;
@@ -103,7 +97,7 @@ enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error 
     case ERROR_RESPONSE_MALFORMED:
         return failed(error, cause);
     case ERROR_TLS_FAILED:
-        return has_credentials(attempt) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
+        return upstream_has_credentials(attempt->stream->env->upstream, attempt->endpoint->peer) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
     case ERROR_UPSTREAM_RESET:
         return retry_was_unsent(attempt) ? ENDPOINT_NOT_TOLD : failed(error, cause);
     case ERROR_TRY_TIMEOUT:

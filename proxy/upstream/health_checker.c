@@ -134,6 +134,10 @@ static void on_done(void *user, int32_t cause) {
 
 // --- turns ---
 
+static nanoseconds first_within(const struct checked_service *service) {
+    return service->check.interval < FIRST_WITHIN_NS ? service->check.interval : FIRST_WITHIN_NS;
+}
+
 static void begin_check(struct target *target) {
     struct health_checker *checker = target->checker;
     checker->probing++;
@@ -154,6 +158,11 @@ static void begin_waiting(struct health_checker *checker) {
 
 static void on_turn(struct timer *timer) {
     struct target *target = CONTAINER_OF(timer, struct target, timer);
+    const struct upstream *upstream = &target->checker->upstream;
+    if (!upstream_has_credentials(upstream, target->endpoint->peer)) {
+        await_turn(target, upstream->loop->now + first_within(target->service)); // nobody's failure but ours
+        return;
+    }
     list_push_back(&target->checker->waiting, &target->waiting);
     begin_waiting(target->checker);
 }
@@ -172,7 +181,6 @@ static void give_up_turn(struct target *target) {
 
 static void add_target(struct health_checker *checker, struct checked_service *service, struct endpoint *endpoint) {
     struct target *target = alloc_zeroed_or_abort(1, sizeof *target);
-    const nanoseconds interval = service->check.interval;
     *target = (struct target){.checker = checker, .service = service, .endpoint = endpoint, .is_wanted = true};
     endpoint_ref(endpoint);
     endpoint_link(endpoint);
@@ -183,7 +191,7 @@ static void add_target(struct health_checker *checker, struct checked_service *s
     list_push_back(&service->targets, &target->link);
     map_put(&checker->targets, target->shared->key, target);
     if (!checker->is_stopped)
-        await_turn(target, checker->loop->now + rng_next(&checker->loop->rng) % (interval < FIRST_WITHIN_NS ? interval : FIRST_WITHIN_NS));
+        await_turn(target, checker->loop->now + rng_next(&checker->loop->rng) % first_within(service));
 }
 
 static void drop_target(struct target *target) {

@@ -65,6 +65,10 @@ struct credentials *upstream_credentials(const struct upstream *upstream, const 
     return NULL;
 }
 
+bool upstream_has_credentials(const struct upstream *upstream, const struct endpoint_peer *peer) {
+    return peer->tls == TLS_NONE || upstream_credentials(upstream, peer) != NULL;
+}
+
 static void drain_secure(struct upstream_conn *conn, const struct credentials *newest) {
     // One under way carries the old credentials only if its handshake has begun; it is found by its generation when it opens.
     if (!conn->open)

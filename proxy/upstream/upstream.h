@@ -62,6 +62,9 @@ void upstream_drop_authorities(struct upstream *upstream, struct bytes key, cons
 // What connections to that peer are made with; NULL: it is not there yet, or not needed. Borrowed.
 struct credentials *upstream_credentials(const struct upstream *upstream, const struct endpoint_peer *peer);
 
+// False: no connection to that peer can be made yet, whoever is there.
+bool upstream_has_credentials(const struct upstream *upstream, const struct endpoint_peer *peer);
+
 // Another worker has requests that wait for a connection of a service that has as many as it may, over all workers: closes an idle one of ours.
 void upstream_give_places(struct upstream *upstream);
 

@@ -1,6 +1,7 @@
 # presets: dev tsan release
 """Endpoints that are left out: since they fail in a row, or since a health check of theirs fails. Each is seen by what the proxy itself tells, and by who gets requests."""
 
+import json
 import threading
 
 import grpc
@@ -170,6 +171,8 @@ def test_five_failures_in_a_row_eject_whatever_worker_saw_them(fleet, workers):
     assert row["state"] == "ejected" and "status 503" in row["health"] and "ejection 1" in row["health"]
     assert hop.figure("outrigger_endpoint_ejections_total", result="enforced") == hop.figure("outrigger_service_endpoints", state="ejected") == 1
     assert hop.logged(ejected=bad.address)["status"] == 503
+    explained = json.dumps(hop.page("/explain?host=backend&path=/"))
+    assert '"ejected"' in explained and bad.address in explained
     assert "event=endpoint_ejected" in hop.process.output()
     # Documents that are read anew change nothing.
     hop.reload([*hop.documents, service("more", [good.address])])
@@ -215,6 +218,16 @@ def test_half_of_them_at_most_and_never_the_only_one(fleet):
     assert hop.figure("outrigger_service_endpoints", state="ejected") == 2
     assert hop.figure("outrigger_endpoint_ejections_total", result="refused") > 0
     assert endpoint(hop, backends[0].address, "default/single:80")["state"] == "available"
+
+
+def test_a_deadline_that_the_caller_brings_counts_for_nothing(fleet):
+    never = threading.Event()
+    backends = [fleet.backend(lambda connection: connection.read_request() and never.wait(30)) for _ in range(2)]
+    hop = Hop(fleet, {"backend": [backend.address for backend in backends]}, policies=[ejecting(failureThreshold=1)])
+    for _ in range(6):
+        assert exchange(hop.address, GET.replace("\r\n\r\n", "\r\nX-Request-Timeout-Ms: 20\r\n\r\n")).status == 504
+    assert hop.figure("outrigger_endpoint_ejections_total") == 0
+    never.set()
 
 
 def test_a_dry_run_ejects_nobody(fleet):

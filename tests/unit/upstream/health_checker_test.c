@@ -212,6 +212,22 @@ static void of_tcp_a_connection_is_enough(void **state) {
     }
 }
 
+// That our own identity has not been read yet is no fault of the endpoints.
+static void without_an_identity_nobody_is_judged(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, API "kind: Proxy\nmetadata: {name: p}\nspec:\n  identity: {certificate: a, privateKey: b, trustBundle: c}\n"
+                           "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n---\n" API
+                           "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n"
+                           "  tls: {mode: Mesh}\n  identities: ['spiffe://t/a']\n  endpoints: [" TWO
+                           "]\n---\n" POLICY_DOCUMENT("a", "  healthCheck: " USUAL "\n"));
+    fake_upstream_pass(&world.far, 10 * NS_PER_S);
+    assert_int_equal(world.far.count, 0);
+    assert_int_equal(fake_upstream_cluster(&world.far, KEY)->shared->checks.failed, 0);
+    assert_true(is_healthy(&world, 0));
+    world_dispose(&world);
+}
+
 static void so_many_are_asked_at_a_time(void **state) {
     (void)state;
     struct world world;
@@ -257,6 +273,7 @@ int main(void) {
         cmocka_unit_test(a_reload_keeps_what_is_known),
         cmocka_unit_test(grpc_servers_say_how_they_are),
         cmocka_unit_test(of_tcp_a_connection_is_enough),
+        cmocka_unit_test(without_an_identity_nobody_is_judged),
         cmocka_unit_test(so_many_are_asked_at_a_time),
         cmocka_unit_test(once_stopped_nobody_is_asked_and_what_is_known_stays),
     };
