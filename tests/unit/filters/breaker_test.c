@@ -3,7 +3,7 @@
 #include "filters/registry.h"
 #include "upstream/breaker_state.h"
 
-#include "base/log.h"
+#include "support/quiet_log.h"
 #include "unit/stream/stream_drive.h"
 
 #define BREAKER(fields) "  circuitBreaker: {openFor: 60s, " fields "}\n"
@@ -501,17 +501,6 @@ static void wherever_it_is_cut_nothing_is_left(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         run_seed(seed);
-}
-
-static void keep_quiet(enum log_level level, const char *line) {
-    (void)level;
-    (void)line;
-}
-
-static int be_quiet(void **state) {
-    (void)state;
-    log_redirect(keep_quiet);
-    return 0;
 }
 
 int main(void) {

@@ -4,7 +4,7 @@
 #include "upstream/breaker_state.h"
 #include "upstream/endpoint_breaker.h"
 
-#include "base/log.h"
+#include "support/quiet_log.h"
 #include "unit/stream/stream_drive.h"
 
 #define MINUTE (60 * NS_PER_S)
@@ -302,17 +302,6 @@ static void wherever_it_is_cut_no_probe_is_lost(void **state) {
         policy_state_each(world.states.live, look, &world);
         loopback_dispose(&world);
     }
-}
-
-static void keep_quiet(enum log_level level, const char *line) {
-    (void)level;
-    (void)line;
-}
-
-static int be_quiet(void **state) {
-    (void)state;
-    log_redirect(keep_quiet);
-    return 0;
 }
 
 int main(void) {

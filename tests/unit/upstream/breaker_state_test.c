@@ -1,7 +1,7 @@
 // A breaker as live state: whom documents find again, and that threads see one: however many come at once, one probe passes.
 #include "upstream/breaker_state.h"
 
-#include "base/log.h"
+#include "support/quiet_log.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -22,11 +22,6 @@ static const struct circuit_breaker_config usual = {.failure_threshold = 1,
 
 static struct breaker_state *get(struct policy_state_set *set, const struct circuit_breaker_config *config) {
     return breaker_state_get(set, config, BYTES("TrafficPolicy/default/a"), BYTES("default/a:80"));
-}
-
-static void keep_quiet(enum log_level level, const char *line) {
-    (void)level;
-    (void)line;
 }
 
 static void a_number_changes_and_the_state_stays(void **state) {
@@ -115,12 +110,6 @@ static void of_all_that_come_at_once_one_is_the_probe(void **state) {
     assert_true(view.changes[CIRCUIT_OPEN] > 100);
     policy_state_release(&shared->state);
     policy_state_set_destroy(set);
-}
-
-static int be_quiet(void **state) {
-    (void)state;
-    log_redirect(keep_quiet);
-    return 0;
 }
 
 int main(void) {
