@@ -27,8 +27,11 @@ static bool may_ask(const struct stream *stream) {
     const struct stream_client *client = &stream->client;
     if (stream->listener->role == ROLE_GATEWAY)
         return is_trusted(stream->proxy);
+    const struct fields *fields = &stream->request->fields;
     const bool is_redirected = stream->listener->role == ROLE_OUTBOUND && client->destination != NULL;
-    return client->mesh || is_redirected || is_loopback(client->address);
+    // What a balancer or an application of this machine passes on for somebody is not its own.
+    const bool is_passed_on = fields_find(fields, FIELD_X_FORWARDED_FOR) != NULL || fields_find(fields, FIELD_FORWARDED) != NULL;
+    return client->mesh || (!is_passed_on && (is_redirected || is_loopback(client->address)));
 }
 
 void trace_begin(struct stream *stream) {

@@ -1,6 +1,7 @@
 // The debug header (Proxy's spec.debug): a request that has it gets in a field of that name of its answer what was decided about it, as JSON on one line.
 //
-// For callers inside alone: over mutual TLS of the mesh, from this machine, or by a connection that was redirected from it; at a gateway where spec.edge.trustHeaders has the name.
+// For callers inside alone: over mutual TLS of the mesh; from this machine, or by a connection that was redirected from it, unless the request was passed on for somebody
+// (x-forwarded-for, forwarded); at a gateway where spec.edge.trustHeaders has the name.
 // From all others the field is taken off, so that no proxy further on tells them either.
 #ifndef STREAM_TRACE_H
 #define STREAM_TRACE_H

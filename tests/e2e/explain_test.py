@@ -278,3 +278,30 @@ def test_the_header_s_name_is_checked(fleet):
                     "spec": {"listeners": [{"name": "outbound", "role": "Outbound", "address": "127.0.0.1:15001"}], "debug": {"header": name}}}
         said = fleet.run([str(COMMAND), "check", str(fleet.write("debug.yaml", [document]))])
         assert said.returncode == code and (code == 0 or "such as x-debug" in said.stderr), (name, said.stderr)
+
+
+# --- further policies ---
+
+def test_authorization_names_the_policy_and_rule_that_decide(fleet):
+    rules = [{"name": "read", "matches": [{"method": "GET", "path": {"type": "PathPrefix", "value": "/progress"}}]}]
+    hop, _ = hop_of(fleet, policy("AuthorizationPolicy", "readers", rules, action="Allow"))
+    allowed = ask(hop, listener="inbound", path="/progress/1")
+    assert allowed["outcome"]["decision"] == "forwarded" and step(allowed, "authorization")["rule"] == "read"
+    denied = ask(hop, listener="inbound", path="/progress/1", method="DELETE")["outcome"]
+    assert (denied["decision"], denied["end"], denied["status"], denied["by"]) == ("refused", "denied", 403, "authorization")
+    assert send(hop.inbound["inbound"], "/other").status == 403
+
+
+def test_a_breaker_tells_its_state_and_is_not_moved_by_questions(fleet):
+    hop, _ = hop_of(fleet)
+    hop.documents += [service("gone", ["127.0.0.1:9"]), traffic("gone", circuitBreaker={"failureThreshold": 1, "openFor": "1h"}, retry={"attempts": 0})]
+    hop.reload()
+    for _ in range(3):
+        closed = ask(hop, host="gone")
+        assert figures(step(closed, "breaker"))["state"] == "closed" and step(closed, "breaker")["of"] == "each attempt"
+    assert send(hop.address, host="gone").status == 502
+    opened = ask(hop, host="gone")
+    assert figures(step(opened, "breaker"))["state"] == "open"
+    assert (opened["outcome"]["decision"], opened["outcome"]["end"], opened["outcome"]["by"]) == ("refused", "breaker_open", "breaker")
+    refused_by_it = send(hop.address, host="gone")
+    assert refused_by_it.status == 503 and hop.logged(1, end="breaker_open")["policy"].startswith("TrafficPolicy/default/gone-traffic")

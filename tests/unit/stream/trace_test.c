@@ -80,6 +80,17 @@ static void a_stranger_is_not_told_and_asks_nobody_further_on(void **state) {
     loopback_dispose(&world);
 }
 
+static void nor_is_whoever_a_balancer_of_this_machine_speaks_for(void **state) {
+    (void)state;
+    struct loopback world;
+    loopback_init(&world, TRACED, NULL);
+    const struct outcome outcome = ask(&world, "127.0.0.1", false, "GET a /\nx-debug: 1\nx-forwarded-for: 192.0.2.1\n");
+    assert_int_equal(outcome.status, 200);
+    assert_false(outcome.seen);
+    assert_string_equal(outcome.told, "");
+    loopback_dispose(&world);
+}
+
 static void a_caller_of_the_mesh_is_told(void **state) {
     (void)state;
     struct loopback world;
@@ -149,6 +160,7 @@ int main(void) {
         cmocka_unit_test(whoever_is_on_this_machine_is_told),
         cmocka_unit_test(whoever_does_not_ask_is_not_told),
         cmocka_unit_test(a_stranger_is_not_told_and_asks_nobody_further_on),
+        cmocka_unit_test(nor_is_whoever_a_balancer_of_this_machine_speaks_for),
         cmocka_unit_test(a_caller_of_the_mesh_is_told),
         cmocka_unit_test(an_error_is_told_too),
         cmocka_unit_test(what_has_no_room_is_left_out_whole),
