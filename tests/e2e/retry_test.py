@@ -29,6 +29,7 @@ def text(method, body=b""):
 def retried(fleet, addresses, timeouts=None, **retry):
     """A hop with this retry group; its balancer asks each endpoint in turn, so that a first try meets each. One worker, since each has turns of its own."""
     groups = {"timeouts": timeouts} if timeouts else {}
+    groups["outlierDetection"] = {"disabled": True}  # the bad one is to be asked on
     return Hop(fleet, {"backend": addresses}, policies=[traffic("backend", loadBalancer=IN_TURN, retry={"budget": GENEROUS, **retry}, **groups)], workers=1)
 
 
