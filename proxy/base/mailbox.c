@@ -10,6 +10,9 @@
 // Messages taken out under one lock.
 #define BATCH 32
 
+// Notes delivered in one call: each only wakes somebody.
+#define NOTES_AT_ONCE 256
+
 static void lock(struct mailbox *mailbox) {
     int failed = pthread_mutex_lock(&mailbox->lock);
     CHECK(failed == 0);
@@ -23,12 +26,14 @@ static void unlock(struct mailbox *mailbox) {
 void mailbox_init(struct mailbox *mailbox, uint32_t capacity, void (*wake)(void *wake_argument), void *wake_argument) {
     CHECK(capacity > 0 && (capacity & (capacity - 1)) == 0);
     *mailbox = (struct mailbox){.capacity = capacity, .wake = wake, .wake_argument = wake_argument};
+    list_init(&mailbox->notes);
     mailbox->ring = alloc_zeroed_or_abort(capacity, sizeof(*mailbox->ring));
     int failed = pthread_mutex_init(&mailbox->lock, NULL);
     CHECK(failed == 0);
 }
 
 void mailbox_dispose(struct mailbox *mailbox) {
+    CHECK(list_is_empty(&mailbox->notes));
     int failed = pthread_mutex_destroy(&mailbox->lock);
     CHECK(failed == 0);
     free(mailbox->ring);
@@ -49,6 +54,22 @@ enum error mailbox_send(struct mailbox *mailbox, struct message message) {
     }
     unlock(mailbox);
     return full ? ERROR_FULL : OK;
+}
+
+void mailbox_leave_note(struct mailbox *mailbox, struct note *note) {
+    lock(mailbox);
+    const bool was_empty = list_is_empty(&mailbox->notes);
+    if (!list_is_linked(&note->link))
+        list_push_back(&mailbox->notes, &note->link);
+    if (was_empty)
+        mailbox->wake(mailbox->wake_argument);
+    unlock(mailbox);
+}
+
+void mailbox_withdraw_note(struct mailbox *mailbox, struct note *note) {
+    lock(mailbox);
+    list_remove(&note->link);
+    unlock(mailbox);
 }
 
 void mailbox_read_use(struct mailbox *mailbox, uint32_t *use, uint32_t *peak) {
@@ -72,6 +93,24 @@ static uint32_t take(struct mailbox *mailbox, struct message *batch, uint32_t ma
     return taken;
 }
 
+static struct note *take_note(struct mailbox *mailbox) {
+    lock(mailbox);
+    struct list *node = list_pop_front(&mailbox->notes);
+    unlock(mailbox);
+    return node == NULL ? NULL : LIST_ENTRY(node, struct note, link);
+}
+
+// At most NOTES_AT_ONCE: others are left meanwhile, perhaps for ever.
+static void deliver_notes(struct mailbox *mailbox) {
+    for (uint32_t i = 0; i < NOTES_AT_ONCE; i++) {
+        struct note *note = take_note(mailbox);
+        if (note == NULL)
+            return;
+        note->deliver(note);
+    }
+    mailbox->wake(mailbox->wake_argument);
+}
+
 uint32_t mailbox_receive(struct mailbox *mailbox, void *receiver) {
     struct message batch[BATCH];
     lock(mailbox);
@@ -89,5 +128,6 @@ uint32_t mailbox_receive(struct mailbox *mailbox, void *receiver) {
     // What came between two batches found the mailbox not empty and woke nobody.
     if (left > 0)
         mailbox->wake(mailbox->wake_argument);
+    deliver_notes(mailbox);
     return delivered;
 }

@@ -110,6 +110,65 @@ static void what_is_sent_while_receiving_waits_and_wakes_again(void **state) {
     }
 }
 
+struct counted {
+    struct note note;
+    unsigned deliveries;
+    struct receiver *receiver;
+    bool again; // it is left once more when it is delivered
+};
+
+static void count_delivery(struct note *left) {
+    struct counted *counted = (struct counted *)left;
+    counted->deliveries++;
+    if (counted->again)
+        mailbox_leave_note(&counted->receiver->mailbox, &counted->note);
+    counted->again = false;
+}
+
+static void a_note_is_delivered_once_however_often_it_was_left_and_not_when_withdrawn(void **state) {
+    (void)state;
+    struct receiver receiver;
+    struct counted notes[3];
+    begin(&receiver, 4);
+    for (int i = 0; i < 3; i++) {
+        notes[i] = (struct counted){.receiver = &receiver, .again = i == 2};
+        note_init(&notes[i].note, count_delivery);
+        mailbox_leave_note(&receiver.mailbox, &notes[i].note);
+        mailbox_leave_note(&receiver.mailbox, &notes[i].note);
+    }
+    assert_int_equal(receiver.wakes, 1);
+    mailbox_withdraw_note(&receiver.mailbox, &notes[1].note);
+    for (uintptr_t i = 0; i < 4; i++)
+        assert_int_equal(send(&receiver, i), OK);
+    assert_int_equal(send(&receiver, 4), ERROR_FULL); // there is room for notes all the same
+    assert_int_equal(mailbox_receive(&receiver.mailbox, &receiver), 4);
+    assert_int_equal(mailbox_receive(&receiver.mailbox, &receiver), 0);
+    assert_int_equal(notes[0].deliveries, 1);
+    assert_int_equal(notes[1].deliveries, 0);
+    assert_int_equal(notes[2].deliveries, 2);
+    mailbox_withdraw_note(&receiver.mailbox, &notes[0].note);
+    mailbox_dispose(&receiver.mailbox);
+}
+
+static void many_notes_are_delivered_in_parts_and_wake_again(void **state) {
+    (void)state;
+    static struct counted notes[1000];
+    struct receiver receiver;
+    unsigned delivered = 0;
+    begin(&receiver, 4);
+    for (int i = 0; i < 1000; i++) {
+        notes[i] = (struct counted){.receiver = &receiver};
+        note_init(&notes[i].note, count_delivery);
+        mailbox_leave_note(&receiver.mailbox, &notes[i].note);
+    }
+    for (unsigned wakes = 0; wakes < receiver.wakes; wakes++)
+        mailbox_receive(&receiver.mailbox, &receiver);
+    for (int i = 0; i < 1000; i++)
+        delivered += notes[i].deliveries;
+    assert_int_equal(delivered, 1000);
+    mailbox_dispose(&receiver.mailbox);
+}
+
 // Two senders, one receiver that sleeps until it is woken.
 #define SENT 20000
 
@@ -174,6 +233,8 @@ int main(void) {
         cmocka_unit_test(the_receiver_is_woken_when_empty_becomes_not_empty),
         cmocka_unit_test(a_full_mailbox_refuses_and_keeps_what_it_has),
         cmocka_unit_test(what_is_sent_while_receiving_waits_and_wakes_again),
+        cmocka_unit_test(a_note_is_delivered_once_however_often_it_was_left_and_not_when_withdrawn),
+        cmocka_unit_test(many_notes_are_delivered_in_parts_and_wake_again),
         cmocka_unit_test(senders_on_two_threads_lose_nothing_and_keep_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
