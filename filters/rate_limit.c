@@ -137,15 +137,7 @@ static struct bytes last_segment(struct bytes path) {
 static struct bytes tier_name(const struct rate_rule *rule, const struct stream *stream) {
     if (rule->tier_from.source == TIER_IDENTITY)
         return stream->client.identity == NULL ? BYTES_NONE : last_segment(stream->client.identity->text);
-    struct bytes value = BYTES_NONE;
-    uint32_t count = 0;
-    FIELDS_EACH(&stream->request->fields, field) {
-        if (!bytes_equal_nocase(field->name, rule->tier_from.header))
-            continue;
-        value = field->value;
-        count++;
-    }
-    return count == 1 ? value : BYTES_NONE;
+    return fields_only_value(&stream->request->fields, rule->tier_from.header);
 }
 
 static uint32_t tier_of(const struct rate_rule *rule, const struct stream *stream) {

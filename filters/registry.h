@@ -18,5 +18,6 @@ extern const struct filter_type filter_rate_limit;
 extern const struct filter_type filter_fault;
 extern const struct filter_type filter_authorization;
 extern const struct filter_type filter_breaker;
+extern const struct filter_type filter_bulkhead;
 
 #endif

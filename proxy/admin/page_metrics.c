@@ -140,18 +140,36 @@ static struct bytes mode_of(const struct admin_policy *policy) {
     return policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce");
 }
 
+// policy, rule, target, mode
+#define POLICY_LABELS(shown) \
+    { (shown)->policy, (shown)->rule, (shown)->target, mode_of(shown) }
+
+static void add_queue_waits(struct exposition *page, const struct admin_figures *figures) {
+    exposition_begin(page, METRIC_BULKHEAD_WAIT);
+    for (uint32_t i = 0; i < figures->policy_count; i++) {
+        const struct admin_policy *policy = &figures->policies[i];
+        const struct bytes labels[] = POLICY_LABELS(policy);
+        if (policy->queue_known)
+            exposition_add_histogram(page, labels, policy->queue.waits, policy->queue.waited);
+    }
+}
+
 static void add_policies(struct exposition *page, const struct admin_figures *figures) {
-    static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS, METRIC_POLICY_OVERFLOWS};
+    static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS,  METRIC_POLICY_OVERFLOWS,
+                                           METRIC_BULKHEAD_IN_USE, METRIC_BULKHEAD_LIMIT, METRIC_BULKHEAD_QUEUED};
     for (size_t family = 0; family < sizeof families / sizeof families[0]; family++) {
         exposition_begin(page, families[family]);
         for (uint32_t i = 0; i < figures->policy_count; i++) {
             const struct admin_policy *policy = &figures->policies[i];
-            const struct bytes labels[] = {policy->policy, policy->rule, policy->target, mode_of(policy)};
-            const uint64_t values[] = {policy->refusals, policy->delays, policy->overflows};
-            if (families[family] != METRIC_POLICY_OVERFLOWS || policy->overflows_known)
+            const struct bytes labels[] = POLICY_LABELS(policy);
+            const uint64_t values[] = {policy->refusals,      policy->delays,      policy->overflows,
+                                       policy->queue.running, policy->queue.limit, policy->queue.queued};
+            const bool known[] = {true, true, policy->overflows_known, policy->queue_known, policy->queue_known, policy->queue_known};
+            if (known[family])
                 exposition_add(page, labels, values[family]);
         }
     }
+    add_queue_waits(page, figures);
 }
 
 static void add_breakers(struct exposition *page, const struct admin_figures *figures) {

@@ -26,6 +26,18 @@ static void list_breaker(struct circuit_breaker *breaker, const struct listing *
     memcpy(policy->breaker_changes, view.changes, sizeof view.changes);
 }
 
+static void add_queue(struct policy_state *state, struct admin_policy *policy) {
+    struct policy_queue queue;
+    state->type->queue(state, &queue);
+    policy->queue_known = true;
+    policy->queue.running += queue.running;
+    policy->queue.limit += queue.limit;
+    policy->queue.queued += queue.queued;
+    policy->queue.waited += queue.waited;
+    for (unsigned i = 0; i < DURATION_BUCKETS; i++)
+        policy->queue.waits[i] += queue.waits[i];
+}
+
 // Its texts are copied: it may be gone once its set is unlocked.
 static void list_state(struct policy_state *state, void *user) {
     const struct listing *listing = user;
@@ -40,6 +52,8 @@ static void list_state(struct policy_state *state, void *user) {
     policy->delays += atomic_load_explicit(&state->delays, memory_order_relaxed);
     if (state->type->breaker != NULL && !is_one_too_many)
         list_breaker(state->type->breaker(state), listing, policy);
+    if (state->type->queue != NULL)
+        add_queue(state, policy);
     if (state->type->overflows == NULL)
         return;
     policy->overflows_known = true;

@@ -42,6 +42,8 @@
     X(NO_ENDPOINT, "no_endpoint")                                                                                   \
     X(BREAKER_OPEN, "breaker_open")                                                                                 \
     X(POOL_FULL, "pool_full")                                                                                       \
+    X(BULKHEAD_FULL, "bulkhead_full") /* so many run and wait already: by a policy */                               \
+    X(QUEUE_TIMEOUT, "queue_timeout") /* it waited there for too long */                                            \
     X(MEMORY_LIMIT, "memory_limit")                                                                                 \
     X(DRAINING, "draining")                                                                                         \
     X(REQUEST_TIMEOUT, "request_timeout")                                                                           \

@@ -1,6 +1,7 @@
 // Looks at what a log has and at what the policies ask: see simulation_notes.h.
 #include "cli/simulation_notes.h"
 
+#include "config/bulkhead_config.h"
 #include "config/rate_limit_config.h"
 
 // ---- policies
@@ -36,13 +37,18 @@ static void note_matches(struct simulation_report *report, const struct log *log
     }
 }
 
-static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
-    for (uint32_t i = 0; i < rule->key.count; i++) {
-        const char *why = why_no_part(log, &rule->key.parts[i]);
+static void note_key(struct simulation_report *report, const struct log *log, const struct policy *policy, struct bytes rule,
+                     const struct request_key *key) {
+    for (uint32_t i = 0; i < key->count; i++) {
+        const char *why = why_no_part(log, &key->parts[i]);
         if (why != NULL)
-            report_note(report, "%.*s: %.*s: counts by %s %.*s, %s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name),
-                        request_key_type_name(rule->key.parts[i].type), BYTES_FORMAT(rule->key.parts[i].name), why);
+            report_note(report, "%.*s: %.*s: counts by %s %.*s, %s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule),
+                        request_key_type_name(key->parts[i].type), BYTES_FORMAT(key->parts[i].name), why);
     }
+}
+
+static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
+    note_key(report, log, policy, rule->name, &rule->key);
     if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER && !log_has_part(log, "Value", rule->tier_from.header))
         report_note(report, "%.*s: %.*s: the tier stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
                     BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.header));
@@ -55,6 +61,18 @@ static void note_rate_limit(struct simulation_report *report, const struct log *
         note_rate_rule(report, log, policy, &config->rules[i]);
 }
 
+static void note_bulkhead(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    const struct bulkhead_config *config = policy->config;
+    for (uint32_t i = 0; i < config->pool_count; i++) {
+        const struct bulkhead_pool_config *pool = &config->pools[i];
+        note_key(report, log, policy, pool->name, &pool->per_key.key);
+        note_matches(report, log, policy, pool->name, pool->matches, pool->match_count);
+    }
+    if (config->priority.class_count > 0 && !log_has_part(log, "Value", config->priority.header))
+        report_note(report, "%.*s: the class stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
+                    BYTES_FORMAT(config->priority.header));
+}
+
 static void note_fault(struct simulation_report *report, const struct log *log, const struct policy *policy) {
     (void)log;
     report_note(report, "%.*s: strikes by chance: the figures are of one draw", BYTES_FORMAT(policy->label));
@@ -62,8 +80,8 @@ static void note_fault(struct simulation_report *report, const struct log *log, 
 
 // Of a policy that some request of the log came to.
 static void note_policy(struct simulation_report *report, const struct log *log, const struct policy *policy) {
-    static void (*const notes[])(struct simulation_report *, const struct log *,
-                                 const struct policy *) = {[POLICY_RATE_LIMIT] = note_rate_limit, [POLICY_FAULT] = note_fault};
+    static void (*const notes[])(struct simulation_report *, const struct log *, const struct policy *) = {
+        [POLICY_RATE_LIMIT] = note_rate_limit, [POLICY_BULKHEAD] = note_bulkhead, [POLICY_FAULT] = note_fault};
     if (policy->kind < sizeof notes / sizeof notes[0] && notes[policy->kind] != NULL)
         notes[policy->kind](report, log, policy);
 }

@@ -6,6 +6,7 @@
 #include "config/check_gateway.h"
 #include "config/check_route.h"
 #include "config/resource_authorization.h"
+#include "config/resource_bulkhead.h"
 #include "config/resource_gateway.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
@@ -127,7 +128,7 @@ static bool is_beside(const struct document *policy, const struct target_ref *ta
 }
 
 static bool acts_beside(const struct document *policy) {
-    return policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy_kind_of(policy));
+    return policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy);
 }
 
 static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
@@ -193,11 +194,17 @@ static bool is_own_namespace(struct document *policy, uint32_t index) {
     return false;
 }
 
+// Whether opaque connections are its business. Of a bulkhead they take slots in pools for all.
+static bool acts_on_connections(const struct document *policy) {
+    const enum policy_kind kind = policy_kind_of(policy);
+    return policy_is_of_connections(kind) || (kind == POLICY_BULKHEAD && bulkhead_has_rest(policy->spec));
+}
+
 // What acts on requests is for nothing that has none; what acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
 static void check_request_target(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
     const bool is_opaque = target->kind == TARGET_TLS_ROUTE || target->kind == TARGET_TCP_ROUTE;
-    if (is_opaque && !policy_is_of_connections(policy_kind_of(policy)))
+    if (is_opaque && !acts_on_connections(policy))
         document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
                        "carries no requests; allowed: Service, Namespace, Gateway, HTTPRoute, GRPCRoute");
     const struct document *route = acts_beside(policy) && target_is_route(target->kind) ? find_route(policy, target, names) : NULL;
@@ -212,8 +219,8 @@ static void check_request_target(struct document *policy, uint32_t index, const 
 static bool says_enough_of_connections(const struct document *policy) {
     const struct authorization_spec *spec = policy->spec;
     bool is_of_http = false;
-    if (!policy_is_of_connections(policy_kind_of(policy)))
-        return false;
+    if (policy_kind_of(policy) != POLICY_AUTHORIZATION)
+        return acts_on_connections(policy);
     for (uint32_t i = 0; i < spec->rule_count; i++)
         is_of_http |= spec->rules[i].rule.is_of_http;
     return !is_of_http;

@@ -1,7 +1,8 @@
-// By which keys the access log tells the requests of a destination apart: those that the Proxy names, and those that limits there count by, so that a log can be replayed
+// By which keys the access log tells the requests of a destination apart: those that the Proxy names, and those that limits and bulkheads there count by, so that a log can be replayed
 // (outrigger simulate).
 #include "config/freeze_private.h"
 
+#include "config/bulkhead_config.h"
 #include "config/rate_limit_config.h"
 
 // Parts of a request that the log has none of otherwise.
@@ -29,13 +30,25 @@ static void add_rate_limit(struct request_key *keys, const struct policy *policy
         add_parts(keys, &config->rules[i].key);
 }
 
+static void add_bulkhead(struct request_key *keys, const struct policy *policy) {
+    const struct bulkhead_config *config = policy->config;
+    for (uint32_t i = 0; i < config->pool_count; i++)
+        add_parts(keys, &config->pools[i].per_key.key);
+}
+
+static void add_policy(struct request_key *keys, const struct policy *policy) {
+    if (policy->kind == POLICY_RATE_LIMIT)
+        add_rate_limit(keys, policy);
+    else if (policy->kind == POLICY_BULKHEAD)
+        add_bulkhead(keys, policy);
+}
+
 void freeze_logged_keys(struct freezing *freezing, struct destination *destination) {
     struct request_key_part parts[LOGGED_KEYS_MAX];
     struct request_key keys = {.parts = parts};
     add_parts(&keys, &freezing->snapshot->proxy.access_log.keys);
     for (uint32_t i = 0; i < destination->policy_count; i++)
-        if (destination->policies[i]->kind == POLICY_RATE_LIMIT)
-            add_rate_limit(&keys, destination->policies[i]);
+        add_policy(&keys, destination->policies[i]);
     if (keys.count == 0)
         return;
     struct request_key *kept = pool_alloc_zeroed(freezing->pool, sizeof(*kept));

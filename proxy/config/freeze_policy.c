@@ -84,7 +84,7 @@ static void find_by(struct search *search, const struct target_ref *target) {
     struct freezing *freezing = search->freezing;
     struct bytes key = target_key(freezing->loading->scratch, target->namespace_name, target);
     for (const struct selector *selector = map_get(&freezing->additive, key); selector != NULL; selector = selector->next)
-        if (policy_is_caller_s(policy_kind_of(selector->document)) == search->of_callers && !is_found(search, selector->document))
+        if (policy_is_caller_s(selector->document) == search->of_callers && !is_found(search, selector->document))
             freezing->found[search->count++] = freeze_policy(freezing, selector->document, target_text(freezing, target, search->destination));
 }
 

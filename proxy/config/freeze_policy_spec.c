@@ -2,6 +2,7 @@
 #include "config/freeze_private.h"
 
 #include "config/resource_authorization.h"
+#include "config/resource_bulkhead.h"
 #include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 
@@ -62,8 +63,28 @@ static const void *freeze_authorization(struct freezing *freezing, const struct 
     return config;
 }
 
+static void freeze_bulkhead_pool(struct freezing *freezing, const struct bulkhead_pool_spec *spec, struct bulkhead_pool_config *pool) {
+    *pool = spec->pool;
+    pool->matches = freeze_matches(freezing, spec->matches, spec->match_count);
+    pool->match_count = spec->match_count;
+}
+
+static const void *freeze_bulkhead(struct freezing *freezing, const struct document *document) {
+    const struct bulkhead_spec *spec = document->spec;
+    struct bulkhead_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
+    *config = spec->config;
+    config->pool_count = spec->pool_count;
+    config->pools = pool_alloc_zeroed(freezing->pool, spec->pool_count * sizeof(config->pools[0]) + 1);
+    for (uint32_t i = 0; i < spec->pool_count; i++)
+        freeze_bulkhead_pool(freezing, &spec->pools[i], &config->pools[i]);
+    return config;
+}
+
 const void *freeze_policy_spec(struct freezing *freezing, const struct document *document) {
-    static const void *(*const freezers[])(struct freezing * freezing, const struct document *document) = {
-        [POLICY_FAULT] = freeze_fault, [POLICY_RATE_LIMIT] = freeze_rate_limit, [POLICY_AUTHORIZATION] = freeze_authorization};
+    static const void *(*const freezers[])(struct freezing * freezing,
+                                           const struct document *document) = {[POLICY_BULKHEAD] = freeze_bulkhead,
+                                                                               [POLICY_FAULT] = freeze_fault,
+                                                                               [POLICY_RATE_LIMIT] = freeze_rate_limit,
+                                                                               [POLICY_AUTHORIZATION] = freeze_authorization};
     return freezers[policy_kind_of(document)](freezing, document);
 }

@@ -1,5 +1,6 @@
 // The only list of the kinds that documents can be of. A new kind is one table and one line here.
 #include "config/resource_authorization.h"
+#include "config/resource_bulkhead.h"
 #include "config/resource_fault.h"
 #include "config/resource_gateway.h"
 #include "config/resource_rate_limit.h"
@@ -14,6 +15,7 @@ const struct kind config_kinds[] = {{"Proxy", API_VERSION, &proxy_table, proxy_c
                                     {"FaultPolicy", API_VERSION, &fault_table, fault_check, .is_light = true},
                                     {"RateLimitPolicy", API_VERSION, &rate_limit_table, rate_limit_check, .is_light = true},
                                     {"AuthorizationPolicy", API_VERSION, &authorization_table, authorization_check, .is_light = true},
+                                    {"BulkheadPolicy", API_VERSION, &bulkhead_table, bulkhead_check, .is_light = true},
                                     {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check, .is_light = true},
                                     {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check, .is_light = true},
                                     {"TLSRoute", GATEWAY_API_VERSION, &tls_route_table, tls_route_check, .is_light = true},

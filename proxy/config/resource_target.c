@@ -1,5 +1,6 @@
 // `targetRefs` of all kinds of policies: their table, and the rules between their fields. Whether what they name is there is check.c's.
 #include "config/resource_authorization.h"
+#include "config/resource_bulkhead.h"
 #include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
 #include "config/resources.h"
@@ -37,11 +38,20 @@ enum policy_kind policy_kind_of(const struct document *document) {
     static const struct {
         const struct table *spec;
         enum policy_kind kind;
-    } kinds[] = {{&fault_table, POLICY_FAULT}, {&rate_limit_table, POLICY_RATE_LIMIT}, {&authorization_table, POLICY_AUTHORIZATION}};
+    } kinds[] = {{&fault_table, POLICY_FAULT},
+                 {&rate_limit_table, POLICY_RATE_LIMIT},
+                 {&authorization_table, POLICY_AUTHORIZATION},
+                 {&bulkhead_table, POLICY_BULKHEAD}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (document->kind->spec == kinds[i].spec)
             return kinds[i].kind;
     return POLICY_NONE;
+}
+
+bool policy_is_caller_s(const struct document *document) {
+    const enum policy_kind kind = policy_kind_of(document);
+    const struct bulkhead_spec *bulkhead = kind == POLICY_BULKHEAD ? document->spec : NULL;
+    return kind == POLICY_FAULT || (bulkhead != NULL && bulkhead->side == SIDE_CALLER);
 }
 
 const struct policy_head *policy_head_of(const struct document *document) {

@@ -48,10 +48,8 @@ extern const struct choice policy_modes[];
 // POLICY_NONE: it is no policy of an additive kind.
 enum policy_kind policy_kind_of(const struct document *document);
 
-// Whether policies of that kind act in the caller's proxy; the others act in the target's own, or where none is.
-static inline bool policy_is_caller_s(enum policy_kind kind) {
-    return kind == POLICY_FAULT;
-}
+// Whether that policy of an additive kind acts in the caller's proxy; others act in the target's own, or where none is.
+bool policy_is_caller_s(const struct document *document);
 
 // Whether policies of that kind act on opaque connections too; the others act on requests alone.
 static inline bool policy_is_of_connections(enum policy_kind kind) {

@@ -265,6 +265,18 @@ struct field *fields_find_name(const struct fields *fields, struct bytes name) {
     return NULL;
 }
 
+struct bytes fields_only_value(const struct fields *fields, struct bytes name) {
+    struct bytes value = BYTES_NONE;
+    uint32_t count = 0;
+    FIELDS_EACH(fields, field) {
+        if (!bytes_equal_nocase(field->name, name))
+            continue;
+        value = field->value;
+        count++;
+    }
+    return count == 1 ? value : BYTES_NONE;
+}
+
 void fields_remove_field(struct fields *fields, struct field *field) {
     CHECK(!field->removed);
     field->removed = true;

@@ -57,6 +57,9 @@ struct field *fields_find_next(const struct fields *fields, const struct field *
 // By name, for fields without an id.
 struct field *fields_find_name(const struct fields *fields, struct bytes name);
 
+// The value of the only field of that name, in any case; empty: there is none, or there are several, of which nobody can say which counts.
+struct bytes fields_only_value(const struct fields *fields, struct bytes name);
+
 // Removes this one, which is in the list and not removed.
 void fields_remove_field(struct fields *fields, struct field *field);
 

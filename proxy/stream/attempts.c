@@ -364,6 +364,11 @@ static bool is_the_wrong_server(const struct attempt *attempt) {
     return attempt->error == ERROR_IDENTITY_MISMATCH && attempt->endpoint != NULL && attempt->endpoint->peer->tls == TLS_SIMPLE;
 }
 
+// Asked once more it would say the same, and to come again is the client's to choose.
+static bool is_no_use_to_ask_again(const struct attempt *attempt) {
+    return is_the_wrong_server(attempt) || retry_is_bulkhead(attempt->refusal);
+}
+
 // What becomes of the stream now that one has failed, or has an answer that is to be repeated for `reason`.
 static enum attempts_result go_on_without(struct stream *stream, struct attempt *settled, enum retry_reason reason) {
     struct attempts *attempts = stream->attempts;
@@ -375,7 +380,7 @@ static enum attempts_result go_on_without(struct stream *stream, struct attempt 
     if (settled->filter_refused)
         give_back_unused(stream, settled);
     attempts_remember_tried(attempts, settled->endpoint);
-    if (is_the_wrong_server(settled) && !cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count))
+    if (is_no_use_to_ask_again(settled) && !cluster_has_untried(stream->destination->cluster, attempts->tried, attempts->tried_count))
         reason = RETRY_NONE;
     if (settled->state == ATTEMPT_ANSWERED) {
         if (attempts->held != NULL)

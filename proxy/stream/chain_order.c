@@ -12,6 +12,7 @@ static const char *const outbound[] = {
     "rewrite",         // changes only what is sent: behind all that decides by the request as it came
     "header_modifier", // the same; behind rewrite, so that it sees what the backend will get
     "fault",           // what goes wrong on purpose goes wrong for this request as it will be sent, and is not copied
+    "bulkhead",        // of callers and gateways: holds a slot from here on, over all tries, and not for what is redirected or fails on purpose
     "mirror",          // behind all that could keep the request from its backend: what that does not get is not copied
 };
 
@@ -19,6 +20,7 @@ static const char *const inbound[] = {
     "deadline",      // as outbound: work whose caller has given up is not begun
     "authorization", // who may not ask uses up no limit of those who may
     "rate_limit",    // what is too much costs the application nothing
+    "bulkhead",      // last: who waits here has passed all else, and a slot is held for the application's time alone
 };
 
 // Below attempts, in either role.

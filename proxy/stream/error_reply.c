@@ -44,6 +44,8 @@ static const struct reply replies[ERROR_COUNT] = {
     REPLY(NO_ENDPOINT, 503, 14, "destination_unavailable"),
     REPLY(BREAKER_OPEN, 503, 14, "destination_unavailable"),
     REPLY(POOL_FULL, 503, 14, "connection_limit_reached"),
+    REPLY(BULKHEAD_FULL, 503, 14, "connection_limit_reached"),
+    REPLY(QUEUE_TIMEOUT, 503, 14, "connection_limit_reached"),
     REPLY(MEMORY_LIMIT, 503, 14, "connection_limit_reached"),
     REPLY(DRAINING, 503, 14, "proxy_internal_response"),
     REPLY(FAULT, 503, 14, "proxy_internal_response"), // or as the policy says

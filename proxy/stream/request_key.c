@@ -122,10 +122,15 @@ static bool add_part(const struct request_key_part *part, struct hashing *hashin
     check_failed("a part of a key is of a type that is none", __FILE__, __LINE__);
 }
 
+// Where one part ends and the next begins.
+static void begin_part(struct hashing *hashing, uint32_t number) {
+    hashing->hash = hash_mix(hashing->hash + number);
+}
+
 static bool add_parts(const struct request_key *key, struct hashing *hashing) {
     CHECK(key->count > 0);
     for (uint32_t i = 0; i < key->count; i++) {
-        hashing->hash = hash_mix(hashing->hash + i); // where one part ends and the next begins
+        begin_part(hashing, i);
         if (!add_part(&key->parts[i], hashing))
             return false;
     }
@@ -139,9 +144,20 @@ bool request_key_hash(const struct request_key *key, struct stream *stream, uint
     return is_whole;
 }
 
-bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash) {
+static struct hashing begin_guarded(struct stream *stream) {
     const uint64_t own = hash_bytes(BYTES("keys of limits")); // seeded by the process
-    struct hashing hashing = {.hash = own, .second_key = hash_mix(own), .is_guarded = true, .stream = stream};
+    return (struct hashing){.hash = own, .second_key = hash_mix(own), .is_guarded = true, .stream = stream};
+}
+
+uint64_t request_key_hash_guarded_text(struct bytes text) {
+    struct hashing hashing = begin_guarded(NULL);
+    begin_part(&hashing, 0);
+    add(&hashing, text);
+    return hashing.hash;
+}
+
+bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash) {
+    struct hashing hashing = begin_guarded(stream);
     const bool is_whole = add_parts(key, &hashing);
     *hash = hashing.hash;
     return is_whole;

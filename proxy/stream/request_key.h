@@ -16,5 +16,7 @@ bool request_key_hash_guarded(const struct request_key *key, struct stream *stre
 
 // One part of a key by itself, guarded in the same way.
 bool request_key_part_hash(const struct request_key_part *part, struct stream *stream, uint64_t *hash);
+// And of a key of one part, no ClientAddress, whose text in the request is this.
+uint64_t request_key_hash_guarded_text(struct bytes text);
 
 #endif

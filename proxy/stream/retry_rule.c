@@ -24,6 +24,9 @@ static bool is_connect_failure(const struct attempt *attempt) {
         return attempt->never_sent || attempt->was_unreached;
     case ERROR_DRAINING:
         return attempt->was_unreached;
+    case ERROR_BULKHEAD_FULL: // of an opaque connection, which has no answer
+    case ERROR_QUEUE_TIMEOUT:
+        return true;
     default:
         return false;
     }
@@ -81,6 +84,8 @@ static uint64_t grpc_code_of(const struct head *head) {
 static enum retry_reason reason_of_answer(const struct stream *stream, const struct attempt *attempt) {
     const struct traffic_config *traffic = traffic_of(stream);
     const struct head *head = &attempt->up.codec_stream.head;
+    if (retry_is_bulkhead(attempt->refusal))
+        return traffic->retry.connect_failure ? RETRY_CONNECT_FAILURE : RETRY_NONE;
     if (attempt->is_refusal && attempt->refusal != ERROR_UPSTREAM_RESET)
         return RETRY_NONE; // our own proxy has decided; but that its application's connection broke is no decision
     if (attempt->is_refusal && traffic->retry.reset)
@@ -126,7 +131,7 @@ static bool seconds_asked(struct bytes value, nanoseconds wall, nanoseconds *wai
 
 bool retry_wait_asked(const struct stream *stream, const struct attempt *attempt, nanoseconds wall, nanoseconds *wait) {
     *wait = 0;
-    if (attempt->state != ATTEMPT_ANSWERED)
+    if (attempt->state != ATTEMPT_ANSWERED || retry_is_bulkhead(attempt->refusal)) // when that endpoint has room again is nothing to another
         return true;
     const nanoseconds most = traffic_of(stream)->retry.respect_retry_after;
     const struct fields *fields = &attempt->up.codec_stream.head.fields;

@@ -3,6 +3,7 @@
 #ifndef STREAM_RETRY_RULE_H
 #define STREAM_RETRY_RULE_H
 
+#include "base/error.h"
 #include "base/clock.h"
 
 #include <stdbool.h>
@@ -44,6 +45,11 @@ bool retry_was_unsent(const struct attempt *attempt);
 
 // Was it provably not processed, or was it opted in for: by its method, or by naming a code of gRPC?
 bool retry_is_safe(const struct stream *stream, const struct attempt *attempt, enum retry_reason reason);
+
+// Whether it is what a bulkhead beside another application says: nothing was processed, and another endpoint may have room.
+static inline bool retry_is_bulkhead(enum error refusal) {
+    return refusal == ERROR_BULKHEAD_FULL || refusal == ERROR_QUEUE_TIMEOUT;
+}
 
 // How long its answer asks to wait (Retry-After, RFC 9110 section 10.2.3; grpc-retry-pushback-ms, gRPC proposal A6); 0: it does not. `wall`: nanoseconds since 1970.
 // False: it asks for longer than the policy respects, or for no retry at all.

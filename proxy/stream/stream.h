@@ -141,7 +141,8 @@ struct stream {
     struct bytes detail; // why, in few words
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
     struct refusal refusal;
-    struct bytes delayed;            // the policies that made it wait: "kind/namespace/name: rule, ..."; empty: none
+    struct bytes
+        delayed; // the policies that made it wait: "kind/namespace/name: rule, ...", of a queue with how long ("...: rule: 12 ms"); empty: none
     struct explanation *explanation; // of what is decided about it (explanation.h); NULL: nobody asks
     struct bytes dry_run;            // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };

@@ -94,3 +94,7 @@ bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state
         add_to_list(stream, &stream->delayed, policy, rule, NULL);
     return !policy->is_dry_run;
 }
+
+void verdict_waited(struct stream *stream, nanoseconds waited) {
+    stream->delayed = pool_format(&stream->pool, "%.*s: %llu ms", BYTES_FORMAT(stream->delayed), (unsigned long long)(waited / NS_PER_MS));
+}

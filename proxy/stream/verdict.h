@@ -34,4 +34,7 @@ void verdict_tell(struct attempt *attempt);
 // nobody is served (explanation.h).
 bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state *state);
 
+// For filters whose verdict_delay was true: how long it has waited. Told beside policy and rule: "kind/namespace/name: rule: 12 ms". Before any other filter is asked.
+void verdict_waited(struct stream *stream, nanoseconds waited);
+
 #endif

@@ -91,6 +91,13 @@ struct metric_family {
     X(BREAKER_STATE, GAUGE, "outrigger_breaker_state", "State of a circuit breaker: 0 closed, 1 open, 2 half-open.", "policy", "target", "mode")     \
     X(BREAKER_CHANGES, COUNTER, "outrigger_breaker_transitions_total", "How often a circuit breaker came to a state.", "policy", "target", "mode",   \
       "to")                                                                                                                                          \
+    X(BULKHEAD_IN_USE, GAUGE, "outrigger_bulkhead_in_use",                                                                                           \
+      "Requests that have a slot of a pool of a bulkhead; mode dry_run: and those that would wait for one.", "policy", "rule", "target", "mode")     \
+    X(BULKHEAD_LIMIT, GAUGE, "outrigger_bulkhead_limit", "Slots of the pool.", "policy", "rule", "target", "mode")                                   \
+    X(BULKHEAD_QUEUED, GAUGE, "outrigger_bulkhead_queued", "Requests that wait for a slot of the pool.", "policy", "rule", "target", "mode")         \
+    X(BULKHEAD_WAIT, HISTOGRAM, "outrigger_bulkhead_queue_wait_seconds",                                                                             \
+      "How long requests of the pool waited for their slot, or until they gave up; those that got one at once too.", "policy", "rule", "target",     \
+      "mode")                                                                                                                                        \
     X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
       "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
     X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \

@@ -6,6 +6,7 @@
 #define UPSTREAM_POLICY_STATE_H
 
 #include "base/bytes.h"
+#include "telemetry/metrics.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -13,6 +14,13 @@
 
 struct circuit_breaker;
 struct policy_state;
+
+// A queue in front of so many places, at one moment, and how long it was waited in.
+struct policy_queue {
+    uint32_t running, limit, queued;
+    uint64_t waits[DURATION_BUCKETS];
+    nanoseconds waited; // all together
+};
 
 // What a kind of state is made of. Const, one for each kind.
 struct policy_state_type {
@@ -24,6 +32,8 @@ struct policy_state_type {
     uint64_t (*overflows)(struct policy_state *state);
     // Of a circuit breaker (breaker_state.h); NULL: it is none. Any thread.
     struct circuit_breaker *(*breaker)(struct policy_state *state);
+    // Its queue; NULL: it has none. Any thread.
+    void (*queue)(struct policy_state *state, struct policy_queue *queue);
 };
 
 // The first member of each.

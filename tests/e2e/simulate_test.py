@@ -74,6 +74,19 @@ def test_a_limit_refuses_what_it_would_have_refused(fleet):
     assert (report["requests"], report["replayed"], report["passed"], report["refused"]) == (1360, 1360, 1360 - login["refused"], login["refused"])
 
 
+def test_a_queue_holds_up_whom_it_would_have_held_up(fleet):
+    """Ten at once that take a second: two run, three wait, of whom one for too long, and five find no place."""
+    pool = {"name": "all", "maxConcurrent": 2, "maxQueue": 3, "queueTimeout": "1500ms", "perKey": {"key": [{"type": "Header", "name": "x-tenant-id"}], "maxConcurrent": 2}}
+    priority = {"from": {"type": "Header", "name": "x-priority"}, "classes": ["high", "low"], "default": "low"}
+    report = simulate(fleet, [policy("BulkheadPolicy", "b", pools=[pool], priority=priority)], [ours(0, duration_us=1000000)] * 10)
+    found = rules(report)["BulkheadPolicy/default/b", "all"]
+    assert (found["requests"], found["refused"], found["queued"]) == (10, 6, 3)
+    assert 1000 <= found["queued_ms"]["p50"] <= found["queued_ms"]["max"] <= 1502
+    assert report["passed"] == 4
+    notes = "\n".join(report["not_simulated"])
+    assert "counts by Header x-tenant-id, which is not in the log" in notes and "the class stands in header x-priority" in notes
+
+
 def test_it_says_what_the_proxy_does(fleet):
     """Requests to a proxy without policies, whose log is replayed; then the same requests to a proxy with them."""
     backend = fleet.backend(reply(200, b"x"))

@@ -21,6 +21,7 @@ void check_loop_turn(struct check_loop *check) {
 }
 
 void check_loop_settle(struct check_loop *check) {
+    mailbox_receive(&check->loop.mailbox, check->loop.receiver);
     CHECK(loop_settle(&check->loop));
 }
 

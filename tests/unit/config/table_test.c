@@ -76,8 +76,9 @@ static void fits_its_width(const struct row *row, uint32_t size) {
 static void has_a_default_or_none_is_needed(const struct row *row, uint32_t size) {
     (void)size;
     bool may_be_left_out = !row->is_required && is_number(row->type);
-    static const char *const without[] = {"port", "request", "backendRequest", "attempts",
-                                          "burst"}; // as TrafficPolicy says, which has defaults; as another field
+    static const char *const without[] = {
+        "port",     "request", "backendRequest",
+        "attempts", "burst",   "maxConcurrent"}; // as TrafficPolicy says, which has defaults; as another field; or that is in its place
     for (size_t i = 0; row->fallback == NULL && i < sizeof(without) / sizeof(without[0]); i++)
         may_be_left_out = may_be_left_out && strcmp(row->name, without[i]) != 0;
     if (may_be_left_out && row->fallback == NULL)

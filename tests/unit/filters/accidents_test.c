@@ -32,12 +32,20 @@
            "  - {name: slow, matches: [{path: {value: /x}}], delay: {fixed: 300ms, percent: " percent "}}\n" \
            "  - {name: down, abort: {status: 503, percent: " percent "}}\n---\n")
 
+#define BULKHEADS(name, mode, slots)                                                                                             \
+    TARGET("BulkheadPolicy", name,                                                                                               \
+           "  mode: " mode "\n  pools:\n"                                                                                        \
+           "  - {name: x, matches: [{path: {value: /x}}], maxConcurrent: " slots ", maxQueue: 3, queueTimeout: 400ms,\n"         \
+           "     perKey: {key: [{type: Header, name: x-user}], maxConcurrent: 1, overrides: [{value: u1, maxConcurrent: 2}]}}\n" \
+           "  - {name: rest, adaptive: {min: 1, max: " slots "}, maxQueue: 2, queueTimeout: 0s}\n"                               \
+           "  priority: {from: {type: Header, name: x-user}, classes: [u3, u1], default: u1}\n---\n")
+
 static const char *const documents[] = {
     BESIDE SERVICE("HTTP2", TWO) CARRIED("  hedge: {after: Delay, delay: 200ms, max: 1, percent: 100}\n"
                                          "  circuitBreaker: {failureThreshold: 3, openFor: 2s, halfOpenRequests: 2}\n") LIMITS("l", "Enforce", "20")
-        FAULTS("f", "Enforce", "20") LIMITS("dry", "DryRun", "2"),
+        FAULTS("f", "Enforce", "20") LIMITS("dry", "DryRun", "2") BULKHEADS("b", "Enforce", "2") BULKHEADS("dry", "DryRun", "1"),
     BESIDE SERVICE("HTTP1", TWO) CARRIED("  circuitBreaker: {scope: Endpoint, failurePercent: 50, minRequests: 4, openFor: 1s}\n")
-        LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50"),
+        LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50") BULKHEADS("b", "Enforce", "4") BULKHEADS("second", "Enforce", "2"),
     BESIDE,
 };
 

@@ -201,11 +201,13 @@ static void world_init(struct fake_downstream *near, const char *documents, cons
 #define TARGET(kind, more) API "kind: " kind "\nmetadata: {name: p}\nspec:\n  targetRefs: [{kind: Service, name: a}]\n" more "---\n"
 #define CALLER_POLICIES                                                                                                             \
     POLICY("  timeouts: {request: 20s, backendRequest: 10s}\n  retry: {attempts: 2, conditions: [ConnectFailure, GatewayError]}\n") \
-    TARGET("FaultPolicy", "  mode: DryRun\n  rules: [{name: never, matches: [{path: {value: /never}}], abort: {status: 503}}]\n")
-#define CALLEE_POLICIES                                                                   \
-    TARGET("RateLimitPolicy", "  rules:\n"                                                \
-                              "  - {name: all, limits: [{requests: 1000000, per: 1s}]}\n" \
-                              "  - {name: agents, key: [{type: Header, name: user-agent}], limits: [{requests: 1000000, per: 1s}]}\n")
+    TARGET("FaultPolicy", "  mode: DryRun\n  rules: [{name: never, matches: [{path: {value: /never}}], abort: {status: 503}}]\n")   \
+    TARGET("BulkheadPolicy", "  side: Caller\n  pools: [{name: all, adaptive: {}}]\n")
+#define CALLEE_POLICIES                                                                                                                \
+    TARGET("RateLimitPolicy", "  rules:\n"                                                                                             \
+                              "  - {name: all, limits: [{requests: 1000000, per: 1s}]}\n"                                              \
+                              "  - {name: agents, key: [{type: Header, name: user-agent}], limits: [{requests: 1000000, per: 1s}]}\n") \
+    TARGET("BulkheadPolicy", "  pools: [{name: all, maxConcurrent: 9, perKey: {key: [{type: Header, name: user-agent}], maxConcurrent: 5}}]\n")
 #define BESIDE                                                                                                                 \
     API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                            \
         "  service: a\n"                                                                                                       \

@@ -89,6 +89,38 @@ static void what_did_not_reach_an_application_is_tried_elsewhere(void **state) {
     }
 }
 
+// Nothing was processed there, and when that endpoint has room again is nothing to another one. Where there is none, what it says goes to the client.
+static void a_full_bulkhead_is_asked_no_second_time_and_another_at_once(void **state) {
+    (void)state;
+    static const char *const refusals[] = {"outrigger-refused: bulkhead_full\nretry-after: 7\n",
+                                           "outrigger-refused: queue_timeout\nretry-after: 7\n"};
+    for (size_t i = 0; i < 4; i++) {
+        struct loopback world;
+        struct client client;
+        const bool has_other = i < 2;
+        loopback_init(&world, has_other ? MESH(TWO) : MESH(ONE), NULL);
+        warm_up_mesh(&world, has_other ? 2 : 1);
+        client_get(&client, &world, "POST a /\n");
+        loopback_settle(&world);
+        unsigned first = far_conn(&world.far, 0)->server.count == 2 ? 0 : 1;
+        far_respond(far_conn(&world.far, first), far_request(far_conn(&world.far, first), 1), 503, refusals[i % 2], NULL, true);
+        if (has_other) {
+            struct far_conn *other = far_conn(&world.far, 1 - first);
+            far_respond(other, far_request(other, 1), 200, "", NULL, true);
+        }
+        assert_int_equal(client.status, has_other ? 200 : 503);
+        assert_retries(&world, has_other ? 1 : 0);
+        if (!has_other)
+            assert_string_equal(client_field(&client, "retry-after"), "7");
+        const struct endpoint *endpoint =
+            fake_upstream_cluster(&world.far, "default/a:80")->endpoints[far_conn(&world.far, first)->port == 8001 ? 0 : 1];
+        assert_true(endpoint->cost_is_penalty);
+        assert_int_equal(endpoint->shared->outlier.failures, 0);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
 // Only inside mutual TLS is it ours.
 static void a_stranger_refuses_nothing_in_our_name(void **state) {
     (void)state;
@@ -162,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refusal_is_final_and_no_fast_answer_of_the_endpoint),
         cmocka_unit_test(what_did_not_reach_an_application_is_tried_elsewhere),
+        cmocka_unit_test(a_full_bulkhead_is_asked_no_second_time_and_another_at_once),
         cmocka_unit_test(a_stranger_refuses_nothing_in_our_name),
         cmocka_unit_test(no_code_makes_a_decision_of_a_proxy_repeated),
         cmocka_unit_test(a_broken_connection_behind_the_far_proxy_is_a_reset),

@@ -1,0 +1,72 @@
+// See bulkhead_keys.h: a table of chains whose size stays. Hashes are not to be aimed at from outside, so the chains stay even.
+#include "filters/bulkhead_keys.h"
+
+#include "base/check.h"
+#include "base/pool.h"
+
+#include <stdlib.h>
+
+// With as many requests as most pools have, a chain has one key or none; with 100,000 of them, 25.
+#define CHAINS 4096
+
+// Keys that are kept for those to come, so that none is allocated once warm.
+#define KEPT_MAX 1024
+
+void bulkhead_keys_init(struct bulkhead_keys *keys) {
+    *keys = (struct bulkhead_keys){0};
+}
+
+void bulkhead_keys_dispose(struct bulkhead_keys *keys) {
+    for (uint32_t i = 0; keys->chains != NULL && i < CHAINS; i++)
+        CHECK(keys->chains[i] == NULL);
+    while (keys->kept != NULL) {
+        struct bulkhead_key *key = keys->kept;
+        keys->kept = key->next;
+        free(key);
+    }
+    free(keys->chains);
+    keys->chains = NULL;
+}
+
+// What points to it, or to the end of its chain.
+static struct bulkhead_key **place_of(const struct bulkhead_keys *keys, uint64_t hash) {
+    struct bulkhead_key **place = &keys->chains[hash % CHAINS];
+    while (*place != NULL && (*place)->hash != hash)
+        place = &(*place)->next;
+    return place;
+}
+
+struct bulkhead_key *bulkhead_keys_find(const struct bulkhead_keys *keys, uint64_t hash) {
+    return keys->chains == NULL ? NULL : *place_of(keys, hash);
+}
+
+struct bulkhead_key *bulkhead_keys_get(struct bulkhead_keys *keys, uint64_t hash) {
+    if (keys->chains == NULL) // most pools have no keys
+        keys->chains = alloc_zeroed_or_abort(CHAINS, sizeof(struct bulkhead_key *));
+    struct bulkhead_key **place = place_of(keys, hash);
+    if (*place != NULL)
+        return *place;
+    struct bulkhead_key *key = keys->kept;
+    if (key == NULL) {
+        key = alloc_zeroed_or_abort(1, sizeof *key);
+    } else {
+        keys->kept = key->next;
+        keys->kept_count--;
+    }
+    *key = (struct bulkhead_key){.hash = hash};
+    *place = key;
+    return key;
+}
+
+void bulkhead_keys_drop(struct bulkhead_keys *keys, struct bulkhead_key *key) {
+    struct bulkhead_key **place = place_of(keys, key->hash);
+    CHECK(*place == key && key->running == 0 && !key->is_ready);
+    *place = key->next;
+    if (keys->kept_count == KEPT_MAX) {
+        free(key);
+        return;
+    }
+    key->next = keys->kept;
+    keys->kept = key;
+    keys->kept_count++;
+}

@@ -1,0 +1,39 @@
+// The keys of a pool's requests that run or wait now, each with its share. As many as there are such requests at most, which is what bounds them: a key that nobody has any more is dropped.
+// Theirs is the pool's mutex.
+#ifndef FILTERS_BULKHEAD_KEYS_H
+#define FILTERS_BULKHEAD_KEYS_H
+
+#include "filters/rank_tree.h"
+
+#include <stdbool.h>
+
+struct bulkhead_key {
+    struct bulkhead_key *next; // in its chain, or of those that are kept for others
+    uint64_t hash;
+    uint32_t running, share;
+    struct rank_tree waiting;
+    struct rank_node in_ready; // of its pool
+    bool is_ready;
+};
+
+struct bulkhead_keys {
+    struct bulkhead_key **chains;
+    struct bulkhead_key *kept;
+    uint32_t kept_count;
+};
+
+void bulkhead_keys_init(struct bulkhead_keys *keys);
+
+// None is left.
+void bulkhead_keys_dispose(struct bulkhead_keys *keys);
+
+// NULL: there is none.
+struct bulkhead_key *bulkhead_keys_find(const struct bulkhead_keys *keys, uint64_t hash);
+
+// Made where there is none, with a share of 0.
+struct bulkhead_key *bulkhead_keys_get(struct bulkhead_keys *keys, uint64_t hash);
+
+// Nobody of that key runs or waits.
+void bulkhead_keys_drop(struct bulkhead_keys *keys, struct bulkhead_key *key);
+
+#endif

@@ -1,0 +1,436 @@
+// See bulkhead_pool.h. `word` is the number of those that run, the limit, and a bit that says: only under the mutex. Whoever has the mutex sets that bit, which makes both numbers his; when he
+// leaves it goes, unless somebody waits.
+#include "filters/bulkhead_pool.h"
+
+#include "base/check.h"
+#include "base/pool.h"
+#include "filters/bulkhead_keys.h"
+#include "filters/gradient.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define COUNT_BITS 28
+#define COUNT_MASK ((UINT64_C(1) << COUNT_BITS) - 1)
+#define LOCKED (UINT64_C(1) << 63)
+
+// Nobody is told to come back later than this.
+#define ESTIMATE_MAX (60 * NS_PER_S)
+
+// Of how long slots are held: one part in so many of the newest.
+#define HOLD_SHARE 16
+
+struct bulkhead_pool {
+    _Atomic uint64_t word;
+    _Atomic uint64_t held_for; // how long a slot is held, on average, in nanoseconds; roughly, since updates may be lost
+    _Atomic uint32_t queued;   // written under the mutex
+    _Atomic uint64_t waits[DURATION_BUCKETS];
+    _Atomic uint64_t waited;
+    pthread_mutex_t lock; // all below
+    struct bulkhead_plan plan;
+    struct gradient gradient;
+    uint64_t arrivals;
+    struct rank_tree queue;    // all that wait
+    struct rank_tree ready;    // keys with room and somebody who waits, by their first
+    struct bulkhead_key alone; // of all requests without a key
+    struct bulkhead_keys keys;
+    uint32_t pushed_out; // of the queue, and not gone yet
+    bool is_closed;
+    uint32_t running, limit; // while the mutex is held
+};
+
+_Static_assert(BULKHEAD_SLOTS_MAX + BULKHEAD_QUEUE_MAX < COUNT_MASK, "what runs has room in the word, with what would wait in a dry run");
+
+static uint64_t word_of(uint32_t running, uint32_t limit) {
+    return (uint64_t)limit << COUNT_BITS | running;
+}
+
+static uint32_t running_in(uint64_t word) {
+    return (uint32_t)(word & COUNT_MASK);
+}
+
+static uint32_t limit_in(uint64_t word) {
+    return (uint32_t)(word >> COUNT_BITS & COUNT_MASK);
+}
+
+static void enter(struct bulkhead_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    const uint64_t word = atomic_fetch_or_explicit(&pool->word, LOCKED, memory_order_acq_rel);
+    pool->running = running_in(word);
+    pool->limit = limit_in(word);
+}
+
+static uint32_t queued(const struct bulkhead_pool *pool) {
+    return atomic_load_explicit(&pool->queued, memory_order_relaxed);
+}
+
+static void destroy(struct bulkhead_pool *pool) {
+    pthread_mutex_destroy(&pool->lock);
+    bulkhead_keys_dispose(&pool->keys);
+    free(pool);
+}
+
+static void leave(struct bulkhead_pool *pool) {
+    const bool is_last = pool->is_closed && pool->running == 0 && queued(pool) == 0 && pool->pushed_out == 0;
+    const bool stays_locked = pool->is_closed || queued(pool) > 0;
+    atomic_store_explicit(&pool->word, word_of(pool->running, pool->limit) | (stays_locked ? LOCKED : 0), memory_order_release);
+    pthread_mutex_unlock(&pool->lock);
+    if (is_last)
+        destroy(pool);
+}
+
+struct bulkhead_pool *bulkhead_pool_create(void) {
+    struct bulkhead_pool *pool = alloc_zeroed_or_abort(1, sizeof *pool);
+    pthread_mutex_init(&pool->lock, NULL);
+    bulkhead_keys_init(&pool->keys);
+    pool->alone.share = UINT32_MAX;
+    return pool;
+}
+
+void bulkhead_pool_close(struct bulkhead_pool *pool) {
+    enter(pool);
+    pool->is_closed = true;
+    leave(pool);
+}
+
+// ---- under the mutex
+
+static struct bulkhead_ticket *ticket_in_key(struct rank_node *node) {
+    return CONTAINER_OF(node, struct bulkhead_ticket, in_key);
+}
+
+static struct bulkhead_key *key_of(struct bulkhead_pool *pool, const struct bulkhead_ticket *ticket) {
+    return ticket->key != NULL ? ticket->key : &pool->alone;
+}
+
+static bool has_room(const struct bulkhead_key *key) {
+    return key->running < key->share;
+}
+
+// Puts it among those that are ready, or out of them, as it is now.
+static void look_at_key(struct bulkhead_pool *pool, struct bulkhead_key *key) {
+    if (key->is_ready)
+        rank_tree_remove(&pool->ready, &key->in_ready);
+    const struct rank_node *first = has_room(key) ? rank_tree_first(&key->waiting) : NULL;
+    key->is_ready = first != NULL;
+    if (key->is_ready)
+        rank_tree_insert(&pool->ready, &key->in_ready, &first->rank);
+}
+
+// Its key may be one that nobody needs any more.
+static void let_go_of_key(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
+    if (ticket->key != NULL && ticket->key->running == 0 && ticket->key->waiting.root == NULL)
+        bulkhead_keys_drop(&pool->keys, ticket->key);
+    ticket->key = NULL;
+}
+
+static void enqueue(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    struct bulkhead_key *key = key_of(pool, ticket);
+    const struct rank rank = {ask->class_index, ask->deadline, pool->arrivals++};
+    rank_tree_insert(&pool->queue, &ticket->in_queue, &rank);
+    rank_tree_insert(&key->waiting, &ticket->in_key, &rank);
+    atomic_store_explicit(&pool->queued, queued(pool) + 1, memory_order_relaxed);
+    look_at_key(pool, key);
+}
+
+static void dequeue(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
+    struct bulkhead_key *key = key_of(pool, ticket);
+    rank_tree_remove(&pool->queue, &ticket->in_queue);
+    rank_tree_remove(&key->waiting, &ticket->in_key);
+    atomic_store_explicit(&pool->queued, queued(pool) - 1, memory_order_relaxed);
+    look_at_key(pool, key);
+}
+
+// Without a key nothing is counted by it: slots come and go without the mutex.
+static void begin(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
+    ticket->in_flight = ++pool->running;
+    if (ticket->key == NULL)
+        return;
+    ticket->key->running++;
+    look_at_key(pool, ticket->key);
+}
+
+static void settle(struct bulkhead_ticket *ticket, enum bulkhead_outcome outcome, const void *by) {
+    const bool is_here = ticket->worker == by;
+    atomic_store_explicit(&ticket->outcome, outcome, memory_order_release);
+    ticket->tell(ticket, is_here); // before the mutex is left: then its worker may end it
+}
+
+// Slots that are free go to those who wait for one. `by`: the worker at work here; NULL: none.
+static void hand_out(struct bulkhead_pool *pool, const void *by) {
+    struct rank_node *node;
+    while (pool->running < pool->limit && (node = rank_tree_first(&pool->ready)) != NULL) {
+        struct bulkhead_key *key = CONTAINER_OF(node, struct bulkhead_key, in_ready);
+        struct bulkhead_ticket *ticket = ticket_in_key(rank_tree_first(&key->waiting));
+        dequeue(pool, ticket);
+        begin(pool, ticket);
+        settle(ticket, BULKHEAD_RUNS, by);
+    }
+}
+
+static void set_limit(struct bulkhead_pool *pool) {
+    const struct bulkhead_plan *plan = &pool->plan;
+    pool->limit = plan->adapts ? gradient_limit(&pool->gradient, plan->min, plan->max) : plan->max;
+}
+
+void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
+    CHECK(plan->max > 0 && plan->max <= BULKHEAD_SLOTS_MAX);
+    enter(pool);
+    if (plan->adapts && !pool->plan.adapts)
+        gradient_init(&pool->gradient, plan->min, plan->max);
+    pool->plan = *plan;
+    set_limit(pool);
+    hand_out(pool, NULL);
+    leave(pool);
+}
+
+// The key of the ask, with the share that it has by now.
+static void find_key(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    if (!ask->has_key)
+        return;
+    ticket->key = bulkhead_keys_get(&pool->keys, ask->key);
+    if (ticket->key->share == ask->share)
+        return;
+    ticket->key->share = ask->share;
+    look_at_key(pool, ticket->key);
+    hand_out(pool, ticket->worker);
+}
+
+// Whether it could begin at once. Whoever is ready has no slot to begin with: while there are free ones nobody is.
+static bool may_begin(const struct bulkhead_pool *pool, const struct bulkhead_key *key) {
+    return pool->running < pool->limit && (key == NULL || has_room(key));
+}
+
+// Whether it waits, and in whose place: NULL where there is one for it. False: those in the queue all go before it.
+static bool finds_place(const struct bulkhead_pool *pool, const struct bulkhead_ask *ask, struct bulkhead_ticket **out) {
+    *out = NULL;
+    if (queued(pool) < ask->max_queue)
+        return true;
+    const struct rank rank = {ask->class_index, ask->deadline, pool->arrivals};
+    struct rank_node *last = rank_tree_last(&pool->queue);
+    if (ask->max_queue == 0 || rank_compare(&rank, &last->rank) > 0)
+        return false;
+    *out = CONTAINER_OF(last, struct bulkhead_ticket, in_queue);
+    return true;
+}
+
+static enum bulkhead_outcome would_become(const struct bulkhead_pool *pool, const struct bulkhead_key *key, const struct bulkhead_ask *ask) {
+    struct bulkhead_ticket *out;
+    if (may_begin(pool, key))
+        return BULKHEAD_RUNS;
+    if (ask->is_dry_run) // those above the limit would wait
+        return pool->running < pool->limit + ask->max_queue ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
+    return finds_place(pool, ask, &out) ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
+}
+
+static void push_out(struct bulkhead_pool *pool, struct bulkhead_ticket *out, const void *by) {
+    dequeue(pool, out);
+    let_go_of_key(pool, out);
+    pool->pushed_out++;
+    settle(out, BULKHEAD_REFUSED, by);
+}
+
+static enum bulkhead_outcome place(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    struct bulkhead_ticket *out;
+    if (may_begin(pool, ticket->key)) {
+        begin(pool, ticket);
+        return BULKHEAD_RUNS;
+    }
+    if (!finds_place(pool, ask, &out)) {
+        let_go_of_key(pool, ticket);
+        return BULKHEAD_REFUSED;
+    }
+    enqueue(pool, ticket, ask); // before the other goes, whose key may be its own
+    if (out != NULL)
+        push_out(pool, out, ticket->worker);
+    return BULKHEAD_WAITS;
+}
+
+// What would become of it, were it held up. It runs, and is counted above the limit, but where it would be refused.
+static enum bulkhead_outcome count(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    const enum bulkhead_outcome would = would_become(pool, ticket->key, ask);
+    if (would == BULKHEAD_REFUSED)
+        let_go_of_key(pool, ticket);
+    else
+        begin(pool, ticket);
+    return would;
+}
+
+// ---- a ticket
+
+// It waits no longer; counted once. Before it gives back what it has: then the pool may be gone.
+static void note_wait(struct bulkhead_ticket *ticket, nanoseconds now) {
+    struct bulkhead_pool *pool = ticket->pool;
+    const nanoseconds waited = now - ticket->asked_at;
+    if (ticket->is_counted)
+        return;
+    ticket->is_counted = true;
+    atomic_fetch_add_explicit(&pool->waits[duration_bucket(waited)], 1, memory_order_relaxed);
+    if (waited > 0)
+        atomic_fetch_add_explicit(&pool->waited, waited, memory_order_relaxed);
+}
+
+static void ask_for(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    CHECK(atomic_load_explicit(&ticket->outcome, memory_order_relaxed) == BULKHEAD_NONE);
+    ticket->pool = pool;
+    ticket->asked_at = ask->now;
+    ticket->started_at = 0;
+    ticket->is_counted = ticket->is_queued = false;
+}
+
+static void answer(struct bulkhead_ticket *ticket, enum bulkhead_outcome outcome, nanoseconds now) {
+    atomic_store_explicit(&ticket->outcome, outcome, memory_order_relaxed);
+    if (outcome == BULKHEAD_RUNS)
+        (void)bulkhead_outcome_of(ticket, now);
+}
+
+static bool take_freely(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
+    uint64_t word = atomic_load_explicit(&pool->word, memory_order_relaxed);
+    while ((word & LOCKED) == 0 && running_in(word) < limit_in(word))
+        if (atomic_compare_exchange_weak_explicit(&pool->word, &word, word + 1, memory_order_acq_rel, memory_order_relaxed)) {
+            ticket->in_flight = running_in(word) + 1;
+            return true;
+        }
+    return false;
+}
+
+enum bulkhead_outcome bulkhead_take(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
+    ask_for(pool, ticket, ask);
+    if (!ask->has_key && !ask->is_dry_run && take_freely(pool, ticket)) {
+        answer(ticket, BULKHEAD_RUNS, ask->now);
+        return BULKHEAD_RUNS;
+    }
+    enter(pool);
+    find_key(pool, ticket, ask);
+    const enum bulkhead_outcome outcome = ask->is_dry_run ? count(pool, ticket, ask) : place(pool, ticket, ask);
+    ticket->is_queued = outcome == BULKHEAD_WAITS && !ask->is_dry_run;
+    answer(ticket, outcome == BULKHEAD_WAITS && ask->is_dry_run ? BULKHEAD_RUNS : outcome, ask->now);
+    leave(pool);
+    return outcome;
+}
+
+struct bulkhead_figures bulkhead_look(struct bulkhead_pool *pool, const struct bulkhead_ask *ask) {
+    enter(pool);
+    struct bulkhead_key none = {.share = ask->share};
+    const struct bulkhead_key *key = ask->has_key ? bulkhead_keys_find(&pool->keys, ask->key) : NULL;
+    const struct bulkhead_figures figures = {.running = pool->running,
+                                             .limit = pool->limit,
+                                             .queued = queued(pool),
+                                             .of_key = key == NULL ? 0 : key->running,
+                                             .would = would_become(pool, key == NULL && ask->has_key ? &none : key, ask)};
+    leave(pool);
+    return figures;
+}
+
+enum bulkhead_outcome bulkhead_outcome_of(struct bulkhead_ticket *ticket, nanoseconds now) {
+    const enum bulkhead_outcome outcome = atomic_load_explicit(&ticket->outcome, memory_order_acquire);
+    if (outcome == BULKHEAD_RUNS && ticket->started_at == 0) {
+        ticket->started_at = now;
+        note_wait(ticket, now);
+    }
+    return outcome;
+}
+
+// Gives back a slot that no key and nobody who waits has to do with.
+static bool give_back_freely(struct bulkhead_ticket *ticket) {
+    uint64_t word = atomic_load_explicit(&ticket->pool->word, memory_order_relaxed);
+    while (ticket->key == NULL && (word & LOCKED) == 0) {
+        CHECK(running_in(word) > 0);
+        if (atomic_compare_exchange_weak_explicit(&ticket->pool->word, &word, word - 1, memory_order_acq_rel, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static void give_back(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
+    CHECK(pool->running > 0);
+    pool->running--;
+    if (ticket->key != NULL) {
+        ticket->key->running--;
+        look_at_key(pool, ticket->key);
+    }
+    let_go_of_key(pool, ticket);
+    hand_out(pool, ticket->worker);
+}
+
+bool bulkhead_give_up(struct bulkhead_ticket *ticket, nanoseconds now) {
+    struct bulkhead_pool *pool = ticket->pool;
+    note_wait(ticket, now);
+    enter(pool);
+    const bool waits = atomic_load_explicit(&ticket->outcome, memory_order_relaxed) == BULKHEAD_WAITS;
+    if (waits) {
+        dequeue(pool, ticket);
+        let_go_of_key(pool, ticket);
+        atomic_store_explicit(&ticket->outcome, BULKHEAD_NONE, memory_order_relaxed);
+    }
+    leave(pool);
+    return waits;
+}
+
+static void note_held(struct bulkhead_ticket *ticket, nanoseconds now) {
+    _Atomic uint64_t *mean = &ticket->pool->held_for;
+    const int64_t before = (int64_t)atomic_load_explicit(mean, memory_order_relaxed);
+    const int64_t held = ticket->started_at == 0 ? 0 : (int64_t)(now - ticket->started_at);
+    atomic_store_explicit(mean, (uint64_t)(before == 0 ? held : before + (held - before) / HOLD_SHARE), memory_order_relaxed);
+}
+
+static void give_back_slot(struct bulkhead_ticket *ticket, nanoseconds now) {
+    struct bulkhead_pool *pool = ticket->pool;
+    note_held(ticket, now);
+    if (give_back_freely(ticket))
+        return;
+    enter(pool);
+    give_back(pool, ticket);
+    leave(pool);
+}
+
+// Whoever has pushed it out may still be about to tell it: that is over once the mutex could be had.
+static void leave_pushed_out(struct bulkhead_ticket *ticket) {
+    struct bulkhead_pool *pool = ticket->pool;
+    enter(pool);
+    pool->pushed_out--;
+    leave(pool);
+}
+
+void bulkhead_leave(struct bulkhead_ticket *ticket, nanoseconds now) {
+    enum bulkhead_outcome outcome = atomic_load_explicit(&ticket->outcome, memory_order_acquire);
+    if (outcome == BULKHEAD_WAITS && !bulkhead_give_up(ticket, now))
+        outcome = atomic_load_explicit(&ticket->outcome, memory_order_acquire); // it was told so in this moment: a slot goes on to the next
+    if (ticket->is_queued && outcome != BULKHEAD_WAITS && outcome != BULKHEAD_NONE)
+        note_wait(ticket, now);
+    if (outcome == BULKHEAD_RUNS)
+        give_back_slot(ticket, now);
+    else if (outcome == BULKHEAD_REFUSED && ticket->is_queued)
+        leave_pushed_out(ticket);
+    atomic_store_explicit(&ticket->outcome, BULKHEAD_NONE, memory_order_relaxed);
+}
+
+void bulkhead_learn(struct bulkhead_ticket *ticket, nanoseconds now) {
+    struct bulkhead_pool *pool = ticket->pool;
+    enter(pool);
+    if (pool->plan.adapts) {
+        gradient_sample(&pool->gradient, now - ticket->started_at, ticket->in_flight, pool->plan.min, pool->plan.max);
+        set_limit(pool);
+        hand_out(pool, ticket->worker);
+    }
+    leave(pool);
+}
+
+nanoseconds bulkhead_estimate(struct bulkhead_pool *pool) {
+    const uint64_t word = atomic_load_explicit(&pool->word, memory_order_relaxed);
+    const uint64_t held = atomic_load_explicit(&pool->held_for, memory_order_relaxed);
+    const uint64_t rounds = queued(pool) / (limit_in(word) > 0 ? limit_in(word) : 1) + 1;
+    if (held >= ESTIMATE_MAX / rounds)
+        return ESTIMATE_MAX;
+    return held * rounds > NS_PER_MS ? held * rounds : NS_PER_MS;
+}
+
+void bulkhead_read(struct bulkhead_pool *pool, struct policy_queue *queue) {
+    const uint64_t word = atomic_load_explicit(&pool->word, memory_order_relaxed);
+    queue->running = running_in(word);
+    queue->limit = limit_in(word);
+    queue->queued = queued(pool);
+    for (unsigned i = 0; i < DURATION_BUCKETS; i++)
+        queue->waits[i] = atomic_load_explicit(&pool->waits[i], memory_order_relaxed);
+    queue->waited = atomic_load_explicit(&pool->waited, memory_order_relaxed);
+}
