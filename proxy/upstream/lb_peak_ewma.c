@@ -12,12 +12,19 @@
 // The least that an answer that is a refusal or an error counts.
 #define BAD_ANSWER_NS (1.0 * (double)NS_PER_MS)
 
+// Beside a penalty one that was never measured counts as much.
+#define UNMEASURED_NS (30.0 * (double)NS_PER_MS)
+
 // Such a penalty says nothing about how fast the endpoint is: after some seconds a request or two find out whether it is back, and the first answer ends it. Else two
 // endpoints that are restarted one after the other would both count as a second, and the dead one of them, with nothing in flight, as the lighter.
 #define PENALTY_DECAY_NS (1.0 * (double)NS_PER_S)
 
 static bool is_measured(const struct endpoint *endpoint) {
     return endpoint->cost_at != 0;
+}
+
+static bool is_penalty(const struct endpoint *endpoint) {
+    return is_measured(endpoint) && endpoint->cost_is_penalty;
 }
 
 // e^-x. The exponential would be most of what a pick costs: for short times, as they are between the answers of an endpoint under load, its series is exact enough.
@@ -39,13 +46,21 @@ static bool is_lower(double load_a, const struct endpoint *a, double load_b, con
     return load_a < load_b * decay((double)(a->cost_at - b->cost_at) / DECAY_NS);
 }
 
+// One that refuses while the other has yet to give its first answer would have all until then.
+static double cost_beside_penalty(const struct endpoint *endpoint, nanoseconds now) {
+    return is_measured(endpoint) ? endpoint->cost_ns * left_of(endpoint, now) : UNMEASURED_NS;
+}
+
 // Before anything was measured an endpoint counts as no slower than the other: it gets its share of traffic, and no more than that until its first answer. With nothing
 // in flight on either of two of different weight the heavier would have all: then the draw decides, which is by weight, but against one that takes twice as long.
 static bool prefers_second(const struct lb *lb, const struct endpoint *first, const struct endpoint *second, nanoseconds now) {
     bool is_quiet = lb->weighted && first->in_flight + second->in_flight == 0;
     double load_first = is_quiet ? 1 : (first->in_flight + 1) / lb_weight(lb, first, now);
     double load_second = is_quiet ? 2 : (second->in_flight + 1) / lb_weight(lb, second, now);
-    if (!is_measured(first) || !is_measured(second))
+    const bool is_known = is_measured(first) && is_measured(second);
+    if (!is_known && (is_penalty(first) || is_penalty(second)))
+        return load_second * cost_beside_penalty(second, now) < load_first * cost_beside_penalty(first, now);
+    if (!is_known)
         return load_second < load_first;
     return is_lower(load_second * second->cost_ns, second, load_first * first->cost_ns, first, now);
 }

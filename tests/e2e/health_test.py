@@ -17,7 +17,7 @@ from support.wire import Wire, exchange
 GET = "GET / HTTP/1.1\r\nHost: backend\r\n\r\n"
 IN_TURN = {"type": "RoundRobin", "panicPercent": 0}
 OFF = {"disabled": True}
-QUICK = {"interval": "100ms", "timeout": "100ms", "unhealthyAfter": 2, "healthyAfter": 2}
+QUICK = {"interval": "300ms", "timeout": "300ms", "unhealthyAfter": 2, "healthyAfter": 2}
 
 
 def endpoint(hop, address, key="default/backend:80"):
@@ -97,7 +97,7 @@ class HealthServer(GrpcServer):
 
 def test_grpc_servers_are_asked_by_grpc(fleet):
     with HealthServer(take_port(), "test.Echo") as one, HealthServer(take_port(), "test.Echo") as other, HealthServer(take_port(), "another") as third:
-        policy = traffic("backend", loadBalancer=IN_TURN, healthCheck={**QUICK, "timeout": "100ms", "interval": "100ms", "type": "GRPC", "grpcService": "test.Echo"})
+        policy = traffic("backend", loadBalancer=IN_TURN, healthCheck={**QUICK, "type": "GRPC", "grpcService": "test.Echo"})
         hop = Hop(fleet, {"backend": [one.address, other.address, third.address]}, protocol="GRPC", policies=[policy])
         one.serving = False
         becomes(hop, one.address, "unhealthy")
@@ -198,7 +198,7 @@ def test_an_ejected_endpoint_returns(fleet):
             connection.send(message(503 if broken.is_set() else 200))
 
     bad, good = fleet.backend(script), fleet.backend(reply(200))
-    hop = Hop(fleet, {"backend": [bad.address, good.address]}, policies=[ejecting(ejectFor="300ms")])
+    hop = Hop(fleet, {"backend": [bad.address, good.address]}, policies=[ejecting(ejectFor="300ms")], workers=1)
     eventually(lambda: exchange(hop.address, GET) and hop.figure("outrigger_service_endpoints", state="ejected") == 1)
     broken.clear()
     eventually(lambda: hop.figure("outrigger_service_endpoints", state="ejected") == 0)  # by itself, without a request
@@ -232,7 +232,7 @@ def test_a_deadline_that_the_caller_brings_counts_for_nothing(fleet):
 
 def test_a_dry_run_ejects_nobody(fleet):
     bad, good = fleet.backend(reply(503)), fleet.backend(reply(200))
-    hop = Hop(fleet, {"backend": [bad.address, good.address]}, policies=[ejecting(mode="DryRun")])
+    hop = Hop(fleet, {"backend": [bad.address, good.address]}, policies=[ejecting(mode="DryRun")], workers=1)
     for _ in range(20):
         exchange(hop.address, GET)
     assert len(bad.requests) == len(good.requests) == 10

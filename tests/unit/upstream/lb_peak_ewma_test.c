@@ -358,6 +358,22 @@ static void errors_that_come_fast_attract_nothing(void **state) {
     }
 }
 
+// It has nothing in flight, and the other's first answer is still to come.
+static void who_refuses_is_left_while_the_other_is_still_at_its_first(void **state) {
+    (void)state;
+    struct lb_drive drive;
+    lb_drive_init(&drive, LB_PEAK_EWMA, 5, (const int[]){1, 1, -1});
+    lb_drive_begin(&drive, 1);
+    for (unsigned i = 0; i < 30; i++) {
+        const unsigned number = (unsigned)lb_drive_pick(&drive);
+        lb_drive_begin(&drive, number);
+        if (number == 0)
+            lb_drive_done(&drive, 0, LB_BAD_ANSWER, NS_PER_US);
+    }
+    assert_in_range(drive.picked[0], 1, 12);
+    lb_drive_dispose(&drive);
+}
+
 static void one_refusal_of_ten_costs_less_than_its_share(void **state) {
     (void)state;
     enum { TOTAL = 20000 };
@@ -400,6 +416,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_endpoints_share_alike),
         cmocka_unit_test(errors_that_come_fast_attract_nothing),
+        cmocka_unit_test(who_refuses_is_left_while_the_other_is_still_at_its_first),
         cmocka_unit_test(one_refusal_of_ten_costs_less_than_its_share),
         cmocka_unit_test(a_good_answer_ends_what_bad_ones_cost),
         cmocka_unit_test(under_load_shares_follow_the_weights),
