@@ -292,6 +292,7 @@ static bool condition_holds(const struct authorization_condition *condition, enu
         return path_holds(request, NULL, condition, reading);
     case KEY_METHOD:
         return is_one_of(condition, request->head->method_text);
+    case KEY_CLAIM: // no document can say it
     case KEY_CLIENT_ADDRESS:
     case KEY_IDENTITY:
         break;

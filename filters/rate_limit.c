@@ -1,12 +1,16 @@
-// RateLimitPolicy with scope Proxy: all rules that match a request are asked, and it is charged for only if all let it pass. What a rule remembers is in limit_table.h.
+// RateLimitPolicy with scope Proxy: all rules that match a request are asked, and it is charged for only if all let it pass. What a rule remembers is in limit_table.h. A rule that goes by what
+// a token says is asked behind what verifies it, the others before: the filter stands in the chain twice, each time with the rules of its sort.
 #include "filters/registry.h"
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/map.h"
+#include "config/authentication_config.h"
 #include "config/table.h"
 #include "filters/limit_table.h"
 #include "filters/quota_period.h"
 #include "http/headers.h"
+#include "stream/claims.h"
 #include "stream/explanation.h"
 #include "stream/policy_match.h"
 #include "stream/request_key.h"
@@ -22,20 +26,21 @@ struct limit_state {
 };
 
 struct limiter {
-    const struct rate_limit_config *config;
-    struct policy_state **states; // of each rule: in a struct limit_state
+    const struct rate_rule **rules; // those of its sort
+    uint32_t rule_count;
+    struct policy_state **states; // of each rule
     bool *has_quota;              // the same: any of its tiers has one
 };
 
 // A rule that the request counts in.
-struct claim {
+struct counted {
     struct limit_ask ask;
     uint32_t rule;
     bool is_taken;
 };
 
 struct limited {
-    struct claim *claims;
+    struct counted *counted;
     uint32_t count;
     bool is_refused; // or, in a dry run, would have been
     bool is_settled; // nothing is left to be given back or charged for
@@ -100,23 +105,57 @@ static uint64_t form_of(const struct rate_rule *rule, uint32_t max_keys) {
     return form;
 }
 
-static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+// ---- of which sort a rule is
+
+static bool matches_by(const struct route_match *match, const struct destination *destination) {
+    for (uint32_t i = 0; i < match->header_count; i++)
+        if (authentication_makes_header(destination, match->headers[i].name))
+            return true;
+    return false;
+}
+
+// Whether the rule asks for what is not known before a token is verified: a claim, or a header that is made of one, and that is the client's own until then.
+static bool goes_by_claims(const struct rate_rule *rule, const struct destination *destination) {
+    bool goes = rule->tier_count > 0 && (rule->tier_from.source == TIER_CLAIM ||
+                                         (rule->tier_from.source == TIER_HEADER && authentication_makes_header(destination, rule->tier_from.name)));
+    for (uint32_t i = 0; i < rule->key.count; i++)
+        goes |= rule->key.parts[i].type == KEY_CLAIM ||
+                (rule->key.parts[i].type == KEY_HEADER && authentication_makes_header(destination, rule->key.parts[i].name));
+    for (uint32_t i = 0; i < rule->match_count; i++)
+        goes |= matches_by(&rule->matches[i], destination);
+    return goes;
+}
+
+static const void *configure_sort(const struct filter_scope *scope, bool by_claims, struct pool *pool) {
     const struct rate_limit_config *config = scope->policy->config;
     struct limiter *limiter = pool_alloc_zeroed(pool, sizeof *limiter);
-    limiter->config = config;
+    limiter->rules = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->rules[0]);
     limiter->states = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->states[0]);
     limiter->has_quota = pool_alloc_zeroed(pool, config->rule_count * sizeof limiter->has_quota[0]);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         const struct limit_plan plan = {&config->rules[i], config->max_keys};
-        limiter->states[i] = filter_state_get(scope, config->rules[i].name, form_of(plan.rule, plan.max_keys), &state_type, &plan);
-        limiter->has_quota[i] = has_quota(plan.rule);
+        const uint32_t index = limiter->rule_count;
+        if (goes_by_claims(plan.rule, scope->destination) != by_claims)
+            continue;
+        limiter->rules[index] = plan.rule;
+        limiter->states[index] = filter_state_get(scope, plan.rule->name, form_of(plan.rule, plan.max_keys), &state_type, &plan);
+        limiter->has_quota[index] = has_quota(plan.rule);
+        limiter->rule_count++;
     }
-    return limiter;
+    return limiter->rule_count == 0 ? NULL : limiter;
+}
+
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    return configure_sort(scope, false, pool);
+}
+
+static const void *configure_claims(const struct filter_scope *scope, struct pool *pool) {
+    return configure_sort(scope, true, pool);
 }
 
 static void dispose(const void *config) {
     const struct limiter *limiter = config;
-    policy_states_release(limiter->states, limiter->config->rule_count);
+    policy_states_release(limiter->states, limiter->rule_count);
 }
 
 static struct limit_table *table_of(const struct limiter *limiter, uint32_t rule) {
@@ -133,19 +172,45 @@ static struct bytes last_segment(struct bytes path) {
     return bytes_from(path.at + begin, path.len - begin);
 }
 
-// What the request says that its tier is; empty: nothing. A header that stands several times says nothing: nobody gets the best of them.
-static struct bytes tier_name(const struct rate_rule *rule, const struct stream *stream) {
-    if (rule->tier_from.source == TIER_IDENTITY)
-        return stream->client.identity == NULL ? BYTES_NONE : last_segment(stream->client.identity->text);
-    return fields_only_value(&stream->request->fields, rule->tier_from.header);
-}
-
-static uint32_t tier_of(const struct rate_rule *rule, const struct stream *stream) {
-    const struct bytes name = tier_name(rule, stream);
+static const struct rate_tier *tier_of_name(const struct rate_rule *rule, struct bytes name) {
     for (uint32_t i = 0; i < rule->tier_count; i++)
         if (bytes_equal(rule->tiers[i].name, name))
-            return i;
-    return rule->tier_from.fallback;
+            return &rule->tiers[i];
+    return NULL;
+}
+
+// The first of its values that is one.
+static const struct rate_tier *tier_of_claim(const struct rate_rule *rule, const struct claims *claims) {
+    const struct rate_tier *tier = NULL;
+    const struct claim *claim = claims_find(claims, rule->tier_from.name, NULL);
+    for (; claim != NULL && tier == NULL; claim = claims_find(claims, rule->tier_from.name, claim))
+        tier = tier_of_name(rule, claim->value);
+    return tier;
+}
+
+static const struct rate_tier *tier_of_key(const struct rate_rule *rule, struct stream *stream) {
+    struct bytes value;
+    return request_key_value_guarded(&rule->key, stream, &value) ? map_get(rule->tier_from.table, value) : NULL;
+}
+
+// NULL: the request says none.
+static const struct rate_tier *tier_said(const struct rate_rule *rule, struct stream *stream) {
+    switch (rule->tier_from.source) {
+    case TIER_HEADER:
+        return tier_of_name(rule, fields_only_value(&stream->request->fields, rule->tier_from.name));
+    case TIER_IDENTITY:
+        return stream->client.identity == NULL ? NULL : tier_of_name(rule, last_segment(stream->client.identity->text));
+    case TIER_CLAIM:
+        return tier_of_claim(rule, stream->claims);
+    case TIER_KEY_TABLE:
+        return tier_of_key(rule, stream);
+    }
+    check_failed("a tier is said by what is no source", __FILE__, __LINE__);
+}
+
+static uint32_t tier_of(const struct rate_rule *rule, struct stream *stream) {
+    const struct rate_tier *tier = tier_said(rule, stream);
+    return tier == NULL ? rule->tier_from.fallback : (uint32_t)(tier - rule->tiers);
 }
 
 static struct limit_ask ask_of(const struct rate_rule *rule, bool with_quota, struct stream *stream) {
@@ -205,16 +270,16 @@ static struct bytes reason_of(struct stream *stream, const struct rate_tier *tie
                        shared);
 }
 
-static enum filter_result refuse(struct stream *stream, const struct limiter *limiter, struct limited *limited, const struct claim *claim,
+static enum filter_result refuse(struct stream *stream, const struct limiter *limiter, struct limited *limited, const struct counted *counted,
                                  const struct limit_answer *answer) {
-    const struct rate_rule *rule = &limiter->config->rules[claim->rule];
+    const struct rate_rule *rule = limiter->rules[counted->rule];
     limited->is_refused = true;
     const struct verdict verdict = {.end = answer->outcome == LIMIT_QUOTA_EXCEEDED ? ERROR_QUOTA_EXCEEDED : ERROR_RATE_LIMITED,
                                     .rule = rule->name,
-                                    .reason = reason_of(stream, claim->ask.tier, answer),
-                                    .state = limiter->states[claim->rule],
+                                    .reason = reason_of(stream, counted->ask.tier, answer),
+                                    .state = limiter->states[counted->rule],
                                     .retry_after = answer->wait,
-                                    .fields = fields_of(stream, rule, claim->ask.tier, answer)};
+                                    .fields = fields_of(stream, rule, counted->ask.tier, answer)};
     return verdict_refuse(stream, &verdict);
 }
 
@@ -222,17 +287,17 @@ static enum filter_result refuse(struct stream *stream, const struct limiter *li
 
 static void give_back(const struct limiter *limiter, struct limited *limited) {
     for (uint32_t i = 0; i < limited->count; i++) {
-        struct claim *claim = &limited->claims[i];
-        if (claim->is_taken)
-            limit_table_give_back(table_of(limiter, claim->rule), &claim->ask);
-        claim->is_taken = false;
+        struct counted *counted = &limited->counted[i];
+        if (counted->is_taken)
+            limit_table_give_back(table_of(limiter, counted->rule), &counted->ask);
+        counted->is_taken = false;
     }
 }
 
 static enum filter_result refuse_unjudged(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t rule) {
     limited->is_refused = true;
     return verdict_refuse(stream, &(struct verdict){.end = ERROR_BAD_REQUEST,
-                                                    .rule = limiter->config->rules[rule].name,
+                                                    .rule = limiter->rules[rule]->name,
                                                     .reason = BYTES("a regular expression takes too much work"),
                                                     .state = limiter->states[rule]});
 }
@@ -269,16 +334,16 @@ static struct limit_answer look(struct stream *stream, const struct rate_rule *r
 }
 
 static enum filter_result decide_rule(struct stream *stream, const struct limiter *limiter, struct limited *limited, uint32_t index) {
-    const struct rate_rule *rule = &limiter->config->rules[index];
+    const struct rate_rule *rule = limiter->rules[index];
     bool is_for;
     if (policy_match(stream, rule->matches, rule->match_count, &is_for) != OK)
         return refuse_unjudged(stream, limiter, limited, index);
     if (!is_for)
         return FILTER_CONTINUE;
-    struct claim *claim = &limited->claims[limited->count++];
-    *claim = (struct claim){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
-    const struct limit_answer answer = look(stream, rule, table_of(limiter, index), &claim->ask);
-    return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, claim, &answer);
+    struct counted *counted = &limited->counted[limited->count++];
+    *counted = (struct counted){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
+    const struct limit_answer answer = look(stream, rule, table_of(limiter, index), &counted->ask);
+    return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, counted, &answer);
 }
 
 static enum filter_result decide(struct stream *stream, const void *config, void *state) {
@@ -286,8 +351,8 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     struct limited *limited = state;
     if (stream->request->opaque)
         return FILTER_CONTINUE; // a connection is no request
-    limited->claims = pool_alloc_zeroed(&stream->pool, limiter->config->rule_count * sizeof limited->claims[0]);
-    for (uint32_t i = 0; i < limiter->config->rule_count; i++) {
+    limited->counted = pool_alloc_zeroed(&stream->pool, limiter->rule_count * sizeof limited->counted[0]);
+    for (uint32_t i = 0; i < limiter->rule_count; i++) {
         const enum filter_result result = decide_rule(stream, limiter, limited, i);
         if (result != FILTER_CONTINUE || limited->is_refused)
             return result;
@@ -299,15 +364,15 @@ static enum filter_result charge(struct stream *stream, const void *config, void
     const struct limiter *limiter = config;
     struct limited *limited = state;
     for (uint32_t i = 0; i < limited->count && !limited->is_refused; i++) {
-        struct claim *claim = &limited->claims[i];
-        if (limiter->config->rules[claim->rule].charges_responses)
+        struct counted *counted = &limited->counted[i];
+        if (limiter->rules[counted->rule]->charges_responses)
             continue;
-        const struct limit_answer answer = limit_table_take(table_of(limiter, claim->rule), &claim->ask);
-        claim->is_taken = answer.outcome == LIMIT_PASSES;
-        if (claim->is_taken)
+        const struct limit_answer answer = limit_table_take(table_of(limiter, counted->rule), &counted->ask);
+        counted->is_taken = answer.outcome == LIMIT_PASSES;
+        if (counted->is_taken)
             continue;
         give_back(limiter, limited); // another worker has taken the last one meanwhile
-        return refuse(stream, limiter, limited, claim, &answer);
+        return refuse(stream, limiter, limited, counted, &answer);
     }
     return FILTER_CONTINUE;
 }
@@ -325,10 +390,10 @@ static void settle(const struct stream *stream, const struct limiter *limiter, s
     if (!stream->filters.passed)
         give_back(limiter, limited);
     for (uint32_t i = 0; i < limited->count && !limited->is_refused; i++) {
-        struct claim *claim = &limited->claims[i];
-        claim->ask.now = stream->env->loop->now;
-        if (is_charged(&limiter->config->rules[claim->rule], status))
-            limit_table_force(table_of(limiter, claim->rule), &claim->ask);
+        struct counted *counted = &limited->counted[i];
+        counted->ask.now = stream->env->loop->now;
+        if (is_charged(limiter->rules[counted->rule], status))
+            limit_table_force(table_of(limiter, counted->rule), &counted->ask);
     }
 }
 
@@ -350,5 +415,14 @@ const struct filter_type filter_rate_limit = {
     .ends_without_config = true,
     .policy = POLICY_RATE_LIMIT,
     .configure = configure,
+    .ops = {.decide = decide, .charge = charge, .response_head = response_head, .end = end, .dispose = dispose},
+};
+
+const struct filter_type filter_rate_limit_claims = {
+    .name = "rate_limit_claims",
+    .state_size = sizeof(struct limited),
+    .ends_without_config = true,
+    .policy = POLICY_RATE_LIMIT,
+    .configure = configure_claims,
     .ops = {.decide = decide, .charge = charge, .response_head = response_head, .end = end, .dispose = dispose},
 };

@@ -57,7 +57,7 @@ static void measure_steps(const char *path) {
     pool_source_init(&source, 0);
     pool_init(&pool, &source);
     double since = now_ms();
-    (void)config_fingerprint(&path, 1);
+    (void)config_fingerprint(NULL, &path, 1);
     tell("fingerprint", since);
     since = now_ms();
     file_list_read(&files, &pool, &path, 1, &errors);

@@ -42,7 +42,7 @@ static void print_lines(const struct documents *documents, const struct config_e
 }
 
 static uint64_t fingerprint_now(const struct documents *documents) {
-    return config_fingerprint(documents->options->paths, documents->options->path_count);
+    return config_fingerprint(documents->cache, documents->options->paths, documents->options->path_count);
 }
 
 // --- a set of documents ---
@@ -103,7 +103,7 @@ static void follow_files(struct documents *documents) {
         const char *const *paths;
         uint32_t count;
         pool_init(&pool, &documents->loop->pools);
-        config_watch_list(documents->options->paths, documents->options->path_count, &pool, &paths, &count);
+        config_watch_list(documents->cache, documents->options->paths, documents->options->path_count, &pool, &paths, &count);
         has_new = file_watch_set(documents->watch, paths, count);
         pool_dispose(&pool);
     }
@@ -190,12 +190,12 @@ static void on_settle(struct timer *timer) {
 
 // A log that lies beside the documents, say, is not read.
 static bool matters(void *owner, const char *name) {
-    (void)owner;
+    const struct documents *documents = owner;
     static const struct bytes suffixes[] = {BYTES(".yaml"), BYTES(".yml"), BYTES(".json")};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
         if (bytes_ends_with(bytes_from_text(name), suffixes[i]))
             return true;
-    return false;
+    return config_cache_has_file(documents->cache, name);
 }
 
 // --- life ---

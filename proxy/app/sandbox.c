@@ -124,7 +124,7 @@ static void allow_documents(const struct rules *rules, const struct options *opt
     uint32_t count;
     pool_source_init(&source, 0);
     pool_init(&pool, &source);
-    config_watch_list(options->paths, options->path_count, &pool, &paths, &count);
+    config_watch_list(NULL, options->paths, options->path_count, &pool, &paths, &count);
     for (uint32_t i = 0; i < options->path_count; i++) {
         char real[PATH_MAX];
         struct stat status;

@@ -15,6 +15,8 @@ static const char *why_no_part(const struct log *log, const struct request_key_p
         return "which is not in the log: all requests count for one key";
     if (part->type == KEY_COOKIE || (part->type == KEY_QUERY && log->is_ours))
         return "which is not in the log: all requests count for one key";
+    if (part->type == KEY_CLAIM)
+        return "of a token, which is not in the log: all requests count for one key";
     if (part->type == KEY_IDENTITY && !log->is_ours)
         return "which this format has not: all requests count for one key";
     return NULL;
@@ -49,9 +51,12 @@ static void note_key(struct simulation_report *report, const struct log *log, co
 
 static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
     note_key(report, log, policy, rule->name, &rule->key);
-    if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER && !log_has_part(log, "Value", rule->tier_from.header))
+    if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER && !log_has_part(log, "Value", rule->tier_from.name))
         report_note(report, "%.*s: %.*s: the tier stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
-                    BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.header));
+                    BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.name));
+    if (rule->tier_count > 0 && rule->tier_from.source == TIER_CLAIM)
+        report_note(report, "%.*s: %.*s: the tier stands in claim %.*s of a token, which is not in the log: all have the default",
+                    BYTES_FORMAT(policy->label), BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.name));
     note_matches(report, log, policy, rule->name, rule->matches, rule->match_count);
 }
 
@@ -86,6 +91,14 @@ static void note_policy(struct simulation_report *report, const struct log *log,
         notes[policy->kind](report, log, policy);
 }
 
+static bool looks_at_tokens(const struct snapshot *snapshot) {
+    for (uint32_t i = 0; i < snapshot->destination_count; i++)
+        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++)
+            if (snapshot->destinations[i]->policies[k]->kind == POLICY_AUTHENTICATION)
+                return true;
+    return false;
+}
+
 // ---- the log
 
 static void note_log(struct simulation_report *report, const struct log *log) {
@@ -111,5 +124,7 @@ void simulation_note(struct simulation_report *report, const struct log *log, co
         for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++)
             if (report_has_policy(report, snapshot->destinations[i]->policies[k]->label))
                 note_policy(report, log, snapshot->destinations[i]->policies[k]);
+    if (looks_at_tokens(snapshot))
+        report_note(report, "tokens are not in the log: no AuthenticationPolicy was asked");
     note_log(report, log);
 }

@@ -15,7 +15,16 @@ struct config_cache *config_cache_create(nanoseconds (*wall)(void)) {
     return cache;
 }
 
+static void drop_contents(struct config_cache *cache) {
+    for (uint32_t i = 0; i < cache->content_count; i++)
+        bytes_drop(&cache->contents[i]);
+    free(cache->contents);
+    cache->contents = NULL;
+    cache->content_count = 0;
+}
+
 void config_cache_destroy(struct config_cache *cache) {
+    drop_contents(cache);
     uint32_t position = 0;
     struct bytes name;
     void *unit;
@@ -80,6 +89,27 @@ void cache_keep(struct config_cache *cache, struct unit *unit, const struct foun
         unit_unref(before);
     note_status(cache, unit, &file->status);
     map_put(&cache->units, bytes_from_text(file->name), use(cache, unit));
+}
+
+void cache_take_contents(struct config_cache *cache, const struct content *first) {
+    uint32_t count = 0;
+    drop_contents(cache);
+    for (const struct content *content = first; content != NULL; content = content->next)
+        count++;
+    cache->contents = alloc_zeroed_or_abort(count + 1, sizeof(*cache->contents));
+    for (const struct content *content = first; content != NULL; content = content->next) {
+        cache->contents[cache->content_count++] = bytes_keep(content->path);
+        cache->figures.fingerprint = digest_number(cache->figures.fingerprint, content->mark);
+    }
+}
+
+bool config_cache_has_file(const struct config_cache *cache, const char *name) {
+    for (uint32_t i = 0; i < cache->content_count; i++) {
+        const char *slash = strrchr(cache->contents[i].at, '/');
+        if (strcmp(slash == NULL ? cache->contents[i].at : slash + 1, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 void cache_end(struct config_cache *cache) {

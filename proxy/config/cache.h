@@ -3,6 +3,7 @@
 #define CONFIG_CACHE_H
 
 #include "base/map.h"
+#include "config/content.h"
 #include "config/files.h"
 #include "config/unit.h"
 
@@ -12,6 +13,8 @@ struct config_cache {
     uint64_t load;    // number of the load that is under way
     bool is_doubted;  // the next load goes by the bytes of the files alone
     struct config_load_figures figures;
+    struct bytes *contents; // paths of the files beside the documents that the last load has read, in its order; NUL behind each
+    uint32_t content_count;
 };
 
 // A load begins.
@@ -25,6 +28,9 @@ struct unit *cache_find_text(struct config_cache *cache, const struct found_file
 
 // A unit in which nothing is wrong, with the status of its file from before it was read.
 void cache_keep(struct config_cache *cache, struct unit *unit, const struct found_file *file);
+
+// The files beside the documents that the load has read: they count in its fingerprint.
+void cache_take_contents(struct config_cache *cache, const struct content *first);
 
 // The load is over: units that it had no use for go, and so do all trees.
 void cache_end(struct config_cache *cache);

@@ -293,6 +293,12 @@ static void check_hosts(struct loading *loading) {
     map_dispose(&hosts);
 }
 
+static void check_files(struct loading *loading) {
+    for (struct document *document = loading->first; document != NULL; document = document->next)
+        if (document->kind->check_files != NULL)
+            document->kind->check_files(document);
+}
+
 static bool needs_identity(const struct service_entry_spec *spec) {
     for (uint32_t i = 0; i < spec->endpoint_count; i++)
         if (spec->endpoints[i].tls.mode == TLS_MESH)
@@ -417,6 +423,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
     check_names(loading, &names);
     check_policies(loading, &names);
     check_hosts(loading);
+    check_files(loading);
     check_routes(loading, &names);
     struct document *found = find_proxy(loading, first_path);
     if (found != NULL) {

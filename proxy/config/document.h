@@ -23,6 +23,7 @@ struct loading {
     struct document **next;
     uint32_t count;
     struct named_path *paths; // that they name
+    struct content *contents; // of files that they name (content.h), the last one read first
     uint32_t revived;         // units of earlier loads whose trees were made once more
     bool has_bulk;            // of the unit that is being decoded: some of its values are in `scratch` (unit.h)
     bool is_partial;          // something could not be read at all, and that was told: what seems to be missing may be there
@@ -57,6 +58,8 @@ struct kind {
     const struct table *spec;
     // Rules between fields of one document; `document->spec` is set. May be NULL.
     void (*check)(struct document *document);
+    // Reads and judges files beside the documents (content.h), in each load. May be NULL.
+    void (*check_files)(struct document *document);
     const char *older_version; // that is read too, of the same form; NULL: none
     // What judges documents of this kind against others (check.c, merge.c, freeze.c) looks at `spec`, and revives them before it looks at nodes: their trees need not be made in each
     // load. Thousands of documents are of such kinds.

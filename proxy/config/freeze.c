@@ -166,6 +166,13 @@ static void freeze_endpoints(struct freezing *freezing, const struct service_ent
     }
 }
 
+void freeze_places(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port, struct service_config *service) {
+    if (spec->resolution == RESOLUTION_STATIC)
+        freeze_endpoints(freezing, spec, port, service);
+    else
+        freeze_sources(freezing, spec, port, service);
+}
+
 static struct service_config *freeze_port(struct freezing *freezing, const struct document *entry, const struct entry_port *port) {
     const struct service_entry_spec *spec = entry->spec;
     struct service_config *service = freeze_add_service(freezing);
@@ -178,10 +185,7 @@ static struct service_config *freeze_port(struct freezing *freezing, const struc
     service->key = pool_format(freezing->pool, "%.*s/%.*s:%u", BYTES_FORMAT(entry->namespace_name), BYTES_FORMAT(entry->name), port->port);
     service->resolution = spec->resolution;
     freezing->entry = entry;
-    if (spec->resolution == RESOLUTION_STATIC)
-        freeze_endpoints(freezing, spec, port, service);
-    else
-        freeze_sources(freezing, spec, port, service);
+    freeze_places(freezing, spec, port, service);
     traffic_merge_service(&freezing->policies, service, &service->traffic);
     service->digest = service_digest(service);
     return service;
@@ -401,7 +405,8 @@ static void spread_listeners(struct freezing *freezing) {
 }
 
 static uint32_t count_services(const struct freezing *freezing) {
-    uint32_t count = 2 * proxy_listeners_room(&freezing->snapshot->proxy) + count_gateway_services(freezing->loading);
+    uint32_t count =
+        2 * proxy_listeners_room(&freezing->snapshot->proxy) + count_gateway_services(freezing->loading) + count_url_services(freezing->loading);
     for (const struct document *entry = freezing->loading->first; entry != NULL; entry = entry->next) {
         const struct service_entry_spec *spec = entry->spec;
         if (entry->kind->spec == &service_entry_table)
@@ -485,8 +490,10 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         freeze_listener(&freezing, &snapshot->proxy.listeners[i]);
     freeze_gateways(&freezing);
+    freeze_urls(&freezing);
     freeze_routes(&freezing);
     map_dispose(&freezing.entries);
+    map_dispose(&freezing.urls);
     policy_index_dispose(&freezing.policies);
     freeze_policies_end(&freezing);
     grants_dispose(&freezing.grants);

@@ -7,6 +7,7 @@
 #include "config/merge.h"
 #include "config/resource_route.h"
 #include "config/resources.h"
+#include "config/url_service.h"
 
 struct freezing {
     const struct loading *loading;
@@ -25,6 +26,8 @@ struct freezing {
     const struct document *entry; // whose ports are being frozen
     struct frontend *frontends;
     struct map entries; // "namespace/name" -> struct frozen_entry, of all ServiceEntries
+    struct map urls;    // as documents write them -> struct service_url
+    uint32_t first_url_service;
 };
 
 // A ServiceEntry and, once it is frozen, its ports: one service each, in their order.
@@ -74,6 +77,15 @@ struct service_config *freeze_add_service(struct freezing *freezing);
 
 // How the servers of a service are reached that has mode Simple there; one for all that are alike.
 const struct origin_config *freeze_origin(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_tls *tls);
+
+// The endpoints of a service, or what they are resolved by, as a port of such a ServiceEntry has them. With TLS Simple `freezing->entry` names its authorities.
+void freeze_places(struct freezing *freezing, const struct service_entry_spec *spec, const struct entry_port *port, struct service_config *service);
+
+// URLs that documents name (url_service.c): their services, once those of the documents are there; at most `count_url_services`; and what became of one.
+#define URLS_MAX 16 // of one document
+uint32_t count_url_services(const struct loading *loading);
+void freeze_urls(struct freezing *freezing);
+const struct service_url *freeze_url(const struct freezing *freezing, struct bytes text);
 
 // Over all that its endpoints are asked by.
 uint64_t service_digest(const struct service_config *service);

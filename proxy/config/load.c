@@ -112,6 +112,8 @@ static enum error load_end(struct load *load, const char *first_path, struct sna
     struct loading *loading = &load->loading;
     const struct document *proxy = NULL;
     config_check(loading, first_path, &proxy);
+    if (load->cache != NULL)
+        cache_take_contents(load->cache, loading->contents);
     const bool is_good = loading->errors->count == 0;
     *snapshot = is_good ? config_freeze(loading, proxy, load->units, load->unit_count) : NULL;
     const char **names = unit_files(load);
@@ -155,13 +157,15 @@ enum error config_load_text(const char *name, struct bytes text, struct snapshot
     return load_end(&load, name, snapshot);
 }
 
-uint64_t config_fingerprint(const char *const *paths, uint32_t path_count) {
+uint64_t config_fingerprint(const struct config_cache *cache, const char *const *paths, uint32_t path_count) {
     struct config_memory *memory = config_memory_create();
     struct config_errors unread;
     struct file_list files;
     config_errors_init(&unread);
     file_list_read(&files, &memory->pool, paths, path_count, &unread);
     uint64_t fingerprint = file_list_fingerprint(&files);
+    for (uint32_t i = 0; cache != NULL && i < cache->content_count; i++)
+        fingerprint = digest_number(fingerprint, content_mark(cache->contents[i].at));
     config_errors_dispose(&unread);
     file_list_dispose(&files);
     config_memory_destroy(memory);

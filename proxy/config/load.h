@@ -62,11 +62,15 @@ enum error config_load_text(const char *name, struct bytes text, struct snapshot
 // More are not worth their watches: looking at the fingerprint every few seconds finds the rest.
 #define CONFIG_WATCH_MAX 512
 
-// What config_load depends on in the file system, for watching: the folders that `paths` lie in, the folders that are read, and the files that symlinks lead to. In `pool`; most
-// telling first.
-void config_watch_list(const char *const *paths, uint32_t path_count, struct pool *pool, const char *const **watched, uint32_t *watched_count);
+// What config_load depends on in the file system, for watching: the folders that `paths` lie in, the folders that are read, those of the files beside the documents that the last load with
+// `cache` (NULL: none) has read, and the files that symlinks lead to. In `pool`; most telling first.
+void config_watch_list(const struct config_cache *cache, const char *const *paths, uint32_t path_count, struct pool *pool,
+                       const char *const **watched, uint32_t *watched_count);
 
-// A number over names, sizes and times of change of all files that config_load would read (symlinks followed): changed = load again.
-uint64_t config_fingerprint(const char *const *paths, uint32_t path_count);
+// A number over names, sizes and times of change of all files that config_load would read (symlinks followed), and of the files beside them as above: changed = load again.
+uint64_t config_fingerprint(const struct config_cache *cache, const char *const *paths, uint32_t path_count);
+
+// Whether one of the files beside the documents is called `name`, without its folder.
+bool config_cache_has_file(const struct config_cache *cache, const char *name);
 
 #endif

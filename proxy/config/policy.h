@@ -9,7 +9,15 @@
 #include <stdint.h>
 
 // CIRCUIT_BREAKER is no kind of document: the group of that name of the TrafficPolicy that holds there.
-enum policy_kind { POLICY_NONE, POLICY_FAULT, POLICY_RATE_LIMIT, POLICY_AUTHORIZATION, POLICY_BULKHEAD, POLICY_CIRCUIT_BREAKER };
+enum policy_kind {
+    POLICY_NONE,
+    POLICY_FAULT,
+    POLICY_RATE_LIMIT,
+    POLICY_AUTHORIZATION,
+    POLICY_AUTHENTICATION,
+    POLICY_BULKHEAD,
+    POLICY_CIRCUIT_BREAKER
+};
 
 // One document as it acts on one destination.
 struct policy {
@@ -18,8 +26,8 @@ struct policy {
     struct bytes label;  // "RateLimitPolicy/namespace/name"
     struct bytes target; // what it was found by: all destinations that it is for by the same target share its live state
     struct place place;
-    const void *
-        config; // by kind: struct fault_config, struct rate_limit_config, struct authorization_config, struct bulkhead_config, struct circuit_breaker_config
+    const void *config; // by kind: struct fault_config, struct rate_limit_config, struct authorization_config, struct authentication_config,
+                        // struct bulkhead_config, struct circuit_breaker_config
 };
 
 #endif

@@ -36,7 +36,7 @@ struct rate_tier {
     struct quota quota;
 };
 
-enum tier_source { TIER_HEADER, TIER_IDENTITY };
+enum tier_source { TIER_HEADER, TIER_IDENTITY, TIER_CLAIM, TIER_KEY_TABLE };
 
 struct rate_rule {
     struct bytes name;
@@ -48,8 +48,9 @@ struct rate_rule {
     uint32_t tier_count; // 0: `own` holds
     struct {
         enum tier_source source;
-        struct bytes header;
-        uint32_t fallback; // the tier of whoever names none
+        struct bytes name;       // of the header or claim
+        const struct map *table; // of a key table: the key's value -> struct rate_tier; else NULL
+        uint32_t fallback;       // the tier of whoever names none
     } tier_from;
     uint64_t charged[CHARGE_STATUS_WORDS]; // responses that are charged for, a bit each; none: each request is, when it comes
     bool charges_responses;

@@ -12,13 +12,13 @@ static const struct choice types[] = {{"ClientAddress", KEY_CLIENT_ADDRESS, fals
                                       {"Header", KEY_HEADER, false, "the values of a header; host: the authority"},
                                       {"Cookie", KEY_COOKIE, false, "the value of a cookie"},
                                       {"Query", KEY_QUERY, false, "the value of a parameter of the query, decoded"},
-                                      {"JWTClaim", 0, true, NULL},
+                                      {"JWTClaim", KEY_CLAIM, false, "the values of a claim of the token that AuthenticationPolicy has verified"},
                                       {"Path", KEY_PATH, false, "the path, without the query"},
                                       {"Method", KEY_METHOD, false, "the method"},
                                       {0}};
 static const struct row part_rows[] = {
     {.name = "type", .type = VALUE_ENUM, PART(type), .choices = types, .is_required = true, .describes = "what of the request"},
-    {.name = "name", .type = VALUE_TEXT, PART(name), .describes = "Header, Cookie, Query, needed there: which one"},
+    {.name = "name", .type = VALUE_TEXT, PART(name), .describes = "Header, Cookie, Query, JWTClaim, needed there: which one"},
     {0}};
 const struct table request_key_table = {.describes = "a part of the key", .rows = part_rows, .size = sizeof(struct request_key_part)};
 
@@ -32,7 +32,7 @@ const char *request_key_type_name(enum request_key_type type) {
 }
 
 static bool has_name(enum request_key_type type) {
-    return type == KEY_HEADER || type == KEY_COOKIE || type == KEY_QUERY;
+    return type == KEY_HEADER || type == KEY_COOKIE || type == KEY_QUERY || type == KEY_CLAIM;
 }
 
 void request_key_part_check(struct document *document, const struct request_key_part *part, const struct node *node) {
@@ -40,10 +40,10 @@ void request_key_part_check(struct document *document, const struct request_key_
     if (!document_has(node, "type") || (name != NULL && name->bad))
         return;
     if (has_name(part->type) && part->name.len == 0)
-        document_error(document, name != NULL ? name : node, name != NULL ? NULL : "name", "is required: which Header, Cookie or Query");
+        document_error(document, name != NULL ? name : node, name != NULL ? NULL : "name", "is required: which Header, Cookie, Query or JWTClaim");
     else if (!has_name(part->type) && name != NULL)
-        document_error(document, name, NULL, "is for Header, Cookie and Query alone");
-    else if (name != NULL && part->type != KEY_QUERY && !is_token(part->name))
+        document_error(document, name, NULL, "is for Header, Cookie, Query and JWTClaim alone");
+    else if (name != NULL && (part->type == KEY_HEADER || part->type == KEY_COOKIE) && !is_token(part->name))
         document_error(document, name, NULL, "\"%.*s\" is no name that a header or cookie can have", BYTES_FORMAT(part->name));
 }
 

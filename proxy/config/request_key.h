@@ -17,13 +17,14 @@ enum request_key_type {
     KEY_HEADER,
     KEY_COOKIE,
     KEY_QUERY,
+    KEY_CLAIM,
     KEY_PATH,
     KEY_METHOD,
 };
 
 struct request_key_part {
     enum request_key_type type;
-    struct bytes name; // of the header, cookie or parameter; else empty
+    struct bytes name; // of the header, cookie, parameter or claim; else empty
 };
 
 // All parts together; none: there is no key. As a row: VALUE_LIST of request_key_table.

@@ -1,7 +1,10 @@
 // Kind RateLimitPolicy: how many requests may come in what time. Its table, and the rules between its fields.
 #include "config/resource_rate_limit.h"
 
+#include "base/map.h"
+#include "config/content.h"
 #include "config/edge_fields.h"
+#include "config/key_table.h"
 #include "http/headers.h"
 
 #define LIMIT(member) ROW_AT(struct rate_limit, member)
@@ -73,12 +76,16 @@ static const struct table tier_table = {
 
 static const struct choice sources[] = {{"Header", TIER_HEADER, false, "the value of a header"},
                                         {"Identity", TIER_IDENTITY, false, "the last segment of the SPIFFE ID that the caller has shown"},
-                                        {"JWTClaim", 0, true, NULL},
-                                        {"KeyTable", 0, true, NULL},
+                                        {"JWTClaim", TIER_CLAIM, false, "the first value of a claim that is the name of a tier"},
+                                        {"KeyTable", TIER_KEY_TABLE, false, "what a file says of the value of the rule's key"},
                                         {0}};
 static const struct row source_rows[] = {
     {.name = "type", .type = VALUE_ENUM, RULE(rule.tier_from.source), .choices = sources, .is_required = true, .describes = "what of the request"},
-    {.name = "name", .type = VALUE_TEXT, RULE(rule.tier_from.header), .describes = "Header, needed there: which one"},
+    {.name = "name", .type = VALUE_TEXT, RULE(rule.tier_from.name), .describes = "Header, JWTClaim, needed there: which one"},
+    {.name = "file",
+     .type = VALUE_PATH,
+     RULE(tier_file),
+     .describes = "KeyTable, needed there: lines of a key and the name of its tier, white space between them; what is written to it holds at once"},
     {0}};
 static const struct table source_table = {.describes = "where a request says its tier", .rows = source_rows};
 static const struct row tier_choice_rows[] = {
@@ -185,23 +192,49 @@ static void check_tier(struct document *document, struct rate_tier *tier, const 
         document_error(document, node, "limits", "is required, or quota: what holds");
 }
 
+// Which field each source takes.
+static void check_source_fields(struct document *document, const struct rate_rule *rule, const struct node *from) {
+    static const char *const fields[] = {[TIER_HEADER] = "name", [TIER_IDENTITY] = NULL, [TIER_CLAIM] = "name", [TIER_KEY_TABLE] = "file"};
+    static const char *const kinds[] = {"name", "file"};
+    const char *needed = fields[rule->tier_from.source];
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const bool is_needed = needed != NULL && strcmp(needed, kinds[i]) == 0;
+        if (is_needed && node_find(from, kinds[i]) == NULL)
+            document_error(document, from, kinds[i], i == 0 ? "is required: which Header or JWTClaim" : "is required: the key table");
+        else if (!is_needed && node_find(from, kinds[i]) != NULL)
+            document_error(document, node_find(from, kinds[i]), NULL,
+                           i == 0 ? "is for types Header and JWTClaim alone" : "is for type KeyTable alone");
+    }
+}
+
+static void check_source_header(struct document *document, const struct rate_rule *rule, const struct node *name) {
+    if (rule->tier_from.source != TIER_HEADER || name == NULL || name->bad)
+        return;
+    if (!is_token(rule->tier_from.name))
+        document_error(document, name, NULL, "\"%.*s\" is no name of a field", BYTES_FORMAT(rule->tier_from.name));
+    else if (!edge_field_is_guarded(rule->tier_from.name))
+        document_warning(document, name, NULL,
+                         "%.*s is no field that gateways take off: clients from outside can choose their tier by it; x-tier is one",
+                         BYTES_FORMAT(rule->tier_from.name));
+}
+
+// A key table is asked for one text.
+static void check_source_key(struct document *document, const struct rate_rule *rule, const struct node *from) {
+    static const bool is_text[] = {
+        [KEY_IDENTITY] = true, [KEY_HEADER] = true, [KEY_COOKIE] = true, [KEY_QUERY] = true, [KEY_CLAIM] = true, [KEY_METHOD] = false};
+    if (rule->tier_from.source == TIER_KEY_TABLE && (rule->key.count != 1 || !is_text[rule->key.parts[0].type]))
+        document_error(document, node_find(from, "type"), NULL,
+                       "KeyTable looks up the value of the rule's key; allowed: a key of one part, Header, Cookie, Query, Identity or JWTClaim");
+}
+
 // The number of the tier that is the default; what is wrong with it is told.
 static void check_tier_choice(struct document *document, struct rate_rule_spec *spec, const struct node *node) {
     struct rate_rule *rule = &spec->rule;
     const struct node *from = node_find(node, "from");
-    const struct node *name = node_find(from, "name");
-    const bool is_header = rule->tier_from.source == TIER_HEADER;
-    if (document_has(from, "type") && (name == NULL || !name->bad)) {
-        if (is_header && name == NULL)
-            document_error(document, from, "name", "is required: which Header");
-        else if (!is_header && name != NULL)
-            document_error(document, name, NULL, "is for type Header alone");
-        else if (is_header && !is_token(rule->tier_from.header))
-            document_error(document, name, NULL, "\"%.*s\" is no name of a field", BYTES_FORMAT(rule->tier_from.header));
-        else if (is_header && !edge_field_is_guarded(rule->tier_from.header))
-            document_warning(document, name, NULL,
-                             "%.*s is no field that gateways take off: clients from outside can choose their tier by it; x-tier is one",
-                             BYTES_FORMAT(rule->tier_from.header));
+    if (document_has(from, "type")) {
+        check_source_fields(document, rule, from);
+        check_source_header(document, rule, node_find(from, "name"));
+        check_source_key(document, rule, from);
     }
     if (!document_has(node, "default"))
         return;
@@ -250,5 +283,44 @@ void rate_limit_check(struct document *document) {
         request_key_check(document, &rule->rule.key, node_find(node, "key"));
         check_tiers(document, rule, node);
         rule->rule.charges_responses = charges_responses(&rule->rule);
+    }
+}
+
+// ---- key tables
+
+static const struct rate_tier *find_tier(const struct rate_rule *rule, struct bytes name) {
+    for (uint32_t i = 0; i < rule->tier_count; i++)
+        if (bytes_equal(rule->tiers[i].name, name))
+            return &rule->tiers[i];
+    return NULL;
+}
+
+// As other wrong lines are told, by the file's own name and line. A name of no tier is none: whoever names it gets the default.
+static void check_table(struct document *document, const struct rate_rule_spec *spec, const struct content *content) {
+    struct bytes text = content->text;
+    struct key_line line;
+    struct map keys;
+    uint32_t number = 0;
+    map_init(&keys);
+    while (key_table_next(&text, &number, &line)) {
+        const struct place place = {content->path.at, number};
+        if (line.tier.len == 0)
+            config_errors_add(document->loading->errors, place, document->label, NULL,
+                              "is no key and the name of its tier, with white space between");
+        else if (find_tier(&spec->rule, line.tier) == NULL)
+            config_errors_add(document->loading->errors, place, document->label, NULL, "\"%.*s\" is the name of none of `tiers`",
+                              BYTES_FORMAT(line.tier));
+        else if (map_put(&keys, line.key, document) != NULL)
+            config_errors_add(document->loading->errors, place, document->label, NULL, "has a key that stands above");
+    }
+    map_dispose(&keys);
+}
+
+void rate_limit_check_files(struct document *document) {
+    const struct rate_limit_spec *spec = document->spec;
+    for (uint32_t i = 0; i < spec->rule_count; i++) {
+        const struct content *content = spec->rules[i].tier_file.len == 0 ? NULL : content_read(document->loading, spec->rules[i].tier_file);
+        if (content != NULL && content->text.at != NULL) // else it has been told
+            check_table(document, &spec->rules[i], content);
     }
 }

@@ -11,6 +11,7 @@ struct rate_rule_spec {
     uint32_t match_count;
     uint32_t scope; // one word so far
     struct bytes tier_default;
+    struct bytes tier_file; // a key table; empty: none
     struct place place;
 };
 
@@ -23,5 +24,8 @@ struct rate_limit_spec {
 
 extern const struct table rate_limit_table;
 void rate_limit_check(struct document *document);
+
+// The files that it names: read and judged in each load.
+void rate_limit_check_files(struct document *document);
 
 #endif

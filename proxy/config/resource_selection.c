@@ -63,6 +63,15 @@ static void check_opaque_key(struct document *document, const struct node *key) 
     }
 }
 
+// A token is looked at by what stands beside the backend, or behind the choice of it.
+static void check_claims(struct document *document, const struct node *key) {
+    const struct traffic_policy_spec *spec = document->spec;
+    for (uint32_t i = 0; i < spec->traffic.selection.key.count; i++)
+        if (document_has(node_item(key, i), "type") && spec->traffic.selection.key.parts[i].type == KEY_CLAIM)
+            document_error(document, node_find(node_item(key, i), "type"), NULL,
+                           "JWTClaim is not known yet when a backend is chosen; allowed: all other types");
+}
+
 void selection_check(struct document *document) {
     const struct traffic_policy_spec *spec = document->spec;
     const struct node *group = node_find(document->spec_node, "backendSelection");
@@ -82,6 +91,7 @@ void selection_check(struct document *document) {
         document_error(document, node_find(group, "ifMissing"), NULL, "is for type Hash alone");
     if (!is_hash || key == NULL || key->bad)
         return;
+    check_claims(document, key);
     request_key_check(document, &spec->traffic.selection.key, key);
     check_opaque_key(document, key);
 }

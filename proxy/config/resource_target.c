@@ -1,4 +1,5 @@
 // `targetRefs` of all kinds of policies: their table, and the rules between their fields. Whether what they name is there is check.c's.
+#include "config/resource_authentication.h"
 #include "config/resource_authorization.h"
 #include "config/resource_bulkhead.h"
 #include "config/resource_fault.h"
@@ -41,7 +42,9 @@ enum policy_kind policy_kind_of(const struct document *document) {
     } kinds[] = {{&fault_table, POLICY_FAULT},
                  {&rate_limit_table, POLICY_RATE_LIMIT},
                  {&authorization_table, POLICY_AUTHORIZATION},
-                 {&bulkhead_table, POLICY_BULKHEAD}};
+                 {&bulkhead_table, POLICY_BULKHEAD},
+
+                 {&authentication_table, POLICY_AUTHENTICATION}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (document->kind->spec == kinds[i].spec)
             return kinds[i].kind;

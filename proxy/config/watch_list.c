@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/check.h"
+#include "config/cache.h"
 #include "config/files.h"
 
 #include <limits.h>
@@ -40,7 +41,8 @@ static void add_target(struct watch_list *list, const char *name) {
         add(list, pool_copy(list->pool, bytes_from_text(target)).at);
 }
 
-void config_watch_list(const char *const *paths, uint32_t path_count, struct pool *pool, const char *const **watched, uint32_t *watched_count) {
+void config_watch_list(const struct config_cache *cache, const char *const *paths, uint32_t path_count, struct pool *pool,
+                       const char *const **watched, uint32_t *watched_count) {
     struct config_errors unread;
     struct file_list files;
     config_errors_init(&unread);
@@ -51,6 +53,10 @@ void config_watch_list(const char *const *paths, uint32_t path_count, struct poo
         add_folder_of(&list, paths[i]);
     for (uint32_t i = 0; i < files.folder_count; i++)
         add(&list, files.folders[i]);
+    for (uint32_t i = 0; cache != NULL && i < cache->content_count; i++)
+        add_folder_of(&list, cache->contents[i].at);
+    for (uint32_t i = 0; cache != NULL && i < cache->content_count; i++)
+        add_target(&list, cache->contents[i].at);
     for (uint32_t i = 0; i < files.count; i++)
         add_target(&list, files.files[i].name);
     config_errors_dispose(&unread);

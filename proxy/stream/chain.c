@@ -81,7 +81,7 @@ const struct chain *chain_build(const struct filter_type *const *types, const st
     const struct filter_type *in_order[CHAIN_TYPES_MAX] = {0};
     const uint32_t positions = types_in_order(types, role, place, in_order);
     struct filter_scope scope = {.destination = destination, .role = role, .all = states};
-    struct filter *filters = alloc_zeroed_or_abort(positions + destination->policy_count + 1, sizeof *filters);
+    struct filter *filters = alloc_zeroed_or_abort((size_t)positions * (destination->policy_count + 1) + 1, sizeof *filters);
     uint32_t count = 0;
     for (uint32_t i = 0; i < positions; i++)
         if (in_order[i] != NULL)

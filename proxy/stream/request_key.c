@@ -7,6 +7,7 @@
 #include "http/canonical.h"
 #include "http/form.h"
 #include "http/headers.h"
+#include "stream/claims.h"
 #include "stream/stream.h"
 
 // Constant, since all proxies must agree. Who knows it can find values that lead to one endpoint: so he can with any consistent hash.
@@ -17,12 +18,14 @@
 struct hashing {
     uint64_t hash;
     uint64_t second_key;
-    bool is_guarded; // request_key_hash_guarded
+    bool is_guarded;   // request_key_hash_guarded
+    struct bytes last; // what was added
     struct stream *stream;
 };
 
 static void add(struct hashing *hashing, struct bytes text) {
     hashing->hash = hash_with_key(hashing->hash, hashing->second_key, text);
+    hashing->last = text;
 }
 
 // IPv6 by its /64, which one client has whole; IPv4 in IPv6 as what it is.
@@ -91,6 +94,15 @@ static bool add_parameter(struct bytes target, struct bytes name, struct hashing
     return true;
 }
 
+// All its values: who signs a token sends no spellings.
+static bool add_claim(const struct claims *claims, struct bytes name, struct hashing *hashing) {
+    const struct claim *claim = claims_find(claims, name, NULL);
+    const bool is_there = claim != NULL;
+    for (; claim != NULL; claim = claims_find(claims, name, claim))
+        add(hashing, claim->value);
+    return is_there;
+}
+
 static bool add_part(const struct request_key_part *part, struct hashing *hashing) {
     struct stream *stream = hashing->stream;
     const struct head *request = stream->request;
@@ -108,6 +120,8 @@ static bool add_part(const struct request_key_part *part, struct hashing *hashin
         return request != NULL && add_cookie(request, part->name, hashing);
     case KEY_QUERY:
         return request != NULL && add_parameter(request->path, part->name, hashing);
+    case KEY_CLAIM:
+        return add_claim(stream->claims, part->name, hashing);
     case KEY_PATH:
         if (request == NULL)
             return false;
@@ -160,6 +174,14 @@ bool request_key_hash_guarded(const struct request_key *key, struct stream *stre
     struct hashing hashing = begin_guarded(stream);
     const bool is_whole = add_parts(key, &hashing);
     *hash = hashing.hash;
+    return is_whole;
+}
+
+bool request_key_value_guarded(const struct request_key *key, struct stream *stream, struct bytes *value) {
+    CHECK(key->count == 1);
+    struct hashing hashing = begin_guarded(stream);
+    const bool is_whole = add_parts(key, &hashing);
+    *value = hashing.last;
     return is_whole;
 }
 

@@ -14,6 +14,9 @@ bool request_key_hash(const struct request_key *key, struct stream *stream, uint
 // stands with `_` for `-` beside it, is none: what reads the request may take either.
 bool request_key_hash_guarded(const struct request_key *key, struct stream *stream, uint64_t *hash);
 
+// What it is of a key of one part whose value is a text, as guarded: of a claim with several values the last. False as above.
+bool request_key_value_guarded(const struct request_key *key, struct stream *stream, struct bytes *value);
+
 // One part of a key by itself, guarded in the same way.
 bool request_key_part_hash(const struct request_key_part *part, struct stream *stream, uint64_t *hash);
 // And of a key of one part, no ClientAddress, whose text in the request is this.

@@ -175,5 +175,5 @@ void subrequest_cancel(struct subrequest *subrequest) {
 
 void subrequests_cancel_all(struct stream_env *env) {
     LIST_EACH(&env->subrequests, node, following)
-        subrequest_cancel(LIST_ENTRY(node, struct subrequest, link));
+        stream_on_failed(LIST_ENTRY(node, struct subrequest, link)->stream, ERROR_CLIENT_GONE);
 }

@@ -44,7 +44,7 @@ MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subre
 // It is not over. Its answer is wanted no more.
 void subrequest_cancel(struct subrequest *subrequest);
 
-// All of a worker that is about to stop.
+// All of a worker that is about to stop: their owners are told, as ever.
 void subrequests_cancel_all(struct stream_env *env);
 
 #endif

@@ -9,7 +9,7 @@ from golden.generate import REFERENCE, reference
 
 from support.schema import EXAMPLE_FILES, EXAMPLES, documents_of, faults, fields, run, schema
 
-KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy", "FaultPolicy", "RateLimitPolicy", "AuthorizationPolicy", "BulkheadPolicy"]
+KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy", "AuthenticationPolicy", "FaultPolicy", "RateLimitPolicy", "AuthorizationPolicy", "BulkheadPolicy"]
 GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway", "ReferenceGrant"]
 
 
@@ -67,7 +67,7 @@ def test_custom_resource_definitions_are_structural(kind):
 
 def test_plurals_are_english():
     plurals = [item["spec"]["names"]["plural"] for item in json.loads(run("--crd").stdout)["items"]]
-    assert plurals == ["proxies", "serviceentries", "trafficpolicies", "faultpolicies", "ratelimitpolicies", "authorizationpolicies", "bulkheadpolicies"]
+    assert plurals == ["proxies", "serviceentries", "trafficpolicies", "authenticationpolicies", "faultpolicies", "ratelimitpolicies", "authorizationpolicies", "bulkheadpolicies"]
 
 
 def test_a_kind_of_two_versions_has_both():

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "stream/subrequest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -344,9 +345,10 @@ static void run(const struct accidents *plan, uint64_t seed) {
     check_responses();
     struct worker_metrics *metrics = &world.near.loopback.far.metrics;
     downstream_close_all(&world.near.downstream);
+    subrequests_cancel_all(&world.near.loopback.env); // as a worker does that stops
     near_settle(&world.near);
     CHECK(world.near.loopback.env.streams == 0);
-    CHECK(metric_read(&metrics->streams_begun) == world.near.loopback.record.count);
+    CHECK(metric_read(&metrics->streams_begun) == world.near.loopback.record.count + metric_read(&metrics->subrequests)); // which have no line
     fake_downstream_dispose(&world.near); // and the rest of what may be left
     current = NULL;
 }

@@ -43,7 +43,7 @@ static void who_is_meant_is_checked(void **state) {
 static void conditions_are_checked(void **state) {
     (void)state;
     expect_error(RULE("when: [{type: Header, values: [a]}]"), "is required: which Header");
-    expect_error(RULE("when: [{type: Method, name: a, values: [a]}]"), "is for Header, Cookie and Query alone");
+    expect_error(RULE("when: [{type: Method, name: a, values: [a]}]"), "is for Header, Cookie, Query and JWTClaim alone");
     expect_error(RULE("when: [{type: Method}]"), "values: is required");
     expect_error(RULE("when: [{type: Method, values: []}]"), "has 0 items");
     expect_error(RULE("when: [{type: ClientAddress, values: [a]}]"), "\"a\" is no address");

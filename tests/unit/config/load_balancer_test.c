@@ -30,9 +30,9 @@ static void the_parts_of_a_key_are_checked(void **state) {
     (void)state;
     expect_balancer_error("type: Maglev, key: [{type: Header}]", "spec.loadBalancer.key[0].name: is required");
     expect_balancer_error("type: Maglev, key: [{type: Cookie, name: ''}]", "spec.loadBalancer.key[0].name: is required");
-    expect_balancer_error("type: Maglev, key: [{type: Path}, {type: Method, name: x}]", "name: is for Header, Cookie and Query alone");
+    expect_balancer_error("type: Maglev, key: [{type: Path}, {type: Method, name: x}]", "name: is for Header, Cookie, Query and JWTClaim alone");
     expect_balancer_error("type: Maglev, key: [{type: Header, name: 'x tenant'}]", "\"x tenant\" is no name that a header or cookie can have");
-    expect_balancer_error("type: Maglev, key: [{type: JWTClaim, name: sub}]", "JWTClaim is not supported by this version");
+    expect_balancer_error("type: Maglev, key: [{type: JWTClaim}]", "name: is required: which Header, Cookie, Query or JWTClaim");
     expect_balancer_error("type: Maglev, key: [{name: x}]", ".type: is required");
 }
 

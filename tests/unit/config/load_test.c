@@ -232,7 +232,7 @@ static void paths_of_certificates_count_from_the_file(void **state) {
 
 static uint64_t fingerprint(void) {
     const char *paths[] = {folder};
-    return config_fingerprint(paths, 1);
+    return config_fingerprint(NULL, paths, 1);
 }
 
 static void the_fingerprint_changes_with_the_files(void **state) {
@@ -278,9 +278,9 @@ static void the_fingerprint_follows_a_swap_of_links(void **state) {
 static void the_fingerprint_of_nothing_is_one_too(void **state) {
     (void)state;
     const char *missing[] = {in_folder("missing")};
-    uint64_t before = config_fingerprint(missing, 1);
+    uint64_t before = config_fingerprint(NULL, missing, 1);
     write_file("missing", OUTBOUND_PROXY);
-    assert_true(before != config_fingerprint(missing, 1));
+    assert_true(before != config_fingerprint(NULL, missing, 1));
 }
 
 int main(void) {

@@ -21,7 +21,7 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(OF_S("  - {name: r, limits: [{requests: 20000, per: 1ms}]}\n"), "is more than 10 in a microsecond");
     expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 24h, burst: 1000000}]}\n"), "takes longer than 100 years");
     expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], key: [{type: Header}]}\n"), "is required: which Header");
-    expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], key: [{type: JWTClaim, name: sub}]}\n"), "JWTClaim");
+    expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], key: [{type: JWTClaim}]}\n"), "which Header, Cookie, Query or JWTClaim");
     expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], scope: Mesh}\n"), "Mesh");
     expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], matches: [{path: {value: x}}]}\n"), "is no path");
     expect_error(OF_S("  - {name: r, limits: [{requests: 1, per: 1s}], charge: {statuses: [99]}}\n"), "99");
@@ -39,7 +39,8 @@ static void tiers_are_checked(void **state) {
     expect_error(OF_S("  - {name: r, " TIER_FROM ", tiers: [" FREE "], limits: [{requests: 1, per: 1s}]}\n"), "is for a rule without tiers");
     expect_error(OF_S("  - {name: r, " TIER_FROM ", tiers: [" FREE ", {name: none}]}\n"), "limits: is required, or quota");
     expect_error(OF_S("  - {name: r, tier: {from: {type: Header}, default: free}, tiers: [" FREE "]}\n"), "is required: which Header");
-    expect_error(OF_S("  - {name: r, tier: {from: {type: Identity, name: x}, default: free}, tiers: [" FREE "]}\n"), "is for type Header alone");
+    expect_error(OF_S("  - {name: r, tier: {from: {type: Identity, name: x}, default: free}, tiers: [" FREE "]}\n"),
+                 "is for types Header and JWTClaim alone");
 }
 
 static void targets_are_checked(void **state) {

@@ -11,6 +11,8 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(ROUTES SELECT("HTTPRoute, name: r", "{key: [{type: Path}]}"), "backendSelection.key: is for type Hash alone");
     expect_error(ROUTES SELECT("HTTPRoute, name: r", "{ifMissing: Reject}"), "backendSelection.ifMissing: is for type Hash alone");
     expect_error(ROUTES SELECT("HTTPRoute, name: r", "{type: Hash, key: [{type: Header}]}"), "name: is required: which Header");
+    expect_error(ROUTES SELECT("HTTPRoute, name: r", "{type: Hash, key: [{type: JWTClaim, name: sub}]}"),
+                 "is not known yet when a backend is chosen");
     expect_error(ROUTES SELECT("HTTPRoute, name: r", "{type: Hash, key: []}"), "backendSelection.key: has 0 items");
     expect_error(ROUTES SELECT("HTTPRoute, name: r", "{disabled: true, type: Weighted}"), "is disabled and has other fields");
     expect_error(ROUTES SELECT("Service, name: s", HASH), "is of a route, or of a rule of one");

@@ -54,7 +54,7 @@ static int end(void **state) {
 }
 
 static void list(const char *path) {
-    config_watch_list(&path, 1, &pool, &watched, &watched_count);
+    config_watch_list(NULL, &path, 1, &pool, &watched, &watched_count);
 }
 
 static bool has(const char *path) {

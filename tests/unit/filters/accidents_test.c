@@ -39,18 +39,25 @@
            "     perKey: {key: [{type: Header, name: x-user}], maxConcurrent: 1, overrides: [{value: u1, maxConcurrent: 2}]}}\n" \
            "  - {name: rest, adaptive: {min: 1, max: " slots "}, maxQueue: 2, queueTimeout: 0s}\n"                               \
            "  priority: {from: {type: Header, name: x-user}, classes: [u3, u1], default: u1}\n---\n")
+// Keys that are fetched from servers that have none: whoever shows a token waits for them, as long as they take to fail.
+#define TOKENS(mode) \
+    TARGET("AuthenticationPolicy", "t", "  mode: " mode "\n  jwt: [{name: m, issuer: i, jwks: {uri: 'http://127.0.0.1:8003/k', timeout: 1s}}]\n---\n")
+#define TOKEN                                                                    \
+    "eyJhbGciOiJFZERTQSIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwiZXhwIjo0MTAyNDQ0ODAwfQ." \
+    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ"
 
 static const char *const documents[] = {
     BESIDE SERVICE("HTTP2", TWO) CARRIED("  hedge: {after: Delay, delay: 200ms, max: 1, percent: 100}\n"
                                          "  circuitBreaker: {failureThreshold: 3, openFor: 2s, halfOpenRequests: 2}\n") LIMITS("l", "Enforce", "20")
-        FAULTS("f", "Enforce", "20") LIMITS("dry", "DryRun", "2") BULKHEADS("b", "Enforce", "2") BULKHEADS("dry", "DryRun", "1"),
+        FAULTS("f", "Enforce", "20") LIMITS("dry", "DryRun", "2") BULKHEADS("b", "Enforce", "2") BULKHEADS("dry", "DryRun", "1") TOKENS("Enforce"),
     BESIDE SERVICE("HTTP1", TWO) CARRIED("  circuitBreaker: {scope: Endpoint, failurePercent: 50, minRequests: 4, openFor: 1s}\n")
-        LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50") BULKHEADS("b", "Enforce", "4") BULKHEADS("second", "Enforce", "2"),
+        LIMITS("l", "Enforce", "5") FAULTS("f", "DryRun", "50") BULKHEADS("b", "Enforce", "4") BULKHEADS("second", "Enforce", "2") TOKENS("DryRun"),
     BESIDE,
 };
 
 static const struct accident_request requests[] = {
     {.text = "GET a /x\n"},
+    {.text = "GET a /x\nauthorization: Bearer " TOKEN "\n"},
     {.text = "GET a /x\nx-user: u1\norigin: http://a\n"},
     {.text = "HEAD a /y\nx-user: u2\nx-request-timeout-ms: 700\n"},
     {.text = "POST a /x\nx-user: u3\n", .body = ACCIDENT_ANY_BODY},
