@@ -1,9 +1,12 @@
 // AuthorizationPolicy: all documents that act on a destination are judged together. What a Deny is for is refused; where there is an Allow, so is what none is for.
 //
 // Documents in a dry run are judged beside: what all of them together would say, and those that are enforced do not, is told.
+//
+// It stands in the chain twice where some rule goes by what a token says: before anything is done for a request, where that is left open, and behind what verifies the token, where all is judged.
 #include "filters/registry.h"
 
 #include "base/check.h"
+#include "config/authentication_config.h"
 #include "config/authorization_config.h"
 #include "filters/authorization_match.h"
 #include "net/tcp.h"
@@ -18,10 +21,18 @@
 #define NAMED_MAX 4
 #define NAME_BYTES_MAX 128
 
+// When it can be said whether a rule holds.
+enum rule_sort {
+    RULE_AT_ONCE,
+    RULE_BY_CLAIM,  // a condition asks for what the token says
+    RULE_BY_HEADERS // it asks for headers that are made of claims, and are the client's own until then
+};
+
 struct judged {
     const struct policy *policy;
     const struct authorization_config *config;
     struct policy_state **states; // of each rule, and of an Allow one more: that none of them is for a request
+    enum rule_sort *sorts;        // of each rule
     bool names_paths;
 };
 
@@ -37,11 +48,13 @@ struct authorizer {
     struct judged *documents;
     uint32_t count;
     struct panel enforced;
-    struct panel all; // with those in a dry run, which come first; empty where there are none
+    struct panel all;   // with those in a dry run, which come first; empty where there are none
+    bool before_claims; // it stands before the token is verified, and once more behind that
 };
 
 // What a panel says.
 struct opinion {
+    bool is_open;            // it may pass so far: what the token says decides
     enum error end;          // OK: it may pass
     const struct judged *of; // NULL: of none, there is no Allow
     uint32_t rule;           // its rule_count: that it has none for the request
@@ -49,6 +62,45 @@ struct opinion {
 };
 
 // ---- what is configured
+
+static bool has_claims_header(const struct route_match *matches, uint32_t count, const struct destination *destination) {
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < matches[i].header_count; j++)
+            if (authentication_makes_header(destination, matches[i].headers[j].name))
+                return true;
+    return false;
+}
+
+static enum rule_sort sort_of(const struct authorization_rule *rule, const struct destination *destination) {
+    enum rule_sort sort = RULE_AT_ONCE;
+    if (has_claims_header(rule->matches, rule->match_count, destination) || has_claims_header(rule->not_matches, rule->not_match_count, destination))
+        return RULE_BY_HEADERS;
+    for (uint32_t i = 0; i < rule->condition_count; i++) {
+        const struct request_key_part *part = &rule->conditions[i].part;
+        if (part->type == KEY_HEADER && authentication_makes_header(destination, part->name))
+            return RULE_BY_HEADERS;
+        if (part->type == KEY_CLAIM)
+            sort = RULE_BY_CLAIM;
+    }
+    return sort;
+}
+
+// Those that name an agent are another filter's.
+static bool is_judged(const struct policy *policy) {
+    const struct authorization_config *config = policy->config;
+    return policy->kind == POLICY_AUTHORIZATION && config->action != AUTHORIZATION_EXTERNAL;
+}
+
+// Whether any rule goes by what a token says.
+static bool goes_by_tokens(const struct destination *destination) {
+    for (uint32_t i = 0; i < destination->policy_count; i++) {
+        const struct authorization_config *config = destination->policies[i]->config;
+        for (uint32_t j = 0; is_judged(destination->policies[i]) && j < config->rule_count; j++)
+            if (sort_of(&config->rules[j], destination) != RULE_AT_ONCE)
+                return true;
+    }
+    return false;
+}
 
 static struct judged judged_of(const struct policy *policy, const struct filter_scope *scope, struct pool *pool) {
     struct judged judged = {.policy = policy, .config = policy->config};
@@ -59,8 +111,11 @@ static struct judged judged_of(const struct policy *policy, const struct filter_
     judged.states = pool_alloc_zeroed(pool, (count + 1) * sizeof judged.states[0]);
     for (uint32_t i = 0; i <= count; i++)
         judged.states[i] = filter_state_get(&own, i < count ? judged.config->rules[i].name : NO_RULE, 0, &policy_state_counts, NULL);
-    for (uint32_t i = 0; i < count; i++)
+    judged.sorts = pool_alloc_zeroed(pool, count * sizeof judged.sorts[0] + 1);
+    for (uint32_t i = 0; i < count; i++) {
         judged.names_paths |= judged.config->rules[i].names_paths;
+        judged.sorts[i] = sort_of(&judged.config->rules[i], scope->destination);
+    }
     return judged;
 }
 
@@ -86,12 +141,12 @@ static void seat_all(struct panel *panel, const struct authorizer *authorizer, b
     seat(panel, authorizer, AUTHORIZATION_ALLOW, false);
 }
 
-static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+static struct authorizer *create(const struct filter_scope *scope, struct pool *pool) {
     const struct destination *destination = scope->destination;
     struct authorizer *authorizer = pool_alloc_zeroed(pool, sizeof *authorizer);
     authorizer->documents = pool_alloc_zeroed(pool, destination->policy_count * sizeof authorizer->documents[0] + 1);
     for (uint32_t i = 0; i < destination->policy_count; i++)
-        if (destination->policies[i]->kind == POLICY_AUTHORIZATION)
+        if (is_judged(destination->policies[i]))
             authorizer->documents[authorizer->count++] = judged_of(destination->policies[i], scope, pool);
     if (authorizer->count == 0)
         return NULL;
@@ -99,6 +154,17 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     if (authorizer->enforced.count < authorizer->count)
         seat_all(&authorizer->all, authorizer, true, pool);
     return authorizer;
+}
+
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    struct authorizer *authorizer = create(scope, pool);
+    if (authorizer != NULL)
+        authorizer->before_claims = goes_by_tokens(scope->destination);
+    return authorizer;
+}
+
+static const void *configure_claims(const struct filter_scope *scope, struct pool *pool) {
+    return goes_by_tokens(scope->destination) ? create(scope, pool) : NULL;
 }
 
 static void dispose(const void *config) {
@@ -113,15 +179,25 @@ static struct opinion unjudged(const struct judged *of, uint32_t rule, const cha
     return (struct opinion){.end = ERROR_BAD_REQUEST, .of = of, .rule = rule, .why = why};
 }
 
-// The first rule of the document that is for the request, in `opinion`, or that it cannot be said. False: none is.
+// Whether the rule is for the request; `*is_open`: it may be, the token is to say.
+static bool holds(const struct judged *judged, uint32_t rule, struct authorization_request *request, bool *is_open) {
+    const enum reading reading = judged->config->action == AUTHORIZATION_DENY ? READING_ANY : READING_ALL;
+    const enum rule_sort sort = request->before_claims ? judged->sorts[rule] : RULE_AT_ONCE;
+    const bool is_for = sort == RULE_BY_HEADERS ? authorization_rule_is_from(&judged->config->rules[rule], reading, request)
+                                                : authorization_rule_holds(&judged->config->rules[rule], reading, request);
+    *is_open |= is_for && sort != RULE_AT_ONCE;
+    return is_for && sort == RULE_AT_ONCE;
+}
+
+// The first rule of the document that is for the request, in `opinion`, or that it cannot be said. False: none is; `opinion->is_open`: but one may be.
 static bool ask(const struct judged *judged, struct authorization_request *request, struct opinion *opinion) {
     const bool is_deny = judged->config->action == AUTHORIZATION_DENY;
     for (uint32_t i = 0; i < judged->config->rule_count; i++) {
-        const bool holds = authorization_rule_holds(&judged->config->rules[i], is_deny ? READING_ANY : READING_ALL, request);
+        const bool is_for = holds(judged, i, request, &opinion->is_open);
         if (authorization_gave_up(request))
             *opinion = unjudged(judged, i, "a regular expression takes too much work");
-        else if (holds)
-            *opinion = (struct opinion){.end = is_deny ? ERROR_DENIED : OK, .of = judged, .rule = i};
+        else if (is_for)
+            *opinion = (struct opinion){.is_open = opinion->is_open && !is_deny, .end = is_deny ? ERROR_DENIED : OK, .of = judged, .rule = i};
         else
             continue;
         return true;
@@ -137,18 +213,26 @@ static uint32_t rule_of_paths(const struct judged *judged) {
     return i;
 }
 
-static struct opinion judge(const struct panel *panel, struct stream *stream) {
+static struct opinion judge(const struct panel *panel, bool before_claims, struct stream *stream) {
     struct authorization_request request;
-    struct opinion opinion;
-    authorization_request_begin(&request, stream);
+    struct opinion opinion = {.end = OK};
+    authorization_request_begin(&request, stream, before_claims);
     const char *fault = panel->of_paths == NULL ? NULL : authorization_path_fault(&request);
     if (fault != NULL)
         return unjudged(panel->of_paths, rule_of_paths(panel->of_paths), fault);
-    for (uint32_t i = 0; i < panel->count; i++)
-        if (ask(panel->documents[i], &request, &opinion))
+    bool may_be_denied = false;
+    for (uint32_t i = 0; i < panel->count; i++) {
+        if (i == panel->deny_count) {
+            may_be_denied = opinion.is_open;
+            opinion.is_open = false;
+        }
+        if (ask(panel->documents[i], &request, &opinion)) {
+            opinion.is_open = opinion.end == OK && may_be_denied; // another Allow that might allow it too changes nothing
             return opinion;
-    if (panel->count == panel->deny_count)
-        return (struct opinion){.end = OK};
+        }
+    }
+    if (panel->count == panel->deny_count || opinion.is_open)
+        return (struct opinion){.end = OK, .is_open = opinion.is_open};
     const struct judged *first = panel->documents[panel->deny_count];
     return (struct opinion){.end = ERROR_DENIED, .of = first, .rule = first->config->rule_count};
 }
@@ -204,8 +288,8 @@ static enum filter_result refuse(const struct opinion *opinion, const struct pan
 
 // What would be otherwise if dry runs counted. (An expression that takes too much work for all together may be an enforced one's: that says nothing.)
 static void tell_dry_runs(const struct authorizer *authorizer, const struct opinion *real, struct stream *stream) {
-    const struct opinion opinion = judge(&authorizer->all, stream);
-    if ((opinion.end == OK) == (real->end == OK) || opinion.of == NULL || !opinion.of->policy->is_dry_run)
+    const struct opinion opinion = judge(&authorizer->all, authorizer->before_claims, stream);
+    if (opinion.is_open || (opinion.end == OK) == (real->end == OK) || opinion.of == NULL || !opinion.of->policy->is_dry_run)
         return;
     if (opinion.end == OK)
         verdict_would_pass(stream, opinion.of->policy, rule_of(&opinion));
@@ -216,12 +300,13 @@ static void tell_dry_runs(const struct authorizer *authorizer, const struct opin
 static enum filter_result decide(struct stream *stream, const void *config, void *state) {
     (void)state;
     const struct authorizer *authorizer = config;
-    const struct opinion opinion = judge(&authorizer->enforced, stream);
-    if (authorizer->all.count > 0)
+    const struct opinion opinion = judge(&authorizer->enforced, authorizer->before_claims, stream);
+    const bool is_last_word = opinion.end != OK || !authorizer->before_claims;
+    if (authorizer->all.count > 0 && is_last_word)
         tell_dry_runs(authorizer, &opinion, stream);
     if (opinion.end != OK)
         return refuse(&opinion, &authorizer->enforced, stream);
-    if (opinion.of != NULL)
+    if (opinion.of != NULL && is_last_word)
         explain_decided_by(stream, opinion.of->policy, rule_of(&opinion));
     return FILTER_CONTINUE;
 }
@@ -230,5 +315,12 @@ const struct filter_type filter_authorization = {
     .name = "authorization",
     .ends_without_config = true,
     .configure = configure,
+    .ops = {.decide = decide, .dispose = dispose},
+};
+
+const struct filter_type filter_authorization_claims = {
+    .name = "authorization_claims",
+    .ends_without_config = true,
+    .configure = configure_claims,
     .ops = {.decide = decide, .dispose = dispose},
 };

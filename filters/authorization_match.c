@@ -5,6 +5,7 @@
 #include "http/canonical.h"
 #include "http/form.h"
 #include "http/headers.h"
+#include "stream/claims.h"
 #include "stream/stream.h"
 
 // ---- values that may stand several times
@@ -111,8 +112,26 @@ static bool cookie_holds(const struct authorization_request *request, struct byt
     return tally_holds(&tally);
 }
 
-static bool has_parameters(struct bytes path) {
-    return path.len > 0 && (memchr(path.at, ';', path.len) != NULL || memmem(path.at, path.len, "%3B", 3) != NULL);
+// What of a path there is to look at more closely, in one pass: most have nothing.
+enum { MARK_ESCAPE = 1, MARK_SEMICOLON = 2, MARK_SLASH = 4 };
+
+static const unsigned char marks[256] = {['%'] = MARK_ESCAPE, [';'] = MARK_SEMICOLON, ['/'] = MARK_SLASH};
+
+// `*twice`: those that stand beside each other.
+static unsigned marks_in(struct bytes path, unsigned *twice) {
+    unsigned seen = 0, before = 0;
+    *twice = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        const unsigned mark = marks[(unsigned char)path.at[i]];
+        *twice |= mark & before;
+        seen |= mark;
+        before = mark;
+    }
+    return seen;
+}
+
+static bool has_escape(struct bytes path, const char *escape) {
+    return memmem(path.at, path.len, escape, strlen(escape)) != NULL;
 }
 
 // "/a;x=1/b%3By" as "/a/b".
@@ -137,8 +156,16 @@ static void look_at_path(struct authorization_request *request) {
     request->path = request->bare_path = bytes_from(target.at, end);
     if (end < target.len)
         request->query = bytes_from(target.at + end + 1, target.len - end - 1);
-    if (has_parameters(request->path))
-        request->bare_path = without_parameters(request->path, &request->stream->pool);
+    unsigned twice;
+    const unsigned seen = marks_in(request->path, &twice);
+    const bool has_escapes = (seen & MARK_ESCAPE) != 0;
+    request->has_escaped_slash = has_escapes && has_escape(request->path, "%2F");
+    request->has_empty_segment = (twice & MARK_SLASH) != 0;
+    if ((seen & MARK_SEMICOLON) == 0 && !(has_escapes && has_escape(request->path, "%3B")))
+        return;
+    request->bare_path = without_parameters(request->path, &request->stream->pool);
+    marks_in(request->bare_path, &twice);
+    request->has_empty_segment |= (twice & MARK_SLASH) != 0;
 }
 
 // Decoded, so that no other spelling of it is another parameter.
@@ -273,6 +300,14 @@ static bool is_held_out(const struct authorization_rule *rule, enum reading read
     return rule->not_addresses.count > 0 && (is_in(&rule->not_addresses, request) || (!request->has_ip && reading == READING_ALL));
 }
 
+// Of a claim with several values, or several words, any will do: they are what the caller has.
+static bool claim_holds(const struct authorization_condition *condition, const struct authorization_request *request) {
+    bool holds = request->before_claims;
+    for (uint32_t i = 0; i < condition->value_count; i++)
+        holds |= claims_have(request->stream->claims, condition->part.name, condition->values[i]);
+    return holds;
+}
+
 static bool condition_holds(const struct authorization_condition *condition, enum reading reading, struct authorization_request *request) {
     const struct wanted wanted = {.condition = condition};
     if (condition->part.type == KEY_CLIENT_ADDRESS)
@@ -288,11 +323,12 @@ static bool condition_holds(const struct authorization_condition *condition, enu
         return cookie_holds(request, condition->part.name, wanted, reading);
     case KEY_QUERY:
         return query_holds(request, condition->part.name, wanted, reading);
+    case KEY_CLAIM:
+        return claim_holds(condition, request);
     case KEY_PATH:
         return path_holds(request, NULL, condition, reading);
     case KEY_METHOD:
         return is_one_of(condition, request->head->method_text);
-    case KEY_CLAIM: // no document can say it
     case KEY_CLIENT_ADDRESS:
     case KEY_IDENTITY:
         break;
@@ -307,25 +343,29 @@ static bool conditions_hold(const struct authorization_rule *rule, enum reading 
     return true;
 }
 
-void authorization_request_begin(struct authorization_request *request, struct stream *stream) {
-    *request = (struct authorization_request){.stream = stream, .head = stream->request->opaque ? NULL : stream->request};
+void authorization_request_begin(struct authorization_request *request, struct stream *stream, bool before_claims) {
+    *request =
+        (struct authorization_request){.stream = stream, .head = stream->request->opaque ? NULL : stream->request, .before_claims = before_claims};
     if (stream->bound->matcher != NULL)
         regex_matcher_begin(stream->bound->matcher);
 }
 
+bool authorization_rule_is_from(const struct authorization_rule *rule, enum reading reading, struct authorization_request *request) {
+    return comes_from(rule, request) && !is_held_out(rule, reading, request);
+}
+
 bool authorization_rule_holds(const struct authorization_rule *rule, enum reading reading, struct authorization_request *request) {
-    return comes_from(rule, request) && !is_held_out(rule, reading, request) && is_asked_for(rule, reading, request) &&
-           !is_left_out(rule, reading, request) && conditions_hold(rule, reading, request);
+    return authorization_rule_is_from(rule, reading, request) && is_asked_for(rule, reading, request) && !is_left_out(rule, reading, request) &&
+           conditions_hold(rule, reading, request);
 }
 
 const char *authorization_path_fault(struct authorization_request *request) {
     if (request->head == NULL)
         return NULL;
     look_at_path(request);
-    const struct bytes path = request->path;
-    if (memchr(path.at, '%', path.len) != NULL && memmem(path.at, path.len, "%2F", 3) != NULL)
+    if (request->has_escaped_slash)
         return "an escaped slash in the path";
-    if (memmem(path.at, path.len, "//", 2) != NULL || memmem(request->bare_path.at, request->bare_path.len, "//", 2) != NULL)
+    if (request->has_empty_segment)
         return "an empty segment in the path";
     return NULL;
 }

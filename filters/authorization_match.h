@@ -17,18 +17,23 @@ enum reading {
 struct authorization_request {
     struct stream *stream;
     const struct head *head; // NULL: an opaque connection, which has no request
+    bool before_claims;      // what its token says is not known yet: a condition on it holds
     struct ip ip;
     bool ip_is_looked_at, has_ip;
     bool path_is_looked_at;
     struct bytes path, query;
     struct bytes bare_path; // without the parameters of its segments
-    struct bytes host;      // canonical; empty: not worked out yet, or there is none
+    bool has_escaped_slash, has_empty_segment;
+    struct bytes host; // canonical; empty: not worked out yet, or there is none
 };
 
 // While the stream has its documents. Regular expressions that are asked from now on are of this request.
-void authorization_request_begin(struct authorization_request *request, struct stream *stream);
+void authorization_request_begin(struct authorization_request *request, struct stream *stream, bool before_claims);
 
 bool authorization_rule_holds(const struct authorization_rule *rule, enum reading reading, struct authorization_request *request);
+
+// As far as it is about who asks.
+bool authorization_rule_is_from(const struct authorization_rule *rule, enum reading reading, struct authorization_request *request);
 
 // What about the path servers do not agree on, be it by `%2F` or by an empty segment; NULL: nothing.
 const char *authorization_path_fault(struct authorization_request *request);

@@ -459,8 +459,6 @@ FOR_TESTS_ALONE = {
     "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
     "tls_was_resumed": "shows that a ticket was taken",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
-    "subrequest_cancel": "for filters whose answer nobody waits for any more",
-    "claims_have": "for conditions on what a token says",
 }
 
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "config/authority.h"
 #include "http/headers.h"
+#include "net/tls.h"
 
 #include <jansson.h>
 
@@ -62,10 +63,12 @@ static struct bytes server_name_of(struct bytes host, struct pool *pool) {
     return authority_parse(host, &authority) ? pool_copy(pool, authority_host(&authority)) : BYTES_NONE;
 }
 
-static struct stream_client client_of(const struct explain_question *question, const struct listener_config *listener, struct pool *pool) {
+static struct stream_client client_of(const struct explain_question *question, const struct listener_config *listener,
+                                      const struct credentials *credentials, struct pool *pool) {
     struct stream_client client = {.address = address_of(&question->client, pool), .destination = address_of(&question->destination, pool)};
     const bool has_identity = question->identity.text.len > 0;
     client.identity = has_identity ? &question->identity : NULL;
+    client.is_kin = has_identity && credentials != NULL && spiffe_id_same_trust_domain(&question->identity, credentials_id(credentials));
     client.mesh = has_identity;
     client.secure = has_identity || gateway_ends_tls(listener->gateway);
     if (gateway_ends_tls(listener->gateway))
@@ -111,7 +114,7 @@ struct json_t *report_explain(struct worker_report *report, struct reports *repo
     const char *fault = fault_of(question, listener);
     if (fault != NULL)
         return error_value(bytes_from_text(fault));
-    const struct stream_client client = client_of(question, listener, &report->pool);
+    const struct stream_client client = client_of(question, listener, reports->downstream->credentials, &report->pool);
     struct stream *stream = inquiry_begin(&reports->desk, reports->env, report->bound, listener, &client);
     inquiry_decide(stream, head_of(question, stream, &stream->pool));
     const struct admin_service *service =

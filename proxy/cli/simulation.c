@@ -178,6 +178,7 @@ static void begin(struct simulation *simulation, uint32_t place) {
     stream->client.address = &replayed->address;
     if (request->identity.len > 0 && spiffe_id_parse(request->identity, &replayed->identity, &unused) == OK) {
         stream->client.identity = &replayed->identity;
+        stream->client.is_kin = true; // what our own domain is, a certificate says, and there is none here
         stream->client.mesh = true;
     }
     make_head(replayed, place);
@@ -209,11 +210,15 @@ static void divert(struct simulation *simulation) {
     }
 }
 
-// All filters but the one that asks for what no log has: it would refuse every request.
+// All filters but those that ask for what no log has, a token or an agent's word: they would refuse every request.
+static bool is_simulated(const struct filter_type *type) {
+    return type != &filter_authentication && type != &filter_authorization_claims && type != &filter_external_authorization;
+}
+
 static void choose_filters(const struct filter_type *chosen[FILTER_TYPES_MAX]) {
     uint32_t count = 0;
     for (uint32_t i = 0; filter_types[i] != NULL; i++)
-        if (filter_types[i]->policy != POLICY_AUTHENTICATION)
+        if (is_simulated(filter_types[i]))
             chosen[count++] = filter_types[i];
     CHECK(count < FILTER_TYPES_MAX);
     chosen[count] = NULL;

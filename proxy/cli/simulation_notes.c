@@ -1,6 +1,7 @@
 // Looks at what a log has and at what the policies ask: see simulation_notes.h.
 #include "cli/simulation_notes.h"
 
+#include "config/authorization_config.h"
 #include "config/bulkhead_config.h"
 #include "config/rate_limit_config.h"
 
@@ -83,12 +84,45 @@ static void note_fault(struct simulation_report *report, const struct log *log, 
     report_note(report, "%.*s: strikes by chance: the figures are of one draw", BYTES_FORMAT(policy->label));
 }
 
+static void note_authorization(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    const struct authorization_config *config = policy->config;
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        const struct authorization_rule *rule = &config->rules[i];
+        note_matches(report, log, policy, rule->name, rule->matches, rule->match_count);
+        note_matches(report, log, policy, rule->name, rule->not_matches, rule->not_match_count);
+        for (uint32_t k = 0; k < rule->condition_count; k++)
+            if (rule->conditions[k].part.type != KEY_CLAIM && why_no_part(log, &rule->conditions[k].part) != NULL)
+                note_condition(report, policy, rule->name, request_key_type_name(rule->conditions[k].part.type), rule->conditions[k].part.name);
+    }
+}
+
 // Of a policy that some request of the log came to.
 static void note_policy(struct simulation_report *report, const struct log *log, const struct policy *policy) {
-    static void (*const notes[])(struct simulation_report *, const struct log *, const struct policy *) = {
-        [POLICY_RATE_LIMIT] = note_rate_limit, [POLICY_BULKHEAD] = note_bulkhead, [POLICY_FAULT] = note_fault};
+    static void (*const notes[])(struct simulation_report *, const struct log *,
+                                 const struct policy *) = {[POLICY_RATE_LIMIT] = note_rate_limit,
+                                                           [POLICY_BULKHEAD] = note_bulkhead,
+                                                           [POLICY_FAULT] = note_fault,
+                                                           [POLICY_AUTHORIZATION] = note_authorization};
     if (policy->kind < sizeof notes / sizeof notes[0] && notes[policy->kind] != NULL)
         notes[policy->kind](report, log, policy);
+}
+
+// Whether an agent is asked, or a rule goes by what a token says.
+static bool asks_beyond_log(const struct policy *policy) {
+    const struct authorization_config *config = policy->config;
+    if (policy->kind != POLICY_AUTHORIZATION)
+        return false;
+    bool found = config->action == AUTHORIZATION_EXTERNAL;
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        for (uint32_t j = 0; j < config->rules[i].condition_count; j++)
+            found |= config->rules[i].conditions[j].part.type == KEY_CLAIM;
+    return found;
+}
+
+static void note_unasked(struct simulation_report *report, const struct policy *policy) {
+    if (asks_beyond_log(policy))
+        report_note(report, "%.*s: goes by what an agent or a token says, which is not in the log: where that decides, requests passed",
+                    BYTES_FORMAT(policy->label));
 }
 
 static bool looks_at_tokens(const struct snapshot *snapshot) {
@@ -121,9 +155,12 @@ static void note_log(struct simulation_report *report, const struct log *log) {
 
 void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot) {
     for (uint32_t i = 0; i < snapshot->destination_count; i++)
-        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++)
-            if (report_has_policy(report, snapshot->destinations[i]->policies[k]->label))
-                note_policy(report, log, snapshot->destinations[i]->policies[k]);
+        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++) {
+            const struct policy *policy = snapshot->destinations[i]->policies[k];
+            note_unasked(report, policy);
+            if (report_has_policy(report, policy->label))
+                note_policy(report, log, policy);
+        }
     if (looks_at_tokens(snapshot))
         report_note(report, "tokens are not in the log: no AuthenticationPolicy was asked");
     note_log(report, log);

@@ -3,11 +3,27 @@
 #define CONFIG_AUTHORIZATION_CONFIG_H
 
 #include "base/cidr.h"
+#include "base/clock.h"
 #include "config/identity_pattern.h"
 #include "config/request_key.h"
 #include "config/route.h"
 
-enum authorization_action { AUTHORIZATION_ALLOW, AUTHORIZATION_DENY };
+enum authorization_action { AUTHORIZATION_ALLOW, AUTHORIZATION_DENY, AUTHORIZATION_EXTERNAL };
+
+enum agent_type { AGENT_OPA, AGENT_FORWARD };
+enum agent_failure { FAILURE_DENIES, FAILURE_ALLOWS };
+
+struct service_url;
+
+// Who decides in the place of the rules, which say about which requests.
+struct agent_config {
+    enum agent_type type;
+    enum agent_failure on_failure; // what no answer, or one that is none, means
+    const struct service_url *url;
+    nanoseconds timeout;
+    struct bytes *headers; // AGENT_FORWARD: of its answer, that the application gets
+    uint32_t header_count;
+};
 
 struct identity_patterns {
     struct identity_pattern *items;
@@ -18,6 +34,9 @@ struct address_ranges {
     struct cidr *items;
     uint32_t count;
 };
+
+// Whether an agent may set that field of a request: none that frames or routes a message, belongs to one connection, or speaks for a proxy.
+bool agent_may_set(struct bytes name);
 
 // A list that names nothing says nothing.
 struct authorization_source {
@@ -50,8 +69,9 @@ struct authorization_rule {
 
 struct authorization_config {
     enum authorization_action action;
-    struct authorization_rule *rules; // any of them
+    struct authorization_rule *rules; // any of them; of AUTHORIZATION_EXTERNAL none: all requests
     uint32_t rule_count;
+    struct agent_config agent; // AUTHORIZATION_EXTERNAL
 };
 
 #endif

@@ -218,9 +218,9 @@ static void check_request_target(struct document *policy, uint32_t index, const 
 // What is for connections does something there too, but what it says of requests.
 static bool says_enough_of_connections(const struct document *policy) {
     const struct authorization_spec *spec = policy->spec;
-    bool is_of_http = false;
     if (policy_kind_of(policy) != POLICY_AUTHORIZATION)
         return acts_on_connections(policy);
+    bool is_of_http = spec->action == AUTHORIZATION_EXTERNAL;
     for (uint32_t i = 0; i < spec->rule_count; i++)
         is_of_http |= spec->rules[i].rule.is_of_http;
     return !is_of_http;

@@ -74,6 +74,9 @@ static const void *freeze_authorization(struct freezing *freezing, const struct 
     const struct authorization_spec *spec = document->spec;
     struct authorization_config *config = pool_alloc_zeroed(freezing->pool, sizeof(*config));
     config->action = spec->action;
+    config->agent = spec->agent;
+    if (spec->action == AUTHORIZATION_EXTERNAL)
+        config->agent.url = freeze_url(freezing, spec->url);
     config->rule_count = spec->rule_count;
     config->rules = pool_alloc_zeroed(freezing->pool, spec->rule_count * sizeof(config->rules[0]) + 1);
     for (uint32_t i = 0; i < spec->rule_count; i++) {

@@ -1,8 +1,10 @@
 // Kind AuthorizationPolicy: who may ask for what. Its table, the rules between its fields, and what is made of its texts.
 #include "config/resource_authorization.h"
 
+#include "config/url_service.h"
 #include "config/value.h"
 #include "http/canonical.h"
+#include "http/headers.h"
 
 #define ACCOUNT(member) ROW_AT(struct service_account, member)
 #define RULE(member) ROW_AT(struct authorization_rule_spec, member)
@@ -55,15 +57,16 @@ static const struct table source_table = {.describes = "a caller: all that is sa
                                           .rows = source_rows,
                                           .size = sizeof(struct authorization_source_spec)};
 
-static const struct choice condition_types[] = {{"ClientAddress", KEY_CLIENT_ADDRESS, false, "the client's address is in one of these ranges"},
-                                                {"Identity", KEY_IDENTITY, false, "the identity that the caller has shown is one of these patterns"},
-                                                {"Header", KEY_HEADER, false, "the values of a header; host: the authority"},
-                                                {"Cookie", KEY_COOKIE, false, "the value of a cookie"},
-                                                {"Query", KEY_QUERY, false, "the value of a parameter of the query, decoded"},
-                                                {"JWTClaim", 0, true, NULL},
-                                                {"Path", KEY_PATH, false, "the very path"},
-                                                {"Method", KEY_METHOD, false, "the method"},
-                                                {0}};
+static const struct choice condition_types[] = {
+    {"ClientAddress", KEY_CLIENT_ADDRESS, false, "the client's address is in one of these ranges"},
+    {"Identity", KEY_IDENTITY, false, "the identity that the caller has shown is one of these patterns"},
+    {"Header", KEY_HEADER, false, "the values of a header; host: the authority"},
+    {"Cookie", KEY_COOKIE, false, "the value of a cookie"},
+    {"Query", KEY_QUERY, false, "the value of a parameter of the query, decoded"},
+    {"JWTClaim", KEY_CLAIM, false, "a value, or a word of `scope`, of a claim of the token that an AuthenticationPolicy has verified"},
+    {"Path", KEY_PATH, false, "the very path"},
+    {"Method", KEY_METHOD, false, "the method"},
+    {0}};
 static const struct row condition_rows[] = {
     {.name = "type",
      .type = VALUE_ENUM,
@@ -74,7 +77,7 @@ static const struct row condition_rows[] = {
     {.name = "name",
      .type = VALUE_TEXT,
      ROW_AT(struct authorization_condition, part.name),
-     .describes = "Header, Cookie, Query, needed there: which one"},
+     .describes = "Header, Cookie, Query, JWTClaim, needed there: which one"},
     {.name = "values",
      .type = VALUE_LIST,
      .item = VALUE_TEXT,
@@ -137,33 +140,71 @@ static const struct table rule_table = {.describes = "who, and what: all that is
 static const struct choice actions[] = {
     {"Allow", AUTHORIZATION_ALLOW, false, "what its rules are for passes; where any Allow selects a workload, what none of them is for is refused"},
     {"Deny", AUTHORIZATION_DENY, false, "what its rules are for is refused, whatever any Allow says"},
-    {"External", 0, true, NULL},
+    {"External", AUTHORIZATION_EXTERNAL, false,
+     "`external` is asked about what its rules are for, or about all where there are none; behind Deny and Allow"},
     {0}};
-static const struct row authorization_rows[] = {TARGET_REFS_ROW,
-                                                {.name = "mode",
-                                                 .type = VALUE_ENUM,
-                                                 ROW_AT(struct policy_head, mode),
-                                                 .choices = policy_modes,
-                                                 .fallback = "Enforce",
-                                                 .describes = "whether it counts, or it is only told what would be decided otherwise if it did"},
-                                                {.name = "action",
-                                                 .type = VALUE_ENUM,
-                                                 SPEC(action),
-                                                 .choices = actions,
-                                                 .fallback = "Allow",
-                                                 .describes = "what becomes of what its rules are for"},
-                                                {.name = "rules",
-                                                 .type = VALUE_LIST,
-                                                 .item = VALUE_OBJECT,
-                                                 .object = &rule_table,
-                                                 ROW_LIST(struct authorization_spec, rules, rule_count),
-                                                 .max = 64,
-                                                 .describes = "what it is for: any of these. An Allow without rules allows nothing"},
-                                                {0}};
-const struct table authorization_table = {.describes = "who may ask for what: 403 for all else",
-                                          .rows = authorization_rows,
-                                          .size = sizeof(struct authorization_spec),
-                                          .later = "external"};
+
+static const struct choice agent_types[] = {
+    {"OPA", AGENT_OPA, false,
+     "the data API of Open Policy Agent: POST {\"input\": ...}; result true, or an object with allow: true, lets the request pass"},
+    {"Forward", AGENT_FORWARD, false, "GET with the fields of the request: 2xx lets it pass, 401 and 403 are passed on"},
+    {"EnvoyGRPC", 0, true, NULL},
+    {0}};
+static const struct choice agent_failures[] = {
+    {"Deny", FAILURE_DENIES, false, "403"}, {"Allow", FAILURE_ALLOWS, false, "it passes, which the log tells"}, {0}};
+static const struct row agent_rows[] = {
+    {.name = "type", .type = VALUE_ENUM, SPEC(agent.type), .choices = agent_types, .is_required = true, .describes = "how it is asked"},
+    {.name = "url",
+     .type = VALUE_TEXT,
+     SPEC(url),
+     .is_required = true,
+     .describes = "where it is asked, http or https: a host of the documents' services, or any other; OPA: of the document that decides"},
+    {.name = "timeout",
+     .type = VALUE_DURATION,
+     SPEC(agent.timeout),
+     .min = NS_PER_MS,
+     .max = 60 * NS_PER_S,
+     .fallback = "200ms",
+     .describes = "for its whole answer"},
+    {.name = "onFailure",
+     .type = VALUE_ENUM,
+     SPEC(agent.on_failure),
+     .choices = agent_failures,
+     .fallback = "Deny",
+     .describes = "what it means where no answer comes in time, or none that says anything"},
+    {.name = "headersToUpstream",
+     .type = VALUE_LIST,
+     .item = VALUE_TEXT,
+     ROW_LIST(struct authorization_spec, agent.headers, agent.header_count),
+     .max = 16,
+     .describes = "Forward: fields of its answer that the application gets; those of the client by these names it never does"},
+    {0}};
+static const struct table agent_table = {.describes = "who decides, of action External", .rows = agent_rows};
+static const struct row authorization_rows[] = {
+    TARGET_REFS_ROW,
+    {.name = "mode",
+     .type = VALUE_ENUM,
+     ROW_AT(struct policy_head, mode),
+     .choices = policy_modes,
+     .fallback = "Enforce",
+     .describes = "whether it counts, or it is only told what would be decided otherwise if it did"},
+    {.name = "action",
+     .type = VALUE_ENUM,
+     SPEC(action),
+     .choices = actions,
+     .fallback = "Allow",
+     .describes = "what becomes of what its rules are for"},
+    {.name = "rules",
+     .type = VALUE_LIST,
+     .item = VALUE_OBJECT,
+     .object = &rule_table,
+     ROW_LIST(struct authorization_spec, rules, rule_count),
+     .max = 64,
+     .describes = "what it is for: any of these. An Allow without rules allows nothing"},
+    {.name = "external", .type = VALUE_OBJECT, .object = &agent_table, .describes = "who decides, of action External"},
+    {0}};
+const struct table authorization_table = {
+    .describes = "who may ask for what: 403 for all else", .rows = authorization_rows, .size = sizeof(struct authorization_spec)};
 
 // ---- what is made of texts
 
@@ -298,13 +339,63 @@ static void check_rule(struct document *document, struct authorization_rule_spec
         document_error(document, node, NULL, "says nothing, and would be for all requests; for that say matches: [{}]");
 }
 
+// By which proxies tell each other of the client.
+static bool is_of_proxies(struct bytes name) {
+    static const struct bytes prefixes[] = {BYTES_OF("outrigger-"), BYTES_OF("x-forwarded-")};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (name.len >= prefixes[i].len && field_name_reads_as(bytes_from(name.at, prefixes[i].len), prefixes[i]))
+            return true;
+    return false;
+}
+
+bool agent_may_set(struct bytes name) {
+    const enum field_id id = field_id_of(name);
+    return is_token(name) && !is_of_proxies(name) && (id == FIELD_OTHER || id == FIELD_AUTHORIZATION || field_may_trail(id));
+}
+
+uint32_t authorization_urls(const void *spec_pointer, struct bytes *urls) {
+    const struct authorization_spec *spec = spec_pointer;
+    urls[0] = spec->url;
+    return spec->action == AUTHORIZATION_EXTERNAL && spec->url.len > 0;
+}
+
+static void check_agent_headers(struct document *document, const struct agent_config *agent, const struct node *list) {
+    if (list != NULL && agent->type != AGENT_FORWARD)
+        document_error(document, list, NULL, "is for type Forward alone; what Open Policy Agent answers says its headers itself");
+    for (uint32_t i = 0; i < agent->header_count; i++)
+        if (!node_item(list, i)->bad && !agent_may_set(agent->headers[i]))
+            document_error(document, node_item(list, i), NULL, "\"%.*s\" is no field that an agent may set; allowed: x-user-id, as an example",
+                           BYTES_FORMAT(agent->headers[i]));
+}
+
+static void check_agent(struct document *document, const struct authorization_spec *spec, const struct node *external) {
+    const struct node *action = node_find(document->spec_node, "action");
+    const struct node *mode = node_find(document->spec_node, "mode");
+    if (action != NULL && action->bad)
+        return;
+    if (spec->action != AUTHORIZATION_EXTERNAL) {
+        if (external != NULL)
+            document_error(document, external, NULL, "is for action External; allowed with it: rules that say which requests are asked about");
+        return;
+    }
+    if (external == NULL)
+        document_error(document, document->spec_node, "external", "is required with action External: who decides");
+    if (mode != NULL && spec->head.mode == MODE_DRY_RUN)
+        document_error(document, mode, NULL, "is for Allow and Deny: nobody would wait for what an agent answers");
+    if (!document_has(external, "type"))
+        return;
+    url_check(document, spec->url, node_find(external, "url"));
+    check_agent_headers(document, &spec->agent, node_find(external, "headersToUpstream"));
+}
+
 void authorization_check(struct document *document) {
     struct authorization_spec *spec = document->spec;
     const struct node *rules = node_find(document->spec_node, "rules");
     targets_check(document);
     for (uint32_t i = 0; i < spec->rule_count; i++)
         check_rule(document, &spec->rules[i], node_item(rules, i));
-    if (spec->rule_count > 0 || (rules != NULL && rules->bad))
+    check_agent(document, spec, node_find(document->spec_node, "external"));
+    if (spec->action == AUTHORIZATION_EXTERNAL || spec->rule_count > 0 || (rules != NULL && rules->bad))
         return;
     if (spec->action == AUTHORIZATION_ALLOW)
         document_warning(document, document->spec_node, "rules",

@@ -35,11 +35,16 @@ struct authorization_rule_spec {
 struct authorization_spec {
     struct policy_head head;
     enum authorization_action action;
+    struct agent_config agent; // but for its URL
+    struct bytes url;
     struct authorization_rule_spec *rules;
     uint32_t rule_count;
 };
 
 extern const struct table authorization_table;
 void authorization_check(struct document *document);
+
+// For url_service.c.
+uint32_t authorization_urls(const void *spec, struct bytes *urls);
 
 #endif

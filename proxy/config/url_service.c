@@ -5,6 +5,7 @@
 #include "config/authority.h"
 #include "config/freeze_private.h"
 #include "config/resource_authentication.h"
+#include "config/resource_authorization.h"
 #include "config/value.h"
 #include "http/canonical.h"
 
@@ -49,7 +50,7 @@ void url_check(struct document *document, struct bytes text, const struct node *
 static const struct url_kind {
     const struct table *spec;
     uint32_t (*urls)(const void *spec, struct bytes urls[URLS_MAX]); // returns how many
-} kinds[] = {{&authentication_table, authentication_urls}, {0}};
+} kinds[] = {{&authentication_table, authentication_urls}, {&authorization_table, authorization_urls}, {0}};
 
 static uint32_t urls_of(const struct document *document, struct bytes urls[URLS_MAX]) {
     for (const struct url_kind *kind = kinds; kind->spec != NULL; kind++)

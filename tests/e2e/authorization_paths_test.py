@@ -7,20 +7,13 @@ import urllib.parse
 
 import pytest
 
+from support.authorize import authorize, rule
 from support.edge import Edge
 from support.fleet import Fleet
 from support.h2_peer import H2Client
-from support.hop import API, Hop, service
+from support.hop import Hop, service
 from support.routes import backends, path, route, to_gateway
 from support.wire import Wire
-
-GATEWAY = "gateway.networking.k8s.io"
-
-
-def authorize(target, kind, name, action, *rules):
-    group = GATEWAY if kind == "Gateway" else ""
-    return {"apiVersion": API, "kind": "AuthorizationPolicy", "metadata": {"name": name},
-            "spec": {"targetRefs": [{"group": group, "kind": kind, "name": target}], "action": action, "rules": list(rules)}}
 
 
 def paths(*rules):
@@ -106,11 +99,11 @@ class World:
         for action, rules in (("Deny", DENIES), ("Allow", ALLOWS)):
             if where == "gateway":
                 edge = Edge(fleet, [service("echo", [backend.address])], [{}], route("all", [to_gateway()], {"matches": [path("/")], "backendRefs": backends("echo")}),
-                            authorize("edge", "Gateway", "a", action, *rules), name=f"edge-{action.lower()}")
+                            authorize("a", action, *rules, target="edge", kind="Gateway"), name=f"edge-{action.lower()}")
                 self.addresses[action] = edge.address
             else:
                 hop = Hop(fleet, name=f"hop-{action.lower()}", inbound={"in": {"forwardTo": backend.address}}, outbound=False, service="app",
-                          policies=[authorize("app", "Service", "a", action, *rules)])
+                          policies=[authorize("a", action, *rules)])
                 self.addresses[action] = hop.inbound["in"]
 
 
@@ -227,7 +220,7 @@ def test_threat_21_bytes_that_are_no_utf_8_blind_no_expression(clients, octet):
 
 def test_threat_21_an_expression_that_takes_too_much_work_lets_nothing_pass(fleet):
     hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend().address}}, outbound=False, service="app",
-              policies=[authorize("app", "Service", "a", "Deny", {"name": "slow", "matches": header("x-agent", "(a+)+[bc]", "RegularExpression")})])
+              policies=[authorize("a", "Deny", rule("slow", matches=header("x-agent", "(a+)+[bc]", "RegularExpression")))])
     client = Http1(hop.inbound["in"])
     assert client.ask("/", headers=[(b"x-agent", b"a" * 5000)])[0] == 400
     assert client.ask("/", headers=[(b"x-agent", b"aab")])[0] == 403

@@ -1,6 +1,7 @@
 // AuthorizationPolicy: what is refused, what is warned of, and where a document acts.
 #include "config/authorization_config.h"
 #include "config/policy.h"
+#include "config/url_service.h"
 
 #include "unit/config/route_text.h"
 
@@ -17,8 +18,6 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(OF_S("  rules:\n  - {matches: [{}]}\n"), "name: is required");
     expect_error(OF_S("  rules:\n  - {name: r, matches: [{}]}\n  - {name: r, matches: [{}]}\n"), "stands twice");
     expect_error(OF_S("  action: Deny\n"), "rules: is required: a Deny without rules denies nothing");
-    expect_error(OF_S("  action: External\n"), "External");
-    expect_error(OF_S("  external: {url: 'http://a/'}\n  rules:\n  - {name: r, matches: [{}]}\n"), "external: is not supported");
     expect_error(RULE("matches: [{path: {value: x}}]"), "is no path");
     expect_error(RULE("notMatches: [{headers: [{name: 'a b', value: x}]}]"), "is no name of a field");
     expect_error(RULE("matches: [{headers: [{type: Contains, name: a, value: x}]}]"), "allowed: Exact, RegularExpression");
@@ -50,6 +49,36 @@ static void conditions_are_checked(void **state) {
     expect_error(RULE("when: [{type: Identity, values: [a]}]"), "does not begin with spiffe://");
     expect_error(RULE("when: [{type: Path, values: [a]}]"), "\"a\" is no path");
     expect_error(RULE("when: [{type: Day, values: [a]}]"), "allowed: ClientAddress, Identity");
+}
+
+static void who_decides_is_checked(void **state) {
+    (void)state;
+#define ASKS(more) "  action: External\n  external: {" more "}\n"
+#define GOOD "type: OPA, url: 'http://a/v1/data/x'"
+    struct loaded loaded;
+    expect_error(OF_S("  action: External\n"), "spec.external: is required with action External");
+    expect_error(OF_S("  external: {" GOOD "}\n  rules:\n  - {name: r, matches: [{}]}\n"), "spec.external: is for action External");
+    expect_error(OF_S(ASKS(GOOD) "  mode: DryRun\n"), "is for Allow and Deny");
+    expect_error(OF_S(ASKS("type: EnvoyGRPC, url: 'http://a/'")), "EnvoyGRPC is not supported by this version; allowed: OPA, Forward");
+    expect_error(OF_S(ASKS("type: OPA")), "url: is required");
+    expect_error(OF_S(ASKS("type: OPA, url: 'ftp://a/'")), "is no URL that can be asked");
+    expect_error(OF_S(ASKS("type: OPA, url: 'http://user@a/'")), "is no URL that can be asked");
+    expect_error(OF_S(ASKS(GOOD ", timeout: 0s")), "timeout");
+    expect_error(OF_S(ASKS(GOOD ", onFailure: Ignore")), "allowed: Deny, Allow");
+    expect_error(OF_S(ASKS(GOOD ", headersToUpstream: [x-a]")), "is for type Forward alone");
+    expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [host]")), "is no field that an agent may set");
+    expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [Outrigger_refused]")), "is no field that an agent may set");
+    expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [x-forwarded-client-cert]")), "is no field that an agent may set");
+    const struct snapshot *snapshot =
+        expect_good(&loaded, OF_S(ASKS("type: Forward, url: 'https://a:8443/x?y', headersToUpstream: [Authorization, x-user]")));
+    const struct authorization_config *config = find_key(snapshot, "default/s:80")->destination->policies[0]->config;
+    assert_int_equal(config->action, AUTHORIZATION_EXTERNAL);
+    assert_int_equal(config->agent.type, AGENT_FORWARD);
+    assert_int_equal(config->agent.on_failure, FAILURE_DENIES);
+    assert_true(config->agent.timeout == 200 * NS_PER_MS && config->agent.url->is_https);
+    assert_bytes_equal(config->agent.url->path, "/x?y");
+    assert_int_equal(config->agent.header_count, 2);
+    loaded_dispose(&loaded);
 }
 
 static void an_allow_without_rules_is_told(void **state) {
@@ -116,13 +145,10 @@ static void targets_are_those_of_what_acts_beside_them(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules_between_fields_are_held),
-        cmocka_unit_test(who_is_meant_is_checked),
-        cmocka_unit_test(conditions_are_checked),
-        cmocka_unit_test(an_allow_without_rules_is_told),
-        cmocka_unit_test(texts_become_what_is_compared),
-        cmocka_unit_test(connections_are_its_matter_too),
-        cmocka_unit_test(targets_are_those_of_what_acts_beside_them),
+        cmocka_unit_test(rules_between_fields_are_held),  cmocka_unit_test(who_is_meant_is_checked),
+        cmocka_unit_test(conditions_are_checked),         cmocka_unit_test(who_decides_is_checked),
+        cmocka_unit_test(an_allow_without_rules_is_told), cmocka_unit_test(texts_become_what_is_compared),
+        cmocka_unit_test(connections_are_its_matter_too), cmocka_unit_test(targets_are_those_of_what_acts_beside_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

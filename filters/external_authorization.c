@@ -1,0 +1,206 @@
+// AuthorizationPolicy with action External: an agent is asked about each request that a rule is for, and the request waits. How agents are asked is in agent.h.
+#include "filters/registry.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "config/url_service.h"
+#include "filters/agent.h"
+#include "filters/authorization_match.h"
+#include "http/headers.h"
+#include "stream/explanation.h"
+#include "stream/stream.h"
+#include "stream/subrequest.h"
+#include "stream/verdict.h"
+
+// The rule of a document that has none, and is for all requests.
+#define ALL_REQUESTS BYTES("all")
+
+struct external {
+    const struct authorization_config *config;
+    struct policy_state **states; // of each rule, or of all requests
+    uint32_t state_count;
+};
+
+struct asking {
+    struct stream *stream;
+    const struct external *external;
+    struct subrequest *subrequest; // NULL: none runs
+    bool is_answered;
+    uint32_t rule;
+    struct agent_answer answer;
+};
+
+// ---- what is configured
+
+static struct bytes rule_name(const struct authorization_config *config, uint32_t rule) {
+    return config->rule_count == 0 ? ALL_REQUESTS : config->rules[rule].name;
+}
+
+static const void *configure(const struct filter_scope *scope, struct pool *pool) {
+    const struct authorization_config *config = scope->policy->config;
+    if (config->action != AUTHORIZATION_EXTERNAL)
+        return NULL;
+    struct external *external = pool_alloc_zeroed(pool, sizeof *external);
+    external->config = config;
+    external->state_count = config->rule_count == 0 ? 1 : config->rule_count;
+    external->states = pool_alloc_zeroed(pool, external->state_count * sizeof external->states[0]);
+    for (uint32_t i = 0; i < external->state_count; i++)
+        external->states[i] = filter_state_get(scope, rule_name(config, i), 0, &policy_state_counts, NULL);
+    return external;
+}
+
+static void dispose(const void *config) {
+    const struct external *external = config;
+    policy_states_release(external->states, external->state_count);
+}
+
+// ---- what comes of the answer
+
+static enum filter_result refuse(struct stream *stream, const struct asking *asking, enum error end, struct bytes reason,
+                                 const struct fields *fields) {
+    const struct external *external = asking->external;
+    return verdict_refuse(stream, &(struct verdict){.end = end,
+                                                    .rule = rule_name(external->config, asking->rule),
+                                                    .reason = reason,
+                                                    .state = external->states[asking->rule],
+                                                    .fields = fields});
+}
+
+static void take_off(struct stream *stream, struct bytes name) {
+    FIELDS_EACH(&stream->request->fields, field) {
+        if (field_name_reads_as(field->name, name))
+            fields_remove_field(&stream->request->fields, field);
+    }
+}
+
+// The agent's fields are no client's, whatever it says.
+static void set_fields(struct stream *stream, const struct asking *asking) {
+    const struct agent_config *agent = &asking->external->config->agent;
+    for (uint32_t i = 0; i < agent->header_count; i++)
+        take_off(stream, agent->headers[i]);
+    FIELDS_EACH(&asking->answer.to_request, field) {
+        take_off(stream, field->name);
+    }
+    FIELDS_EACH(&asking->answer.to_request, field) {
+        fields_add(&stream->request->fields, field->name, field->value);
+    }
+}
+
+static enum filter_result fail(struct stream *stream, const struct asking *asking) {
+    const struct agent_config *agent = &asking->external->config->agent;
+    log_event(LOG_WARN, "external_authorization_failed", "policy=%.*s url=\"%.*s\" reason=\"%.*s\"",
+              BYTES_FORMAT(stream->filters.asked->policy->label), BYTES_FORMAT(agent->url->text), BYTES_FORMAT(asking->answer.reason));
+    if (agent->on_failure == FAILURE_DENIES)
+        return refuse(stream, asking, ERROR_DENIED, pool_format(&stream->pool, "agent: %.*s", BYTES_FORMAT(asking->answer.reason)), NULL);
+    set_fields(stream, asking);
+    return FILTER_CONTINUE;
+}
+
+static enum filter_result judge(struct stream *stream, const struct asking *asking) {
+    const struct agent_answer *answer = &asking->answer;
+    switch (answer->outcome) {
+    case AGENT_ALLOWS:
+        set_fields(stream, asking);
+        return FILTER_CONTINUE;
+    case AGENT_DENIES:
+        return refuse(stream, asking, answer->wants_credentials ? ERROR_UNAUTHENTICATED : ERROR_DENIED, answer->reason, &answer->to_client);
+    case AGENT_FAILS:
+        return fail(stream, asking);
+    }
+    check_failed("an agent has said what is no outcome", __FILE__, __LINE__);
+}
+
+// ---- the question
+
+static void completed(void *user, const struct subrequest_answer *came) {
+    struct asking *asking = user;
+    const struct agent_config *agent = &asking->external->config->agent;
+    asking->subrequest = NULL;
+    asking->is_answered = true;
+    if (came->end != OK)
+        agent_fail(&asking->answer, bytes_from_text(error_name(came->end)));
+    else if (agent->type == AGENT_OPA)
+        agent_opa_read(asking->stream, came->head, came->body, &asking->answer);
+    else
+        agent_forward_read(asking->stream, agent, came->head, &asking->answer);
+    stream_wake(asking->stream);
+}
+
+static enum filter_result start(struct stream *stream, struct asking *asking) {
+    const struct agent_config *agent = &asking->external->config->agent;
+    struct buffer body;
+    buffer_init(&body, &stream->env->loop->blocks);
+    fields_init(&asking->answer.to_request, &stream->pool);
+    fields_init(&asking->answer.to_client, &stream->pool);
+    const struct subrequest_order order = {.service = agent->url->service,
+                                           .head = agent->type == AGENT_OPA ? agent_opa_ask(stream, agent, &body) : agent_forward_ask(stream, agent),
+                                           .body = &body,
+                                           .timeout = agent->timeout,
+                                           .answer_bytes_max = AGENT_ANSWER_BYTES_MAX,
+                                           .drops_body = agent->type == AGENT_FORWARD,
+                                           .completed = completed,
+                                           .user = asking};
+    const enum error error = subrequest_start(stream, &order, &asking->subrequest);
+    buffer_dispose(&body);
+    if (error == OK)
+        return FILTER_PAUSE;
+    asking->is_answered = true;
+    agent_fail(&asking->answer, bytes_from_text(error_name(error)));
+    return judge(stream, asking);
+}
+
+// Any reading will do: what may be meant is asked about. False: no rule is for the request.
+static bool find_rule(const struct external *external, struct authorization_request *request, uint32_t *rule) {
+    const struct authorization_config *config = external->config;
+    for (*rule = 0; *rule < config->rule_count; ++*rule)
+        if (authorization_rule_holds(&config->rules[*rule], READING_ANY, request) || authorization_gave_up(request))
+            return true;
+    *rule = 0;
+    return config->rule_count == 0;
+}
+
+static enum filter_result begin(struct stream *stream, struct asking *asking) {
+    struct authorization_request request;
+    authorization_request_begin(&request, stream, false);
+    if (!find_rule(asking->external, &request, &asking->rule))
+        return FILTER_CONTINUE;
+    if (authorization_gave_up(&request))
+        return refuse(stream, asking, ERROR_BAD_REQUEST, BYTES("a regular expression takes too much work"), NULL);
+    if (request.head == NULL)
+        return refuse(stream, asking, ERROR_DENIED, BYTES("there is no request to ask about"), NULL);
+    const char *fault = authorization_path_fault(&request);
+    if (fault != NULL) // what an agent makes of the path need not be what the application does
+        return refuse(stream, asking, ERROR_BAD_REQUEST, bytes_from_text(fault), NULL);
+    if (!stream_is_asked_about(stream))
+        return start(stream, asking);
+    const struct bytes url = asking->external->config->agent.url->text;
+    explain_depends(stream, rule_name(asking->external->config, asking->rule), pool_format(&stream->pool, "what %.*s answers", BYTES_FORMAT(url)));
+    return FILTER_CONTINUE;
+}
+
+static enum filter_result decide(struct stream *stream, const void *config, void *state) {
+    struct asking *asking = state;
+    asking->stream = stream;
+    asking->external = config;
+    if (asking->is_answered)
+        return judge(stream, asking);
+    return asking->subrequest != NULL ? FILTER_PAUSE : begin(stream, asking);
+}
+
+static void end(struct stream *stream, const void *config, void *state) {
+    (void)stream;
+    (void)config;
+    struct asking *asking = state;
+    if (asking->subrequest != NULL)
+        subrequest_cancel(asking->subrequest);
+    asking->subrequest = NULL;
+}
+
+const struct filter_type filter_external_authorization = {
+    .name = "external_authorization",
+    .state_size = sizeof(struct asking),
+    .ends_without_config = true,
+    .policy = POLICY_AUTHORIZATION,
+    .configure = configure,
+    .ops = {.decide = decide, .end = end, .dispose = dispose},
+};

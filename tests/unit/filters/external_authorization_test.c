@@ -1,0 +1,377 @@
+// Agents that decide: what they are asked, what their answers mean, and that nothing that is no decision lets a request pass unless the document says so.
+#include "unit/filters/authorization_drive.h"
+
+#include "http/headers.h"
+#include "stream/explanation.h"
+
+#include <stdio.h>
+
+#define AGENT_PORT 8003
+#define EXTERNAL(external, rules) AUTHORIZATION("x", "  action: External\n  external: {" external "}\n" rules)
+#define OPA_WITH(more) EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/v1/data/mesh/allow'" more, "")
+#define FORWARD_WITH(more) EXTERNAL("type: Forward, url: 'http://127.0.0.1:8003/check?a=b'" more, "")
+#define OPA OPA_WITH("")
+#define FORWARD FORWARD_WITH("")
+
+// The proxy's world with the agent and the application in it.
+struct world {
+    struct loopback loopback;
+    unsigned asked;       // requests that the application got
+    unsigned questions;   // and the agent
+    unsigned status;      // it answers with this; 0: not at all
+    const char *fields;   // and these
+    const char *answer;   // and this
+    struct text question; // the last of them
+    struct text got;      // what the application got last
+};
+
+static void answer(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body) {
+    struct codec *codec = conn->server.codec;
+    struct head head;
+    head_init(&head, &request->pool);
+    fields_from_lines(&head.fields, fields);
+    head.version = codec->version;
+    head.status = (uint16_t)status;
+    head.content_length = (int64_t)strlen(body);
+    enum error error = codec->ops->send_head(codec, &request->stream, &head, false);
+    CHECK(error == OK);
+    owner_stream_send(request, bytes_from_text(body), true, NULL);
+}
+
+static void serve(struct far_conn *conn, void *user) {
+    struct world *world = user;
+    for (struct owner_stream *request = conn->server.streams; request != NULL; request = request->next) {
+        const bool is_agent = conn->port == AGENT_PORT;
+        if (!request->ended || request->stream.codec == NULL || request->stream.sent != PROGRESS_HEAD || (is_agent && world->status == 0))
+            continue;
+        struct text *text = is_agent ? &world->question : &world->got;
+        world->questions += is_agent;
+        world->asked += !is_agent;
+        text_clear(text);
+        owner_stream_transcript(request, text);
+        answer(conn, request, is_agent ? world->status : 200, is_agent ? world->fields : "", is_agent ? world->answer : "");
+    }
+}
+
+static void world_init(struct world *world, const char *documents, unsigned status, const char *fields, const char *said) {
+    *world = (struct world){.status = status, .fields = fields, .answer = said};
+    loopback_init(&world->loopback, documents, filter_types);
+    world->loopback.far.serve = serve;
+    world->loopback.far.serve_user = world;
+}
+
+static void world_dispose(struct world *world) {
+    text_dispose(&world->question);
+    text_dispose(&world->got);
+    loopback_dispose(&world->loopback);
+}
+
+static void begin(struct client *client, struct world *world, const char *request) {
+    static union address address;
+    static struct spiffe_id id;
+    static struct stream_client who;
+    const char *reason;
+    address = address_from("10.0.0.1");
+    CHECK(spiffe_id_parse(bytes_from_text(COURSES.identity), &id, &reason) == OK);
+    who = (struct stream_client){.address = &address, .identity = &id, .is_kin = true};
+    client_begin_as(client, &world->loopback, loopback_listener(&world->loopback, "inbound"), &who, HTTP_1_1, request, true);
+    loopback_settle(&world->loopback);
+}
+
+static unsigned status_of(struct world *world, const char *request) {
+    struct client client;
+    const unsigned before = world->asked;
+    begin(&client, world, request);
+    const unsigned status = client.status;
+    client_dispose(&client);
+    assert_int_equal(world->asked - before, status == 200);
+    return status;
+}
+
+// One request, one answer of the agent.
+static unsigned status_when(const char *documents, unsigned status, const char *said) {
+    struct world world;
+    world_init(&world, documents, status, "", said);
+    const unsigned got = status_of(&world, "GET app /\n");
+    assert_int_equal(world.questions, 1);
+    world_dispose(&world);
+    return got;
+}
+
+// ---- Open Policy Agent
+
+static void opa_is_asked_with_what_its_policies_for_envoy_know(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA, 200, "", "{\"result\":true}");
+    assert_int_equal(status_of(&world, "GET App.example /a%20b/c?x=1&y=%22&x=2\nX-A: 1\nx-b: \"\\\x80\nx-a: 2\n"), 200);
+    assert_has(world.question.at, "POST http 127.0.0.1:8003 /v1/data/mesh/allow");
+    assert_has(world.question.at,
+               "{\"input\":{\"attributes\":{\"source\":{\"address\":{\"socketAddress\":{\"address\":\"10.0.0.1\"}},\"principal\":\""
+               "spiffe://school.local/ns/school/sa/courses"
+               "\"},\"request\":{\"http\":{\"method\":\"GET\",\"path\":\"/a%20b/c?x=1&y=%22&x=2\",\"host\":\"App.example\",\"scheme\":\"http\","
+               "\"protocol\":\"HTTP/1.1\",\"id\":\"");
+    assert_has(world.question.at, "\"x-a\":\"1,2\",\"x-b\":\"\\\"\\\\\xef\xbf\xbd\"");
+    assert_has(world.question.at, ",\"parsed_path\":[\"a b\",\"c\"],\"parsed_query\":{\"x\":[\"1\",\"2\"],\"y\":[\"\\\"\"]}}}");
+    world_dispose(&world);
+}
+
+static void opa_s_result_decides(void **state) {
+    (void)state;
+    static const struct {
+        const char *said;
+        unsigned status;
+    } cases[] = {{"{\"result\":true}", 200},
+                 {"{\"result\":false}", 403},
+                 {"{}", 403},
+                 {"{\"result\":{\"allow\":true}}", 200},
+                 {"{\"result\":{\"allowed\":true,\"headers\":{\"x-user\":\"me\"}}}", 200},
+                 {"{\"result\":{\"allow\":false}}", 403},
+                 {"{\"result\":{\"allow\":false,\"http_status\":401}}", 401}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(status_when(BESIDE OPA, 200, cases[i].said), cases[i].status);
+        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), 200, cases[i].said), cases[i].status);
+    }
+}
+
+static void what_is_no_decision_is_what_on_failure_says(void **state) {
+    (void)state;
+    static char huge[80 * 1024];
+    memset(huge, ' ', sizeof huge - 1);
+    memcpy(huge, "{\"result\":true,\"x\":\"", 19);
+    static const struct {
+        unsigned status;
+        const char *said;
+    } cases[] = {{200, ""},
+                 {200, "true"},
+                 {200, "{\"result\":true"},
+                 {200, "{\"result\":\"true\"}"},
+                 {200, "{\"result\":1}"},
+                 {200, "{\"result\":null}"},
+                 {200, "{\"result\":[true]}"},
+                 {200, "{\"result\":{}}"},
+                 {200, "{\"result\":{\"allow\":\"true\"}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":[]}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"a b\":\"c\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":\"a\\r\\nb\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":1}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":[]}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"host\":\"evil\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"content-length\":\"0\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"outrigger-refused\":\"x\"}}}"},
+                 {200, "{\"result\":true,\"result\":false}"},
+                 {200, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["},
+                 {200, huge},
+                 {201, "{\"result\":true}"},
+                 {302, "{\"result\":true}"},
+                 {500, "{\"result\":true}"},
+                 {503, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(status_when(BESIDE OPA, cases[i].status, cases[i].said), 403);
+        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), cases[i].status, cases[i].said), 200);
+    }
+}
+
+static void an_agent_that_is_slow_or_gone_is_not_waited_for(void **state) {
+    (void)state;
+    for (int allows = 0; allows < 2; allows++) {
+        struct world world;
+        struct client client;
+        world_init(&world, allows ? BESIDE OPA_WITH(", onFailure: Allow, timeout: 300ms") : BESIDE OPA_WITH(", timeout: 300ms"), 0, "", "");
+        begin(&client, &world, "GET app /\n");
+        loopback_pass(&world.loopback, 290 * NS_PER_MS);
+        assert_int_equal(client.status, 0);
+        loopback_pass(&world.loopback, 20 * NS_PER_MS);
+        assert_int_equal(client.status, allows ? 200 : 403);
+        if (!allows)
+            assert_string_equal(world.loopback.record.detail, "agent: request_timeout");
+        client_dispose(&client);
+        world.loopback.far.by_port[AGENT_PORT % 10] = true;
+        world.loopback.far.mode_of_port[AGENT_PORT % 10] = FAR_REFUSE;
+        loopback_pass(&world.loopback, NS_PER_S);
+        assert_int_equal(status_of(&world, "GET app /\n"), allows ? 200 : 403);
+        world_dispose(&world);
+    }
+}
+
+static void who_goes_while_an_agent_is_asked_is_gone(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, BESIDE OPA, 0, "", "");
+    begin(&client, &world, "GET app /\n");
+    client_fail(&client, ERROR_CLIENT_GONE);
+    assert_int_equal(world.loopback.record.end, ERROR_CLIENT_GONE);
+    client_dispose(&client);
+    loopback_pass(&world.loopback, NS_PER_S);
+    assert_int_equal(world.asked, 0);
+    world_dispose(&world);
+}
+
+static void documents_may_change_while_an_agent_is_asked(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, BESIDE OPA, 0, "", "");
+    begin(&client, &world, "GET app /\n");
+    loopback_apply(&world.loopback, BESIDE);
+    world.status = 200;
+    world.answer = "{\"result\":false}";
+    loopback_pass(&world.loopback, NS_PER_S);
+    assert_int_equal(client.status, 403);
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
+static void fields_of_an_agent_take_the_place_of_the_client_s(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA, 200, "", "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":[\"a\",\"b\"]}}}");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_User: evil\nx-group: evil\nx-other: mine\n"), 200);
+    assert_has(world.got.at, "x-user: me");
+    assert_has(world.got.at, "x-group: a");
+    assert_has(world.got.at, "x-group: b");
+    assert_has(world.got.at, "x-other: mine");
+    assert_has_not(world.got.at, "evil");
+    world_dispose(&world);
+}
+
+// ---- Forward
+
+static void an_agent_is_asked_with_the_fields_of_the_request(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE FORWARD, 204, "", "");
+    assert_int_equal(
+        status_of(&world,
+                  "PUT app /a?b\ncontent-length: 0\nauthorization: Bearer x\nx-original-uri: /evil\nx_forwarded_uri: /evil\nif-none-match: evil\n"
+                  "cookie: a=b\n"),
+        200);
+    assert_has(world.question.at, "GET http 127.0.0.1:8003 /check?a=b");
+    static const char *const there[] = {"authorization: Bearer x", "cookie: a=b",           "x-original-method: PUT", "x-original-uri: /a?b",
+                                        "x-forwarded-method: PUT", "x-forwarded-uri: /a?b", "x-forwarded-host: app",  "x-forwarded-for: 10.0.0.1"};
+    for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
+        assert_has(world.question.at, there[i]);
+    assert_has_not(world.question.at, "evil");
+    assert_has_not(world.question.at, "content-length: 0");
+    world_dispose(&world);
+}
+
+static void an_agent_s_status_decides(void **state) {
+    (void)state;
+    static const struct {
+        unsigned said, denies, allows;
+    } cases[] = {{200, 200, 200}, {204, 200, 200}, {299, 200, 200}, {401, 401, 401}, {403, 403, 403},
+                 {302, 403, 200}, {404, 403, 200}, {500, 403, 200}, {503, 403, 200}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(status_when(BESIDE FORWARD, cases[i].said, ""), cases[i].denies);
+        assert_int_equal(status_when(BESIDE FORWARD_WITH(", onFailure: Allow"), cases[i].said, ""), cases[i].allows);
+    }
+}
+
+static void a_refusal_says_how_to_do_better(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, BESIDE FORWARD, 401, "www-authenticate: Bearer realm=\"x\"\nlocation: /login\nx-secret: 1\n", "its own page");
+    begin(&client, &world, "GET app /\n");
+    assert_int_equal(client.status, 401);
+    assert_string_equal(client_field(&client, "www-authenticate"), "Bearer realm=\"x\"");
+    assert_string_equal(client_field(&client, "location"), "/login");
+    assert_null(client_field(&client, "x-secret"));
+    assert_has_not(client.body.at, "its own page");
+    assert_int_equal(world.loopback.record.end, ERROR_UNAUTHENTICATED);
+    assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/x: all");
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
+static void named_fields_of_an_agent_go_up_and_no_others(void **state) {
+    (void)state;
+#define NAMED ", headersToUpstream: [x-user, X-Absent]"
+    struct world world;
+    world_init(&world, BESIDE FORWARD_WITH(NAMED), 200, "x-user: me\nx-secret: 1\n", "");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nx_absent: evil\nx-mine: 1\n"), 200);
+    assert_has(world.got.at, "x-user: me");
+    assert_has(world.got.at, "x-mine: 1");
+    assert_has_not(world.got.at, "evil");
+    assert_has_not(world.got.at, "x-secret");
+    world_dispose(&world);
+    world_init(&world, BESIDE FORWARD_WITH(NAMED ", onFailure: Allow"), 500, "x-user: me\n", "");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
+    assert_has_not(world.got.at, "x-user");
+    world_dispose(&world);
+}
+
+// ---- which requests
+
+static void rules_say_what_is_asked_about(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world,
+               BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules:\n  - {name: admin, matches: [{path: {value: /admin}}]}\n")
+                   DENY("d", "  - {name: r, matches: [{path: {value: /admin/never}}]}\n"),
+               200, "", "{\"result\":false}");
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    assert_int_equal(world.questions, 0);
+    assert_int_equal(status_of(&world, "GET app /admin;x\n"), 403);
+    assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/x: admin");
+    assert_int_equal(world.questions, 1);
+    assert_int_equal(status_of(&world, "GET app /admin//x\n"), 400);
+    assert_int_equal(status_of(&world, "GET app /admin/never\n"), 403);
+    assert_int_equal(world.questions, 1); // what a Deny refuses nobody is asked about
+    world_dispose(&world);
+}
+
+static void a_connection_without_requests_is_refused(void **state) {
+    (void)state;
+    struct loopback world;
+    loopback_init(&world, BESIDE OPA, filter_types);
+    assert_int_equal(ask_as(&world, COURSES, "GET app /\n", true), ERROR_DENIED);
+    loopback_dispose(&world);
+}
+
+static void who_asks_is_told_that_it_depends(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    world_init(&world, BESIDE OPA, 200, "", "{\"result\":false}");
+    const union address address = address_from("10.0.0.1");
+    client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address}, HTTP_1_1,
+                    "GET app /\n", true);
+    client.keeps = true;
+    explanation_begin(client.stream, true);
+    loopback_settle(&world.loopback);
+    const struct explanation_step *step = client.stream->explanation->first;
+    while (step != NULL && strcmp(step->filter, "external_authorization") != 0)
+        step = step->next;
+    assert_non_null(step);
+    assert_int_equal(step->outcome, STEP_DEPENDS);
+    assert_true(bytes_equal(step->reason, BYTES("what http://127.0.0.1:8003/v1/data/mesh/allow answers")));
+    if (!client.done)
+        client_fail(&client, ERROR_CLIENT_GONE);
+    client_release(&client);
+    client_dispose(&client);
+    assert_int_equal(world.questions, 0);
+    world_dispose(&world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opa_is_asked_with_what_its_policies_for_envoy_know),
+        cmocka_unit_test(opa_s_result_decides),
+        cmocka_unit_test(what_is_no_decision_is_what_on_failure_says),
+        cmocka_unit_test(an_agent_that_is_slow_or_gone_is_not_waited_for),
+        cmocka_unit_test(who_goes_while_an_agent_is_asked_is_gone),
+        cmocka_unit_test(documents_may_change_while_an_agent_is_asked),
+        cmocka_unit_test(fields_of_an_agent_take_the_place_of_the_client_s),
+        cmocka_unit_test(an_agent_is_asked_with_the_fields_of_the_request),
+        cmocka_unit_test(an_agent_s_status_decides),
+        cmocka_unit_test(a_refusal_says_how_to_do_better),
+        cmocka_unit_test(named_fields_of_an_agent_go_up_and_no_others),
+        cmocka_unit_test(rules_say_what_is_asked_about),
+        cmocka_unit_test(a_connection_without_requests_is_refused),
+        cmocka_unit_test(who_asks_is_told_that_it_depends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
