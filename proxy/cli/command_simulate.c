@@ -14,7 +14,8 @@ struct request {
     bool as_json;
     const char *const *paths;
     uint32_t path_count;
-    const char *log; // "-": standard input
+    const char *log;   // "-": standard input
+    struct bytes host; // of requests whose line has none; empty: none
 };
 
 static void print_lines(const struct config_errors *errors, const char *prefix) {
@@ -24,17 +25,28 @@ static void print_lines(const struct config_errors *errors, const char *prefix) 
 
 // ---- the command
 
-static bool read_arguments(int count, char **arguments, struct request *request) {
-    *request = (struct request){0};
-    if (count > 0 && strcmp(arguments[0], "--json") == 0) {
+// Options come first. False: usage was told.
+static bool read_option(int *count, char ***arguments, struct request *request) {
+    if (strcmp((*arguments)[0], "--json") == 0)
         request->as_json = true;
-        count--;
-        arguments++;
-    }
-    if (count > 0 && arguments[0][0] == '-' && arguments[0][1] != '\0') {
-        fprintf(stderr, "outrigger simulate: unknown option %s\n", arguments[0]);
+    else if (strcmp((*arguments)[0], "--host") == 0 && *count > 1) {
+        request->host = bytes_from_text((*arguments)[1]);
+        (*count)--;
+        (*arguments)++;
+    } else {
+        fprintf(stderr, "outrigger simulate: unknown option %s; there are --json and --host NAME\n", (*arguments)[0]);
         return false;
     }
+    (*count)--;
+    (*arguments)++;
+    return true;
+}
+
+static bool read_arguments(int count, char **arguments, struct request *request) {
+    *request = (struct request){0};
+    while (count > 0 && arguments[0][0] == '-' && arguments[0][1] != '\0')
+        if (!read_option(&count, &arguments, request))
+            return false;
     if (count < 2) {
         fprintf(stderr, "outrigger simulate: give files or folders of documents, then an access log (- is standard input)\n");
         return false;
@@ -75,8 +87,8 @@ static enum exit_code simulate_log(struct snapshot *snapshot, const struct reque
     pool_init(&pool, &chunks);
     report_init(&report, &pool);
     snapshot_ref(snapshot);
-    const bool is_sound = simulate(snapshot, &log, &report);
-    simulation_note(&report, &log, snapshot);
+    const bool is_sound = simulate(snapshot, &log, request->host, &report);
+    simulation_note(&report, &log, snapshot, request->host.len > 0);
     snapshot_unref(snapshot);
     if (request->as_json)
         report_print_json(&report, &log, stdout);

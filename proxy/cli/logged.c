@@ -90,20 +90,47 @@ bool log_has_part(const struct log *log, const char *type, struct bytes name) {
     return length > 0 && map_get(&log->parts, bytes_from(text, length)) != NULL;
 }
 
+// "10.0.0.1:4711" and "[::1]:4711" without the port, which is another one for each connection.
+static struct bytes ip_of(struct bytes address) {
+    const size_t colon = bytes_find(address, ':');
+    if (address.len > 0 && address.at[0] == '[')
+        return bytes_from(address.at + 1, bytes_find(address, ']') - 1);
+    const bool is_v6 = colon < address.len && memchr(address.at + colon + 1, ':', address.len - colon - 1) != NULL;
+    return is_v6 ? address : bytes_from(address.at, colon);
+}
+
+// Of a call of gRPC: the statuses by which breakers know that a service fails are as good as 503.
+static uint16_t status_of_grpc(json_int_t grpc_status) {
+    static const bool fails[] = {[2] = true, [4] = true, [13] = true, [14] = true, [15] = true};
+    return grpc_status >= 0 && (size_t)grpc_status < sizeof fails && fails[grpc_status] ? 503 : 200;
+}
+
+static void read_answer(struct log *log, const json_t *line, struct logged *request) {
+    const json_t *grpc_status = json_object_get(line, "grpc_status");
+    const nanoseconds head = us_of(line, "upstream_duration_us"), whole = us_of(line, "duration_us");
+    // Where it has waited, or was tried more than once, only the last try's head tells how long the upstream took.
+    const bool is_whole = json_object_get(line, "delayed") == NULL && json_integer_value(json_object_get(line, "attempts")) <= 1;
+    request->head = head;
+    request->took = is_whole || head == 0 ? whole : head;
+    request->answer = answer_of(line, text_of(log, line, "end"));
+    request->status = (uint16_t)json_integer_value(json_object_get(line, "status"));
+    request->is_grpc = grpc_status != NULL;
+    if (request->is_grpc)
+        request->status = status_of_grpc(json_integer_value(grpc_status));
+    log->grpc_calls += request->is_grpc;
+    log->has_durations |= request->took > 0;
+}
+
 static bool read_ours(struct log *log, struct bytes text, struct logged *request) {
     json_t *line = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
     const char *time = json_string_value(json_object_get(line, "time"));
     const bool is_good = time != NULL && read_time(time, &request->at) && json_is_string(json_object_get(line, "method"));
     if (is_good) {
-        const nanoseconds until_head = us_of(line, "upstream_duration_us");
-        const bool has_waited = json_object_get(line, "delayed") != NULL; // then only this is the upstream's own
-        request->took = has_waited ? until_head : us_of(line, "duration_us");
-        request->answer = answer_of(line, text_of(log, line, "end"));
-        request->status = (uint16_t)json_integer_value(json_object_get(line, "status"));
+        read_answer(log, line, request);
         request->method = text_of(log, line, "method");
         request->authority = text_of(log, line, "authority");
         request->path = text_of(log, line, "path");
-        request->client = text_of(log, line, json_object_get(line, "client") != NULL ? "client" : "peer");
+        request->client = ip_of(text_of(log, line, json_object_get(line, "client") != NULL ? "client" : "peer"));
         request->identity = text_of(log, line, "peer_identity");
         request->user_agent = text_of(log, line, "user_agent");
         request->listener = text_of(log, line, "listener");
@@ -112,7 +139,7 @@ static bool read_ours(struct log *log, struct bytes text, struct logged *request
         request->headers = text_of(log, line, "request_headers");
         note_parts(log, request->keys, "");
         note_parts(log, request->headers, "Value ");
-        log->has_durations |= request->took > 0;
+        log->has_identities |= request->identity.len > 0;
     }
     json_decref(line);
     return is_good;
@@ -198,7 +225,12 @@ static int compare(const void *left, const void *right) {
     return a->at != b->at ? (a->at < b->at ? -1 : 1) : a->line < b->line ? -1 : a->line > b->line;
 }
 
-// Whole seconds are all that `combined` tells: requests of one are spread over it evenly.
+static void sort(struct log *log) {
+    if (log->count > 0)
+        qsort(log->requests, log->count, sizeof log->requests[0], compare);
+}
+
+// Whole seconds are all that `combined` tells, and of when a request was over: those of one second are spread over it evenly, then each begins as long before as it took.
 static void spread(struct log *log) {
     for (uint32_t begin = 0, end; begin < log->count; begin = end) {
         const nanoseconds second = log->requests[begin].at;
@@ -207,6 +239,9 @@ static void spread(struct log *log) {
         for (uint32_t i = begin; i < end; i++)
             log->requests[i].at += NS_PER_S * (i - begin) / (end - begin);
     }
+    for (uint32_t i = 0; i < log->count; i++)
+        log->requests[i].at -= log->requests[i].took < log->requests[i].at ? log->requests[i].took : 0;
+    sort(log);
 }
 
 void log_read(struct log *log, FILE *file) {
@@ -233,8 +268,7 @@ void log_read(struct log *log, FILE *file) {
             log->first_of_them = number;
     }
     free(text);
-    if (log->count > 0)
-        qsort(log->requests, log->count, sizeof log->requests[0], compare);
+    sort(log);
     if (!log->is_ours)
         spread(log);
 }

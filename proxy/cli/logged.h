@@ -23,9 +23,11 @@ enum logged_answer {
 struct logged {
     nanoseconds at;   // since 1970
     uint32_t line;    // its number in the log, from 1
-    nanoseconds took; // until it was answered; 0: not known
+    nanoseconds took; // until the answer was whole; 0: not known
+    nanoseconds head; // until its head came; 0: not known
     enum logged_answer answer;
     uint16_t status;
+    bool is_grpc;
     struct bytes method, authority, path, client, identity, user_agent, referer, listener, direction;
     struct bytes keys, headers; // as forms write them: parts of keys as hashes, headers as they were
 };
@@ -33,8 +35,10 @@ struct logged {
 struct log {
     struct logged *requests; // by time
     uint32_t count, capacity;
-    bool is_ours;           // else combined
-    bool has_durations;     // some line says how long its request took
+    bool is_ours;        // else combined
+    bool has_durations;  // some line says how long its request took
+    bool has_identities; // and who asked
+    uint32_t grpc_calls;
     uint32_t unreadable;    // lines
     uint32_t first_of_them; // the number of the first, from 1
     uint32_t left_out;      // lines for which there was no room

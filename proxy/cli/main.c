@@ -11,7 +11,8 @@ const struct command commands[] = {
      "  --destination ADDRESS, --admin ADDRESS or unix:PATH (default 127.0.0.1:15000), --json",
      command_explain},
     {"schema", "[KIND] [--json | --crd]", "what documents may say: for people, as JSON Schema, as custom resource definitions", command_schema},
-    {"simulate", "[--json] PATH... LOG", "what the policies in these documents would have done to the requests of an access log", command_simulate},
+    {"simulate", "[--json] [--host NAME] PATH... LOG", "what the policies in these documents would have done to the requests of an access log",
+     command_simulate},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or what a command is for", command_help},
     {0}};

@@ -6,13 +6,16 @@
 #include "filters/registry.h"
 #include "http/form.h"
 #include "stream/stream_sink.h"
+#include "stream/subrequest.h"
 #include "upstream/upstream_change.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-// When the virtual clock begins, and what is waited for behind the last line: no policy makes anybody wait longer.
+// When the virtual clock begins.
 #define CLOCK_BEGIN (1000 * NS_PER_S)
+
+// Behind the last line and the longest answer: no policy makes anybody wait longer. Who still waits then is let go.
 #define PATIENCE (3600 * NS_PER_S)
 
 // More types of filters than there are.
@@ -22,8 +25,10 @@
 struct replayed {
     struct stream_sink sink;
     struct simulation *simulation;
+    struct list link; // in simulation->running
     const struct logged *request;
     struct stream *stream;
+    nanoseconds sent_at; // when an endpoint got it first; 0: none did
     union address address;
     struct spiffe_id identity;
     struct head head;
@@ -58,13 +63,22 @@ static void reset(struct stream_sink *sink, enum error error) {
 static void done(struct stream_sink *sink) {
     struct replayed *replayed = CONTAINER_OF(sink, struct replayed, sink);
     struct simulation *simulation = replayed->simulation;
-    const nanoseconds sent_at = simulation->sent_at[replayed->request - simulation->log->requests];
-    const nanoseconds until = sent_at > 0 ? sent_at : simulation->loop.now;
+    const nanoseconds until = replayed->sent_at > 0 ? replayed->sent_at : simulation->loop.now;
+    list_remove(&replayed->link);
     report_add(simulation->report, replayed->request, replayed->stream, until - replayed->stream->begun);
     stream_release(replayed->stream);
 }
 
 static const struct stream_sink_ops sink_ops = {.send_head = send_head, .send_body = send_body, .consumed = consumed, .reset = reset, .done = done};
+
+const struct logged *simulation_sent(const struct stream *stream) {
+    if (stream->sink->ops != &sink_ops)
+        return NULL;
+    struct replayed *replayed = CONTAINER_OF(stream->sink, struct replayed, sink);
+    if (replayed->sent_at == 0)
+        replayed->sent_at = stream->env->loop->now;
+    return replayed->request;
+}
 
 // --- one line
 
@@ -87,21 +101,13 @@ static const struct listener_config *listener_of(const struct simulation *simula
     return NULL;
 }
 
-// "10.0.0.1", "10.0.0.1:4711", "[::1]:4711", "::1".
-static void read_address(struct bytes text, union address *address) {
+static void read_address(struct bytes ip, union address *address) {
     char copy[INET6_ADDRSTRLEN + 1] = "";
-    const bool has_brackets = text.len > 0 && text.at[0] == '[';
-    size_t end = has_brackets ? bytes_find(text, ']') : bytes_find(text, ':');
-    if (!has_brackets && end < text.len && memchr(text.at + end + 1, ':', text.len - end - 1) != NULL)
-        end = text.len; // IPv6 without a port
-    const struct bytes ip = bytes_from(text.at + has_brackets, end - has_brackets);
-    if (text.len > 0 && ip.len < sizeof copy)
+    struct in6_addr v6;
+    if (ip.len > 0 && ip.len < sizeof copy)
         memcpy(copy, ip.at, ip.len);
     *address = (union address){.v4 = {.sin_family = AF_INET}};
-    if (inet_pton(AF_INET, copy, &address->v4.sin_addr) == 1)
-        return;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET6, copy, &v6) == 1)
+    if (inet_pton(AF_INET, copy, &address->v4.sin_addr) != 1 && inet_pton(AF_INET6, copy, &v6) == 1)
         address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = v6};
 }
 
@@ -141,15 +147,14 @@ static void add_pairs(struct replayed *replayed, struct bytes pairs, bool are_he
     }
 }
 
-static void make_head(struct replayed *replayed, uint32_t place) {
+static void make_head(struct replayed *replayed) {
     const struct logged *request = replayed->request;
-    struct pool *pool = &replayed->stream->pool;
     struct head *head = &replayed->head;
-    head_init(head, pool);
+    head_init(head, &replayed->stream->pool);
     head->version = HTTP_1_1;
     head->method_text = request->method;
     head->method = method_from_text(request->method);
-    head->authority = request->authority;
+    head->authority = request->authority.len > 0 ? request->authority : replayed->simulation->host;
     head->path = request->path;
     head->scheme = BYTES("http");
     head->content_length = -1;
@@ -157,11 +162,9 @@ static void make_head(struct replayed *replayed, uint32_t place) {
     add_field(head, BYTES("referer"), request->referer);
     add_pairs(replayed, request->headers, true);
     add_pairs(replayed, request->keys, false);
-    add_field(head, BYTES(CANNED_PLACE), pool_format(pool, "%u", place));
 }
 
-static void begin(struct simulation *simulation, uint32_t place) {
-    const struct logged *request = &simulation->log->requests[place];
+static void begin(struct simulation *simulation, const struct logged *request) {
     const struct listener_config *listener = listener_of(simulation, request);
     if (listener == NULL) {
         simulation->report->without_listener++;
@@ -174,6 +177,8 @@ static void begin(struct simulation *simulation, uint32_t place) {
     struct replayed *replayed = memory;
     *replayed = (struct replayed){.sink = {.ops = &sink_ops}, .simulation = simulation, .request = request, .stream = stream};
     read_address(request->client, &replayed->address);
+    list_init(&replayed->link);
+    list_push_back(&simulation->running, &replayed->link);
     stream->sink = &replayed->sink;
     stream->client.address = &replayed->address;
     if (request->identity.len > 0 && spiffe_id_parse(request->identity, &replayed->identity, &unused) == OK) {
@@ -181,7 +186,7 @@ static void begin(struct simulation *simulation, uint32_t place) {
         stream->client.is_kin = true; // what our own domain is, a certificate says, and there is none here
         stream->client.mesh = true;
     }
-    make_head(replayed, place);
+    make_head(replayed);
     explanation_begin(stream, false);
     stream_on_head(stream, &replayed->head, true);
 }
@@ -257,20 +262,31 @@ static void open_world(struct simulation *simulation) {
         continue;
 }
 
+static nanoseconds longest(const struct log *log) {
+    nanoseconds most = 0;
+    for (uint32_t i = 0; i < log->count; i++)
+        most = log->requests[i].took > most ? log->requests[i].took : most;
+    return most;
+}
+
 // Behind the last line: what waits or runs comes to its end.
 static bool finish(struct simulation *simulation) {
     struct loop *loop = &simulation->loop;
-    const nanoseconds end = loop->now + PATIENCE;
+    const nanoseconds end = loop->now + longest(simulation->log) + PATIENCE;
     bool is_sound = loop_settle(loop);
-    while (is_sound && simulation->env.streams > 0 && loop->now < end && timer_wheel_next(&loop->timers) <= end)
+    while (is_sound && simulation->env.streams > 0 && timer_wheel_next(&loop->timers) <= end)
         is_sound = loop_pass(loop, timer_wheel_next(&loop->timers));
-    return is_sound;
+    LIST_EACH(&simulation->running, node, following)
+        stream_on_failed(LIST_ENTRY(node, struct replayed, link)->stream, ERROR_CLIENT_GONE);
+    return loop_settle(loop) && is_sound;
 }
 
 static void close_world(struct simulation *simulation) {
-    upstream_close_all(&simulation->upstream);
+    subrequests_cancel_all(&simulation->env);
     CHECK(loop_settle(&simulation->loop));
     CHECK(simulation->env.streams == 0);
+    upstream_close_all(&simulation->upstream);
+    CHECK(loop_settle(&simulation->loop));
     bound_unpin(simulation->bound);
     CHECK(loop_settle(&simulation->loop));
     upstream_dispose(&simulation->upstream);
@@ -282,23 +298,24 @@ static void close_world(struct simulation *simulation) {
     h2_memory_destroy(simulation->h2_memory);
 }
 
-bool simulate(struct snapshot *snapshot, const struct log *log, struct simulation_report *report) {
+bool simulate(struct snapshot *snapshot, const struct log *log, struct bytes host, struct simulation_report *report) {
     CHECK(log->count > 0);
     struct simulation *simulation = alloc_zeroed_or_abort(1, sizeof *simulation);
     simulation->snapshot = snapshot;
     simulation->log = log;
     simulation->report = report;
-    simulation->sent_at = alloc_zeroed_or_abort(log->count, sizeof simulation->sent_at[0]);
+    simulation->host = host;
+    list_init(&simulation->running);
+    report->reached = pool_alloc_zeroed(report->pool, snapshot->destination_count * sizeof report->reached[0] + 1);
     divert(simulation);
     open_world(simulation);
     bool is_sound = true;
     for (uint32_t i = 0; i < log->count && is_sound; i++) {
         is_sound = loop_pass(&simulation->loop, CLOCK_BEGIN + log->requests[i].at - log->requests[0].at);
-        begin(simulation, i);
+        begin(simulation, &log->requests[i]);
     }
-    is_sound = is_sound && finish(simulation);
+    is_sound = finish(simulation) && is_sound;
     close_world(simulation);
-    free(simulation->sent_at);
     free(simulation);
     return is_sound;
 }

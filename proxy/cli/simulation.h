@@ -23,11 +23,16 @@ struct simulation {
     const struct log *log;
     struct simulation_report *report;
     struct endpoint_config nowhere; // where all services lead
-    nanoseconds *sent_at;           // of each request of the log: when an endpoint got it first; 0: none did
+    struct bytes host;              // of requests whose line has none; empty: they have none
+    struct list running;            // what is being replayed
 };
 
-// Replays the whole log; fills `report`. The snapshot is changed: what its services lead to is put in the place of their endpoints. Takes its reference over.
+// Replays the whole log; fills `report`. The snapshot is changed: what its services lead to is put in the place of their endpoints. Takes its reference over. `host`: of requests
+// whose line has none; may be empty.
 // False: what the policies do goes round in a circle, and the report is of what was replayed before.
-bool simulate(struct snapshot *snapshot, const struct log *log, struct simulation_report *report);
+bool simulate(struct snapshot *snapshot, const struct log *log, struct bytes host, struct simulation_report *report);
+
+// For canned_answers: the stream's request has come to an endpoint. Which line it is; NULL: none, it is a copy that a mirror makes.
+const struct logged *simulation_sent(const struct stream *stream);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/simulation_notes.h"
 
 #include "config/authorization_config.h"
+#include "config/authorization_config.h"
 #include "config/bulkhead_config.h"
 #include "config/rate_limit_config.h"
 
@@ -79,13 +80,34 @@ static void note_bulkhead(struct simulation_report *report, const struct log *lo
                     BYTES_FORMAT(config->priority.header));
 }
 
+static bool asks_who(const struct authorization_config *config) {
+    bool found = false;
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        found |= config->rules[i].source_count > 0;
+    return found;
+}
+
 static void note_fault(struct simulation_report *report, const struct log *log, const struct policy *policy) {
     (void)log;
     report_note(report, "%.*s: strikes by chance: the figures are of one draw", BYTES_FORMAT(policy->label));
 }
 
+// Whether an agent is asked, or a rule goes by what a token says.
+static bool asks_beyond_log(const struct authorization_config *config) {
+    bool found = config->action == AUTHORIZATION_EXTERNAL;
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        for (uint32_t k = 0; k < config->rules[i].condition_count; k++)
+            found |= config->rules[i].conditions[k].part.type == KEY_CLAIM;
+    return found;
+}
+
 static void note_authorization(struct simulation_report *report, const struct log *log, const struct policy *policy) {
     const struct authorization_config *config = policy->config;
+    if (asks_beyond_log(config))
+        report_note(report, "%.*s: goes by what an agent or a token says, which is not in the log: where that decides, requests passed",
+                    BYTES_FORMAT(policy->label));
+    if (!log->has_identities && asks_who(config))
+        report_note(report, "%.*s: the log tells of no caller who it is: what is for certain identities met none", BYTES_FORMAT(policy->label));
     for (uint32_t i = 0; i < config->rule_count; i++) {
         const struct authorization_rule *rule = &config->rules[i];
         note_matches(report, log, policy, rule->name, rule->matches, rule->match_count);
@@ -96,46 +118,35 @@ static void note_authorization(struct simulation_report *report, const struct lo
     }
 }
 
-// Of a policy that some request of the log came to.
+static void note_authentication(struct simulation_report *report, const struct log *log, const struct policy *policy) {
+    (void)log;
+    report_note(report, "%.*s: tokens are not in the log: it was not asked", BYTES_FORMAT(policy->label));
+}
+
 static void note_policy(struct simulation_report *report, const struct log *log, const struct policy *policy) {
     static void (*const notes[])(struct simulation_report *, const struct log *,
                                  const struct policy *) = {[POLICY_RATE_LIMIT] = note_rate_limit,
                                                            [POLICY_BULKHEAD] = note_bulkhead,
                                                            [POLICY_FAULT] = note_fault,
-                                                           [POLICY_AUTHORIZATION] = note_authorization};
+                                                           [POLICY_AUTHORIZATION] = note_authorization,
+                                                           [POLICY_AUTHENTICATION] = note_authentication};
     if (policy->kind < sizeof notes / sizeof notes[0] && notes[policy->kind] != NULL)
         notes[policy->kind](report, log, policy);
 }
 
-// Whether an agent is asked, or a rule goes by what a token says.
-static bool asks_beyond_log(const struct policy *policy) {
-    const struct authorization_config *config = policy->config;
-    if (policy->kind != POLICY_AUTHORIZATION)
-        return false;
-    bool found = config->action == AUTHORIZATION_EXTERNAL;
-    for (uint32_t i = 0; i < config->rule_count; i++)
-        for (uint32_t j = 0; j < config->rules[i].condition_count; j++)
-            found |= config->rules[i].conditions[j].part.type == KEY_CLAIM;
-    return found;
-}
-
-static void note_unasked(struct simulation_report *report, const struct policy *policy) {
-    if (asks_beyond_log(policy))
-        report_note(report, "%.*s: goes by what an agent or a token says, which is not in the log: where that decides, requests passed",
-                    BYTES_FORMAT(policy->label));
-}
-
-static bool looks_at_tokens(const struct snapshot *snapshot) {
-    for (uint32_t i = 0; i < snapshot->destination_count; i++)
-        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++)
-            if (snapshot->destinations[i]->policies[k]->kind == POLICY_AUTHENTICATION)
-                return true;
-    return false;
+// Of a destination that some request of the log was for.
+static void note_destination(struct simulation_report *report, const struct log *log, const struct destination *destination) {
+    const struct circuit_breaker_config *breaker = &destination->traffic->circuit_breaker;
+    for (uint32_t i = 0; i < destination->policy_count; i++)
+        note_policy(report, log, destination->policies[i]);
+    if (circuit_breaker_is_set(breaker) && breaker->scope == CIRCUIT_OF_ENDPOINT)
+        report_note(report, "%.*s: its breaker is of each endpoint, and here there is one alone: it opens for all at once",
+                    BYTES_FORMAT(breaker->policy));
 }
 
 // ---- the log
 
-static void note_log(struct simulation_report *report, const struct log *log) {
+static void note_log(struct simulation_report *report, const struct log *log, bool has_host) {
     if (log->unreadable > 0)
         report_note(report, "%u lines are no requests, line %u first", log->unreadable, log->first_of_them);
     if (log->left_out > 0)
@@ -149,19 +160,20 @@ static void note_log(struct simulation_report *report, const struct log *log) {
                     (unsigned long long)report->unknown_answers);
     if (!log->is_ours)
         report_note(report, "times are whole seconds: requests are spread over each evenly");
-    report_note(report, "bodies, trailers and headers other than Host, User-Agent%s are not in the log, nor which endpoint answered",
-                log->is_ours ? "" : ", Referer");
+    if (log->grpc_calls > 0)
+        report_note(report,
+                    "%u calls of gRPC are replayed as plain requests: GRPCRoutes are not for them, and a status that tells of a failure is a 503",
+                    log->grpc_calls);
+    if (log->is_ours)
+        report_note(report, "bodies, trailers and headers other than Host and User-Agent are not in the log, nor which endpoint answered");
+    else
+        report_note(report, "bodies, trailers and headers other than User-Agent and Referer are not in the log: %s",
+                    has_host ? "all requests have the host that was given" : "requests have no Host; give --host where one is needed");
 }
 
-void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot) {
+void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot, bool has_host) {
     for (uint32_t i = 0; i < snapshot->destination_count; i++)
-        for (uint32_t k = 0; k < snapshot->destinations[i]->policy_count; k++) {
-            const struct policy *policy = snapshot->destinations[i]->policies[k];
-            note_unasked(report, policy);
-            if (report_has_policy(report, policy->label))
-                note_policy(report, log, policy);
-        }
-    if (looks_at_tokens(snapshot))
-        report_note(report, "tokens are not in the log: no AuthenticationPolicy was asked");
-    note_log(report, log);
+        if (report->reached[i])
+            note_destination(report, log, snapshot->destinations[i]);
+    note_log(report, log, has_host);
 }

@@ -5,7 +5,7 @@
 #include "cli/simulation_report.h"
 #include "config/snapshot.h"
 
-// After the simulation.
-void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot);
+// After the simulation. `has_host`: requests without a host were given one.
+void simulation_note(struct simulation_report *report, const struct log *log, const struct snapshot *snapshot, bool has_host);
 
 #endif

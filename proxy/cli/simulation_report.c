@@ -108,28 +108,40 @@ static void add_step(struct simulation_report *report, const struct logged *requ
         add_wait(rule, waited);
 }
 
+static void add_end(struct simulation_report *report, const char *name) {
+    struct report_end *end = report->ends;
+    while (end != NULL && strcmp(end->name, name) != 0)
+        end = end->next;
+    if (end == NULL) {
+        end = pool_alloc_zeroed(report->pool, sizeof *end);
+        end->name = name;
+        end->next = report->ends;
+        report->ends = end;
+    }
+    end->count++;
+    report->refused_otherwise++;
+}
+
 void report_add(struct simulation_report *report, const struct logged *request, const struct stream *stream, nanoseconds waited) {
     bool is_refused = false;
     report->replayed++;
+    if (stream->destination != NULL)
+        report->reached[stream->destination->config->index] = true;
     for (const struct explanation_step *step = stream->explanation->first; step != NULL; step = step->next) {
         if (step->policy.len == 0)
             continue;
         is_refused |= step->outcome == STEP_REFUSED;
         add_step(report, request, step, waited);
     }
-    if (!is_refused && stream->attempts == NULL && stream->end != OK)
-        report->refused_otherwise++;
-    else if (!is_refused) {
-        report->passed++;
-        report->unknown_answers += request->answer == LOGGED_UNKNOWN;
+    if (is_refused)
+        return;
+    // What was broken when it was logged is broken again.
+    if (stream->end != OK && (stream->attempts == NULL || request->answer != LOGGED_BROKEN)) {
+        add_end(report, error_name(stream->end));
+        return;
     }
-}
-
-bool report_has_policy(const struct simulation_report *report, struct bytes policy) {
-    const struct report_rule *rule = report->first;
-    while (rule != NULL && !bytes_equal(rule->policy, policy))
-        rule = rule->next;
-    return rule != NULL;
+    report->passed++;
+    report->unknown_answers += request->answer == LOGGED_UNKNOWN;
 }
 
 // ---- both forms
@@ -204,7 +216,7 @@ void report_print(const struct simulation_report *report, const struct log *log,
     print_time(log->requests[log->count - 1].at, to);
     fprintf(out, "%" PRIu32 " requests from %s to %s, %s\n", log->count, from, to,
             log->is_ours ? "of an access log of Outrigger" : "in the combined format");
-    fprintf(out, "%" PRIu64 " replayed: %" PRIu64 " pass, %" PRIu64 " are refused by policies, %" PRIu64 " otherwise\n\n", report->replayed,
+    fprintf(out, "%" PRIu64 " replayed: %" PRIu64 " pass, %" PRIu64 " are refused by policies, %" PRIu64 " otherwise\n", report->replayed,
             report->passed, report->replayed - report->passed - report->refused_otherwise, report->refused_otherwise);
     fprintf(out, "%-44s %-16s %10s %10s %7s %10s %8s %8s %8s  %s\n", "POLICY", "RULE", "REQUESTS", "REFUSED", "", "QUEUED", "P50 MS", "P99 MS",
             "MAX MS", "AS");
@@ -251,16 +263,18 @@ static json_t *rule_json(const struct report_rule *rule) {
 }
 
 void report_print_json(const struct simulation_report *report, const struct log *log, FILE *out) {
-    json_t *rules = json_array(), *notes = json_array();
+    json_t *rules = json_array(), *notes = json_array(), *ends = json_object();
+    for (const struct report_end *end = report->ends; end != NULL; end = end->next)
+        json_object_set_new(ends, end->name, json_integer((json_int_t)end->count));
     for (const struct report_rule *rule = report->first; rule != NULL; rule = rule->next)
         json_array_append_new(rules, rule_json(rule));
     for (const struct report_note *note = report->notes; note != NULL; note = note->next)
         json_array_append_new(notes, text(note->text));
-    json_t *all = json_pack("{s:i, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "requests", (int)log->count, "from", time_text(log->requests[0].at),
-                            "to", time_text(log->requests[log->count - 1].at), "format", log->is_ours ? "outrigger" : "combined", "replayed",
-                            (json_int_t)report->replayed, "passed", (json_int_t)report->passed, "refused",
-                            (json_int_t)(report->replayed - report->passed - report->refused_otherwise), "refused_otherwise",
-                            (json_int_t)report->refused_otherwise, "rules", rules, "not_simulated", notes);
+    json_t *all = json_pack("{s:i, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "requests", (int)log->count, "from",
+                            time_text(log->requests[0].at), "to", time_text(log->requests[log->count - 1].at), "format",
+                            log->is_ours ? "outrigger" : "combined", "replayed", (json_int_t)report->replayed, "passed", (json_int_t)report->passed,
+                            "refused", (json_int_t)(report->replayed - report->passed - report->refused_otherwise), "refused_otherwise",
+                            (json_int_t)report->refused_otherwise, "otherwise", ends, "rules", rules, "not_simulated", notes);
     json_dumpf(all, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(all);

@@ -34,6 +34,12 @@ struct simulation_report {
     struct map by_name;
     struct report_rule *first, **next;
     uint64_t replayed, passed, refused_otherwise;
+    struct report_end {
+        struct report_end *next;
+        const char *name;
+        uint64_t count;
+    } * ends;                  // of those that were refused otherwise
+    bool *reached;             // by destination: some request was for it
     uint64_t without_listener; // lines that none of the proxy's listeners would have had
     uint64_t unknown_answers;  // requests that pass and that the log has no answer of
     struct report_note {
@@ -51,9 +57,6 @@ void report_add(struct simulation_report *report, const struct logged *request, 
 
 // Once, however often it is said.
 void report_note(struct simulation_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-// Whether any request came to that policy.
-bool report_has_policy(const struct simulation_report *report, struct bytes policy);
 
 void report_print(const struct simulation_report *report, const struct log *log, FILE *out);
 void report_print_json(const struct simulation_report *report, const struct log *log, FILE *out);
