@@ -48,15 +48,24 @@ def caller(handler):
 
 
 class Courses(Handler):
+    mood = "fine"
+
     @staticmethod
     def browse(handler, rest, _body):
+        if Courses.mood == "broken":
+            return 503, {"error": "not now"}
         if not rest:
             return 200, {"courses": COURSES, **caller(handler)}
         if rest in COURSES:
             return 200, {"course": COURSES[rest], **caller(handler)}
         return 404, {"error": "no such course"}
 
-    routes = {("GET", "courses"): browse}
+    @staticmethod
+    def feel(_handler, rest, _body):
+        Courses.mood = rest
+        return 200, {"mood": rest}
+
+    routes = {("GET", "courses"): browse, ("PUT", "mood"): feel}
 
 
 class Auth(Handler):
@@ -70,6 +79,8 @@ class Auth(Handler):
 
 class Progress(Handler):
     saved = {}
+    may_report = threading.Event()
+    may_report.set()
 
     @staticmethod
     def save(handler, rest, body):
@@ -80,7 +91,17 @@ class Progress(Handler):
     def load(_handler, rest, _body):
         return (200, {"progress": Progress.saved[rest]}) if rest in Progress.saved else (404, {"error": "nothing saved"})
 
-    routes = {("PUT", "progress"): save, ("GET", "progress"): load}
+    @staticmethod
+    def report(_handler, _rest, _body):
+        Progress.may_report.wait()
+        return 200, {"report": len(Progress.saved)}
+
+    @staticmethod
+    def pace(_handler, rest, _body):
+        (Progress.may_report.clear if rest == "hold" else Progress.may_report.set)()
+        return 200, {"reports": rest}
+
+    routes = {("PUT", "progress"): save, ("GET", "progress"): load, ("GET", "reports"): report, ("PUT", "reports"): pace}
 
 
 def call(method, url, value=None):

@@ -3,7 +3,7 @@
 
     demo.py [--once]
 
-Drives traffic, takes a replica away in the middle, rotates a certificate, and prints what happened. With --once it checks it all and ends: 0 when everything
+Drives traffic, takes a replica away in the middle, rotates a certificate, then puts policies in place and shows what they do and why, and prints what happened. With --once it checks it all and ends: 0 when everything
 held, 1 when not. Without, the mesh stays up until Ctrl-C.
 """
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 os.environ.setdefault("OUTRIGGER_BIN", str(ROOT / "build" / "release" / "bin"))
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "demo")]
 from mesh import Mesh  # noqa: E402
+from resilience import Resilience  # noqa: E402
 from support.fleet import Fleet, eventually, http_get, split_address  # noqa: E402
 
 STUDENTS = 4
@@ -184,7 +185,7 @@ def tell_addresses(mesh):
     print(f"  the platform     http://{mesh.frontend}/browse  (also /browse/1, /rank/NAME; POST /login, PUT /save/NAME)")
     for sidecar in mesh.sidecars.values():
         if sidecar.proxy.running():
-            print(f"  {sidecar.name:16} http://127.0.0.1:{sidecar.admin}/clusters?format=text  (also /config /certs /limits)  "
+            print(f"  {sidecar.name:16} http://127.0.0.1:{sidecar.admin}/clusters?format=text  (also /config /certs /limits /explain)  "
                   f"http://127.0.0.1:{sidecar.metrics}/metrics")
 
 
@@ -198,9 +199,8 @@ def tell_counts(mesh):
 
 
 def stay(mesh):
-    """Whole again, until Ctrl-C."""
-    mesh.sidecars["courses-1"].start()
-    print("\ncourses-1 is back, the mesh stays up until Ctrl-C. Look at:")
+    """Until Ctrl-C."""
+    print("\nThe mesh stays up until Ctrl-C. Look at:")
     tell_addresses(mesh)
     sys.stdout.flush()
     ends = {signal.SIGINT, signal.SIGTERM}
@@ -223,6 +223,8 @@ def main():
         knock_without_certificate(mesh, check)
         take_replica_away(mesh, check)
         rotate_certificate(mesh, check)
+        mesh.sidecars["courses-1"].start()
+        Resilience(mesh, check).show()
         tell_counts(mesh)
         if not options.once:
             stay(mesh)

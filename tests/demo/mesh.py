@@ -1,9 +1,10 @@
 """The demo's mesh: the applications of the course platform, each beside its own sidecar, with certificates made on the spot."""
 
+import signal
 import sys
 from pathlib import Path
 
-from support.fleet import Fleet, accepts, take_port
+from support.fleet import WORKERS, Fleet, accepts, eventually, http_get, take_port
 from support.secret_volume import SecretVolume
 from support.test_ca import Authority, spiffe_id
 
@@ -45,14 +46,25 @@ class Sidecar:
             listeners.append({"name": "grpc", "role": "Inbound", "address": f"127.0.0.1:{self.grpc_inbound}",
                               "forwardTo": f"127.0.0.1:{self.grpc_port}", "mtls": {"mode": "Strict"}, "appProtocol": "HTTP2"})
         spec = {
-            "service": self.service, "listeners": listeners,
+            "service": self.service, "workers": WORKERS, "listeners": listeners,
             "admin": {"address": f"127.0.0.1:{self.admin}"}, "metrics": {"address": f"127.0.0.1:{self.metrics}"},
             "identity": {"source": "Files", "certificate": str(self.certificates / "tls.crt"), "privateKey": str(self.certificates / "tls.key"),
                          "trustBundle": str(self.certificates / "ca.crt")},
             "limits": {"drainTimeout": "10s"},
         }
         proxy = {"apiVersion": API, "kind": "Proxy", "metadata": {"name": self.name, "namespace": NAMESPACE}, "spec": spec}
-        return [proxy, *self.mesh.services()]
+        return [proxy, *self.mesh.services(), *self.mesh.policies]
+
+    def reload(self):
+        """Puts the documents of now in the place of those before; returns once the proxy works by them."""
+        before = self.generation()
+        self.mesh.fleet.write(f"sidecar-{self.name}/config.yaml", self.documents())
+        self.proxy.signal(signal.SIGHUP)
+        eventually(lambda: self.generation() > before, what=f"{self.name} working by its new documents")
+
+    def generation(self):
+        text = http_get(f"127.0.0.1:{self.metrics}", "/metrics")[1].decode()
+        return next(float(line.split(" ")[1]) for line in text.splitlines() if line.startswith("outrigger_worker_config_generation "))
 
     def start(self):
         words = [self.app_port] + ([self.grpc_port] if self.grpc_port else [])
@@ -70,6 +82,7 @@ class Mesh:
     def __init__(self, fleet: Fleet):
         self.fleet = fleet
         self.authority = Authority("school.local")
+        self.policies = []
         self.sidecars = {name: Sidecar(self, name) for name in REPLICAS}
 
     def services(self):
@@ -93,6 +106,13 @@ class Mesh:
     def start(self):
         for sidecar in self.sidecars.values():
             sidecar.start()
+
+    def apply(self, policies):
+        """Beside what every sidecar has: those that run read it, the others when they start."""
+        self.policies = policies
+        for sidecar in self.sidecars.values():
+            if sidecar.proxy.running():
+                sidecar.reload()
 
     @property
     def frontend(self):
