@@ -26,7 +26,7 @@ class Row:
 @dataclass(frozen=True)
 class Case:
     name: str
-    shape: str  # hop, pair or routes; none: a program of ours that needs no proxy
+    shape: str  # hop, pair, routes or chain; none: a program of ours that needs no proxy
     rows: list
     measure: object
     relay: bool = False  # whether the bare relay can do it too
@@ -61,6 +61,16 @@ def routes(bench, stack):
         result = bench.load(port, family(process.pid), connections=64, path="/1k")
         spent.append(sum(result["cpu_us"]) / result["requests"])
     return [spent[0], spent[1] / spent[0]]
+
+
+def chain(bench, stack):
+    """What a chain of policies that let all pass adds, in turns on the same machine."""
+    spent = {}
+    for port, process in ((stack.http1, stack.processes[0]), (stack.chained, stack.processes[1])) * 2:
+        result = bench.load(port, family(process.pid), connections=64, path="/1k", seconds=bench.seconds / 2)
+        spent.setdefault(port, []).append(sum(result["cpu_us"]) / result["requests"])
+    bare, chained = (sum(figures) / len(figures) for figures in spent.values())
+    return [bare, chained - bare]
 
 
 def handshake(bench, stack):
@@ -135,6 +145,8 @@ CASES = [
     Case("h2c", "hop", cpu_row("h2c", "h2c to HTTP/1.1, one hop: CPU per request", 0.9), h2c),
     Case("routes", "routes", [Row("route", "one route of 5 matches, plain hop: CPU per request", "us"),
                               Row("routes", "1,000 such routes, as a multiple of one", "", absolute=1.3)], routes),
+    Case("chain", "chain", [Row("chain_bare", "no policy, plain hop: CPU per request", "us"),
+                            Row("chain_added", "authorization, limit, bulkhead, retry, breaker, deadline, not needed: CPU added", "us", absolute=1.0)], chain),
     Case("pair", "pair", cpu_row("pair", "mTLS pair, HTTP/1.1 outside: CPU per request, both", 0.75), plain()),
     Case("handshake", "pair", [Row("handshake", "new mTLS connection and one request: CPU", "us", ratio=0.8),
                                Row("resumed", "the same resumed, as a part of the full one", "", absolute=0.4)], handshake),

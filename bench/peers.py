@@ -4,8 +4,9 @@ log, upstream connections kept and reused, the same limit of connections and the
 A peer can be put up in two shapes (Stack):
   hop   one proxy: plain HTTP/1.1 or h2c in, HTTP/1.1 to the backend
   pair  two proxies: HTTP/1.1 in, mutual TLS 1.3 between the two (both verify), HTTP/1.1 to the backend
-Ours alone in a third:
-  routes  two hops beside each other: one with one route, one with a thousand
+Ours alone in further ones, two hops beside each other:
+  routes  one with one route, one with a thousand
+  chain   one as it is, one with the policies of a service in earnest, none of which ever has anything to say
 """
 import os
 import signal
@@ -21,6 +22,32 @@ CONNECTIONS = 8192
 CIPHERS = "TLS_AES_128_GCM_SHA256"
 
 
+# All act at the caller, since the backend has no proxy of its own.
+CHAIN = "".join(f"""
+---
+apiVersion: outrigger.dev/v1alpha1
+kind: {kind}
+metadata: {{name: backend, namespace: bench}}
+spec:
+  targetRefs: [{{kind: Service, name: backend}}]
+{spec}""" for kind, spec in (
+    ("AuthorizationPolicy", """  rules:
+  - {name: ours, from: [{addresses: [127.0.0.0/8]}], matches: [{path: {type: PathPrefix, value: /}}]}
+"""),
+    ("RateLimitPolicy", """  rules:
+  - {name: clients, key: [{type: ClientAddress}], limits: [{requests: 1000000, per: 1s}]}
+"""),
+    ("BulkheadPolicy", """  pools:
+  - {name: all, maxConcurrent: 1000, maxQueue: 1000, queueTimeout: 1s}
+"""),
+    ("TrafficPolicy", """  timeouts: {request: 30s, backendRequest: 10s}
+  deadline: {propagate: true}
+  retry: {attempts: 2, conditions: [ConnectFailure, RefusedStream, Unsent, GatewayError], codes: [503]}
+  circuitBreaker: {failureThreshold: 5, failurePercent: 50, window: 10s, openFor: 60s}
+"""),
+))
+
+
 def identity(name):
     return spiffe_id("bench", name, TRUST_DOMAIN)
 
@@ -30,10 +57,10 @@ def dns_name(name):
 
 
 class Stack:
-    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `many` (routes: the second's)."""
+    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `many` (routes), `chained` (chain): the second's."""
 
-    def __init__(self, processes, http1, h2c=None, tls=None, many=None):
-        self.processes, self.http1, self.h2c, self.tls, self.many = processes, http1, h2c, tls, many
+    def __init__(self, processes, http1, h2c=None, tls=None, many=None, chained=None):
+        self.processes, self.http1, self.h2c, self.tls, self.many, self.chained = processes, http1, h2c, tls, many, chained
 
     def pids(self):
         return [pid for process in self.processes for pid in family(process.pid)]
@@ -271,6 +298,13 @@ spec:
             listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
             processes.append(self._start(site, name, listener, self._entry(at(site.backend), tls=False) + documents))
         return Stack(processes, ports[0], many=ports[1])
+
+    def chain(self, site):
+        ports, processes = (take_port(), take_port()), []
+        for name, port, policies in zip(("bare", "chained"), ports, ("", CHAIN)):
+            listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
+            processes.append(self._start(site, name, listener, self._entry(at(site.backend), tls=False) + policies))
+        return Stack(processes, ports[0], chained=ports[1])
 
     def pair(self, site):
         http1, tls = take_port(), take_port()
