@@ -4,7 +4,7 @@
 #include "support/accidents.h"
 #include "unit/stream/stream_drive.h"
 
-#define SEEDS_EACH 400
+#define SEEDS_EACH 500
 
 // The inbound listener stands before the application of service `a`, and the outbound one leads to it.
 #define BESIDE                                                                                                                 \
