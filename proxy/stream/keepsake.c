@@ -53,10 +53,28 @@ static void copy_listener(struct pool *pool, const struct listener_config *from,
     copy_texts(pool, texts, sizeof texts / sizeof texts[0]);
 }
 
-static void copy_proxy(const struct proxy_config *from, struct proxy_config *to) {
+static void copy_proxy(struct pool *pool, const struct proxy_config *from, struct proxy_config *to) {
+    const struct access_log_config *log = &from->access_log;
     *to = (struct proxy_config){.limits = from->limits};
     to->edge.proxy_status = from->edge.proxy_status;
-    to->access_log.filter = from->access_log.filter;
+    to->access_log.filter = log->filter;
+    if (log->header_count == 0)
+        return;
+    to->access_log.header_count = log->header_count;
+    to->access_log.headers = pool_alloc(pool, log->header_count * sizeof log->headers[0]);
+    for (uint32_t i = 0; i < log->header_count; i++)
+        to->access_log.headers[i] = pool_copy(pool, log->headers[i]);
+}
+
+static const struct request_key *copy_key(struct pool *pool, const struct request_key *from) {
+    if (from == NULL)
+        return NULL;
+    struct request_key *to = pool_alloc(pool, sizeof *to);
+    to->count = from->count;
+    to->parts = pool_alloc(pool, from->count * sizeof from->parts[0]);
+    for (uint32_t i = 0; i < from->count; i++)
+        to->parts[i] = (struct request_key_part){.type = from->parts[i].type, .name = pool_copy(pool, from->parts[i].name)};
+    return to;
 }
 
 static const struct chain *copy_chain(struct pool *pool, const struct chain *from) {
@@ -74,7 +92,7 @@ static struct keepsake *create(const struct stream *stream) {
     struct pool pool;
     pool_init(&pool, &stream->env->loop->pools);
     struct keepsake *keepsake = pool_alloc_zeroed(&pool, sizeof *keepsake);
-    copy_proxy(stream->proxy, &keepsake->proxy);
+    copy_proxy(&pool, stream->proxy, &keepsake->proxy);
     copy_listener(&pool, stream->listener, &keepsake->listener);
     copy_service(&pool, from->config->service, &keepsake->service);
     copy_traffic(&pool, from->config->traffic, &keepsake->traffic);
@@ -86,6 +104,7 @@ static struct keepsake *create(const struct stream *stream) {
         .is_backend = from->config->is_backend,
         .weight = from->config->weight,
         .traffic = &keepsake->traffic,
+        .logged_keys = copy_key(&pool, from->config->logged_keys),
     };
     keepsake->destination = bound_share(from, &keepsake->config);
     keepsake->destination.chain = copy_chain(&pool, from->chain);

@@ -35,6 +35,8 @@ struct loopback_record {
     char endpoint[64];
     char path[128];
     char request_id[64];
+    char keys[128];
+    char headers[128];
 };
 
 struct loopback {

@@ -71,6 +71,38 @@ static void the_policy_that_it_began_with_ends_it(void **state) {
     loopback_dispose(&world);
 }
 
+// What it was told apart by, and the fields that its Proxy wants logged.
+static void its_line_in_the_log_says_what_it_would_have_said(void **state) {
+    (void)state;
+    struct loopback_record records[2];
+    for (int reloads = 0; reloads < 2; reloads++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world,
+                      API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"
+                          "  telemetry: {accessLog: {path: /dev/null, filter: All, headers: [x-tier, x-note], keys: [{type: Header, name: x-tenant}, "
+                          "{type: Query, name: user}]}}\n---\n" SERVICE("HTTP1", ONE),
+                      NULL);
+        client_get(&client, &world, "GET a /x?user=ada\nx-tier: gold\nx-note: a b\nx-tenant: school\n");
+        loopback_settle(&world);
+        far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 3\n", NULL, false);
+        for (int i = 0; i < reloads; i++)
+            loopback_apply(&world, GONE);
+        loopback_settle(&world);
+        assert_int_equal(client.stream->keepsake != NULL, reloads);
+        rest(&world, 0);
+        assert_true(client.ended);
+        records[reloads] = world.record;
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+    assert_string_equal(records[1].headers, "x-tier=gold&x-note=a+b");
+    assert_has(records[1].keys, "Header+x-tenant=");
+    assert_has(records[1].keys, "&Query+user=");
+    assert_string_equal(records[1].keys, records[0].keys);
+    assert_string_equal(records[1].headers, records[0].headers);
+}
+
 static void a_stream_without_an_answer_keeps_its_documents(void **state) {
     (void)state;
     struct loopback world;
@@ -226,6 +258,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_with_its_answer_lets_go),
         cmocka_unit_test(the_policy_that_it_began_with_ends_it),
+        cmocka_unit_test(its_line_in_the_log_says_what_it_would_have_said),
         cmocka_unit_test(a_stream_without_an_answer_keeps_its_documents),
         cmocka_unit_test(streams_that_are_alike_share),
         cmocka_unit_test(a_long_stream_for_each_of_many_snapshots_keeps_none),
