@@ -3,6 +3,7 @@
 
 #include "config/nearest.h"
 #include "http/headers.h"
+#include "http/redact.h"
 #include "telemetry/access_log.h"
 
 #define SPEC(member) ROW_AT(struct proxy_spec, member)
@@ -42,7 +43,7 @@ static const struct row access_log_rows[] = {
      .item = VALUE_TEXT,
      ROW_LIST(struct proxy_spec, config.access_log.headers, config.access_log.header_count),
      .max = LOGGED_HEADERS_MAX,
-     .describes = "headers of requests that are logged as they are, such as x-tier"},
+     .describes = "headers of requests that are logged as they are, such as x-tier; none whose name tells of a key, a token or a session"},
     {0}};
 const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
 static void check_template(struct document *document, const struct node *log) {
@@ -72,14 +73,6 @@ static void check_template(struct document *document, const struct node *log) {
 }
 
 // What is logged as it is can be read by whoever reads logs.
-static bool is_secret(struct bytes name) {
-    static const char *const secrets[] = {"authorization", "cookie", "proxy-authorization", "set-cookie"};
-    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
-        if (bytes_equal_nocase(name, bytes_from_text(secrets[i])))
-            return true;
-    return false;
-}
-
 static void check_headers(struct document *document, const struct access_log_config *log, const struct node *list) {
     for (uint32_t i = 0; i < log->header_count; i++) {
         const struct node *node = node_item(list, i);
@@ -87,7 +80,7 @@ static void check_headers(struct document *document, const struct access_log_con
             continue;
         if (!is_token(log->headers[i]))
             document_error(document, node, NULL, "\"%.*s\" is no name that a header can have", BYTES_FORMAT(log->headers[i]));
-        else if (is_secret(log->headers[i]))
+        else if (redact_is_secret(log->headers[i]))
             document_error(document, node, NULL, "%.*s would stand in the log for all to read; allowed: under keys, as a hash",
                            BYTES_FORMAT(log->headers[i]));
     }

@@ -57,6 +57,19 @@ static void a_gateway_may_trust_what_it_takes_off(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void the_log_has_no_headers_that_let_somebody_in(void **state) {
+    (void)state;
+    static const char *const secret[] = {"Authorization", "cookie", "x-api-key", "X-Auth-Token", "x-session", "x-amz-signature"};
+    char text[256], part[256];
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+        snprintf(text, sizeof text, OUTBOUND "  telemetry: {accessLog: {headers: [x-tier, %s]}}\n", secret[i]);
+        snprintf(part, sizeof part, "spec.telemetry.accessLog.headers[1]: %s would stand in the log for all to read; allowed: under keys, as a hash",
+                 secret[i]);
+        expect_proxy_error(text, part);
+    }
+    expect_proxy_error(OUTBOUND "  telemetry: {accessLog: {headers: ['two words']}}\n", "\"two words\" is no name that a header can have");
+}
+
 static void kinds_are_told_apart(void **state) {
     (void)state;
     expect_error(OUTBOUND_PROXY API "metadata: {name: x}\n", "t.yaml:7: ?/default/x: kind: is required");
@@ -450,6 +463,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_envelope_is_checked),
         cmocka_unit_test(a_gateway_may_trust_what_it_takes_off),
+        cmocka_unit_test(the_log_has_no_headers_that_let_somebody_in),
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(exactly_one_proxy_is_needed),
         cmocka_unit_test(names_are_unique_by_kind_and_namespace),
