@@ -299,7 +299,7 @@ static const struct row edge_rows[] = {{.name = "trustHeaders",
                                         ROW_LIST(struct proxy_spec, config.edge.trust_headers, config.edge.trust_header_count),
                                         .max = 64,
                                         .describes = "fields that clients from outside may set of those that a gateway takes off: x-tier, "
-                                                     "x-priority, x-tenant-id, x-debug, x-request-timeout-ms, "
+                                                     "x-priority, x-tenant-id, x-debug, x-debug-..., x-request-timeout-ms, "
                                                      "x-real-ip, forwarded, x-forwarded-... (but not -client-cert)"},
                                        {.name = "proxyStatus",
                                         .type = VALUE_BOOL,
@@ -314,7 +314,7 @@ static const struct row debug_rows[] = {{.name = "header",
                                          SPEC(config.debug_header),
                                          .describes = "a request from inside that has this field gets one of that name in its answer: what was "
                                                       "decided about it, as JSON; from outside by a gateway whose "
-                                                      "edge.trustHeaders has it, which can name x-debug"},
+                                                      "edge.trustHeaders has it; x-debug or x-debug-..., which gateways guard"},
                                         {0}};
 static const struct table debug_table = {.describes = "how requests ask what was decided about them", .rows = debug_rows};
 
@@ -591,18 +591,19 @@ static void check_edge(struct document *document) {
         if (!node_item(names, i)->bad && !edge_field_may_be_trusted(spec->config.edge.trust_headers[i]))
             document_error(document, node_item(names, i), NULL,
                            "%.*s is none of the fields that a gateway takes off and may leave; allowed: x-tier, x-priority, x-tenant-id, x-debug, "
-                           "x-request-timeout-ms, x-real-ip, forwarded, x-forwarded-... (but not -client-cert)",
+                           "x-debug-..., x-request-timeout-ms, x-real-ip, forwarded, x-forwarded-... (but not -client-cert)",
                            BYTES_FORMAT(spec->config.edge.trust_headers[i]));
 }
 
-// One that means something already would be answered with something else.
+// One that means something already would be answered with something else; one that gateways let pass would tell strangers.
 static void check_debug(struct document *document) {
     const struct proxy_spec *spec = document->spec;
     const struct node *node = node_find(node_find(document->spec_node, "debug"), "header");
     if (node == NULL || node->bad)
         return;
-    if (!is_token(spec->config.debug_header) || field_id_of(spec->config.debug_header) != FIELD_OTHER)
-        document_error(document, node, NULL, "%.*s is no name for it; allowed: a field's name that has no meaning yet, such as x-debug",
+    const struct bytes name = spec->config.debug_header;
+    if (!is_token(name) || !edge_field_is_of_debugging(name) || !edge_field_may_be_trusted(name))
+        document_error(document, node, NULL, "%.*s is no name that every gateway takes off requests from outside; allowed: x-debug, x-debug-...",
                        BYTES_FORMAT(spec->config.debug_header));
 }
 

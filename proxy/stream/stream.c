@@ -174,7 +174,7 @@ static void note_request_error(struct stream *stream) {
 
 // False: it could not be sent, and the stream is over.
 static bool send_response_head(struct stream *stream, struct head *head, bool end) {
-    if (stream->proxy->debug_header.len > 0 && !head->opaque)
+    if (!head->opaque)
         trace_answer(stream, head);
     if (!stream->sink->ops->send_head(stream->sink, head, end)) {
         note_request_error(stream);

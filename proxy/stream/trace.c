@@ -1,6 +1,7 @@
 // Who may ask, and the one line that they get. See trace.h.
 #include "stream/trace.h"
 
+#include "config/edge_fields.h"
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/attempts.h"
@@ -16,9 +17,9 @@ static bool is_loopback(const union address *address) {
                                              : address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
-static bool is_trusted(const struct proxy_config *proxy) {
+static bool is_trusted(const struct proxy_config *proxy, struct bytes name) {
     for (uint32_t i = 0; i < proxy->edge.trust_header_count; i++)
-        if (bytes_equal_nocase(proxy->edge.trust_headers[i], proxy->debug_header))
+        if (bytes_equal_nocase(proxy->edge.trust_headers[i], name))
             return true;
     return false;
 }
@@ -26,7 +27,7 @@ static bool is_trusted(const struct proxy_config *proxy) {
 static bool may_ask(const struct stream *stream) {
     const struct stream_client *client = &stream->client;
     if (stream->listener->role == ROLE_GATEWAY)
-        return is_trusted(stream->proxy);
+        return is_trusted(stream->proxy, stream->proxy->debug_header);
     const struct fields *fields = &stream->request->fields;
     const bool is_redirected = stream->listener->role == ROLE_OUTBOUND && client->destination != NULL;
     // What a balancer or an application of this machine passes on for somebody is not its own.
@@ -177,9 +178,16 @@ static struct bytes line_of(struct stream *stream) {
     return pool_copy(&stream->pool, bytes_from(line.text, line.length));
 }
 
+// Other proxies of the mesh may have another name for it.
+static void hide(const struct stream *stream, struct head *head) {
+    FIELDS_EACH(&head->fields, field)
+        if (field->id == FIELD_OTHER && edge_field_is_of_debugging(field->name) && !is_trusted(stream->proxy, field->name))
+            fields_remove_field(&head->fields, field);
+}
+
 void trace_answer(struct stream *stream, struct head *head) {
-    if (stream->explanation != NULL)
+    if (stream->listener->role == ROLE_GATEWAY)
+        hide(stream, head);
+    if (stream->explanation != NULL && stream->proxy->debug_header.len > 0)
         fields_add(&head->fields, pool_copy(&stream->pool, stream->proxy->debug_header), line_of(stream));
-    else if (stream->listener->role == ROLE_GATEWAY)
-        fields_remove_name(&head->fields, stream->proxy->debug_header);
 }

@@ -2,7 +2,7 @@
 //
 // For callers inside alone: over mutual TLS of the mesh; from this machine, or by a connection that was redirected from it, unless the request was passed on for somebody
 // (x-forwarded-for, forwarded); at a gateway where spec.edge.trustHeaders has the name.
-// From all others the field is taken off, so that no proxy further on tells them either.
+// From all others the field is taken off, so that no proxy further on tells them either. A gateway does so whatever it is configured itself, and lets no such field out.
 #ifndef STREAM_TRACE_H
 #define STREAM_TRACE_H
 
@@ -15,7 +15,7 @@ struct stream;
 // The request's head is complete and its listener has judged it: begins its explanation, where it asks for one and may.
 void trace_begin(struct stream *stream);
 
-// The final head goes down.
+// The final head goes down: is told, where that was asked for; at a gateway loses what only those whom it trusts are told.
 void trace_answer(struct stream *stream, struct head *head);
 
 #endif

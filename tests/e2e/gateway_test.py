@@ -96,12 +96,12 @@ def test_HTTPRouteRedirectPort_is_that_of_the_listener(fleet):
 
 def test_what_the_mesh_tells_each_other_is_not_believed_from_outside(fleet):
     seen = fleet.backend(echo)
-    sent = {"x_tier": "premium", "X_Priority": "critical", "x_tenant_id": "acme", "x_debug": "1", "x_request_timeout_ms": "5000", "x_forwarded_client_cert": "By=me",
+    sent = {"x_tier": "premium", "X_Priority": "critical", "x_tenant_id": "acme", "x_debug": "1", "x_debug_why": "1", "x_request_timeout_ms": "5000", "x_forwarded_client_cert": "By=me",
             "outrigger_refused": "draining", "outrigger_protocol": "2", "x_forwarded_for": "1.2.3.4", "x_forwarded_proto": "https", "x_forwarded_host": "evil", "x_other": "stays"}
     edge = Edge(fleet, [service("v1", [seen.address])], [{}], to("v1"))
     assert ask(edge, "shop.example", **sent).status == 200
     request = seen.requests[-1]
-    for name in ("x-tier", "x-priority", "x-tenant-id", "x-debug", "x-forwarded-client-cert", "outrigger-refused", "outrigger-protocol", "x-request-timeout-ms"):
+    for name in ("x-tier", "x-priority", "x-tenant-id", "x-debug", "x-debug-why", "x-forwarded-client-cert", "outrigger-refused", "outrigger-protocol", "x-request-timeout-ms"):
         assert request.values(name) == [], name
     assert request.values("x-forwarded-for") == ["127.0.0.1"] and request.values("x-forwarded-proto") == ["http"]
     assert request.values("x-forwarded-host") == ["shop.example"] and request.values("x-other") == ["stays"]
