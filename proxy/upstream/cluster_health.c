@@ -13,7 +13,7 @@
 
 // --- what is shared ---
 
-void endpoint_health_join(struct endpoint *endpoint) {
+static void join(struct endpoint *endpoint) {
     const struct cluster *cluster = endpoint->cluster;
     if (endpoint->shared != NULL)
         return;
@@ -72,6 +72,13 @@ static void look_again_at(struct cluster *cluster, nanoseconds when) {
         timer_start(&cluster->upstream->loop->timers, &cluster->health_timer, when);
 }
 
+void endpoint_health_join(struct endpoint *endpoint) {
+    if (endpoint->shared != NULL)
+        return;
+    join(endpoint);
+    look_again_at(endpoint->cluster, look_at(endpoint->cluster, endpoint, endpoint->upstream->loop->now));
+}
+
 void cluster_health_refresh(struct cluster *cluster) {
     const nanoseconds now = cluster->upstream->loop->now;
     nanoseconds next = UINT64_MAX;
@@ -100,7 +107,7 @@ void cluster_health_follow(struct cluster *cluster) {
     for (uint32_t i = 0; i < cluster->endpoint_count; i++) {
         struct endpoint *endpoint = cluster->endpoints[i];
         if (checks) {
-            endpoint_health_join(endpoint);
+            join(endpoint);
         } else if (endpoint->links == NULL && endpoint->shared != NULL) {
             endpoint_health_leave(endpoint);
             cluster_set_unavailable(endpoint, UNAVAILABLE_EJECTED | UNAVAILABLE_UNHEALTHY, false);

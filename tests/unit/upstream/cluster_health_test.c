@@ -83,6 +83,25 @@ static void no_worker_picks_one_that_is_ejected_until_it_returns(void **state) {
     fake_upstream_dispose(&far);
 }
 
+static void a_worker_that_begins_with_one_later_sees_that_it_is_ejected(void **state) {
+    (void)state;
+    struct fake_upstream far;
+    struct other_worker other;
+    fake_upstream_init(&far, WITH(TWO, RANDOM EJECT));
+    other_worker_init(&other, &far);
+    eject(fake_upstream_cluster(&far, KEY), 0);
+    struct endpoint *endpoint = other.cluster->endpoints[0];
+    assert_non_null(cluster_pick(other.cluster, NULL, 0, NULL)); // a look that cannot know
+    assert_null(endpoint->shared);
+    cluster_begin(other.cluster, endpoint);
+    assert_false(is_picked(other.cluster, 0));
+    cluster_done(other.cluster, endpoint, LB_FAILED, NS_PER_MS);
+    fake_upstream_pass(&far, NS_PER_S);
+    assert_true(is_picked(other.cluster, 0));
+    other_worker_dispose(&other);
+    fake_upstream_dispose(&far);
+}
+
 // Failures of both count for the same row, and one success of either ends it.
 static void workers_count_together(void **state) {
     (void)state;
@@ -220,6 +239,7 @@ static void looks_are_seldom_where_there_are_many(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_worker_picks_one_that_is_ejected_until_it_returns),
+        cmocka_unit_test(a_worker_that_begins_with_one_later_sees_that_it_is_ejected),
         cmocka_unit_test(workers_count_together),
         cmocka_unit_test(a_reload_keeps_it_and_takes_new_settings),
         cmocka_unit_test(a_dry_run_goes_on_picking),
