@@ -115,12 +115,32 @@ static void await_turn(struct target *target, nanoseconds when) {
     timer_start(&target->checker->loop->timers, &target->timer, when);
 }
 
+// No descriptor, no memory, no identity of our own yet: nothing was learned of the endpoint.
+static bool is_ours(const struct target *target, int32_t cause) {
+    switch (cause) {
+    case ERROR_POOL_FULL:
+    case ERROR_NO_MEMORY:
+    case ERROR_MEMORY_LIMIT:
+    case ERROR_NO_ENDPOINT:
+        return true;
+    case ERROR_TLS_FAILED:
+        return !upstream_has_credentials(&target->checker->upstream, target->endpoint->peer);
+    default:
+        return false;
+    }
+}
+
 static void on_done(void *user, int32_t cause) {
     struct target *target = user;
     struct health_checker *checker = target->checker;
     struct health_counts *counts = &target->service->shared->checks;
     target->probe = NULL;
     checker->probing--;
+    if (is_ours(target, cause)) {
+        await_turn(target, target->begun + target->service->check.interval);
+        begin_waiting(checker);
+        return;
+    }
     atomic_fetch_add_explicit(cause == 0 ? &counts->passed : &counts->failed, 1, memory_order_relaxed);
     atomic_store_explicit(&target->shared->checked_at, checker->loop->now, memory_order_relaxed);
     if (cause != 0)
@@ -263,6 +283,9 @@ static struct service_config config_of(const struct service_config *from) {
     struct service_config config = *from;
     config.traffic.load_balancer.type = LB_RANDOM; // no tables are made for it
     config.traffic.connections.max = 0;
+    config.traffic.connections.max_pending = UINT32_MAX; // PROBES_MAX bounds them
+    if (config.traffic.connections.connect_timeout > from->traffic.health_check.timeout)
+        config.traffic.connections.connect_timeout = from->traffic.health_check.timeout; // a connection is of one check
     config.traffic.outlier.failure_threshold = 0;
     config.traffic.health_check.interval = 0;
     return config;
@@ -271,7 +294,9 @@ static struct service_config config_of(const struct service_config *from) {
 // A probe goes by the texts of the check that it began with; a turn may be nearer than it was.
 static void turn_anew(struct target *target) {
     struct health_checker *checker = target->checker;
-    const nanoseconds next = target->begun + target->service->check.interval, now = checker->loop->now;
+    const nanoseconds now = checker->loop->now;
+    // Documents may change again and again: one that is cut off is made up for at once.
+    const nanoseconds next = target->probe != NULL ? now : target->begun + target->service->check.interval;
     if (checker->is_stopped || target->begun == 0)
         return;
     give_up_turn(target);

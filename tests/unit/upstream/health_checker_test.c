@@ -228,6 +228,74 @@ static void without_an_identity_nobody_is_judged(void **state) {
     world_dispose(&world);
 }
 
+#define BOUNDED(connections, check)                                                    \
+    PROXY_DOCUMENT SERVICE_DOCUMENT("a", "HTTP1", TWO ", {address: '127.0.0.1:8003'}") \
+        POLICY_DOCUMENT("a", "  loadBalancer: {type: Random}\n  connections: {" connections "}\n  healthCheck: " check "\n")
+
+static void one_that_cannot_be_reached_takes_no_place_of_others(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BOUNDED("maxPending: 1", "{interval: 1s, timeout: 900ms, unhealthyAfter: 2}"));
+    fake_upstream_port(&world.far, 1, FAR_WAIT);
+    fake_upstream_port(&world.far, 2, FAR_WAIT);
+    for (int i = 0; i < 500; i++) {
+        fake_upstream_pass(&world.far, 10 * NS_PER_MS);
+        for (unsigned j = 0; j < world.far.count; j++) {
+            struct far_conn *conn = far_conn(&world.far, j);
+            if (conn->port == 8003 && conn->speaks && conn->server.last != NULL && conn->server.last->stream.sent == PROGRESS_HEAD &&
+                conn->server.last->stream.codec != NULL)
+                answer(&world, conn, conn->server.last);
+        }
+    }
+    assert_false(is_healthy(&world, 0));
+    assert_false(is_healthy(&world, 1));
+    assert_true(is_healthy(&world, 2));
+    assert_int_equal(fake_upstream_cluster(&world.far, KEY)->endpoints[2]->shared->health_for, 0);
+    assert_int_equal(fake_upstream_cluster(&world.far, KEY)->endpoints[1]->shared->health_for, ERROR_CONNECT_TIMEOUT);
+    world_dispose(&world);
+}
+
+static void each_check_has_a_connection_of_its_own(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BOUNDED("connectTimeout: 30s", "{interval: 1s, timeout: 100ms}"));
+    world.far.mode = FAR_WAIT;
+    fake_upstream_pass(&world.far, 10 * NS_PER_S);
+    assert_in_range(world.far.count, 27, 30);
+    world_dispose(&world);
+}
+
+// No descriptor is left: that is our want.
+static void what_we_lack_ourselves_is_no_failure(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, WITH("HTTP1", TWO, USUAL));
+    world.far.mode = FAR_NO_SOCKET;
+    pass(&world, 5 * NS_PER_S);
+    assert_true(is_healthy(&world, 0));
+    assert_int_equal(fake_upstream_cluster(&world.far, KEY)->shared->checks.failed, 0);
+    world.far.mode = FAR_ACCEPT;
+    pass(&world, 2 * NS_PER_S);
+    assert_in_range(world.asked[1], 1, 2);
+    assert_in_range(fake_upstream_cluster(&world.far, KEY)->shared->checks.passed, 2, 4);
+    world_dispose(&world);
+}
+
+static void a_check_that_a_reload_cuts_off_is_made_up_for(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, WITH("HTTP1", ONE_ENDPOINT, "{interval: 60s, timeout: 5s}"));
+    world.status[1] = 0;
+    pass(&world, 2 * NS_PER_S);
+    assert_int_equal(world.asked[1], 1);
+    world.status[1] = 200;
+    world_apply(&world, WITH("HTTP1", ONE_ENDPOINT, "{interval: 60s, timeout: 6s}"));
+    pass(&world, 2 * NS_PER_S);
+    assert_int_equal(world.asked[1], 2);
+    assert_int_equal(fake_upstream_cluster(&world.far, KEY)->shared->checks.passed, 1);
+    world_dispose(&world);
+}
+
 static void so_many_are_asked_at_a_time(void **state) {
     (void)state;
     struct world world;
@@ -274,6 +342,10 @@ int main(void) {
         cmocka_unit_test(grpc_servers_say_how_they_are),
         cmocka_unit_test(of_tcp_a_connection_is_enough),
         cmocka_unit_test(without_an_identity_nobody_is_judged),
+        cmocka_unit_test(one_that_cannot_be_reached_takes_no_place_of_others),
+        cmocka_unit_test(each_check_has_a_connection_of_its_own),
+        cmocka_unit_test(what_we_lack_ourselves_is_no_failure),
+        cmocka_unit_test(a_check_that_a_reload_cuts_off_is_made_up_for),
         cmocka_unit_test(so_many_are_asked_at_a_time),
         cmocka_unit_test(once_stopped_nobody_is_asked_and_what_is_known_stays),
     };
