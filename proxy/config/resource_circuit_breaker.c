@@ -112,6 +112,18 @@ static void refuse_endpoints_of_routes(struct document *document, const struct n
             document_error(document, group, "scope", "Endpoint is of a Service, and not of a route or a Gateway; allowed here: Service");
 }
 
+// What nothing reads: somebody meant something by it.
+static void judge_idle_fields(struct document *document, const struct node *group, const struct circuit_breaker_config *config) {
+    const struct node *slow = node_find(group, "slowCall");
+    if (node_find(slow, "percent") != NULL && node_find(slow, "threshold") == NULL)
+        document_error(document, slow, NULL, "has a percent and no threshold: no answer is slow; needed: slowCall.threshold");
+    static const char *const of_shares[] = {"window", "minRequests"};
+    for (size_t i = 0; i < sizeof of_shares / sizeof of_shares[0] && config->failure_percent == 0 && config->slow_call.threshold == 0; i++)
+        if (node_find(group, of_shares[i]) != NULL)
+            document_warning(document, node_find(group, of_shares[i]), NULL,
+                             "does nothing: it is for failurePercent and slowCall, and neither is set; failureThreshold is in a row, over any time");
+}
+
 void circuit_breaker_check(struct document *document) {
     struct traffic_policy_spec *spec = document->spec;
     struct circuit_breaker_config *config = &spec->traffic.circuit_breaker;
@@ -125,4 +137,6 @@ void circuit_breaker_check(struct document *document) {
     if (!circuit_breaker_is_set(config) && !spec->circuit_breaker_disabled && !has_bad_threshold(group))
         document_error(document, group, NULL,
                        "has no threshold: nothing opens it; allowed: failureThreshold, failurePercent or slowCall.threshold above 0");
+    else if (!has_bad_threshold(group))
+        judge_idle_fields(document, group, config);
 }

@@ -18,6 +18,18 @@ static void a_breaker_without_a_threshold_is_refused(void **state) {
                      "spec.circuitBreaker: has no threshold: nothing opens it; allowed: failureThreshold, failurePercent or slowCall.threshold");
 }
 
+static void what_would_do_nothing_is_told(void **state) {
+    (void)state;
+    expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: 5, slowCall: {percent: 50}"),
+                 "spec.circuitBreaker.slowCall: has a percent and no threshold: no answer is slow; needed: slowCall.threshold");
+    expect_warning(ENTRY BREAKER("t", OF_S, "failureThreshold: 5, window: 30s"), "spec.circuitBreaker.window: does nothing");
+    expect_warning(ENTRY BREAKER("t", OF_S, "failureThreshold: 5, minRequests: 3"), "spec.circuitBreaker.minRequests: does nothing");
+    struct loaded loaded;
+    expect_good(&loaded, ENTRY BREAKER("t", OF_S, "failureThreshold: 5, failurePercent: 50, window: 30s, minRequests: 3"));
+    assert_int_equal(loaded.warnings.count, 0);
+    loaded_dispose(&loaded);
+}
+
 static void bounds_are_held(void **state) {
     (void)state;
     expect_error(ENTRY BREAKER("t", OF_S, "failureThreshold: -1"), "failureThreshold: \"-1\" is not allowed");
@@ -96,6 +108,7 @@ static void a_rule_may_have_one_of_its_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_breaker_without_a_threshold_is_refused),
+        cmocka_unit_test(what_would_do_nothing_is_told),
         cmocka_unit_test(bounds_are_held),
         cmocka_unit_test(what_a_document_leaves_out_has_its_default),
         cmocka_unit_test(it_is_taken_whole_from_the_most_specific_policy),
