@@ -270,6 +270,8 @@ static void send_body(struct attempt *attempt) {
         size_t sent = before - attempt->body.length;
         if (sent > 0)
             stream->active_at = stream->env->loop->now;
+        if (attempt->state == ATTEMPT_SENT && (sent > 0 || attempt->up.codec_stream.sent >= PROGRESS_ENDED))
+            attempt->body_sent_at = stream->env->loop->now;
         tell_consumed(attempt, sent);
         may_have_more = sent > 0 && buffer_is_empty(&attempt->body) && !attempts->body_taken;
     }
@@ -357,6 +359,12 @@ static void count_retry(const struct attempt *attempt, enum error error) {
         metric_add(&metrics->retries_ended_failed, 1);
 }
 
+// Nobody holds it up but its endpoint, that takes no connection. Where others had one the wait may be for them.
+static bool is_connecting(const struct conn_waiter *waiter) {
+    const struct conn_pool *pool = waiter->pool;
+    return pool != NULL && !waiter->granted && pool->open == 0 && pool->connecting_count > 0;
+}
+
 void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->state == ATTEMPT_OVER)
         return;
@@ -367,6 +375,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     loop_timer_stop(loop, &attempt->try_timeout);
     if (attempt->endpoint_wait != NULL)
         endpoint_wait_cancel(attempt->endpoint_wait);
+    attempt->was_connecting = is_connecting(&attempt->waiter);
     conn_waiter_cancel(&attempt->waiter);
     upstream_stream_cancel(&attempt->up, error == OK ? ERROR_CANCELLED : error);
     if (attempt->error == OK)

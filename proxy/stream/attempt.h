@@ -40,6 +40,7 @@ struct attempt {
     struct timer try_timeout;
     nanoseconds begun;
     nanoseconds sent_at;        // when its connection was had: what the balancer measures from, since making one says little of the endpoint's load
+    nanoseconds body_sent_at;   // when the last piece of its body before the answer, or its end behind the head, went; 0: none did
     nanoseconds answered_after; // since `begun`; 0: no answer
     enum error error;           // why it failed
     struct bytes detail;        // why a filter refused it
@@ -48,10 +49,11 @@ struct attempt {
     const struct policy *refused_by; // of the verdict
     const struct verdict *verdict;   // by which it was refused; NULL: by none
     struct breaker_pass *breaker_passes;
-    bool never_sent;    // no connection was had
-    bool was_unreached; // our own proxy had it and could not reach its application: nothing was processed
-    bool is_refusal;    // the answer is our own proxy's, whatever it says
-    enum error refusal; // why, where it says so in a word that we know
+    bool never_sent;     // no connection was had
+    bool was_connecting; // it ended while a connection was being made and its endpoint had no other
+    bool was_unreached;  // our own proxy had it and could not reach its application: nothing was processed
+    bool is_refusal;     // the answer is our own proxy's, whatever it says
+    enum error refusal;  // why, where it says so in a word that we know
 };
 
 struct attempt *attempt_create(struct stream *stream);

@@ -67,7 +67,21 @@ static enum endpoint_outcome failed(int32_t why, int32_t *cause) {
     return ENDPOINT_FAILED;
 }
 
-static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, int32_t *cause) {
+// Of an answer that has neither ended nor broken off. A body that came for a while is as good as one that ended: streams of events never do.
+static enum endpoint_outcome outcome_of_part(const struct attempt *attempt, enum error error, int32_t *cause) {
+    const struct stream *stream = attempt->stream;
+    switch (error) {
+    case ERROR_REQUEST_TIMEOUT:
+        return attempt_was_its_time(attempt) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
+    case ERROR_CANCELLED:
+    case ERROR_DEADLINE_EXPIRED:
+        return stream->response_bytes > 0 ? ENDPOINT_WELL : ENDPOINT_NOT_TOLD;
+    default:
+        return ENDPOINT_WELL;
+    }
+}
+
+static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, enum error error, int32_t *cause) {
     const struct stream *stream = attempt->stream;
     const unsigned status = attempt->up.codec_stream.head.status;
     const enum error cut = attempt->up.error;
@@ -75,21 +89,36 @@ static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, in
         return failed((int32_t)status, cause);
     if (grpc_code_of(attempt) == GRPC_UNAVAILABLE)
         return failed(CAUSE_GRPC + GRPC_UNAVAILABLE, cause);
-    // Connections of tunnels and of opaque bytes end as they like.
-    const bool is_cut = cut == ERROR_RESPONSE_INCOMPLETE || cut == ERROR_UPSTREAM_RESET || cut == ERROR_RESPONSE_MALFORMED;
-    return is_cut && !stream->has_tunnel && !stream->request->opaque ? failed(cut, cause) : ENDPOINT_WELL;
+    if (stream->has_tunnel || stream->request->opaque)
+        return ENDPOINT_WELL; // such connections end as they like
+    if (cut == ERROR_RESPONSE_INCOMPLETE || cut == ERROR_UPSTREAM_RESET || cut == ERROR_RESPONSE_MALFORMED)
+        return failed(cut, cause);
+    return cut == OK && !attempt->up.ended ? outcome_of_part(attempt, error, cause) : ENDPOINT_WELL;
 }
 
-// It ran out of time. Where the client was still sending, or no connection was had, the time was not the endpoint's.
-static bool was_its_time(const struct attempt *attempt) {
-    return !attempt->never_sent && (attempt->stream->attempts->body_taken || !buffer_is_empty(&attempt->body));
+// The client has sent all; or the endpoint does not take what has come.
+static bool has_request(const struct attempt *attempt) {
+    const struct stream *stream = attempt->stream;
+    return stream->asks_tunnel || stream->attempts->body_taken || !buffer_is_empty(&attempt->body);
+}
+
+// There is something of its answer that the client, or a filter, has not taken.
+static bool waits_to_be_taken(const struct attempt *attempt) {
+    const struct stream *stream = attempt->stream;
+    return attempt->up.ended || !buffer_is_empty(&attempt->up.body) || (stream->attempts->committed == attempt && stream->response_taken > 0);
+}
+
+bool attempt_was_its_time(const struct attempt *attempt) {
+    if (attempt->never_sent)
+        return attempt->was_connecting;
+    return has_request(attempt) && (attempt->answered_after == 0 || !waits_to_be_taken(attempt));
 }
 
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause) {
     if (attempt->is_refusal)
         return ENDPOINT_NOT_TOLD;
     if (attempt->answered_after > 0)
-        return outcome_of_answer(attempt, cause);
+        return outcome_of_answer(attempt, error, cause);
     switch (error) {
     case ERROR_CONNECT_REFUSED:
     case ERROR_CONNECT_TIMEOUT:
@@ -102,7 +131,9 @@ enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error 
         return retry_was_unsent(attempt) ? ENDPOINT_NOT_TOLD : failed(error, cause);
     case ERROR_TRY_TIMEOUT:
     case ERROR_REQUEST_TIMEOUT:
-        return was_its_time(attempt) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
+        if (!attempt_was_its_time(attempt))
+            return ENDPOINT_NOT_TOLD;
+        return failed(attempt->never_sent ? ERROR_CONNECT_TIMEOUT : error, cause);
     default:
         return ENDPOINT_NOT_TOLD;
     }

@@ -13,8 +13,12 @@ struct attempt;
 // `error`: as for attempt_end.
 enum lb_outcome attempt_outcome_for_balancer(const struct attempt *attempt, enum error error);
 
-// For ejection. FAILED: `*cause` says why (endpoint_shared.h). A client that left, a deadline of its own, a body that it did not send, a kept connection that its peer had closed while it was
-// idle, and a stream that HTTP/2 refused say nothing.
+// It has run out of time: was that its endpoint's? Not while the client still had to send, or to take what had come, nor while a place among connections.max was waited for. Where the endpoint
+// takes no connection at all, it was.
+bool attempt_was_its_time(const struct attempt *attempt);
+
+// For ejection. FAILED: `*cause` says why (endpoint_shared.h). A client that left before a byte of the body came, a deadline of its own, a body that it did not send, an answer that it did not
+// take, a kept connection that its peer had closed while it was idle, and a stream that HTTP/2 refused say nothing.
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "http/headers.h"
 #include "stream/attempt.h"
+#include "stream/attempt_outcome.h"
 #include "stream/stream.h"
 #include "stream/verdict.h"
 #include "upstream/breaker_state.h"
@@ -61,15 +62,20 @@ static enum circuit_outcome outcome_of_answer(const struct attempt *attempt) {
     const enum circuit_outcome by_head = outcome_of_head(attempt);
     if (by_head != CIRCUIT_SUCCEEDED || attempt->stream->has_tunnel)
         return by_head;
-    if (attempt->up.error != OK || ran_out_of_time(attempt) || lacks_grpc_status(attempt))
+    if (attempt->up.error != OK || lacks_grpc_status(attempt))
         return CIRCUIT_FAILED;
-    return attempt->error == OK || attempt->up.ended ? CIRCUIT_SUCCEEDED : CIRCUIT_NONE; // else its client went while it came
+    if (attempt->up.ended || attempt->error == OK)
+        return CIRCUIT_SUCCEEDED; // whether its client has taken it or not
+    // Else its client went while it came, or was too slow for it.
+    return ran_out_of_time(attempt) && attempt_was_its_time(attempt) ? CIRCUIT_FAILED : CIRCUIT_NONE;
 }
 
 // Of one that has no answer.
 static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
-    if (attempt->endpoint == NULL || attempt->was_unreached || attempt->is_refusal || attempt->up.was_unsent)
+    if (attempt->endpoint == NULL || attempt->was_unreached || attempt->is_refusal || attempt->up.was_unsent || retry_was_unsent(attempt))
         return CIRCUIT_NONE;
+    if (ran_out_of_time(attempt))
+        return attempt_was_its_time(attempt) ? CIRCUIT_FAILED : CIRCUIT_NONE;
     switch (attempt->error) {
     case OK:
     case ERROR_CANCELLED:
@@ -81,6 +87,8 @@ static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
     case ERROR_REFUSED_STREAM: // provably not processed: so servers say that they are about to end
     case ERROR_UPGRADE_FAILED: // it speaks, but not that
         return CIRCUIT_NONE;
+    case ERROR_TLS_FAILED: // without an identity, or authorities, of our own yet
+        return upstream_has_credentials(attempt->stream->env->upstream, attempt->endpoint->peer) ? CIRCUIT_FAILED : CIRCUIT_NONE;
     default:
         return CIRCUIT_FAILED;
     }
@@ -88,8 +96,10 @@ static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
 
 // ---- the pass
 
+// From when it had all that had come of the request: how long a client takes to send is not its doing.
 static nanoseconds took(const struct attempt *attempt) {
-    const nanoseconds from = attempt->never_sent ? attempt->begun : attempt->sent_at;
+    const nanoseconds sent = attempt->never_sent ? attempt->begun : attempt->sent_at;
+    const nanoseconds from = attempt->body_sent_at > sent ? attempt->body_sent_at : sent;
     return attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : attempt->stream->env->loop->now - from;
 }
 

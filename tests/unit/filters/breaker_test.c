@@ -117,6 +117,149 @@ static void what_is_a_failure_and_what_is_none(void **state) {
     }
 }
 
+#define IN_TIME "  timeouts: {request: 10s, backendRequest: 2s}\n  retry: {disabled: true}\n"
+
+// Asserts what a breaker has counted.
+static void expect_counts(const struct loopback *world, uint64_t requests, uint64_t failures) {
+    const struct circuit_view view = view_of(world);
+    if (view.requests != requests || view.failures != failures)
+        fail_msg("%llu of %llu", (unsigned long long)view.failures, (unsigned long long)view.requests);
+}
+
+static void a_client_that_sends_slowly_is_no_failure(void **state) {
+    (void)state;
+    struct loopback world;
+    loopback_init(&world, PROXY SERVICE("HTTP2", ONE) POLICY(BREAKER("failureThreshold: 1") IN_TIME), filter_types);
+    for (int i = 0; i < 5; i++) {
+        struct client client;
+        client_open(&client, &world, "POST a /\n");
+        if (i > 0)
+            client_send(&client, BYTES("part"), false);
+        loopback_pass(&world, 3 * NS_PER_S);
+        assert_int_equal(client.status, 504);
+        client_end(&client, NULL);
+        client_dispose(&client);
+    }
+    expect_counts(&world, 0, 0);
+    assert_int_equal(state_of(&world), CIRCUIT_CLOSED);
+    // With all of it in hand the service had the time.
+    struct client client;
+    client_open(&client, &world, "POST a /\n");
+    client_send(&client, BYTES("all"), true);
+    loopback_pass(&world, 3 * NS_PER_S);
+    assert_int_equal(client.status, 504);
+    client_dispose(&client);
+    assert_int_equal(state_of(&world), CIRCUIT_OPEN);
+    loopback_dispose(&world);
+}
+
+// How much of an answer there is when its time is over, and what its client takes of it.
+static void who_is_slow_with_an_answer_decides(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t accepts;
+        bool ended;
+        uint64_t requests, failures;
+    } cases[] = {
+        {"the client, and all has come", 2, true, 1, 0}, {"the client, and more would come", 2, false, 0, 0}, {"the service", SIZE_MAX, false, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, PROXY SERVICE("HTTP2", ONE) POLICY(BREAKER("failureThreshold: 9") IN_TIME), filter_types);
+        client_get(&client, &world, "GET a /\n");
+        client.accepts = cases[i].accepts;
+        loopback_settle(&world);
+        far_respond(newest(&world), newest(&world)->server.last, 200, "", "some", cases[i].ended);
+        loopback_pass(&world, 11 * NS_PER_S);
+        assert_true(client.was_reset);
+        assert_int_equal(world.record.end, ERROR_REQUEST_TIMEOUT);
+        const struct circuit_view view = view_of(&world);
+        if (view.requests != cases[i].requests || view.failures != cases[i].failures)
+            fail_msg("%s: %llu of %llu", cases[i].name, (unsigned long long)view.failures, (unsigned long long)view.requests);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
+static void a_place_that_is_waited_for_is_no_failure(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client first, second;
+    loopback_init(&world,
+                  PROXY SERVICE("HTTP1", ONE)
+                      POLICY(BREAKER("failureThreshold: 9") "  connections: {max: 1}\n  timeouts: {backendRequest: 2s}\n  retry: {disabled: true}\n"),
+                  filter_types);
+    client_get(&first, &world, "GET a /\n");
+    loopback_settle(&world);
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 9\n", NULL, false);
+    client_get(&second, &world, "GET a /\n");
+    loopback_pass(&world, 3 * NS_PER_S);
+    assert_int_equal(second.status, 504);
+    expect_counts(&world, 0, 0);
+    client_fail(&first, ERROR_CLIENT_GONE);
+    client_dispose(&first);
+    client_dispose(&second);
+    loopback_dispose(&world);
+}
+
+static void who_takes_no_connection_in_time_has_failed(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world,
+                  PROXY SERVICE("HTTP1", ONE) POLICY(BREAKER(
+                      "failureThreshold: 1") "  connections: {connectTimeout: 5s}\n  timeouts: {backendRequest: 2s}\n  retry: {disabled: true}\n"),
+                  filter_types);
+    world.far.mode = FAR_WAIT;
+    client_get(&client, &world, "GET a /\n");
+    loopback_pass(&world, 3 * NS_PER_S);
+    assert_int_equal(client.status, 504);
+    assert_int_equal(state_of(&world), CIRCUIT_OPEN);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
+// The peer had closed it while it was idle: nobody has failed, as its retry knows.
+static void a_kept_connection_that_was_stale_is_no_failure(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, PROXY SERVICE("HTTP1", ONE) POLICY(BREAKER("failureThreshold: 1")), filter_types);
+    ask(&world, ANSWERS);
+    client_get(&client, &world, "GET a /\n");
+    loopback_settle(&world);
+    far_break(far_conn(&world.far, 0));
+    loopback_settle(&world);
+    assert_int_equal(world.far.count, 2);
+    do_it(&world, &client, ANSWERS);
+    assert_int_equal(client.status, 200);
+    client_dispose(&client);
+    expect_counts(&world, 2, 0);
+    loopback_dispose(&world);
+}
+
+static void without_an_identity_of_our_own_nobody_has_failed(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world,
+                  API "kind: Proxy\nmetadata: {name: p}\nspec:\n  identity: {certificate: a, privateKey: b, trustBundle: c}\n"
+                      "  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"
+                      "  telemetry: {accessLog: {path: /dev/null, filter: All}}\n---\n" API
+                      "kind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a]\n  ports: [{name: http, port: 80}]\n"
+                      "  tls: {mode: Mesh}\n  identities: ['spiffe://t/a']\n  endpoints: [" ONE "]\n---\n" POLICY(BREAKER("failureThreshold: 1")),
+                  filter_types);
+    client_get(&client, &world, "GET a /\n");
+    loopback_pass(&world, NS_PER_S);
+    assert_int_equal(client.status, 502);
+    assert_int_equal(world.record.end, ERROR_TLS_FAILED);
+    expect_counts(&world, 0, 0);
+    assert_int_equal(state_of(&world), CIRCUIT_CLOSED);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 static void calls_of_grpc_are_judged_by_their_code(void **state) {
     (void)state;
     static const bool fails[17] = {[2] = true, [4] = true, [13] = true, [14] = true, [15] = true};
@@ -362,6 +505,25 @@ static void slow_answers_are_measured_to_their_heads(void **state) {
     loopback_dispose(&world);
 }
 
+static void what_a_client_takes_to_send_is_not_slow(void **state) {
+    (void)state;
+    struct loopback world;
+    loopback_init(&world, WITH("slowCall: {threshold: 2s, percent: 100}, minRequests: 9"), filter_types);
+    for (unsigned i = 0; i < 2; i++) {
+        struct client client;
+        client_open(&client, &world, "POST a /\n");
+        client_send(&client, BYTES("part"), false);
+        loopback_pass(&world, 5 * NS_PER_S);
+        client_send(&client, BYTES("rest"), true);
+        loopback_pass(&world, i == 0 ? NS_PER_S : 3 * NS_PER_S);
+        do_it(&world, &client, ANSWERS);
+        assert_int_equal(client.status, 200);
+        client_dispose(&client);
+        assert_int_equal(view_of(&world).slow, i);
+    }
+    loopback_dispose(&world);
+}
+
 static void what_our_own_proxies_refuse_counts_for_nothing(void **state) {
     (void)state;
     struct loopback world;
@@ -506,6 +668,12 @@ static void wherever_it_is_cut_nothing_is_left(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_a_failure_and_what_is_none),
+        cmocka_unit_test(a_client_that_sends_slowly_is_no_failure),
+        cmocka_unit_test(who_is_slow_with_an_answer_decides),
+        cmocka_unit_test(a_place_that_is_waited_for_is_no_failure),
+        cmocka_unit_test(who_takes_no_connection_in_time_has_failed),
+        cmocka_unit_test(a_kept_connection_that_was_stale_is_no_failure),
+        cmocka_unit_test(without_an_identity_of_our_own_nobody_has_failed),
         cmocka_unit_test(calls_of_grpc_are_judged_by_their_code),
         cmocka_unit_test(a_call_that_ends_without_a_code_has_failed),
         cmocka_unit_test(who_cannot_be_connected_to_has_failed),
@@ -517,6 +685,7 @@ int main(void) {
         cmocka_unit_test(a_policy_may_go_during_a_probe),
         cmocka_unit_test(a_long_stream_counts_by_its_head),
         cmocka_unit_test(slow_answers_are_measured_to_their_heads),
+        cmocka_unit_test(what_a_client_takes_to_send_is_not_slow),
         cmocka_unit_test(what_our_own_proxies_refuse_counts_for_nothing),
         cmocka_unit_test(each_try_counts_and_one_that_is_refused_takes_no_budget),
         cmocka_unit_test(a_dry_run_refuses_nobody_and_counts_alike),

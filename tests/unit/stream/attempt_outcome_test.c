@@ -118,6 +118,81 @@ static void the_time_that_it_took_and_no_other(void **state) {
     loopback_dispose(&world);
 }
 
+static void who_takes_no_connection_in_time_has_failed(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, DOCUMENTS("HTTP1"), NULL);
+    loopback_apply(&world, PROXY SERVICE("HTTP1", TWO)
+                               POLICY(IN_TURN ONCE "  connections: {connectTimeout: 1s, max: 1}\n  timeouts: {backendRequest: 500ms}\n"));
+    world.far.mode = FAR_WAIT;
+    client_get(&client, &world, "GET a /\n");
+    loopback_pass(&world, NS_PER_S);
+    assert_int_equal(client.status, 504);
+    assert_int_equal(failures(&world), 1);
+    client_dispose(&client);
+    loopback_dispose(&world);
+    // Whoever waits for others to give back what they have is another matter.
+    struct client others[2];
+    loopback_init(&world, PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN ONCE "  connections: {max: 2}\n  timeouts: {request: 5s}\n"), NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        client_get(&others[i], &world, "GET a /\n");
+        loopback_settle(&world);
+        far_respond(far_conn(&world.far, i), only_request(&world, i), 200, "content-length: 9\n", NULL, false);
+    }
+    loopback_apply(&world, PROXY SERVICE("HTTP1", TWO) POLICY(IN_TURN ONCE "  connections: {max: 2}\n  timeouts: {backendRequest: 500ms}\n"));
+    client_get(&client, &world, "GET a /\n");
+    loopback_pass(&world, NS_PER_S);
+    assert_int_equal(client.status, 504);
+    assert_int_equal(failures(&world), 0);
+    client_dispose(&client);
+    for (unsigned i = 0; i < 2; i++) {
+        client_fail(&others[i], ERROR_CLIENT_GONE);
+        client_dispose(&others[i]);
+    }
+    loopback_dispose(&world);
+}
+
+// What is left of the answer when the client's patience or the time is over: nothing came behind its head, or the client has not taken what did.
+static void an_answer_that_stalls(void **state) {
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t accepts;
+        bool client_goes;
+        unsigned before, failures; // one that is told well ends the row
+    } cases[] = {{"", SIZE_MAX, false, 1, 2},
+                 {"some", SIZE_MAX, false, 1, 2},
+                 {"some", 2, false, 1, 1},
+                 {"", SIZE_MAX, true, 1, 1},
+                 {"some", SIZE_MAX, true, 1, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, PROXY SERVICE("HTTP1", ONE) POLICY(ONCE "  timeouts: {request: 10s}\n"), NULL);
+        client_get(&client, &world, "GET a /\n");
+        loopback_settle(&world);
+        respond(&world, 0, 503, "content-length: 0\n", NULL);
+        client_dispose(&client);
+        struct outlier *outlier = &fake_upstream_cluster(&world.far, "default/a:80")->endpoints[0]->shared->outlier;
+        assert_int_equal(outlier->failures, cases[i].before);
+        client_get(&client, &world, "GET a /\n");
+        client.accepts = cases[i].accepts;
+        loopback_settle(&world);
+        struct far_conn *conn = far_conn(&world.far, 0);
+        far_respond(conn, conn->server.last, 200, "content-length: 9\n", cases[i].body, false);
+        if (cases[i].client_goes)
+            client_fail(&client, ERROR_CLIENT_GONE);
+        else
+            stream_fail(client.stream, ERROR_REQUEST_TIMEOUT, BYTES_NONE); // as the deadline does, which no chain has here
+        loopback_settle(&world);
+        if (outlier->failures != cases[i].failures)
+            fail_msg("case %zu: %u", i, (unsigned)outlier->failures);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
 static void a_refused_stream_says_nothing(void **state) {
     (void)state;
     struct loopback world;
@@ -173,9 +248,14 @@ static void the_log_names_whom_a_request_ejects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_by_their_status),       cmocka_unit_test(codes_of_grpc),
-        cmocka_unit_test(connections_that_break),        cmocka_unit_test(the_time_that_it_took_and_no_other),
-        cmocka_unit_test(a_refused_stream_says_nothing), cmocka_unit_test(the_log_names_whom_a_request_ejects),
+        cmocka_unit_test(answers_by_their_status),
+        cmocka_unit_test(codes_of_grpc),
+        cmocka_unit_test(connections_that_break),
+        cmocka_unit_test(the_time_that_it_took_and_no_other),
+        cmocka_unit_test(who_takes_no_connection_in_time_has_failed),
+        cmocka_unit_test(an_answer_that_stalls),
+        cmocka_unit_test(a_refused_stream_says_nothing),
+        cmocka_unit_test(the_log_names_whom_a_request_ejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
