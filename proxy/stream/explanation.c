@@ -76,26 +76,34 @@ static void name_policy(struct stream *stream, struct explanation_step *step, co
     step->line = policy->place.line;
 }
 
-static struct explanation_step *add_step(struct stream *stream, const struct filter_run *run, const struct filter *filter) {
+// NULL: there is no room.
+static struct explanation_step *append_step(struct stream *stream, const struct filter_run *run, const char *name) {
     struct explanation *explanation = stream->explanation;
     if (explanation->count == EXPLANATION_STEPS_MAX) {
         explanation->left_out++;
         return NULL;
     }
     struct explanation_step *step = pool_alloc_zeroed(&stream->pool, sizeof *step);
-    step->of = filter;
     step->run = run;
     step->is_below = run->attempt != NULL;
-    step->filter = filter->type->name;
-    step->is_dry_run = filter->is_dry_run;
-    if (filter->policy != NULL)
-        name_policy(stream, step, filter->policy);
+    step->filter = name;
     if (explanation->last == NULL)
         explanation->first = step;
     else
         explanation->last->next = step;
     explanation->last = step;
     explanation->count++;
+    return step;
+}
+
+static struct explanation_step *add_step(struct stream *stream, const struct filter_run *run, const struct filter *filter) {
+    struct explanation_step *step = append_step(stream, run, filter->type->name);
+    if (step == NULL)
+        return NULL;
+    step->of = filter;
+    step->is_dry_run = filter->is_dry_run;
+    if (filter->policy != NULL)
+        name_policy(stream, step, filter->policy);
     return step;
 }
 
@@ -204,12 +212,7 @@ void explain_would_pass(struct stream *stream, const struct policy *policy, stru
         explain_text(stream, "would_be_allowed_by", pool_format(&stream->pool, "%.*s: %.*s", BYTES_FORMAT(policy->label), BYTES_FORMAT(rule)));
 }
 
-void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict) {
-    const struct filter *filter = run->asked;
-    struct explanation_step *step =
-        verdict->policy != NULL ? step_of_document(stream, filter, verdict->policy) : step_of(stream->explanation, run, filter);
-    if (step == NULL || step->outcome == STEP_WOULD_REFUSE)
-        return;
+static void refuse(struct stream *stream, struct explanation_step *step, const struct verdict *verdict) {
     const bool is_dry_run = step->is_dry_run;
     step->outcome = is_dry_run ? STEP_WOULD_REFUSE : STEP_REFUSED;
     step->end = error_name(verdict->end);
@@ -219,6 +222,24 @@ void explanation_refused(struct stream *stream, const struct filter_run *run, co
     step->status = verdict->status;
     if (!is_dry_run)
         decide_by(stream->explanation, step);
+}
+
+void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict) {
+    const struct filter *filter = run->asked;
+    struct explanation_step *step =
+        verdict->policy != NULL ? step_of_document(stream, filter, verdict->policy) : step_of(stream->explanation, run, filter);
+    if (step != NULL && step->outcome != STEP_WOULD_REFUSE)
+        refuse(stream, step, verdict);
+}
+
+void explanation_refused_at_pick(struct stream *stream, const struct filter_run *run, const struct policy *policy, const struct verdict *verdict) {
+    struct explanation_step *step = append_step(stream, run, "breaker");
+    if (step == NULL)
+        return;
+    name_policy(stream, step, policy);
+    step->is_dry_run = policy->is_dry_run;
+    step->is_closed = true;
+    refuse(stream, step, verdict);
 }
 
 void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule) {

@@ -37,7 +37,7 @@ struct explanation_figure {
 // One filter that was asked. All text lies in the stream's pool.
 struct explanation_step {
     struct explanation_step *next;
-    const struct filter *of;
+    const struct filter *of; // NULL: what stands behind filters
     const struct filter_run *run;
     bool is_below;       // it is one of an attempt's
     const char *filter;  // its name
@@ -105,5 +105,7 @@ void explain_would_pass(struct stream *stream, const struct policy *policy, stru
 // A verdict of the filter of `run` that is asked, which may be one that is charged for; and that one above attempts makes the request wait.
 void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict);
 void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule);
+// The same of an attempt behind its filters, where it picks an endpoint.
+void explanation_refused_at_pick(struct stream *stream, const struct filter_run *run, const struct policy *policy, const struct verdict *verdict);
 
 #endif

@@ -64,6 +64,8 @@ enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct 
     struct stream *stream = attempt->stream;
     if (stream->explanation != NULL && attempt->state == ATTEMPT_CHAIN)
         explanation_refused(stream, &attempt->filters, verdict);
+    else if (stream->explanation != NULL)
+        explanation_refused_at_pick(stream, &attempt->filters, policy, verdict);
     if (!count(stream, policy, verdict))
         return FILTER_CONTINUE;
     if (stream_is_asked_about(stream))

@@ -99,6 +99,37 @@ static void a_caller_of_the_mesh_is_told(void **state) {
     loopback_dispose(&world);
 }
 
+// The breakers of endpoints stand behind all filters.
+static void a_breaker_that_refuses_where_an_endpoint_is_picked_is_told(void **state) {
+    (void)state;
+    static const char *const modes[] = {"Enforce", "DryRun"};
+    for (size_t i = 0; i < 2; i++) {
+        char documents[2048], step[256];
+        struct loopback world;
+        snprintf(documents, sizeof documents,
+                 TRACED POLICY("  retry: {disabled: true}\n  circuitBreaker: {scope: Endpoint, failureThreshold: 1, openFor: 60s, mode: %s}\n"),
+                 modes[i]);
+        loopback_init(&world, documents, NULL);
+        const union address address = address_of("127.0.0.1");
+        const struct stream_client who = {.address = &address};
+        struct client client = {0};
+        for (unsigned asked = 0; asked < 2; asked++) {
+            client_begin_as(&client, &world, loopback_listener(&world, "outbound"), &who, HTTP_1_1, "GET a /\nx-debug: 1\n", true);
+            loopback_settle(&world);
+            if (client.status == 0)
+                far_respond(far_conn(&world.far, 0), far_conn(&world.far, 0)->server.last, 500, "content-length: 0\n", "", true);
+            assert_int_equal(client.status, asked == 1 && i == 0 ? 503 : 500);
+            snprintf(
+                step, sizeof step,
+                "{\"filter\":\"breaker\",\"outcome\":\"%s\",\"policy\":\"TrafficPolicy/default/a\",\"rule\":\"circuitBreaker\",\"reason\":\"open\"}",
+                i == 0 ? "refused" : "would refuse");
+            assert_int_equal(has_text(client.fields.at, step), asked == 1);
+            client_dispose(&client);
+        }
+        loopback_dispose(&world);
+    }
+}
+
 static void an_error_is_told_too(void **state) {
     (void)state;
     struct loopback world;
@@ -162,6 +193,7 @@ int main(void) {
         cmocka_unit_test(a_stranger_is_not_told_and_asks_nobody_further_on),
         cmocka_unit_test(nor_is_whoever_a_balancer_of_this_machine_speaks_for),
         cmocka_unit_test(a_caller_of_the_mesh_is_told),
+        cmocka_unit_test(a_breaker_that_refuses_where_an_endpoint_is_picked_is_told),
         cmocka_unit_test(an_error_is_told_too),
         cmocka_unit_test(what_has_no_room_is_left_out_whole),
     };
