@@ -148,7 +148,8 @@ static bool is_turned_away(const struct stream *stream) {
     return stream->listener->role == ROLE_INBOUND && stream->listener->mtls == MTLS_STRICT && stream->client.identity == NULL;
 }
 
-static json_t *decision_value(const struct explained *explained) {
+// Of the backend that is looked at, where several take turns.
+static json_t *decision_here(const struct explained *explained) {
     const struct stream *stream = explained->stream;
     const struct explanation *explanation = stream->explanation;
     const struct explanation_step *decisive = explanation->decisive;
@@ -168,6 +169,52 @@ static json_t *decision_value(const struct explained *explained) {
     }
     json_t *nobody = of_endpoints(stream);
     return nobody != NULL ? nobody : forwarded(stream);
+}
+
+// With the same live state, and not only of the same text.
+static bool shares_policy(const struct destination *destination, const struct policy *policy) {
+    for (uint32_t i = 0; i < destination->policy_count; i++)
+        if (bytes_equal(destination->policies[i]->label, policy->label) && bytes_equal(destination->policies[i]->target, policy->target))
+            return true;
+    return false;
+}
+
+// What a filter says that the request meets with whichever backend has the turn.
+static bool is_for_all_backends(const struct stream *stream, const struct explanation_step *step) {
+    const struct destination *chosen = stream->destination->config;
+    for (uint32_t i = 0; i < chosen->policy_count; i++) {
+        if (!bytes_equal(chosen->policies[i]->label, step->policy))
+            continue;
+        for (uint32_t j = 0; j < stream->rule->destination_count; j++)
+            if (stream->rule->destinations[j]->weight > 0 && !shares_policy(stream->rule->destinations[j], chosen->policies[i]))
+                return false;
+    }
+    return true;
+}
+
+static json_t *of_turn(const struct explained *explained, json_t *here) {
+    const struct stream *stream = explained->stream;
+    json_t *value = decision("depends");
+    json_set(value, "by", json_string("route"));
+    json_set_text(value, "rule", stream->rule->label);
+    json_set_place(value, &stream->rule->place);
+    const char *word = json_string_value(json_object_get(here, "decision")), *end = json_string_value(json_object_get(here, "end"));
+    json_set_text(value, "reason",
+                  pool_format(explained->pool, "whose turn it is, by the weights of backendRefs; with this backend: %s%s%s", word,
+                              end == NULL ? "" : " ", end == NULL ? "" : end));
+    json_set_text(value, "to", stream->destination->config->service->key);
+    json_set(value, "with_chosen", here);
+    return value;
+}
+
+static json_t *decision_value(const struct explained *explained) {
+    const struct stream *stream = explained->stream;
+    const struct explanation *explanation = stream->explanation;
+    const struct explanation_step *decisive = explanation->decisive;
+    json_t *here = decision_here(explained);
+    if (!explanation->takes_turn || is_turned_away(stream) || (decisive != NULL && !decisive->is_below && is_for_all_backends(stream, decisive)))
+        return here;
+    return of_turn(explained, here);
 }
 
 // ---- service and route

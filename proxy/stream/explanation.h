@@ -65,6 +65,7 @@ struct explanation {
     struct explanation_step *decisive;    // the first that refused or answered; NULL: none did
     struct bytes rule;                    // that the figures which come are of
     const struct service_config *service; // that the request is for, whatever its routes make of it; NULL: none was found
+    bool takes_turn;                      // several backends of its rule have weight, and whose turn it is decides
     bool has_key;                         // where the balancer goes by a key: the request has all of it
     enum error end;                       // what refused it before or behind its filters; OK: nothing did
     struct attempt *attempt;              // where nobody is served: it stands for those that would be made; NULL: none would
@@ -104,8 +105,8 @@ void explain_would_pass(struct stream *stream, const struct policy *policy, stru
 
 // A verdict of the filter of `run` that is asked, which may be one that is charged for; and that one above attempts makes the request wait.
 void explanation_refused(struct stream *stream, const struct filter_run *run, const struct verdict *verdict);
-void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule);
 // The same of an attempt behind its filters, where it picks an endpoint.
 void explanation_refused_at_pick(struct stream *stream, const struct filter_run *run, const struct policy *policy, const struct verdict *verdict);
+void explanation_delayed(struct stream *stream, const struct filter *filter, struct bytes rule);
 
 #endif

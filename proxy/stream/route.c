@@ -113,6 +113,13 @@ static const struct route_rule *match_by_host(struct stream *stream, const struc
     return rule;
 }
 
+static bool has_turns(const struct route_rule *rule) {
+    uint32_t weighted = 0;
+    for (uint32_t i = 0; i < rule->destination_count; i++)
+        weighted += rule->destinations[i]->weight > 0;
+    return weighted > 1;
+}
+
 // A rule's policy of choosing is the same for all of its backends.
 static enum error choose_backend(struct stream *stream) {
     const struct selection_config *selection = &stream->rule->destinations[0]->traffic->selection;
@@ -125,6 +132,8 @@ static enum error choose_backend(struct stream *stream) {
         stream_ended_by_policy(stream, selection->policy, "backendSelection.ifMissing");
         return ERROR_BAD_REQUEST;
     }
+    if (stream->explanation != NULL)
+        stream->explanation->takes_turn = has_turns(stream->rule);
     set_destination(stream, stream_is_asked_about(stream) ? bound_foresee(stream->bound, stream->rule) : bound_choose(stream->bound, stream->rule));
     return OK;
 }

@@ -127,6 +127,26 @@ def test_the_route_that_is_taken_and_those_that_are_not(fleet):
     assert send(hop.address, "/x").status == 404
 
 
+def test_whose_turn_it_is_is_not_told_as_certain(fleet):
+    backend = fleet.backend(reply(200, b"x"))
+    turns = [{"name": "courses", "port": 80, "weight": 1}, {"name": "empty", "port": 80, "weight": 3}]
+    rules = [{"name": "turns", "matches": [path("/turns")], "backendRefs": turns},
+             {"name": "one", "matches": [path("/one")], "backendRefs": [{"name": "courses", "port": 80, "weight": 0}, {"name": "empty", "port": 80, "weight": 3}]}]
+    faults = [policy("FaultPolicy", "all", [{"name": "down", "matches": [{"path": path("/turns/down")["path"]}], "abort": {"status": 503}}], target="school"),
+              policy("FaultPolicy", "one", [{"name": "out", "matches": [{"path": path("/turns/out")["path"]}], "abort": {"status": 503}}], target="empty")]
+    hop = Hop(fleet, {"courses": [backend.address], "empty": [], "school": ["127.0.0.1:9"]}, policies=[route("r", [to_service("school")], *rules), *faults], workers=1)
+    outcome = ask(hop, host="school", path="/turns")["outcome"]
+    assert (outcome["decision"], outcome["by"], outcome["rule"], outcome["to"]) == ("depends", "route", "HTTPRoute/default/r: turns", "default/empty:80")
+    assert outcome["reason"].endswith("with this backend: refused no_endpoint") and outcome["with_chosen"]["status"] == 503
+    assert sorted(send(hop.address, "/turns", host="school").status for _ in range(8)) == [200] * 2 + [503] * 6
+    out = ask(hop, host="school", path="/turns/out")["outcome"]
+    assert (out["decision"], out["with_chosen"]["end"], out["with_chosen"]["rule"]) == ("depends", "fault", "out")
+    for where, by in (("/one", "endpoints"), ("/turns/down", "fault")):
+        certain = ask(hop, host="school", path=where)["outcome"]
+        assert (certain["decision"], certain["status"], certain["by"]) == ("refused", 503, by)
+        assert {send(hop.address, where, host="school").status for _ in range(4)} == {503}
+
+
 def test_hosts_paths_endpoints_and_callers(fleet):
     hop, _ = hop_of(fleet)
     hop.documents.append(service("empty", []))
@@ -211,7 +231,8 @@ def test_questions_are_answered_while_documents_change_and_connections_end(fleet
         hop.reload()
         assert send(hop.address).status == 200
     assert hop.post("/drain")[0] == 202
-    eventually(lambda: len(decisions) > 50)
+    answered = len(decisions)
+    eventually(lambda: len(decisions) > answered + 50)
     done.set()
     for thread in threads:
         thread.join()
@@ -257,6 +278,14 @@ def test_a_refusal_is_traced_and_retries_are(fleet):
     hop.reload()
     gone, = traces(send(hop.address, host="gone", x_debug="1"))
     assert gone["end"] == "connect_refused" and [row["outcome"] for row in gone["attempts"]] == ["connect_refused", "connect_refused"]
+
+
+def test_who_speaks_for_somebody_does_not_become_this_machine_by_naming_that_hop_by_hop(fleet):
+    hop, backend = hop_of(fleet, debug={"header": "x-debug"})
+    for hidden in ("x-forwarded-for", "forwarded", "x-forwarded-for, forwarded, x-debug"):
+        fields = "".join(f"{name}: for=192.0.2.1\r\n" for name in ("X-Forwarded-For", "Forwarded") if name.lower() in hidden)
+        answer = exchange(hop.address, f"GET / HTTP/1.1\r\nHost: courses\r\nX-Debug: 1\r\n{fields}Connection: {hidden}\r\n\r\n")
+        assert answer.status == 200 and traces(answer) == [] and backend.requests[-1].values("x-debug") == []
 
 
 def test_a_gateway_tells_strangers_nothing_unless_it_is_to_trust_them(fleet):
