@@ -156,8 +156,7 @@ static void attempt_head(struct stream *stream, const void *config, void *state_
     if (stream->request_is_grpc || fields_find(&head->fields, FIELD_GRPC_TIMEOUT) != NULL)
         fields_set_known(&head->fields, FIELD_GRPC_TIMEOUT, grpc_timeout_print(left, pool));
     if (!stream->request_is_grpc || fields_find(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS) != NULL)
-        fields_set_known(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS,
-                         pool_format(pool, "%llu", (unsigned long long)((left + NS_PER_MS - 1) / NS_PER_MS)));
+        fields_set_known(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS, pool_digits(pool, (left + NS_PER_MS - 1) / NS_PER_MS));
 }
 
 // A tunnel that has opened may take its time: what ends it is timeouts.tcpIdle.

@@ -21,7 +21,7 @@ struct map_entry {
 };
 
 static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
-static uint64_t seed[2]; // constant after seed_init
+static uint64_t seed[4]; // constant after seed_init; two for hash_bytes, two for hash_own_keys
 
 static void seed_init(void) {
     ssize_t got;
@@ -35,6 +35,13 @@ uint64_t hash_bytes(struct bytes text) {
     int failed = pthread_once(&seed_once, seed_init);
     CHECK(failed == 0);
     return hash_with_key(seed[0], seed[1], text);
+}
+
+void hash_own_keys(uint64_t keys[2]) {
+    int failed = pthread_once(&seed_once, seed_init);
+    CHECK(failed == 0);
+    keys[0] = seed[2];
+    keys[1] = seed[3];
 }
 
 void map_init(struct map *map) {

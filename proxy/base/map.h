@@ -37,4 +37,7 @@ bool map_next(const struct map *map, uint32_t *position, struct bytes *key, void
 // The hash used: 64 bits, seeded per process.
 uint64_t hash_bytes(struct bytes text);
 
+// Two keys of this process for hash_with_key, other ones than those of hash_bytes: for hashes that are shown.
+void hash_own_keys(uint64_t keys[2]);
+
 #endif

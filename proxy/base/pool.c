@@ -163,6 +163,16 @@ struct bytes pool_copy(struct pool *pool, struct bytes text) {
     return bytes_from(copy, text.len);
 }
 
+struct bytes pool_digits(struct pool *pool, uint64_t number) {
+    char digits[20];
+    char *at = digits + sizeof digits;
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return pool_copy(pool, bytes_from(at, (size_t)(digits + sizeof digits - at)));
+}
+
 struct bytes pool_format(struct pool *pool, const char *format, ...) {
     char text[FORMAT_SIZE];
     va_list arguments;

@@ -69,6 +69,9 @@ void *pool_alloc_zeroed(struct pool *pool, size_t size);
 // A copy of `text` with a NUL behind it (not counted).
 struct bytes pool_copy(struct pool *pool, struct bytes text);
 
+// Its decimal digits, with a NUL behind them: for what is told with every request.
+struct bytes pool_digits(struct pool *pool, uint64_t number);
+
 // printf into the pool.
 struct bytes pool_format(struct pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

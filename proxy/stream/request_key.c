@@ -159,8 +159,9 @@ bool request_key_hash(const struct request_key *key, struct stream *stream, uint
 }
 
 static struct hashing begin_guarded(struct stream *stream) {
-    const uint64_t own = hash_bytes(BYTES("keys of limits")); // seeded by the process
-    return (struct hashing){.hash = own, .second_key = hash_mix(own), .is_guarded = true, .stream = stream};
+    uint64_t keys[2];
+    hash_own_keys(keys);
+    return (struct hashing){.hash = keys[0], .second_key = keys[1], .is_guarded = true, .stream = stream};
 }
 
 uint64_t request_key_hash_guarded_text(struct bytes text) {

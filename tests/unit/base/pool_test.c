@@ -147,6 +147,20 @@ static void the_chunk_with_more_room_stays_current(void **state) {
 
 static char order[16];
 
+static void digits_are_those_of_the_number(void **state) {
+    (void)state;
+    struct pool_source source;
+    struct pool pool;
+    pool_source_init(&source, 1);
+    pool_init(&pool, &source);
+    assert_string_equal(pool_digits(&pool, 0).at, "0");
+    assert_string_equal(pool_digits(&pool, 10).at, "10");
+    assert_string_equal(pool_digits(&pool, UINT64_MAX).at, "18446744073709551615");
+    assert_int_equal(pool_digits(&pool, 1234567).len, 7);
+    pool_dispose(&pool);
+    pool_source_dispose(&source);
+}
+
 static void note(void *argument) {
     strcat(order, argument);
 }
@@ -365,6 +379,7 @@ int main(void) {
         cmocka_unit_test(a_large_object_leaves_the_current_chunk_in_use),
         cmocka_unit_test(sizes_about_a_chunk_are_usable_to_their_last_byte),
         cmocka_unit_test(the_chunk_with_more_room_stays_current),
+        cmocka_unit_test(digits_are_those_of_the_number),
         cmocka_unit_test(disposers_run_last_in_first_out),
         cmocka_unit_test(a_disposer_may_cancel_another_and_use_the_pools_memory),
         cmocka_unit_test(a_disposer_added_by_a_disposer_runs_too),
