@@ -105,38 +105,44 @@ struct found {
     bool is_new; // the slot was another key's, or nobody's
 };
 
-// One bucket is looked through: true where the key has its slot there. `*free` counts the slots that are free, `*unused` is one of them.
-static bool look_through(const struct limit_table *table, uint64_t *slot, const struct limit_ask *ask, struct found *found, uint32_t *free,
-                         uint64_t **unused) {
-    for (uint32_t i = 0; i < SLOTS_PER_BUCKET; i++, slot += table->words) {
-        if (slot[0] == ask->key) {
-            found->slot = slot;
-            return true;
-        }
-        if (!is_free(table, slot, ask))
+// The slot that the key has in that bucket; NULL: none.
+static uint64_t *slot_of(const struct limit_table *table, uint64_t *bucket, uint64_t key) {
+    for (uint32_t i = 0; i < SLOTS_PER_BUCKET; i++, bucket += table->words)
+        if (bucket[0] == key)
+            return bucket;
+    return NULL;
+}
+
+// How many slots of that bucket are free; `*unused` is one of them.
+static uint32_t count_free(const struct limit_table *table, uint64_t *bucket, const struct limit_ask *ask, uint64_t **unused) {
+    uint32_t free = 0;
+    for (uint32_t i = 0; i < SLOTS_PER_BUCKET; i++, bucket += table->words) {
+        if (!is_free(table, bucket, ask))
             continue;
-        ++*free;
-        *unused = slot;
+        free++;
+        *unused = bucket;
     }
-    return false;
+    return free;
 }
 
 // The slot of the key, else a free one in that of its buckets that has more of them: so neither is full long before the others. False: there is none.
 static bool find_slot(const struct limit_table *table, const struct limit_ask *ask, struct found *found) {
-    const uint64_t buckets[] = {ask->key & (table->bucket_count - 1), hash_mix(ask->key) & (table->bucket_count - 1)};
-    uint32_t most = 0;
-    for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++) {
-        uint32_t free = 0;
-        uint64_t *unused = NULL;
-        if (look_through(table, found->shard->slots + buckets[i] * SLOTS_PER_BUCKET * table->words, ask, found, &free, &unused)) {
-            found->is_new = false;
+    uint64_t *const slots = found->shard->slots;
+    const size_t size = SLOTS_PER_BUCKET * (size_t)table->words;
+    uint64_t *const buckets[] = {slots + (ask->key & (table->bucket_count - 1)) * size,
+                                 slots + (hash_mix(ask->key) & (table->bucket_count - 1)) * size};
+    for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++)
+        if ((found->slot = slot_of(table, buckets[i], ask->key)) != NULL)
             return true;
-        }
+    uint32_t most = 0;
+    found->is_new = true;
+    for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++) {
+        uint64_t *unused;
+        const uint32_t free = count_free(table, buckets[i], ask, &unused);
         if (free <= most)
             continue;
         most = free;
         found->slot = unused;
-        found->is_new = true;
     }
     return most > 0;
 }
