@@ -148,11 +148,12 @@ static void publish(struct fetcher *fetcher, struct jwk_set *keys, struct bytes 
         atomic_fetch_add_explicit(&jwks->version, 1, memory_order_release);
     atomic_store_explicit(&jwks->usable_until, now + fresh + fetcher->keep_for, memory_order_release);
     atomic_store_explicit(&jwks->refresh_at, now + fresh / 100 * REFRESH_PERCENT, memory_order_release);
+    const uint32_t count = keys->count; // from here on another worker may take them away
     pthread_mutex_unlock(&jwks->lock);
     if (before != NULL)
         jwk_set_unref(before);
     if (is_change)
-        log_event(LOG_INFO, "jwks_fetched", "url=\"%.*s\" keys=%u", BYTES_FORMAT(fetcher->url), keys->count);
+        log_event(LOG_INFO, "jwks_fetched", "url=\"%.*s\" keys=%u", BYTES_FORMAT(fetcher->url), count);
 }
 
 // NULL: it was taken; else why not.
