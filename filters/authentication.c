@@ -252,6 +252,8 @@ static enum filter_result await(struct stream *stream, const struct authenticato
     }
     if (!authenticated->has_waited && jwks_await(state->jwks, stream, provider, lack, &authenticated->waiter)) {
         authenticated->has_waited = true;
+        if (is_dry_run(stream))
+            list_remove(&authenticated->waiter.link); // nobody waits, and nobody is to be woken
         return FILTER_PAUSE;
     }
     return lack == JWKS_NONE ? refuse(stream, authenticator, index, false, "there are no keys to verify it with")
@@ -334,7 +336,8 @@ static enum filter_result decide(struct stream *stream, const void *config, void
         if (!is_dry_run(stream))
             take_off_headers(stream, authenticator->config);
     }
-    list_remove(&authenticated->waiter.link);
+    if (list_is_linked(&authenticated->waiter.link))
+        return FILTER_PAUSE;                                              // something else has woken the stream
     const struct found found = find_token(stream, authenticator->config); // a connection without HTTP has none
     if (found.is_ambiguous)
         return refuse(stream, authenticator, first_of(found.providers), true, "more than one token");

@@ -67,6 +67,47 @@ static void those_who_come_first_wait_for_one_fetch(void **state) {
     world_dispose(&world);
 }
 
+// What else wakes the stream is no answer of the issuer.
+static void a_body_that_comes_while_waiting_changes_nothing(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    const union address address = {.v4 = {.sin_family = AF_INET}};
+    world_init(&world, DOCUMENTS, NULL);
+    client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address}, HTTP_1_1,
+                    request_with(good, ""), false);
+    loopback_settle(&world.loopback);
+    client_send(&client, BYTES("x"), false);
+    assert_int_equal(client.status, 0);
+    client_end(&client, NULL);
+    assert_int_equal(client.status, 0);
+    go_on(&world, first.keys);
+    assert_int_equal(client.status, 200);
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
+// One policy that waits, and one in a dry run that would: the issuer's answer to the one is none for the other.
+static void a_dry_run_wakes_nobody(void **state) {
+    (void)state;
+    static const char documents[] =
+        BESIDE API "kind: AuthenticationPolicy\nmetadata: {name: a}\nspec:\n" TARGET_AUTH
+                   "  mode: DryRun\n  jwt:\n" PROVIDER(URL, "") "---\n" TOKENS("", PROVIDER("uri: 'http://127.0.0.1:8004/jwks'", ""));
+    struct world world;
+    struct client client;
+    world_init(&world, documents, NULL);
+    fake_upstream_port(&world.loopback.far, 8004 % 10, FAR_WAIT);
+    begin(&client, &world, request_with(good, ""));
+    go_on(&world, first.keys);
+    assert_int_equal(world.fetched, 1);
+    assert_int_equal(client.status, 0);
+    client_fail(&client, ERROR_CLIENT_GONE);
+    subrequests_cancel_all(&world.loopback.env);
+    loopback_settle(&world.loopback);
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
 static void who_goes_while_waiting_is_not_waited_for(void **state) {
     (void)state;
     struct world world;
@@ -324,6 +365,8 @@ static void a_question_has_nothing_fetched(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_who_come_first_wait_for_one_fetch),
+        cmocka_unit_test(a_body_that_comes_while_waiting_changes_nothing),
+        cmocka_unit_test(a_dry_run_wakes_nobody),
         cmocka_unit_test(who_goes_while_waiting_is_not_waited_for),
         cmocka_unit_test(what_nobody_waits_for_any_more_is_there_for_the_next),
         cmocka_unit_test(documents_may_change_meanwhile),
