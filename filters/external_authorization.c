@@ -19,6 +19,7 @@ struct external {
     const struct authorization_config *config;
     struct policy_state **states; // of each rule, or of all requests
     uint32_t state_count;
+    bool names_paths; // any rule does
 };
 
 struct asking {
@@ -46,6 +47,8 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     external->states = pool_alloc_zeroed(pool, external->state_count * sizeof external->states[0]);
     for (uint32_t i = 0; i < external->state_count; i++)
         external->states[i] = filter_state_get(scope, rule_name(config, i), 0, &policy_state_counts, NULL);
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        external->names_paths |= config->rules[i].names_paths;
     return external;
 }
 
@@ -162,13 +165,15 @@ static bool find_rule(const struct external *external, struct authorization_requ
 static enum filter_result begin(struct stream *stream, struct asking *asking) {
     struct authorization_request request;
     authorization_request_begin(&request, stream, false);
+    const char *fault = authorization_path_fault(&request);
+    if (fault != NULL && asking->external->names_paths) // whether a rule is for it is anybody's guess
+        return refuse(stream, asking, ERROR_BAD_REQUEST, bytes_from_text(fault), NULL);
     if (!find_rule(asking->external, &request, &asking->rule))
         return FILTER_CONTINUE;
     if (authorization_gave_up(&request))
         return refuse(stream, asking, ERROR_BAD_REQUEST, BYTES("a regular expression takes too much work"), NULL);
     if (request.head == NULL)
         return refuse(stream, asking, ERROR_DENIED, BYTES("there is no request to ask about"), NULL);
-    const char *fault = authorization_path_fault(&request);
     if (fault != NULL) // what an agent makes of the path need not be what the application does
         return refuse(stream, asking, ERROR_BAD_REQUEST, bytes_from_text(fault), NULL);
     if (!stream_is_asked_about(stream))
