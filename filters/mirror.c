@@ -6,6 +6,7 @@
 #include "filters/header_changes.h"
 #include "filters/path_change.h"
 #include "stream/explanation.h"
+#include "stream/forward.h"
 #include "stream/stream.h"
 #include "stream/subrequest.h"
 
@@ -64,7 +65,7 @@ static void send_copy(struct stream *stream, const struct route_mirror *mirror, 
     const struct subrequest_order order = {.service = mirror->service,
                                            .head = head,
                                            .body = &own,
-                                           .trailers = stream->request_trailers,
+                                           .trailers = forward_request_trailers(stream),
                                            .timeout = MIRROR_TIMEOUT_NS,
                                            .drops_body = true,
                                            .completed = completed,

@@ -74,4 +74,7 @@ struct authorization_config {
     struct agent_config agent; // AUTHORIZATION_EXTERNAL
 };
 
+// Whether requests get that header from the policy's agent alone, in each spelling (`_` for `-`).
+bool authorization_takes_off(const struct authorization_config *config, struct bytes name);
+
 #endif

@@ -148,7 +148,7 @@ static bool send_head(struct attempt *attempt) {
     struct conn_pool *pool = &attempt->endpoint->links->pools[forward_pool_kind(stream, attempt->endpoint)];
     struct attempts *attempts = stream->attempts;
     bool no_more = stream->request_ended && !stream->asks_tunnel && buffer_is_empty(&stream->request_body) && !attempts->piece_in_hand;
-    bool end = no_more && buffer_is_empty(&attempt->body) && stream->request_trailers == NULL;
+    bool end = no_more && buffer_is_empty(&attempt->body) && forward_request_trailers(stream) == NULL;
     enum error error;
     struct upstream_conn *conn;
     while ((conn = conn_pool_take(pool, &attempt->waiter, &error)) != NULL) {
@@ -266,7 +266,7 @@ static void send_body(struct attempt *attempt) {
             tell_consumed(attempt, 0); // what filters kept for themselves
             return;
         }
-        upstream_stream_send(&attempt->up, &attempt->body, attempts->body_taken, stream->request_trailers);
+        upstream_stream_send(&attempt->up, &attempt->body, attempts->body_taken, forward_request_trailers(stream));
         size_t sent = before - attempt->body.length;
         if (sent > 0)
             stream->active_at = stream->env->loop->now;

@@ -2,7 +2,10 @@
 #include "stream/forward.h"
 
 #include "base/check.h"
+#include "config/authentication_config.h"
+#include "config/authorization_config.h"
 #include "config/edge_fields.h"
+#include "config/policy.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "stream/edge.h"
@@ -145,20 +148,51 @@ static bool may_trail(const struct stream *stream, const struct field *field) {
     return stream->listener->role != ROLE_GATEWAY || !edge_field_is_guarded(field->name);
 }
 
-const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers) {
+// Those that `may` pass; NULL: none.
+static const struct fields *sift(struct stream *stream, const struct fields *trailers, bool (*may)(const struct stream *, const struct field *)) {
     uint32_t kept = 0;
     uint32_t all = 0;
     FIELDS_EACH(trailers, field) {
         all++;
-        kept += may_trail(stream, field);
+        kept += may(stream, field);
     }
     if (kept == 0 || kept == all)
         return kept == 0 ? NULL : trailers;
     struct fields *rest = pool_alloc_zeroed(&stream->pool, sizeof *rest);
     fields_copy(rest, trailers, &stream->pool);
     FIELDS_EACH(rest, field)
-        field->removed = !may_trail(stream, field);
+        field->removed = !may(stream, field);
     return rest;
+}
+
+const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers) {
+    return sift(stream, trailers, may_trail);
+}
+
+// What a filter sets from a token or an agent's answer, and takes off whoever sent it. Once the documents are gone nobody knows the names any more: then it may be any.
+static bool is_set_by(const struct filter *filter, struct bytes name) {
+    switch (filter->type->policy) {
+    case POLICY_AUTHENTICATION:
+        return !filter->is_dry_run && (filter->policy == NULL || authentication_takes_off(filter->policy->config, name));
+    case POLICY_AUTHORIZATION:
+        return filter->policy == NULL || authorization_takes_off(filter->policy->config, name);
+    default:
+        return false;
+    }
+}
+
+static bool is_a_client_s(const struct stream *stream, const struct field *field) {
+    const struct chain *chain = stream->filters.chain;
+    for (uint32_t i = 0; chain != NULL && i < chain->count; i++)
+        if (is_set_by(&chain->filters[i], field->name))
+            return false;
+    return true;
+}
+
+const struct fields *forward_request_trailers(struct stream *stream) {
+    if (stream->request_trailers != NULL)
+        stream->request_trailers = sift(stream, stream->request_trailers, is_a_client_s);
+    return stream->request_trailers;
 }
 
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint) {

@@ -19,6 +19,9 @@ void forward_response_head(struct stream *stream, struct attempt *attempt);
 // Trailers, of either direction, as they are passed on: without what heads of the mesh, or the handshake, alone may say. NULL: none is left.
 const struct fields *forward_trailers(struct stream *stream, const struct fields *trailers);
 
+// Those of the request as they are sent, once its filters are known (trailers may come before): without what these alone may set in its head. NULL: none is left, or none came.
+const struct fields *forward_request_trailers(struct stream *stream);
+
 // Which of the endpoint's pools this request is for.
 enum pool_kind forward_pool_kind(const struct stream *stream, const struct endpoint *endpoint);
 

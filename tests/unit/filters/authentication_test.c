@@ -216,6 +216,24 @@ static void claims_become_headers_that_nobody_else_can_send(void **state) {
     world_dispose(&world);
 }
 
+// Some servers put trailers to the fields of the head.
+static void trailers_say_nothing_that_a_token_says(void **state) {
+    (void)state;
+    struct world world;
+    struct client client;
+    const union address address = {.v4 = {.sin_family = AF_INET}};
+    open_world(&world, BESIDE TOKENS("", PROVIDER(FILE_KEYS, HEADERS)));
+    client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address}, HTTP_1_1,
+                    request_with(NULL, ""), false);
+    client_send(&client, BYTES("x"), false);
+    client_end(&client, "x-user-id: root\nX_User_Id: root\nx-sum: 1\n");
+    assert_int_equal(client.status, 200);
+    assert_has(world.got.at, "x-sum: 1");
+    assert_has_not(world.got.at, "root");
+    client_dispose(&client);
+    world_dispose(&world);
+}
+
 // Another header would begin, or another member: nothing is said rather than that.
 static void what_no_header_can_say_is_left_out(void **state) {
     (void)state;
@@ -348,6 +366,7 @@ int main(void) {
         cmocka_unit_test(of_two_tokens_none_is_believed),
         cmocka_unit_test(the_provider_of_a_token_is_that_of_its_issuer),
         cmocka_unit_test(claims_become_headers_that_nobody_else_can_send),
+        cmocka_unit_test(trailers_say_nothing_that_a_token_says),
         cmocka_unit_test(what_no_header_can_say_is_left_out),
         cmocka_unit_test(a_dry_run_changes_nothing_and_tells),
         cmocka_unit_test(it_explains_itself),
