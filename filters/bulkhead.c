@@ -331,6 +331,7 @@ const struct filter_type filter_bulkhead = {
     .name = "bulkhead",
     .state_size = sizeof(struct admission),
     .ends_without_config = true,
+    .queues = true,
     .policy = POLICY_BULKHEAD,
     .configure = configure,
     .ops = {.decide = decide, .response_head = response_head, .end = end, .dispose = dispose},

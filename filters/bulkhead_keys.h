@@ -10,10 +10,10 @@
 struct bulkhead_key {
     struct bulkhead_key *next; // in its chain, or of those that are kept for others
     uint64_t hash;
-    uint32_t running, share;
+    uint32_t running, share, waits;
     struct rank_tree waiting;
-    struct rank_node in_ready; // of its pool
-    bool is_ready;
+    struct rank_node in_ready, in_beyond; // of its pool
+    bool is_ready, is_beyond;
 };
 
 struct bulkhead_keys {

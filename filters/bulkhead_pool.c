@@ -32,6 +32,7 @@ struct bulkhead_pool {
     uint64_t arrivals;
     struct rank_tree queue;    // all that wait
     struct rank_tree ready;    // keys with room and somebody who waits, by their first
+    struct rank_tree beyond;   // keys of which more run and wait than their share, by their last: whom even an empty pool would not take
     struct bulkhead_key alone; // of all requests without a key
     struct bulkhead_keys keys;
     uint32_t pushed_out; // of the queue, and not gone yet
@@ -107,14 +108,20 @@ static bool has_room(const struct bulkhead_key *key) {
     return key->running < key->share;
 }
 
-// Puts it among those that are ready, or out of them, as it is now.
+// Puts a key into one of the trees of its pool, by one that waits in it, or out of that.
+static bool stands(struct rank_tree *tree, struct rank_node *node, bool stood, const struct rank_node *by) {
+    if (stood)
+        rank_tree_remove(tree, node);
+    if (by != NULL)
+        rank_tree_insert(tree, node, &by->rank);
+    return by != NULL;
+}
+
+// Where it stands as it is now.
 static void look_at_key(struct bulkhead_pool *pool, struct bulkhead_key *key) {
-    if (key->is_ready)
-        rank_tree_remove(&pool->ready, &key->in_ready);
-    const struct rank_node *first = has_room(key) ? rank_tree_first(&key->waiting) : NULL;
-    key->is_ready = first != NULL;
-    if (key->is_ready)
-        rank_tree_insert(&pool->ready, &key->in_ready, &first->rank);
+    const bool is_beyond = (uint64_t)key->running + key->waits > key->share;
+    key->is_ready = stands(&pool->ready, &key->in_ready, key->is_ready, has_room(key) ? rank_tree_first(&key->waiting) : NULL);
+    key->is_beyond = stands(&pool->beyond, &key->in_beyond, key->is_beyond, is_beyond ? rank_tree_last(&key->waiting) : NULL);
 }
 
 // Its key may be one that nobody needs any more.
@@ -129,6 +136,7 @@ static void enqueue(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, 
     const struct rank rank = {ask->class_index, ask->deadline, pool->arrivals++};
     rank_tree_insert(&pool->queue, &ticket->in_queue, &rank);
     rank_tree_insert(&key->waiting, &ticket->in_key, &rank);
+    key->waits++;
     atomic_store_explicit(&pool->queued, queued(pool) + 1, memory_order_relaxed);
     look_at_key(pool, key);
 }
@@ -137,6 +145,7 @@ static void dequeue(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) 
     struct bulkhead_key *key = key_of(pool, ticket);
     rank_tree_remove(&pool->queue, &ticket->in_queue);
     rank_tree_remove(&key->waiting, &ticket->in_key);
+    key->waits--;
     atomic_store_explicit(&pool->queued, queued(pool) - 1, memory_order_relaxed);
     look_at_key(pool, key);
 }
@@ -201,17 +210,43 @@ static bool may_begin(const struct bulkhead_pool *pool, const struct bulkhead_ke
     return pool->running < pool->limit && (key == NULL || has_room(key));
 }
 
-// Whether it waits, and in whose place: NULL where there is one for it. False: those in the queue all go before it.
-static bool finds_place(const struct bulkhead_pool *pool, const struct bulkhead_ask *ask, struct bulkhead_ticket **out) {
+static struct bulkhead_ticket *last_of_key(const struct bulkhead_key *key) {
+    struct rank_node *last = rank_tree_last(&key->waiting);
+    return last == NULL ? NULL : ticket_in_key(last);
+}
+
+// The last of those that are beyond the share of their key; NULL: there is none.
+static struct bulkhead_ticket *last_beyond(const struct bulkhead_pool *pool) {
+    struct rank_node *node = rank_tree_last(&pool->beyond);
+    return node == NULL ? NULL : last_of_key(CONTAINER_OF(node, struct bulkhead_key, in_beyond));
+}
+
+static bool goes_before(const struct rank *rank, const struct bulkhead_ticket *ticket) {
+    return ticket != NULL && rank_compare(rank, &ticket->in_queue.rank) < 0;
+}
+
+// Whose place it takes in a full queue; NULL: nobody's. What is beyond the share of its key gives way to all that is not, whatever their ranks: one key would take the whole queue else. It
+// takes the place of its like alone, or of its own key.
+static struct bulkhead_ticket *gives_way(const struct bulkhead_pool *pool, const struct bulkhead_key *key, const struct rank *rank) {
+    struct bulkhead_ticket *beyond = last_beyond(pool);
+    const bool is_beyond = (uint64_t)key->running + key->waits >= key->share;
+    if (beyond != NULL && (!is_beyond || goes_before(rank, beyond)))
+        return beyond;
+    struct bulkhead_ticket *last = is_beyond ? last_of_key(key) : CONTAINER_OF(rank_tree_last(&pool->queue), struct bulkhead_ticket, in_queue);
+    return goes_before(rank, last) ? last : NULL;
+}
+
+// Whether it waits, and in whose place: NULL where there is one for it. `key` NULL: it has none.
+static bool finds_place(const struct bulkhead_pool *pool, const struct bulkhead_key *key, const struct bulkhead_ask *ask,
+                        struct bulkhead_ticket **out) {
     *out = NULL;
     if (queued(pool) < ask->max_queue)
         return true;
-    const struct rank rank = {ask->class_index, ask->deadline, pool->arrivals};
-    struct rank_node *last = rank_tree_last(&pool->queue);
-    if (ask->max_queue == 0 || rank_compare(&rank, &last->rank) > 0)
+    if (ask->max_queue == 0)
         return false;
-    *out = CONTAINER_OF(last, struct bulkhead_ticket, in_queue);
-    return true;
+    const struct rank rank = {ask->class_index, ask->deadline, pool->arrivals};
+    *out = gives_way(pool, key == NULL ? &pool->alone : key, &rank);
+    return *out != NULL;
 }
 
 static enum bulkhead_outcome would_become(const struct bulkhead_pool *pool, const struct bulkhead_key *key, const struct bulkhead_ask *ask) {
@@ -220,7 +255,7 @@ static enum bulkhead_outcome would_become(const struct bulkhead_pool *pool, cons
         return BULKHEAD_RUNS;
     if (ask->is_dry_run) // those above the limit would wait
         return pool->running < pool->limit + ask->max_queue ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
-    return finds_place(pool, ask, &out) ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
+    return finds_place(pool, key, ask, &out) ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
 }
 
 static void push_out(struct bulkhead_pool *pool, struct bulkhead_ticket *out, const void *by) {
@@ -236,7 +271,7 @@ static enum bulkhead_outcome place(struct bulkhead_pool *pool, struct bulkhead_t
         begin(pool, ticket);
         return BULKHEAD_RUNS;
     }
-    if (!finds_place(pool, ask, &out)) {
+    if (!finds_place(pool, ticket->key, ask, &out)) {
         let_go_of_key(pool, ticket);
         return BULKHEAD_REFUSED;
     }

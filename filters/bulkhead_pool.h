@@ -41,7 +41,7 @@ enum bulkhead_outcome {
     BULKHEAD_NONE,    // it has asked for nothing, or has given back what it had
     BULKHEAD_RUNS,    // it has a slot
     BULKHEAD_WAITS,   // it has a place in the queue
-    BULKHEAD_REFUSED, // the queue is full of others that go before it
+    BULKHEAD_REFUSED, // the queue is full of others that go before it, or that are inside the share of their key as it is not
 };
 
 struct bulkhead_ticket {

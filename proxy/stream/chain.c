@@ -119,10 +119,10 @@ static enum filter_result replied_at(struct stream *stream, struct filter_run *r
     return FILTER_REPLIED;
 }
 
-// By the first `count` filters.
-static enum filter_result charge_all(struct stream *stream, struct filter_run *run, uint32_t count) {
-    run->charged = true;
-    for (uint32_t i = 0; i < count; i++) {
+// By the first `count` filters, those that were not yet.
+static enum filter_result charge_first(struct stream *stream, struct filter_run *run, uint32_t count) {
+    while (run->charged < count) {
+        const uint32_t i = run->charged++;
         const struct filter *filter = &run->chain->filters[i];
         if (filter->type->ops.charge == NULL)
             continue;
@@ -132,8 +132,13 @@ static enum filter_result charge_all(struct stream *stream, struct filter_run *r
         if (result == FILTER_REPLIED)
             return replied_at(stream, run, i);
     }
-    run->passed = true;
     return FILTER_CONTINUE;
+}
+
+static enum filter_result charge_all(struct stream *stream, struct filter_run *run, uint32_t count) {
+    const enum filter_result result = charge_first(stream, run, count);
+    run->passed = result == FILTER_CONTINUE;
+    return result;
 }
 
 // The filter at `place` answers, or refuses, in the place of upstream. An answer costs what upstream's would in the filters before it; one of them may refuse it.
@@ -155,6 +160,8 @@ static enum filter_result ask_aloud(struct stream *stream, struct filter_run *ru
 enum filter_result chain_advance(struct stream *stream, struct filter_run *run) {
     while (run->decided < run->chain->count) {
         const struct filter *filter = &run->chain->filters[run->decided];
+        if (filter->type->queues && !stream_is_asked_about(stream) && charge_first(stream, run, run->decided) == FILTER_REPLIED)
+            return FILTER_REPLIED;
         run->begun = run->decided + 1;
         run->asked = filter;
         const bool is_told = __builtin_expect(stream->explanation != NULL, 0);

@@ -44,7 +44,8 @@ struct filter_ops {
     // May the request pass? Head complete, in the order of the chain. Changes nothing that others share. Again after each PAUSE.
     enum filter_result (*decide)(struct stream *stream, const void *config, void *state);
 
-    // All have decided to let it pass, or one behind has an answer for it: take what it costs. CONTINUE, or REPLIED where live state has changed since.
+    // All have decided to let it pass, or one behind has an answer for it, or is about to let it wait (`queues`): take what it costs. What is refused behind is given back by
+    // whoever took it, in `response_head` or `end`, while !filters.passed. CONTINUE, or REPLIED where live state has changed since.
     enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
 
     // A piece of the request's body is about to go up. May change the buffer. `end`: the last. Each piece comes once, whatever is repeated toward upstream;
@@ -95,6 +96,8 @@ struct filter_type {
     // Its `end` does not read the config, which then may be NULL: that of a stream which has outlived its snapshot (keepsake.h). Without this, and with response_data, a
     // stream keeps all documents that it began with to its end; so does one whose request a filter still reads. What goes into a head is a copy: heads outlive documents.
     bool ends_without_config;
+    // Its decide may take a place that others wait for, which is not for what a filter before it is going to refuse: those are charged before it is asked. Above attempts only.
+    bool queues;
     // The config of this filter, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
     // then read it. It may point into scope->destination and what that points to.
     const void *(*configure)(const struct filter_scope *scope, struct pool *pool);
@@ -125,13 +128,13 @@ struct filter_run {
     char *states;
     uint32_t begun;             // filters whose decide was called
     uint32_t decided;           // filters that let it pass
+    uint32_t charged;           // and have been paid
     uint32_t behind_answer;     // filters that the answer is to walk back through
     uint32_t head_passed;       // and how many of them have let its head pass
     uint32_t request_passed;    // filters that the piece of the request's body in hand has passed
     uint32_t response_passed;   // and of the response's
     const struct filter *asked; // whose decide or charge is called, or was called last
-    bool charged;
-    bool passed; // all have let it pass, and have been paid
+    bool passed;                // all have let it pass, and have been paid
     bool ended;
 };
 

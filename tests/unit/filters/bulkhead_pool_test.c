@@ -250,6 +250,52 @@ static void a_key_beyond_its_share_waits_and_holds_up_nobody(void **state) {
     bulkhead_pool_close(pool);
 }
 
+// A key that waits for itself alone would else take every place of the queue, and all others would be refused.
+static void who_is_beyond_the_share_of_its_key_gives_its_place_to_others(void **state) {
+    (void)state;
+    struct bulkhead_ticket acme[6], other[4], late;
+    struct bulkhead_pool *pool = pool_of(3);
+    struct bulkhead_ask ask = ask_of_key(1, 1);
+    ask.max_queue = 3;
+    assert_int_equal(take(pool, &acme[0], ask), BULKHEAD_RUNS);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(take(pool, &acme[i], ask), BULKHEAD_WAITS);
+    assert_int_equal(take(pool, &acme[4], ask), BULKHEAD_REFUSED);
+    ask.class_index = 9; // whatever its rank
+    ask.share = 2;
+    ask.key = 2;
+    assert_int_equal(take(pool, &other[0], ask), BULKHEAD_RUNS);
+    ask.key = 3;
+    assert_int_equal(take(pool, &other[1], ask), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, &other[2], ask), BULKHEAD_WAITS); // the pool is full, and it is inside its share
+    assert_int_equal(outcome_of(&acme[3]), BULKHEAD_REFUSED);
+    assert_int_equal(take(pool, &other[3], ask), BULKHEAD_REFUSED); // that would be the third of its key
+    ask = ask_of_key(1, 1);
+    ask.max_queue = 3;
+    ask.deadline = BEGIN; // before its like; never in the place of one that is inside its share
+    assert_int_equal(take(pool, &acme[5], ask), BULKHEAD_WAITS);
+    assert_int_equal(outcome_of(&acme[2]), BULKHEAD_REFUSED);
+    assert_int_equal(outcome_of(&other[2]), BULKHEAD_WAITS);
+    for (uint64_t key = 4; key < 6; key++) {
+        ask = ask_of_key(key, 1);
+        ask.max_queue = 3;
+        struct bulkhead_ticket *ticket = key == 4 ? &acme[2] : &acme[3];
+        finish(ticket);
+        assert_int_equal(take(pool, ticket, ask), BULKHEAD_WAITS);
+    }
+    ask = ask_of_key(1, 1);
+    ask.max_queue = 3;
+    ask.deadline = BEGIN;
+    assert_int_equal(take(pool, &late, ask), BULKHEAD_REFUSED); // all that wait are inside their shares
+    for (int i = 0; i < 6; i++)
+        finish(&acme[i]);
+    for (int i = 0; i < 4; i++)
+        finish(&other[i]);
+    finish(&late);
+    expect_use(pool, 0, 3, 0);
+    bulkhead_pool_close(pool);
+}
+
 static void a_share_that_is_raised_lets_its_key_go_on(void **state) {
     (void)state;
     struct bulkhead_ticket tickets[4];
@@ -661,6 +707,7 @@ int main(void) {
         cmocka_unit_test(another_number_holds_at_once_and_takes_nothing_away),
         cmocka_unit_test(a_pool_that_no_document_has_any_more_goes_with_its_last_ticket),
         cmocka_unit_test(a_key_beyond_its_share_waits_and_holds_up_nobody),
+        cmocka_unit_test(who_is_beyond_the_share_of_its_key_gives_its_place_to_others),
         cmocka_unit_test(a_share_that_is_raised_lets_its_key_go_on),
         cmocka_unit_test(keys_are_forgotten_with_their_last_request),
         cmocka_unit_test(looking_takes_nothing_and_says_what_would_be),

@@ -228,6 +228,31 @@ static void a_key_has_its_share_and_some_have_another(void **state) {
     loopback_dispose(&world);
 }
 
+#define LIMIT                                                                                                                                      \
+    API "kind: RateLimitPolicy\nmetadata: {name: l}\nspec:\n  targetRefs: [{kind: Service, name: a}]\n  rules: [{name: r, limits: [{requests: 2, " \
+        "per: 1h, burst: 2}]}]\n---\n"
+
+// What is too much has no place in the queue; what the bulkhead refuses has used up nothing.
+static void a_limit_is_charged_before_the_queue(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client clients[4];
+    loopback_init(&world, WITH("  - {name: all, maxConcurrent: 1, maxQueue: 1, queueTimeout: 250ms}\n") LIMIT, filter_types);
+    for (int i = 0; i < 3; i++)
+        ask(&clients[i], &world, "GET a /\n");
+    assert_int_equal(clients[1].status, 0);
+    assert_int_equal(clients[2].status, 429); // and no place in a queue that is full
+    loopback_pass(&world, 260 * NS_PER_MS);
+    assert_refused(&clients[1], &world, ERROR_QUEUE_TIMEOUT);
+    answer(&world, 0);
+    ask(&clients[3], &world, "GET a /\n");
+    answer(&world, 1);
+    assert_int_equal(clients[3].status, 200); // with what the one that waited got back
+    for (int i = 0; i < 4; i++)
+        client_dispose(&clients[i]);
+    loopback_dispose(&world);
+}
+
 // ---- what ends a request
 
 static void a_slot_comes_back_whatever_ends_its_request(void **state) {
@@ -534,6 +559,7 @@ int main(void) {
         cmocka_unit_test(classes_and_deadlines_order_the_queue),
         cmocka_unit_test(a_higher_class_takes_the_place_of_a_lower_one),
         cmocka_unit_test(a_key_has_its_share_and_some_have_another),
+        cmocka_unit_test(a_limit_is_charged_before_the_queue),
         cmocka_unit_test(a_slot_comes_back_whatever_ends_its_request),
         cmocka_unit_test(who_goes_while_it_waits_leaves_its_place),
         cmocka_unit_test(who_goes_with_a_slot_in_its_hand_passes_it_on),

@@ -240,6 +240,29 @@ static void every_slot_comes_in_its_order(void **state) {
     world_dispose(&world);
 }
 
+// What is refused when it is charged for takes no place in a queue.
+static void who_stands_before_a_queue_is_charged_before_it(void **state) {
+    (void)state;
+    static const char *const logs[] = {"A.decide B.decide A.charge B.charge C.decide C.charge A.try B.try C.try ",
+                                       "A.decide B.decide A.charge B.charge A.head(503) B.end A.end "};
+    for (int i = 0; i < 2; i++) {
+        struct filter_type queueing = type_of_all_slots;
+        struct world world;
+        struct client client;
+        world_init(&world, HTTP1);
+        queueing.queues = true;
+        world.chain->filters[2].type = &queueing;
+        world.scripts[1].charge_replies = i == 1;
+        client_get(&client, &world.loopback, "GET a /\n");
+        loopback_settle(&world.loopback);
+        assert_log(&world, logs[i]);
+        if (i == 0)
+            respond(&world.loopback, 0, 204, "", NULL);
+        client_dispose(&client);
+        world_dispose(&world);
+    }
+}
+
 static void slots_may_be_left_out(void **state) {
     (void)state;
     struct world world;
@@ -749,6 +772,7 @@ static void whatever_ends_a_stream_ends_each_filter_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_slot_comes_in_its_order),
+        cmocka_unit_test(who_stands_before_a_queue_is_charged_before_it),
         cmocka_unit_test(slots_may_be_left_out),
         cmocka_unit_test(after_a_pause_the_same_filter_is_asked_again),
         cmocka_unit_test(a_filter_may_wait_by_its_own_timer),
