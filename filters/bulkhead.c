@@ -7,6 +7,8 @@
 #include "base/mailbox.h"
 #include "filters/bulkhead_pool.h"
 #include "http/headers.h"
+#include "stream/attempt_outcome.h"
+#include "stream/attempts.h"
 #include "stream/explanation.h"
 #include "stream/policy_match.h"
 #include "stream/request_key.h"
@@ -295,10 +297,15 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     }
 }
 
-// Whether how long it took says how busy the application is: an answer of its own, or that there was none in time. What fails at once says nothing.
-static bool says_how_busy(const struct stream *stream, const struct head *head) {
+// The try of which how long it took says how busy the application is: by an answer of its own, or since there was none in time. NULL: there is none.
+static const struct attempt *says_how_busy(const struct stream *stream) {
+    const struct attempts *attempts = stream->attempts;
     const bool timed_out = stream->end == ERROR_REQUEST_TIMEOUT || stream->end == ERROR_TRY_TIMEOUT || stream->end == ERROR_DEADLINE_EXPIRED;
-    return stream->attempts != NULL && !stream->request->opaque && (timed_out || (stream->end == OK && head->status < 500));
+    if (attempts == NULL || stream->request->opaque)
+        return NULL;
+    if (timed_out)
+        return attempts->last != NULL && attempt_was_its_time(attempts->last) ? attempts->last : NULL;
+    return stream->end == OK && attempts->committed != NULL && attempt_says_how_busy(attempts->committed) ? attempts->committed : NULL;
 }
 
 // How long a client takes to read the answer is not the application's doing: what is learnt is the time to its head.
@@ -308,8 +315,9 @@ static enum filter_result response_head(struct stream *stream, const void *confi
     if (admission->stream == NULL || bulkhead_outcome_of(&admission->ticket, stream->env->loop->now) != BULKHEAD_RUNS)
         return FILTER_CONTINUE;
     const struct bulkhead_pool_config *pool = &bulkheads->config->pools[admission->pool];
-    if (pool->max_concurrent == 0 && !admission->is_learnt_from && says_how_busy(stream, head))
-        bulkhead_learn(&admission->ticket, stream->env->loop->now);
+    const struct attempt *attempt = pool->max_concurrent == 0 && !admission->is_learnt_from ? says_how_busy(stream) : NULL;
+    if (attempt != NULL)
+        bulkhead_learn(&admission->ticket, attempt_took(attempt), stream->env->loop->now);
     admission->is_learnt_from = true;
     if (head->status == 101 && !pool->counts_upgrades)
         bulkhead_leave(&admission->ticket, stream->env->loop->now);

@@ -60,7 +60,7 @@ struct bulkhead_key *bulkhead_keys_get(struct bulkhead_keys *keys, uint64_t hash
 
 void bulkhead_keys_drop(struct bulkhead_keys *keys, struct bulkhead_key *key) {
     struct bulkhead_key **place = place_of(keys, key->hash);
-    CHECK(*place == key && key->running == 0 && key->waits == 0 && !key->is_ready && !key->is_beyond);
+    CHECK(*place == key && key->running == 0 && key->waits == 0 && key->over == 0 && !key->is_ready && !key->is_beyond);
     *place = key->next;
     if (keys->kept_count == KEPT_MAX) {
         free(key);

@@ -11,6 +11,7 @@ struct bulkhead_key {
     struct bulkhead_key *next; // in its chain, or of those that are kept for others
     uint64_t hash;
     uint32_t running, share, waits;
+    uint32_t over; // in a dry run: that would wait, since as many run as its share is
     struct rank_tree waiting;
     struct rank_node in_ready, in_beyond; // of its pool
     bool is_ready, is_beyond;

@@ -17,6 +17,10 @@
 // Nobody is told to come back later than this.
 #define ESTIMATE_MAX (60 * NS_PER_S)
 
+// An average is of so many answers at least, which came in so much time at least. Single ones say too little: where some are cheap and some are not, all of the latter would look slow.
+#define WINDOW_ANSWERS 10
+#define WINDOW_TIME NS_PER_S
+
 // Of how long slots are held: one part in so many of the newest.
 #define HOLD_SHARE 16
 
@@ -29,6 +33,11 @@ struct bulkhead_pool {
     pthread_mutex_t lock; // all below
     struct bulkhead_plan plan;
     struct gradient gradient;
+    struct {
+        nanoseconds begun, sum;
+        uint32_t count;
+        uint32_t in_flight; // at most
+    } window;
     uint64_t arrivals;
     struct rank_tree queue;    // all that wait
     struct rank_tree ready;    // keys with room and somebody who waits, by their first
@@ -36,6 +45,7 @@ struct bulkhead_pool {
     struct bulkhead_key alone; // of all requests without a key
     struct bulkhead_keys keys;
     uint32_t pushed_out; // of the queue, and not gone yet
+    uint32_t over;       // of all keys
     bool is_closed;
     uint32_t running, limit; // while the mutex is held
 };
@@ -185,8 +195,10 @@ static void set_limit(struct bulkhead_pool *pool) {
 void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
     CHECK(plan->max > 0 && plan->max <= BULKHEAD_SLOTS_MAX);
     enter(pool);
-    if (plan->adapts && !pool->plan.adapts)
+    if (plan->adapts && !pool->plan.adapts) {
         gradient_init(&pool->gradient, plan->min, plan->max);
+        pool->window.count = 0;
+    }
     pool->plan = *plan;
     set_limit(pool);
     hand_out(pool, NULL);
@@ -201,6 +213,12 @@ static void find_key(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket,
     if (ticket->key->share == ask->share)
         return;
     ticket->key->share = ask->share;
+    while (ticket->key->over > 0 && has_room(ticket->key)) {
+        ticket->key->over--;
+        pool->over--;
+        ticket->key->running++;
+        pool->running++;
+    }
     look_at_key(pool, ticket->key);
     hand_out(pool, ticket->worker);
 }
@@ -253,8 +271,10 @@ static enum bulkhead_outcome would_become(const struct bulkhead_pool *pool, cons
     struct bulkhead_ticket *out;
     if (may_begin(pool, key))
         return BULKHEAD_RUNS;
-    if (ask->is_dry_run) // those above the limit would wait
-        return pool->running < pool->limit + ask->max_queue ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
+    if (ask->is_dry_run) // those above the limit, or their share, would wait
+        return pool->over + (uint64_t)pool->running < (uint64_t)ask->max_queue + (pool->running < pool->limit ? pool->running : pool->limit)
+                   ? BULKHEAD_WAITS
+                   : BULKHEAD_REFUSED;
     return finds_place(pool, key, ask, &out) ? BULKHEAD_WAITS : BULKHEAD_REFUSED;
 }
 
@@ -281,13 +301,18 @@ static enum bulkhead_outcome place(struct bulkhead_pool *pool, struct bulkhead_t
     return BULKHEAD_WAITS;
 }
 
-// What would become of it, were it held up. It runs, and is counted above the limit, but where it would be refused.
+// What would become of it, were it held up. It runs, and is counted above the limit, but where it would be refused. One that would wait for its share would have no slot: it is counted by
+// its key, and takes over the next that this gives back.
 static enum bulkhead_outcome count(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
     const enum bulkhead_outcome would = would_become(pool, ticket->key, ask);
-    if (would == BULKHEAD_REFUSED)
+    if (would == BULKHEAD_REFUSED) {
         let_go_of_key(pool, ticket);
-    else
+    } else if (ticket->key != NULL && !has_room(ticket->key)) {
+        ticket->key->over++;
+        pool->over++;
+    } else {
         begin(pool, ticket);
+    }
     return would;
 }
 
@@ -379,6 +404,12 @@ static bool give_back_freely(struct bulkhead_ticket *ticket) {
 
 static void give_back(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket) {
     CHECK(pool->running > 0);
+    if (ticket->key != NULL && ticket->key->over > 0) { // a dry run: whichever of them it is
+        ticket->key->over--;
+        pool->over--;
+        ticket->key = NULL;
+        return;
+    }
     pool->running--;
     if (ticket->key != NULL) {
         ticket->key->running--;
@@ -404,8 +435,10 @@ bool bulkhead_give_up(struct bulkhead_ticket *ticket, nanoseconds now) {
 
 static void note_held(struct bulkhead_ticket *ticket, nanoseconds now) {
     _Atomic uint64_t *mean = &ticket->pool->held_for;
+    if (ticket->started_at == 0)
+        return; // it was handed over to nobody
     const int64_t before = (int64_t)atomic_load_explicit(mean, memory_order_relaxed);
-    const int64_t held = ticket->started_at == 0 ? 0 : (int64_t)(now - ticket->started_at);
+    const int64_t held = (int64_t)(now - ticket->started_at);
     atomic_store_explicit(mean, (uint64_t)(before == 0 ? held : before + (held - before) / HOLD_SHARE), memory_order_relaxed);
 }
 
@@ -440,11 +473,24 @@ void bulkhead_leave(struct bulkhead_ticket *ticket, nanoseconds now) {
     atomic_store_explicit(&ticket->outcome, BULKHEAD_NONE, memory_order_relaxed);
 }
 
-void bulkhead_learn(struct bulkhead_ticket *ticket, nanoseconds now) {
+// True: the window is full. Workers have clocks of their own, which are a little apart.
+static bool add_to_window(struct bulkhead_pool *pool, nanoseconds took, uint32_t in_flight, nanoseconds now) {
+    if (pool->window.count == 0) {
+        pool->window.begun = now;
+        pool->window.sum = pool->window.in_flight = 0;
+    }
+    pool->window.count++;
+    pool->window.sum += took;
+    pool->window.in_flight = in_flight > pool->window.in_flight ? in_flight : pool->window.in_flight;
+    return pool->window.count >= WINDOW_ANSWERS && now >= pool->window.begun + WINDOW_TIME;
+}
+
+void bulkhead_learn(struct bulkhead_ticket *ticket, nanoseconds took, nanoseconds now) {
     struct bulkhead_pool *pool = ticket->pool;
     enter(pool);
-    if (pool->plan.adapts) {
-        gradient_sample(&pool->gradient, now - ticket->started_at, ticket->in_flight, pool->plan.min, pool->plan.max);
+    if (pool->plan.adapts && add_to_window(pool, took, ticket->in_flight, now)) {
+        gradient_sample(&pool->gradient, pool->window.sum / pool->window.count, pool->window.in_flight, pool->plan.min, pool->plan.max);
+        pool->window.count = 0;
         set_limit(pool);
         hand_out(pool, ticket->worker);
     }

@@ -90,8 +90,8 @@ bool bulkhead_give_up(struct bulkhead_ticket *ticket, nanoseconds now);
 // It is over, whatever it had: slot or place go to others. Its memory may go. On its worker's thread.
 void bulkhead_leave(struct bulkhead_ticket *ticket, nanoseconds now);
 
-// What runs has been answered: how long that took is what an adapting pool learns from.
-void bulkhead_learn(struct bulkhead_ticket *ticket, nanoseconds now);
+// What runs has been answered after so long: what an adapting pool learns from. It looks at averages: of at least ten answers, over at least a second.
+void bulkhead_learn(struct bulkhead_ticket *ticket, nanoseconds took, nanoseconds now);
 
 // When whoever asks now could have a slot, by how long others have had theirs; never 0.
 nanoseconds bulkhead_estimate(struct bulkhead_pool *pool);

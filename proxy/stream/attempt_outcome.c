@@ -114,6 +114,17 @@ bool attempt_was_its_time(const struct attempt *attempt) {
     return has_request(attempt) && (attempt->answered_after == 0 || !waits_to_be_taken(attempt));
 }
 
+nanoseconds attempt_took(const struct attempt *attempt) {
+    const nanoseconds sent = attempt->never_sent ? attempt->begun : attempt->sent_at;
+    const nanoseconds from = attempt->body_sent_at > sent ? attempt->body_sent_at : sent;
+    return attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : attempt->stream->env->loop->now - from;
+}
+
+bool attempt_says_how_busy(const struct attempt *attempt) {
+    const struct stream *stream = attempt->stream;
+    return attempt->answered_after > 0 && !attempt->is_refusal && !is_bad_answer(attempt) && (stream->asks_tunnel || stream->attempts->body_taken);
+}
+
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause) {
     if (attempt->is_refusal)
         return ENDPOINT_NOT_TOLD;

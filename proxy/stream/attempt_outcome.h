@@ -17,6 +17,12 @@ enum lb_outcome attempt_outcome_for_balancer(const struct attempt *attempt, enum
 // takes no connection at all, it was.
 bool attempt_was_its_time(const struct attempt *attempt);
 
+// From when it had all that had come of the request, to its answer or to now: how long a client takes to send is not its doing, nor is what was waited for before.
+nanoseconds attempt_took(const struct attempt *attempt);
+
+// Whether attempt_took says how busy what it was for is: the answer is its own and no failure, and came behind the whole request. What fails or refuses at once did nothing.
+bool attempt_says_how_busy(const struct attempt *attempt);
+
 // For ejection. FAILED: `*cause` says why (endpoint_shared.h). A client that left before a byte of the body came, a deadline of its own, a body that it did not send, an answer that it did not
 // take, a kept connection that its peer had closed while it was idle, and a stream that HTTP/2 refused say nothing.
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause);

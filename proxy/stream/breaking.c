@@ -96,20 +96,14 @@ static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
 
 // ---- the pass
 
-// From when it had all that had come of the request: how long a client takes to send is not its doing.
-static nanoseconds took(const struct attempt *attempt) {
-    const nanoseconds sent = attempt->never_sent ? attempt->begun : attempt->sent_at;
-    const nanoseconds from = attempt->body_sent_at > sent ? attempt->body_sent_at : sent;
-    return attempt->answered_after > 0 ? attempt->begun + attempt->answered_after - from : attempt->stream->env->loop->now - from;
-}
-
 static void settle(struct breaker_pass *pass, enum circuit_outcome outcome) {
     struct loop *loop = pass->attempt->stream->env->loop;
     if (pass->is_settled)
         return;
     pass->is_settled = true;
     loop_timer_stop(loop, &pass->timer);
-    if (circuit_breaker_settle(pass->breaker, pass->generation, outcome, took(pass->attempt), loop->now, &loop->rng) && pass->endpoint != NULL)
+    if (circuit_breaker_settle(pass->breaker, pass->generation, outcome, attempt_took(pass->attempt), loop->now, &loop->rng) &&
+        pass->endpoint != NULL)
         endpoint_breakers_changed(pass->endpoint);
 }
 

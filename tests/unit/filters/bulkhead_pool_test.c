@@ -367,34 +367,31 @@ static void in_a_dry_run_all_run_and_are_counted(void **state) {
     bulkhead_pool_close(pool);
 }
 
-static void an_adapting_pool_learns_from_how_long_answers_take(void **state) {
+// It would wait though slots are free: it takes none from those of other keys.
+static void in_a_dry_run_what_is_beyond_its_share_takes_no_slot(void **state) {
     (void)state;
-    struct bulkhead_ticket ticket;
-    struct policy_queue queue;
-    struct bulkhead_pool *pool = bulkhead_pool_create();
-    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.adapts = true, .min = 1, .max = 1000});
-    expect_use(pool, 0, 20, 0);
-    struct bulkhead_ticket busy[30];
-    for (int i = 0; i < 15; i++)
-        assert_int_equal(take(pool, &busy[i], ask_with(5)), BULKHEAD_RUNS);
-    for (int i = 0; i < 200; i++) {
-        assert_int_equal(take(pool, &ticket, ask_with(5)), BULKHEAD_RUNS);
-        bulkhead_learn(&ticket, BEGIN + 10 * NS_PER_MS);
-        finish(&ticket);
-    }
-    bulkhead_read(pool, &queue);
-    assert_in_range(queue.limit, 31, 33); // as far as 16 at once can show
-    for (int i = 15; i < 30; i++)
-        assert_int_equal(take(pool, &busy[i], ask_with(5)), BULKHEAD_RUNS);
-    for (int i = 0; i < 200; i++) {
-        if (take(pool, &ticket, ask_with(0)) == BULKHEAD_RUNS)
-            bulkhead_learn(&ticket, BEGIN + NS_PER_S);
-        finish(&ticket);
-    }
-    bulkhead_read(pool, &queue);
-    assert_in_range(queue.limit, 20, 30); // so many run that none more could begin
-    for (int i = 0; i < 30; i++)
-        finish(&busy[i]);
+    static const enum bulkhead_outcome expected[] = {BULKHEAD_RUNS, BULKHEAD_WAITS, BULKHEAD_WAITS, BULKHEAD_REFUSED};
+    struct bulkhead_ticket acme[4], other;
+    struct bulkhead_pool *pool = pool_of(2);
+    struct bulkhead_ask ask = ask_of_key(1, 1);
+    ask.is_dry_run = true;
+    ask.max_queue = 2;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(take(pool, &acme[i], ask), expected[i]);
+    expect_use(pool, 1, 2, 0);
+    ask.key = 2;
+    assert_int_equal(take(pool, &other, ask), BULKHEAD_RUNS);
+    finish(&acme[0]); // the next of its key would have that slot
+    expect_use(pool, 2, 2, 0);
+    finish(&other);
+    ask.key = 1;
+    ask.share = 2;
+    assert_int_equal(take(pool, &other, ask), BULKHEAD_WAITS); // the two that are left run
+    expect_use(pool, 2, 2, 0);
+    for (int i = 1; i < 4; i++)
+        finish(&acme[i]);
+    finish(&other);
+    expect_use(pool, 0, 2, 0);
     bulkhead_pool_close(pool);
 }
 
@@ -712,7 +709,7 @@ int main(void) {
         cmocka_unit_test(keys_are_forgotten_with_their_last_request),
         cmocka_unit_test(looking_takes_nothing_and_says_what_would_be),
         cmocka_unit_test(in_a_dry_run_all_run_and_are_counted),
-        cmocka_unit_test(an_adapting_pool_learns_from_how_long_answers_take),
+        cmocka_unit_test(in_a_dry_run_what_is_beyond_its_share_takes_no_slot),
         cmocka_unit_test(when_to_come_again_is_told_by_how_long_slots_are_held),
         cmocka_unit_test(each_wait_is_counted_once),
         cmocka_unit_test(slots_are_conserved_in_any_history),

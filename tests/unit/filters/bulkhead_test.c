@@ -525,6 +525,20 @@ static void repeat(struct loopback *world, unsigned status, nanoseconds took, un
     }
 }
 
+static void upload(struct loopback *world, nanoseconds sends, nanoseconds took, unsigned times) {
+    struct far_conn *conn = far_conn(&world->far, 0);
+    for (unsigned i = 0; i < times; i++) {
+        struct client client;
+        client_open(&client, world, "POST a /\n");
+        loopback_settle(world);
+        loopback_pass(world, sends);
+        client_send(&client, BYTES("x"), true);
+        loopback_pass(world, took);
+        far_respond(conn, far_request(conn, conn->server.count - 1), 200, "content-length: 0\n", "", true);
+        client_dispose(&client);
+    }
+}
+
 static void a_pool_learns_from_answers_and_from_nothing_else(void **state) {
     (void)state;
     struct loopback world;
@@ -533,13 +547,16 @@ static void a_pool_learns_from_answers_and_from_nothing_else(void **state) {
     assert_int_equal(limit_of(&world), 20);
     for (int i = 0; i < 15; i++)
         ask(&busy[i], &world, "GET a /\n");
-    repeat(&world, 200, 10 * NS_PER_MS, 5);
+    repeat(&world, 200, 150 * NS_PER_MS, 33);
     const uint64_t learnt = limit_of(&world);
     assert_in_range(learnt, 21, 30);
-    repeat(&world, 500, NS_PER_US, 20);  // fast failures would let more in
-    repeat(&world, 0, 10 * NS_PER_S, 5); // impatient clients say nothing of the service
+    repeat(&world, 500, 100 * NS_PER_MS, 30); // fast failures would let more in
+    repeat(&world, 429, 100 * NS_PER_MS, 30);
+    repeat(&world, 0, NS_PER_S, 12); // impatient clients say nothing of the service
     assert_int_equal(limit_of(&world), learnt);
-    repeat(&world, 200, 900 * NS_PER_MS, 5);
+    upload(&world, 900 * NS_PER_MS, 150 * NS_PER_MS, 12); // nor does a client that sends slowly
+    assert_true(limit_of(&world) >= learnt);
+    repeat(&world, 200, 900 * NS_PER_MS, 33);
     assert_true(limit_of(&world) < learnt);
     for (int i = 0; i < 15; i++) {
         client_fail(&busy[i], ERROR_CLIENT_GONE);
