@@ -28,11 +28,15 @@ struct head *agent_opa_ask(struct stream *stream, const struct agent_config *age
 struct head *agent_forward_ask(struct stream *stream, const struct agent_config *agent);
 
 // What came, whole: any status, any bytes.
-void agent_opa_read(struct stream *stream, const struct head *head, struct buffer *body, struct agent_answer *answer);
+void agent_opa_read(struct stream *stream, const struct agent_config *agent, const struct head *head, struct buffer *body,
+                    struct agent_answer *answer);
 void agent_forward_read(struct stream *stream, const struct agent_config *agent, const struct head *head, struct agent_answer *answer);
 
 // For both: a head without fields, that leads to the agent.
 struct head *agent_head(struct stream *stream, const struct agent_config *agent, enum http_method method);
+
+// The host that the request is for, in the one form that rules compare.
+struct bytes agent_host(struct stream *stream);
 
 // For all: it is no decision, since ...
 void agent_fail(struct agent_answer *answer, struct bytes reason);

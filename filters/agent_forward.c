@@ -5,6 +5,13 @@
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/forwarded_for.h"
+#include "stream/stream.h"
+
+// By which a client would say who it is; a gateway has judged them (edge_prepare).
+static bool is_of_an_edge(const struct stream *stream, const struct field *field) {
+    return stream->listener->role != ROLE_GATEWAY &&
+           (field_name_reads_as(field->name, BYTES("forwarded")) || field_name_reads_as(field->name, BYTES("x-real-ip")));
+}
 
 // What a request says of its body, and what would make of the agent's answer something else than a decision. Fields by which the agent learns what the request is are ours to set.
 static bool is_passed_on(const struct field *field) {
@@ -49,14 +56,14 @@ struct head *agent_forward_ask(struct stream *stream, const struct agent_config 
     const struct head *request = stream->request;
     struct head *head = agent_head(stream, agent, METHOD_GET);
     FIELDS_EACH(&request->fields, field) {
-        if (is_passed_on(field))
+        if (is_passed_on(field) && !is_of_an_edge(stream, field))
             fields_add_as(&head->fields, field->id, field->name, field->value);
     }
     add(head, BYTES("x-original-method"), request->method_text);
     add(head, BYTES("x-original-uri"), request->path);
     add(head, BYTES("x-forwarded-method"), request->method_text);
     add(head, BYTES("x-forwarded-uri"), request->path);
-    add(head, BYTES("x-forwarded-host"), request->authority);
+    add(head, BYTES("x-forwarded-host"), agent_host(stream));
     add(head, BYTES("x-forwarded-proto"), request->scheme);
     add_client(stream, head);
     return head;
@@ -74,7 +81,7 @@ void agent_forward_read(struct stream *stream, const struct agent_config *agent,
         answer->outcome = AGENT_ALLOWS;
         for (uint32_t i = 0; i < agent->header_count; i++)
             copy_named(stream, head, agent->headers[i], &answer->to_request);
-    } else if (head->status == 401 || head->status == 403) {
+    } else if (head->status >= 300 && head->status < 500) {
         answer->outcome = AGENT_DENIES;
         answer->wants_credentials = head->status == 401;
         answer->reason = pool_format(&stream->pool, "the agent says %u", head->status);

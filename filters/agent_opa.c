@@ -166,7 +166,7 @@ static void put_http(const struct writing *writing) {
     const struct field *id = fields_find(&request->fields, FIELD_X_REQUEST_ID);
     put_member(writing, BYTES("\"request\":{\"http\":{\"method\":"), request->method_text);
     put_member(writing, BYTES(",\"path\":"), request->path);
-    put_member(writing, BYTES(",\"host\":"), request->authority);
+    put_member(writing, BYTES(",\"host\":"), agent_host(writing->stream));
     put_member(writing, BYTES(",\"scheme\":"), request->scheme);
     put_member(writing, BYTES(",\"protocol\":"), request->version == HTTP_2 ? BYTES("HTTP/2") : BYTES("HTTP/1.1"));
     put_member(writing, BYTES(",\"id\":"), id == NULL ? BYTES_NONE : id->value);
@@ -228,15 +228,22 @@ static bool add_header(struct stream *stream, struct fields *fields, struct byte
     return true;
 }
 
-// Each a text, or a list of texts. False: they are none, or not an agent's to set.
-static bool read_headers(struct stream *stream, json_t *headers, struct fields *fields) {
+static bool is_named(const struct agent_config *agent, struct bytes name) {
+    for (uint32_t i = 0; i < agent->header_count; i++)
+        if (bytes_equal_nocase(agent->headers[i], name))
+            return true;
+    return false;
+}
+
+// Each a text, or a list of texts. False: they are none, or headersToUpstream does not name one: what is not taken off the client's every request is nobody's word.
+static bool read_headers(struct stream *stream, const struct agent_config *agent, json_t *headers, struct fields *fields) {
     const char *key;
     json_t *value;
     if (headers != NULL && !json_is_object(headers))
         return false;
     json_object_foreach(headers, key, value) {
         const struct bytes name = bytes_from_text(key);
-        bool is_good = agent_may_set(name) && (!json_is_array(value) || json_array_size(value) > 0);
+        bool is_good = is_named(agent, name) && (!json_is_array(value) || json_array_size(value) > 0);
         for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++)
             is_good = is_good && add_header(stream, fields, name, json_array_get(value, i));
         if (!is_good || (!json_is_array(value) && !add_header(stream, fields, name, value)))
@@ -255,10 +262,15 @@ static void read_refusal(struct stream *stream, const json_t *result, struct age
         (void)add_header(stream, &answer->to_client, bytes_from_text(names[i]), json_object_get(headers, names[i]));
 }
 
-static void read_object(struct stream *stream, const json_t *result, struct agent_answer *answer) {
+static void read_object(struct stream *stream, const struct agent_config *agent, const json_t *result, struct agent_answer *answer) {
     const json_t *allow = json_object_get(result, "allow");
     if (allow == NULL)
         allow = json_object_get(result, "allowed");
+    if (allow == NULL) { // a policy without a default says no by saying nothing
+        answer->outcome = AGENT_DENIES;
+        answer->reason = BYTES("the policy agent's allow is undefined");
+        return;
+    }
     if (!json_is_boolean(allow)) {
         agent_fail(answer, BYTES("its result has no allow that is true or false"));
         return;
@@ -266,16 +278,16 @@ static void read_object(struct stream *stream, const json_t *result, struct agen
     answer->outcome = json_is_true(allow) ? AGENT_ALLOWS : AGENT_DENIES;
     if (answer->outcome == AGENT_DENIES)
         read_refusal(stream, result, answer);
-    else if (!read_headers(stream, json_object_get(result, "headers"), &answer->to_request))
+    else if (!read_headers(stream, agent, json_object_get(result, "headers"), &answer->to_request))
         agent_fail(answer, BYTES("its result has headers that it may not set"));
 }
 
-static void read_result(struct stream *stream, const json_t *result, struct agent_answer *answer) {
+static void read_result(struct stream *stream, const struct agent_config *agent, const json_t *result, struct agent_answer *answer) {
     answer->reason = BYTES("the policy agent says no");
     if (json_is_boolean(result)) {
         answer->outcome = json_is_true(result) ? AGENT_ALLOWS : AGENT_DENIES;
     } else if (json_is_object(result)) {
-        read_object(stream, result, answer);
+        read_object(stream, agent, result, answer);
     } else if (result == NULL) { // no rule of the policy has said anything
         answer->outcome = AGENT_DENIES;
         answer->reason = BYTES("the policy agent's decision is undefined");
@@ -284,7 +296,13 @@ static void read_result(struct stream *stream, const json_t *result, struct agen
     }
 }
 
-void agent_opa_read(struct stream *stream, const struct head *head, struct buffer *body, struct agent_answer *answer) {
+void agent_opa_read(struct stream *stream, const struct agent_config *agent, const struct head *head, struct buffer *body,
+                    struct agent_answer *answer) {
+    if (head->status >= 400 && head->status < 500) { // it may be the client who has made it so
+        answer->outcome = AGENT_DENIES;
+        answer->reason = pool_format(&stream->pool, "the policy agent's status is %u", head->status);
+        return;
+    }
     if (head->status != 200) {
         agent_fail(answer, pool_format(&stream->pool, "its status is %u", head->status));
         return;
@@ -293,6 +311,6 @@ void agent_opa_read(struct stream *stream, const struct head *head, struct buffe
     if (object == NULL)
         agent_fail(answer, BYTES("what it says is no JSON object"));
     else
-        read_result(stream, json_object_get(object, "result"), answer);
+        read_result(stream, agent, json_object_get(object, "result"), answer);
     json_decref(object);
 }

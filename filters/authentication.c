@@ -98,10 +98,11 @@ static void add_found(struct found *found, uint32_t provider, struct bytes token
 static void find_in_header(const struct head *request, const struct token_source *source, uint32_t provider, struct found *found) {
     FIELDS_EACH(&request->fields, field) {
         const size_t prefix = source->prefix.len;
-        if (!bytes_equal_nocase(field->name, source->name) || field->value.len < prefix ||
+        if (!field_name_reads_as(field->name, source->name) || field->value.len < prefix ||
             !bytes_equal_nocase(bytes_from(field->value.at, prefix), source->prefix))
             continue;
         add_found(found, provider, bytes_trim(bytes_from(field->value.at + prefix, field->value.len - prefix)));
+        found->is_ambiguous |= !bytes_equal_nocase(field->name, source->name); // some take it for the same, others do not
     }
 }
 

@@ -76,14 +76,11 @@ static void take_off(struct stream *stream, struct bytes name) {
     }
 }
 
-// The agent's fields are no client's, whatever it says.
+// The agent's fields, all of which the document names, are no client's, whatever it says.
 static void set_fields(struct stream *stream, const struct asking *asking) {
     const struct agent_config *agent = &asking->external->config->agent;
     for (uint32_t i = 0; i < agent->header_count; i++)
         take_off(stream, agent->headers[i]);
-    FIELDS_EACH(&asking->answer.to_request, field) {
-        take_off(stream, field->name);
-    }
     FIELDS_EACH(&asking->answer.to_request, field) {
         fields_add(&stream->request->fields, field->name, field->value);
     }
@@ -123,7 +120,7 @@ static void completed(void *user, const struct subrequest_answer *came) {
     if (came->end != OK)
         agent_fail(&asking->answer, bytes_from_text(error_name(came->end)));
     else if (agent->type == AGENT_OPA)
-        agent_opa_read(asking->stream, came->head, came->body, &asking->answer);
+        agent_opa_read(asking->stream, agent, came->head, came->body, &asking->answer);
     else
         agent_forward_read(asking->stream, agent, came->head, &asking->answer);
     stream_wake(asking->stream);
@@ -147,9 +144,8 @@ static enum filter_result start(struct stream *stream, struct asking *asking) {
     buffer_dispose(&body);
     if (error == OK)
         return FILTER_PAUSE;
-    asking->is_answered = true;
-    agent_fail(&asking->answer, bytes_from_text(error_name(error)));
-    return judge(stream, asking);
+    // That is nothing about the agent: a flood of requests is not to get past it where onFailure lets pass.
+    return refuse(stream, asking, ERROR_MEMORY_LIMIT, BYTES("too many requests of its own, or too little memory, to ask the agent"), NULL);
 }
 
 // Any reading will do: what may be meant is asked about. False: no rule is for the request.

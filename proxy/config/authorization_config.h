@@ -21,7 +21,7 @@ struct agent_config {
     enum agent_failure on_failure; // what no answer, or one that is none, means
     const struct service_url *url;
     nanoseconds timeout;
-    struct bytes *headers; // AGENT_FORWARD: of its answer, that the application gets
+    struct bytes *headers; // of its answer, that the application gets, and from nobody else
     uint32_t header_count;
 };
 
@@ -34,9 +34,6 @@ struct address_ranges {
     struct cidr *items;
     uint32_t count;
 };
-
-// Whether an agent may set that field of a request: none that frames or routes a message, belongs to one connection, or speaks for a proxy.
-bool agent_may_set(struct bytes name);
 
 // A list that names nothing says nothing.
 struct authorization_source {

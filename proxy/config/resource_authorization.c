@@ -177,7 +177,7 @@ static const struct row agent_rows[] = {
      .item = VALUE_TEXT,
      ROW_LIST(struct authorization_spec, agent.headers, agent.header_count),
      .max = 16,
-     .describes = "Forward: fields of its answer that the application gets; those of the client by these names it never does"},
+     .describes = "fields of its answer that the application gets; those of the client by these names it never does. OPA: no answer may set others"},
     {0}};
 static const struct table agent_table = {.describes = "who decides, of action External", .rows = agent_rows};
 static const struct row authorization_rows[] = {
@@ -250,13 +250,22 @@ static struct identity_patterns parse_namespaces(struct document *document, cons
     return patterns;
 }
 
+// Whether any of the lists is there with something in it, or is wrong, which has been said.
+static bool says_any(const struct node *node, const char *const *fields, size_t count) {
+    bool says = false;
+    for (size_t i = 0; i < count; i++)
+        says |= node_find(node, fields[i]) != NULL && (node_find(node, fields[i])->bad || node_find(node, fields[i])->count > 0);
+    return says;
+}
+
 static void parse_source(struct document *document, const struct authorization_source_spec *spec, struct authorization_source *source,
                          const struct node *node) {
+    static const char *const lists[] = {"serviceAccounts", "identities", "namespaces", "addresses"};
     source->accounts = parse_accounts(document, spec, node_find(node, "serviceAccounts"));
     source->identities = parse_identities(document, spec->identities.items, spec->identities.count, node_find(node, "identities"));
     source->namespaces = parse_namespaces(document, &spec->namespaces);
     source->addresses = spec->addresses;
-    if (node->kind == NODE_OBJECT && node->count == 0)
+    if (node->kind == NODE_OBJECT && !says_any(node, lists, sizeof(lists) / sizeof(lists[0])))
         document_error(document, node, NULL, "says nothing, and would be whoever it is; leave `from` out for that");
 }
 
@@ -325,7 +334,6 @@ static void note_subjects(struct authorization_rule_spec *spec) {
 static void check_rule(struct document *document, struct authorization_rule_spec *spec, const struct node *node) {
     static const char *const fields[] = {"from", "notIdentities", "notAddresses", "matches", "notMatches", "when"};
     const struct node *when = node_find(node, "when");
-    bool says_something = false;
     parse_sources(document, spec, node_find(node, "from"));
     spec->rule.not_identities = parse_identities(document, spec->not_identities.items, spec->not_identities.count, node_find(node, "notIdentities"));
     http_matches_check(document, spec->matches, spec->match_count, node_find(node, "matches"));
@@ -333,9 +341,7 @@ static void check_rule(struct document *document, struct authorization_rule_spec
     for (uint32_t i = 0; i < spec->rule.condition_count; i++)
         parse_condition(document, &spec->rule.conditions[i], node_item(when, i));
     note_subjects(spec);
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        says_something |= node_find(node, fields[i]) != NULL && (node_find(node, fields[i])->bad || node_find(node, fields[i])->count > 0);
-    if (node->kind == NODE_OBJECT && !says_something)
+    if (node->kind == NODE_OBJECT && !says_any(node, fields, sizeof(fields) / sizeof(fields[0])))
         document_error(document, node, NULL, "says nothing, and would be for all requests; for that say matches: [{}]");
 }
 
@@ -348,7 +354,8 @@ static bool is_of_proxies(struct bytes name) {
     return false;
 }
 
-bool agent_may_set(struct bytes name) {
+// None that frames or routes a message, belongs to one connection, or speaks for a proxy.
+static bool agent_may_set(struct bytes name) {
     const enum field_id id = field_id_of(name);
     return is_token(name) && !is_of_proxies(name) && (id == FIELD_OTHER || id == FIELD_AUTHORIZATION || field_may_trail(id));
 }
@@ -360,8 +367,6 @@ uint32_t authorization_urls(const void *spec_pointer, struct bytes *urls) {
 }
 
 static void check_agent_headers(struct document *document, const struct agent_config *agent, const struct node *list) {
-    if (list != NULL && agent->type != AGENT_FORWARD)
-        document_error(document, list, NULL, "is for type Forward alone; what Open Policy Agent answers says its headers itself");
     for (uint32_t i = 0; i < agent->header_count; i++)
         if (!node_item(list, i)->bad && !agent_may_set(agent->headers[i]))
             document_error(document, node_item(list, i), NULL, "\"%.*s\" is no field that an agent may set; allowed: x-user-id, as an example",

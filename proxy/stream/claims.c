@@ -64,17 +64,16 @@ static void add_number(struct walk *walk, struct place *place, const json_t *val
 
 static void add_value(struct walk *walk, struct place *place, json_t *value);
 
-// A member whose path is too long is left out, with all that is in it.
+// A member whose path is too long is left out, with all that is in it, and so is one without a name, whose own members would stand for those above it.
 static void add_members(struct walk *walk, const struct place *owner, json_t *object) {
     const size_t dot = owner->length > 0;
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         const struct bytes key = bytes_from(json_object_iter_key(at), json_object_iter_key_len(at));
-        if (key.len > CLAIM_NAME_MAX - owner->length - dot || owner->length + dot > CLAIM_NAME_MAX)
+        if (key.len == 0 || key.len > CLAIM_NAME_MAX - owner->length - dot || owner->length + dot > CLAIM_NAME_MAX)
             continue;
         if (dot > 0)
             walk->path[owner->length] = '.';
-        if (key.len > 0)
-            memcpy(walk->path + owner->length + dot, key.at, key.len);
+        memcpy(walk->path + owner->length + dot, key.at, key.len);
         struct place place = {.length = owner->length + dot + key.len};
         place.is_list_of_words = owner->length == 0 && (bytes_equal(key, BYTES("scope")) || bytes_equal(key, BYTES("scp")));
         add_value(walk, &place, json_object_iter_value(at));

@@ -15,6 +15,8 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(RULE(""), "spec.rules[r]: says nothing, and would be for all requests");
     expect_error(RULE("from: []"), "says nothing, and would be for all requests");
     expect_error(RULE("from: [{}]"), "says nothing, and would be whoever it is");
+    expect_error(RULE("from: [{serviceAccounts: []}]"), "says nothing, and would be whoever it is");
+    expect_error(RULE("from: [{addresses: [10.0.0.0/8]}, {identities: [], namespaces: []}]"), "says nothing, and would be whoever it is");
     expect_error(OF_S("  rules:\n  - {matches: [{}]}\n"), "name: is required");
     expect_error(OF_S("  rules:\n  - {name: r, matches: [{}]}\n  - {name: r, matches: [{}]}\n"), "stands twice");
     expect_error(OF_S("  action: Deny\n"), "rules: is required: a Deny without rules denies nothing");
@@ -65,7 +67,7 @@ static void who_decides_is_checked(void **state) {
     expect_error(OF_S(ASKS("type: OPA, url: 'http://user@a/'")), "is no URL that can be asked");
     expect_error(OF_S(ASKS(GOOD ", timeout: 0s")), "timeout");
     expect_error(OF_S(ASKS(GOOD ", onFailure: Ignore")), "allowed: Deny, Allow");
-    expect_error(OF_S(ASKS(GOOD ", headersToUpstream: [x-a]")), "is for type Forward alone");
+    expect_error(OF_S(ASKS(GOOD ", headersToUpstream: [content-length]")), "is no field that an agent may set");
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [host]")), "is no field that an agent may set");
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [Outrigger_refused]")), "is no field that an agent may set");
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [x-forwarded-client-cert]")), "is no field that an agent may set");

@@ -135,11 +135,17 @@ static void a_token_is_found_where_the_provider_says_and_nowhere_else(void **sta
         const char *request;
         unsigned status;
     } cases[] = {
-        {"GET auth /\nx-token: tok@\n", 200},      {"GET auth /\nx-token: TOK@\n", 200},
-        {"GET auth /\nx-token: @\n", 401}, // without the prefix it is no token
-        {"GET auth /\nx_token: tok@\n", 401},      {"GET auth /\ncookie: a=b; session=@; c=d\n", 200},
-        {"GET auth /\ncookie: Session=@\n", 401},  {"GET auth /?a=b&access_token=@\n", 200},
-        {"GET auth /?a=b&xaccess_token=@\n", 401}, {"GET auth /\nauthorization: Bearer @\n", 401},
+        {"GET auth /\nx-token: tok@\n", 200},
+        {"GET auth /\nx-token: TOK@\n", 200},
+        {"GET auth /\nx-token: tok@\nx_token: tok@\n", 401},
+        {"GET auth /\nx-token: tok@\nX_Token: tokother\n", 401}, // which some applications read in its place
+        {"GET auth /\nx-token: @\n", 401},                       // without the prefix it is no token
+        {"GET auth /\nx_token: tok@\n", 401},
+        {"GET auth /\ncookie: a=b; session=@; c=d\n", 200},
+        {"GET auth /\ncookie: Session=@\n", 401},
+        {"GET auth /?a=b&access_token=@\n", 200},
+        {"GET auth /?a=b&xaccess_token=@\n", 401},
+        {"GET auth /\nauthorization: Bearer @\n", 401},
     };
     struct world world;
     open_world(&world, BESIDE TOKENS("  required: true\n",

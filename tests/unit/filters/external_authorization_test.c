@@ -3,6 +3,7 @@
 
 #include "http/headers.h"
 #include "stream/explanation.h"
+#include "stream/subrequest.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,7 @@
 #define EXTERNAL(external, rules) AUTHORIZATION("x", "  action: External\n  external: {" external "}\n" rules)
 #define OPA_WITH(more) EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/v1/data/mesh/allow'" more, "")
 #define FORWARD_WITH(more) EXTERNAL("type: Forward, url: 'http://127.0.0.1:8003/check?a=b'" more, "")
+#define USER ", headersToUpstream: [x-user, x-group]"
 #define OPA OPA_WITH("")
 #define FORWARD FORWARD_WITH("")
 
@@ -112,12 +114,12 @@ static void opa_is_asked_with_what_its_policies_for_envoy_know(void **state) {
     (void)state;
     struct world world;
     world_init(&world, BESIDE OPA, 200, "", "{\"result\":true}");
-    assert_int_equal(status_of(&world, "GET App.example /a%20b/c?x=1&y=%22&x=2\nX-A: 1\nx-b: \"\\\x80\nx-a: 2\n"), 200);
+    assert_int_equal(status_of(&world, "GET App.example:80 /a%20b/c?x=1&y=%22&x=2\nX-A: 1\nx-b: \"\\\x80\nx-a: 2\n"), 200);
     assert_has(world.question.at, "POST http 127.0.0.1:8003 /v1/data/mesh/allow");
     assert_has(world.question.at,
                "{\"input\":{\"attributes\":{\"source\":{\"address\":{\"socketAddress\":{\"address\":\"10.0.0.1\"}},\"principal\":\""
                "spiffe://school.local/ns/school/sa/courses"
-               "\"},\"request\":{\"http\":{\"method\":\"GET\",\"path\":\"/a%20b/c?x=1&y=%22&x=2\",\"host\":\"App.example\",\"scheme\":\"http\","
+               "\"},\"request\":{\"http\":{\"method\":\"GET\",\"path\":\"/a%20b/c?x=1&y=%22&x=2\",\"host\":\"app.example\",\"scheme\":\"http\","
                "\"protocol\":\"HTTP/1.1\",\"id\":\"");
     assert_has(world.question.at, "\"x-a\":\"1,2\",\"x-b\":\"\\\"\\\\\xef\xbf\xbd\"");
     assert_has(world.question.at, ",\"parsed_path\":[\"a b\",\"c\"],\"parsed_query\":{\"x\":[\"1\",\"2\"],\"y\":[\"\\\"\"]}}}");
@@ -132,13 +134,15 @@ static void opa_s_result_decides(void **state) {
     } cases[] = {{"{\"result\":true}", 200},
                  {"{\"result\":false}", 403},
                  {"{}", 403},
+                 {"{\"result\":{}}", 403},
+                 {"{\"result\":{\"headers\":{\"x-user\":\"me\"}}}", 403},
                  {"{\"result\":{\"allow\":true}}", 200},
                  {"{\"result\":{\"allowed\":true,\"headers\":{\"x-user\":\"me\"}}}", 200},
                  {"{\"result\":{\"allow\":false}}", 403},
                  {"{\"result\":{\"allow\":false,\"http_status\":401}}", 401}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(status_when(BESIDE OPA, 200, cases[i].said), cases[i].status);
-        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), 200, cases[i].said), cases[i].status);
+        assert_int_equal(status_when(BESIDE OPA_WITH(USER), 200, cases[i].said), cases[i].status);
+        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow" USER), 200, cases[i].said), cases[i].status);
     }
 }
 
@@ -157,16 +161,16 @@ static void what_is_no_decision_is_what_on_failure_says(void **state) {
                  {200, "{\"result\":1}"},
                  {200, "{\"result\":null}"},
                  {200, "{\"result\":[true]}"},
-                 {200, "{\"result\":{}}"},
                  {200, "{\"result\":{\"allow\":\"true\"}}"},
                  {200, "{\"result\":{\"allow\":true,\"headers\":[]}}"},
                  {200, "{\"result\":{\"allow\":true,\"headers\":{\"a b\":\"c\"}}}"},
-                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":\"a\\r\\nb\"}}}"},
-                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":1}}}"},
-                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x\":[]}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"a\\r\\nb\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":1}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":[]}}}"},
                  {200, "{\"result\":{\"allow\":true,\"headers\":{\"host\":\"evil\"}}}"},
                  {200, "{\"result\":{\"allow\":true,\"headers\":{\"content-length\":\"0\"}}}"},
                  {200, "{\"result\":{\"allow\":true,\"headers\":{\"outrigger-refused\":\"x\"}}}"},
+                 {200, "{\"result\":{\"allow\":true,\"headers\":{\"x-other\":\"me\"}}}"},
                  {200, "{\"result\":true,\"result\":false}"},
                  {200, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["},
                  {200, huge},
@@ -175,8 +179,8 @@ static void what_is_no_decision_is_what_on_failure_says(void **state) {
                  {500, "{\"result\":true}"},
                  {503, ""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(status_when(BESIDE OPA, cases[i].status, cases[i].said), 403);
-        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), cases[i].status, cases[i].said), 200);
+        assert_int_equal(status_when(BESIDE OPA_WITH(USER), cases[i].status, cases[i].said), 403);
+        assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow" USER), cases[i].status, cases[i].said), 200);
     }
 }
 
@@ -200,6 +204,27 @@ static void an_agent_that_is_slow_or_gone_is_not_waited_for(void **state) {
         assert_int_equal(status_of(&world, "GET app /\n"), allows ? 200 : 403);
         world_dispose(&world);
     }
+}
+
+// A flood that is refused nothing would pass by an agent that nobody can ask.
+static void who_cannot_be_asked_about_now_does_not_pass(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA_WITH(", onFailure: Allow"), 200, "", "{\"result\":true}");
+    const uint32_t before = world.loopback.env.subrequest_count;
+    world.loopback.env.subrequest_count = SUBREQUESTS_MAX;
+    assert_int_equal(status_of(&world, "GET app /\n"), 503);
+    world.loopback.env.subrequest_count = before;
+    assert_int_equal(world.questions, 0);
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    world_dispose(&world);
+}
+
+// Also one that a client might bring about.
+static void an_agent_that_refuses_the_question_refuses(void **state) {
+    (void)state;
+    assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), 400, "{\"result\":true}"), 403);
+    assert_int_equal(status_when(BESIDE OPA_WITH(", onFailure: Allow"), 404, ""), 403);
 }
 
 static void who_goes_while_an_agent_is_asked_is_gone(void **state) {
@@ -234,13 +259,21 @@ static void documents_may_change_while_an_agent_is_asked(void **state) {
 static void fields_of_an_agent_take_the_place_of_the_client_s(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA, 200, "", "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":[\"a\",\"b\"]}}}");
+    world_init(&world, BESIDE OPA_WITH(USER), 200, "", "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":[\"a\",\"b\"]}}}");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_User: evil\nx-group: evil\nx-other: mine\n"), 200);
     assert_has(world.got.at, "x-user: me");
     assert_has(world.got.at, "x-group: a");
     assert_has(world.got.at, "x-group: b");
     assert_has(world.got.at, "x-other: mine");
     assert_has_not(world.got.at, "evil");
+    world.answer = "{\"result\":true}"; // of this one the policy says nothing
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_Group: evil\n"), 200);
+    assert_has_not(world.got.at, "evil");
+    world_dispose(&world);
+    world_init(&world, BESIDE OPA_WITH(", onFailure: Allow" USER), 200, "",
+               "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":1}}}");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
+    assert_has_not(world.got.at, "x-user"); // of half an answer nothing counts
     world_dispose(&world);
 }
 
@@ -250,11 +283,10 @@ static void an_agent_is_asked_with_the_fields_of_the_request(void **state) {
     (void)state;
     struct world world;
     world_init(&world, BESIDE FORWARD, 204, "", "");
-    assert_int_equal(
-        status_of(&world,
-                  "PUT app /a?b\ncontent-length: 0\nauthorization: Bearer x\nx-original-uri: /evil\nx_forwarded_uri: /evil\nif-none-match: evil\n"
-                  "cookie: a=b\n"),
-        200);
+    assert_int_equal(status_of(&world, "PUT app /a?b\ncontent-length: 0\nauthorization: Bearer x\nx-original-uri: /evil\nx_forwarded_uri: "
+                                       "/evil\nif-none-match: evil\nForwarded: for=evil\nx_real_ip: evil\n"
+                                       "cookie: a=b\n"),
+                     200);
     assert_has(world.question.at, "GET http 127.0.0.1:8003 /check?a=b");
     static const char *const there[] = {"authorization: Bearer x", "cookie: a=b",           "x-original-method: PUT", "x-original-uri: /a?b",
                                         "x-forwarded-method: PUT", "x-forwarded-uri: /a?b", "x-forwarded-host: app",  "x-forwarded-for: 10.0.0.1"};
@@ -270,7 +302,7 @@ static void an_agent_s_status_decides(void **state) {
     static const struct {
         unsigned said, denies, allows;
     } cases[] = {{200, 200, 200}, {204, 200, 200}, {299, 200, 200}, {401, 401, 401}, {403, 403, 403},
-                 {302, 403, 200}, {404, 403, 200}, {500, 403, 200}, {503, 403, 200}};
+                 {302, 403, 403}, {404, 403, 403}, {500, 403, 200}, {503, 403, 200}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(status_when(BESIDE FORWARD, cases[i].said, ""), cases[i].denies);
         assert_int_equal(status_when(BESIDE FORWARD_WITH(", onFailure: Allow"), cases[i].said, ""), cases[i].allows);
@@ -420,6 +452,8 @@ int main(void) {
         cmocka_unit_test(opa_s_result_decides),
         cmocka_unit_test(what_is_no_decision_is_what_on_failure_says),
         cmocka_unit_test(an_agent_that_is_slow_or_gone_is_not_waited_for),
+        cmocka_unit_test(who_cannot_be_asked_about_now_does_not_pass),
+        cmocka_unit_test(an_agent_that_refuses_the_question_refuses),
         cmocka_unit_test(who_goes_while_an_agent_is_asked_is_gone),
         cmocka_unit_test(documents_may_change_while_an_agent_is_asked),
         cmocka_unit_test(fields_of_an_agent_take_the_place_of_the_client_s),

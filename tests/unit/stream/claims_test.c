@@ -96,6 +96,10 @@ static void what_cannot_be_named_is_left_out(void **state) {
     claims = claims_with_path(CLAIM_NAME_MAX + 1);
     assert_int_equal(claims->count, 0);
     claims_unref(claims);
+    claims = claims_of("{\"\":{\"role\":\"admin\"},\"a\":{\"\":{\"b\":1},\"c\":2}}"); // a member without a name would lend its own to what it is in
+    assert_int_equal(claims->count, 1);
+    assert_values(claims, "a.c", VALUES("2"));
+    claims_unref(claims);
 }
 
 // 1,000 members below a name of 100 bytes repeat it 1,000 times.
