@@ -90,6 +90,8 @@ static void short_rsa_keys_are_passed_over(void **state) {
 
 static void a_key_that_is_malformed_refuses_all(void **state) {
     (void)state;
+    static const char on_no_curve[] = "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\",\"y\":"
+                                      "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}";
     static const char *const cases[] = {
         "{}",
         "7",
@@ -97,9 +99,7 @@ static void a_key_that_is_malformed_refuses_all(void **state) {
         "{\"kty\":\"RSA\",\"e\":\"AQAB\"}",
         "{\"kty\":\"RSA\",\"n\":\"AQAB=\",\"e\":\"AQAB\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",
-        // on no curve
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\",\"y\":"
-        "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}",
+        on_no_curve,
         "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}",
         "{\"kty\":\"EC\",\"kid\":1}",
         "{\"kty\":\"oct\",\"kty\":\"RSA\"}",
