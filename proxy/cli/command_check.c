@@ -2,6 +2,7 @@
 // line; the summary of what is there goes to standard output.
 #include "cli/command.h"
 
+#include "cli/document_errors.h"
 #include "config/load.h"
 #include "identity/ca_files.h"
 
@@ -10,11 +11,6 @@
 
 static const char *plural(uint32_t count) {
     return count == 1 ? "" : "s";
-}
-
-static void print_lines(const struct config_errors *errors, const char *prefix) {
-    for (uint32_t i = 0; i < errors->count; i++)
-        fprintf(stderr, "%s%s\n", prefix, errors->lines[i]);
 }
 
 static void print_summary(const struct snapshot *snapshot, uint32_t warnings) {
@@ -54,8 +50,8 @@ enum exit_code command_check(int count, char **arguments) {
         snapshot_unref(snapshot);
         error = ERROR_INVALID;
     }
-    print_lines(&errors, "");
-    print_lines(&warnings, "warning: ");
+    document_errors_print(&errors, "");
+    document_errors_print(&warnings, "warning: ");
     if (error == OK) {
         print_summary(snapshot, warnings.count);
         snapshot_unref(snapshot);

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "base/log.h"
+#include "cli/document_errors.h"
 #include "cli/simulation.h"
 #include "cli/simulation_notes.h"
 #include "config/load.h"
@@ -17,11 +18,6 @@ struct request {
     const char *log;   // "-": standard input
     struct bytes host; // of requests whose line has none; empty: none
 };
-
-static void print_lines(const struct config_errors *errors, const char *prefix) {
-    for (uint32_t i = 0; i < errors->count; i++)
-        fprintf(stderr, "%s%s\n", prefix, errors->lines[i]);
-}
 
 // ---- the command
 
@@ -117,7 +113,7 @@ enum exit_code command_simulate(int count, char **arguments) {
     config_errors_init(&errors);
     config_errors_init(&warnings);
     enum error error = config_load(NULL, request.paths, request.path_count, &snapshot, &errors, &warnings);
-    print_lines(&errors, "");
+    document_errors_print(&errors, "");
     enum exit_code code = EXIT_REFUSED;
     if (error == OK) {
         log_redirect(drop_line); // what the proxy would say while it runs
