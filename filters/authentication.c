@@ -365,6 +365,7 @@ const struct filter_type filter_authentication = {
     .state_size = sizeof(struct authenticated),
     .ends_without_config = true,
     .policy = POLICY_AUTHENTICATION,
+    .needs_testimony = true,
     .configure = configure,
     .ops = {.decide = decide, .end = end, .dispose = dispose},
 };

@@ -324,3 +324,4 @@ const struct filter_type filter_authorization_claims = {
     .configure = configure_claims,
     .ops = {.decide = decide, .dispose = dispose},
 };
+    .needs_testimony = true,

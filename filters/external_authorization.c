@@ -205,3 +205,4 @@ const struct filter_type filter_external_authorization = {
     .configure = configure,
     .ops = {.decide = decide, .end = end, .dispose = dispose},
 };
+    .needs_testimony = true,

@@ -215,15 +215,11 @@ static void divert(struct simulation *simulation) {
     }
 }
 
-// All filters but those that ask for what no log has, a token or an agent's word: they would refuse every request.
-static bool is_simulated(const struct filter_type *type) {
-    return type != &filter_authentication && type != &filter_authorization_claims && type != &filter_external_authorization;
-}
-
+// All but those that ask for what no log has: they would refuse every request.
 static void choose_filters(const struct filter_type *chosen[FILTER_TYPES_MAX]) {
     uint32_t count = 0;
     for (uint32_t i = 0; filter_types[i] != NULL; i++)
-        if (is_simulated(filter_types[i]))
+        if (!filter_types[i]->needs_testimony)
             chosen[count++] = filter_types[i];
     CHECK(count < FILTER_TYPES_MAX);
     chosen[count] = NULL;
