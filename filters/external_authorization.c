@@ -132,7 +132,8 @@ static enum filter_result start(struct stream *stream, struct asking *asking) {
     buffer_init(&body, &stream->env->loop->blocks);
     fields_init(&asking->answer.to_request, &stream->pool);
     fields_init(&asking->answer.to_client, &stream->pool);
-    const struct subrequest_order order = {.service = agent->url->service,
+    const struct subrequest_order order = {.kind = SUBREQUEST_AGENT,
+                                           .service = agent->url->service,
                                            .head = agent->type == AGENT_OPA ? agent_opa_ask(stream, agent, &body) : agent_forward_ask(stream, agent),
                                            .body = &body,
                                            .timeout = agent->timeout,

@@ -216,7 +216,8 @@ static void start(struct fetcher *fetcher, struct stream *stream, const struct j
     head->path = url->path;
     head->content_length = -1;
     fields_add(&head->fields, BYTES("accept"), BYTES("application/jwk-set+json, application/json"));
-    const struct subrequest_order order = {.service = url->service,
+    const struct subrequest_order order = {.kind = SUBREQUEST_KEYS,
+                                           .service = url->service,
                                            .head = head,
                                            .timeout = provider->timeout,
                                            .answer_bytes_max = JWK_SET_BYTES_MAX,

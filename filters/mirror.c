@@ -62,7 +62,8 @@ static void send_copy(struct stream *stream, const struct route_mirror *mirror, 
     struct buffer own;
     buffer_init(&own, &stream->env->loop->blocks);
     buffer_share(&own, body);
-    const struct subrequest_order order = {.service = mirror->service,
+    const struct subrequest_order order = {.kind = SUBREQUEST_MIRROR,
+                                           .service = mirror->service,
                                            .head = head,
                                            .body = &own,
                                            .trailers = forward_request_trailers(stream),

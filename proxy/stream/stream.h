@@ -59,6 +59,7 @@ struct stream_env {
     uint32_t streams; // all, subrequests too
     struct list subrequests;
     uint32_t subrequest_count;
+    uint32_t subrequest_counts[SUBREQUEST_KINDS];
     struct timer *pulse; // of the worker: runs while streams come; NULL: none
     nanoseconds pulse_interval;
 };

@@ -8,6 +8,7 @@
 struct subrequest {
     struct stream_sink sink; // first
     struct list link;        // in env->subrequests
+    enum subrequest_kind kind;
     struct stream *stream;
     union address client; // of the parent, which may be gone
     struct head head;
@@ -64,6 +65,8 @@ static void done(struct stream_sink *sink) {
     loop_timer_stop(env->loop, &subrequest->timer);
     list_remove(&subrequest->link);
     env->subrequest_count--;
+    env->subrequest_counts[subrequest->kind]--;
+    subrequest->stream->destination->subrequests[subrequest->kind]--;
     metric_subtract(&env->metrics->subrequests_active, 1);
     const struct subrequest_answer answer = {.end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body};
     if (subrequest->completed != NULL)
@@ -132,7 +135,8 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     CHECK(!parent->is_subrequest && parent->bound != NULL);
     if (env->refuses_streams)
         return ERROR_MEMORY_LIMIT;
-    if (env->subrequest_count >= SUBREQUESTS_MAX)
+    struct bound_destination *destination = bound_find(parent->bound, order->service);
+    if (env->subrequest_counts[order->kind] >= SUBREQUESTS_MAX || destination->subrequests[order->kind] >= SUBREQUESTS_TO_ONE_MAX)
         return ERROR_FULL;
     void *memory;
     struct stream_client client = parent->client;
@@ -152,14 +156,17 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     stream->client.address = &subrequest->client;
     stream->is_subrequest = true;
     stream->spoken = parent->spoken;
-    stream->destination = bound_find(parent->bound, order->service);
+    stream->destination = destination;
     stream->traffic = tried_once(stream);
     buffer_init(&subrequest->body, &env->loop->blocks);
     timer_init(&subrequest->timer, on_timer);
     loop_timer_start(env->loop, &subrequest->timer, order->timeout);
     list_init(&subrequest->link);
     list_push_back(&env->subrequests, &subrequest->link);
+    subrequest->kind = order->kind;
     env->subrequest_count++;
+    env->subrequest_counts[order->kind]++;
+    destination->subrequests[order->kind]++;
     metric_add(&env->metrics->subrequests, 1);
     metric_add(&env->metrics->subrequests_active, 1);
     send_request(subrequest, order);

@@ -12,8 +12,11 @@
 
 #include "stream/stream.h"
 
-// So many at a time in one worker: some 10 KB each, more with bodies.
+// So many of a kind at a time in one worker: some 10 KB each, more with bodies. A flood of copies keeps nobody from being authorized, nor does an agent that hangs keep keys from being fetched.
 #define SUBREQUESTS_MAX 1024
+
+// And of these to one destination: an agent that hangs keeps no other from being asked.
+#define SUBREQUESTS_TO_ONE_MAX 512
 
 // What became of one. Valid until `completed` returns: who wants the head's texts copies them, who wants the body moves it.
 struct subrequest_answer {
@@ -23,6 +26,7 @@ struct subrequest_answer {
 };
 
 struct subrequest_order {
+    enum subrequest_kind kind;
     const struct service_config *service; // of the snapshot that the parent pins
     const struct head *head;              // as it is to be sent, its path canonical; all of it is copied
     struct buffer *body;                  // taken over, all of it; NULL: none
@@ -37,7 +41,7 @@ struct subrequest_order {
 struct subrequest;
 
 // On behalf of `parent`, which may end before it. While the parent pins its snapshot (keepsake.h): from decide to response_head, in request_data and response_data.
-// ERROR_FULL: there are SUBREQUESTS_MAX. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
+// ERROR_FULL: there are SUBREQUESTS_MAX of its kind, or SUBREQUESTS_TO_ONE_MAX to its service. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
 // `started` may be NULL.
 MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
 

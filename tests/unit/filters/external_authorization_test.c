@@ -211,8 +211,9 @@ static void who_cannot_be_asked_about_now_does_not_pass(void **state) {
     (void)state;
     struct world world;
     world_init(&world, BESIDE OPA_WITH(", onFailure: Allow"), 200, "", "{\"result\":true}");
-    const uint32_t before = world.loopback.env.subrequest_count;
-    world.loopback.env.subrequest_count = SUBREQUESTS_MAX;
+    uint32_t *questions = &world.loopback.env.subrequest_counts[SUBREQUEST_AGENT];
+    const uint32_t before = *questions;
+    *questions = SUBREQUESTS_MAX;
     assert_int_equal(status_of(&world, "GET app /\n"), 503);
     world.loopback.env.subrequest_count = before;
     assert_int_equal(world.questions, 0);

@@ -202,12 +202,40 @@ static void there_is_a_bound(void **state) {
     asker.world.env.refuses_streams = true;
     assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), ERROR_MEMORY_LIMIT);
     asker.world.env.refuses_streams = false;
-    for (unsigned i = 0; i < SUBREQUESTS_MAX; i++)
+    for (unsigned i = 0; i < SUBREQUESTS_TO_ONE_MAX; i++)
         assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK);
     assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), ERROR_FULL);
+    struct subrequest_order other = order;
+    other.service = snapshot_find_host(asker.world.bound->snapshot, BYTES("a"), 80);
+    assert_int_equal(subrequest_start(asker.client.stream, &other, NULL), OK);
+    subrequests_cancel_all(&asker.world.env);
+    loopback_settle(&asker.world);
+    assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK); // they have gone
     subrequests_cancel_all(&asker.world.env);
     loopback_settle(&asker.world);
     asker_dispose(&asker);
+}
+
+static void no_kind_takes_the_room_of_another(void **state) {
+    (void)state;
+    for (unsigned kind = 0; kind < SUBREQUEST_KINDS; kind++) {
+        struct asker asker;
+        asker_init(&asker);
+        struct subrequest_order order = order_of(&asker);
+        head_from_text(&asker.head, &asker.pool, HTTP_1_1, "GET b /\n");
+        order.kind = kind;
+        asker.world.env.subrequest_counts[kind] += SUBREQUESTS_MAX; // to others
+        assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), ERROR_FULL);
+        for (unsigned other = 0; other < SUBREQUEST_KINDS; other++) {
+            order.kind = other;
+            if (other != kind)
+                assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK);
+        }
+        asker.world.env.subrequest_counts[kind] -= SUBREQUESTS_MAX;
+        subrequests_cancel_all(&asker.world.env);
+        loopback_settle(&asker.world);
+        asker_dispose(&asker);
+    }
 }
 
 int main(void) {
@@ -220,6 +248,7 @@ int main(void) {
         cmocka_unit_test(it_is_tried_once),
         cmocka_unit_test(a_cancelled_one_tells_nothing),
         cmocka_unit_test(there_is_a_bound),
+        cmocka_unit_test(no_kind_takes_the_room_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
