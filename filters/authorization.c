@@ -2,7 +2,8 @@
 //
 // Documents in a dry run are judged beside: what all of them together would say, and those that are enforced do not, is told.
 //
-// It stands in the chain twice where some rule goes by what a token says: before anything is done for a request, where that is left open, and behind what verifies the token, where all is judged.
+// It stands in the chain once for each thing that rules go by: before anything is done for a request, where what is not known yet is left open; behind what verifies a token; behind agents, for
+// headers that they make. All is judged where it stands last.
 #include "filters/registry.h"
 
 #include "base/check.h"
@@ -21,18 +22,20 @@
 #define NAMED_MAX 4
 #define NAME_BYTES_MAX 128
 
-// When it can be said whether a rule holds.
-enum rule_sort {
-    RULE_AT_ONCE,
-    RULE_BY_CLAIM,  // a condition asks for what the token says
-    RULE_BY_HEADERS // it asks for headers that are made of claims, and are the client's own until then
+// Where in the chain a judgement is made, by what is known of a request there.
+enum known { KNOWN_REQUEST, KNOWN_TOKEN, KNOWN_ALL };
+
+// What a rule goes by.
+struct rule_sort {
+    enum known needs; // it can be said from there on whether it holds
+    bool by_headers;  // that are made of what is not known before, and are the client's own until then
 };
 
 struct judged {
     const struct policy *policy;
     const struct authorization_config *config;
     struct policy_state **states; // of each rule, and of an Allow one more: that none of them is for a request
-    enum rule_sort *sorts;        // of each rule
+    struct rule_sort *sorts;      // of each rule
     bool names_paths;
 };
 
@@ -48,13 +51,14 @@ struct authorizer {
     struct judged *documents;
     uint32_t count;
     struct panel enforced;
-    struct panel all;   // with those in a dry run, which come first; empty where there are none
-    bool before_claims; // it stands before the token is verified, and once more behind that
+    struct panel all; // with those in a dry run, which come first; empty where there are none
+    enum known known;
+    bool is_last; // it stands nowhere behind
 };
 
 // What a panel says.
 struct opinion {
-    bool is_open;            // it may pass so far: what the token says decides
+    bool is_open;            // it may pass so far: what is not known yet decides
     enum error end;          // OK: it may pass
     const struct judged *of; // NULL: of none, there is no Allow
     uint32_t rule;           // its rule_count: that it has none for the request
@@ -63,24 +67,29 @@ struct opinion {
 
 // ---- what is configured
 
-static bool has_claims_header(const struct route_match *matches, uint32_t count, const struct destination *destination) {
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t j = 0; j < matches[i].header_count; j++)
-            if (authentication_makes_header(destination, matches[i].headers[j].name))
-                return true;
-    return false;
+static void need_header(struct rule_sort *sort, struct bytes name, const struct destination *destination) {
+    if (authorization_makes_header(destination, name))
+        *sort = (struct rule_sort){.needs = KNOWN_ALL, .by_headers = true};
+    else if (authentication_makes_header(destination, name) && sort->needs < KNOWN_ALL)
+        *sort = (struct rule_sort){.needs = KNOWN_TOKEN, .by_headers = true};
 }
 
-static enum rule_sort sort_of(const struct authorization_rule *rule, const struct destination *destination) {
-    enum rule_sort sort = RULE_AT_ONCE;
-    if (has_claims_header(rule->matches, rule->match_count, destination) || has_claims_header(rule->not_matches, rule->not_match_count, destination))
-        return RULE_BY_HEADERS;
+static void need_headers(struct rule_sort *sort, const struct route_match *matches, uint32_t count, const struct destination *destination) {
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < matches[i].header_count; j++)
+            need_header(sort, matches[i].headers[j].name, destination);
+}
+
+static struct rule_sort sort_of(const struct authorization_rule *rule, const struct destination *destination) {
+    struct rule_sort sort = {.needs = KNOWN_REQUEST};
+    need_headers(&sort, rule->matches, rule->match_count, destination);
+    need_headers(&sort, rule->not_matches, rule->not_match_count, destination);
     for (uint32_t i = 0; i < rule->condition_count; i++) {
         const struct request_key_part *part = &rule->conditions[i].part;
-        if (part->type == KEY_HEADER && authentication_makes_header(destination, part->name))
-            return RULE_BY_HEADERS;
-        if (part->type == KEY_CLAIM)
-            sort = RULE_BY_CLAIM;
+        if (part->type == KEY_HEADER)
+            need_header(&sort, part->name, destination);
+        else if (part->type == KEY_CLAIM && sort.needs < KNOWN_TOKEN)
+            sort.needs = KNOWN_TOKEN;
     }
     return sort;
 }
@@ -91,12 +100,12 @@ static bool is_judged(const struct policy *policy) {
     return policy->kind == POLICY_AUTHORIZATION && config->action != AUTHORIZATION_EXTERNAL;
 }
 
-// Whether any rule goes by what a token says.
-static bool goes_by_tokens(const struct destination *destination) {
+// Whether any rule needs that.
+static bool is_needed(const struct destination *destination, enum known known) {
     for (uint32_t i = 0; i < destination->policy_count; i++) {
         const struct authorization_config *config = destination->policies[i]->config;
         for (uint32_t j = 0; is_judged(destination->policies[i]) && j < config->rule_count; j++)
-            if (sort_of(&config->rules[j], destination) != RULE_AT_ONCE)
+            if (sort_of(&config->rules[j], destination).needs == known)
                 return true;
     }
     return false;
@@ -141,7 +150,7 @@ static void seat_all(struct panel *panel, const struct authorizer *authorizer, b
     seat(panel, authorizer, AUTHORIZATION_ALLOW, false);
 }
 
-static struct authorizer *create(const struct filter_scope *scope, struct pool *pool) {
+static struct authorizer *create(const struct filter_scope *scope, enum known known, struct pool *pool) {
     const struct destination *destination = scope->destination;
     struct authorizer *authorizer = pool_alloc_zeroed(pool, sizeof *authorizer);
     authorizer->documents = pool_alloc_zeroed(pool, destination->policy_count * sizeof authorizer->documents[0] + 1);
@@ -153,18 +162,22 @@ static struct authorizer *create(const struct filter_scope *scope, struct pool *
     seat_all(&authorizer->enforced, authorizer, false, pool);
     if (authorizer->enforced.count < authorizer->count)
         seat_all(&authorizer->all, authorizer, true, pool);
+    authorizer->known = known;
+    authorizer->is_last =
+        (known >= KNOWN_TOKEN || !is_needed(destination, KNOWN_TOKEN)) && (known >= KNOWN_ALL || !is_needed(destination, KNOWN_ALL));
     return authorizer;
 }
 
 static const void *configure(const struct filter_scope *scope, struct pool *pool) {
-    struct authorizer *authorizer = create(scope, pool);
-    if (authorizer != NULL)
-        authorizer->before_claims = goes_by_tokens(scope->destination);
-    return authorizer;
+    return create(scope, KNOWN_REQUEST, pool);
 }
 
 static const void *configure_claims(const struct filter_scope *scope, struct pool *pool) {
-    return goes_by_tokens(scope->destination) ? create(scope, pool) : NULL;
+    return is_needed(scope->destination, KNOWN_TOKEN) ? create(scope, KNOWN_TOKEN, pool) : NULL;
+}
+
+static const void *configure_agents(const struct filter_scope *scope, struct pool *pool) {
+    return is_needed(scope->destination, KNOWN_ALL) ? create(scope, KNOWN_ALL, pool) : NULL;
 }
 
 static void dispose(const void *config) {
@@ -179,21 +192,22 @@ static struct opinion unjudged(const struct judged *of, uint32_t rule, const cha
     return (struct opinion){.end = ERROR_BAD_REQUEST, .of = of, .rule = rule, .why = why};
 }
 
-// Whether the rule is for the request; `*is_open`: it may be, the token is to say.
-static bool holds(const struct judged *judged, uint32_t rule, struct authorization_request *request, bool *is_open) {
+// Whether the rule is for the request; `*is_open`: it may be, what is not known yet is to say.
+static bool holds(const struct judged *judged, uint32_t rule, enum known known, struct authorization_request *request, bool *is_open) {
     const enum reading reading = judged->config->action == AUTHORIZATION_DENY ? READING_ANY : READING_ALL;
-    const enum rule_sort sort = request->before_claims ? judged->sorts[rule] : RULE_AT_ONCE;
-    const bool is_for = sort == RULE_BY_HEADERS ? authorization_rule_is_from(&judged->config->rules[rule], reading, request)
-                                                : authorization_rule_holds(&judged->config->rules[rule], reading, request);
-    *is_open |= is_for && sort != RULE_AT_ONCE;
-    return is_for && sort == RULE_AT_ONCE;
+    const struct rule_sort sort = judged->sorts[rule];
+    const bool is_known = sort.needs <= known;
+    const bool is_for = !is_known && sort.by_headers ? authorization_rule_is_from(&judged->config->rules[rule], reading, request)
+                                                     : authorization_rule_holds(&judged->config->rules[rule], reading, request);
+    *is_open |= is_for && !is_known;
+    return is_for && is_known;
 }
 
 // The first rule of the document that is for the request, in `opinion`, or that it cannot be said. False: none is; `opinion->is_open`: but one may be.
-static bool ask(const struct judged *judged, struct authorization_request *request, struct opinion *opinion) {
+static bool ask(const struct judged *judged, enum known known, struct authorization_request *request, struct opinion *opinion) {
     const bool is_deny = judged->config->action == AUTHORIZATION_DENY;
     for (uint32_t i = 0; i < judged->config->rule_count; i++) {
-        const bool is_for = holds(judged, i, request, &opinion->is_open);
+        const bool is_for = holds(judged, i, known, request, &opinion->is_open);
         if (authorization_gave_up(request))
             *opinion = unjudged(judged, i, "a regular expression takes too much work");
         else if (is_for)
@@ -213,10 +227,10 @@ static uint32_t rule_of_paths(const struct judged *judged) {
     return i;
 }
 
-static struct opinion judge(const struct panel *panel, bool before_claims, struct stream *stream) {
+static struct opinion judge(const struct panel *panel, enum known known, struct stream *stream) {
     struct authorization_request request;
     struct opinion opinion = {.end = OK};
-    authorization_request_begin(&request, stream, before_claims);
+    authorization_request_begin(&request, stream, known == KNOWN_REQUEST);
     const char *fault = panel->of_paths == NULL ? NULL : authorization_path_fault(&request);
     if (fault != NULL)
         return unjudged(panel->of_paths, rule_of_paths(panel->of_paths), fault);
@@ -226,7 +240,7 @@ static struct opinion judge(const struct panel *panel, bool before_claims, struc
             may_be_denied = opinion.is_open;
             opinion.is_open = false;
         }
-        if (ask(panel->documents[i], &request, &opinion)) {
+        if (ask(panel->documents[i], known, &request, &opinion)) {
             opinion.is_open = opinion.end == OK && may_be_denied; // another Allow that might allow it too changes nothing
             return opinion;
         }
@@ -288,7 +302,7 @@ static enum filter_result refuse(const struct opinion *opinion, const struct pan
 
 // What would be otherwise if dry runs counted. (An expression that takes too much work for all together may be an enforced one's: that says nothing.)
 static void tell_dry_runs(const struct authorizer *authorizer, const struct opinion *real, struct stream *stream) {
-    const struct opinion opinion = judge(&authorizer->all, authorizer->before_claims, stream);
+    const struct opinion opinion = judge(&authorizer->all, authorizer->known, stream);
     if (opinion.is_open || (opinion.end == OK) == (real->end == OK) || opinion.of == NULL || !opinion.of->policy->is_dry_run)
         return;
     if (opinion.end == OK)
@@ -300,8 +314,8 @@ static void tell_dry_runs(const struct authorizer *authorizer, const struct opin
 static enum filter_result decide(struct stream *stream, const void *config, void *state) {
     (void)state;
     const struct authorizer *authorizer = config;
-    const struct opinion opinion = judge(&authorizer->enforced, authorizer->before_claims, stream);
-    const bool is_last_word = opinion.end != OK || !authorizer->before_claims;
+    const struct opinion opinion = judge(&authorizer->enforced, authorizer->known, stream);
+    const bool is_last_word = opinion.end != OK || authorizer->is_last;
     if (authorizer->all.count > 0 && is_last_word)
         tell_dry_runs(authorizer, &opinion, stream);
     if (opinion.end != OK)
@@ -321,7 +335,15 @@ const struct filter_type filter_authorization = {
 const struct filter_type filter_authorization_claims = {
     .name = "authorization_claims",
     .ends_without_config = true,
+    .needs_testimony = true,
     .configure = configure_claims,
     .ops = {.decide = decide, .dispose = dispose},
 };
+
+const struct filter_type filter_authorization_agents = {
+    .name = "authorization_agents",
+    .ends_without_config = true,
     .needs_testimony = true,
+    .configure = configure_agents,
+    .ops = {.decide = decide, .dispose = dispose},
+};

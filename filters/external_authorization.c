@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "config/authentication_config.h"
 #include "config/url_service.h"
 #include "filters/agent.h"
 #include "filters/authorization_match.h"
@@ -19,7 +20,8 @@ struct external {
     const struct authorization_config *config;
     struct policy_state **states; // of each rule, or of all requests
     uint32_t state_count;
-    bool names_paths; // any rule does
+    bool names_paths;     // any rule does
+    bool *is_made_before; // of each of its headers: what is there was set by what a policy before has verified or asked
 };
 
 struct asking {
@@ -37,6 +39,15 @@ static struct bytes rule_name(const struct authorization_config *config, uint32_
     return config->rule_count == 0 ? ALL_REQUESTS : config->rules[rule].name;
 }
 
+// Whether a filter before has taken off what the client says.
+static bool is_made_before(const struct filter_scope *scope, struct bytes header) {
+    const struct destination *destination = scope->destination;
+    bool is_made = authentication_makes_header(destination, header);
+    for (uint32_t i = 0; i < destination->policy_count && destination->policies[i] != scope->policy; i++)
+        is_made |= destination->policies[i]->kind == POLICY_AUTHORIZATION && authorization_takes_off(destination->policies[i]->config, header);
+    return is_made;
+}
+
 static const void *configure(const struct filter_scope *scope, struct pool *pool) {
     const struct authorization_config *config = scope->policy->config;
     if (config->action != AUTHORIZATION_EXTERNAL)
@@ -49,6 +60,9 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
         external->states[i] = filter_state_get(scope, rule_name(config, i), 0, &policy_state_counts, NULL);
     for (uint32_t i = 0; i < config->rule_count; i++)
         external->names_paths |= config->rules[i].names_paths;
+    external->is_made_before = pool_alloc_zeroed(pool, config->agent.header_count * sizeof external->is_made_before[0] + 1);
+    for (uint32_t i = 0; i < config->agent.header_count; i++)
+        external->is_made_before[i] = is_made_before(scope, config->agent.headers[i]);
     return external;
 }
 
@@ -76,14 +90,27 @@ static void take_off(struct stream *stream, struct bytes name) {
     }
 }
 
-// The agent's fields, all of which the document names, are no client's, whatever it says.
-static void set_fields(struct stream *stream, const struct asking *asking) {
+static void take_off_all(struct stream *stream, const struct asking *asking) {
     const struct agent_config *agent = &asking->external->config->agent;
     for (uint32_t i = 0; i < agent->header_count; i++)
         take_off(stream, agent->headers[i]);
+}
+
+// The agent's fields, all of which the document names, are no client's, whatever it says.
+static void set_fields(struct stream *stream, const struct asking *asking) {
+    take_off_all(stream, asking);
     FIELDS_EACH(&asking->answer.to_request, field) {
         fields_add(&stream->request->fields, field->name, field->value);
     }
+}
+
+// Nobody is asked about the request: what its client says by the names of the agent's fields is believed as little. What another policy has set there stays.
+static enum filter_result pass_unasked(struct stream *stream, const struct asking *asking) {
+    const struct agent_config *agent = &asking->external->config->agent;
+    for (uint32_t i = 0; i < agent->header_count; i++)
+        if (!asking->external->is_made_before[i])
+            take_off(stream, agent->headers[i]);
+    return FILTER_CONTINUE;
 }
 
 static enum filter_result fail(struct stream *stream, const struct asking *asking) {
@@ -166,7 +193,7 @@ static enum filter_result begin(struct stream *stream, struct asking *asking) {
     if (fault != NULL && asking->external->names_paths) // whether a rule is for it is anybody's guess
         return refuse(stream, asking, ERROR_BAD_REQUEST, bytes_from_text(fault), NULL);
     if (!find_rule(asking->external, &request, &asking->rule))
-        return FILTER_CONTINUE;
+        return pass_unasked(stream, asking);
     if (authorization_gave_up(&request))
         return refuse(stream, asking, ERROR_BAD_REQUEST, BYTES("a regular expression takes too much work"), NULL);
     if (request.head == NULL)
@@ -177,6 +204,7 @@ static enum filter_result begin(struct stream *stream, struct asking *asking) {
         return start(stream, asking);
     const struct bytes url = asking->external->config->agent.url->text;
     explain_depends(stream, rule_name(asking->external->config, asking->rule), pool_format(&stream->pool, "what %.*s answers", BYTES_FORMAT(url)));
+    take_off_all(stream, asking);
     return FILTER_CONTINUE;
 }
 
@@ -202,8 +230,8 @@ const struct filter_type filter_external_authorization = {
     .name = "external_authorization",
     .state_size = sizeof(struct asking),
     .ends_without_config = true,
+    .needs_testimony = true,
     .policy = POLICY_AUTHORIZATION,
     .configure = configure,
     .ops = {.decide = decide, .end = end, .dispose = dispose},
 };
-    .needs_testimony = true,

@@ -1,11 +1,12 @@
 // RateLimitPolicy with scope Proxy: all rules that match a request are asked, and it is charged for only if all let it pass. What a rule remembers is in limit_table.h. A rule that goes by what
-// a token says is asked behind what verifies it, the others before: the filter stands in the chain twice, each time with the rules of its sort.
+// a token or an agent says is asked behind that, the others before: the filter stands in the chain twice, each time with the rules of its sort.
 #include "filters/registry.h"
 
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "config/authentication_config.h"
+#include "config/authorization_config.h"
 #include "config/table.h"
 #include "filters/limit_table.h"
 #include "filters/quota_period.h"
@@ -107,20 +108,24 @@ static uint64_t form_of(const struct rate_rule *rule, uint32_t max_keys) {
 
 // ---- of which sort a rule is
 
+// The client's own until then.
+static bool is_made(const struct destination *destination, struct bytes header) {
+    return authentication_makes_header(destination, header) || authorization_makes_header(destination, header);
+}
+
 static bool matches_by(const struct route_match *match, const struct destination *destination) {
     for (uint32_t i = 0; i < match->header_count; i++)
-        if (authentication_makes_header(destination, match->headers[i].name))
+        if (is_made(destination, match->headers[i].name))
             return true;
     return false;
 }
 
-// Whether the rule asks for what is not known before a token is verified: a claim, or a header that is made of one, and that is the client's own until then.
+// Whether the rule asks for what is not known before a token is verified, or an agent has spoken: a claim, or a header that is made of what they say.
 static bool goes_by_claims(const struct rate_rule *rule, const struct destination *destination) {
-    bool goes = rule->tier_count > 0 && (rule->tier_from.source == TIER_CLAIM ||
-                                         (rule->tier_from.source == TIER_HEADER && authentication_makes_header(destination, rule->tier_from.name)));
+    bool goes = rule->tier_count > 0 &&
+                (rule->tier_from.source == TIER_CLAIM || (rule->tier_from.source == TIER_HEADER && is_made(destination, rule->tier_from.name)));
     for (uint32_t i = 0; i < rule->key.count; i++)
-        goes |= rule->key.parts[i].type == KEY_CLAIM ||
-                (rule->key.parts[i].type == KEY_HEADER && authentication_makes_header(destination, rule->key.parts[i].name));
+        goes |= rule->key.parts[i].type == KEY_CLAIM || (rule->key.parts[i].type == KEY_HEADER && is_made(destination, rule->key.parts[i].name));
     for (uint32_t i = 0; i < rule->match_count; i++)
         goes |= matches_by(&rule->matches[i], destination);
     return goes;

@@ -13,6 +13,7 @@ const struct filter_type *const filter_types[] = {
     &filter_fault,
     &filter_authorization,
     &filter_authorization_claims,
+    &filter_authorization_agents,
     &filter_external_authorization,
     &filter_breaker,
     &filter_bulkhead,

@@ -22,6 +22,7 @@ extern const struct filter_type filter_authorization;
 extern const struct filter_type filter_breaker;
 extern const struct filter_type filter_bulkhead;
 extern const struct filter_type filter_authorization_claims;
+extern const struct filter_type filter_authorization_agents;
 extern const struct filter_type filter_external_authorization;
 
 #endif

@@ -13,6 +13,7 @@ enum authorization_action { AUTHORIZATION_ALLOW, AUTHORIZATION_DENY, AUTHORIZATI
 enum agent_type { AGENT_OPA, AGENT_FORWARD };
 enum agent_failure { FAILURE_DENIES, FAILURE_ALLOWS };
 
+struct destination;
 struct service_url;
 
 // Who decides in the place of the rules, which say about which requests.
@@ -73,5 +74,8 @@ struct authorization_config {
 
 // Whether requests get that header from the policy's agent alone, in each spelling (`_` for `-`).
 bool authorization_takes_off(const struct authorization_config *config, struct bytes name);
+
+// Whether the agent of a policy that acts on `destination` does so: what it holds is not known before that has spoken.
+bool authorization_makes_header(const struct destination *destination, struct bytes name);
 
 #endif

@@ -11,7 +11,8 @@ static const char *const outbound[] = {
     "authentication",         // the same: a signature costs more than a limit does
     "authorization_claims",   // who may not ask by what the token says uses up no limit either
     "external_authorization", // an agent is asked about what rules let pass, since that costs more
-    "rate_limit_claims",      // limits by what a token says, or by headers that are made of it
+    "authorization_agents",   // rules by headers that an agent makes
+    "rate_limit_claims",      // limits by what a token or an agent says, or by headers that are made of it
     "redirect",               // what is not for any backend here costs nothing further
     "rewrite",                // changes only what is sent: behind all that decides by the request as it came
     "header_modifier",        // the same; behind rewrite, so that it sees what the backend will get
@@ -27,7 +28,8 @@ static const char *const inbound[] = {
     "authentication",         // a signature costs more than a limit does; what stands behind may go by claims
     "authorization_claims",   // who may not ask by what the token says uses up no limit either
     "external_authorization", // an agent is asked about what rules let pass, since that costs more
-    "rate_limit_claims",      // limits by what a token says, or by headers that are made of it
+    "authorization_agents",   // rules by headers that an agent makes
+    "rate_limit_claims",      // limits by what a token or an agent says, or by headers that are made of it
     "bulkhead",               // last: who waits here has passed all else, and a slot is held for the application's time alone
 };
 

@@ -215,7 +215,7 @@ static void who_cannot_be_asked_about_now_does_not_pass(void **state) {
     const uint32_t before = *questions;
     *questions = SUBREQUESTS_MAX;
     assert_int_equal(status_of(&world, "GET app /\n"), 503);
-    world.loopback.env.subrequest_count = before;
+    *questions = before;
     assert_int_equal(world.questions, 0);
     assert_int_equal(status_of(&world, "GET app /\n"), 200);
     world_dispose(&world);
@@ -390,6 +390,93 @@ static void rules_of_no_paths_leave_paths_alone(void **state) {
     world_dispose(&world);
 }
 
+// ---- who goes by what an agent says
+
+#define SAYS_ME "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\"}}}"
+#define SAYS_EVIL "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"evil\"}}}"
+
+static void where_no_agent_is_asked_its_fields_are_nobody_s(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world,
+               BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'" USER, "  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
+               200, "", SAYS_ME);
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_User: evil\nx-mine: 1\n"), 200);
+    assert_int_equal(world.questions, 0);
+    assert_has_not(world.got.at, "evil");
+    assert_has(world.got.at, "x-mine: 1");
+    assert_int_equal(status_of(&world, "GET app /admin\nx-user: evil\n"), 200);
+    assert_has(world.got.at, "x-user: me");
+    world_dispose(&world);
+}
+
+// What one agent has said stays where another is not asked.
+static void a_policy_that_asks_nobody_leaves_what_another_s_agent_says(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world,
+               BESIDE OPA_WITH(USER) AUTHORIZATION("y", "  action: External\n  external: {type: OPA, url: 'http://127.0.0.1:8003/'" USER
+                                                        "}\n  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
+               200, "", SAYS_ME);
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
+    assert_int_equal(world.questions, 1);
+    assert_has(world.got.at, "x-user: me");
+    assert_has_not(world.got.at, "evil");
+    world_dispose(&world);
+}
+
+static void rules_by_what_an_agent_says_wait_for_it(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "", SAYS_ME);
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200); // so says the client alone
+    world.answer = SAYS_EVIL;
+    assert_int_equal(status_of(&world, "GET app /\nx-user: good\n"), 403);
+    assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/d: r");
+    world_dispose(&world);
+    world_init(&world,
+               BESIDE OPA_WITH(USER) ALLOW("a", "  - {name: r, notMatches: [{method: PUT}], matches: [{headers: [{name: x-user, value: me}]}]}\n"),
+               200, "", SAYS_EVIL);
+    assert_int_equal(status_of(&world, "GET app /\nx-user: me\n"), 403);
+    assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/a: no rule");
+    world.answer = SAYS_ME;
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    assert_int_equal(status_of(&world, "PUT app /\n"), 403);
+    world_dispose(&world);
+}
+
+static void a_dry_run_by_what_an_agent_says_is_told_once(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n  mode: DryRun\n"), 200,
+               "", SAYS_EVIL);
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    assert_string_equal(world.loopback.record.dry_run, "AuthorizationPolicy/default/d: r: denied");
+    world.answer = SAYS_ME;
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
+    assert_string_equal(world.loopback.record.dry_run, "");
+    world_dispose(&world);
+}
+
+#define LIMIT(rule)                                                                                                                    \
+    API "kind: RateLimitPolicy\nmetadata: {name: l}\nspec:\n  targetRefs: [{kind: Service, name: app}]\n  rules:\n  - {name: r, " rule \
+        ", limits: [{requests: 1, per: 1h}]}\n---\n"
+
+static void limits_by_what_an_agent_says_wait_for_it(void **state) {
+    (void)state;
+    static const char *const by[] = {BESIDE OPA_WITH(USER) LIMIT("key: [{type: Header, name: x-user}]"),
+                                     BESIDE OPA_WITH(USER) LIMIT("matches: [{headers: [{name: X-User, value: me}]}]")};
+    for (size_t i = 0; i < sizeof by / sizeof by[0]; i++) {
+        struct world world;
+        world_init(&world, by[i], 200, "", SAYS_ME);
+        assert_int_equal(status_of(&world, "GET app /\nx-user: a\n"), 200);
+        assert_int_equal(status_of(&world, "GET app /\nx-user: b\n"), 429); // whoever he says he is
+        world.answer = SAYS_EVIL;
+        assert_int_equal(status_of(&world, "GET app /\nx-user: me\n"), 200);
+        world_dispose(&world);
+    }
+}
+
 static void trailers_say_nothing_that_an_agent_says(void **state) {
     (void)state;
     struct world world;
@@ -465,6 +552,11 @@ int main(void) {
         cmocka_unit_test(rules_say_what_is_asked_about),
         cmocka_unit_test(paths_that_can_be_read_in_two_ways_get_past_no_agent),
         cmocka_unit_test(rules_of_no_paths_leave_paths_alone),
+        cmocka_unit_test(where_no_agent_is_asked_its_fields_are_nobody_s),
+        cmocka_unit_test(a_policy_that_asks_nobody_leaves_what_another_s_agent_says),
+        cmocka_unit_test(rules_by_what_an_agent_says_wait_for_it),
+        cmocka_unit_test(a_dry_run_by_what_an_agent_says_is_told_once),
+        cmocka_unit_test(limits_by_what_an_agent_says_wait_for_it),
         cmocka_unit_test(trailers_say_nothing_that_an_agent_says),
         cmocka_unit_test(a_connection_without_requests_is_refused),
         cmocka_unit_test(who_asks_is_told_that_it_depends),
