@@ -193,19 +193,20 @@ static void take_off_headers(struct stream *stream, const struct authentication_
     }
 }
 
-// All values with commas between, the words of a scope with spaces. At NULL: the claim is not there, or no field can say it: of several values none may have a comma of its own.
+// All values with commas between, the words of a scope with spaces. At NULL: the claim is not there, or no field can say it: no member of a list may have a comma of its own, which would make it
+// two, also where it is the only one.
 static struct bytes header_value(struct stream *stream, const struct claims *claims, struct bytes name) {
     const bool is_scope = bytes_equal(name, BYTES("scope")) || bytes_equal(name, BYTES("scp"));
     const struct claim *claim = claims_find(claims, name, NULL);
     struct bytes value = claim == NULL ? BYTES_NONE : pool_copy(&stream->pool, claim->value);
+    bool is_list = claim != NULL && claim->is_listed;
     bool has_comma = bytes_find(value, ',') < value.len;
     while (claim != NULL && (claim = claims_find(claims, name, claim)) != NULL) {
+        is_list = true;
         has_comma |= bytes_find(claim->value, ',') < claim->value.len;
-        if (has_comma && !is_scope)
-            return BYTES_NONE;
         value = pool_format(&stream->pool, "%.*s%s%.*s", BYTES_FORMAT(value), is_scope ? " " : ",", BYTES_FORMAT(claim->value));
     }
-    return is_field_value(value) ? value : BYTES_NONE;
+    return is_field_value(value) && !(is_list && has_comma && !is_scope) ? value : BYTES_NONE;
 }
 
 static void set_headers(struct stream *stream, const struct jwt_provider *provider, const struct claims *claims) {
@@ -364,8 +365,8 @@ const struct filter_type filter_authentication = {
     .name = "authentication",
     .state_size = sizeof(struct authenticated),
     .ends_without_config = true,
-    .policy = POLICY_AUTHENTICATION,
     .needs_testimony = true,
+    .policy = POLICY_AUTHENTICATION,
     .configure = configure,
     .ops = {.decide = decide, .end = end, .dispose = dispose},
 };

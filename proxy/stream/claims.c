@@ -23,7 +23,7 @@ struct walk {
 struct place {
     size_t length;
     struct bytes name;
-    bool is_list_of_words;
+    bool is_list_of_words, is_listed;
 };
 
 static struct bytes keep(struct walk *walk, struct bytes text) {
@@ -42,7 +42,7 @@ static void add(struct walk *walk, struct place *place, struct bytes value) {
         place->name = keep(walk, bytes_from(walk->path, place->length));
     const struct bytes kept = keep(walk, value);
     if (walk->to != NULL)
-        walk->to->all[walk->count] = (struct claim){place->name, kept};
+        walk->to->all[walk->count] = (struct claim){place->name, kept, place->is_listed};
     walk->count++;
 }
 
@@ -74,7 +74,7 @@ static void add_members(struct walk *walk, const struct place *owner, json_t *ob
         if (dot > 0)
             walk->path[owner->length] = '.';
         memcpy(walk->path + owner->length + dot, key.at, key.len);
-        struct place place = {.length = owner->length + dot + key.len};
+        struct place place = {.length = owner->length + dot + key.len, .is_listed = owner->is_listed};
         place.is_list_of_words = owner->length == 0 && (bytes_equal(key, BYTES("scope")) || bytes_equal(key, BYTES("scp")));
         add_value(walk, &place, json_object_iter_value(at));
     }
@@ -87,6 +87,7 @@ static void add_value(struct walk *walk, struct place *place, json_t *value) {
         add_members(walk, place, value);
         return;
     case JSON_ARRAY:
+        place->is_listed = true;
         for (size_t i = 0; i < json_array_size(value); i++)
             add_value(walk, place, json_array_get(value, i));
         return;

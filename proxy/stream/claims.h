@@ -24,6 +24,7 @@ struct json_t; // jansson
 
 struct claim {
     struct bytes name, value;
+    bool is_listed; // it stands in an array, alone or not
 };
 
 struct claims {

@@ -249,6 +249,11 @@ static void what_no_header_can_say_is_left_out(void **state) {
     assert_has_not(world.got.at, "x-user-id");
     assert_has_not(world.got.at, "x-admin");
     assert_has_not(world.got.at, "x-roles");
+    assert_int_equal(status_with(&world, token_with(&issuer, ",\"sub\":\"Doe, Ann\",\"realm\":{\"roles\":[\"a,admin\"]}")), 200);
+    assert_has(world.got.at, "x-user-id: Doe, Ann"); // one text is no list
+    assert_has_not(world.got.at, "x-roles");
+    assert_int_equal(status_with(&world, token_with(&issuer, ",\"realm\":[{\"roles\":\"a,admin\"}]")), 200);
+    assert_has_not(world.got.at, "x-roles");
     world_dispose(&world);
 }
 
