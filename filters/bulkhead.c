@@ -23,15 +23,11 @@ struct bulkhead_state {
     struct bulkhead_pool *pool;
 };
 
-struct hashed_share {
-    uint64_t key;
-    uint32_t share;
-};
-
 struct bulkheads {
     const struct bulkhead_config *config;
-    struct policy_state **states;       // of each pool: in a struct bulkhead_state
-    const struct hashed_share **shares; // of each pool: its overrides, by key
+    struct policy_state **states;   // of each pool: in a struct bulkhead_state
+    struct bulkhead_shares *shares; // of each pool
+    uint32_t *plans;                // of each pool: the number of what it was told here
     bool is_dry_run;
 };
 
@@ -71,24 +67,25 @@ static void read_queue(struct policy_state *state, struct policy_queue *queue) {
 static const struct policy_state_type state_type = {.create = create_state, .destroy = destroy_state, .queue = read_queue};
 
 static int compare_keys(const void *left, const void *right) {
-    const struct hashed_share *a = left, *b = right;
+    const struct bulkhead_key_share *a = left, *b = right;
     return a->key < b->key ? -1 : a->key > b->key;
 }
 
-static const struct hashed_share *hash_shares(const struct bulkhead_pool_config *config, struct pool *pool) {
+static struct bulkhead_shares hash_shares(const struct bulkhead_pool_config *config, struct pool *pool) {
     const uint32_t count = config->per_key.override_count;
-    struct hashed_share *shares = pool_alloc_zeroed(pool, count * sizeof *shares + 1);
+    struct bulkhead_key_share *overrides = pool_alloc_zeroed(pool, count * sizeof *overrides + 1);
     for (uint32_t i = 0; i < count; i++)
-        shares[i] =
-            (struct hashed_share){request_key_hash_guarded_text(config->per_key.overrides[i].value), config->per_key.overrides[i].max_concurrent};
-    qsort(shares, count, sizeof *shares, compare_keys);
-    return shares;
+        overrides[i] = (struct bulkhead_key_share){request_key_hash_guarded_text(config->per_key.overrides[i].value),
+                                                   config->per_key.overrides[i].max_concurrent};
+    qsort(overrides, count, sizeof *overrides, compare_keys);
+    return (struct bulkhead_shares){
+        .share = config->per_key.key.count > 0 ? config->per_key.max_concurrent : 0, .overrides = overrides, .override_count = count};
 }
 
-static struct bulkhead_plan plan_of(const struct bulkhead_pool_config *config) {
+static struct bulkhead_plan plan_of(const struct bulkhead_pool_config *config, struct bulkhead_shares shares) {
     if (config->max_concurrent > 0)
-        return (struct bulkhead_plan){.max = config->max_concurrent};
-    return (struct bulkhead_plan){.adapts = true, .min = config->adaptive.min, .max = config->adaptive.max};
+        return (struct bulkhead_plan){.max = config->max_concurrent, .shares = shares};
+    return (struct bulkhead_plan){.adapts = true, .min = config->adaptive.min, .max = config->adaptive.max, .shares = shares};
 }
 
 static const void *configure(const struct filter_scope *scope, struct pool *pool) {
@@ -98,11 +95,12 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     bulkheads->is_dry_run = scope->policy->is_dry_run;
     bulkheads->states = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->states[0]);
     bulkheads->shares = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->shares[0]);
+    bulkheads->plans = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->plans[0]);
     for (uint32_t i = 0; i < config->pool_count; i++) {
-        const struct bulkhead_plan plan = plan_of(&config->pools[i]);
         bulkheads->states[i] = filter_state_get(scope, config->pools[i].name, 0, &state_type, NULL);
         bulkheads->shares[i] = hash_shares(&config->pools[i], pool);
-        bulkhead_pool_configure(pool_in(bulkheads->states[i]), &plan);
+        const struct bulkhead_plan plan = plan_of(&config->pools[i], bulkheads->shares[i]);
+        bulkheads->plans[i] = bulkhead_pool_configure(pool_in(bulkheads->states[i]), &plan);
     }
     return bulkheads;
 }
@@ -123,13 +121,6 @@ static uint32_t class_of(const struct bulkhead_config *config, const struct stre
     return config->priority.fallback;
 }
 
-static uint32_t share_of(const struct bulkheads *bulkheads, uint32_t pool, uint64_t key) {
-    const struct bulkhead_pool_config *config = &bulkheads->config->pools[pool];
-    const struct hashed_share wanted = {.key = key};
-    const struct hashed_share *found = bsearch(&wanted, bulkheads->shares[pool], config->per_key.override_count, sizeof wanted, compare_keys);
-    return found == NULL ? config->per_key.max_concurrent : found->share;
-}
-
 static struct bulkhead_ask ask_of(const struct bulkheads *bulkheads, uint32_t pool, struct stream *stream) {
     const struct bulkhead_pool_config *config = &bulkheads->config->pools[pool];
     struct bulkhead_ask ask = {.now = stream->env->loop->now,
@@ -137,11 +128,12 @@ static struct bulkhead_ask ask_of(const struct bulkheads *bulkheads, uint32_t po
                                .class_index = class_of(bulkheads->config, stream),
                                .max_queue = config->max_queue,
                                .has_key = config->per_key.key.count > 0,
+                               .plan = bulkheads->plans[pool],
                                .is_dry_run = bulkheads->is_dry_run};
     if (ask.has_key && !request_key_hash_guarded(&config->per_key.key, stream, &ask.key))
         ask.key = 0; // of all that lack a part of it
     if (ask.has_key)
-        ask.share = share_of(bulkheads, pool, ask.key);
+        ask.share = bulkhead_share_of(&bulkheads->shares[pool], ask.key);
     return ask;
 }
 

@@ -12,6 +12,18 @@
 // Keys that are kept for those to come, so that none is allocated once warm.
 #define KEPT_MAX 1024
 
+static int compare_shares(const void *left, const void *right) {
+    const struct bulkhead_key_share *a = left, *b = right;
+    return a->key < b->key ? -1 : a->key > b->key;
+}
+
+uint32_t bulkhead_share_of(const struct bulkhead_shares *shares, uint64_t key) {
+    const struct bulkhead_key_share wanted = {.key = key};
+    const struct bulkhead_key_share *found =
+        shares->override_count == 0 ? NULL : bsearch(&wanted, shares->overrides, shares->override_count, sizeof wanted, compare_shares);
+    return found == NULL ? shares->share : found->share;
+}
+
 void bulkhead_keys_init(struct bulkhead_keys *keys) {
     *keys = (struct bulkhead_keys){0};
 }
@@ -56,6 +68,15 @@ struct bulkhead_key *bulkhead_keys_get(struct bulkhead_keys *keys, uint64_t hash
     *key = (struct bulkhead_key){.hash = hash};
     *place = key;
     return key;
+}
+
+struct bulkhead_key *bulkhead_keys_next(const struct bulkhead_keys *keys, const struct bulkhead_key *before) {
+    if (before != NULL && before->next != NULL)
+        return before->next;
+    for (uint64_t chain = before == NULL ? 0 : before->hash % CHAINS + 1; keys->chains != NULL && chain < CHAINS; chain++)
+        if (keys->chains[chain] != NULL)
+            return keys->chains[chain];
+    return NULL;
 }
 
 void bulkhead_keys_drop(struct bulkhead_keys *keys, struct bulkhead_key *key) {

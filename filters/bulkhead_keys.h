@@ -17,6 +17,20 @@ struct bulkhead_key {
     bool is_ready, is_beyond;
 };
 
+// What share which key has.
+struct bulkhead_key_share {
+    uint64_t key;
+    uint32_t share;
+};
+
+struct bulkhead_shares {
+    uint32_t share;                             // of those that are not listed; 0: keys have none
+    const struct bulkhead_key_share *overrides; // by key, rising
+    uint32_t override_count;
+};
+
+uint32_t bulkhead_share_of(const struct bulkhead_shares *shares, uint64_t key);
+
 struct bulkhead_keys {
     struct bulkhead_key **chains;
     struct bulkhead_key *kept;
@@ -33,6 +47,9 @@ struct bulkhead_key *bulkhead_keys_find(const struct bulkhead_keys *keys, uint64
 
 // Made where there is none, with a share of 0.
 struct bulkhead_key *bulkhead_keys_get(struct bulkhead_keys *keys, uint64_t hash);
+
+// All, in no order: NULL gives the first, and stands behind the last.
+struct bulkhead_key *bulkhead_keys_next(const struct bulkhead_keys *keys, const struct bulkhead_key *before);
 
 // Nobody of that key runs or waits.
 void bulkhead_keys_drop(struct bulkhead_keys *keys, struct bulkhead_key *key);

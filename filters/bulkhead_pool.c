@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/pool.h"
-#include "filters/bulkhead_keys.h"
 #include "filters/gradient.h"
 
 #include <pthread.h>
@@ -32,6 +31,7 @@ struct bulkhead_pool {
     _Atomic uint64_t waited;
     pthread_mutex_t lock; // all below
     struct bulkhead_plan plan;
+    uint32_t plan_number;
     struct gradient gradient;
     struct {
         nanoseconds begun, sum;
@@ -192,7 +192,24 @@ static void set_limit(struct bulkhead_pool *pool) {
     pool->limit = plan->adapts ? gradient_limit(&pool->gradient, plan->min, plan->max) : plan->max;
 }
 
-void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
+// In a dry run those beyond the old share run all the same: as many as have room now do so by it.
+static void set_share(struct bulkhead_pool *pool, struct bulkhead_key *key, uint32_t share) {
+    key->share = share;
+    while (key->over > 0 && has_room(key)) {
+        key->over--;
+        pool->over--;
+        key->running++;
+        pool->running++;
+    }
+    look_at_key(pool, key);
+}
+
+static void set_shares(struct bulkhead_pool *pool, const struct bulkhead_shares *shares) {
+    for (struct bulkhead_key *key = bulkhead_keys_next(&pool->keys, NULL); key != NULL; key = bulkhead_keys_next(&pool->keys, key))
+        set_share(pool, key, shares->share == 0 ? UINT32_MAX : bulkhead_share_of(shares, key->hash));
+}
+
+uint32_t bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
     CHECK(plan->max > 0 && plan->max <= BULKHEAD_SLOTS_MAX);
     enter(pool);
     if (plan->adapts && !pool->plan.adapts) {
@@ -200,9 +217,13 @@ void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_p
         pool->window.count = 0;
     }
     pool->plan = *plan;
+    pool->plan.shares = (struct bulkhead_shares){0};
+    const uint32_t number = ++pool->plan_number;
+    set_shares(pool, &plan->shares);
     set_limit(pool);
     hand_out(pool, NULL);
     leave(pool);
+    return number;
 }
 
 // The key of the ask, with the share that it has by now.
@@ -210,16 +231,10 @@ static void find_key(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket,
     if (!ask->has_key)
         return;
     ticket->key = bulkhead_keys_get(&pool->keys, ask->key);
-    if (ticket->key->share == ask->share)
+    const bool is_old = ask->plan != 0 && ask->plan != pool->plan_number && ticket->key->share > 0;
+    if (is_old || ticket->key->share == ask->share)
         return;
-    ticket->key->share = ask->share;
-    while (ticket->key->over > 0 && has_room(ticket->key)) {
-        ticket->key->over--;
-        pool->over--;
-        ticket->key->running++;
-        pool->running++;
-    }
-    look_at_key(pool, ticket->key);
+    set_share(pool, ticket->key, ask->share);
     hand_out(pool, ticket->worker);
 }
 

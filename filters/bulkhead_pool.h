@@ -9,6 +9,7 @@
 #define FILTERS_BULKHEAD_POOL_H
 
 #include "config/bulkhead_config.h"
+#include "filters/bulkhead_keys.h"
 #include "filters/rank_tree.h"
 #include "upstream/policy_state.h"
 
@@ -21,8 +22,9 @@ struct bulkhead_key;
 
 // How many may run.
 struct bulkhead_plan {
-    bool adapts;       // Gradient2 says it, between these; else `max`
-    uint32_t min, max; // 1 to BULKHEAD_SLOTS_MAX
+    bool adapts;                   // Gradient2 says it, between these; else `max`
+    uint32_t min, max;             // 1 to BULKHEAD_SLOTS_MAX
+    struct bulkhead_shares shares; // looked at in the call alone
 };
 
 // What a request asks for. Its numbers are those of its documents, as it began with them.
@@ -34,6 +36,7 @@ struct bulkhead_ask {
     bool has_key;
     uint64_t key;    // any number, not to be aimed at from outside
     uint32_t share;  // of those with this key so many may run
+    uint32_t plan;   // by which plan of the pool that is (bulkhead_pool_configure); 0: by the newest
     bool is_dry_run; // nobody may hold it up
 };
 
@@ -71,8 +74,9 @@ struct bulkhead_pool *bulkhead_pool_create(void);
 // It goes once its last ticket has given back what it had. Any thread.
 void bulkhead_pool_close(struct bulkhead_pool *pool);
 
-// From then on that number holds: whoever now has room begins, whoever runs goes on. What was learnt stays, unless it did not adapt before. Any thread.
-void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan);
+// From then on these numbers hold: whoever now has room begins, whoever runs goes on. What was learnt stays, unless it did not adapt before. Returns the number of the plan, never 0: what
+// requests with older documents say of their key's share counts no more. Any thread.
+uint32_t bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan);
 
 // Of a ticket whose outcome is BULKHEAD_NONE, with worker and tell set. RUNS, WAITS (tell follows) or REFUSED. In a dry run that is what would have become of it: it runs, but where it
 // would be REFUSED, and is counted above the limit where it would wait.

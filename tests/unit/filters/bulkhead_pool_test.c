@@ -296,6 +296,31 @@ static void who_is_beyond_the_share_of_its_key_gives_its_place_to_others(void **
     bulkhead_pool_close(pool);
 }
 
+static void new_shares_hold_at_once(void **state) {
+    (void)state;
+    static const struct bulkhead_key_share more = {.key = 2, .share = 2};
+    struct bulkhead_ticket tickets[5];
+    struct bulkhead_pool *pool = pool_of(9);
+    for (uint64_t key = 1; key <= 2; key++) {
+        assert_int_equal(take(pool, &tickets[2 * key - 2], ask_of_key(key, 1)), BULKHEAD_RUNS);
+        assert_int_equal(take(pool, &tickets[2 * key - 1], ask_of_key(key, 1)), BULKHEAD_WAITS);
+    }
+    uint32_t plan = bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9, .shares = {.share = 1, .overrides = &more, .override_count = 1}});
+    assert_int_equal(outcome_of(&tickets[1]), BULKHEAD_WAITS);
+    assert_int_equal(outcome_of(&tickets[3]), BULKHEAD_RUNS);
+    struct bulkhead_ask ask = ask_of_key(2, 1); // one that began with older documents changes nothing
+    ask.plan = plan - 1;
+    assert_int_equal(take(pool, &tickets[4], ask), BULKHEAD_WAITS);
+    finish(&tickets[3]);
+    assert_int_equal(outcome_of(&tickets[4]), BULKHEAD_RUNS);
+    assert_true(bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9}) > plan); // keys have no shares any more
+    assert_int_equal(outcome_of(&tickets[1]), BULKHEAD_RUNS);
+    for (int i = 0; i < 5; i++)
+        finish(&tickets[i]);
+    expect_use(pool, 0, 9, 0);
+    bulkhead_pool_close(pool);
+}
+
 static void a_share_that_is_raised_lets_its_key_go_on(void **state) {
     (void)state;
     struct bulkhead_ticket tickets[4];
@@ -480,7 +505,7 @@ static void step(struct history *history, uint64_t number) {
     const nanoseconds now = BEGIN + number * NS_PER_MS;
     if (rng_below(&history->rng, 40) == 0) {
         history->limit = 1 + (uint32_t)rng_below(&history->rng, 8);
-        bulkhead_pool_configure(history->pool, &(struct bulkhead_plan){.max = history->limit});
+        bulkhead_pool_configure(history->pool, &(struct bulkhead_plan){.max = history->limit, .shares = {.share = history->share}});
         history->allowed = TICKETS;
     } else if (ticket->outcome == BULKHEAD_NONE) {
         const uint64_t key = rng_below(&history->rng, KEYS);
@@ -710,6 +735,7 @@ int main(void) {
         cmocka_unit_test(a_key_beyond_its_share_waits_and_holds_up_nobody),
         cmocka_unit_test(who_is_beyond_the_share_of_its_key_gives_its_place_to_others),
         cmocka_unit_test(a_share_that_is_raised_lets_its_key_go_on),
+        cmocka_unit_test(new_shares_hold_at_once),
         cmocka_unit_test(keys_are_forgotten_with_their_last_request),
         cmocka_unit_test(looking_takes_nothing_and_says_what_would_be),
         cmocka_unit_test(in_a_dry_run_all_run_and_are_counted),

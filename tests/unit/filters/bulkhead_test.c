@@ -228,6 +228,32 @@ static void a_key_has_its_share_and_some_have_another(void **state) {
     loopback_dispose(&world);
 }
 
+#define SHARES(more) \
+    WITH("  - {name: all, maxConcurrent: 10, maxQueue: 9, perKey: {key: [{type: Header, name: x-tenant-id}], maxConcurrent: 1" more "}}\n")
+
+static void a_share_that_new_documents_raise_lets_those_go_on_that_wait(void **state) {
+    (void)state;
+    static const char *const raised[] = {SHARES(", overrides: [{value: acme, maxConcurrent: 2}]"),
+                                         WITH("  - {name: all, maxConcurrent: 10, maxQueue: 9}\n")};
+    for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++) {
+        struct loopback world;
+        struct client clients[2];
+        loopback_init(&world, SHARES(""), filter_types);
+        for (int k = 0; k < 2; k++)
+            ask(&clients[k], &world, "GET a /\nx-tenant-id: acme\n");
+        assert_int_equal(asked(&world), 1);
+        loopback_apply(&world, raised[i]);
+        loopback_settle(&world);
+        assert_int_equal(asked(&world), 2);
+        for (unsigned k = 0; k < 2; k++) {
+            answer(&world, k);
+            assert_int_equal(clients[k].status, 200);
+            client_dispose(&clients[k]);
+        }
+        loopback_dispose(&world);
+    }
+}
+
 #define LIMIT                                                                                                                                      \
     API "kind: RateLimitPolicy\nmetadata: {name: l}\nspec:\n  targetRefs: [{kind: Service, name: a}]\n  rules: [{name: r, limits: [{requests: 2, " \
         "per: 1h, burst: 2}]}]\n---\n"
@@ -576,6 +602,7 @@ int main(void) {
         cmocka_unit_test(classes_and_deadlines_order_the_queue),
         cmocka_unit_test(a_higher_class_takes_the_place_of_a_lower_one),
         cmocka_unit_test(a_key_has_its_share_and_some_have_another),
+        cmocka_unit_test(a_share_that_new_documents_raise_lets_those_go_on_that_wait),
         cmocka_unit_test(a_limit_is_charged_before_the_queue),
         cmocka_unit_test(a_slot_comes_back_whatever_ends_its_request),
         cmocka_unit_test(who_goes_while_it_waits_leaves_its_place),
