@@ -49,8 +49,9 @@ static enum circuit_outcome outcome_of_head(const struct attempt *attempt) {
     return bytes_to_u64(status->value, UINT64_MAX, &code) && !is_grpc_failure(code) ? CIRCUIT_SUCCEEDED : CIRCUIT_FAILED;
 }
 
+// The route's timeouts. A caller's own deadline that is shorter says how patient he is, nothing of the service: he could open the breaker of all others by it.
 static bool ran_out_of_time(const struct attempt *attempt) {
-    return attempt->error == ERROR_TRY_TIMEOUT || attempt->error == ERROR_REQUEST_TIMEOUT || attempt->error == ERROR_DEADLINE_EXPIRED;
+    return attempt->error == ERROR_TRY_TIMEOUT || attempt->error == ERROR_REQUEST_TIMEOUT;
 }
 
 // A call of gRPC that is over has a status, or its client takes it for UNKNOWN.
@@ -66,7 +67,7 @@ static enum circuit_outcome outcome_of_answer(const struct attempt *attempt) {
         return CIRCUIT_FAILED;
     if (attempt->up.ended || attempt->error == OK)
         return CIRCUIT_SUCCEEDED; // whether its client has taken it or not
-    // Else its client went while it came, or was too slow for it.
+    // Else its client went while it came, or was too slow for it, or too impatient.
     return ran_out_of_time(attempt) && attempt_was_its_time(attempt) ? CIRCUIT_FAILED : CIRCUIT_NONE;
 }
 
@@ -80,6 +81,7 @@ static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
     case OK:
     case ERROR_CANCELLED:
     case ERROR_CLIENT_GONE:
+    case ERROR_DEADLINE_EXPIRED:
     case ERROR_POOL_FULL:
     case ERROR_NO_ENDPOINT: // it was taken away meanwhile
     case ERROR_MEMORY_LIMIT:

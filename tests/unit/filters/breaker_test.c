@@ -182,6 +182,60 @@ static void who_is_slow_with_an_answer_decides(void **state) {
     }
 }
 
+// He would open the breaker of all others by it; where the route's own timeout is as short it is that which ends the request.
+static void a_caller_s_impatience_is_no_failure(void **state) {
+    (void)state;
+    static const struct {
+        const char *fields;
+        enum error end;
+        uint64_t failures;
+    } cases[] = {{"x-request-timeout-ms: 5\n", ERROR_DEADLINE_EXPIRED, 0},
+                 {"x-request-timeout-ms: 9999\n", ERROR_DEADLINE_EXPIRED, 0},
+                 {"x-request-timeout-ms: 10000\n", ERROR_REQUEST_TIMEOUT, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int has_head = 0; has_head < 2; has_head++) {
+            struct loopback world;
+            struct client client;
+            char request[64];
+            loopback_init(&world,
+                          PROXY SERVICE("HTTP2", ONE) POLICY(BREAKER("failureThreshold: 9") "  deadline: {propagate: true}\n  timeouts: {request: "
+                                                                                            "10s}\n  retry: {disabled: true}\n"),
+                          filter_types);
+            snprintf(request, sizeof request, "GET a /\n%s", cases[i].fields);
+            client_get(&client, &world, request);
+            loopback_settle(&world);
+            if (has_head)
+                far_respond(newest(&world), newest(&world)->server.last, 200, "", "", false);
+            loopback_pass(&world, 11 * NS_PER_S);
+            assert_int_equal(world.record.end, cases[i].end);
+            expect_counts(&world, cases[i].failures, cases[i].failures);
+            client_dispose(&client);
+            loopback_dispose(&world);
+        }
+    }
+}
+
+// It sends its body once the service has said that it wants it.
+static void a_service_that_never_asks_for_the_body_has_failed(void **state) {
+    (void)state;
+    for (int asks = 0; asks < 2; asks++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world, PROXY SERVICE("HTTP2", ONE) POLICY(BREAKER("failureThreshold: 9") IN_TIME), filter_types);
+        client_open(&client, &world, "POST a /\n");
+        client.stream->request->expect_continue = true;
+        loopback_settle(&world);
+        if (asks)
+            far_respond(newest(&world), newest(&world)->server.last, 100, "", "", false);
+        loopback_pass(&world, 3 * NS_PER_S);
+        assert_int_equal(client.status, 504);
+        expect_counts(&world, !asks, !asks);
+        client_end(&client, NULL);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
 static void a_place_that_is_waited_for_is_no_failure(void **state) {
     (void)state;
     struct loopback world;
@@ -670,6 +724,8 @@ int main(void) {
         cmocka_unit_test(what_is_a_failure_and_what_is_none),
         cmocka_unit_test(a_client_that_sends_slowly_is_no_failure),
         cmocka_unit_test(who_is_slow_with_an_answer_decides),
+        cmocka_unit_test(a_caller_s_impatience_is_no_failure),
+        cmocka_unit_test(a_service_that_never_asks_for_the_body_has_failed),
         cmocka_unit_test(a_place_that_is_waited_for_is_no_failure),
         cmocka_unit_test(who_takes_no_connection_in_time_has_failed),
         cmocka_unit_test(a_kept_connection_that_was_stale_is_no_failure),
