@@ -170,7 +170,7 @@ struct admin_figures {
     struct request_series *requests;
     uint32_t request_count;
     struct route_series *routes;
-    struct admin_policy *policies; // the first ADMIN_POLICIES_MAX; all others are one, "_other"
+    struct admin_policy *policies; // the first ADMIN_POLICIES_MAX of rules, and of breakers of endpoints; all others of these are one, "_other"
     struct health_series *health;
     uint32_t route_count, policy_count, health_count;
     // With ADMIN_WANT_SERVICES.

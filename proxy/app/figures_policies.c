@@ -5,18 +5,26 @@
 
 #define OTHER BYTES("_other")
 
+// The first ADMIN_POLICIES_MAX; all others are one.
+struct rows {
+    struct admin_policy *items;
+    uint32_t count;
+    struct bytes other_rule;
+};
+
 struct listing {
     struct pool *pool;
-    struct admin_figures *figures;
+    struct rows rules;
+    struct rows endpoints; // breakers of endpoints: however many there are, they push nobody else's figures out
     bool is_dry_run;
     nanoseconds now;
 };
 
 // One more, or where there are too many the last one, in which the rest count together.
-static struct admin_policy *place_for(struct admin_figures *figures) {
-    if (figures->policy_count <= ADMIN_POLICIES_MAX)
-        figures->policy_count++;
-    return &figures->policies[figures->policy_count - 1];
+static struct admin_policy *place_for(struct rows *rows) {
+    if (rows->count <= ADMIN_POLICIES_MAX)
+        rows->count++;
+    return &rows->items[rows->count - 1];
 }
 
 static void list_breaker(struct circuit_breaker *breaker, const struct listing *listing, struct admin_policy *policy) {
@@ -40,12 +48,12 @@ static void add_queue(struct policy_state *state, struct admin_policy *policy) {
 
 // Its texts are copied: it may be gone once its set is unlocked.
 static void list_state(struct policy_state *state, void *user) {
-    const struct listing *listing = user;
-    struct admin_figures *figures = listing->figures;
-    const bool is_one_too_many = figures->policy_count >= ADMIN_POLICIES_MAX;
-    struct admin_policy *policy = place_for(figures);
+    struct listing *listing = user;
+    struct rows *rows = state->type->is_of_endpoint ? &listing->endpoints : &listing->rules;
+    const bool is_one_too_many = rows->count >= ADMIN_POLICIES_MAX;
+    struct admin_policy *policy = place_for(rows);
     policy->policy = is_one_too_many ? OTHER : pool_copy(listing->pool, state->policy);
-    policy->rule = is_one_too_many ? OTHER : pool_copy(listing->pool, state->rule);
+    policy->rule = is_one_too_many ? rows->other_rule : pool_copy(listing->pool, state->rule);
     policy->target = is_one_too_many ? OTHER : pool_copy(listing->pool, state->target);
     policy->is_dry_run = !is_one_too_many && listing->is_dry_run;
     policy->refusals += atomic_load_explicit(&state->refusals, memory_order_relaxed);
@@ -61,11 +69,16 @@ static void list_state(struct policy_state *state, void *user) {
 }
 
 void figures_fill_policies(const struct proxy *proxy, struct pool *pool, struct admin_figures *figures) {
-    figures->policies = pool_alloc_zeroed(pool, (ADMIN_POLICIES_MAX + 1) * sizeof figures->policies[0]);
-    struct listing listing = {.pool = pool, .figures = figures, .now = proxy->loop.now};
+    const size_t most = ADMIN_POLICIES_MAX + 1;
+    figures->policies = pool_alloc_zeroed(pool, 2 * most * sizeof figures->policies[0]);
+    struct listing listing = {.pool = pool, .now = proxy->loop.now};
+    listing.rules = (struct rows){.items = figures->policies, .other_rule = OTHER};
+    listing.endpoints = (struct rows){.items = figures->policies + most, .other_rule = BYTES(BREAKER_RULE)};
     policy_state_each(proxy->policies.live, list_state, &listing);
     listing.is_dry_run = true;
     policy_state_each(proxy->policies.shadow, list_state, &listing);
+    memmove(figures->policies + listing.rules.count, listing.endpoints.items, listing.endpoints.count * sizeof figures->policies[0]);
+    figures->policy_count = listing.rules.count + listing.endpoints.count;
 }
 
 struct bytes figures_breaker_state(const struct proxy *proxy, const struct service_config *service) {

@@ -33,6 +33,7 @@ static struct circuit_breaker *breaker(struct policy_state *state) {
 }
 
 static const struct policy_state_type type = {.create = create, .destroy = destroy, .breaker = breaker};
+static const struct policy_state_type endpoint_type = {.create = create, .destroy = destroy, .breaker = breaker, .is_of_endpoint = true};
 
 // How much opens it is a number; what does is not.
 static uint64_t form_of(const struct circuit_breaker_config *config) {
@@ -46,7 +47,8 @@ static uint64_t form_of(const struct circuit_breaker_config *config) {
 struct breaker_state *breaker_state_get(struct policy_state_set *set, const struct circuit_breaker_config *config, struct bytes policy,
                                         struct bytes target) {
     const struct plan plan = {config, policy, target};
-    struct breaker_state *state = of(policy_state_get(set, policy, BYTES(BREAKER_RULE), target, form_of(config), &type, &plan));
+    const struct policy_state_type *of_scope = config->scope == CIRCUIT_OF_ENDPOINT ? &endpoint_type : &type;
+    struct breaker_state *state = of(policy_state_get(set, policy, BYTES(BREAKER_RULE), target, form_of(config), of_scope, &plan));
     circuit_breaker_set(state->breaker, config);
     return state;
 }

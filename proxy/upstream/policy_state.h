@@ -32,6 +32,8 @@ struct policy_state_type {
     uint64_t (*overflows)(struct policy_state *state);
     // Of a circuit breaker (breaker_state.h); NULL: it is none. Any thread.
     struct circuit_breaker *(*breaker)(struct policy_state *state);
+    // There is one for each endpoint, so that there may be many more of them than of all others together.
+    bool is_of_endpoint;
     // Its queue; NULL: it has none. Any thread.
     void (*queue)(struct policy_state *state, struct policy_queue *queue);
 };

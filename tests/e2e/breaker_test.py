@@ -12,7 +12,7 @@ import yaml
 from support.backend import message
 from support.fleet import eventually, take_port
 from support.grpc_echo import GrpcClient, GrpcServer, status
-from support.hop import Hop, traffic
+from support.hop import API, Hop, traffic
 from support.wire import Wire, exchange
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "breakers" / "proxy.yaml"
@@ -241,3 +241,22 @@ def test_the_example(fleet):
     assert hop.figure("outrigger_policy_refusals_total", policy="TrafficPolicy/default/reports", mode="dry_run") == 5
     statuses = [exchange(hop.address, REQUEST.replace(b"backend", b"catalogue")).status for _ in range(40)]
     assert statuses.count(500) == catalogue[0].asked <= 3 and statuses.count(200) == 40 - catalogue[0].asked
+
+
+def test_breakers_of_many_endpoints_leave_the_figures_of_others(fleet):
+    """/metrics has room for so many rows: endpoints have room of their own."""
+    count, rules = 1200, [f"r{index}" for index in range(20)]
+    limit = {"apiVersion": API, "kind": "RateLimitPolicy", "metadata": {"name": "limit"}, "spec": {
+        "targetRefs": [{"kind": "Service", "name": "backend"}], "rules": [{"name": name, "limits": [{"requests": 1000000, "per": "1s"}]} for name in rules]}}
+    hop = Hop(fleet, {"backend": [f"127.1.{index // 250}.{index % 250 + 1}:1" for index in range(count)]}, workers=1, policies=[limit, traffic(
+        "backend", circuitBreaker={"failureThreshold": 100, "scope": "Endpoint"}, loadBalancer={"type": "RoundRobin"}, retry={"disabled": True},
+        outlierDetection={"disabled": True})])
+    with Wire(hop.address) as wire:
+        for _ in range(count):
+            wire.send(REQUEST)
+            assert wire.response().status == 502
+    shown = [dict(labels) for name, labels in hop.figures() if name == "outrigger_policy_refusals_total"]
+    assert sorted(labels["rule"] for labels in shown if labels["policy"] == "RateLimitPolicy/default/limit") == sorted(rules)
+    breakers = [labels for labels in shown if labels["rule"] == "circuitBreaker"]
+    assert len(breakers) == 1001 and [labels["policy"] for labels in breakers if labels["target"] == "_other"] == ["_other"]
+    assert not [labels for labels in shown if labels["rule"] == "_other"]
