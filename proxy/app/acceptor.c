@@ -237,6 +237,16 @@ uint64_t acceptor_refused(const struct acceptor *acceptor) {
     return metric_read(&acceptor->refused);
 }
 
+void acceptor_take_waiting(struct acceptor *acceptor) {
+    LIST_EACH(&acceptor->sockets, node, following) {
+        const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
+        if (open->listener != NULL)
+            tcp_listener_take_waiting(open->listener);
+    }
+    if (acceptor->worker_count == 1)
+        worker_take_waiting(&acceptor->workers[0]);
+}
+
 void acceptor_close_all(struct acceptor *acceptor) {
     LIST_EACH(&acceptor->sockets, node, following)
         end(acceptor, LIST_ENTRY(node, struct open_socket, link));

@@ -24,6 +24,9 @@ uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *soc
 // Connections that the main thread has refused for want of descriptors. Workers count their own.
 uint64_t acceptor_refused(const struct acceptor *acceptor);
 
+// Accepts who waits in a backlog: before acceptor_close_all, unless the sockets live on elsewhere.
+void acceptor_take_waiting(struct acceptor *acceptor);
+
 // Stops accepting everywhere.
 void acceptor_close_all(struct acceptor *acceptor);
 

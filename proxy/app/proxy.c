@@ -209,6 +209,8 @@ static bool is_drained(const struct proxy *proxy) {
 
 static void last_call(struct proxy *proxy) {
     proxy->last_call = true;
+    if (!proxy->handed_over)
+        acceptor_take_waiting(proxy->acceptor);
     acceptor_close_all(proxy->acceptor);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drain(&proxy->workers[i], proxy->handed_over);

@@ -257,6 +257,14 @@ static void listen_here(void *receiver, void *argument) {
     free(handover); // its name stays
 }
 
+static void take_waiting_here(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    (void)argument;
+    for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++)
+        if (worker->accepting[i].listener != NULL)
+            tcp_listener_take_waiting(worker->accepting[i].listener);
+}
+
 static void unlisten_here(void *receiver, void *argument) {
     struct worker *worker = receiver;
     struct handover *handover = argument;
@@ -419,6 +427,10 @@ void worker_set_endpoints(struct worker *worker, struct endpoint_set *set) {
 
 void worker_listen(struct worker *worker, struct bytes name, int socket) {
     post_in_order(worker, listen_here, handover_of(name, socket));
+}
+
+void worker_take_waiting(struct worker *worker) {
+    post_in_order(worker, take_waiting_here, NULL);
 }
 
 void worker_unlisten(struct worker *worker, struct bytes name) {

@@ -71,13 +71,9 @@ static void refuse_one(struct tcp_listener *listener) {
         look_away(listener);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events) {
-    (void)status;
-    (void)events;
-    struct tcp_listener *listener = poll->data;
-    loop_enter(listener->loop);
-    // `accepted` may close it.
-    for (int taken = 0; taken < LIMIT_ACCEPTS_PER_TURN && uv_is_active((uv_handle_t *)poll); taken++) {
+// `accepted` may close it.
+static void take(struct tcp_listener *listener, int most) {
+    for (int taken = 0; taken < most && uv_is_active((uv_handle_t *)&listener->poll); taken++) {
         int socket = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket >= 0 && listener->spare > 0 && !descriptor_leaves(socket, listener->spare)) {
             close(socket);
@@ -93,6 +89,18 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
             return;
         }
     }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct tcp_listener *listener = poll->data;
+    loop_enter(listener->loop);
+    take(listener, LIMIT_ACCEPTS_PER_TURN);
+}
+
+void tcp_listener_take_waiting(struct tcp_listener *listener) {
+    take(listener, BACKLOG);
 }
 
 static void on_look_again(struct timer *timer) {

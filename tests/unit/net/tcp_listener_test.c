@@ -88,6 +88,29 @@ static void a_turn_accepts_no_more_than_its_bound(void **state) {
     world_dispose(&world);
 }
 
+static void who_waits_is_taken_before_a_close(void **state) {
+    (void)state;
+    enum { CLIENTS = LIMIT_ACCEPTS_PER_TURN + 8 };
+    struct world world;
+    int clients[CLIENTS];
+    world_init(&world);
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(&world.address);
+    assert_int_equal(world.count, 0);
+    tcp_listener_take_waiting(world.listener);
+    tcp_listener_close(world.listener);
+    world.listener = NULL;
+    assert_int_equal(world.count, CLIENTS);
+    run_idle(&world.loop);
+    for (int i = 0; i < CLIENTS; i++) {
+        char byte;
+        assert_int_equal(recv(clients[i], &byte, 1, MSG_DONTWAIT), -1); // neither ended nor reset
+        assert_int_equal(errno, EAGAIN);
+        close(clients[i]);
+    }
+    world_dispose(&world);
+}
+
 static void a_close_from_within_accepted_ends_it(void **state) {
     (void)state;
     struct world world;
@@ -251,6 +274,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_is_handed_over_once),
         cmocka_unit_test(a_turn_accepts_no_more_than_its_bound),
+        cmocka_unit_test(who_waits_is_taken_before_a_close),
         cmocka_unit_test(a_close_from_within_accepted_ends_it),
         cmocka_unit_test(without_descriptors_a_client_is_closed_at_once_and_later_ones_are_taken),
         cmocka_unit_test(without_a_reserve_it_looks_away),
