@@ -347,6 +347,8 @@ static enum filter_result decide_rule(struct stream *stream, const struct limite
         return FILTER_CONTINUE;
     struct counted *counted = &limited->counted[limited->count++];
     *counted = (struct counted){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
+    if (stream->filters.asked->is_charged_next && stream->explanation == NULL && !rule->charges_responses)
+        return FILTER_CONTINUE; // charge is going to see
     const struct limit_answer answer = look(stream, rule, table_of(limiter, index), &counted->ask);
     return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, counted, &answer);
 }

@@ -73,7 +73,30 @@ static const struct chain *chain_of(const struct filter *filters, uint32_t count
         chain->has_request_data |= !filter->is_dry_run && filter->type->ops.request_data != NULL;
         chain->has_response_data |= !filter->is_dry_run && filter->type->ops.response_data != NULL;
     }
+    chain_link(chain);
     return chain;
+}
+
+void chain_link(struct chain *chain) {
+    uint32_t charge = chain->count, attempt_head = chain->count, response_head = 0, end = 0;
+    bool is_asked_between = false;
+    for (uint32_t i = chain->count; i-- > 0;) {
+        struct filter *filter = &chain->filters[i];
+        const struct filter_ops *ops = &filter->type->ops;
+        charge = ops->charge != NULL ? i : charge;
+        attempt_head = ops->attempt_head != NULL && !filter->is_dry_run ? i : attempt_head;
+        filter->charge_from = charge;
+        filter->attempt_head_from = attempt_head;
+        filter->is_charged_next = ops->charge != NULL && !is_asked_between;
+        is_asked_between = !filter->type->queues && (is_asked_between || ops->decide != NULL);
+    }
+    for (uint32_t i = 0; i < chain->count; i++) {
+        struct filter *filter = &chain->filters[i];
+        response_head = filter->type->ops.response_head != NULL ? i + 1 : response_head;
+        end = filter->type->ops.end != NULL ? i + 1 : end;
+        filter->response_head_before = response_head;
+        filter->ends_before = end;
+    }
 }
 
 const struct chain *chain_build(const struct filter_type *const *types, const struct destination *destination, enum filter_role role,
@@ -122,10 +145,11 @@ static enum filter_result replied_at(struct stream *stream, struct filter_run *r
 // By the first `count` filters, those that were not yet.
 static enum filter_result charge_first(struct stream *stream, struct filter_run *run, uint32_t count) {
     while (run->charged < count) {
-        const uint32_t i = run->charged++;
+        const uint32_t i = run->chain->filters[run->charged].charge_from;
+        run->charged = i < count ? i + 1 : count;
+        if (i >= count)
+            break;
         const struct filter *filter = &run->chain->filters[i];
-        if (filter->type->ops.charge == NULL)
-            continue;
         run->asked = filter;
         enum filter_result result = filter->type->ops.charge(stream, filter->config, state_of(run, filter));
         CHECK(result != FILTER_PAUSE);
@@ -177,10 +201,9 @@ enum filter_result chain_advance(struct stream *stream, struct filter_run *run) 
 
 void chain_attempt_head(struct stream *stream, struct filter_run *run, struct head *head, struct pool *pool) {
     const struct chain *chain = run->chain;
-    for (uint32_t i = 0; i < chain->count; i++) {
+    for (uint32_t i = 0; i < chain->count && (i = chain->filters[i].attempt_head_from) < chain->count; i++) {
         const struct filter *filter = &chain->filters[i];
-        if (filter->type->ops.attempt_head != NULL && !filter->is_dry_run)
-            filter->type->ops.attempt_head(stream, filter->config, state_of(run, filter), head, pool);
+        filter->type->ops.attempt_head(stream, filter->config, state_of(run, filter), head, pool);
     }
 }
 
@@ -191,22 +214,28 @@ static void show_head(struct stream *stream, const struct filter *filter, const 
     (void)filter->type->ops.response_head(stream, filter->config, state_of(&stream->filters, filter), &copy);
 }
 
-// CONTINUE where the filter at `place` has no eye for heads.
 static enum filter_result pass_head(struct stream *stream, uint32_t place, struct head *head) {
     const struct filter_run *run = &stream->filters;
     const struct filter *filter = &run->chain->filters[place];
-    if (filter->type->ops.response_head == NULL)
-        return FILTER_CONTINUE;
     if (!filter->is_dry_run)
         return filter->type->ops.response_head(stream, filter->config, state_of(run, filter), head);
     show_head(stream, filter, head);
     return FILTER_CONTINUE;
 }
 
+// Of the first `count` filters, one more than the last that has an eye for heads.
+static uint32_t heads_before(const struct filter_run *run, uint32_t count) {
+    return count == 0 ? 0 : run->chain->filters[count - 1].response_head_before;
+}
+
 enum filter_result chain_response_head(struct stream *stream, struct head *head) {
     struct filter_run *run = &stream->filters;
     for (; run->head_passed < run->behind_answer; run->head_passed++) {
-        uint32_t place = run->behind_answer - 1 - run->head_passed;
+        const uint32_t before = heads_before(run, run->behind_answer - run->head_passed);
+        run->head_passed = run->behind_answer - before;
+        if (before == 0)
+            break;
+        const uint32_t place = before - 1;
         enum filter_result result = pass_head(stream, place, head);
         if (result == FILTER_REPLIED)
             return replied_at(stream, run, place);
@@ -217,8 +246,9 @@ enum filter_result chain_response_head(struct stream *stream, struct head *head)
 }
 
 void chain_reply_head(struct stream *stream, struct head *head) {
-    for (uint32_t place = stream->filters.behind_answer; place-- > 0;) {
-        enum filter_result result = pass_head(stream, place, head);
+    const struct filter_run *run = &stream->filters;
+    for (uint32_t before = run->behind_answer; (before = heads_before(run, before)) > 0; before--) {
+        enum filter_result result = pass_head(stream, before - 1, head);
         CHECK(result == FILTER_CONTINUE);
     }
 }
@@ -260,9 +290,8 @@ void chain_end(struct stream *stream, struct filter_run *run) {
         return;
     CHECK(!run->ended);
     run->ended = true;
-    for (uint32_t i = run->begun; i-- > 0;) {
-        const struct filter *filter = &run->chain->filters[i];
-        if (filter->type->ops.end != NULL)
-            filter->type->ops.end(stream, filter->config, state_of(run, filter));
+    for (uint32_t i = run->begun; i > 0 && (i = run->chain->filters[i - 1].ends_before) > 0; i--) {
+        const struct filter *filter = &run->chain->filters[i - 1];
+        filter->type->ops.end(stream, filter->config, state_of(run, filter));
     }
 }

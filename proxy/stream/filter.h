@@ -112,6 +112,10 @@ struct filter {
     size_t state_offset;         // in the block of states of a stream or an attempt
     const struct policy *policy; // as in its scope; NULL once its stream has outlived the documents
     bool is_dry_run;             // what it refuses passes
+    // By chain_link. Most filters have few slots, and most slots few filters: walks go from one that has the slot to the next.
+    bool is_charged_next; // nobody is asked between its decide and its charge: what charge is going to see need not be looked at before
+    uint32_t charge_from, attempt_head_from;    // the first from this one on that has the slot; the chain's count: none
+    uint32_t response_head_before, ends_before; // one more than the last up to this one that has it; 0: none
 };
 
 // The filters of one destination in one role and place, in order. Immutable.
@@ -122,6 +126,9 @@ struct chain {
     bool has_response_data;
     struct filter filters[];
 };
+
+// Once the filters stand in the chain: what its walks pass over.
+void chain_link(struct chain *chain);
 
 // Where a stream, or an attempt, stands in its chain.
 struct filter_run {

@@ -29,6 +29,8 @@ struct circuit_breaker {
     nanoseconds opened_at;
     uint16_t lot; // drawn when it was opened: its part of the jitter
     uint32_t in_a_row;
+    uint64_t latest_bad; // the epoch of the last failure or slow call; 0: there was none
+    nanoseconds bucket_width;
     uint32_t probes, succeeded; // half-open: under way, and done
     struct bucket buckets[BUCKETS];
     uint64_t changes[CIRCUIT_STATES];
@@ -83,6 +85,7 @@ void circuit_breaker_set(struct circuit_breaker *breaker, const struct circuit_b
     breaker->config = *config;
     breaker->config.place = (struct place){0};
     breaker->config.policy = BYTES_NONE;
+    breaker->bucket_width = config->window / BUCKETS;
     pthread_mutex_unlock(&breaker->lock);
 }
 
@@ -111,6 +114,7 @@ static void set_state(struct circuit_breaker *breaker, enum circuit_state state,
     breaker->changes[state]++;
     breaker->in_a_row = breaker->probes = breaker->succeeded = 0;
     memset(breaker->buckets, 0, sizeof breaker->buckets);
+    breaker->latest_bad = 0;
     *news = (struct news){.is_there = true, .is_dry_run = breaker->config.dry_run, .state = state, .reason = reason};
 }
 
@@ -129,11 +133,10 @@ static void open(struct circuit_breaker *breaker, nanoseconds now, struct rng *r
 }
 
 static uint64_t epoch_at(const struct circuit_breaker *breaker, nanoseconds now) {
-    return now / (breaker->config.window / BUCKETS) + 1; // 0 is of one that was never used
+    return now / breaker->bucket_width + 1; // 0 is of one that was never used
 }
 
-static struct bucket sum_of(const struct circuit_breaker *breaker, nanoseconds now) {
-    const uint64_t last = epoch_at(breaker, now);
+static struct bucket sum_of(const struct circuit_breaker *breaker, uint64_t last) {
     struct bucket sum = {.epoch = last};
     for (uint32_t i = 0; i < BUCKETS; i++) {
         const struct bucket *bucket = &breaker->buckets[i];
@@ -151,13 +154,15 @@ static bool is_slow(const struct circuit_breaker *breaker, nanoseconds took) {
 }
 
 // NULL: nothing opens it.
-static const char *why_open(const struct circuit_breaker *breaker, nanoseconds now) {
+static const char *why_open(const struct circuit_breaker *breaker, uint64_t epoch) {
     const struct circuit_breaker_config *config = &breaker->config;
     if (config->failure_threshold > 0 && breaker->in_a_row >= config->failure_threshold)
         return "failures_in_a_row";
     if (config->failure_percent == 0 && config->slow_call.threshold == 0)
         return NULL;
-    const struct bucket sum = sum_of(breaker, now);
+    if (breaker->latest_bad + BUCKETS <= epoch)
+        return NULL; // nothing but success in all buckets
+    const struct bucket sum = sum_of(breaker, epoch);
     if (sum.requests < config->min_requests)
         return NULL;
     if (config->failure_percent > 0 && sum.failures * 100 >= sum.requests * config->failure_percent)
@@ -173,11 +178,14 @@ static void count(struct circuit_breaker *breaker, enum circuit_outcome outcome,
     struct bucket *bucket = &breaker->buckets[epoch % BUCKETS];
     if (bucket->epoch != epoch)
         *bucket = (struct bucket){.epoch = epoch};
+    const bool is_failure = outcome == CIRCUIT_FAILED, was_slow = is_slow(breaker, took);
     bucket->requests++;
-    bucket->failures += outcome == CIRCUIT_FAILED;
-    bucket->slow += is_slow(breaker, took);
-    breaker->in_a_row = outcome == CIRCUIT_FAILED ? breaker->in_a_row + 1 : 0;
-    const char *reason = why_open(breaker, now);
+    bucket->failures += is_failure;
+    bucket->slow += was_slow;
+    if (is_failure || was_slow)
+        breaker->latest_bad = epoch;
+    breaker->in_a_row = is_failure ? breaker->in_a_row + 1 : 0;
+    const char *reason = why_open(breaker, epoch);
     if (reason != NULL)
         open(breaker, now, rng, reason, news);
 }
@@ -235,7 +243,7 @@ struct circuit_view circuit_breaker_look(struct circuit_breaker *breaker, nanose
     pthread_mutex_lock(&breaker->lock);
     if (now < breaker->latest)
         now = breaker->latest;
-    const struct bucket sum = sum_of(breaker, now);
+    const struct bucket sum = sum_of(breaker, epoch_at(breaker, now));
     struct circuit_view view = {
         .state = state_of(breaker), .in_a_row = breaker->in_a_row, .requests = sum.requests, .failures = sum.failures, .slow = sum.slow};
     memcpy(view.changes, breaker->changes, sizeof view.changes);

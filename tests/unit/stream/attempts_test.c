@@ -307,6 +307,7 @@ static void gate_init(struct loopback *world, const char *documents) {
     gates.chain.count = 1;
     gates.chain.states_size = sizeof(struct gate_state);
     gates.chain.filters[0] = (struct filter){.type = &gate_type, .config = &gate};
+    chain_link(&gates.chain);
     bound_find_host(world->bound, BYTES("a"))->attempt_chain = &gates.chain;
 }
 

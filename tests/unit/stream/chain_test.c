@@ -172,7 +172,6 @@ static const struct filter_type type_without_bodies = {
 };
 
 static struct script *configs[FILTERS];
-
 // A chain of three, A nearest to the client, in the place of the service's own.
 static void put_chain(struct world *world, const struct filter_type *type) {
     world->chain = alloc_zeroed_or_abort(1, sizeof *world->chain + FILTERS * sizeof world->chain->filters[0]);
@@ -185,6 +184,7 @@ static void put_chain(struct world *world, const struct filter_type *type) {
         world->chain->filters[i] = (struct filter){.type = type, .config = &configs[i], .state_offset = world->chain->states_size};
         world->chain->states_size += (sizeof(struct state) + 15) & ~(size_t)15;
     }
+    chain_link(world->chain);
     struct bound_snapshot *bound = world->loopback.bound;
     for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
         if (bytes_equal(bound->destinations[i].config->service->key, BYTES("default/a:80")))
@@ -252,6 +252,7 @@ static void who_stands_before_a_queue_is_charged_before_it(void **state) {
         world_init(&world, HTTP1);
         queueing.queues = true;
         world.chain->filters[2].type = &queueing;
+        chain_link(world.chain);
         world.scripts[1].charge_replies = i == 1;
         client_get(&client, &world.loopback, "GET a /\n");
         loopback_settle(&world.loopback);
@@ -265,9 +266,8 @@ static void who_stands_before_a_queue_is_charged_before_it(void **state) {
 
 static void slots_may_be_left_out(void **state) {
     (void)state;
-    struct world world;
+    struct world world = {0};
     struct client client;
-    memset(&world, 0, sizeof world);
     loopback_init(&world.loopback, HTTP1, NULL);
     put_chain(&world, &type_without_bodies);
     client_open(&client, &world.loopback, "POST a /\n");

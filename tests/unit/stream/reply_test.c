@@ -126,6 +126,7 @@ static void world_init(struct world *world, const char *documents) {
         configs[i] = &world->scripts[i];
         world->chain->filters[i] = (struct filter){.type = &type, .config = &configs[i]};
     }
+    chain_link(world->chain);
     struct bound_snapshot *bound = world->loopback.bound;
     for (uint32_t i = 0; i < bound->snapshot->service_count; i++)
         if (bytes_equal(bound->destinations[i].config->service->key, BYTES("default/a:80")))
