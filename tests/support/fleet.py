@@ -194,7 +194,7 @@ class Process:
         return self.child.returncode
 
     def stop(self, timeout=STOP_S):
-        """SIGTERM, then as `wait`. Harmless when it has ended and was judged."""
+        """SIGTERM, then as `wait`. Harmless when it has ended and was judged, or was told before."""
         if self.judged:
             return self.child.returncode
         self.signal(signal.SIGTERM)
@@ -281,6 +281,9 @@ class Fleet:
     def close(self, failed=False):
         """Stops all. Raises the first failure, unless `failed` says that there is one already; then only shows the logs."""
         failures = []
+        for process in reversed(self.processes):
+            if not process.judged:
+                process.signal(signal.SIGTERM)  # all first: each takes its time to drain
         for process in reversed(self.processes):
             try:
                 process.stop()

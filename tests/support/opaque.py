@@ -30,8 +30,12 @@ class Raw:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         if source:
             self.socket.bind(source)
-        self.socket.connect(split_address(address))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.broken = False
+        try:
+            self.socket.connect(split_address(address))
+        except ConnectionResetError:
+            self.broken = True  # accepted, and broken off before this end knew that it was connected
 
     def __enter__(self):
         return self
@@ -40,7 +44,8 @@ class Raw:
         self.socket.close()
 
     def send(self, content):
-        self.socket.sendall(content)
+        if not self.broken:
+            self.socket.sendall(content)
         return self
 
     def end(self):
@@ -48,6 +53,7 @@ class Raw:
         return self
 
     def exactly(self, count):
+        self.fail_if_broken()
         found = bytearray()
         while len(found) < count:
             more = self.socket.recv(count - len(found))
@@ -58,10 +64,15 @@ class Raw:
 
     def rest(self):
         """All up to the peer's end in order; ConnectionResetError where it was none."""
+        self.fail_if_broken()
         found = bytearray()
         while more := self.socket.recv(65536):
             found += more
         return bytes(found)
+
+    def fail_if_broken(self):
+        if self.broken:
+            raise ConnectionResetError("broken off at once")
 
     def is_reset(self):
         """Whether the connection is broken rather than ended in order; waits for either."""
