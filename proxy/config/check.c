@@ -5,6 +5,7 @@
 #include "config/authority.h"
 #include "config/check_gateway.h"
 #include "config/check_route.h"
+#include "config/resource_authentication.h"
 #include "config/resource_authorization.h"
 #include "config/resource_bulkhead.h"
 #include "config/resource_gateway.h"
@@ -226,6 +227,12 @@ static bool says_enough_of_connections(const struct document *policy) {
     return !is_of_http;
 }
 
+// All that such a policy can do to a connection is to refuse it: it is not for connections, and has nothing to say of one.
+static bool requires_token(const struct document *policy) {
+    const struct authentication_spec *spec = policy->spec;
+    return policy_kind_of(policy) == POLICY_AUTHENTICATION && spec->required;
+}
+
 // A policy of requests for a Service that carries none would do nothing, and nobody would notice.
 static void warn_of_opaque_target(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
@@ -238,11 +245,15 @@ static void warn_of_opaque_target(struct document *policy, uint32_t index, const
     }
     if (carries || says_enough_of_connections(policy))
         return;
-    document_warning(policy, item_of(policy, "targetRefs", index), NULL,
-                     policy_is_of_connections(policy_kind_of(policy))
-                         ? "%s has protocol TCP or TLS there: what a rule says of requests allows no connection, and denies all"
-                         : "%s has protocol TCP or TLS there, and carries no requests for the policy to act on",
-                     entry->label);
+    const struct node *node = item_of(policy, "targetRefs", index);
+    if (policy_is_of_connections(policy_kind_of(policy)))
+        document_warning(policy, node, NULL, "%s has protocol TCP or TLS there: what a rule says of requests allows no connection, and denies all",
+                         entry->label);
+    else if (requires_token(policy))
+        document_warning(policy, node, NULL, "%s has protocol TCP or TLS there: no connection has a token, and with required: true all are refused",
+                         entry->label);
+    else
+        document_warning(policy, node, NULL, "%s has protocol TCP or TLS there, and carries no requests for the policy to act on", entry->label);
 }
 
 static void check_policies(struct loading *loading, const struct map *names) {

@@ -481,6 +481,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     snapshot->services = pool_alloc_zeroed(&memory->pool, freezing.capacity * sizeof(snapshot->services[0]) + 1);
     map_init(&freezing.traits);
     map_init(&freezing.origins);
+    map_init(&freezing.told);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
     freeze_policies_begin(&freezing);
     grants_init(&freezing.grants, loading);
@@ -492,6 +493,8 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_gateways(&freezing);
     freeze_urls(&freezing);
     freeze_routes(&freezing);
+    freeze_warn_of_policies(&freezing);
+    map_dispose(&freezing.told);
     map_dispose(&freezing.entries);
     map_dispose(&freezing.urls);
     policy_index_dispose(&freezing.policies);

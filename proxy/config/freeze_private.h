@@ -27,6 +27,7 @@ struct freezing {
     struct frontend *frontends;
     struct map entries; // "namespace/name" -> struct frozen_entry, of all ServiceEntries
     struct map urls;    // as documents write them -> struct service_url
+    struct map told;    // what was warned of
     uint32_t first_url_service;
 };
 
@@ -120,6 +121,10 @@ struct route_rule *freeze_rule(struct freezing *freezing, const struct document 
 
 // The services that the route sends to: those that only a route names are not visible by a host, and are frozen here.
 void freeze_backends_of(struct freezing *freezing, const struct document *route);
+
+// Warnings (freeze_warnings.c): of all policies, once all destinations are there; of a rule that leads to one, once its policies are known.
+void freeze_warn_of_policies(struct freezing *freezing);
+void freeze_warn_of_rule(struct freezing *freezing, const struct rule_spec *spec, const struct destination *destination);
 
 // Last of all: rules, tables of routes and destinations, of all services.
 void freeze_routes(struct freezing *freezing);

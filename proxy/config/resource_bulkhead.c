@@ -2,6 +2,7 @@
 #include "config/resource_bulkhead.h"
 
 #include "config/edge_fields.h"
+#include "http/canonical.h"
 #include "http/headers.h"
 
 #define SHARE(member) ROW_AT(struct bulkhead_share, member)
@@ -171,6 +172,26 @@ static void check_number(struct document *document, struct bulkhead_pool_config 
         document_error(document, adaptive, "min", "%u is more than max, %u", pool->adaptive.min, pool->adaptive.max);
 }
 
+// Of a host in another form no request is: they are compared as canonical ones.
+static void warn_of_host(struct document *document, struct bytes value, const struct node *node) {
+    struct pool *scratch = document->loading->scratch;
+    const bool is_valid = authority_is_valid(value);
+    const struct bytes plain = is_valid ? canonical_authority(value, BYTES("http"), scratch) : BYTES("one");
+    const bool is_canonical = is_valid && (bytes_equal(value, plain) || bytes_equal(value, canonical_authority(value, BYTES("https"), scratch)));
+    if (!is_canonical)
+        document_warning(document, node_find(node, "value"), NULL, "no request has the host \"%.*s\"; in the form that is compared it is %.*s",
+                         BYTES_FORMAT(value), BYTES_FORMAT(plain));
+}
+
+static void check_hosts(struct document *document, const struct bulkhead_pool_config *pool, const struct node *overrides) {
+    const struct request_key *key = &pool->per_key.key;
+    if (key->count != 1 || key->parts[0].type != KEY_HEADER || !bytes_equal_nocase(key->parts[0].name, BYTES("host")))
+        return;
+    for (uint32_t i = 0; i < pool->per_key.override_count; i++)
+        if (document_has(node_item(overrides, i), "value"))
+            warn_of_host(document, pool->per_key.overrides[i].value, node_item(overrides, i));
+}
+
 static void check_shares(struct document *document, const struct bulkhead_pool_config *pool, const struct node *node) {
     const struct node *per_key = node_find(node, "perKey");
     const struct request_key *key = &pool->per_key.key;
@@ -178,6 +199,7 @@ static void check_shares(struct document *document, const struct bulkhead_pool_c
     if (pool->per_key.override_count > 0 && key->count > 0 && (key->count > 1 || key->parts[0].type == KEY_CLIENT_ADDRESS))
         document_error(document, node_find(per_key, "overrides"), NULL,
                        "name values of a key of one part that is no ClientAddress; allowed: such a key");
+    check_hosts(document, pool, node_find(per_key, "overrides"));
     const uint32_t most = pool->max_concurrent > 0 ? pool->max_concurrent : pool->adaptive.max;
     if (document_has(per_key, "maxConcurrent") && pool->per_key.max_concurrent >= most && most > 0)
         document_warning(document, node_find(per_key, "maxConcurrent"), NULL, "a share of %u is all of the pool, which has %u: one key can fill it",
