@@ -365,6 +365,16 @@ static bool is_connecting(const struct conn_waiter *waiter) {
     return pool != NULL && !waiter->granted && pool->open == 0 && pool->connecting_count > 0;
 }
 
+// For the access log.
+static void note_ejection(const struct attempt *attempt, int32_t cause) {
+    struct stream *stream = attempt->stream;
+    const struct bytes policy = attempts_policy_name(stream->destination->config->service->traffic.outlier.policy);
+    char why[CAUSE_TEXT_MAX];
+    cause_print(cause, why);
+    stream->attempts->ejected = attempt->endpoint->links->text;
+    stream->attempts->ejected_by = pool_format(&stream->pool, "%.*s: outlierDetection: %s", BYTES_FORMAT(policy), why);
+}
+
 void attempt_end(struct attempt *attempt, enum error error) {
     if (attempt->state == ATTEMPT_OVER)
         return;
@@ -394,7 +404,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     int32_t cause = 0;
     const enum endpoint_outcome health = attempt_outcome(attempt, error, &cause);
     if (cluster_health_note(attempt->endpoint, health, cause))
-        stream->attempts->ejected = attempt->endpoint->links->text;
+        note_ejection(attempt, cause);
     cluster_done(stream->destination->cluster, attempt->endpoint, outcome, elapsed);
     if (stream->destination->config->service->is_passthrough)
         endpoint_retire(attempt->endpoint);

@@ -201,12 +201,30 @@ static enum retry_refusal judge(struct stream *stream, const struct attempt *set
     return retry_budget_withdraw(&stream->destination->cluster->shared->budget, &rule, now) ? RETRY_NOT_REFUSED : RETRY_REFUSED_BUDGET;
 }
 
+static bool was_for_sort(const struct attempts *attempts, bool is_hedge) {
+    for (uint32_t i = 0; i < attempts->reason_count; i++)
+        if ((attempts->reasons[i] == RETRY_HEDGE) == is_hedge)
+            return true;
+    return false;
+}
+
+// By whose rule there is a further try, for the access log.
+static void note_policy(struct stream *stream, bool is_hedge) {
+    struct attempts *attempts = stream->attempts;
+    const struct bytes before = attempts->retried_by;
+    const struct bytes policy = attempts_policy_name(is_hedge ? stream->traffic->hedge.policy : stream->traffic->retry.policy);
+    if (!was_for_sort(attempts, is_hedge))
+        attempts->retried_by = pool_format(&stream->pool, "%.*s%s%.*s: %s", BYTES_FORMAT(before), before.len > 0 ? ", " : "", BYTES_FORMAT(policy),
+                                           is_hedge ? "hedge" : "retry");
+}
+
 // A further try, and why.
 static void begin_for(struct stream *stream, enum retry_reason reason) {
     struct attempts *attempts = stream->attempts;
     metric_add(cell_of_reason(stream->env->metrics, reason), 1);
     attempts_begin(stream);
     attempts->last->retried_for = reason;
+    note_policy(stream, reason == RETRY_HEDGE);
     CHECK(attempts->reason_count < REASONS_MAX);
     attempts->reasons[attempts->reason_count++] = (uint8_t)reason;
 }

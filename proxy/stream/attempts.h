@@ -53,7 +53,10 @@ struct attempts {
     uint8_t reasons[REASONS_MAX]; // enum retry_reason of each try but the first
     uint32_t reason_count;
     enum retry_refusal refusal; // why there was no further one
-    struct bytes ejected;       // address of the endpoint that was ejected for how a try went; empty: none was
+    struct bytes
+        retried_by;       // by whose rules there were further tries: "kind/namespace/name: retry, kind/namespace/name: hedge"; empty: there were none
+    struct bytes ejected; // address of the endpoint that was ejected for how a try went; empty: none was
+    struct bytes ejected_by; // by whose rule, and why
     struct hedge hedge;
 };
 
@@ -78,6 +81,11 @@ enum attempts_result attempts_advance(struct stream *stream);
 // For hedge.c: what the service's budget is counted by; and an endpoint (NULL: none) that this stream is not to pick again while there is another.
 struct retry_budget_rule attempts_budget_rule(const struct stream *stream);
 void attempts_remember_tried(struct attempts *attempts, struct endpoint *endpoint);
+
+// What stands in the place of a policy's name in the access log where none says anything, and the defaults hold.
+static inline struct bytes attempts_policy_name(struct bytes policy) {
+    return policy.len == 0 ? BYTES("default") : policy;
+}
 
 // The one to be told of: which answered, else which was begun last.
 static inline const struct attempt *attempts_foremost(const struct attempts *attempts) {

@@ -92,7 +92,9 @@ static void write_record(struct stream *stream, nanoseconds duration) {
     if (attempts != NULL) {
         record.attempts = attempts->begun;
         record.retried_for = bytes_from(reasons, print_reasons(attempts, reasons, sizeof reasons));
+        record.retried_by = attempts->retried_by;
         record.ejected = attempts->ejected;
+        record.ejected_by = attempts->ejected_by;
         record.retry_refused = bytes_from_text(retry_refusal_name(attempts->refusal));
         const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
         record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->links->text;

@@ -43,7 +43,9 @@ struct access_record {
     struct bytes endpoint; // address of the last attempt
     uint32_t attempts;
     struct bytes retried_for;      // why each but the first was made: "unsent,code"; empty: there was one alone
+    struct bytes retried_by;       // whose rules had them made: "kind/namespace/name: retry"
     struct bytes ejected;          // address of the endpoint that was ejected for how a try went; empty: none was
+    struct bytes ejected_by;       // by whose rule, and why
     struct bytes retry_refused;    // why there was no further one although a condition was met
     nanoseconds upstream_duration; // from the last attempt's start to its response head; 0: none came
     struct bytes client;           // its address as a trusted proxy tells it; empty: the peer is the client
@@ -57,39 +59,41 @@ struct access_record {
 
 // X(identifier, name, most bytes of its value in a line, after escaping; what it is): all fields, in the order of JSON. Identities may be 2,048 bytes long; the part that
 // tells them apart is in front. Numbers have the digits of UINT64_MAX.
-#define ACCESS_FIELD_LIST(X)                                                                                               \
-    X(TIME, "time", 32, "when the head of the request was complete: RFC 3339, UTC, microseconds")                          \
-    X(LISTENER, "listener", 64, "name of the listener")                                                                    \
-    X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                          \
-    X(METHOD, "method", 32, "method of the request")                                                                       \
-    X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                      \
-    X(PATH, "path", 448, "path as received, in its canonical form and without its query")                                  \
-    X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                    \
-    X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                              \
-    X(STATUS, "status", 20, "status sent to the client")                                                                   \
-    X(GRPC_STATUS, "grpc_status", 20, "grpc-status sent to the client")                                                    \
-    X(END, "end", 32, "how it ended: ok, or the error")                                                                    \
-    X(DETAIL, "detail", 192, "why, where the end does not say all")                                                        \
-    X(POLICY, "policy", 256, "the policy and rule that ended it")                                                          \
-    X(DELAYED, "delayed", 96, "the policies and rules that made it wait")                                                  \
-    X(DRY_RUN, "dry_run", 128, "the policies and rules in a dry run that would have refused it, and how")                  \
-    X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                             \
-    X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                      \
-    X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                       \
-    X(SERVICE, "service", 256, "namespace/name:port of the service")                                                       \
-    X(ROUTE, "route", 192, "rule of a route by which it went: kind/namespace/name: rule")                                  \
-    X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                             \
-    X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                      \
-    X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                \
-    X(EJECTED, "ejected", 64, "address of the endpoint that was ejected for how it answered a try")                        \
-    X(RETRY_REFUSED, "retry_refused", 16, "why there was no further try, although a condition of retry was met")           \
-    X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds") \
-    X(CLIENT, "client", 46, "address of the client, where a trusted proxy tells it")                                       \
-    X(PEER, "peer", 64, "address of the connection's other end")                                                           \
-    X(PEER_IDENTITY, "peer_identity", 432, "SPIFFE ID that the client's certificate has")                                  \
-    X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                       \
-    X(USER_AGENT, "user_agent", 192, "user-agent")                                                                         \
-    X(KEYS, "keys", 176, "what tells it apart, of spec.telemetry.accessLog.keys and of limits, as hashes: name=hash&...")  \
+#define ACCESS_FIELD_LIST(X)                                                                                                  \
+    X(TIME, "time", 32, "when the head of the request was complete: RFC 3339, UTC, microseconds")                             \
+    X(LISTENER, "listener", 64, "name of the listener")                                                                       \
+    X(DIRECTION, "direction", 16, "inbound, outbound or gateway")                                                             \
+    X(METHOD, "method", 32, "method of the request")                                                                          \
+    X(AUTHORITY, "authority", 256, "Host or :authority, as received")                                                         \
+    X(PATH, "path", 352, "path as received, in its canonical form and without its query")                                     \
+    X(VERSION, "version", 8, "HTTP version of the client: 1.0, 1.1, 2")                                                       \
+    X(TLS, "tls", 8, "whether the client's connection is TLS: true or false")                                                 \
+    X(STATUS, "status", 20, "status sent to the client")                                                                      \
+    X(GRPC_STATUS, "grpc_status", 20, "grpc-status sent to the client")                                                       \
+    X(END, "end", 32, "how it ended: ok, or the error")                                                                       \
+    X(DETAIL, "detail", 192, "why, where the end does not say all")                                                           \
+    X(POLICY, "policy", 216, "the policy and rule that ended it")                                                             \
+    X(DELAYED, "delayed", 96, "the policies and rules that made it wait")                                                     \
+    X(DRY_RUN, "dry_run", 128, "the policies and rules in a dry run that would have refused it, and how")                     \
+    X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                                \
+    X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                         \
+    X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                          \
+    X(SERVICE, "service", 256, "namespace/name:port of the service")                                                          \
+    X(ROUTE, "route", 192, "rule of a route by which it went: kind/namespace/name: rule")                                     \
+    X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                                \
+    X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                         \
+    X(RETRIED_FOR, "retried_for", 96, "why each further try was made, with commas between")                                   \
+    X(RETRIED_BY, "retried_by", 112, "the policies and rules that had further tries made; default: none says anything of it") \
+    X(EJECTED, "ejected", 64, "address of the endpoint that was ejected for how it answered a try")                           \
+    X(EJECTED_BY, "ejected_by", 128, "the policy and rule that it was ejected by, and why")                                   \
+    X(RETRY_REFUSED, "retry_refused", 16, "why there was no further try, although a condition of retry was met")              \
+    X(UPSTREAM_DURATION, "upstream_duration_us", 20, "from the last attempt to the head of its response, in microseconds")    \
+    X(CLIENT, "client", 46, "address of the client, where a trusted proxy tells it")                                          \
+    X(PEER, "peer", 64, "address of the connection's other end")                                                              \
+    X(PEER_IDENTITY, "peer_identity", 352, "SPIFFE ID that the client's certificate has")                                     \
+    X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                          \
+    X(USER_AGENT, "user_agent", 144, "user-agent")                                                                            \
+    X(KEYS, "keys", 176, "what tells it apart, of spec.telemetry.accessLog.keys and of limits, as hashes: name=hash&...")     \
     X(HEADERS, "request_headers", 176, "spec.telemetry.accessLog.headers, as a form writes them: name=value&...")
 
 enum access_field {

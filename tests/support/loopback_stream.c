@@ -39,6 +39,8 @@ static void record(void *user, const struct access_record *from) {
     copy_to(to->delayed, sizeof to->delayed, from->delayed);
     copy_to(to->dry_run, sizeof to->dry_run, from->dry_run);
     copy_to(to->retried_for, sizeof to->retried_for, from->retried_for);
+    copy_to(to->retried_by, sizeof to->retried_by, from->retried_by);
+    copy_to(to->ejected_by, sizeof to->ejected_by, from->ejected_by);
     copy_to(to->retry_refused, sizeof to->retry_refused, from->retry_refused);
     copy_to(to->ejected, sizeof to->ejected, from->ejected);
     copy_to(to->service, sizeof to->service, from->service);

@@ -29,6 +29,8 @@ struct loopback_record {
     char delayed[128];
     char dry_run[128];
     char retried_for[128];
+    char retried_by[256];
+    char ejected_by[256];
     char retry_refused[32];
     char ejected[64];
     char service[64];

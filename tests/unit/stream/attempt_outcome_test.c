@@ -238,6 +238,8 @@ static void the_log_names_whom_a_request_ejects(void **state) {
         ejected += world.record.ejected[0] != '\0';
         if (world.record.ejected[0] != '\0')
             assert_string_equal(world.record.ejected, "127.0.0.1:8001");
+        if (world.record.ejected[0] != '\0')
+            assert_string_equal(world.record.ejected_by, "TrafficPolicy/default/a: outlierDetection: status 503");
         client_dispose(&client);
     }
     assert_int_equal(ejected, 1);

@@ -23,6 +23,7 @@ static void the_first_answer_wins_and_the_other_is_cancelled(void **state) {
         assert_string_equal(client.body.at, "ok");
         assert_int_equal(world.record.attempts, 2);
         assert_string_equal(world.record.retried_for, "hedge");
+        assert_string_equal(world.record.retried_by, "TrafficPolicy/default/a: hedge");
         const struct worker_metrics *metrics = &world.far.metrics;
         assert_int_equal(metric_read(&metrics->retries_for_hedge), 1);
         assert_int_equal(metric_read(&metrics->retries_ended_answered), winner);
@@ -137,6 +138,7 @@ static void as_many_as_the_policy_says_are_asked(void **state) {
     assert_int_equal(world.far.count, 3);
     respond(&world, 2, 200, "", NULL);
     assert_string_equal(world.record.retried_for, "hedge,hedge");
+    assert_string_equal(world.record.retried_by, "TrafficPolicy/default/a: hedge");
     end(&world, &client);
 }
 
@@ -155,6 +157,7 @@ static void a_hedge_is_none_of_the_attempts(void **state) {
     respond(&world, 2, 200, "", NULL);
     assert_int_equal(client.status, 200);
     assert_string_equal(world.record.retried_for, "hedge,reset");
+    assert_string_equal(world.record.retried_by, "TrafficPolicy/default/a: hedge, TrafficPolicy/default/a: retry");
     end(&world, &client);
 }
 

@@ -11,6 +11,7 @@ static void assert_log(const struct loopback *world, unsigned attempts, const ch
     assert_int_equal(world->record.attempts, attempts);
     assert_int_equal(retries_of(world), attempts - 1);
     assert_string_equal(world->record.retried_for, retried_for);
+    assert_string_equal(world->record.retried_by, attempts > 1 ? "TrafficPolicy/default/a: retry" : "");
     assert_string_equal(world->record.retry_refused, refused);
 }
 

@@ -21,6 +21,7 @@ static void a_further_try_waits_at_least_for_the_backoff(void **state) {
     assert_int_equal(client.status, 200);
     assert_int_equal(world.record.attempts, 2);
     assert_string_equal(world.record.retried_for, "code");
+    assert_string_equal(world.record.retried_by, "HTTPRoute/default/r: one: retry");
     end(&world, &client);
 }
 
