@@ -243,38 +243,43 @@ static enum filter_result believe(struct stream *stream, const struct authentica
     return FILTER_CONTINUE;
 }
 
-// Keys are lacking: waits for them once, or is refused.
+// Keys are lacking: waits for them once, or is refused. `*is_to_look_again`: others are there by now, and nothing was decided.
 static enum filter_result await(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated, uint32_t index,
-                                enum jwks_lack lack) {
+                                enum jwks_lack lack, uint64_t version, bool *is_to_look_again) {
     const struct jwt_provider *provider = &authenticator->config->providers[index];
     struct provider_state *state = CONTAINER_OF(authenticator->states[index], struct provider_state, state);
     if (stream_is_asked_about(stream)) {
         explain_depends(stream, provider->name, BYTES("the keys that are fetched for it"));
         return FILTER_CONTINUE;
     }
-    if (!authenticated->has_waited && jwks_await(state->jwks, stream, provider, lack, &authenticated->waiter)) {
+    const enum jwks_wait wait =
+        authenticated->has_waited ? JWKS_LACKING : jwks_await(state->jwks, stream, provider, lack, version, &authenticated->waiter);
+    *is_to_look_again = wait == JWKS_CHANGED;
+    if (wait == JWKS_CHANGED)
+        return FILTER_CONTINUE;
+    if (wait == JWKS_COMING) {
         authenticated->has_waited = true;
         if (is_dry_run(stream))
-            list_remove(&authenticated->waiter.link); // nobody waits, and nobody is to be woken
+            jwks_leave(&authenticated->waiter); // nobody waits, and nobody is to be woken
         return FILTER_PAUSE;
     }
     return lack == JWKS_NONE ? refuse(stream, authenticator, index, false, "there are no keys to verify it with")
                              : refuse(stream, authenticator, index, true, jwt_fault_text(JWT_KEY_UNKNOWN));
 }
 
-static enum filter_result verify(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated,
-                                 uint32_t index, struct bytes token, const struct jwt *jwt) {
+static enum filter_result verify_once(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated,
+                                      uint32_t index, struct bytes token, const struct jwt *jwt, bool *is_to_look_again) {
     const struct jwt_provider *provider = &authenticator->config->providers[index];
     struct provider_state *state = CONTAINER_OF(authenticator->states[index], struct provider_state, state);
     uint64_t version = 0;
     struct jwk_set *keys = provider->url == NULL ? jwk_set_ref(provider->keys) : jwks_keys(state->jwks, stream->env->loop->now, &version);
     if (keys == NULL)
-        return await(stream, authenticator, authenticated, index, JWKS_NONE);
+        return await(stream, authenticator, authenticated, index, JWKS_NONE, version, is_to_look_again);
     const enum jwt_fault fault = jwt_verify(jwt, keys);
     metric_add(&stream->env->metrics->tokens_verified, 1);
     jwk_set_unref(keys);
     if (fault == JWT_KEY_UNKNOWN && provider->url != NULL)
-        return await(stream, authenticator, authenticated, index, JWKS_KEY_UNKNOWN);
+        return await(stream, authenticator, authenticated, index, JWKS_KEY_UNKNOWN, version, is_to_look_again);
     if (fault != JWT_GOOD)
         return refuse(stream, authenticator, index, true, jwt_fault_text(fault));
     struct claims *claims = claims_create(jwt->payload);
@@ -282,6 +287,17 @@ static enum filter_result verify(struct stream *stream, const struct authenticat
         return refuse(stream, authenticator, index, true, "it says too much");
     token_cache_put(state->cache, token, version, jwt->expires_s + (int64_t)provider->rules.skew_s, claims);
     return believe(stream, authenticator, authenticated, index, claims);
+}
+
+static enum filter_result verify(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated,
+                                 uint32_t index, struct bytes token, const struct jwt *jwt) {
+    bool is_to_look_again;
+    enum filter_result result;
+    do {
+        is_to_look_again = false;
+        result = verify_once(stream, authenticator, authenticated, index, token, jwt, &is_to_look_again);
+    } while (is_to_look_again);
+    return result;
 }
 
 // One that was verified a moment ago; NULL: it was not.
@@ -352,7 +368,7 @@ static void end(struct stream *stream, const void *config, void *state) {
     (void)config;
     struct authenticated *authenticated = state;
     if (authenticated->has_begun)
-        list_remove(&authenticated->waiter.link);
+        jwks_leave(&authenticated->waiter);
     if (authenticated->claims == NULL)
         return;
     if (stream->claims == authenticated->claims)

@@ -13,7 +13,7 @@ from support.fleet import eventually, take_port
 from support.hop import API, Hop
 from support.origin import Origin
 from support.token import ALGORITHMS, Issuer, b64, jwks
-from support.wire import exchange
+from support.wire import Wire, exchange
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "tokens"
 HEADERS = [{"claim": "sub", "header": "x-user-id"}, {"claim": "realm.roles", "header": "x-roles"}]
@@ -125,35 +125,40 @@ def test_a_file_of_keys_is_followed(fleet):
     assert ask(hop, new).status == 200
 
 
-def test_those_who_come_first_wait_for_the_keys(fleet):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_those_who_come_first_wait_for_the_keys(fleet, workers):
+    """Whichever worker they are of: there is one fetch for all."""
     issuer = Issuer()
     server = Server(fleet, [issuer])
     server.may_answer.clear()
-    hop, backend = beside(fleet, tokens({"uri": server.uri, "timeout": "20s"}), workers=1)
-    answers = []
-    threads = [threading.Thread(target=lambda n=i: answers.append(ask(hop, issuer.token(sub=str(n))).status)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: len(server.asked) == 1, what="the fetch")
+    hop, backend = beside(fleet, tokens({"uri": server.uri, "timeout": "20s"}), workers=workers)
+    wires = [Wire(hop.inbound["inbound"]) for _ in range(10)]
+    for number, wire in enumerate(wires):
+        wire.send(f"GET / HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {issuer.token(sub=str(number))}\r\n\r\n".encode())
+    eventually(lambda: hop.figure("outrigger_streams_active") == len(wires) + 1, what="all wait, and the fetch is under way")
+    for gone in (wires.pop(0), wires.pop()):
+        gone.break_off()
+    hop.logged(2, end="client_gone")
     assert ask(hop, "nonsense").status == 401 and not backend.requests
     server.may_answer.set()
-    for thread in threads:
-        thread.join()
-    assert answers == [200] * 8 and len(server.asked) == 1
+    assert [wire.response().status for wire in wires] == [200] * len(wires) and len(server.asked) == 1
     assert server.asked[0].target == "/jwks" and server.asked[0].values("authorization") == []
     assert hop.figure("outrigger_jwks_fetches_total", result="ok") == 1
+    for wire in wires:
+        wire.close()
 
 
-def test_a_key_is_rotated(fleet):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_key_is_rotated(fleet, workers):
     """One that is unknown is asked for, ten seconds after the last time; then the one before is good no more."""
     first, second = Issuer("k1"), Issuer("k2")
     server = Server(fleet, [first])
-    hop, _ = beside(fleet, tokens({"uri": server.uri}), workers=1)
+    hop, _ = beside(fleet, tokens({"uri": server.uri}), workers=workers)
     old, new = first.token(), second.token()
     assert ask(hop, old).status == 200
     server.body = jwks(second).encode()
     eventually(lambda: ask(hop, new).status == 200, timeout=60, what="the new key")
-    assert ask(hop, old).status == 401
+    assert [ask(hop, token).status for token in [old, new] * workers] == [401, 200] * workers, "all workers go by what one has fetched"
     assert len(server.asked) == 2
 
 
