@@ -25,6 +25,7 @@ import endurance  # noqa: E402
 import fairness  # noqa: E402
 import floods  # noqa: E402
 import kill  # noqa: E402
+import limits  # noqa: E402
 import shortage  # noqa: E402
 import upgrade  # noqa: E402
 from machine import Failure  # noqa: E402
@@ -51,6 +52,7 @@ SOAKS = [
     Soak("sigterm", "one of two replicas' sidecars is stopped again and again under load: none fails", change.sigterm, 900),
     Soak("upgrade", "both sidecars of a pair are replaced by new processes every 10 s under load: none fails", upgrade.upgrade, 600),
     Soak("kill", "applications are killed under load: only what may have run fails, nothing runs twice", kill.kill, 900),
+    Soak("limits", "of three times as much as a limit lets pass, as many pass as it says, to 1 %, with one worker and with two, over reloads", limits.limits, 300),
     Soak("stalled", "beside 50 stalled streams on its connection a request is as fast as alone", fairness.stalled, 600),
     Soak("download", "1 GB beside small requests: their p50 stays below twice that of without", fairness.download, 600),
     Soak("transfer", "1 GB each way with checksums, memory bounded", endurance.transfer, 600),
