@@ -138,12 +138,25 @@ def latency_rows(key, title):
     return [Row(key + "_p50", title + ", p50", "us", ratio=1.0), Row(key + "_p99", title + ", p99", "us", ratio=1.0)]
 
 
+def alone(bench, name):
+    """What a program says that measures in memory."""
+    done = subprocess.run(pinned(PROXY_CORE, bench.program(name)), capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise Failure(f"{name}: " + (done.stdout + done.stderr).strip()[-600:])
+    return json.loads(done.stdout)
+
+
+def limit_keys(bench, stack):
+    """In memory: a decision of a limit with few keys, and with a million in a table for a tenth of them."""
+    found = alone(bench, "bench-limit-keys")
+    if found["let_through"]:
+        raise Failure(f"a key that was exhausted was let through {found['let_through']} times in the flood")
+    return [found["few"], found["million"] / found["table"], found["grown"]]
+
+
 def pick(bench, stack):
     """In memory: a pick among 10 endpoints and among 10,000, by the default balancer, and what an endpoint takes in a snapshot and in one worker."""
-    done = subprocess.run(pinned(PROXY_CORE, bench.program("bench-balancer")), capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        raise Failure("bench-balancer: " + (done.stdout + done.stderr).strip()[-600:])
-    found = json.loads(done.stdout)
+    found = alone(bench, "bench-balancer")
     few, many = found["PeakEWMA"]
     return [few, many / few, found["bytes_per_endpoint"]]
 
@@ -170,6 +183,9 @@ CASES = [
     Case("pick", "none", [Row("pick", "a pick among 10 endpoints, with what it counts", "ns"),
                           Row("pick_many", "the same among 10,000, as a multiple of it", "", absolute=1.2),
                           Row("endpoint_bytes", "memory per endpoint of 10,000", "B", absolute=200.0)], pick),
+    Case("limit-keys", "none", [Row("limit_decision", "a rate limit's look and charge, 1,000 keys", "ns"),
+                                Row("limit_million", "with a million keys, as a multiple of with the 100,000 that the table is for", "", absolute=1.2),
+                                Row("limit_grown", "bytes that a million exhausted keys add", "B", absolute=0.0)], limit_keys),
     Case("latency-1", "hop", latency_rows("latency_1", "plain hop, 1 connection"), closed_latency(1), relay=True),
     Case("latency-8", "hop", latency_rows("latency_8", "plain hop, 8 connections"), closed_latency(8), relay=True),
     Case("pair-latency-1", "pair", latency_rows("pair_latency_1", "mTLS pair, 1 connection"), closed_latency(1)),
