@@ -167,13 +167,15 @@ static void leave(const struct found *found) {
 
 // ---- rules
 
-static struct rate_limit limit_for(const struct limit_ask *ask, uint32_t index, bool is_shared) {
-    struct rate_limit limit = ask->tier->limits[index];
-    if (is_shared) {
-        limit.per = limit.per / LIMIT_SHARED_FACTOR; // of a tenth of the time, so that no product of numbers grows too large
-        limit.burst = limit.burst > UINT32_MAX / LIMIT_SHARED_FACTOR ? UINT32_MAX : limit.burst * LIMIT_SHARED_FACTOR;
-    }
-    return limit;
+// `scaled` is room for one that is shared.
+static const struct rate_limit *limit_for(const struct limit_ask *ask, uint32_t index, bool is_shared, struct rate_limit *scaled) {
+    const struct rate_limit *limit = &ask->tier->limits[index];
+    if (!is_shared)
+        return limit;
+    *scaled = *limit;
+    scaled->per = limit->per / LIMIT_SHARED_FACTOR; // of a tenth of the time, so that no product of numbers grows too large
+    scaled->burst = limit->burst > UINT32_MAX / LIMIT_SHARED_FACTOR ? UINT32_MAX : limit->burst * LIMIT_SHARED_FACTOR;
+    return scaled;
 }
 
 static uint64_t quota_used(const struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
@@ -187,10 +189,11 @@ static uint64_t quota_for(const struct limit_ask *ask, bool is_shared) {
 
 // The limit that has to be waited for longest says no.
 static struct limit_answer judge(const struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
+    struct rate_limit scaled;
     struct limit_answer answer = {.is_shared = found->is_shared};
     for (uint32_t i = 0; i < ask->tier->limit_count; i++) {
-        const struct rate_limit limit = limit_for(ask, i, found->is_shared);
-        const nanoseconds wait = gcra_wait(&limit, found->is_new ? 0 : limits_of(found->slot)[i], ask->now);
+        const struct rate_limit *limit = limit_for(ask, i, found->is_shared, &scaled);
+        const nanoseconds wait = gcra_wait(limit, found->is_new ? 0 : limits_of(found->slot)[i], ask->now);
         if (wait > answer.wait)
             answer = (struct limit_answer){.outcome = LIMIT_EXCEEDED, .limit = i, .wait = wait, .is_shared = found->is_shared};
     }
@@ -203,10 +206,11 @@ static struct limit_answer judge(const struct limit_table *table, const struct f
 }
 
 static void count_left(const struct limit_table *table, const struct found *found, const struct limit_ask *ask, struct limit_left *left) {
+    struct rate_limit scaled;
     *left = (struct limit_left){0};
     for (uint32_t i = 0; i < ask->tier->limit_count; i++) {
-        const struct rate_limit limit = limit_for(ask, i, found->is_shared);
-        left->limits[i] = gcra_left(&limit, found->is_new ? 0 : limits_of(found->slot)[i], ask->now);
+        const struct rate_limit *limit = limit_for(ask, i, found->is_shared, &scaled);
+        left->limits[i] = gcra_left(limit, found->is_new ? 0 : limits_of(found->slot)[i], ask->now);
     }
     const uint64_t most = quota_for(ask, found->is_shared), used = most == 0 ? 0 : quota_used(table, found, ask);
     left->quota = used < most ? most - used : 0;
@@ -214,6 +218,7 @@ static void count_left(const struct limit_table *table, const struct found *foun
 
 static void charge(struct limit_table *table, const struct found *found, const struct limit_ask *ask) {
     uint64_t *slot = found->slot;
+    struct rate_limit scaled;
     if (found->is_shared)
         atomic_fetch_add_explicit(&table->shared_count, 1, memory_order_relaxed);
     if (found->is_new) {
@@ -221,9 +226,9 @@ static void charge(struct limit_table *table, const struct found *found, const s
         slot[0] = ask->key;
     }
     for (uint32_t i = 0; i < ask->tier->limit_count; i++) {
-        const struct rate_limit limit = limit_for(ask, i, found->is_shared);
-        const nanoseconds after = gcra_after(&limit, limits_of(slot)[i], ask->now);
-        const nanoseconds most = ask->now + gcra_spacing(&limit) * limit.burst + gcra_spacing(&limit);
+        const struct rate_limit *limit = limit_for(ask, i, found->is_shared, &scaled);
+        const nanoseconds after = gcra_after(limit, limits_of(slot)[i], ask->now);
+        const nanoseconds most = ask->now + gcra_spacing(limit) * limit->burst + gcra_spacing(limit);
         limits_of(slot)[i] = after < most ? after : most;
     }
     if (ask->tier->quota.requests == 0)
@@ -267,10 +272,11 @@ void limit_table_force(struct limit_table *table, const struct limit_ask *ask) {
 // A key whose debt was shared, and that has a slot by now, has nothing there to be given back.
 void limit_table_give_back(struct limit_table *table, const struct limit_ask *ask) {
     const struct found found = find(table, ask);
+    struct rate_limit scaled;
     for (uint32_t i = 0; i < ask->tier->limit_count && !found.is_new; i++) {
-        const struct rate_limit limit = limit_for(ask, i, found.is_shared);
+        const struct rate_limit *limit = limit_for(ask, i, found.is_shared, &scaled);
         uint64_t *full_at = &limits_of(found.slot)[i];
-        *full_at -= *full_at >= gcra_spacing(&limit) ? gcra_spacing(&limit) : 0;
+        *full_at -= *full_at >= gcra_spacing(limit) ? gcra_spacing(limit) : 0;
     }
     if (ask->tier->quota.requests > 0 && quota_used(table, &found, ask) > 0)
         *quota_used_of(table, found.slot) -= 1;

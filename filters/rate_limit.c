@@ -358,7 +358,7 @@ static enum filter_result decide(struct stream *stream, const void *config, void
     struct limited *limited = state;
     if (stream->request->opaque)
         return FILTER_CONTINUE; // a connection is no request
-    limited->counted = pool_alloc_zeroed(&stream->pool, limiter->rule_count * sizeof limited->counted[0]);
+    limited->counted = pool_alloc(&stream->pool, limiter->rule_count * sizeof limited->counted[0]);
     for (uint32_t i = 0; i < limiter->rule_count; i++) {
         const enum filter_result result = decide_rule(stream, limiter, limited, i);
         if (result != FILTER_CONTINUE || limited->is_refused)

@@ -19,6 +19,7 @@ struct hashing {
     uint64_t hash;
     uint64_t second_key;
     bool is_guarded;   // request_key_hash_guarded
+    bool is_first;     // nothing was added before
     struct bytes last; // what was added
     struct stream *stream;
 };
@@ -26,6 +27,23 @@ struct hashing {
 static void add(struct hashing *hashing, struct bytes text) {
     hashing->hash = hash_with_key(hashing->hash, hashing->second_key, text);
     hashing->last = text;
+    hashing->is_first = false;
+}
+
+// Where the connection itself keeps the hash of its address: most limits are by that alone.
+static uint64_t *kept_hash(const struct hashing *hashing) {
+    const struct stream *stream = hashing->stream;
+    return hashing->is_guarded && hashing->is_first && !stream->forwarded.names_client ? stream->client.address_hash : NULL;
+}
+
+static void add_client(struct bytes ip, struct hashing *hashing) {
+    uint64_t *const kept = kept_hash(hashing);
+    if (kept == NULL || *kept == 0)
+        add(hashing, ip);
+    else
+        *hashing = (struct hashing){*kept, hashing->second_key, hashing->is_guarded, false, ip, hashing->stream};
+    if (kept != NULL)
+        *kept = hashing->hash;
 }
 
 // IPv6 by its /64, which one client has whole; IPv4 in IPv6 as what it is.
@@ -40,7 +58,7 @@ static bool add_address(const union address *address, struct hashing *hashing) {
         ip = (const char *)&address->v6.sin6_addr + (is_mapped ? sizeof mapped : 0);
         length = is_mapped ? 4 : 8;
     }
-    add(hashing, bytes_from(ip, length));
+    add_client(bytes_from(ip, length), hashing);
     return true;
 }
 
@@ -161,7 +179,7 @@ bool request_key_hash(const struct request_key *key, struct stream *stream, uint
 static struct hashing begin_guarded(struct stream *stream) {
     uint64_t keys[2];
     hash_own_keys(keys);
-    return (struct hashing){.hash = keys[0], .second_key = keys[1], .is_guarded = true, .stream = stream};
+    return (struct hashing){.hash = keys[0], .second_key = keys[1], .is_guarded = true, .is_first = true, .stream = stream};
 }
 
 uint64_t request_key_hash_guarded_text(struct bytes text) {

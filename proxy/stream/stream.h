@@ -33,6 +33,7 @@ enum stream_state {
 // Who the request came from. Borrowed from the connection, which outlives its streams.
 struct stream_client {
     const union address *address;
+    uint64_t *address_hash;           // of `address`, kept by request_key.c from request to request; 0: not worked out yet. NULL: nobody keeps it
     const union address *destination; // where the connection was going before it was redirected to us; NULL: not known
     const struct spiffe_id *identity; // NULL: none was shown
     bool is_kin;                      // and it is of our own trust domain
