@@ -1,4 +1,5 @@
 # presets: dev tsan release
+# seconds: 22
 """The admin pages and metrics of a running proxy: what they tell is what happened, over all its workers, also while it is reloaded, drained and stopped."""
 
 import json

@@ -1,4 +1,5 @@
 # presets: dev tsan release
+# seconds: 25
 """Tokens as a client sees them: keys out of a file and from a URL, rotation, issuers that fail, what the application is told, limits by what a token says, a dry run."""
 
 import json

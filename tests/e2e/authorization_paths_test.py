@@ -1,4 +1,5 @@
 # presets: dev
+# seconds: 19
 """Every spelling of a path, a host, a header that has got past somebody's authorization: against Deny and Allow rules, over HTTP/1.1 and HTTP/2, beside an application and at a gateway. What reaches
 the application is judged as the most generous server would read it: escapes decoded, parameters of segments cut off, slashes merged, dots resolved."""
 

@@ -1,4 +1,5 @@
 # presets: dev tsan
+# seconds: 20
 """Endpoints with names, against a real name server: changes are followed, the last good answer survives whatever happens, and requests are told what is wrong."""
 
 import collections

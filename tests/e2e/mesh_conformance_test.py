@@ -1,4 +1,5 @@
 # presets: dev
+# seconds: 30
 """Gateway API's conformance profiles MESH-HTTP and MESH-GRPC, one test for each of theirs, by its name: a client's sidecar, two workloads behind sidecars of their own, mutual TLS between.
 What they leave open, and the same rules in more detail on one proxy, is in http_route_test and grpc_route_test."""
 

@@ -1,4 +1,5 @@
 """Who may come in by an inbound listener: Strict, Permissive, Disable; strangers with an identity of the mesh and what they may say; certificates that break a rule; tickets."""
+# seconds: 21
 
 import contextlib
 import datetime

@@ -1,4 +1,5 @@
 """An application calls another through two sidecars: every version on either side, HTTP/2 over mutual TLS between them; what arrives, what is kept, what is hidden, how errors look."""
+# seconds: 38
 
 import collections
 import json

@@ -1,5 +1,6 @@
 """TLS toward servers outside the mesh (tls.mode Simple): whom it trusts, which names it takes, what it asks for, which protocols, resumption, files that change, and what fails."""
 # presets: dev
+# seconds: 32
 
 import contextlib
 import signal

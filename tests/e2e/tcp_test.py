@@ -1,6 +1,7 @@
 """Opaque TCP: a TCP listener to an endpoint and through a pair of sidecars; ends and breaks in each direction, who speaks first, retries, back-pressure, drain."""
 
 # presets: dev tsan release
+# seconds: 18
 
 import signal
 import threading

@@ -1,4 +1,5 @@
 # presets: dev
+# seconds: 40
 """A connection to the socket of upgrades that takes the listening sockets and says nothing: it does not hold the one place for good."""
 
 import socket

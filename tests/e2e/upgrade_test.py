@@ -1,4 +1,5 @@
 # presets: dev tsan release
+# seconds: 38
 """Binary upgrade: a new process takes the listening sockets, the old one drains; nobody who sends requests notices. And sockets that systemd opens."""
 
 import copy

@@ -1,5 +1,6 @@
 """WebSockets through the proxy, by python3-websockets: over HTTP/1.1 and extended CONNECT, to servers that speak either, through one hop and through a pair with mutual TLS."""
 # presets: dev tsan release
+# seconds: 40
 
 import contextlib
 import os

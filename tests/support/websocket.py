@@ -69,7 +69,7 @@ class WebSocketServer:
         self.address = f"127.0.0.1:{take_port()}"
         self.handshakes = []
         self.ended = []
-        self.open = 0
+        self.peers = set()
         self.loop = asyncio.new_event_loop()
         self.stopped = self.loop.create_future()
         started = threading.Event()
@@ -84,14 +84,14 @@ class WebSocketServer:
         return None
 
     async def on_connection(self, peer):
-        self.open += 1
+        self.peers.add(peer)
         try:
             await serve(peer, peer.path)
         except websockets.ConnectionClosed:
             pass
         finally:
             await peer.close()
-            self.open -= 1
+            self.peers.discard(peer)
             self.ended.append(peer.close_code)
 
     async def run(self, started):
@@ -101,9 +101,20 @@ class WebSocketServer:
             started.set()
             await self.stopped
 
+    @property
+    def open(self):
+        return len(self.peers)
+
+    def stop(self):
+        if self.stopped.done():
+            return
+        for peer in self.peers:  # who is in the middle of a message would be waited for
+            peer.transport.abort()
+        self.stopped.set_result(None)
+
     def close(self):
         """Harmless when called again."""
-        self.loop.call_soon_threadsafe(lambda: self.stopped.done() or self.stopped.set_result(None))
+        self.loop.call_soon_threadsafe(self.stop)
         self.thread.join(timeout=10)
 
 
