@@ -1,11 +1,11 @@
 // A small HTTP/1.1 server that hands whole requests to a handler: for the admin pages, metrics and probes on the main thread's loop. Requests and replies
-// are short texts held in memory; nothing of the proxied traffic comes here.
+// are short texts held in memory; nothing of the proxied traffic comes here. A reply may also stay open, and go on in pieces.
 //
 // Owner:      whoever opened it, on the loop's thread.
 // Start:      rpc_server_open.
-// Callbacks:  struct rpc_handler: `request` once per request; `cancelled` at most once, when its client is gone before the reply, or took too long to be answered.
+// Callbacks:  struct rpc_handler: `request` once per request; `cancelled` at most once, when its client is gone before the reply or its end, or took too long to be answered.
 // Cancel:     rpc_server_close: every request that waits for a reply is told `cancelled` from within; nothing comes afterwards.
-// Memory:     the server frees itself on the loop's closing list once the last connection is closed. A request lives from `request` to rpc_reply or `cancelled`.
+// Memory:     the server frees itself on the loop's closing list once the last connection is closed. A request lives from `request` to rpc_reply, rpc_reply_end or `cancelled`.
 #ifndef RPC_HTTP_SERVER_H
 #define RPC_HTTP_SERVER_H
 
@@ -36,6 +36,9 @@ struct rpc_server;
 // For the client to close after our last reply, so that no reset of ours overtakes it.
 #define RPC_LINGER_TIMEOUT (2 * NS_PER_S)
 
+// Of an open reply: bytes that wait for its client, beside LIMIT_OUTPUT_BYTES and what the socket holds.
+#define RPC_OPEN_REPLY_MAX 65536
+
 struct rpc_request {
     enum http_method method;
     struct bytes path;      // as received, without its query
@@ -49,11 +52,14 @@ struct rpc_request {
 };
 
 struct rpc_handler {
-    // Answer by rpc_reply, from within or later.
+    // Answer by rpc_reply or rpc_reply_open, from within or later.
     void (*request)(void *owner, struct rpc_request *request);
 
     // The request must not be touched any more.
     void (*cancelled)(void *owner, struct rpc_request *request);
+
+    // Less than half of an open reply's room was left, and half of it is again. May write, and end the reply. NULL where none is opened.
+    void (*writable)(void *owner, struct rpc_request *request);
 };
 
 struct rpc_counters {
@@ -80,5 +86,18 @@ void rpc_reply_field(struct rpc_request *request, struct bytes name, struct byte
 // Sends the reply and ends the request. `body` is emptied; it may have been filled from any block source of this loop. `content_type` is a constant;
 // empty where there is no body.
 void rpc_reply(struct rpc_request *request, uint16_t status, struct bytes content_type, struct buffer *body);
+
+// Sends the head of a reply that goes on, of any request but HEAD. What is written follows at once, over HTTP/1.1 in chunks, over HTTP/1.0 until the connection ends. It has no deadline until
+// rpc_reply_end, and its place is given to nobody else. A client that ends its side of the connection is taken to be gone.
+void rpc_reply_open(struct rpc_request *request, uint16_t status, struct bytes content_type);
+
+// How many bytes may be written now: RPC_OPEN_REPLY_MAX less what waits.
+size_t rpc_reply_room(struct rpc_request *request);
+
+// Copied; at most as much as there is room for.
+void rpc_reply_write(struct rpc_request *request, struct bytes piece);
+
+// The client is to take what waits as it takes any reply. Ends the request.
+void rpc_reply_end(struct rpc_request *request);
 
 #endif

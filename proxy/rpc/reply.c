@@ -44,11 +44,11 @@ void reply_set_error(struct reply *reply, enum error error, struct buffer *body)
     buffer_append(body, BYTES("\n"));
 }
 
-void reply_fill_head(const struct reply *reply, struct pool *pool, uint64_t length, struct head *head) {
+void reply_fill_head(const struct reply *reply, struct pool *pool, int64_t length, struct head *head) {
     head_init(head, pool);
     head->version = HTTP_1_1;
     head->status = reply->status;
-    head->content_length = (int64_t)length;
+    head->content_length = length;
     fields_add_known(&head->fields, FIELD_DATE, date_now(pool));
     if (reply->type.len > 0)
         fields_add_known(&head->fields, FIELD_CONTENT_TYPE, reply->type);

@@ -16,7 +16,7 @@ struct reply {
 // The status and the text for a request that failed with `error`.
 void reply_set_error(struct reply *reply, enum error error, struct buffer *body);
 
-// With a body of `length` bytes. The head is valid as long as `pool`.
-void reply_fill_head(const struct reply *reply, struct pool *pool, uint64_t length, struct head *head);
+// With a body of `length` bytes; -1: not known. The head is valid as long as `pool`.
+void reply_fill_head(const struct reply *reply, struct pool *pool, int64_t length, struct head *head);
 
 #endif
