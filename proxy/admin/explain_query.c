@@ -1,42 +1,39 @@
 // Reads the query of /explain. What the codec of a connection would refuse is refused here too: see explain_query.h.
 #include "admin/explain_query.h"
 
+#include "admin/parameters.h"
 #include "config/value.h"
 #include "http/canonical.h"
 #include "http/headers.h"
-#include "rpc/query.h"
 
-struct reading {
-    struct pool *pool;
-    struct explain_question *question;
-    struct bytes error;
-    unsigned seen; // a bit for each parameter
-};
+static struct explain_question *question_of(const struct reading *reading) {
+    return reading->question;
+}
 
 static void read_listener(struct reading *reading, struct bytes value) {
-    reading->question->listener = value;
+    question_of(reading)->listener = value;
 }
 
 static void read_method(struct reading *reading, struct bytes value) {
-    reading->question->method = value;
+    question_of(reading)->method = value;
     if (!is_token(value) || bytes_equal(value, BYTES("CONNECT")))
         reading->error = BYTES("method: a method as requests have it, such as GET; not CONNECT");
 }
 
 static void read_host(struct reading *reading, struct bytes value) {
-    reading->question->host = value;
+    question_of(reading)->host = value;
     if (!authority_is_valid(value))
         reading->error = BYTES("host: a name or an address, with or without a port");
 }
 
 static void read_path(struct reading *reading, struct bytes value) {
-    reading->question->path = value;
+    question_of(reading)->path = value;
     if (value.len == 0 || (value.at[0] != '/' && !bytes_equal(value, BYTES("*"))))
         reading->error = BYTES("path: begins with /, with or without a query");
 }
 
 static void read_header(struct reading *reading, struct bytes value) {
-    struct explain_question *question = reading->question;
+    struct explain_question *question = question_of(reading);
     const size_t colon = bytes_find(value, ':');
     const struct bytes name = bytes_from(value.at, colon);
     const struct bytes content = colon < value.len ? bytes_trim(bytes_from(value.at + colon + 1, value.len - colon - 1)) : BYTES_NONE;
@@ -52,7 +49,7 @@ static void read_header(struct reading *reading, struct bytes value) {
 
 static void read_identity(struct reading *reading, struct bytes value) {
     const char *reason;
-    if (spiffe_id_parse(value, &reading->question->identity, &reason) != OK)
+    if (spiffe_id_parse(value, &question_of(reading)->identity, &reason) != OK)
         reading->error = pool_format(reading->pool, "as: a SPIFFE ID, spiffe://trust-domain/path: %s", reason);
 }
 
@@ -70,11 +67,11 @@ static void read_address(struct reading *reading, struct bytes value, enum addre
 }
 
 static void read_client(struct reading *reading, struct bytes value) {
-    read_address(reading, value, ADDRESS_PORT_OPTIONAL, "client", &reading->question->client);
+    read_address(reading, value, ADDRESS_PORT_OPTIONAL, "client", &question_of(reading)->client);
 }
 
 static void read_destination(struct reading *reading, struct bytes value) {
-    read_address(reading, value, ADDRESS_PORT, "destination", &reading->question->destination);
+    read_address(reading, value, ADDRESS_PORT, "destination", &question_of(reading)->destination);
 }
 
 static void read_format(struct reading *reading, struct bytes value) {
@@ -82,41 +79,19 @@ static void read_format(struct reading *reading, struct bytes value) {
         reading->error = BYTES("format: text or json");
 }
 
-static const struct {
-    struct bytes name;
-    void (*read)(struct reading *reading, struct bytes value);
-    bool repeats;
-} parameters[] = {
+static const struct parameter parameters[] = {
     {BYTES_OF("listener"), read_listener, false}, {BYTES_OF("method"), read_method, false},
     {BYTES_OF("host"), read_host, false},         {BYTES_OF("path"), read_path, false},
     {BYTES_OF("header"), read_header, true},      {BYTES_OF("as"), read_identity, false},
     {BYTES_OF("client"), read_client, false},     {BYTES_OF("destination"), read_destination, false},
     {BYTES_OF("format"), read_format, false},
 };
-#define PARAMETER_COUNT (sizeof parameters / sizeof parameters[0])
-
-static void read_parameter(struct reading *reading, struct bytes name, struct bytes value) {
-    for (size_t i = 0; i < PARAMETER_COUNT; i++) {
-        if (!bytes_equal(parameters[i].name, name))
-            continue;
-        if ((reading->seen & 1U << i) != 0 && !parameters[i].repeats) {
-            reading->error = pool_format(reading->pool, "%.*s: once", BYTES_FORMAT(name));
-            return;
-        }
-        reading->seen |= 1U << i;
-        parameters[i].read(reading, value);
-        return;
-    }
-    reading->error = BYTES("parameters are listener, method, host, path, header (any number), as, client, destination, format");
-}
 
 bool explain_query_parse(struct bytes query, struct pool *pool, struct explain_question *question, struct bytes *error) {
     struct reading reading = {.pool = pool, .question = question};
-    struct bytes name, value;
     *question = (struct explain_question){.method = BYTES("GET"), .path = BYTES("/")};
     read_client(&reading, BYTES("127.0.0.1"));
-    while (reading.error.len == 0 && query_next(&query, pool, &name, &value))
-        read_parameter(&reading, name, value);
+    const bool is_good = parameters_read(query, parameters, sizeof parameters / sizeof parameters[0], &reading);
     *error = reading.error;
-    return reading.error.len == 0;
+    return is_good;
 }
