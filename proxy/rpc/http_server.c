@@ -5,7 +5,10 @@
 #include "net/tcp_listener.h"
 #include "rpc/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void release_when_done(struct rpc_server *server) {
@@ -28,6 +31,8 @@ static void on_accepted(void *user, int socket) {
         close(socket);
         return;
     }
+    static const int unsent = RPC_UNSENT_MAX;
+    (void)setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent); // fails on Unix sockets, which keep little by themselves
     if (rpc_connection_open(server, socket) != OK) {
         counters->refused++;
         return;

@@ -39,6 +39,9 @@ struct rpc_server;
 // Of an open reply: bytes that wait for its client, beside LIMIT_OUTPUT_BYTES and what the socket holds.
 #define RPC_OPEN_REPLY_MAX 65536
 
+// What the system keeps of a reply beside what is on its way: by itself it would keep 4 MiB for a client that reads nothing.
+#define RPC_UNSENT_MAX 65536
+
 struct rpc_request {
     enum http_method method;
     struct bytes path;      // as received, without its query
