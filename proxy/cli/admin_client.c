@@ -5,6 +5,8 @@
 #include "config/value.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -82,39 +84,143 @@ static bool receive_all(int fd, struct answering *answering) {
     return received == 0;
 }
 
-// "HTTP/1.1 200 OK\r\n...\r\n\r\n" and the body. False: it is no such thing.
-static bool read_answer(struct bytes text, struct admin_answer *answer) {
+// "HTTP/1.1 200 OK\r\n...\r\n\r\n" and what there is of the body. False: it is no such thing, or not yet.
+static bool read_head(struct bytes text, unsigned *status, struct bytes *body) {
     static const struct bytes version = BYTES_OF("HTTP/1.1 ");
-    uint64_t status;
+    uint64_t number;
     size_t at = 0;
-    if (!bytes_starts_with(text, version) || text.len < version.len + 3 || !bytes_to_u64(bytes_from(text.at + version.len, 3), 599, &status))
+    if (!bytes_starts_with(text, version) || text.len < version.len + 3 || !bytes_to_u64(bytes_from(text.at + version.len, 3), 599, &number))
         return false;
     while (at + 4 <= text.len && memcmp(text.at + at, "\r\n\r\n", 4) != 0)
         at++;
     if (at + 4 > text.len)
         return false;
-    answer->status = (unsigned)status;
-    answer->body = bytes_keep(bytes_from(text.at + at + 4, text.len - at - 4));
+    *status = (unsigned)number;
+    *body = bytes_from(text.at + at + 4, text.len - at - 4);
     return true;
 }
 
+static bool read_answer(struct bytes text, struct admin_answer *answer) {
+    struct bytes body;
+    if (!read_head(text, &answer->status, &body))
+        return false;
+    answer->body = bytes_keep(body);
+    return true;
+}
+
+static bool send_request(int fd, const char *target, const char *head) {
+    return send_all(fd, "GET ", 4) && send_all(fd, target, strlen(target)) && send_all(fd, head, strlen(head));
+}
+
 static bool exchange(int fd, const char *target, struct admin_answer *answer) {
-    static const char head[] = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     struct answering answering = {0};
-    const bool is_sent = send_all(fd, "GET ", 4) && send_all(fd, target, strlen(target)) && send_all(fd, head, sizeof head - 1);
+    const bool is_sent = send_request(fd, target, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     const bool is_answered = is_sent && receive_all(fd, &answering) && read_answer(bytes_from(answering.text, answering.length), answer);
     free(answering.text);
     return is_answered;
 }
 
-bool admin_get(const char *where, const char *target, struct admin_answer *answer, char *error, size_t error_size) {
+// -1, and `error` says why.
+static int connect_to(const char *where, char *error, size_t error_size) {
     struct socket_address address;
-    if (!address_parse(bytes_from_text(where), ADDRESS_UNIX, &address))
-        return say(error, error_size, where, "not an address: 127.0.0.1:15000, [::1]:15000 or unix:/path");
+    if (!address_parse(bytes_from_text(where), ADDRESS_UNIX, &address)) {
+        (void)say(error, error_size, where, "not an address: 127.0.0.1:15000, [::1]:15000 or unix:/path");
+        return -1;
+    }
     const int fd = open_socket(&address);
     if (fd < 0)
-        return say(error, error_size, where, strerror(errno));
+        (void)say(error, error_size, where, strerror(errno));
+    return fd;
+}
+
+bool admin_get(const char *where, const char *target, struct admin_answer *answer, char *error, size_t error_size) {
+    const int fd = connect_to(where, error, error_size);
+    if (fd < 0)
+        return false;
     const bool is_answered = exchange(fd, target, answer);
     close(fd);
+    return is_answered || say(error, error_size, where, "no answer as an admin listener gives it");
+}
+
+// --- a page that goes on ---
+
+static volatile sig_atomic_t is_stopped;
+
+static void on_stop(int number) {
+    (void)number;
+    is_stopped = 1;
+}
+
+// The signal is held but for while it is waited for bytes: it interrupts nothing else. Returns what it was before.
+static sigset_t hold_stop_signal(int number) {
+    struct sigaction action = {.sa_handler = on_stop};
+    sigset_t held, before;
+    sigemptyset(&held);
+    sigaddset(&held, number);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    sigaction(number, &action, NULL);
+    return before;
+}
+
+static bool may_read(int fd, const sigset_t *before) {
+    struct pollfd poll = {.fd = fd, .events = POLLIN};
+    int ready;
+    do
+        ready = ppoll(&poll, 1, NULL, before);
+    while (ready < 0 && errno == EINTR && !is_stopped);
+    return ready > 0;
+}
+
+// Behind the head. False: the connection broke.
+static bool pass_on(int fd, const sigset_t *before, const struct admin_follower *follower, struct bytes first) {
+    char piece[16384];
+    ssize_t received = 1;
+    if (first.len > 0 && !follower->take(follower->user, first))
+        is_stopped = 1;
+    while (received > 0 && !is_stopped && may_read(fd, before)) {
+        received = recv(fd, piece, sizeof piece, 0);
+        if (received > 0 && !follower->take(follower->user, bytes_from(piece, (size_t)received)))
+            is_stopped = 1;
+    }
+    return received >= 0;
+}
+
+// Until the head is complete, or the end of what there is.
+static bool receive_head(int fd, const sigset_t *before, struct answering *answering, unsigned *status, struct bytes *body) {
+    while (!read_head(bytes_from(answering->text, answering->length), status, body)) {
+        if (!make_room(answering) || !may_read(fd, before))
+            return false;
+        const ssize_t received = recv(fd, answering->text + answering->length, answering->capacity - answering->length, 0);
+        if (received <= 0)
+            return false;
+        answering->length += (size_t)received;
+    }
+    return true;
+}
+
+// HTTP/1.0, since a body that ends with its connection needs no reading of chunks.
+static bool follow(int fd, const char *target, const struct admin_follower *follower, struct admin_answer *answer) {
+    const sigset_t before = hold_stop_signal(follower->stop_signal);
+    struct answering answering = {0};
+    struct bytes body;
+    bool is_answered =
+        send_request(fd, target, " HTTP/1.0\r\nHost: localhost\r\n\r\n") && receive_head(fd, &before, &answering, &answer->status, &body);
+    if (is_answered && answer->status == 200)
+        is_answered = pass_on(fd, &before, follower, body);
+    else if (is_answered)
+        is_answered = receive_all(fd, &answering) && read_answer(bytes_from(answering.text, answering.length), answer);
+    free(answering.text);
+    return is_answered || is_stopped;
+}
+
+bool admin_follow(const char *where, const char *target, const struct admin_follower *follower, struct admin_answer *answer, bool *stopped,
+                  char *error, size_t error_size) {
+    *answer = (struct admin_answer){.status = 200};
+    const int fd = connect_to(where, error, error_size);
+    if (fd < 0)
+        return false;
+    const bool is_answered = follow(fd, target, follower, answer);
+    close(fd);
+    *stopped = is_stopped != 0;
     return is_answered || say(error, error_size, where, "no answer as an admin listener gives it");
 }

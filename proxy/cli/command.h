@@ -20,6 +20,7 @@ enum exit_code command_explain(int count, char **arguments);
 enum exit_code command_help(int count, char **arguments);
 enum exit_code command_schema(int count, char **arguments);
 enum exit_code command_simulate(int count, char **arguments);
+enum exit_code command_tap(int count, char **arguments);
 enum exit_code command_version(int count, char **arguments);
 
 #endif

@@ -2,44 +2,17 @@
 #include "cli/command.h"
 
 #include "cli/admin_client.h"
+#include "cli/admin_target.h"
 #include "base/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ADMIN_DEFAULT "127.0.0.1:15000"
-
-// More than the admin listener takes.
-#define TARGET_MAX 65536
-
 struct asking {
     const char *url, *admin;
     bool is_json;
-    char *target; // path and query of the page
-    size_t length;
+    struct admin_target target;
 };
-
-static void append(struct asking *asking, const char *text, size_t length) {
-    for (size_t i = 0; i < length && asking->length + 1 < TARGET_MAX; i++)
-        asking->target[asking->length++] = text[i];
-    asking->target[asking->length] = '\0';
-}
-
-static bool is_plain(unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~/:", c) != NULL;
-}
-
-static void append_parameter(struct asking *asking, const char *name, struct bytes value) {
-    append(asking, asking->length == strlen("/explain") ? "?" : "&", 1);
-    append(asking, name, strlen(name));
-    append(asking, "=", 1);
-    for (size_t i = 0; i < value.len; i++) {
-        char escaped[4];
-        const unsigned char c = (unsigned char)value.at[i];
-        const int length = c != '\0' && is_plain(c) ? snprintf(escaped, sizeof escaped, "%c", c) : snprintf(escaped, sizeof escaped, "%%%02X", c);
-        append(asking, escaped, (size_t)length);
-    }
-}
 
 // "http://courses:80/courses/1?x=y": host and path; a scheme may be left out, and the path. A fragment is nobody's but the browser's.
 static void append_url(struct asking *asking) {
@@ -53,35 +26,26 @@ static void append_url(struct asking *asking) {
         host++;
     const struct bytes rest = bytes_from(url.at + host, url.len - host);
     if (host > 0)
-        append_parameter(asking, "host", bytes_from(url.at, host));
+        admin_target_add(&asking->target, "host", bytes_from(url.at, host));
     if (rest.len > 0 && rest.at[0] == '?') {
         char *path = alloc_or_abort(rest.len + 2);
         snprintf(path, rest.len + 2, "/%.*s", BYTES_FORMAT(rest));
-        append_parameter(asking, "path", bytes_from_text(path));
+        admin_target_add(&asking->target, "path", bytes_from_text(path));
         free(path);
     } else if (rest.len > 0) {
-        append_parameter(asking, "path", rest);
+        admin_target_add(&asking->target, "path", rest);
     }
 }
 
-static const struct {
-    const char *option, *parameter;
-} passed_on[] = {
-    {"--listener", "listener"}, {"--method", "method"}, {"--header", "header"},           {"--as", "as"},
-    {"--client", "client"},     {"-X", "method"},       {"--destination", "destination"}, {"-H", "header"},
+static const struct passed_on passed_on[] = {
+    {"--listener", "listener"}, {"--method", "method"},           {"-X", "method"}, {"--header", "header"}, {"-H", "header"}, {"--as", "as"},
+    {"--client", "client"},     {"--destination", "destination"}, {NULL, NULL},
 };
-
-static const char *parameter_of(const char *option) {
-    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
-        if (strcmp(passed_on[i].option, option) == 0)
-            return passed_on[i].parameter;
-    return NULL;
-}
 
 static bool read_arguments(int count, char **arguments, struct asking *asking) {
     for (int i = 0; i < count; i++) {
         const char *argument = arguments[i];
-        const bool has_value = strcmp(argument, "--admin") == 0 || parameter_of(argument) != NULL;
+        const bool has_value = strcmp(argument, "--admin") == 0 || passed_on_parameter(passed_on, argument) != NULL;
         if (has_value && i + 1 == count) {
             fprintf(stderr, "outrigger explain: %s: a value is missing\n", argument);
             return false;
@@ -91,7 +55,7 @@ static bool read_arguments(int count, char **arguments, struct asking *asking) {
         else if (strcmp(argument, "--admin") == 0)
             asking->admin = arguments[++i];
         else if (has_value)
-            append_parameter(asking, parameter_of(argument), bytes_from_text(arguments[++i]));
+            admin_target_add(&asking->target, passed_on_parameter(passed_on, argument), bytes_from_text(arguments[++i]));
         else if (argument[0] == '-' || asking->url != NULL) {
             fprintf(stderr, "outrigger explain: %s %s\n", argument[0] == '-' ? "unknown option" : "one URL at a time, not also", argument);
             return false;
@@ -106,11 +70,11 @@ static bool read_arguments(int count, char **arguments, struct asking *asking) {
 static enum exit_code ask(const struct asking *asking) {
     struct admin_answer answer;
     char error[256];
-    if (asking->length + 1 == TARGET_MAX) {
+    if (admin_target_is_too_long(&asking->target)) {
         fprintf(stderr, "outrigger explain: too long\n");
         return EXIT_USAGE;
     }
-    if (!admin_get(asking->admin, asking->target, &answer, error, sizeof error)) {
+    if (!admin_get(asking->admin, asking->target.text, &answer, error, sizeof error)) {
         fprintf(stderr, "outrigger explain: %s\n", error);
         return EXIT_FAILED;
     }
@@ -120,14 +84,14 @@ static enum exit_code ask(const struct asking *asking) {
 }
 
 enum exit_code command_explain(int count, char **arguments) {
-    struct asking asking = {.admin = ADMIN_DEFAULT, .target = alloc_or_abort(TARGET_MAX)};
+    struct asking asking = {.admin = ADMIN_DEFAULT};
     enum exit_code code = EXIT_USAGE;
-    append(&asking, "/explain", strlen("/explain"));
+    admin_target_init(&asking.target, "/explain");
     if (read_arguments(count, arguments, &asking)) {
         append_url(&asking);
-        append_parameter(&asking, "format", asking.is_json ? BYTES("json") : BYTES("text"));
+        admin_target_add(&asking.target, "format", asking.is_json ? BYTES("json") : BYTES("text"));
         code = ask(&asking);
     }
-    free(asking.target);
+    admin_target_dispose(&asking.target);
     return code;
 }

@@ -13,6 +13,13 @@ const struct command commands[] = {
     {"schema", "[KIND] [--json | --crd]", "what documents may say: for people, as JSON Schema, as custom resource definitions", command_schema},
     {"simulate", "[--json] [--host NAME] PATH... LOG", "what the policies in these documents would have done to the requests of an access log",
      command_simulate},
+    {"tap", "[OPTION...]",
+     "requests of a running proxy as they end, until you stop it: --listener NAME, --direction inbound|outbound|gateway, --method M, --host H, "
+     "--path PREFIX,\n"
+     "  --status 503|5xx, --end WORD, --service S, --route R, --as SPIFFE-ID, --slower 100ms, --count LINES, --duration 10m, --rate "
+     "LINES-PER-SECOND,\n"
+     "  --admin ADDRESS or unix:PATH (default 127.0.0.1:15000), --json",
+     command_tap},
     {"version", "", "print the version", command_version},
     {"help", "[COMMAND]", "print this, or what a command is for", command_help},
     {0}};
