@@ -83,6 +83,24 @@ void admin_reply_error(struct admin_query *query, uint16_t status, const char *f
     admin_reply(query, status, value);
 }
 
+void admin_stream_open(struct admin_query *query, struct bytes content_type) {
+    CHECK(query->stream != NULL);
+    rpc_reply_open(query->request, 200, content_type);
+}
+
+size_t admin_stream_room(const struct admin_query *query) {
+    return rpc_reply_room(query->request);
+}
+
+void admin_stream_write(struct admin_query *query, struct bytes piece) {
+    rpc_reply_write(query->request, piece);
+}
+
+void admin_stream_end(struct admin_query *query) {
+    rpc_reply_end(query->request);
+    query->request = NULL;
+}
+
 struct bytes admin_parameter(struct admin_query *query, struct bytes name) {
     struct bytes value;
     if (query->request == NULL || !query_find(query->request->query, name, &query->pool, &value))
@@ -237,9 +255,17 @@ static void on_cancelled(void *owner, struct rpc_request *request) {
     (void)owner;
     struct admin_query *query = request->user;
     query->request = NULL; // the source still has it
+    if (query->stream != NULL)
+        query->stream->gone(query);
 }
 
-static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled};
+static void on_writable(void *owner, struct rpc_request *request) {
+    (void)owner;
+    struct admin_query *query = request->user;
+    query->stream->writable(query);
+}
+
+static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled, .writable = on_writable};
 
 // ---- life
 

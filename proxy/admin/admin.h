@@ -31,6 +31,7 @@ enum admin_want {
     ADMIN_WANT_CONNECTIONS = 1 << 6,
     ADMIN_WANT_MEMORY = 1 << 7,
     ADMIN_WANT_EXPLANATION = 1 << 8,
+    ADMIN_WANT_TAP = 1 << 9,
 };
 
 enum admin_command {
@@ -52,14 +53,24 @@ struct admin_explanation {
     struct json_t *value;                    // borrowed until the query is done; NULL: no worker has answered
 };
 
+struct tap_question;
+
+// With ADMIN_WANT_TAP: why there is no reply that goes on.
+struct admin_tap {
+    const struct tap_question *question; // NULL: it could not be read
+    struct bytes error;                  // why not; or why nobody looks on now
+};
+
 // One request to a page, until its reply.
 struct admin_query {
     // For the source.
     uint32_t wants;                       // admin_want bits
     struct admin_figures figures;         // to be filled in; all zero at first
     struct admin_explanation explanation; // the same
+    struct admin_tap tap;                 // the same
     struct pool pool;                     // lives as long as the query
     void *source_state;                   // the source's own; NULL at first
+    const struct admin_stream *stream;    // set by a source that replies by itself (admin_stream_open), NULL at first
 
     // For the page.
     const struct admin_page *page;
@@ -67,6 +78,12 @@ struct admin_query {
     struct admin *admin;
     void *owner;                  // of the source, as given to admin_open
     enum admin_listener listener; // which one it came by
+};
+
+// Of a reply that goes on, by the source in the place of the page. In both cases admin_query_done is still to come, later.
+struct admin_stream {
+    void (*writable)(struct admin_query *query); // as struct rpc_handler has it
+    void (*gone)(struct admin_query *query); // the client is gone, before or after admin_stream_open: at most once, and not after admin_stream_end
 };
 
 struct admin_source {
@@ -110,6 +127,12 @@ void admin_stop_listening(struct admin *admin);
 
 // By the source: the figures are there.
 void admin_query_done(struct admin_query *query);
+
+// By the source, as the functions of rpc/http_server.h: a reply of status 200 that goes on, of a GET, in the place of the page's. query->stream is set; query->request is not NULL.
+void admin_stream_open(struct admin_query *query, struct bytes content_type);
+size_t admin_stream_room(const struct admin_query *query);
+void admin_stream_write(struct admin_query *query, struct bytes piece);
+void admin_stream_end(struct admin_query *query);
 
 // By a page, exactly one of these. The value is released. As JSON, or as text that reads well where the query says format=text.
 void admin_reply(struct admin_query *query, uint16_t status, struct json_t *value);

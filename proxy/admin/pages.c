@@ -15,6 +15,8 @@ const struct admin_page admin_usual_pages[] = {
     {"/routes", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_routes, "by which rule requests go, in order of precedence"},
     {"/explain", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_EXPLANATION, ADMIN_NONE, page_explain,
      "what would become of a request, and why: ?listener=&method=&host=&path=&header=name:value&as=&client="},
+    {"/tap", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_TAP, ADMIN_NONE, page_tap,
+     "requests as they end, a line each: ?listener=&direction=&method=&host=&path=&status=&end=&service=&route=&as=&slower=&count=&duration=&rate="},
     {"/listeners", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG | ADMIN_WANT_LIMITS, ADMIN_NONE, page_listeners, "the sockets that it listens on"},
     {"/connections", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONNECTIONS, ADMIN_NONE, page_connections, "connections of clients and to endpoints"},
     {"/memory", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_MEMORY, ADMIN_NONE, page_memory, "what holds memory, and the budget"},

@@ -34,6 +34,9 @@ void page_memory(struct admin_query *query);
 // page_explain.c
 void page_explain(struct admin_query *query);
 
+// page_tap.c
+void page_tap(struct admin_query *query);
+
 // page_live.c
 void page_clusters(struct admin_query *query);
 void page_limits(struct admin_query *query);

@@ -1,4 +1,4 @@
-// See parameters.h.
+// Finds the function of each parameter, and says what is wrong where there is none: see parameters.h.
 #include "admin/parameters.h"
 
 #include "base/check.h"

@@ -2,6 +2,7 @@
 #include "app/figures.h"
 
 #include "admin/explain_query.h"
+#include "admin/tap_query.h"
 #include "telemetry/process_metrics.h"
 
 #define OF_WORKERS \
@@ -30,6 +31,7 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
     }
     resolver_metrics(proxy->resolver, &figures->dns);
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
+    metric_add(&figures->workers.taps, proxy->taps.count);
     metric_add(&figures->workers.downstream_refused_descriptors, acceptor_refused(proxy->acceptor));
     for (uint32_t i = 0; i < proxy->worker_count; i++) { // counted by the thread that writes
         const struct line_counters *lines = line_writer_counters(proxy->log_lines, i);
@@ -108,10 +110,27 @@ static bool read_question(struct admin_query *query) {
     return explanation->question != NULL;
 }
 
+// The same, as long as anybody looks on.
+static bool read_tap_question(struct admin_query *query) {
+    struct tap_question *question = pool_alloc(&query->pool, sizeof *question);
+    if (tap_query_parse(pool_copy(&query->pool, query->request->query), &query->pool, question, &query->tap.error))
+        query->tap.question = question;
+    return query->tap.question != NULL;
+}
+
+static void collect_tap(struct proxy *proxy, struct admin_query *query) {
+    if (read_tap_question(query) && query->request->method == METHOD_GET)
+        tap_begin(proxy, query);
+    else
+        figures_complete(proxy, query);
+}
+
 static void collect(void *owner, struct admin_query *query) {
     struct proxy *proxy = owner;
     if ((query->wants & ADMIN_WANT_EXPLANATION) != 0 && !read_question(query))
         figures_complete(proxy, query); // which says what is wrong
+    else if ((query->wants & ADMIN_WANT_TAP) != 0)
+        collect_tap(proxy, query);
     else if ((query->wants & OF_WORKERS) != 0)
         gathering_begin(proxy, query);
     else

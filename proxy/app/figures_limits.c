@@ -147,6 +147,13 @@ static void add_mailbox(struct rows *rows, struct loop *loop, struct bytes scope
     set_hits(limit, hits);
 }
 
+static void add_taps(struct rows *rows, const struct taps *taps) {
+    struct admin_limit *limit = add(rows, BYTES("taps"), BYTES("readers"), TAPS_MAX, BYTES("of /tap; else 503"));
+    set_use(limit, taps->count);
+    set_peak(limit, taps->count_peak);
+    set_hits(limit, taps->refused);
+}
+
 void figures_fill_limits(struct proxy *proxy, struct admin_query *query) {
     struct admin_figures *figures = &query->figures;
     const struct proxy_config *config = &proxy->documents.snapshot->proxy;
@@ -161,6 +168,7 @@ void figures_fill_limits(struct proxy *proxy, struct admin_query *query) {
     add_descriptors(&rows, &figures->workers);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         add_mailbox(&rows, &proxy->workers[i].loop, pool_format(&query->pool, "worker/%u", i), metric_read(&proxy->workers[i].metrics.mailbox_full));
+    add_taps(&rows, &proxy->taps);
     if (figures->limit_count > 0)
         memcpy(rows.limits + rows.count, figures->limits, figures->limit_count * sizeof *rows.limits);
     figures->limits = rows.limits;

@@ -212,6 +212,7 @@ static void last_call(struct proxy *proxy) {
     if (!proxy->handed_over)
         acceptor_take_waiting(proxy->acceptor);
     acceptor_close_all(proxy->acceptor);
+    taps_finish(proxy);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drain(&proxy->workers[i], proxy->handed_over);
 }
@@ -221,7 +222,7 @@ static void on_drain_timer(struct timer *timer) {
     nanoseconds took = proxy->loop.now - proxy->drain_begun;
     nanoseconds allowed = proxy->documents.snapshot->proxy.limits.drain_timeout;
     bool drained = is_drained(proxy);
-    if (took >= allowed || (proxy->last_call && drained)) {
+    if (took >= allowed || (proxy->last_call && drained && !taps_linger(proxy))) {
         log_event(LOG_INFO, "drained", "took_ms=%llu complete=%s", (unsigned long long)(took / NS_PER_MS), took < allowed ? "true" : "false");
         uv_stop(&proxy->loop.uv);
         return;
@@ -382,6 +383,7 @@ static void end_all(struct proxy *proxy) {
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
+    taps_end(proxy);
     line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
@@ -478,6 +480,7 @@ int proxy_run(const struct options *options) {
     loop_init(&proxy.loop, &proxy);
     timer_init(&proxy.drain_timer, on_drain_timer);
     gatherings_init(&proxy.gatherings);
+    taps_init(&proxy.taps);
     reloads_init(&proxy);
     if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK)
         proxy.exit_code = EXIT_REFUSED;

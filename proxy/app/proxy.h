@@ -9,6 +9,7 @@
 #include "app/handover.h"
 #include "app/inherited.h"
 #include "app/sandbox.h"
+#include "app/taps.h"
 #include "app/worker.h"
 #include "app/edges.h"
 #include "identity/ca_files.h"
@@ -60,6 +61,7 @@ struct proxy {
     struct edges edges;             // certificates of gateway sockets
     struct ca_files *ca_files;      // authorities of servers outside the mesh
     struct gatherings gatherings;   // questions of pages to the workers
+    struct taps taps;               // readers of /tap
     struct list reloads;            // by pages, that wait for the identity's files
     struct timer reload_look;
     bool ending; // once drained, or after limits.drainTimeout

@@ -303,6 +303,16 @@ static void report_in_order(void *receiver, void *argument) {
     take_letter(receiver, letter_create(begin_report, argument));
 }
 
+static void attach_tap(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    tap_feed_attach(argument, &worker->env);
+}
+
+static void detach_tap(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    tap_feed_detach(argument, &worker->env);
+}
+
 static void stop(void *receiver, void *argument) {
     struct worker *worker = receiver;
     (void)argument;
@@ -320,6 +330,8 @@ static void tear_down(struct worker *worker) {
     memory_room_set(&loop->room, MEMORY_ROOM_ENDLESS);
     loop_timer_stop(loop, &worker->gauges);
     reports_drop(&worker->reports);
+    while (worker->env.taps != NULL)
+        tap_feed_detach(worker->env.taps, &worker->env);
     downstream_close_all(&worker->downstream);
     subrequests_cancel_all(&worker->env);
     nanoseconds deadline = clock_monotonic_ns() + STOP_PATIENCE_NS;
@@ -456,6 +468,14 @@ void worker_drain(struct worker *worker, bool outbound_too) {
 
 enum error worker_ask(struct worker *worker, struct worker_report *report) {
     return loop_send(&worker->loop, report_in_order, report);
+}
+
+void worker_attach_tap(struct worker *worker, struct tap_feed *feed) {
+    post(worker, attach_tap, feed);
+}
+
+void worker_detach_tap(struct worker *worker, struct tap_feed *feed) {
+    post(worker, detach_tap, feed);
 }
 
 void worker_stop(struct worker *worker) {

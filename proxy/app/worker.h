@@ -8,6 +8,7 @@
 #include "app/worker_report.h"
 #include "downstream/switchover.h"
 #include "net/tcp_listener.h"
+#include "stream/tap_feed.h"
 #include "upstream/upstream.h"
 
 #include <pthread.h>
@@ -84,6 +85,10 @@ uint32_t worker_load(const struct worker *worker);
 
 // A report that the worker is to fill in. ERROR_FULL: its mailbox is full; nothing happened.
 MUST_CHECK enum error worker_ask(struct worker *worker, struct worker_report *report);
+
+// Gives the feed to the worker, and takes it back: tap_feed.h tells when it is.
+void worker_attach_tap(struct worker *worker, struct tap_feed *feed);
+void worker_detach_tap(struct worker *worker, struct tap_feed *feed);
 
 // Ends all connections and the thread, and waits for it.
 void worker_stop(struct worker *worker);

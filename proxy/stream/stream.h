@@ -51,6 +51,7 @@ struct stream_env {
     struct request_metrics *unrouted; // requests for which no service was found
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
+    struct tap_feed *taps;  // whoever looks on (tap_feed.h); NULL: nobody
     bool draining;          // the process is to end: responses say so
     bool refuses_streams;   // memory is short: whatever begins is refused
     struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming

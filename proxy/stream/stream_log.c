@@ -1,4 +1,4 @@
-// Makes the record of a stream at its end, for the counters and, where the filter wants it, for the access log.
+// Makes the record of a stream at its end, for the counters and, where the filter wants it, for the access log; and for whoever looks on.
 #include "stream/stream_log.h"
 
 #include "base/check.h"
@@ -7,6 +7,7 @@
 #include "stream/attempts.h"
 #include "stream/log_parts.h"
 #include "stream/stream.h"
+#include "stream/tap_feed.h"
 
 #include <stdio.h>
 
@@ -41,18 +42,40 @@ static size_t print_reasons(const struct attempts *attempts, char *text, size_t 
     return length;
 }
 
-static void write_record(struct stream *stream, nanoseconds duration) {
-    static const struct bytes directions[] = {[ROLE_INBOUND] = BYTES_OF("inbound"),
-                                              [ROLE_OUTBOUND] = BYTES_OF("outbound"),
-                                              [ROLE_GATEWAY] = BYTES_OF("gateway"),
-                                              [ROLE_TCP] = BYTES_OF("outbound")};
+// What of a record is not there as a text.
+struct printed {
     char peer[ADDRESS_TEXT_MAX];
     char client[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     char keys[LOG_PARTS_MAX];
     char headers[LOG_PARTS_MAX];
-    const struct head *request = stream->request;
-    const struct attempts *attempts = stream->attempts;
+};
+
+static void add_request(struct access_record *record, const struct head *request) {
+    record->method = request->method_text;
+    record->authority = request->authority;
+    record->path = request->path;
+    record->version = (uint8_t)request->version;
+    record->request_id = value_of(request, FIELD_X_REQUEST_ID);
+    record->user_agent = value_of(request, FIELD_USER_AGENT);
+}
+
+static void add_attempts(struct access_record *record, const struct attempts *attempts) {
+    const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
+    record->attempts = attempts->begun;
+    record->retried_by = attempts->retried_by;
+    record->ejected = attempts->ejected;
+    record->ejected_by = attempts->ejected_by;
+    record->retry_refused = bytes_from_text(retry_refusal_name(attempts->refusal));
+    record->endpoint = endpoint == NULL ? BYTES_NONE : endpoint->links->text;
+}
+
+// Without what is to be printed.
+static struct access_record record_of(const struct stream *stream, nanoseconds duration) {
+    static const struct bytes directions[] = {[ROLE_INBOUND] = BYTES_OF("inbound"),
+                                              [ROLE_OUTBOUND] = BYTES_OF("outbound"),
+                                              [ROLE_GATEWAY] = BYTES_OF("gateway"),
+                                              [ROLE_TCP] = BYTES_OF("outbound")};
     struct access_record record = {
         .start_wall = loop_wall(stream->env->loop) - duration,
         .duration = duration,
@@ -69,37 +92,43 @@ static void write_record(struct stream *stream, nanoseconds duration) {
         .request_bytes = stream->request_bytes,
         .response_bytes = stream->response_bytes,
         .upstream_duration = stream->upstream_took,
-        .keys = bytes_from(keys, log_keys_print(stream, keys)),
-        .headers = bytes_from(headers, log_headers_print(stream, headers)),
-        .peer = bytes_from(peer, address_print(stream->client.address, peer, sizeof peer)),
     };
-    if (stream->forwarded.names_client)
-        record.client = bytes_from(client, address_print_ip(&stream->forwarded.client, client, sizeof client));
-    if (request != NULL) {
-        record.method = request->method_text;
-        record.authority = request->authority;
-        record.path = request->path;
-        record.version = (uint8_t)request->version;
-        record.request_id = value_of(request, FIELD_X_REQUEST_ID);
-        record.user_agent = value_of(request, FIELD_USER_AGENT);
-    }
+    if (stream->request != NULL)
+        add_request(&record, stream->request);
     if (stream->client.identity != NULL)
         record.peer_identity = stream->client.identity->text;
     if (stream->destination != NULL)
         record.service = stream->destination->config->service->key;
     if (stream->rule != NULL)
         record.route = stream->rule->label;
-    if (attempts != NULL) {
-        record.attempts = attempts->begun;
-        record.retried_for = bytes_from(reasons, print_reasons(attempts, reasons, sizeof reasons));
-        record.retried_by = attempts->retried_by;
-        record.ejected = attempts->ejected;
-        record.ejected_by = attempts->ejected_by;
-        record.retry_refused = bytes_from_text(retry_refusal_name(attempts->refusal));
-        const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
-        record.endpoint = endpoint == NULL ? BYTES_NONE : endpoint->links->text;
-    }
-    stream->env->log(stream->env->log_user, &record);
+    if (stream->attempts != NULL)
+        add_attempts(&record, stream->attempts);
+    return record;
+}
+
+static void print_rest(struct stream *stream, struct access_record *record, struct printed *to) {
+    record->keys = bytes_from(to->keys, log_keys_print(stream, to->keys));
+    record->headers = bytes_from(to->headers, log_headers_print(stream, to->headers));
+    record->peer = bytes_from(to->peer, address_print(stream->client.address, to->peer, sizeof to->peer));
+    if (stream->forwarded.names_client)
+        record->client = bytes_from(to->client, address_print_ip(&stream->forwarded.client, to->client, sizeof to->client));
+    if (stream->attempts != NULL)
+        record->retried_for = bytes_from(to->reasons, print_reasons(stream->attempts, to->reasons, sizeof to->reasons));
+}
+
+// To the access log, and to whoever looks on. Neither hears of what the other alone wants.
+static void tell(struct stream *stream, nanoseconds duration, bool is_logged) {
+    const struct stream_env *env = stream->env;
+    struct printed printed;
+    struct access_record record = record_of(stream, duration);
+    const bool is_tapped = env->taps != NULL && taps_want(env->taps, &record);
+    if (!is_logged && !is_tapped)
+        return;
+    print_rest(stream, &record, &printed);
+    if (is_logged)
+        env->log(env->log_user, &record);
+    if (is_tapped)
+        taps_tell(env->taps, &record, env->metrics);
 }
 
 // Behind an inbound listener there is one application: what is refused before it was asked for counts as its own.
@@ -119,6 +148,9 @@ void stream_log(struct stream *stream) {
     request_metrics_count(metrics_of(stream), method, stream->status, stream->end, answered);
     if (stream->destination != NULL && stream->destination->config->rule != NULL)
         bound_count(stream->destination, stream->status, answered);
-    if (!stream->is_subrequest && is_wanted(stream))
-        write_record(stream, duration);
+    if (stream->is_subrequest)
+        return;
+    const bool is_logged = is_wanted(stream);
+    if (is_logged || stream->env->taps != NULL)
+        tell(stream, duration, is_logged);
 }

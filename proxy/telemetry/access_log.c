@@ -99,7 +99,7 @@ static struct value digits(bool there, uint64_t number) {
     return (struct value){.kind = there ? VALUE_DIGITS : VALUE_NONE, .number = number};
 }
 
-static struct bytes path_of(const struct access_record *record) {
+struct bytes access_path(const struct access_record *record) {
     return bytes_from(record->path.at, bytes_find(record->path, '?'));
 }
 
@@ -140,7 +140,7 @@ static struct value value_of(const struct access_record *record, enum access_fie
     case ACCESS_TIME:
         return (struct value){.kind = VALUE_WALL, .number = record->start_wall};
     case ACCESS_PATH:
-        return quoted(path_of(record));
+        return quoted(access_path(record));
     case ACCESS_VERSION:
         return quoted(version_name(record->version));
     case ACCESS_TLS:
@@ -282,5 +282,62 @@ size_t access_log_format_text(const struct access_template *form, const struct a
             append_value(&line, &value, fields[field].max);
     }
     *line.at++ = '\n';
+    return (size_t)(line.at - text);
+}
+
+// --- for people ---
+
+static void append_field(struct line *line, const struct access_record *record, enum access_field field) {
+    const struct value value = value_of(record, field);
+    if (value.kind == VALUE_NONE)
+        append(line, BYTES("-"));
+    else
+        append_value(line, &value, fields[field].max);
+}
+
+static void append_milliseconds(struct line *line, nanoseconds duration) {
+    append_number(line, duration / NS_PER_MS);
+    append(line, BYTES("."));
+    append_padded(line, duration / NS_PER_US % 1000, 3);
+    append(line, BYTES("ms"));
+}
+
+// ` name="value"`, where there is one.
+static void append_named(struct line *line, const struct access_record *record, enum access_field field) {
+    const struct value value = value_of(record, field);
+    if (value.kind == VALUE_NONE)
+        return;
+    append(line, BYTES(" "));
+    append(line, fields[field].name);
+    append(line, BYTES("=\""));
+    append_value(line, &value, fields[field].max);
+    append(line, BYTES("\""));
+}
+
+size_t access_log_format_brief(const struct access_record *record, char *text, size_t size) {
+    static const enum access_field usual[] = {ACCESS_TIME, ACCESS_LISTENER, ACCESS_METHOD, ACCESS_AUTHORITY};
+    static const enum access_field unusual[] = {ACCESS_GRPC_STATUS, ACCESS_DETAIL,      ACCESS_POLICY,       ACCESS_DELAYED,
+                                                ACCESS_DRY_RUN,     ACCESS_RETRIED_FOR, ACCESS_RETRIED_BY,   ACCESS_RETRY_REFUSED,
+                                                ACCESS_EJECTED,     ACCESS_EJECTED_BY,  ACCESS_PEER_IDENTITY};
+    CHECK(size >= ACCESS_LOG_LINE_MAX);
+    struct line line = {text, text + ACCESS_LOG_LINE_MAX};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (i > 0)
+            append(&line, BYTES(" "));
+        append_field(&line, record, usual[i]);
+    }
+    if (access_path(record).len > 0)
+        append_field(&line, record, ACCESS_PATH);
+    append(&line, BYTES(" "));
+    append_field(&line, record, ACCESS_STATUS);
+    append(&line, BYTES(" "));
+    append_milliseconds(&line, record->duration);
+    append(&line, BYTES(" "));
+    append_field(&line, record, ACCESS_ENDPOINT);
+    if (record->end != OK)
+        append_named(&line, record, ACCESS_END);
+    for (size_t i = 0; i < sizeof unusual / sizeof unusual[0]; i++)
+        append_named(&line, record, unusual[i]);
+    append(&line, BYTES("\n"));
     return (size_t)(line.at - text);
 }

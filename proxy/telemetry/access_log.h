@@ -57,6 +57,9 @@ struct access_record {
     struct bytes headers; // "x-tier=free&...", as a form writes it
 };
 
+// The path as lines have it: without its query.
+struct bytes access_path(const struct access_record *record);
+
 // X(identifier, name, most bytes of its value in a line, after escaping; what it is): all fields, in the order of JSON. Identities may be 2,048 bytes long; the part that
 // tells them apart is in front. Numbers have the digits of UINT64_MAX.
 #define ACCESS_FIELD_LIST(X)                                                                                                  \
@@ -124,5 +127,8 @@ bool access_template_parse(struct bytes text, struct access_template *form, stru
 
 // As access_log_format, by a template. A field that has no value is "-". What makes the line too long is cut off.
 size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *line, size_t size);
+
+// As access_log_format, for people: when, where, what, how it was answered and by whom, and then, by name, what was out of the ordinary.
+size_t access_log_format_brief(const struct access_record *record, char *line, size_t size);
 
 #endif

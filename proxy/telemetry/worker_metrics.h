@@ -135,6 +135,11 @@
     X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"full\"",                                                     \
       "Lines of the access log that are lost: its file takes them too slowly, or not at all.")                                                       \
     X(log_failed, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"failed\"", "")                                                \
+    X(taps, GAUGE, SUM, PLAIN, "outrigger_taps", "", "Readers of /tap.")                                                                             \
+    X(tap_lines, COUNTER, SUM, PLAIN, "outrigger_tap_lines_total", "", "Lines made for readers of /tap.")                                            \
+    X(tap_dropped_full, COUNTER, SUM, PLAIN, "outrigger_tap_dropped_total", "reason=\"full\"",                                                       \
+      "Lines that a reader of /tap wanted and did not get: it reads too slowly, or there were more than its rate.")                                  \
+    X(tap_dropped_rate, COUNTER, SUM, PLAIN, "outrigger_tap_dropped_total", "reason=\"rate\"", "")                                                   \
     /* memory and the loop */                                                                                                                        \
     X(blocks_used, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"used\"", "Blocks of 16 KiB that hold bytes on their way.")                 \
     X(blocks_free, GAUGE, SUM, PLAIN, "outrigger_buffer_blocks", "state=\"free\"", "")                                                               \

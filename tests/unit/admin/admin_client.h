@@ -23,6 +23,7 @@ struct admin_client {
     union address admin_address;
     union address metrics_address;
     struct admin_figures figures; // what the source tells
+    struct admin_tap tap;         // the same
     bool answer_later;
     struct admin_query *asked;  // the last query, while it is not answered
     enum admin_command command; // the last
@@ -34,6 +35,7 @@ struct admin_client {
 
 static inline void client_answer(struct admin_client *client, struct admin_query *query) {
     query->figures = client->figures;
+    query->tap = client->tap;
     client->asked = NULL;
     admin_query_done(query);
 }

@@ -3,6 +3,7 @@
 #include "filters/registry.h"
 
 #include "base/poison.h"
+#include "stream/tap_feed.h"
 #include "support/fake_downstream.h"
 #include "support/h2_frames.h"
 #include "unit/stream/stream_drive.h"
@@ -232,6 +233,37 @@ static void no_allocation_for_a_warm_request_from_http1_to_http1(void **state) {
     count_from_http1(PROXY SERVICE("HTTP1", ONE), "outbound");
 }
 
+static void wake_nobody(void *argument) {
+    (void)argument;
+}
+
+static void on_note(struct note *note) {
+    (void)note;
+}
+
+// By somebody who gets a line of each while there is room, and none behind that.
+static void none_for_one_that_is_looked_at(void **state) {
+    (void)state;
+    struct fake_downstream near;
+    struct tap_terms terms = {.count = UINT64_MAX, .rate = 1000000};
+    struct tap_feed feed;
+    struct mailbox home;
+    static struct bytes requests[WARM_UP + REQUESTS];
+    world_init(&near, PROXY SERVICE("HTTP1", ONE), "outbound");
+    mailbox_init(&home, 16, wake_nobody, NULL);
+    tap_feed_init(&feed, &terms, &home, on_note);
+    tap_feed_attach(&feed, &near.loopback.env);
+    for (unsigned i = 0; i < WARM_UP + REQUESTS; i++)
+        requests[i] = BYTES("GET /some/path?a=b HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(count_over(&near, requests, "HTTP/1.1 200 OK\r\n"), 0);
+    assert_true(metric_read(&near.loopback.far.metrics.tap_lines) > 0 && metric_read(&feed.dropped) > 0);
+    assert_int_equal(metric_read(&near.loopback.far.metrics.tap_lines) + metric_read(&feed.dropped), WARM_UP + REQUESTS);
+    tap_feed_detach(&feed, &near.loopback.env);
+    tap_feed_dispose(&feed);
+    mailbox_dispose(&home);
+    fake_downstream_dispose(&near);
+}
+
 static void none_for_one_that_the_caller_s_policies_let_pass(void **state) {
     (void)state;
     count_from_http1(PROXY SERVICE("HTTP1", ONE) CALLER_POLICIES, "outbound");
@@ -276,9 +308,8 @@ static void no_allocation_for_a_warm_request_from_http2_to_http1(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_allocation_for_a_warm_request_from_http1_to_http1),
-        cmocka_unit_test(none_for_one_that_the_caller_s_policies_let_pass),
-        cmocka_unit_test(none_for_one_that_the_callee_s_policies_let_pass),
+        cmocka_unit_test(no_allocation_for_a_warm_request_from_http1_to_http1), cmocka_unit_test(none_for_one_that_is_looked_at),
+        cmocka_unit_test(none_for_one_that_the_caller_s_policies_let_pass),     cmocka_unit_test(none_for_one_that_the_callee_s_policies_let_pass),
         cmocka_unit_test(no_allocation_for_a_warm_request_from_http2_to_http1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     size_t length = access_log_format(&record, line, ACCESS_LOG_LINE_MAX);
     require(length <= ACCESS_LOG_LINE_MAX);
     require(json_is_line(line, length));
+    length = access_log_format_brief(&record, line, ACCESS_LOG_LINE_MAX);
+    require(length <= ACCESS_LOG_LINE_MAX && memchr(line, '\n', length) == line + length - 1);
     check_text(&record, take_text(&left), line);
     check_text(&record, BYTES("%{user_agent}\"%{path}%{path}%{peer_identity} %{detail}%{authority}%{path}%{request_id}"), line);
     free(line);

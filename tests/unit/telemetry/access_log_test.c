@@ -271,6 +271,32 @@ static void a_line_of_text_that_is_too_long_is_cut(void **state) {
     assert_int_equal(strlen(format_text(literal, &record)), ACCESS_LOG_LINE_MAX);
 }
 
+static const char *format_brief(const struct access_record *record) {
+    size_t length = access_log_format_brief(record, line, ACCESS_LOG_LINE_MAX);
+    assert_true(length <= ACCESS_LOG_LINE_MAX);
+    line[length] = '\0';
+    assert_int_equal(strlen(line), length);
+    assert_ptr_equal(strchr(line, '\n'), line + length - 1);
+    return line;
+}
+
+static void people_get_the_usual_without_names_and_the_rest_by_name(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    record.peer_identity = BYTES_NONE;
+    assert_string_equal(format_brief(&record), "2025-12-31T23:59:59.123456Z inbound GET courses:80/courses/1 200 1.234ms 127.0.0.1:8000\n");
+    record.attempts = 0;
+    record.status = 403;
+    record.duration = 12345678900;
+    record.end = ERROR_DENIED;
+    record.policy = BYTES("AuthorizationPolicy/school/closed: nobody");
+    record.detail = BYTES("a \"b\"\n");
+    assert_string_equal(format_brief(&record), "2025-12-31T23:59:59.123456Z inbound GET courses:80/courses/1 403 12345.678ms - end=\"denied\" "
+                                               "detail=\"a \\\"b\\\"\\n\" policy=\"AuthorizationPolicy/school/closed: nobody\"\n");
+    record = (struct access_record){.start_wall = usual_record().start_wall, .grpc_status = ACCESS_LOG_NO_GRPC_STATUS, .listener = BYTES("tcp")};
+    assert_string_equal(format_brief(&record), "2025-12-31T23:59:59.123456Z tcp - - - 0.000ms -\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_usual_request_is_one_line_with_every_field),
@@ -288,6 +314,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_in_a_template_is_told),
         cmocka_unit_test(control_characters_cannot_forge_a_line_of_text),
         cmocka_unit_test(a_line_of_text_that_is_too_long_is_cut),
+        cmocka_unit_test(people_get_the_usual_without_names_and_the_rest_by_name),
         cmocka_unit_test(times_are_those_of_the_calendar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,310 @@
+// See taps.h. Whatever happens to a tap wakes its one task, and only tap_advance decides.
+#include "app/taps.h"
+
+#include "admin/tap_query.h"
+#include "app/figures.h"
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// How often a reader is told that lines were dropped.
+#define TELL_DROPPED_NS NS_PER_S
+
+// A reader that takes nothing does not hold the end of the process up for longer.
+#define LINGER_NS (2 * NS_PER_S)
+
+#define NOTICE_MAX 128
+
+struct reader_feed {
+    struct tap_feed feed;
+    struct tap *tap;
+};
+
+enum tap_state {
+    TAP_ATTACHING, // some worker has no feed yet
+    TAP_OPEN,
+    TAP_DETACHING, // some worker has a feed still
+    TAP_EMPTYING,  // no worker adds anything; the reader takes what there is
+};
+
+struct tap {
+    struct list link;
+    struct proxy *proxy;
+    struct admin_query *query;
+    struct tap_terms terms;
+    enum tap_state state;
+    const char *reason; // why it ends; NULL: it does not
+    uint64_t lines;     // that the reader was given
+    uint64_t dropped;   // as it was told last
+    bool tells_dropped; // it is time to
+    struct timer over;
+    struct timer tell;
+    struct task advance;
+    struct task release;
+    uint32_t next; // worker whose lines come first
+    uint32_t count;
+    struct reader_feed feeds[];
+};
+
+static void set_state(struct tap *tap, enum tap_state state) {
+    CHECK(state > tap->state);
+    tap->state = state;
+}
+
+static void wake(struct tap *tap) {
+    loop_wake(&tap->proxy->loop, &tap->advance);
+}
+
+// --- what happens to it ---
+
+static void on_note(struct note *note) {
+    wake(CONTAINER_OF(CONTAINER_OF(note, struct tap_feed, note), struct reader_feed, feed)->tap);
+}
+
+static void on_writable(struct admin_query *query) {
+    wake(query->source_state);
+}
+
+static void end_by(struct tap *tap, const char *reason) {
+    if (tap->reason == NULL)
+        tap->reason = reason;
+    wake(tap);
+}
+
+static void on_gone(struct admin_query *query) {
+    end_by(query->source_state, "gone");
+}
+
+static const struct admin_stream stream = {.writable = on_writable, .gone = on_gone};
+
+static void on_over(struct timer *timer) {
+    end_by(CONTAINER_OF(timer, struct tap, over), "duration");
+}
+
+static void on_tell(struct timer *timer) {
+    struct tap *tap = CONTAINER_OF(timer, struct tap, tell);
+    tap->tells_dropped = true;
+    loop_timer_start(&tap->proxy->loop, &tap->tell, TELL_DROPPED_NS);
+    wake(tap);
+}
+
+// --- lines ---
+
+static uint64_t dropped_of(const struct tap *tap) {
+    uint64_t dropped = 0;
+    for (uint32_t i = 0; i < tap->count; i++)
+        dropped += metric_read(&tap->feeds[i].feed.dropped);
+    return dropped;
+}
+
+static uint64_t lines_in(const struct iovec *piece) {
+    uint64_t count = 0;
+    const char *at = piece->iov_base, *end = at + piece->iov_len;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        count++;
+        at++;
+    }
+    return count;
+}
+
+// False: the reader takes nothing more now.
+static bool pass_on(struct tap *tap, struct tap_feed *feed) {
+    struct iovec pieces[2];
+    while (admin_stream_room(tap->query) >= ACCESS_LOG_LINE_MAX) {
+        const int count = tap_feed_front(feed, admin_stream_room(tap->query), pieces);
+        if (count == 0)
+            return true;
+        size_t length = 0;
+        for (int i = 0; i < count; i++) {
+            admin_stream_write(tap->query, bytes_from(pieces[i].iov_base, pieces[i].iov_len));
+            tap->lines += lines_in(&pieces[i]);
+            length += pieces[i].iov_len;
+        }
+        line_ring_take(&feed->lines, length);
+    }
+    return false;
+}
+
+// Each worker's lines come first in turn. False: there is more than the reader takes now.
+static bool pass_on_all(struct tap *tap) {
+    CHECK(tap->count > 0);
+    for (uint32_t i = 0; i < tap->count; i++)
+        if (!pass_on(tap, &tap->feeds[(tap->next + i) % tap->count].feed))
+            return false;
+    tap->next = (tap->next + 1) % tap->count;
+    return true;
+}
+
+static void write_notice(struct tap *tap, const char *text, int length) {
+    CHECK(length > 0 && length < NOTICE_MAX);
+    admin_stream_write(tap->query, bytes_from(text, (size_t)length));
+}
+
+static void tell_dropped(struct tap *tap) {
+    char text[NOTICE_MAX];
+    const uint64_t dropped = dropped_of(tap);
+    tap->tells_dropped = false;
+    if (dropped == tap->dropped)
+        return;
+    tap->dropped = dropped;
+    write_notice(
+        tap, text,
+        snprintf(text, sizeof text,
+                 tap->terms.is_brief ? "# dropped so far: %llu, behind %llu lines\n" : "{\"event\":\"dropped\",\"dropped\":%llu,\"lines\":%llu}\n",
+                 (unsigned long long)dropped, (unsigned long long)tap->lines));
+}
+
+static void tell_end(struct tap *tap) {
+    char text[NOTICE_MAX];
+    write_notice(tap, text,
+                 snprintf(text, sizeof text,
+                          tap->terms.is_brief ? "# end: %s, dropped %llu, lines %llu\n"
+                                              : "{\"event\":\"end\",\"reason\":\"%s\",\"dropped\":%llu,\"lines\":%llu}\n",
+                          tap->reason, (unsigned long long)dropped_of(tap), (unsigned long long)tap->lines));
+}
+
+// --- its steps ---
+
+static bool is_attached(const struct tap *tap) {
+    for (uint32_t i = 0; i < tap->count; i++)
+        if (!atomic_load_explicit(&tap->feeds[i].feed.is_attached, memory_order_acquire))
+            return false;
+    return true;
+}
+
+static bool is_detached(const struct tap *tap) {
+    for (uint32_t i = 0; i < tap->count; i++)
+        if (!tap->feeds[i].feed.is_detached)
+            return false;
+    return true;
+}
+
+static void release(struct task *task) {
+    struct tap *tap = CONTAINER_OF(task, struct tap, release);
+    for (uint32_t i = 0; i < tap->count; i++)
+        tap_feed_dispose(&tap->feeds[i].feed);
+    free(tap);
+}
+
+static void complete(struct tap *tap) {
+    struct proxy *proxy = tap->proxy;
+    loop_timer_stop(&proxy->loop, &tap->over);
+    loop_timer_stop(&proxy->loop, &tap->tell);
+    task_cancel(&tap->advance);
+    list_remove(&tap->link);
+    proxy->taps.count--;
+    figures_complete(proxy, tap->query);
+}
+
+static void open_reply(struct tap *tap) {
+    const struct tap_question *question = tap->query->tap.question;
+    set_state(tap, TAP_OPEN);
+    admin_stream_open(tap->query, question->is_text ? TAP_TYPE_TEXT : TAP_TYPE_JSON);
+    loop_timer_start(&tap->proxy->loop, &tap->over, question->duration);
+    loop_timer_start(&tap->proxy->loop, &tap->tell, TELL_DROPPED_NS);
+}
+
+static void detach(struct tap *tap) {
+    set_state(tap, TAP_DETACHING);
+    for (uint32_t i = 0; i < tap->count; i++)
+        worker_detach_tap(&tap->proxy->workers[i], &tap->feeds[i].feed);
+}
+
+static void stream_lines(struct tap *tap) {
+    const bool is_empty = pass_on_all(tap);
+    if (tap->tells_dropped && admin_stream_room(tap->query) >= NOTICE_MAX)
+        tell_dropped(tap);
+    if (tap->lines >= tap->terms.count && tap->reason == NULL)
+        tap->reason = "count";
+    if (tap->state == TAP_EMPTYING && is_empty && admin_stream_room(tap->query) >= NOTICE_MAX) {
+        tell_end(tap);
+        admin_stream_end(tap->query);
+    }
+}
+
+static void tap_advance(struct task *task) {
+    struct tap *tap = CONTAINER_OF(task, struct tap, advance);
+    if (tap->state == TAP_ATTACHING && tap->query->request != NULL && is_attached(tap))
+        open_reply(tap);
+    if (tap->state == TAP_DETACHING && is_detached(tap))
+        set_state(tap, TAP_EMPTYING);
+    if (tap->state >= TAP_OPEN && tap->query->request != NULL)
+        stream_lines(tap);
+    // Its head tells the reader that it is open: what ends before that is told behind it.
+    if (tap->reason != NULL && (tap->state == TAP_OPEN || (tap->state == TAP_ATTACHING && tap->query->request == NULL)))
+        detach(tap);
+    if (tap->state == TAP_EMPTYING && tap->query->request == NULL) {
+        complete(tap);
+        loop_defer(&tap->proxy->loop, &tap->release);
+    }
+}
+
+// --- from outside ---
+
+void taps_init(struct taps *taps) {
+    *taps = (struct taps){0};
+    list_init(&taps->all);
+}
+
+static void refuse(struct proxy *proxy, struct admin_query *query, struct bytes reason) {
+    query->tap.error = reason;
+    figures_complete(proxy, query);
+}
+
+static struct tap *create(struct proxy *proxy, struct admin_query *query) {
+    const struct tap_question *question = query->tap.question;
+    struct tap *tap = alloc_zeroed_or_abort(1, sizeof *tap + proxy->worker_count * sizeof tap->feeds[0]);
+    tap->proxy = proxy;
+    tap->query = query;
+    tap->terms = (struct tap_terms){.match = question->match, .is_brief = question->is_text, .count = question->count, .rate = question->rate};
+    tap->count = proxy->worker_count;
+    list_init(&tap->link);
+    timer_init(&tap->over, on_over);
+    timer_init(&tap->tell, on_tell);
+    task_init(&tap->advance, tap_advance);
+    task_init(&tap->release, release);
+    return tap;
+}
+
+void tap_begin(struct proxy *proxy, struct admin_query *query) {
+    struct taps *taps = &proxy->taps;
+    if (taps->finished_at != 0) {
+        refuse(proxy, query, BYTES("the process ends"));
+        return;
+    }
+    if (taps->count == TAPS_MAX) {
+        taps->refused++;
+        refuse(proxy, query, pool_format(&query->pool, "%u readers are there already, the most at once", TAPS_MAX));
+        return;
+    }
+    struct tap *tap = create(proxy, query);
+    query->source_state = tap;
+    query->stream = &stream;
+    list_push_back(&taps->all, &tap->link);
+    if (++taps->count > taps->count_peak)
+        taps->count_peak = taps->count;
+    for (uint32_t i = 0; i < tap->count; i++) {
+        tap->feeds[i].tap = tap;
+        tap_feed_init(&tap->feeds[i].feed, &tap->terms, &proxy->loop.mailbox, on_note);
+        worker_attach_tap(&proxy->workers[i], &tap->feeds[i].feed);
+    }
+}
+
+void taps_finish(struct proxy *proxy) {
+    proxy->taps.finished_at = proxy->loop.now;
+    LIST_EACH(&proxy->taps.all, node, following)
+        end_by(LIST_ENTRY(node, struct tap, link), "shutdown");
+}
+
+bool taps_linger(const struct proxy *proxy) {
+    return proxy->taps.count > 0 && proxy->loop.now - proxy->taps.finished_at < LINGER_NS;
+}
+
+void taps_end(struct proxy *proxy) {
+    while (!list_is_empty(&proxy->taps.all)) {
+        struct tap *tap = LIST_ENTRY(list_first(&proxy->taps.all), struct tap, link);
+        complete(tap);
+        release(&tap->release);
+    }
+}
