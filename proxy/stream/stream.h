@@ -75,9 +75,8 @@ struct refusal {
     int grpc_status;             // the same
 };
 
-struct explanation;
-
 struct claims;
+struct explanation;
 
 struct stream {
     struct pool pool;
