@@ -1,4 +1,6 @@
 // AuthorizationPolicy with action External: an agent is asked about each request that a rule is for, and the request waits. How agents are asked is in agent.h.
+//
+// In a dry run the agent is asked as well, and nobody waits: what it would have been comes when it comes, perhaps after the request is over.
 #include "filters/registry.h"
 
 #include "base/check.h"
@@ -17,6 +19,7 @@
 #define ALL_REQUESTS BYTES("all")
 
 struct external {
+    const struct policy *policy;
     const struct authorization_config *config;
     struct policy_state **states; // of each rule, or of all requests
     uint32_t state_count;
@@ -24,10 +27,20 @@ struct external {
     bool *is_made_before; // of each of its headers: what is there was set by what a policy before has verified or asked
 };
 
+struct asking;
+
+// A question beside the request, in its own memory. Like the request it keeps the documents that it is of.
+struct beside {
+    const struct external *external;
+    uint32_t rule;
+    struct asking *asking; // NULL: the request is over
+};
+
 struct asking {
     struct stream *stream;
     const struct external *external;
-    struct subrequest *subrequest; // NULL: none runs
+    struct subrequest *subrequest; // that it waits for; NULL: none
+    struct beside *beside;         // that nobody waits for, and that is not over; NULL: none
     bool is_answered;
     uint32_t rule;
     struct agent_answer answer;
@@ -44,7 +57,8 @@ static bool is_made_before(const struct filter_scope *scope, struct bytes header
     const struct destination *destination = scope->destination;
     bool is_made = authentication_makes_header(destination, header);
     for (uint32_t i = 0; i < destination->policy_count && destination->policies[i] != scope->policy; i++)
-        is_made |= destination->policies[i]->kind == POLICY_AUTHORIZATION && authorization_takes_off(destination->policies[i]->config, header);
+        is_made |= destination->policies[i]->kind == POLICY_AUTHORIZATION && !destination->policies[i]->is_dry_run &&
+                   authorization_takes_off(destination->policies[i]->config, header);
     return is_made;
 }
 
@@ -53,6 +67,7 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     if (config->action != AUTHORIZATION_EXTERNAL)
         return NULL;
     struct external *external = pool_alloc_zeroed(pool, sizeof *external);
+    external->policy = scope->policy;
     external->config = config;
     external->state_count = config->rule_count == 0 ? 1 : config->rule_count;
     external->states = pool_alloc_zeroed(pool, external->state_count * sizeof external->states[0]);
@@ -107,73 +122,110 @@ static void set_fields(struct stream *stream, const struct asking *asking) {
 // Nobody is asked about the request: what its client says by the names of the agent's fields is believed as little. What another policy has set there stays.
 static enum filter_result pass_unasked(struct stream *stream, const struct asking *asking) {
     const struct agent_config *agent = &asking->external->config->agent;
-    for (uint32_t i = 0; i < agent->header_count; i++)
+    for (uint32_t i = 0; i < agent->header_count && !asking->external->policy->is_dry_run; i++)
         if (!asking->external->is_made_before[i])
             take_off(stream, agent->headers[i]);
     return FILTER_CONTINUE;
 }
 
-static enum filter_result fail(struct stream *stream, const struct asking *asking) {
-    const struct agent_config *agent = &asking->external->config->agent;
-    log_event(LOG_WARN, "external_authorization_failed", "policy=%.*s url=\"%.*s\" reason=\"%.*s\"",
-              BYTES_FORMAT(stream->filters.asked->policy->label), BYTES_FORMAT(agent->url->text), BYTES_FORMAT(asking->answer.reason));
-    if (agent->on_failure == FAILURE_DENIES)
-        return refuse(stream, asking, ERROR_DENIED, pool_format(&stream->pool, "agent: %.*s", BYTES_FORMAT(asking->answer.reason)), NULL);
-    set_fields(stream, asking);
-    return FILTER_CONTINUE;
+static void tell_failure(const struct external *external, const struct agent_answer *answer) {
+    if (answer->outcome == AGENT_FAILS)
+        log_event(LOG_WARN, "external_authorization_failed", "policy=%.*s url=\"%.*s\" reason=\"%.*s\"", BYTES_FORMAT(external->policy->label),
+                  BYTES_FORMAT(external->config->agent.url->text), BYTES_FORMAT(answer->reason));
 }
 
-static enum filter_result judge(struct stream *stream, const struct asking *asking) {
-    const struct agent_answer *answer = &asking->answer;
+// OK: the request may pass.
+static enum error end_of(const struct external *external, const struct agent_answer *answer) {
     switch (answer->outcome) {
     case AGENT_ALLOWS:
-        set_fields(stream, asking);
-        return FILTER_CONTINUE;
+        return OK;
     case AGENT_DENIES:
-        return refuse(stream, asking, answer->wants_credentials ? ERROR_UNAUTHENTICATED : ERROR_DENIED, answer->reason, &answer->to_client);
+        return answer->wants_credentials ? ERROR_UNAUTHENTICATED : ERROR_DENIED;
     case AGENT_FAILS:
-        return fail(stream, asking);
+        return external->config->agent.on_failure == FAILURE_DENIES ? ERROR_DENIED : OK;
     }
     check_failed("an agent has said what is no outcome", __FILE__, __LINE__);
 }
 
+static enum filter_result judge(struct stream *stream, const struct asking *asking) {
+    const struct agent_answer *answer = &asking->answer;
+    const enum error end = end_of(asking->external, answer);
+    tell_failure(asking->external, answer);
+    if (end == OK) {
+        set_fields(stream, asking);
+        return FILTER_CONTINUE;
+    }
+    if (answer->outcome == AGENT_FAILS)
+        return refuse(stream, asking, end, pool_format(&stream->pool, "agent: %.*s", BYTES_FORMAT(answer->reason)), NULL);
+    return refuse(stream, asking, end, answer->reason, &answer->to_client);
+}
+
 // ---- the question
+
+// What came, in the pool of the stream.
+static void read_answer(struct stream *stream, const struct external *external, const struct subrequest_answer *came, struct agent_answer *answer) {
+    const struct agent_config *agent = &external->config->agent;
+    fields_init(&answer->to_request, &stream->pool);
+    fields_init(&answer->to_client, &stream->pool);
+    if (came->end != OK)
+        agent_fail(answer, bytes_from_text(error_name(came->end)));
+    else if (agent->type == AGENT_OPA)
+        agent_opa_read(stream, agent, came->head, came->body, answer);
+    else
+        agent_forward_read(stream, agent, came->head, answer);
+}
 
 static void completed(void *user, const struct subrequest_answer *came) {
     struct asking *asking = user;
-    const struct agent_config *agent = &asking->external->config->agent;
     asking->subrequest = NULL;
     asking->is_answered = true;
-    if (came->end != OK)
-        agent_fail(&asking->answer, bytes_from_text(error_name(came->end)));
-    else if (agent->type == AGENT_OPA)
-        agent_opa_read(asking->stream, agent, came->head, came->body, &asking->answer);
-    else
-        agent_forward_read(asking->stream, agent, came->head, &asking->answer);
+    read_answer(asking->stream, asking->external, came, &asking->answer);
     stream_wake(asking->stream);
 }
 
+static void completed_beside(void *user, const struct subrequest_answer *came) {
+    struct beside *beside = user;
+    const struct external *external = beside->external;
+    struct agent_answer answer = {.outcome = AGENT_FAILS};
+    if (beside->asking != NULL)
+        beside->asking->beside = NULL;
+    if (came->end == ERROR_CLIENT_GONE)
+        return; // the worker stops: that says nothing of the agent
+    read_answer(came->stream, external, came, &answer);
+    tell_failure(external, &answer);
+    const struct verdict verdict = {
+        .end = end_of(external, &answer), .rule = rule_name(external->config, beside->rule), .state = external->states[beside->rule]};
+    if (verdict.end != OK)
+        verdict_would_refuse(beside->asking == NULL ? NULL : beside->asking->stream, external->policy, &verdict);
+}
+
 static enum filter_result start(struct stream *stream, struct asking *asking) {
-    const struct agent_config *agent = &asking->external->config->agent;
+    const struct external *external = asking->external;
+    const struct agent_config *agent = &external->config->agent;
+    const bool is_beside = external->policy->is_dry_run;
+    struct subrequest *subrequest;
     struct buffer body;
     buffer_init(&body, &stream->env->loop->blocks);
-    fields_init(&asking->answer.to_request, &stream->pool);
-    fields_init(&asking->answer.to_client, &stream->pool);
-    const struct subrequest_order order = {.kind = SUBREQUEST_AGENT,
+    const struct subrequest_order order = {.kind = is_beside ? SUBREQUEST_MIRROR : SUBREQUEST_AGENT,
                                            .service = agent->url->service,
                                            .head = agent->type == AGENT_OPA ? agent_opa_ask(stream, agent, &body) : agent_forward_ask(stream, agent),
                                            .body = &body,
                                            .timeout = agent->timeout,
                                            .answer_bytes_max = AGENT_ANSWER_BYTES_MAX,
                                            .drops_body = agent->type == AGENT_FORWARD,
-                                           .completed = completed,
+                                           .completed = is_beside ? completed_beside : completed,
                                            .user = asking};
-    const enum error error = subrequest_start(stream, &order, &asking->subrequest);
+    const enum error error = subrequest_start(stream, &order, &subrequest);
     buffer_dispose(&body);
-    if (error == OK)
-        return FILTER_PAUSE;
-    // That is nothing about the agent: a flood of requests is not to get past it where onFailure lets pass.
-    return refuse(stream, asking, ERROR_MEMORY_LIMIT, BYTES("too many requests of its own, or too little memory, to ask the agent"), NULL);
+    if (error != OK) // That is nothing about the agent: a flood of requests is not to get past it where onFailure lets pass.
+        return refuse(stream, asking, ERROR_MEMORY_LIMIT, BYTES("too many requests of its own, or too little memory, to ask the agent"), NULL);
+    if (is_beside) {
+        const struct beside beside = {.external = external, .rule = asking->rule, .asking = asking};
+        asking->beside = subrequest_keep(subrequest, &beside, sizeof beside);
+        return FILTER_CONTINUE;
+    }
+    asking->subrequest = subrequest;
+    return FILTER_PAUSE;
 }
 
 // Any reading will do: what may be meant is asked about. False: no rule is for the request.
@@ -204,7 +256,8 @@ static enum filter_result begin(struct stream *stream, struct asking *asking) {
         return start(stream, asking);
     const struct bytes url = asking->external->config->agent.url->text;
     explain_depends(stream, rule_name(asking->external->config, asking->rule), pool_format(&stream->pool, "what %.*s answers", BYTES_FORMAT(url)));
-    take_off_all(stream, asking);
+    if (!asking->external->policy->is_dry_run)
+        take_off_all(stream, asking);
     return FILTER_CONTINUE;
 }
 
@@ -224,6 +277,8 @@ static void end(struct stream *stream, const void *config, void *state) {
     if (asking->subrequest != NULL)
         subrequest_cancel(asking->subrequest);
     asking->subrequest = NULL;
+    if (asking->beside != NULL)
+        asking->beside->asking = NULL;
 }
 
 const struct filter_type filter_external_authorization = {

@@ -13,8 +13,10 @@ bool authorization_takes_off(const struct authorization_config *config, struct b
 }
 
 bool authorization_makes_header(const struct destination *destination, struct bytes name) {
-    for (uint32_t i = 0; i < destination->policy_count; i++)
-        if (destination->policies[i]->kind == POLICY_AUTHORIZATION && authorization_takes_off(destination->policies[i]->config, name))
+    for (uint32_t i = 0; i < destination->policy_count; i++) {
+        const struct policy *policy = destination->policies[i];
+        if (policy->kind == POLICY_AUTHORIZATION && !policy->is_dry_run && authorization_takes_off(policy->config, name))
             return true;
+    }
     return false;
 }

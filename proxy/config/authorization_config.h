@@ -75,7 +75,7 @@ struct authorization_config {
 // Whether requests get that header from the policy's agent alone, in each spelling (`_` for `-`).
 bool authorization_takes_off(const struct authorization_config *config, struct bytes name);
 
-// Whether the agent of a policy that acts on `destination` does so: what it holds is not known before that has spoken.
+// Whether the agent of a policy that acts on `destination`, and is in no dry run, does so: what it holds is not known before that has spoken.
 bool authorization_makes_header(const struct destination *destination, struct bytes name);
 
 #endif

@@ -187,7 +187,8 @@ static const struct row authorization_rows[] = {
      ROW_AT(struct policy_head, mode),
      .choices = policy_modes,
      .fallback = "Enforce",
-     .describes = "whether it counts, or it is only told what would be decided otherwise if it did"},
+     .describes =
+         "whether it counts, or it is only told what would be decided otherwise if it did; an agent is asked all the same, and nobody waits for it"},
     {.name = "action",
      .type = VALUE_ENUM,
      SPEC(action),
@@ -375,7 +376,6 @@ static void check_agent_headers(struct document *document, const struct agent_co
 
 static void check_agent(struct document *document, const struct authorization_spec *spec, const struct node *external) {
     const struct node *action = node_find(document->spec_node, "action");
-    const struct node *mode = node_find(document->spec_node, "mode");
     if (action != NULL && action->bad)
         return;
     if (spec->action != AUTHORIZATION_EXTERNAL) {
@@ -385,8 +385,6 @@ static void check_agent(struct document *document, const struct authorization_sp
     }
     if (external == NULL)
         document_error(document, document->spec_node, "external", "is required with action External: who decides");
-    if (mode != NULL && spec->head.mode == MODE_DRY_RUN)
-        document_error(document, mode, NULL, "is for Allow and Deny: nobody would wait for what an agent answers");
     if (!document_has(external, "type"))
         return;
     url_check(document, spec->url, node_find(external, "url"));

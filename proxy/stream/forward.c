@@ -175,7 +175,7 @@ static bool is_set_by(const struct filter *filter, struct bytes name) {
     case POLICY_AUTHENTICATION:
         return !filter->is_dry_run && (filter->policy == NULL || authentication_takes_off(filter->policy->config, name));
     case POLICY_AUTHORIZATION:
-        return filter->policy == NULL || authorization_takes_off(filter->policy->config, name);
+        return !filter->is_dry_run && (filter->policy == NULL || authorization_takes_off(filter->policy->config, name));
     default:
         return false;
     }

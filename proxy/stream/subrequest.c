@@ -68,7 +68,8 @@ static void done(struct stream_sink *sink) {
     env->subrequest_counts[subrequest->kind]--;
     subrequest->stream->destination->subrequests[subrequest->kind]--;
     metric_subtract(&env->metrics->subrequests_active, 1);
-    const struct subrequest_answer answer = {.end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body};
+    const struct subrequest_answer answer = {
+        .end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body, .stream = subrequest->stream};
     if (subrequest->completed != NULL)
         subrequest->completed(subrequest->user, &answer);
     buffer_dispose(&subrequest->body);
@@ -173,6 +174,12 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     if (started != NULL)
         *started = subrequest;
     return OK;
+}
+
+void *subrequest_keep(struct subrequest *subrequest, const void *user, size_t size) {
+    subrequest->user = pool_alloc(&subrequest->stream->pool, size);
+    memcpy(subrequest->user, user, size);
+    return subrequest->user;
 }
 
 void subrequest_cancel(struct subrequest *subrequest) {

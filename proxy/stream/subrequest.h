@@ -23,6 +23,7 @@ struct subrequest_answer {
     enum error end;          // OK: the answer came, whole
     const struct head *head; // with an error the reply that it stands for; NULL: none
     struct buffer *body;     // at most answer_bytes_max
+    struct stream *stream;   // its own: what is made of the answer may lie in its pool
 };
 
 struct subrequest_order {
@@ -44,6 +45,9 @@ struct subrequest;
 // ERROR_FULL: there are SUBREQUESTS_MAX of its kind, or SUBREQUESTS_TO_ONE_MAX to its service. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
 // `started` may be NULL.
 MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
+
+// It is not over. `user` becomes a copy of what `user` points to, in its own memory: for an owner that may go before it. Returns that.
+void *subrequest_keep(struct subrequest *subrequest, const void *user, size_t size);
 
 // It is not over. Its answer is wanted no more.
 void subrequest_cancel(struct subrequest *subrequest);

@@ -60,6 +60,13 @@ void verdict_would_pass(struct stream *stream, const struct policy *policy, stru
         add_to_list(stream, &stream->dry_run, policy, rule, "allowed");
 }
 
+void verdict_would_refuse(struct stream *stream, const struct policy *policy, const struct verdict *verdict) {
+    CHECK(policy->is_dry_run && verdict->end != OK);
+    atomic_fetch_add_explicit(&verdict->state->refusals, 1, memory_order_relaxed);
+    if (stream != NULL)
+        add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
+}
+
 enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct policy *policy, const struct verdict *verdict) {
     struct stream *stream = attempt->stream;
     if (stream->explanation != NULL && attempt->state == ATTEMPT_CHAIN)

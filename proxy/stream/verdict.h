@@ -23,7 +23,10 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
 // For filters that judge several documents together, from decide: by a document in a dry run would pass what is refused. Told.
 void verdict_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule);
 
-// The same of an attempt, for filters below attempts and for the pick of an endpoint: `policy` refuses it, and it ends by attempt_refuse. What is said of that reaches the client where
+// From any moment on, of a policy in a dry run that has found out late: it would have been refused. Counted; told where `stream`, which may be NULL, is not over.
+void verdict_would_refuse(struct stream *stream, const struct policy *policy, const struct verdict *verdict);
+
+// As verdict_refuse, of an attempt, for filters below attempts and for the pick of an endpoint: `policy` refuses it, and it ends by attempt_refuse. What is said of that reaches the client where
 // no other attempt has an answer (verdict_tell).
 enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct policy *policy, const struct verdict *verdict);
 

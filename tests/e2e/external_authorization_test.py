@@ -2,12 +2,13 @@
 """AuthorizationPolicy with action External as users see it: agents of both types, a real Open Policy Agent, and agents that are slow, dead, or lie."""
 
 import json
+import threading
 
 import pytest
 
 from support.authorize import authorize, get
 from support.backend import echo, message, replay, reply
-from support.fleet import PEERS, accepts, take_port
+from support.fleet import PEERS, accepts, eventually, take_port
 from support.hop import Hop, service
 from support.pair import CALLER, Pair
 
@@ -132,3 +133,20 @@ def test_a_real_open_policy_agent_decides_by_a_policy_in_rego(fleet, opa):
 def test_a_real_open_policy_agent_that_leaves_it_undefined_refuses(fleet, opa):
     _, address = guarded(fleet, external(f"http://{opa}/v1/data/mesh/public"))
     assert [get(address, x_public=value).status for value in ("yes", "no")] == [200, 403]
+
+
+def test_in_a_dry_run_nobody_waits(fleet):
+    may_answer = threading.Event()
+
+    def slow(connection):
+        while connection.read_request() is not None:
+            may_answer.wait(30)
+            connection.send(message(200, b'{"result": false}'))
+    agent = fleet.backend(slow)
+    policy = external(f"http://{agent.address}/", timeout="30s")
+    policy["spec"]["mode"] = "DryRun"
+    hop, address = guarded(fleet, policy)
+    assert get(address).status == 200
+    assert "dry_run" not in hop.logged(status=200)
+    may_answer.set()
+    eventually(lambda: hop.figure("outrigger_policy_refusals_total", mode="dry_run") == 1, what="what the agent would have made of it")

@@ -60,7 +60,6 @@ static void who_decides_is_checked(void **state) {
     struct loaded loaded;
     expect_error(OF_S("  action: External\n"), "spec.external: is required with action External");
     expect_error(OF_S("  external: {" GOOD "}\n  rules:\n  - {name: r, matches: [{}]}\n"), "spec.external: is for action External");
-    expect_error(OF_S(ASKS(GOOD) "  mode: DryRun\n"), "is for Allow and Deny");
     expect_error(OF_S(ASKS("type: EnvoyGRPC, url: 'http://a/'")), "EnvoyGRPC is not supported by this version; allowed: OPA, Forward");
     expect_error(OF_S(ASKS("type: OPA")), "url: is required");
     expect_error(OF_S(ASKS("type: OPA, url: 'ftp://a/'")), "is no URL that can be asked");
@@ -71,6 +70,8 @@ static void who_decides_is_checked(void **state) {
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [host]")), "is no field that an agent may set");
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [Outrigger_refused]")), "is no field that an agent may set");
     expect_error(OF_S(ASKS("type: Forward, url: 'http://a/', headersToUpstream: [x-forwarded-client-cert]")), "is no field that an agent may set");
+    expect_good(&loaded, OF_S(ASKS(GOOD) "  mode: DryRun\n"));
+    loaded_dispose(&loaded);
     const struct snapshot *snapshot =
         expect_good(&loaded, OF_S(ASKS("type: Forward, url: 'https://a:8443/x?y', headersToUpstream: [Authorization, x-user]")));
     const struct authorization_config *config = find_key(snapshot, "default/s:80")->destination->policies[0]->config;

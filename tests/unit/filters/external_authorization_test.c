@@ -278,6 +278,96 @@ static void fields_of_an_agent_take_the_place_of_the_client_s(void **state) {
     world_dispose(&world);
 }
 
+// ---- a dry run
+
+#define DRY "  mode: DryRun\n"
+#define OPA_DRY(more, rules) EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'" more, rules DRY)
+
+static uint64_t shadow_refusals(struct world *world) {
+    struct policy_state *state =
+        policy_state_find(world->loopback.states.shadow, BYTES("AuthorizationPolicy/default/x"), BYTES("all"), BYTES("Service default/app"));
+    assert_non_null(state);
+    const uint64_t refusals = atomic_load(&state->refusals);
+    policy_state_release(state);
+    return refusals;
+}
+
+static void in_a_dry_run_nobody_waits_for_an_agent(void **state) {
+    (void)state;
+    static const struct {
+        const char *documents;
+        unsigned status;
+        const char *said;
+        bool refuses;
+        const char *told;
+    } cases[] = {
+        {BESIDE OPA_DRY("", ""), 200, "{\"result\":true}", false, ""},
+        {BESIDE OPA_DRY("", ""), 200, "{\"result\":false}", true, "AuthorizationPolicy/default/x: all: denied"},
+        {BESIDE OPA_DRY("", ""), 200, "{\"result\":{\"allow\":false,\"http_status\":401}}", true,
+         "AuthorizationPolicy/default/x: all: unauthenticated"},
+        {BESIDE OPA_DRY("", ""), 500, "", true, "AuthorizationPolicy/default/x: all: denied"},
+        {BESIDE OPA_DRY(", onFailure: Allow", ""), 500, "", false, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int is_late = 0; is_late < 2; is_late++) {
+            struct world world;
+            struct client client;
+            const union address address = address_from("10.0.0.1");
+            world_init(&world, cases[i].documents, is_late ? 0 : cases[i].status, "", cases[i].said);
+            client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address},
+                            HTTP_1_1, "POST app /\nx-user: mine\n", false);
+            loopback_settle(&world.loopback);
+            assert_int_equal(world.questions, !is_late);
+            client_end(&client, NULL); // the application answers, whatever the agent does
+            assert_int_equal(client.status, 200);
+            assert_has(world.got.at, "x-user: mine");
+            assert_string_equal(world.loopback.record.dry_run, is_late ? "" : cases[i].told);
+            client_dispose(&client);
+            world.status = cases[i].status;
+            go_on(&world);
+            assert_int_equal(world.questions, 1);
+            assert_int_equal(shadow_refusals(&world), cases[i].refuses);
+            assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 0);
+            world_dispose(&world);
+        }
+    }
+}
+
+static void in_a_dry_run_an_agent_makes_nothing(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA_DRY(USER, "") DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "",
+               "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\"}}}");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: mine\n"), 200);
+    assert_has(world.got.at, "x-user: mine");
+    assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 403); // at once, as the client says it
+    assert_int_equal(world.questions, 1);
+    world_dispose(&world);
+}
+
+static void a_dry_run_whose_agent_hangs_is_over_in_time(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, BESIDE OPA_DRY(", timeout: 300ms", ""), 0, "", "");
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    loopback_apply(&world.loopback, BESIDE); // its documents go, and it has its own
+    assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 1);
+    loopback_pass(&world.loopback, 310 * NS_PER_MS);
+    assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 0);
+    world_dispose(&world);
+    world_init(&world, BESIDE OPA_DRY("", ""), 0, "", "");
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    subrequests_cancel_all(&world.loopback.env); // as a worker does that stops
+    loopback_settle(&world.loopback);
+    assert_int_equal(shadow_refusals(&world), 0);
+    uint32_t *count = &world.loopback.env.subrequest_counts[SUBREQUEST_MIRROR];
+    *count += SUBREQUESTS_MAX;
+    assert_int_equal(status_of(&world, "GET app /\n"), 200);
+    assert_string_equal(world.loopback.record.dry_run, "AuthorizationPolicy/default/x: all: memory_limit");
+    *count -= SUBREQUESTS_MAX;
+    world_dispose(&world);
+}
+
 // ---- Forward
 
 static void an_agent_is_asked_with_the_fields_of_the_request(void **state) {
@@ -545,6 +635,9 @@ int main(void) {
         cmocka_unit_test(who_goes_while_an_agent_is_asked_is_gone),
         cmocka_unit_test(documents_may_change_while_an_agent_is_asked),
         cmocka_unit_test(fields_of_an_agent_take_the_place_of_the_client_s),
+        cmocka_unit_test(in_a_dry_run_nobody_waits_for_an_agent),
+        cmocka_unit_test(in_a_dry_run_an_agent_makes_nothing),
+        cmocka_unit_test(a_dry_run_whose_agent_hangs_is_over_in_time),
         cmocka_unit_test(an_agent_is_asked_with_the_fields_of_the_request),
         cmocka_unit_test(an_agent_s_status_decides),
         cmocka_unit_test(a_refusal_says_how_to_do_better),
