@@ -6,6 +6,7 @@
 #include "http/form.h"
 #include "http/headers.h"
 #include "stream/claims.h"
+#include "stream/route_match.h"
 #include "stream/stream.h"
 
 // ---- values that may stand several times
@@ -37,14 +38,10 @@ static bool is_one_of(const struct authorization_condition *condition, struct by
     return false;
 }
 
-static bool regex_holds(const struct regex *regex, const struct authorization_request *request, struct bytes text) {
-    return regex != NULL && regex_match(regex, request->stream->bound->matcher, text) == REGEX_YES;
-}
-
 static bool is_wanted(const struct authorization_request *request, struct wanted wanted, struct bytes value) {
     if (wanted.match == NULL)
         return is_one_of(wanted.condition, value);
-    return wanted.match->type == VALUE_EXACT ? bytes_equal(wanted.match->value, value) : regex_holds(wanted.match->regex, request, value);
+    return route_value_matches(wanted.match, value, request->stream->bound->matcher);
 }
 
 static void count_value(const struct authorization_request *request, struct wanted wanted, struct bytes value, struct tally *tally) {
@@ -186,23 +183,9 @@ static bool query_holds(struct authorization_request *request, struct bytes name
     return tally_holds(&tally);
 }
 
-static bool is_path(const struct authorization_request *request, const struct route_match *match, struct bytes path) {
-    switch (match->path_type) {
-    case PATH_PREFIX:
-        return bytes_starts_with(path, match->path) && (path.len == match->path.len || path.at[match->path.len] == '/' || match->path.len == 0);
-    case PATH_EXACT:
-        return bytes_equal(path, match->path);
-    case PATH_REGEX:
-        return regex_holds(match->regex, request, path);
-    case PATH_METHOD:
-        return bytes_ends_with(path, match->path);
-    }
-    check_failed("a match is of a type that is none", __FILE__, __LINE__);
-}
-
 static bool is_wanted_path(const struct authorization_request *request, const struct route_match *match,
                            const struct authorization_condition *condition, struct bytes path) {
-    return match != NULL ? is_path(request, match, path) : is_one_of(condition, path);
+    return match != NULL ? route_path_matches(match, path, request->stream->bound->matcher) : is_one_of(condition, path);
 }
 
 // Of a match, or of a condition. As the path came, and as a server may see it that cuts parameters off; to some `/a/` is the same as `/a`, which an Allow need not care for: it is for what it

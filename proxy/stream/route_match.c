@@ -17,10 +17,10 @@ struct matching {
     struct pool *pool;
 };
 
-static bool value_matches(const struct matching *matching, const struct field_match *match, struct bytes value) {
+bool route_value_matches(const struct field_match *match, struct bytes value, struct regex_matcher *matcher) {
     if (match->type == VALUE_EXACT)
         return bytes_equal(match->value, value);
-    return match->regex != NULL && regex_match(match->regex, matching->matcher, value) == REGEX_YES;
+    return match->regex != NULL && regex_match(match->regex, matcher, value) == REGEX_YES;
 }
 
 // Host is no field of the head: it has become the authority. It is compared in its canonical form (policy.md, Trust).
@@ -32,7 +32,7 @@ static bool host_matches(struct matching *matching, const struct field_match *ma
         matching->host = canonical_authority(request->authority, request->scheme, matching->pool);
     if (match->type == VALUE_EXACT) // whether a port is the scheme's own is the request's matter
         return bytes_equal(canonical_authority(match->value, request->scheme, matching->pool), matching->host);
-    return value_matches(matching, match, matching->host);
+    return route_value_matches(match, matching->host, matching->matcher);
 }
 
 static bool header_matches(struct matching *matching, const struct field_match *match) {
@@ -40,7 +40,7 @@ static bool header_matches(struct matching *matching, const struct field_match *
     if (match->id == FIELD_HOST)
         return host_matches(matching, match);
     const struct field *field = match->id != FIELD_OTHER ? fields_find(&request->fields, match->id) : fields_find_name(&request->fields, match->name);
-    return field != NULL && value_matches(matching, match, field->value);
+    return field != NULL && route_value_matches(match, field->value, matching->matcher);
 }
 
 // The first parameter of that name.
@@ -49,7 +49,7 @@ static bool query_matches(struct matching *matching, const struct field_match *m
     if (!matching->is_parsed)
         form_parse(&matching->form, matching->query, matching->pool);
     matching->is_parsed = true;
-    return form_find(&matching->form, match->name, &value) && value_matches(matching, match, value);
+    return form_find(&matching->form, match->name, &value) && route_value_matches(match, value, matching->matcher);
 }
 
 // All but the path.
@@ -127,15 +127,14 @@ const struct route_rule *route_match(const struct route_table *table, const stru
     return rule != NULL ? rule : first_of(&matching, table->any_path);
 }
 
-static bool path_matches(const struct matching *matching, const struct route_match *match) {
-    const struct bytes path = matching->path;
+bool route_path_matches(const struct route_match *match, struct bytes path, struct regex_matcher *matcher) {
     switch (match->path_type) {
     case PATH_PREFIX:
         return bytes_starts_with(path, match->path) && (path.len == match->path.len || path.at[match->path.len] == '/' || match->path.len == 0);
     case PATH_EXACT:
         return bytes_equal(path, match->path);
     case PATH_REGEX:
-        return match->regex != NULL && regex_match(match->regex, matching->matcher, path) == REGEX_YES;
+        return match->regex != NULL && regex_match(match->regex, matcher, path) == REGEX_YES;
     case PATH_METHOD:
         return bytes_ends_with(path, match->path);
     }
@@ -144,14 +143,15 @@ static bool path_matches(const struct matching *matching, const struct route_mat
 
 struct route_look route_look(const struct route_match *match, const struct head *request, struct regex_matcher *matcher, struct pool *pool) {
     struct matching matching = matching_of(request, matcher, pool);
-    return path_matches(&matching, match) ? look_at_rest(&matching, match) : (struct route_look){ROUTE_MISSES_PATH, BYTES_NONE};
+    return route_path_matches(match, matching.path, matching.matcher) ? look_at_rest(&matching, match)
+                                                                      : (struct route_look){ROUTE_MISSES_PATH, BYTES_NONE};
 }
 
 bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher,
                      struct pool *pool) {
     struct matching matching = matching_of(request, matcher, pool);
     for (uint32_t i = 0; i < count; i++)
-        if (path_matches(&matching, &matches[i]) && rest_matches(&matching, &matches[i]))
+        if (route_path_matches(&matches[i], matching.path, matching.matcher) && rest_matches(&matching, &matches[i]))
             return true;
     return count == 0;
 }

@@ -13,6 +13,10 @@ const struct route_rule *route_match(const struct route_table *table, const stru
 // Whether any of these matches is for the request: no precedence, for policies; without any all are. Takes time in proportion to their number. `matcher` and `pool` as above.
 bool request_matches(const struct route_match *matches, uint32_t count, const struct head *request, struct regex_matcher *matcher, struct pool *pool);
 
+// Parts of that, for whoever reads the other parts in its own way: the path of a match, and what a field or parameter must be. `matcher` as above.
+bool route_path_matches(const struct route_match *match, struct bytes path, struct regex_matcher *matcher);
+bool route_value_matches(const struct field_match *match, struct bytes value, struct regex_matcher *matcher);
+
 // What of one match does not hold; what is compared first is told.
 enum route_miss { ROUTE_MATCHES, ROUTE_MISSES_PATH, ROUTE_MISSES_METHOD, ROUTE_MISSES_HEADER, ROUTE_MISSES_QUERY };
 
