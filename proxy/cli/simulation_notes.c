@@ -2,8 +2,8 @@
 #include "cli/simulation_notes.h"
 
 #include "config/authorization_config.h"
-#include "config/authorization_config.h"
 #include "config/bulkhead_config.h"
+#include "config/policy_keys.h"
 #include "config/rate_limit_config.h"
 
 // ---- policies
@@ -52,7 +52,6 @@ static void note_key(struct simulation_report *report, const struct log *log, co
 }
 
 static void note_rate_rule(struct simulation_report *report, const struct log *log, const struct policy *policy, const struct rate_rule *rule) {
-    note_key(report, log, policy, rule->name, &rule->key);
     if (rule->tier_count > 0 && rule->tier_from.source == TIER_HEADER && !log_has_part(log, "Value", rule->tier_from.name))
         report_note(report, "%.*s: %.*s: the tier stands in header %.*s, which is not in the log: all have the default", BYTES_FORMAT(policy->label),
                     BYTES_FORMAT(rule->name), BYTES_FORMAT(rule->tier_from.name));
@@ -72,7 +71,6 @@ static void note_bulkhead(struct simulation_report *report, const struct log *lo
     const struct bulkhead_config *config = policy->config;
     for (uint32_t i = 0; i < config->pool_count; i++) {
         const struct bulkhead_pool_config *pool = &config->pools[i];
-        note_key(report, log, policy, pool->name, &pool->per_key.key);
         note_matches(report, log, policy, pool->name, pool->matches, pool->match_count);
     }
     if (config->priority.class_count > 0 && !log_has_part(log, "Value", config->priority.header))
@@ -87,8 +85,7 @@ static bool asks_who(const struct authorization_config *config) {
     return found;
 }
 
-static void note_fault(struct simulation_report *report, const struct log *log, const struct policy *policy) {
-    (void)log;
+static void note_fault(struct simulation_report *report, const struct policy *policy) {
     report_note(report, "%.*s: strikes by chance: the figures are of one draw", BYTES_FORMAT(policy->label));
 }
 
@@ -118,20 +115,34 @@ static void note_authorization(struct simulation_report *report, const struct lo
     }
 }
 
-static void note_authentication(struct simulation_report *report, const struct log *log, const struct policy *policy) {
-    (void)log;
+static void note_authentication(struct simulation_report *report, const struct policy *policy) {
     report_note(report, "%.*s: tokens are not in the log: it was not asked", BYTES_FORMAT(policy->label));
 }
 
 static void note_policy(struct simulation_report *report, const struct log *log, const struct policy *policy) {
-    static void (*const notes[])(struct simulation_report *, const struct log *,
-                                 const struct policy *) = {[POLICY_RATE_LIMIT] = note_rate_limit,
-                                                           [POLICY_BULKHEAD] = note_bulkhead,
-                                                           [POLICY_FAULT] = note_fault,
-                                                           [POLICY_AUTHORIZATION] = note_authorization,
-                                                           [POLICY_AUTHENTICATION] = note_authentication};
-    if (policy->kind < sizeof notes / sizeof notes[0] && notes[policy->kind] != NULL)
-        notes[policy->kind](report, log, policy);
+    struct policy_key of_rule;
+    for (uint32_t i = 0; policy_key_at(policy, i, &of_rule); i++)
+        note_key(report, log, policy, of_rule.rule, of_rule.key);
+    switch (policy->kind) { // all kinds: whoever adds one says what a log lacks for it
+    case POLICY_RATE_LIMIT:
+        note_rate_limit(report, log, policy);
+        break;
+    case POLICY_BULKHEAD:
+        note_bulkhead(report, log, policy);
+        break;
+    case POLICY_FAULT:
+        note_fault(report, policy);
+        break;
+    case POLICY_AUTHORIZATION:
+        note_authorization(report, log, policy);
+        break;
+    case POLICY_AUTHENTICATION:
+        note_authentication(report, policy);
+        break;
+    case POLICY_CIRCUIT_BREAKER: // with what it is for
+    case POLICY_NONE:
+        break;
+    }
 }
 
 // Of a destination that some request of the log was for.

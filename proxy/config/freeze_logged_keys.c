@@ -2,8 +2,7 @@
 // (outrigger simulate).
 #include "config/freeze_private.h"
 
-#include "config/bulkhead_config.h"
-#include "config/rate_limit_config.h"
+#include "config/policy_keys.h"
 
 // Parts of a request that the log has none of otherwise.
 static bool is_hidden(const struct request_key_part *part) {
@@ -24,23 +23,10 @@ static void add_parts(struct request_key *keys, const struct request_key *more) 
             keys->parts[keys->count++] = more->parts[i];
 }
 
-static void add_rate_limit(struct request_key *keys, const struct policy *policy) {
-    const struct rate_limit_config *config = policy->config;
-    for (uint32_t i = 0; i < config->rule_count; i++)
-        add_parts(keys, &config->rules[i].key);
-}
-
-static void add_bulkhead(struct request_key *keys, const struct policy *policy) {
-    const struct bulkhead_config *config = policy->config;
-    for (uint32_t i = 0; i < config->pool_count; i++)
-        add_parts(keys, &config->pools[i].per_key.key);
-}
-
 static void add_policy(struct request_key *keys, const struct policy *policy) {
-    if (policy->kind == POLICY_RATE_LIMIT)
-        add_rate_limit(keys, policy);
-    else if (policy->kind == POLICY_BULKHEAD)
-        add_bulkhead(keys, policy);
+    struct policy_key of_rule;
+    for (uint32_t i = 0; policy_key_at(policy, i, &of_rule); i++)
+        add_parts(keys, of_rule.key);
 }
 
 void freeze_logged_keys(struct freezing *freezing, struct destination *destination) {

@@ -4,6 +4,7 @@
 #include "config/authentication_config.h"
 #include "config/authorization_config.h"
 #include "config/bulkhead_config.h"
+#include "config/policy_keys.h"
 #include "config/rate_limit_config.h"
 
 #include <arpa/inet.h>
@@ -28,8 +29,8 @@ static bool has_claim(const struct request_key *key) {
     return has;
 }
 
-static bool limit_goes_by_claim(const struct rate_rule *rule) {
-    return has_claim(&rule->key) || (rule->tier_count > 0 && rule->tier_from.source == TIER_CLAIM);
+static bool tier_goes_by_claim(const struct rate_rule *rule) {
+    return rule->tier_count > 0 && rule->tier_from.source == TIER_CLAIM;
 }
 
 static bool rule_goes_by_claim(const struct authorization_rule *rule) {
@@ -48,14 +49,14 @@ static void warn_of_no_claims(struct freezing *freezing, const struct policy *po
 
 static void check_claims(struct freezing *freezing, const struct policy *policy, const struct destination *destination) {
     const struct rate_limit_config *limits = policy->config;
-    const struct bulkhead_config *bulkheads = policy->config;
     const struct authorization_config *authorization = policy->config;
+    struct policy_key of_rule;
+    for (uint32_t i = 0; policy_key_at(policy, i, &of_rule); i++)
+        if (has_claim(of_rule.key))
+            warn_of_no_claims(freezing, policy, of_rule.rule, destination);
     for (uint32_t i = 0; policy->kind == POLICY_RATE_LIMIT && i < limits->rule_count; i++)
-        if (limit_goes_by_claim(&limits->rules[i]))
+        if (tier_goes_by_claim(&limits->rules[i]))
             warn_of_no_claims(freezing, policy, limits->rules[i].name, destination);
-    for (uint32_t i = 0; policy->kind == POLICY_BULKHEAD && i < bulkheads->pool_count; i++)
-        if (has_claim(&bulkheads->pools[i].per_key.key))
-            warn_of_no_claims(freezing, policy, bulkheads->pools[i].name, destination);
     for (uint32_t i = 0; policy->kind == POLICY_AUTHORIZATION && i < authorization->rule_count; i++)
         if (rule_goes_by_claim(&authorization->rules[i]))
             warn_of_no_claims(freezing, policy, authorization->rules[i].name, destination);
