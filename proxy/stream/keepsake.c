@@ -135,9 +135,11 @@ static bool needs_configs(const struct chain *chain) {
     return false;
 }
 
+// The end of a body is a piece of it, also where nothing came before.
 static bool request_has_passed_filters(const struct stream *stream) {
-    const bool has_no_body = stream->request_ended && stream->request_bytes == 0;
-    return !stream->filters.chain->has_request_data || stream->has_tunnel || has_no_body || stream->attempts == NULL || stream->attempts->body_taken;
+    const struct attempts *attempts = stream->attempts;
+    return !stream->filters.chain->has_request_data || stream->has_tunnel || attempts == NULL || attempts->body_taken ||
+           list_is_empty(&attempts->running);
 }
 
 static bool may_let_go(const struct stream *stream) {
