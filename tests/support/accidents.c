@@ -2,11 +2,8 @@
 #include "support/accidents.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "stream/subrequest.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "support/seeds.h"
 
 #define STEPS 200
 #define CLIENTS 4
@@ -353,20 +350,10 @@ static void run(const struct accidents *plan, uint64_t seed) {
     current = NULL;
 }
 
-static void silent(enum log_level level, const char *line) {
-    (void)level;
-    (void)line;
+static void run_seed(uint64_t seed, const void *user) {
+    run(user, seed);
 }
 
 void accidents_run(const struct accidents *plan) {
-    const char *alone = getenv("OUTRIGGER_SEED"), *many = getenv("OUTRIGGER_SEEDS");
-    uint64_t first = alone == NULL ? 1 : strtoull(alone, NULL, 10);
-    uint64_t last = alone != NULL ? first : many != NULL ? strtoull(many, NULL, 10) : plan->seeds;
-    log_redirect(silent);
-    for (uint64_t seed = first; seed <= last; seed++) {
-        if (getenv("OUTRIGGER_SEEDS_SHOWN") != NULL)
-            fprintf(stderr, "seed %llu front %d\n", (unsigned long long)seed, (int)plan->front);
-        run(plan, seed);
-    }
-    log_redirect(NULL);
+    seeds_each(plan->front == HTTP_2 ? "clients over HTTP/2" : "clients over HTTP/1", plan->seeds, run_seed, plan);
 }

@@ -4,7 +4,7 @@
 //
 // Clients and servers speak through real codecs over transports that deliver in odd pieces, late, and take little at a time. Aborts where something is wrong.
 //
-// OUTRIGGER_SEED=123 runs one seed alone, OUTRIGGER_SEEDS=n so many, OUTRIGGER_SEEDS_SHOWN says which one runs.
+// Which seeds run: seeds.h.
 #ifndef SUPPORT_ACCIDENTS_H
 #define SUPPORT_ACCIDENTS_H
 

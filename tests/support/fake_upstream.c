@@ -297,7 +297,7 @@ static int64_t take_length(struct fields *fields) {
     return (int64_t)value;
 }
 
-void far_respond(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body, bool end) {
+void far_answer(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body, bool end) {
     struct codec *codec = conn->server.codec;
     struct head head;
     head_init(&head, &request->pool);
@@ -310,6 +310,10 @@ void far_respond(struct far_conn *conn, struct owner_stream *request, unsigned s
     CHECK(error == OK);
     if (text.len > 0)
         owner_stream_send(request, text, end, NULL);
+}
+
+void far_respond(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body, bool end) {
+    far_answer(conn, request, status, fields, body, end);
     fake_upstream_settle(conn->far);
 }
 

@@ -99,7 +99,8 @@ void far_send(struct far_conn *conn, const char *text);
 // The n-th request on the connection; aborts when there is none.
 struct owner_stream *far_request(struct far_conn *conn, unsigned position);
 
-// Answers: `fields` as "name: value\n" lines. Without `end` far_body or far_end follows. Settles.
+// Answers: `fields` as "name: value\n" lines. Without `end` far_body or far_trailers follows. The second settles; the first is for servers that answer by themselves (`serve`).
+void far_answer(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body, bool end);
 void far_respond(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body, bool end);
 void far_body(struct far_conn *conn, struct owner_stream *request, struct bytes body, bool end);
 void far_trailers(struct far_conn *conn, struct owner_stream *request, const char *fields);

@@ -1,0 +1,9 @@
+// What must hold of a trial once all is over, whatever the filter.
+#ifndef SUPPORT_TRIAL_MODEL_H
+#define SUPPORT_TRIAL_MODEL_H
+
+#include "support/trial.h"
+
+void trial_model_check(struct trial_run *run);
+
+#endif
