@@ -297,6 +297,11 @@ void client_get(struct client *client, struct loopback *world, const char *reque
     begin_outbound(client, world, request, true);
 }
 
+void client_ask(struct client *client, struct loopback *world, const char *request) {
+    client_get(client, world, request);
+    loopback_settle(world);
+}
+
 void client_open(struct client *client, struct loopback *world, const char *request) {
     begin_outbound(client, world, request, false);
 }
@@ -352,6 +357,12 @@ void client_dispose(struct client *client) {
     text_dispose(&client->unsent);
     free(client->trailer_lines);
     client->trailer_lines = NULL;
+}
+
+void clients_leave(struct client *clients, unsigned count, struct loopback *world) {
+    for (unsigned i = 0; i < count; i++)
+        client_dispose(&clients[i]);
+    loopback_dispose(world);
 }
 
 const char *client_field(const struct client *client, const char *name) {

@@ -89,6 +89,8 @@ void loopback_dispose(struct loopback *world);
 void client_get(struct client *client, struct loopback *world, const char *request);
 // A body follows by client_send. Neither settles.
 void client_open(struct client *client, struct loopback *world, const char *request);
+// client_get, and settles.
+void client_ask(struct client *client, struct loopback *world, const char *request);
 // As over HTTP/2: version of the head. For client_get_as and the two above HTTP/1.1.
 void client_begin_as(struct client *client, struct loopback *world, const struct listener_config *listener, const struct stream_client *from,
                      enum http_version version, const char *request, bool end);
@@ -105,6 +107,9 @@ void client_fail(struct client *client, enum error error);
 void client_release(struct client *client);
 // The stream must be done.
 void client_dispose(struct client *client);
+
+// All of them, and their world.
+void clients_leave(struct client *clients, unsigned count, struct loopback *world);
 
 // Value of a field of the final head; NULL when absent. Valid until the next call.
 const char *client_field(const struct client *client, const char *name);

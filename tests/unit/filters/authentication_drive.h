@@ -4,6 +4,7 @@
 
 #include "filters/registry.h"
 #include "stream/inquiry.h"
+#include "support/serving_world.h"
 #include "support/test_jwt.h"
 #include "unit/stream/stream_drive.h"
 
@@ -55,66 +56,23 @@ static inline const char *token_with(const struct issuer *issuer, const char *cl
     return token;
 }
 
-// The proxy's world with both servers in it.
-struct world {
-    struct loopback loopback;
-    unsigned asked;     // requests that the application has got
-    struct text got;    // the last of them
-    unsigned fetched;   // and the issuer's server, which
-    const char *answer; // answers that; NULL: not yet
-    unsigned status;    // with this
-    char fields[128];   // and these
-};
-
-static inline void answer(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body) {
-    struct codec *codec = conn->server.codec;
-    struct head head;
-    head_init(&head, &request->pool);
-    fields_from_lines(&head.fields, fields);
-    head.version = codec->version;
-    head.status = (uint16_t)status;
-    head.content_length = (int64_t)strlen(body);
-    enum error error = codec->ops->send_head(codec, &request->stream, &head, false);
-    CHECK(error == OK);
-    owner_stream_send(request, bytes_from_text(body), true, NULL);
-}
-
-static inline void serve(struct far_conn *conn, void *user) {
-    struct world *world = user;
-    for (struct owner_stream *request = conn->server.streams; request != NULL; request = request->next) {
-        const bool is_issuer = conn->port == ISSUER_PORT;
-        if (!request->ended || request->stream.codec == NULL || request->stream.sent != PROGRESS_HEAD || (is_issuer && world->answer == NULL))
-            continue;
-        world->fetched += is_issuer;
-        world->asked += !is_issuer;
-        if (!is_issuer) {
-            text_clear(&world->got);
-            owner_stream_transcript(request, &world->got);
-        }
-        answer(conn, request, is_issuer ? world->status : 200, is_issuer ? world->fields : "", is_issuer ? world->answer : "");
-    }
-}
-
-static inline void world_init(struct world *world, const char *documents, const struct issuer *issuer) {
-    *world = (struct world){.answer = issuer == NULL ? NULL : issuer->keys, .status = 200};
-    loopback_init(&world->loopback, documents, filter_types);
+// The issuer's server has the issuer's keys; NULL: it does not answer yet.
+static inline void issuer_world_init(struct world *world, const char *documents, const struct issuer *issuer) {
+    world_init(world, documents, filter_types, ISSUER_PORT);
+    world->answer = issuer == NULL ? NULL : issuer->keys;
     struct loop *loop = &world->loopback.far.check.loop;
     loop->wall_ahead = NOW_S * NS_PER_S - loop->now;
-    world->loopback.far.serve = serve;
-    world->loopback.far.serve_user = world;
 }
 
-static inline void world_dispose(struct world *world) {
-    text_dispose(&world->got);
-    loopback_dispose(&world->loopback);
-}
-
-static inline void begin(struct client *client, struct world *world, const char *request) {
+static inline const struct stream_client *somebody(void) {
     static union address address = {.v4 = {.sin_family = AF_INET}};
     address.v4.sin_addr.s_addr = htonl(0x0a000001);
     static struct stream_client who = {.address = &address};
-    client_begin_as(client, &world->loopback, loopback_listener(&world->loopback, "inbound"), &who, HTTP_1_1, request, true);
-    loopback_settle(&world->loopback);
+    return &who;
+}
+
+static inline void begin(struct client *client, struct world *world, const char *request) {
+    world_begin(client, world, somebody(), request);
 }
 
 // "GET auth /\n" with these fields and the token; NULL: without one.
@@ -126,13 +84,7 @@ static inline const char *request_with(const char *token, const char *fields) {
 }
 
 static inline unsigned status_of(struct world *world, const char *request) {
-    struct client client;
-    const unsigned before = world->asked;
-    begin(&client, world, request);
-    const unsigned status = client.status;
-    client_dispose(&client);
-    assert_int_equal(world->asked - before, status == 200);
-    return status;
+    return world_ask(world, somebody(), request);
 }
 
 // How the policy decides about a request that somebody asks about, and on whom that rests.

@@ -46,7 +46,7 @@ static void open_world(struct world *world, const char *documents) {
         documents += name == path ? 5 : 6;
     }
     text[length] = '\0';
-    world_init(world, text, NULL);
+    issuer_world_init(world, text, NULL);
 }
 
 #define FILE_KEYS "file: '%FILE'"

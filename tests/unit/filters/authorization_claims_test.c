@@ -16,7 +16,7 @@ static void expect_all(const char *documents, const struct asked *asked, size_t 
     struct issuer issuer;
     struct world world;
     issuer_init(&issuer, "k");
-    world_init(&world, documents, &issuer);
+    issuer_world_init(&world, documents, &issuer);
     for (size_t i = 0; i < count; i++) {
         const char *token = asked[i].claims == NULL ? NULL : token_with(&issuer, asked[i].claims);
         const unsigned status = status_of(&world, request_with(token, asked[i].fields));
@@ -62,15 +62,15 @@ static void what_no_token_can_change_is_refused_before_one_is_looked_at(void **s
     struct issuer issuer;
     struct world world;
     issuer_init(&issuer, "k");
-    world_init(&world, BESIDE KEYS("") DOCUMENT("a", "Allow", "  - {name: r, matches: [{headers: [{name: x-a, value: '1'}]}], " SCOPE_READ "}\n"),
-               &issuer);
+    issuer_world_init(
+        &world, BESIDE KEYS("") DOCUMENT("a", "Allow", "  - {name: r, matches: [{headers: [{name: x-a, value: '1'}]}], " SCOPE_READ "}\n"), &issuer);
     assert_int_equal(status_of(&world, request_with("no.good.token", "x-a: 2\n")), 403);
     assert_int_equal(status_of(&world, request_with("no.good.token", "x-a: 1\n")), 401);
     assert_int_equal(status_of(&world, request_with(token_with(&issuer, ",\"scope\":\"read\""), "x-a: 2\n")), 403);
-    assert_int_equal(world.fetched, 0);
+    assert_int_equal(world.questions, 0);
     assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/a: no rule");
     assert_int_equal(status_of(&world, request_with(token_with(&issuer, ",\"scope\":\"read\""), "x-a: 1\n")), 200);
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     world_dispose(&world);
     issuer_dispose(&issuer);
 }
@@ -91,10 +91,11 @@ static void a_dry_run_is_told_once(void **state) {
     struct issuer issuer;
     struct world world;
     issuer_init(&issuer, "k");
-    world_init(&world,
-               BESIDE KEYS("") DOCUMENT("t", "Deny\n  mode: DryRun",
-                                        "  - {name: now, matches: [{headers: [{name: x-a, value: '1'}]}]}\n  - {name: late, " SCOPE_READ "}\n"),
-               &issuer);
+    issuer_world_init(&world,
+                      BESIDE KEYS("")
+                          DOCUMENT("t", "Deny\n  mode: DryRun",
+                                   "  - {name: now, matches: [{headers: [{name: x-a, value: '1'}]}]}\n  - {name: late, " SCOPE_READ "}\n"),
+                      &issuer);
     assert_int_equal(status_of(&world, request_with(NULL, "x-a: 1\n")), 200);
     assert_string_equal(world.loopback.record.dry_run, "AuthorizationPolicy/default/t: now: denied");
     assert_int_equal(status_of(&world, request_with(token_with(&issuer, ",\"scope\":\"read\""), "")), 200);

@@ -1,5 +1,5 @@
-// The circuit breaker of a service on the way out: what is a failure and what is none, who is refused and in which words, probes and what becomes of them, and that nothing is left
-// over wherever a request is cut.
+// The circuit breaker of a service on the way out: what is a failure and what is none, who is refused and in which words, probes and what becomes of them. That none is lost
+// wherever a request is cut is in trials_of_load_test.c.
 #include "filters/registry.h"
 #include "upstream/breaker_state.h"
 
@@ -87,13 +87,20 @@ static void do_it(struct loopback *world, struct client *client, enum doing doin
 // Returns the status; 0: the client went.
 static unsigned ask(struct loopback *world, enum doing doing) {
     struct client client;
-    client_get(&client, world, "GET a /\n");
-    loopback_settle(world);
+    client_ask(&client, world, "GET a /\n");
     if (!client.done)
         do_it(world, &client, doing);
     const unsigned status = client.status;
     client_dispose(&client);
     return status;
+}
+
+// A failure has opened it, and it is time for this one, which the service has got.
+static void begin_probe(struct loopback *world, struct client *client, const char *documents) {
+    loopback_init(world, documents, filter_types);
+    ask(world, FAILS);
+    loopback_pass(world, MINUTE);
+    client_ask(client, world, "GET a /\n");
 }
 
 static void what_is_a_failure_and_what_is_none(void **state) {
@@ -244,8 +251,7 @@ static void a_place_that_is_waited_for_is_no_failure(void **state) {
                   PROXY SERVICE("HTTP1", ONE)
                       POLICY(BREAKER("failureThreshold: 9") "  connections: {max: 1}\n  timeouts: {backendRequest: 2s}\n  retry: {disabled: true}\n"),
                   filter_types);
-    client_get(&first, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&first, &world, "GET a /\n");
     far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 9\n", NULL, false);
     client_get(&second, &world, "GET a /\n");
     loopback_pass(&world, 3 * NS_PER_S);
@@ -281,8 +287,7 @@ static void a_kept_connection_that_was_stale_is_no_failure(void **state) {
     struct client client;
     loopback_init(&world, PROXY SERVICE("HTTP1", ONE) POLICY(BREAKER("failureThreshold: 1")), filter_types);
     ask(&world, ANSWERS);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     far_break(far_conn(&world.far, 0));
     loopback_settle(&world);
     assert_int_equal(world.far.count, 2);
@@ -324,8 +329,7 @@ static void calls_of_grpc_are_judged_by_their_code(void **state) {
             char field[64];
             snprintf(field, sizeof field, "grpc-status: %u\n", code);
             loopback_init(&world, WITH("failureThreshold: 100"), filter_types);
-            client_get(&client, &world, CALL);
-            loopback_settle(&world);
+            client_ask(&client, &world, CALL);
             struct far_conn *conn = far_conn(&world.far, 0);
             far_respond(conn, conn->server.last, 200, in_trailers ? "content-type: application/grpc\n" : field, "", !in_trailers);
             if (in_trailers)
@@ -344,8 +348,7 @@ static void a_call_that_ends_without_a_code_has_failed(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("failureThreshold: 100"), filter_types);
-    client_get(&client, &world, CALL);
-    loopback_settle(&world);
+    client_ask(&client, &world, CALL);
     respond(&world, 0, 200, "content-type: application/grpc\n", "");
     assert_int_equal(view_of(&world).failures, 1);
     client_dispose(&client);
@@ -387,8 +390,7 @@ static void five_failures_and_a_minute(void **state) {
     loopback_pass(&world, MINUTE - NS_PER_MS);
     assert_int_equal(ask(&world, ANSWERS), 503);
     loopback_pass(&world, NS_PER_MS);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     assert_int_equal(client.status, 0);
     assert_int_equal(ask(&world, ANSWERS), 503); // beside the probe
     do_it(&world, &client, ANSWERS);
@@ -408,8 +410,7 @@ static void a_refusal_says_who_and_when(void **state) {
     loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
     ask(&world, FAILS);
     loopback_pass(&world, 10 * NS_PER_S + 500 * NS_PER_MS);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     assert_int_equal(client.status, 503);
     assert_string_equal(client_field(&client, "retry-after"), "50");
     assert_string_equal(client_field(&client, "proxy-status"),
@@ -418,8 +419,7 @@ static void a_refusal_says_who_and_when(void **state) {
     assert_string_equal(world.record.policy, "TrafficPolicy/default/a: circuitBreaker");
     assert_string_equal(world.record.detail, "open");
     client_dispose(&client);
-    client_get(&client, &world, CALL);
-    loopback_settle(&world);
+    client_ask(&client, &world, CALL);
     assert_int_equal(client.status, 200);
     assert_string_equal(client_field(&client, "grpc-status"), "14");
     assert_string_equal(client_field(&client, "grpc-retry-pushback-ms"), "49500");
@@ -435,10 +435,8 @@ static void beside_a_probe_one_is_told_to_come_soon(void **state) {
     loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
     ask(&world, FAILS);
     loopback_pass(&world, MINUTE);
-    client_get(&probe, &world, "GET a /\n");
-    loopback_settle(&world);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&probe, &world, "GET a /\n");
+    client_ask(&client, &world, "GET a /\n");
     assert_int_equal(client.status, 503);
     assert_string_equal(client_field(&client, "retry-after"), "1");
     client_dispose(&client);
@@ -475,11 +473,7 @@ static void documents_may_change_during_a_probe(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct loopback world;
         struct client client;
-        loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
-        ask(&world, FAILS);
-        loopback_pass(&world, MINUTE);
-        client_get(&client, &world, "GET a /\n");
-        loopback_settle(&world);
+        begin_probe(&world, &client, WITH("failureThreshold: 1"));
         loopback_apply(&world, cases[i].documents);
         do_it(&world, &client, ANSWERS);
         assert_int_equal(client.status, 200);
@@ -495,11 +489,7 @@ static void a_policy_may_go_during_a_probe(void **state) {
     (void)state;
     struct loopback world;
     struct client client;
-    loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
-    ask(&world, FAILS);
-    loopback_pass(&world, MINUTE);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    begin_probe(&world, &client, WITH("failureThreshold: 1"));
     struct far_conn *conn = newest(&world);
     far_respond(conn, conn->server.last, 200, "", "some", false);
     loopback_apply(&world, PROXY SERVICE("HTTP2", ONE));
@@ -514,11 +504,7 @@ static void a_long_stream_counts_by_its_head(void **state) {
     (void)state;
     struct loopback world;
     struct client client;
-    loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
-    ask(&world, FAILS);
-    loopback_pass(&world, MINUTE);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    begin_probe(&world, &client, WITH("failureThreshold: 1"));
     struct far_conn *conn = newest(&world);
     far_respond(conn, conn->server.last, 200, "", "some", false);
     loopback_pass(&world, 30 * NS_PER_S - NS_PER_MS);
@@ -583,16 +569,14 @@ static void what_our_own_proxies_refuse_counts_for_nothing(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("failureThreshold: 1"), filter_types);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     client.stream->attempts->last->mesh = true;
     respond(&world, 0, 503, "outrigger-refused: memory_limit\ncontent-length: 0\n", "");
     assert_int_equal(client.status, 503);
     client_dispose(&client);
     assert_int_equal(view_of(&world).requests, 0);
     // Of others it is a field like any other.
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     far_respond(far_conn(&world.far, 0), far_conn(&world.far, 0)->server.last, 503, "outrigger-refused: memory_limit\ncontent-length: 0\n", "", true);
     client_dispose(&client);
     assert_int_equal(state_of(&world), CIRCUIT_OPEN);
@@ -607,8 +591,7 @@ static void each_try_counts_and_one_that_is_refused_takes_no_budget(void **state
                   PROXY SERVICE("HTTP2", ONE)
                       POLICY(BREAKER("failureThreshold: 2") "  retry: {attempts: 5, codes: [500], backoff: {base: 0s}, budget: {percent: 100}}\n"),
                   filter_types);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     struct cluster *cluster = fake_upstream_cluster(&world.far, "default/a:80");
     const struct retry_budget_rule rule = attempts_budget_rule(client.stream);
     const uint64_t before = retry_budget_left(&cluster->shared->budget, &rule, world.env.loop->now);
@@ -653,70 +636,11 @@ static void services_have_breakers_of_their_own(void **state) {
         filter_types);
     ask(&world, FAILS);
     assert_int_equal(ask(&world, ANSWERS), 503);
-    client_get(&client, &world, "GET b /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET b /\n");
     do_it(&world, &client, ANSWERS);
     assert_int_equal(client.status, 200);
     client_dispose(&client);
     loopback_dispose(&world);
-}
-
-// ---- a request is cut wherever it may be, from thousands of seeds: the breaker knows what it has counted, and no probe is lost
-
-#define SEEDS 2000
-
-static void cut(struct loopback *world, struct client *client, struct rng *rng) {
-    static const char *const others[] = {WITH("failureThreshold: 2"), WITH("failureThreshold: 2, halfOpenRequests: 2"),
-                                         WITH("failureThreshold: 2, window: 20s"), PROXY SERVICE("HTTP2", ONE)};
-    struct owner_stream *request = world->far.count == 0 ? NULL : newest(world)->server.last;
-    switch (rng_below(rng, 7)) {
-    case 0:
-        client_fail(client, ERROR_CLIENT_GONE);
-        break;
-    case 1:
-        if (world->far.count > 0)
-            far_break(newest(world));
-        break;
-    case 2:
-        loopback_pass(world, rng_below(rng, 40) * NS_PER_S);
-        break;
-    case 3:
-        loopback_apply(world, others[rng_below(rng, 4)]);
-        break;
-    case 4:
-        world->far.mode = rng_below(rng, 2) == 0 ? FAR_REFUSE : FAR_ACCEPT;
-        break;
-    default:
-        if (request != NULL && !client->done)
-            do_it(world, client, rng_below(rng, 2) == 0 ? ANSWERS : FAILS);
-        break;
-    }
-}
-
-static void run_seed(uint64_t seed) {
-    struct loopback world;
-    struct rng rng;
-    rng_init(&rng, seed);
-    loopback_init(&world, WITH("failureThreshold: 2"), filter_types);
-    for (int i = 0; i < 12; i++) {
-        struct client client;
-        client_get(&client, &world, "GET a /\n");
-        loopback_settle(&world);
-        for (int step = 0; step < 3 && !client.done; step++)
-            cut(&world, &client, &rng);
-        client_fail(&client, ERROR_CLIENT_GONE);
-        client_dispose(&client);
-    }
-    loopback_apply(&world, WITH("failureThreshold: 2"));
-    loopback_pass(&world, 2 * MINUTE);
-    assert_false(view_of(&world).refuses);
-    loopback_dispose(&world);
-}
-
-static void wherever_it_is_cut_nothing_is_left(void **state) {
-    (void)state;
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        run_seed(seed);
 }
 
 int main(void) {
@@ -746,7 +670,6 @@ int main(void) {
         cmocka_unit_test(each_try_counts_and_one_that_is_refused_takes_no_budget),
         cmocka_unit_test(a_dry_run_refuses_nobody_and_counts_alike),
         cmocka_unit_test(services_have_breakers_of_their_own),
-        cmocka_unit_test(wherever_it_is_cut_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }

@@ -144,13 +144,18 @@ static void in_a_full_queue_the_last_is_refused_whoever_came_when(void **state) 
     bulkhead_pool_close(pool);
 }
 
+static struct bulkhead_pool *pool_where_two_wait(struct bulkhead_ticket *running, struct bulkhead_ticket *first, struct bulkhead_ticket *second) {
+    struct bulkhead_pool *pool = pool_of(1);
+    assert_int_equal(take(pool, running, ask_with(5)), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, first, ask_with(5)), BULKHEAD_WAITS);
+    assert_int_equal(take(pool, second, ask_with(5)), BULKHEAD_WAITS);
+    return pool;
+}
+
 static void who_gives_up_leaves_its_place_and_one_that_was_handed_a_slot_keeps_it(void **state) {
     (void)state;
     struct bulkhead_ticket running, first, second;
-    struct bulkhead_pool *pool = pool_of(1);
-    assert_int_equal(take(pool, &running, ask_with(5)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &first, ask_with(5)), BULKHEAD_WAITS);
-    assert_int_equal(take(pool, &second, ask_with(5)), BULKHEAD_WAITS);
+    struct bulkhead_pool *pool = pool_where_two_wait(&running, &first, &second);
     assert_true(bulkhead_give_up(&first, BEGIN));
     finish(&running);
     assert_false(bulkhead_give_up(&second, BEGIN)); // not any more
@@ -164,10 +169,7 @@ static void who_gives_up_leaves_its_place_and_one_that_was_handed_a_slot_keeps_i
 static void a_slot_that_nobody_came_for_goes_to_the_next(void **state) {
     (void)state;
     struct bulkhead_ticket running, first, second;
-    struct bulkhead_pool *pool = pool_of(1);
-    assert_int_equal(take(pool, &running, ask_with(5)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &first, ask_with(5)), BULKHEAD_WAITS);
-    assert_int_equal(take(pool, &second, ask_with(5)), BULKHEAD_WAITS);
+    struct bulkhead_pool *pool = pool_where_two_wait(&running, &first, &second);
     finish(&running);
     finish(&first); // it went before it was told
     assert_int_equal(outcome_of(&second), BULKHEAD_RUNS);

@@ -14,11 +14,6 @@ static unsigned asked(struct loopback *world) {
     return world->far.count == 0 ? 0 : far_conn(&world->far, 0)->server.count;
 }
 
-static void ask(struct client *client, struct loopback *world, const char *request) {
-    client_get(client, world, request);
-    loopback_settle(world);
-}
-
 // The n-th request that the server got, from 0.
 static void answer(struct loopback *world, unsigned number) {
     far_respond(far_conn(&world->far, 0), far_request(far_conn(&world->far, 0), number), 200, "content-length: 0\n", "", true);
@@ -35,6 +30,13 @@ static void assert_refused(const struct client *client, const struct loopback *w
     assert_has(client_field(client, "proxy-status"), "BulkheadPolicy/default/b: all");
 }
 
+// So many that ask for the same.
+static void crowd(struct loopback *world, struct client *clients, unsigned count, const char *documents) {
+    loopback_init(world, documents, filter_types);
+    for (unsigned i = 0; i < count; i++)
+        client_ask(&clients[i], world, "GET a /\n");
+}
+
 // ---- who runs
 
 static void one_waits_for_the_other(void **state) {
@@ -42,8 +44,8 @@ static void one_waits_for_the_other(void **state) {
     struct loopback world;
     struct client first, second;
     loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    ask(&first, &world, "GET a /1\n");
-    ask(&second, &world, "GET a /2\n");
+    client_ask(&first, &world, "GET a /1\n");
+    client_ask(&second, &world, "GET a /2\n");
     loopback_pass(&world, 40 * NS_PER_MS);
     assert_int_equal(asked(&world), 1);
     answer(&world, 0);
@@ -61,18 +63,14 @@ static void in_a_full_queue_nobody_waits(void **state) {
     (void)state;
     struct loopback world;
     struct client clients[4];
-    loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    for (int i = 0; i < 4; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 4, WITH(ONE_SLOT));
     assert_refused(&clients[3], &world, ERROR_BULKHEAD_FULL);
     assert_string_equal(world.record.detail, "1 of 1 run, 2 wait");
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(asked(&world), i + 1);
         answer(&world, i);
     }
-    for (int i = 0; i < 4; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 4, &world);
 }
 
 static void a_call_of_grpc_is_refused_in_its_own_words(void **state) {
@@ -80,8 +78,8 @@ static void a_call_of_grpc_is_refused_in_its_own_words(void **state) {
     struct loopback world;
     struct client first, second;
     loopback_init(&world, WITH("  - {name: all, maxConcurrent: 1, maxQueue: 0}\n"), filter_types);
-    ask(&first, &world, "GET a /\n");
-    ask(&second, &world, "POST a /x/y\ncontent-type: application/grpc\nte: trailers\n");
+    client_ask(&first, &world, "GET a /\n");
+    client_ask(&second, &world, "POST a /x/y\ncontent-type: application/grpc\nte: trailers\n");
     assert_int_equal(second.status, 200);
     assert_string_equal(client_field(&second, "grpc-status"), "14");
     assert_has(client_field(&second, "grpc-message"), "bulkhead_full");
@@ -97,8 +95,8 @@ static void who_waited_for_too_long_is_refused(void **state) {
     struct loopback world;
     struct client first, second;
     loopback_init(&world, WITH("  - {name: all, maxConcurrent: 1, queueTimeout: 250ms}\n"), filter_types);
-    ask(&first, &world, "GET a /\n");
-    ask(&second, &world, "GET a /\n");
+    client_ask(&first, &world, "GET a /\n");
+    client_ask(&second, &world, "GET a /\n");
     loopback_pass(&world, 249 * NS_PER_MS);
     assert_int_equal(second.status, 0);
     loopback_pass(&world, 2 * NS_PER_MS);
@@ -116,10 +114,10 @@ static void without_a_timeout_it_waits_to_its_deadline(void **state) {
     struct loopback world;
     struct client first, second, third;
     loopback_init(&world, WITH("  - {name: all, maxConcurrent: 1, queueTimeout: 0s}\n") POLICY("  timeouts: {request: 10s}\n"), filter_types);
-    ask(&first, &world, "GET a /\n");
+    client_ask(&first, &world, "GET a /\n");
     loopback_pass(&world, 5 * NS_PER_S);
-    ask(&second, &world, "GET a /\nx-request-timeout-ms: 2000\n");
-    ask(&third, &world, "GET a /\n");
+    client_ask(&second, &world, "GET a /\nx-request-timeout-ms: 2000\n");
+    client_ask(&third, &world, "GET a /\n");
     loopback_pass(&world, 2 * NS_PER_S + 2 * NS_PER_MS);
     assert_int_equal(second.status, 504);
     assert_int_equal(third.status, 0);
@@ -142,7 +140,7 @@ static void pools_are_apart_and_what_is_in_none_is_free(void **state) {
                        "  - {name: analytics, matches: [{path: {value: /reports}}], maxConcurrent: 1}\n"),
                   filter_types);
     for (int i = 0; i < 5; i++)
-        ask(&clients[i], &world, requests[i]);
+        client_ask(&clients[i], &world, requests[i]);
     assert_int_equal(asked(&world), 4);
     for (unsigned i = 0; i < 5; i++)
         answer(&world, i);
@@ -167,7 +165,7 @@ static void classes_and_deadlines_order_the_queue(void **state) {
     static const char *const order[] = {"/0", "/6", "/4", "/3", "/2", "/5", "/1"};
     loopback_init(&world, PROXY SERVICE("HTTP2", ONE) BULKHEAD(PRIORITY, "  - {name: all, maxConcurrent: 1}\n"), filter_types);
     for (int i = 0; i < 7; i++)
-        ask(&clients[i], &world, requests[i]);
+        client_ask(&clients[i], &world, requests[i]);
     for (unsigned i = 0; i < 7; i++) {
         assert_int_equal(asked(&world), i + 1);
         const struct bytes path = far_request(far_conn(&world.far, 0), i)->stream.head.path;
@@ -175,9 +173,7 @@ static void classes_and_deadlines_order_the_queue(void **state) {
         assert_memory_equal(path.at, order[i], 2);
         answer(&world, i);
     }
-    for (int i = 0; i < 7; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 7, &world);
 }
 
 static void a_higher_class_takes_the_place_of_a_lower_one(void **state) {
@@ -185,9 +181,9 @@ static void a_higher_class_takes_the_place_of_a_lower_one(void **state) {
     struct loopback world;
     struct client running, batch, critical;
     loopback_init(&world, PROXY SERVICE("HTTP2", ONE) BULKHEAD(PRIORITY, "  - {name: all, maxConcurrent: 1, maxQueue: 1}\n"), filter_types);
-    ask(&running, &world, "GET a /\n");
-    ask(&batch, &world, "GET a /\nx-priority: batch\n");
-    ask(&critical, &world, "GET a /\nx-priority: critical\n");
+    client_ask(&running, &world, "GET a /\n");
+    client_ask(&batch, &world, "GET a /\nx-priority: batch\n");
+    client_ask(&critical, &world, "GET a /\nx-priority: critical\n");
     assert_refused(&batch, &world, ERROR_BULKHEAD_FULL);
     assert_has(world.record.detail, "it gave its place");
     assert_has(world.record.delayed, "all: 0 ms");
@@ -217,7 +213,7 @@ static void a_key_has_its_share_and_some_have_another(void **state) {
                        "     overrides: [{value: big, maxConcurrent: 9}, {value: acme, maxConcurrent: 2}]}}\n"),
                   filter_types);
     for (int i = 0; i < 8; i++)
-        ask(&clients[i], &world, requests[i]);
+        client_ask(&clients[i], &world, requests[i]);
     assert_int_equal(asked(&world), 5); // one of small, two of acme, one without a key, one of another
     for (unsigned i = 0; i < 8; i++)
         answer(&world, i);
@@ -240,7 +236,7 @@ static void a_share_that_new_documents_raise_lets_those_go_on_that_wait(void **s
         struct client clients[2];
         loopback_init(&world, SHARES(""), filter_types);
         for (int k = 0; k < 2; k++)
-            ask(&clients[k], &world, "GET a /\nx-tenant-id: acme\n");
+            client_ask(&clients[k], &world, "GET a /\nx-tenant-id: acme\n");
         assert_int_equal(asked(&world), 1);
         loopback_apply(&world, raised[i]);
         loopback_settle(&world);
@@ -263,20 +259,16 @@ static void a_limit_is_charged_before_the_queue(void **state) {
     (void)state;
     struct loopback world;
     struct client clients[4];
-    loopback_init(&world, WITH("  - {name: all, maxConcurrent: 1, maxQueue: 1, queueTimeout: 250ms}\n") LIMIT, filter_types);
-    for (int i = 0; i < 3; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 3, WITH("  - {name: all, maxConcurrent: 1, maxQueue: 1, queueTimeout: 250ms}\n") LIMIT);
     assert_int_equal(clients[1].status, 0);
     assert_int_equal(clients[2].status, 429); // and no place in a queue that is full
     loopback_pass(&world, 260 * NS_PER_MS);
     assert_refused(&clients[1], &world, ERROR_QUEUE_TIMEOUT);
     answer(&world, 0);
-    ask(&clients[3], &world, "GET a /\n");
+    client_ask(&clients[3], &world, "GET a /\n");
     answer(&world, 1);
     assert_int_equal(clients[3].status, 200); // with what the one that waited got back
-    for (int i = 0; i < 4; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 4, &world);
 }
 
 // ---- what ends a request
@@ -287,8 +279,8 @@ static void a_slot_comes_back_whatever_ends_its_request(void **state) {
         struct loopback world;
         struct client first, second;
         loopback_init(&world, WITH(ONE_SLOT) POLICY("  timeouts: {request: 700ms}\n  retry: {attempts: 0}\n"), filter_types);
-        ask(&first, &world, "GET a /1\n");
-        ask(&second, &world, "GET a /2\nx-request-timeout-ms: 600000\n");
+        client_ask(&first, &world, "GET a /1\n");
+        client_ask(&second, &world, "GET a /2\nx-request-timeout-ms: 600000\n");
         struct far_conn *conn = far_conn(&world.far, 0);
         if (way == 0)
             client_fail(&first, ERROR_CLIENT_GONE);
@@ -309,7 +301,7 @@ static void a_slot_comes_back_whatever_ends_its_request(void **state) {
         client_dispose(&first);
         client_dispose(&second);
         struct client third;
-        ask(&third, &world, "GET a /3\n"); // nobody has kept it
+        client_ask(&third, &world, "GET a /3\n"); // nobody has kept it
         struct far_conn *last = far_conn(&world.far, world.far.count - 1);
         far_respond(last, far_request(last, last->server.count - 1), 200, "content-length: 0\n", "", true);
         assert_int_equal(third.status, 200);
@@ -323,20 +315,16 @@ static void who_goes_while_it_waits_leaves_its_place(void **state) {
     (void)state;
     struct loopback world;
     struct client clients[4];
-    loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    for (int i = 0; i < 3; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 3, WITH(ONE_SLOT));
     loopback_pass(&world, 10 * NS_PER_MS);
     client_fail(&clients[1], ERROR_CLIENT_GONE);
     assert_string_equal(world.record.delayed, "BulkheadPolicy/default/b: all: 10 ms");
-    ask(&clients[3], &world, "GET a /\n");
+    client_ask(&clients[3], &world, "GET a /\n");
     assert_int_equal(clients[3].status, 0);
     for (unsigned i = 0; i < 3; i++)
         answer(&world, i);
     assert_int_equal(clients[3].status, 200);
-    for (int i = 0; i < 4; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 4, &world);
 }
 
 // A slot is handed over and its new owner goes before it was asked again, in one turn.
@@ -344,18 +332,14 @@ static void who_goes_with_a_slot_in_its_hand_passes_it_on(void **state) {
     (void)state;
     struct loopback world;
     struct client clients[3];
-    loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    for (int i = 0; i < 3; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 3, WITH(ONE_SLOT));
     stream_on_failed(clients[0].stream, ERROR_CLIENT_GONE);
     stream_on_failed(clients[1].stream, ERROR_CLIENT_GONE);
     loopback_settle(&world);
     assert_int_equal(asked(&world), 2);
     answer(&world, 1);
     assert_int_equal(clients[2].status, 200);
-    for (int i = 0; i < 3; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 3, &world);
 }
 
 static void begin_upgrade(struct client *client, struct loopback *world) {
@@ -376,7 +360,7 @@ static void a_websocket_leaves_its_slot_unless_it_counts(void **state) {
         begin_upgrade(&upgraded, &world);
         far_respond(far_conn(&world.far, 0), far_request(far_conn(&world.far, 0), 0), 101, "", NULL, false);
         assert_int_equal(upgraded.status, 101);
-        ask(&second, &world, "GET a /\n");
+        client_ask(&second, &world, "GET a /\n");
         assert_int_equal(asked(&world), counts ? 1 : 2);
         client_fail(&upgraded, ERROR_CLIENT_GONE);
         answer(&world, 1);
@@ -393,15 +377,13 @@ static void another_number_holds_for_those_that_run_and_wait(void **state) {
     (void)state;
     struct loopback world;
     struct client clients[4];
-    loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    for (int i = 0; i < 3; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 3, WITH(ONE_SLOT));
     assert_int_equal(asked(&world), 1);
     loopback_apply(&world, WITH("  - {name: all, maxConcurrent: 3, maxQueue: 2}\n"));
     loopback_settle(&world);
     assert_int_equal(asked(&world), 3);
     loopback_apply(&world, WITH(ONE_SLOT));
-    ask(&clients[3], &world, "GET a /\n");
+    client_ask(&clients[3], &world, "GET a /\n");
     answer(&world, 0);
     answer(&world, 1);
     assert_int_equal(asked(&world), 3); // as long as one still runs
@@ -419,10 +401,10 @@ static void whoever_waits_in_a_pool_that_is_gone_gets_its_slot(void **state) {
     struct loopback world;
     struct client first, second, third;
     loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    ask(&first, &world, "GET a /1\n");
-    ask(&second, &world, "GET a /2\n");
+    client_ask(&first, &world, "GET a /1\n");
+    client_ask(&second, &world, "GET a /2\n");
     loopback_apply(&world, PROXY SERVICE("HTTP2", ONE));
-    ask(&third, &world, "GET a /3\n");
+    client_ask(&third, &world, "GET a /3\n");
     assert_int_equal(asked(&world), 2);
     answer(&world, 0);
     answer(&world, 1);
@@ -440,7 +422,7 @@ static void a_long_answer_outlives_its_pool(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH(ONE_SLOT), filter_types);
-    ask(&client, &world, "GET a /\n");
+    client_ask(&client, &world, "GET a /\n");
     far_respond(far_conn(&world.far, 0), far_request(far_conn(&world.far, 0), 0), 200, "", "some", false);
     loopback_apply(&world, PROXY SERVICE("HTTP2", ONE));
     loopback_settle(&world);
@@ -458,9 +440,7 @@ static void a_dry_run_holds_up_nobody_and_tells(void **state) {
     struct loopback world;
     struct client clients[3];
     static const char *const told[] = {"", "BulkheadPolicy/default/b: all: delay", "BulkheadPolicy/default/b: all: bulkhead_full"};
-    loopback_init(&world, PROXY SERVICE("HTTP2", ONE) BULKHEAD("  mode: DryRun\n", "  - {name: all, maxConcurrent: 1, maxQueue: 1}\n"), filter_types);
-    for (int i = 0; i < 3; i++)
-        ask(&clients[i], &world, "GET a /\n");
+    crowd(&world, clients, 3, PROXY SERVICE("HTTP2", ONE) BULKHEAD("  mode: DryRun\n", "  - {name: all, maxConcurrent: 1, maxQueue: 1}\n"));
     assert_int_equal(asked(&world), 3);
     for (unsigned i = 0; i < 3; i++) {
         answer(&world, i);
@@ -518,13 +498,11 @@ static void a_question_is_told_the_figures_and_takes_nothing(void **state) {
             inquiry_end(stream);
             loopback_settle(&world);
         }
-        ask(&clients[i], &world, "GET a /\nx-t: t\n");
+        client_ask(&clients[i], &world, "GET a /\nx-t: t\n");
     }
     answer(&world, 0);
     answer(&world, 1);
-    for (int i = 0; i < 3; i++)
-        client_dispose(&clients[i]);
-    loopback_dispose(&world);
+    clients_leave(clients, 3, &world);
 }
 
 static uint64_t limit_of(struct loopback *world) {
@@ -541,7 +519,7 @@ static void repeat(struct loopback *world, unsigned status, nanoseconds took, un
     struct far_conn *conn = far_conn(&world->far, 0);
     for (unsigned i = 0; i < times; i++) {
         struct client client;
-        ask(&client, world, "GET a /\n");
+        client_ask(&client, world, "GET a /\n");
         loopback_pass(world, took);
         if (status == 0)
             client_fail(&client, ERROR_CLIENT_GONE);
@@ -572,7 +550,7 @@ static void a_pool_learns_from_answers_and_from_nothing_else(void **state) {
     loopback_init(&world, WITH("  - {name: all, adaptive: {min: 4, max: 100}}\n"), filter_types);
     assert_int_equal(limit_of(&world), 20);
     for (int i = 0; i < 15; i++)
-        ask(&busy[i], &world, "GET a /\n");
+        client_ask(&busy[i], &world, "GET a /\n");
     repeat(&world, 200, 150 * NS_PER_MS, 33);
     const uint64_t learnt = limit_of(&world);
     assert_in_range(learnt, 21, 30);

@@ -81,13 +81,11 @@ static void a_refusal_is_told_and_those_behind_it_are_asked_too(void **state) {
     struct client client;
     loopback_init(&world, OUTSIDE, filter_types);
     for (unsigned i = 0; i < 3; i++) {
-        client_get(&client, &world, "GET a /down\n");
-        loopback_settle(&world);
+        client_ask(&client, &world, "GET a /down\n");
         client_dispose(&client);
     }
     for (unsigned i = 0; i < 3; i++) { // what a fault answers costs nothing
-        client_get(&client, &world, "GET a /\n");
-        loopback_settle(&world);
+        client_ask(&client, &world, "GET a /\n");
         client_fail(&client, ERROR_CLIENT_GONE);
         client_dispose(&client);
     }

@@ -4,6 +4,7 @@
 #include "http/headers.h"
 #include "stream/explanation.h"
 #include "stream/subrequest.h"
+#include "support/serving_world.h"
 
 #include <stdio.h>
 
@@ -15,68 +16,14 @@
 #define OPA OPA_WITH("")
 #define FORWARD FORWARD_WITH("")
 
-// The proxy's world with the agent and the application in it.
-struct world {
-    struct loopback loopback;
-    unsigned asked;       // requests that the application got
-    unsigned questions;   // and the agent
-    unsigned status;      // it answers with this; 0: not at all
-    const char *fields;   // and these
-    const char *answer;   // and this
-    struct text question; // the last of them
-    struct text got;      // what the application got last
-};
-
-static void answer(struct far_conn *conn, struct owner_stream *request, unsigned status, const char *fields, const char *body) {
-    struct codec *codec = conn->server.codec;
-    struct head head;
-    head_init(&head, &request->pool);
-    fields_from_lines(&head.fields, fields);
-    head.version = codec->version;
-    head.status = (uint16_t)status;
-    head.content_length = (int64_t)strlen(body);
-    enum error error = codec->ops->send_head(codec, &request->stream, &head, false);
-    CHECK(error == OK);
-    owner_stream_send(request, bytes_from_text(body), true, NULL);
+static void agent_world_init(struct world *world, const char *documents, unsigned status, const char *fields, const char *said) {
+    world_init(world, documents, filter_types, AGENT_PORT);
+    world->status = status;
+    world->fields = fields;
+    world->answer = said;
 }
 
-static void serve(struct far_conn *conn, void *user) {
-    struct world *world = user;
-    for (struct owner_stream *request = conn->server.streams; request != NULL; request = request->next) {
-        const bool is_agent = conn->port == AGENT_PORT;
-        if (!request->ended || request->stream.codec == NULL || request->stream.sent != PROGRESS_HEAD || (is_agent && world->status == 0))
-            continue;
-        struct text *text = is_agent ? &world->question : &world->got;
-        world->questions += is_agent;
-        world->asked += !is_agent;
-        text_clear(text);
-        owner_stream_transcript(request, text);
-        answer(conn, request, is_agent ? world->status : 200, is_agent ? world->fields : "", is_agent ? world->answer : "");
-    }
-}
-
-static void world_init(struct world *world, const char *documents, unsigned status, const char *fields, const char *said) {
-    *world = (struct world){.status = status, .fields = fields, .answer = said};
-    loopback_init(&world->loopback, documents, filter_types);
-    world->loopback.far.serve = serve;
-    world->loopback.far.serve_user = world;
-}
-
-// The agent goes on with what has come meanwhile.
-static void go_on(struct world *world) {
-    for (struct far_conn *conn = world->loopback.far.conns; conn != NULL; conn = conn->next)
-        if (conn->speaks)
-            serve(conn, world);
-    loopback_settle(&world->loopback);
-}
-
-static void world_dispose(struct world *world) {
-    text_dispose(&world->question);
-    text_dispose(&world->got);
-    loopback_dispose(&world->loopback);
-}
-
-static void begin(struct client *client, struct world *world, const char *request) {
+static const struct stream_client *courses(void) {
     static union address address;
     static struct spiffe_id id;
     static struct stream_client who;
@@ -84,24 +31,21 @@ static void begin(struct client *client, struct world *world, const char *reques
     address = address_from("10.0.0.1");
     CHECK(spiffe_id_parse(bytes_from_text(COURSES.identity), &id, &reason) == OK);
     who = (struct stream_client){.address = &address, .identity = &id, .is_kin = true};
-    client_begin_as(client, &world->loopback, loopback_listener(&world->loopback, "inbound"), &who, HTTP_1_1, request, true);
-    loopback_settle(&world->loopback);
+    return &who;
+}
+
+static void begin(struct client *client, struct world *world, const char *request) {
+    world_begin(client, world, courses(), request);
 }
 
 static unsigned status_of(struct world *world, const char *request) {
-    struct client client;
-    const unsigned before = world->asked;
-    begin(&client, world, request);
-    const unsigned status = client.status;
-    client_dispose(&client);
-    assert_int_equal(world->asked - before, status == 200);
-    return status;
+    return world_ask(world, courses(), request);
 }
 
 // One request, one answer of the agent.
 static unsigned status_when(const char *documents, unsigned status, const char *said) {
     struct world world;
-    world_init(&world, documents, status, "", said);
+    agent_world_init(&world, documents, status, "", said);
     const unsigned got = status_of(&world, "GET app /\n");
     assert_int_equal(world.questions, 1);
     world_dispose(&world);
@@ -113,7 +57,7 @@ static unsigned status_when(const char *documents, unsigned status, const char *
 static void opa_is_asked_with_what_its_policies_for_envoy_know(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA, 200, "", "{\"result\":true}");
+    agent_world_init(&world, BESIDE OPA, 200, "", "{\"result\":true}");
     assert_int_equal(status_of(&world, "GET App.example:80 /a%20b/c?x=1&y=%22&x=2\nX-A: 1\nx-b: \"\\\x80\nx-a: 2\n"), 200);
     assert_has(world.question.at, "POST http 127.0.0.1:8003 /v1/data/mesh/allow");
     assert_has(world.question.at,
@@ -189,7 +133,7 @@ static void an_agent_that_is_slow_or_gone_is_not_waited_for(void **state) {
     for (int allows = 0; allows < 2; allows++) {
         struct world world;
         struct client client;
-        world_init(&world, allows ? BESIDE OPA_WITH(", onFailure: Allow, timeout: 300ms") : BESIDE OPA_WITH(", timeout: 300ms"), 0, "", "");
+        agent_world_init(&world, allows ? BESIDE OPA_WITH(", onFailure: Allow, timeout: 300ms") : BESIDE OPA_WITH(", timeout: 300ms"), 0, "", "");
         begin(&client, &world, "GET app /\n");
         loopback_pass(&world.loopback, 290 * NS_PER_MS);
         assert_int_equal(client.status, 0);
@@ -210,7 +154,7 @@ static void an_agent_that_is_slow_or_gone_is_not_waited_for(void **state) {
 static void who_cannot_be_asked_about_now_does_not_pass(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_WITH(", onFailure: Allow"), 200, "", "{\"result\":true}");
+    agent_world_init(&world, BESIDE OPA_WITH(", onFailure: Allow"), 200, "", "{\"result\":true}");
     uint32_t *questions = &world.loopback.env.subrequest_counts[SUBREQUEST_AGENT];
     const uint32_t before = *questions;
     *questions = SUBREQUESTS_MAX;
@@ -232,7 +176,7 @@ static void who_goes_while_an_agent_is_asked_is_gone(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, BESIDE OPA, 0, "", "");
+    agent_world_init(&world, BESIDE OPA, 0, "", "");
     begin(&client, &world, "GET app /\n");
     client_fail(&client, ERROR_CLIENT_GONE);
     assert_int_equal(world.loopback.record.end, ERROR_CLIENT_GONE);
@@ -246,7 +190,7 @@ static void documents_may_change_while_an_agent_is_asked(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, BESIDE OPA, 0, "", "");
+    agent_world_init(&world, BESIDE OPA, 0, "", "");
     begin(&client, &world, "GET app /\n");
     loopback_apply(&world.loopback, BESIDE);
     world.status = 200;
@@ -260,7 +204,8 @@ static void documents_may_change_while_an_agent_is_asked(void **state) {
 static void fields_of_an_agent_take_the_place_of_the_client_s(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_WITH(USER), 200, "", "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":[\"a\",\"b\"]}}}");
+    agent_world_init(&world, BESIDE OPA_WITH(USER), 200, "",
+                     "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":[\"a\",\"b\"]}}}");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_User: evil\nx-group: evil\nx-other: mine\n"), 200);
     assert_has(world.got.at, "x-user: me");
     assert_has(world.got.at, "x-group: a");
@@ -271,8 +216,8 @@ static void fields_of_an_agent_take_the_place_of_the_client_s(void **state) {
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_Group: evil\n"), 200);
     assert_has_not(world.got.at, "evil");
     world_dispose(&world);
-    world_init(&world, BESIDE OPA_WITH(", onFailure: Allow" USER), 200, "",
-               "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":1}}}");
+    agent_world_init(&world, BESIDE OPA_WITH(", onFailure: Allow" USER), 200, "",
+                     "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\",\"x-group\":1}}}");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
     assert_has_not(world.got.at, "x-user"); // of half an answer nothing counts
     world_dispose(&world);
@@ -313,7 +258,7 @@ static void in_a_dry_run_nobody_waits_for_an_agent(void **state) {
             struct world world;
             struct client client;
             const union address address = address_from("10.0.0.1");
-            world_init(&world, cases[i].documents, is_late ? 0 : cases[i].status, "", cases[i].said);
+            agent_world_init(&world, cases[i].documents, is_late ? 0 : cases[i].status, "", cases[i].said);
             client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address},
                             HTTP_1_1, "POST app /\nx-user: mine\n", false);
             loopback_settle(&world.loopback);
@@ -324,7 +269,7 @@ static void in_a_dry_run_nobody_waits_for_an_agent(void **state) {
             assert_string_equal(world.loopback.record.dry_run, is_late ? "" : cases[i].told);
             client_dispose(&client);
             world.status = cases[i].status;
-            go_on(&world);
+            world_go_on(&world);
             assert_int_equal(world.questions, 1);
             assert_int_equal(shadow_refusals(&world), cases[i].refuses);
             assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 0);
@@ -336,8 +281,8 @@ static void in_a_dry_run_nobody_waits_for_an_agent(void **state) {
 static void in_a_dry_run_an_agent_makes_nothing(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_DRY(USER, "") DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "",
-               "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\"}}}");
+    agent_world_init(&world, BESIDE OPA_DRY(USER, "") DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "",
+                     "{\"result\":{\"allow\":true,\"headers\":{\"x-user\":\"me\"}}}");
     assert_int_equal(status_of(&world, "GET app /\nx-user: mine\n"), 200);
     assert_has(world.got.at, "x-user: mine");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 403); // at once, as the client says it
@@ -348,14 +293,14 @@ static void in_a_dry_run_an_agent_makes_nothing(void **state) {
 static void a_dry_run_whose_agent_hangs_is_over_in_time(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_DRY(", timeout: 300ms", ""), 0, "", "");
+    agent_world_init(&world, BESIDE OPA_DRY(", timeout: 300ms", ""), 0, "", "");
     assert_int_equal(status_of(&world, "GET app /\n"), 200);
     loopback_apply(&world.loopback, BESIDE); // its documents go, and it has its own
     assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 1);
     loopback_pass(&world.loopback, 310 * NS_PER_MS);
     assert_int_equal(metric_read(&world.loopback.far.metrics.subrequests_active), 0);
     world_dispose(&world);
-    world_init(&world, BESIDE OPA_DRY("", ""), 0, "", "");
+    agent_world_init(&world, BESIDE OPA_DRY("", ""), 0, "", "");
     assert_int_equal(status_of(&world, "GET app /\n"), 200);
     subrequests_cancel_all(&world.loopback.env); // as a worker does that stops
     loopback_settle(&world.loopback);
@@ -373,7 +318,7 @@ static void a_dry_run_whose_agent_hangs_is_over_in_time(void **state) {
 static void an_agent_is_asked_with_the_fields_of_the_request(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE FORWARD, 204, "", "");
+    agent_world_init(&world, BESIDE FORWARD, 204, "", "");
     assert_int_equal(status_of(&world, "PUT app /a?b\ncontent-length: 0\nauthorization: Bearer x\nx-original-uri: /evil\nx_forwarded_uri: "
                                        "/evil\nif-none-match: evil\nForwarded: for=evil\nx_real_ip: evil\n"
                                        "cookie: a=b\n"),
@@ -404,7 +349,7 @@ static void a_refusal_says_how_to_do_better(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, BESIDE FORWARD, 401, "www-authenticate: Bearer realm=\"x\"\nlocation: /login\nx-secret: 1\n", "its own page");
+    agent_world_init(&world, BESIDE FORWARD, 401, "www-authenticate: Bearer realm=\"x\"\nlocation: /login\nx-secret: 1\n", "its own page");
     begin(&client, &world, "GET app /\n");
     assert_int_equal(client.status, 401);
     assert_string_equal(client_field(&client, "www-authenticate"), "Bearer realm=\"x\"");
@@ -421,14 +366,14 @@ static void named_fields_of_an_agent_go_up_and_no_others(void **state) {
     (void)state;
 #define NAMED ", headersToUpstream: [x-user, X-Absent]"
     struct world world;
-    world_init(&world, BESIDE FORWARD_WITH(NAMED), 200, "x-user: me\nx-secret: 1\n", "");
+    agent_world_init(&world, BESIDE FORWARD_WITH(NAMED), 200, "x-user: me\nx-secret: 1\n", "");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nx_absent: evil\nx-mine: 1\n"), 200);
     assert_has(world.got.at, "x-user: me");
     assert_has(world.got.at, "x-mine: 1");
     assert_has_not(world.got.at, "evil");
     assert_has_not(world.got.at, "x-secret");
     world_dispose(&world);
-    world_init(&world, BESIDE FORWARD_WITH(NAMED ", onFailure: Allow"), 500, "x-user: me\n", "");
+    agent_world_init(&world, BESIDE FORWARD_WITH(NAMED ", onFailure: Allow"), 500, "x-user: me\n", "");
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
     assert_has_not(world.got.at, "x-user");
     world_dispose(&world);
@@ -439,10 +384,10 @@ static void named_fields_of_an_agent_go_up_and_no_others(void **state) {
 static void rules_say_what_is_asked_about(void **state) {
     (void)state;
     struct world world;
-    world_init(&world,
-               BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules:\n  - {name: admin, matches: [{path: {value: /admin}}]}\n")
-                   DENY("d", "  - {name: r, matches: [{path: {value: /admin/never}}]}\n"),
-               200, "", "{\"result\":false}");
+    agent_world_init(&world,
+                     BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules:\n  - {name: admin, matches: [{path: {value: /admin}}]}\n")
+                         DENY("d", "  - {name: r, matches: [{path: {value: /admin/never}}]}\n"),
+                     200, "", "{\"result\":false}");
     assert_int_equal(status_of(&world, "GET app /\n"), 200);
     assert_int_equal(world.questions, 0);
     assert_int_equal(status_of(&world, "GET app /admin;x\n"), 403);
@@ -464,7 +409,7 @@ static void paths_that_can_be_read_in_two_ways_get_past_no_agent(void **state) {
         struct world world;
         char documents[2048];
         snprintf(documents, sizeof documents, BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules: [{name: r, %s}]\n"), rules[i]);
-        world_init(&world, documents, 200, "", "{\"result\":false}");
+        agent_world_init(&world, documents, 200, "", "{\"result\":false}");
         for (size_t j = 0; j < sizeof requests / sizeof requests[0]; j++)
             assert_int_equal(status_of(&world, requests[j]), 400);
         assert_int_equal(world.questions, 0);
@@ -475,7 +420,8 @@ static void paths_that_can_be_read_in_two_ways_get_past_no_agent(void **state) {
 static void rules_of_no_paths_leave_paths_alone(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules: [{name: r, matches: [{method: PUT}]}]\n"), 200, "", "");
+    agent_world_init(&world, BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'", "  rules: [{name: r, matches: [{method: PUT}]}]\n"), 200, "",
+                     "");
     assert_int_equal(status_of(&world, "GET app //x%2Fy\n"), 200);
     world_dispose(&world);
 }
@@ -488,9 +434,9 @@ static void rules_of_no_paths_leave_paths_alone(void **state) {
 static void where_no_agent_is_asked_its_fields_are_nobody_s(void **state) {
     (void)state;
     struct world world;
-    world_init(&world,
-               BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'" USER, "  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
-               200, "", SAYS_ME);
+    agent_world_init(
+        &world, BESIDE EXTERNAL("type: OPA, url: 'http://127.0.0.1:8003/'" USER, "  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
+        200, "", SAYS_ME);
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\nX_User: evil\nx-mine: 1\n"), 200);
     assert_int_equal(world.questions, 0);
     assert_has_not(world.got.at, "evil");
@@ -504,10 +450,10 @@ static void where_no_agent_is_asked_its_fields_are_nobody_s(void **state) {
 static void a_policy_that_asks_nobody_leaves_what_another_s_agent_says(void **state) {
     (void)state;
     struct world world;
-    world_init(&world,
-               BESIDE OPA_WITH(USER) AUTHORIZATION("y", "  action: External\n  external: {type: OPA, url: 'http://127.0.0.1:8003/'" USER
-                                                        "}\n  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
-               200, "", SAYS_ME);
+    agent_world_init(&world,
+                     BESIDE OPA_WITH(USER) AUTHORIZATION("y", "  action: External\n  external: {type: OPA, url: 'http://127.0.0.1:8003/'" USER
+                                                              "}\n  rules: [{name: admin, matches: [{path: {value: /admin}}]}]\n"),
+                     200, "", SAYS_ME);
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200);
     assert_int_equal(world.questions, 1);
     assert_has(world.got.at, "x-user: me");
@@ -518,15 +464,16 @@ static void a_policy_that_asks_nobody_leaves_what_another_s_agent_says(void **st
 static void rules_by_what_an_agent_says_wait_for_it(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "", SAYS_ME);
+    agent_world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n"), 200, "",
+                     SAYS_ME);
     assert_int_equal(status_of(&world, "GET app /\nx-user: evil\n"), 200); // so says the client alone
     world.answer = SAYS_EVIL;
     assert_int_equal(status_of(&world, "GET app /\nx-user: good\n"), 403);
     assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/d: r");
     world_dispose(&world);
-    world_init(&world,
-               BESIDE OPA_WITH(USER) ALLOW("a", "  - {name: r, notMatches: [{method: PUT}], matches: [{headers: [{name: x-user, value: me}]}]}\n"),
-               200, "", SAYS_EVIL);
+    agent_world_init(
+        &world, BESIDE OPA_WITH(USER) ALLOW("a", "  - {name: r, notMatches: [{method: PUT}], matches: [{headers: [{name: x-user, value: me}]}]}\n"),
+        200, "", SAYS_EVIL);
     assert_int_equal(status_of(&world, "GET app /\nx-user: me\n"), 403);
     assert_string_equal(world.loopback.record.policy, "AuthorizationPolicy/default/a: no rule");
     world.answer = SAYS_ME;
@@ -538,8 +485,8 @@ static void rules_by_what_an_agent_says_wait_for_it(void **state) {
 static void a_dry_run_by_what_an_agent_says_is_told_once(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n  mode: DryRun\n"), 200,
-               "", SAYS_EVIL);
+    agent_world_init(&world, BESIDE OPA_WITH(USER) DENY("d", "  - {name: r, when: [{type: Header, name: x-user, values: [evil]}]}\n  mode: DryRun\n"),
+                     200, "", SAYS_EVIL);
     assert_int_equal(status_of(&world, "GET app /\n"), 200);
     assert_string_equal(world.loopback.record.dry_run, "AuthorizationPolicy/default/d: r: denied");
     world.answer = SAYS_ME;
@@ -558,7 +505,7 @@ static void limits_by_what_an_agent_says_wait_for_it(void **state) {
                                      BESIDE OPA_WITH(USER) LIMIT("matches: [{headers: [{name: X-User, value: me}]}]")};
     for (size_t i = 0; i < sizeof by / sizeof by[0]; i++) {
         struct world world;
-        world_init(&world, by[i], 200, "", SAYS_ME);
+        agent_world_init(&world, by[i], 200, "", SAYS_ME);
         assert_int_equal(status_of(&world, "GET app /\nx-user: a\n"), 200);
         assert_int_equal(status_of(&world, "GET app /\nx-user: b\n"), 429); // whoever he says he is
         world.answer = SAYS_EVIL;
@@ -570,7 +517,7 @@ static void limits_by_what_an_agent_says_wait_for_it(void **state) {
 static void trailers_say_nothing_that_an_agent_says(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE FORWARD_WITH(", headersToUpstream: [x-user]"), 200, "x-user: me\n", "");
+    agent_world_init(&world, BESIDE FORWARD_WITH(", headersToUpstream: [x-user]"), 200, "x-user: me\n", "");
     const union address address = address_from("10.0.0.1");
     for (int is_early = 0; is_early < 2; is_early++) {
         struct client client;
@@ -581,7 +528,7 @@ static void trailers_say_nothing_that_an_agent_says(void **state) {
             loopback_settle(&world.loopback);
         client_end(&client, "x-user: evil\nX_User: evil\nx-sum: 1\n");
         world.status = 200;
-        go_on(&world);
+        world_go_on(&world);
         assert_int_equal(client.status, 200);
         assert_has(world.got.at, "x-user: me");
         assert_has(world.got.at, "x-sum: 1");
@@ -603,7 +550,7 @@ static void who_asks_is_told_that_it_depends(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, BESIDE OPA, 200, "", "{\"result\":false}");
+    agent_world_init(&world, BESIDE OPA, 200, "", "{\"result\":false}");
     const union address address = address_from("10.0.0.1");
     client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address}, HTTP_1_1,
                     "GET app /\n", true);

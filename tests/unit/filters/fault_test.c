@@ -15,8 +15,7 @@ struct outcome {
 
 static struct outcome ask(struct loopback *world, const char *request) {
     struct client client;
-    client_get(&client, world, request);
-    loopback_settle(world);
+    client_ask(&client, world, request);
     struct outcome outcome = {.was_asked = world->far.count > 0 && !client.done};
     if (outcome.was_asked) {
         struct far_conn *conn = far_conn(&world->far, 0);
@@ -44,8 +43,7 @@ static void a_call_of_grpc_gets_a_code_of_its_own(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("  - {name: down, abort: {grpcStatus: DATA_LOSS}}\n"), filter_types);
-    client_get(&client, &world, "POST a /x/y\ncontent-type: application/grpc\nte: trailers\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "POST a /x/y\ncontent-type: application/grpc\nte: trailers\n");
     assert_int_equal(client.status, 200);
     assert_string_equal(client_field(&client, "grpc-status"), "15");
     client_dispose(&client);
@@ -75,8 +73,7 @@ static void an_abort_comes_behind_the_delay(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("  - {name: both, delay: {fixed: 1s}, abort: {status: 500}}\n"), filter_types);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     assert_int_equal(client.status, 0);
     loopback_pass(&world, NS_PER_S + NS_PER_MS);
     assert_int_equal(client.status, 500);
@@ -90,8 +87,7 @@ static void who_goes_while_it_waits_is_gone(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("  - {name: slow, delay: {fixed: 2s}}\n"), filter_types);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     client_fail(&client, ERROR_CLIENT_GONE);
     assert_int_equal(world.record.end, ERROR_CLIENT_GONE);
     client_dispose(&client);
@@ -118,8 +114,7 @@ static void documents_may_change_while_it_waits(void **state) {
     struct loopback world;
     struct client client;
     loopback_init(&world, WITH("  - {name: slow, delay: {fixed: 2s}}\n"), filter_types);
-    client_get(&client, &world, "GET a /\n");
-    loopback_settle(&world);
+    client_ask(&client, &world, "GET a /\n");
     loopback_apply(&world, PROXY SERVICE("HTTP2", ONE));
     loopback_pass(&world, 3 * NS_PER_S);
     respond(&world, 0, 200, "content-length: 0\n", "");

@@ -37,10 +37,7 @@ static const char *lasting(const struct issuer *of) {
 // The issuer's server goes on with what has come meanwhile.
 static void go_on(struct world *world, const char *answer_body) {
     world->answer = answer_body;
-    for (struct far_conn *conn = world->loopback.far.conns; conn != NULL; conn = conn->next)
-        if (conn->speaks && conn->port == ISSUER_PORT)
-            serve(conn, world);
-    loopback_settle(&world->loopback);
+    world_go_on(world);
 }
 
 // ---- the first ones wait
@@ -49,7 +46,7 @@ static void those_who_come_first_wait_for_one_fetch(void **state) {
     (void)state;
     struct world world;
     struct client clients[5];
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     for (unsigned i = 0; i < 5; i++)
         begin(&clients[i], &world, request_with(i < 4 ? good : "nonsense", ""));
     assert_int_equal(clients[4].status, 401); // that takes no key
@@ -60,7 +57,7 @@ static void those_who_come_first_wait_for_one_fetch(void **state) {
         assert_int_equal(clients[i].status, i < 4 ? 200 : 401);
         client_dispose(&clients[i]);
     }
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     assert_int_equal(METRIC(world, jwks_fetched), 1);
     assert_int_equal(status_with(&world, good), 200);
     assert_int_equal(METRIC(world, subrequests), 1);
@@ -73,7 +70,7 @@ static void a_body_that_comes_while_waiting_changes_nothing(void **state) {
     struct world world;
     struct client client;
     const union address address = {.v4 = {.sin_family = AF_INET}};
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     client_begin_as(&client, &world.loopback, loopback_listener(&world.loopback, "inbound"), &(struct stream_client){.address = &address}, HTTP_1_1,
                     request_with(good, ""), false);
     loopback_settle(&world.loopback);
@@ -95,11 +92,11 @@ static void a_dry_run_wakes_nobody(void **state) {
                    "  mode: DryRun\n  jwt:\n" PROVIDER(URL, "") "---\n" TOKENS("", PROVIDER("uri: 'http://127.0.0.1:8004/jwks'", ""));
     struct world world;
     struct client client;
-    world_init(&world, documents, NULL);
+    issuer_world_init(&world, documents, NULL);
     fake_upstream_port(&world.loopback.far, 8004 % 10, FAR_WAIT);
     begin(&client, &world, request_with(good, ""));
     go_on(&world, first.keys);
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     assert_int_equal(client.status, 0);
     client_fail(&client, ERROR_CLIENT_GONE);
     subrequests_cancel_all(&world.loopback.env);
@@ -112,7 +109,7 @@ static void who_goes_while_waiting_is_not_waited_for(void **state) {
     (void)state;
     struct world world;
     struct client gone, stays;
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     begin(&gone, &world, request_with(good, ""));
     begin(&stays, &world, request_with(good, ""));
     client_fail(&gone, ERROR_CLIENT_GONE);
@@ -128,13 +125,13 @@ static void what_nobody_waits_for_any_more_is_there_for_the_next(void **state) {
     (void)state;
     struct world world;
     struct client gone;
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     begin(&gone, &world, request_with(good, ""));
     client_fail(&gone, ERROR_CLIENT_GONE);
     client_dispose(&gone);
     go_on(&world, first.keys);
     assert_int_equal(status_with(&world, good), 200);
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     world_dispose(&world);
 }
 
@@ -145,7 +142,7 @@ static void documents_may_change_meanwhile(void **state) {
     for (size_t i = 0; i < 3; i++) {
         struct world world;
         struct client client;
-        world_init(&world, DOCUMENTS, NULL);
+        issuer_world_init(&world, DOCUMENTS, NULL);
         begin(&client, &world, request_with(good, ""));
         loopback_apply(&world.loopback, others[i]);
         loopback_settle(&world.loopback);
@@ -153,7 +150,7 @@ static void documents_may_change_meanwhile(void **state) {
         assert_int_equal(client.status, 200);
         client_dispose(&client);
         assert_int_equal(status_with(&world, good), 200);
-        assert_int_equal(world.fetched, i == 1 ? 2 : 1); // who judges in another way begins anew
+        assert_int_equal(world.questions, i == 1 ? 2 : 1); // who judges in another way begins anew
         world_dispose(&world);
     }
 }
@@ -162,7 +159,7 @@ static void a_worker_that_ends_leaves_nothing(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     begin(&client, &world, request_with(good, ""));
     client_fail(&client, ERROR_CLIENT_GONE);
     subrequests_cancel_all(&world.loopback.env);
@@ -185,10 +182,10 @@ static void without_keys_no_token_is_good(void **state) {
                    {200, "", "{\"keys\":[{}]}"}};
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         struct world world;
-        world_init(&world, DOCUMENTS, NULL);
+        issuer_world_init(&world, DOCUMENTS, NULL);
         world.status = answers[i].status;
         world.answer = answers[i].body;
-        snprintf(world.fields, sizeof world.fields, "%s", answers[i].fields);
+        world.fields = answers[i].fields;
         struct client client;
         begin(&client, &world, request_with(good, ""));
         assert_int_equal(client.status, 401);
@@ -197,7 +194,7 @@ static void without_keys_no_token_is_good(void **state) {
         assert_string_equal(world.loopback.record.detail, "there are no keys to verify it with");
         assert_int_equal(status_with(&world, NULL), 200);
         assert_int_equal(status_with(&world, good), 401);
-        assert_int_equal(world.fetched, 1); // once a second
+        assert_int_equal(world.questions, 1); // once a second
         world.status = 200;
         world.answer = first.keys;
         loopback_pass(&world.loopback, NS_PER_S);
@@ -211,7 +208,7 @@ static void an_issuer_that_is_slow_is_waited_for_so_long(void **state) {
     (void)state;
     struct world world;
     struct client client;
-    world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", timeout: 500ms", "")), NULL);
+    issuer_world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", timeout: 500ms", "")), NULL);
     begin(&client, &world, request_with(good, ""));
     loopback_pass(&world.loopback, 499 * NS_PER_MS);
     assert_int_equal(client.status, 0);
@@ -224,7 +221,7 @@ static void an_issuer_that_is_slow_is_waited_for_so_long(void **state) {
 static void an_issuer_that_is_dead_is_not_waited_for(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, DOCUMENTS, &first);
+    issuer_world_init(&world, DOCUMENTS, &first);
     fake_upstream_port(&world.loopback.far, ISSUER_PORT % 10, FAR_REFUSE);
     assert_int_equal(status_with(&world, good), 401);
     world_dispose(&world);
@@ -236,7 +233,7 @@ static void a_long_answer_is_none(void **state) {
     struct world world;
     static char body[JWK_SET_BYTES_MAX + 64 * 1024];
     memset(body, ' ', sizeof body - 1);
-    world_init(&world, DOCUMENTS, NULL);
+    issuer_world_init(&world, DOCUMENTS, NULL);
     world.answer = body;
     assert_int_equal(status_with(&world, good), 401);
     world_dispose(&world);
@@ -247,21 +244,21 @@ static void a_long_answer_is_none(void **state) {
 static void a_key_that_is_unknown_is_asked_for_every_ten_seconds(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, DOCUMENTS, &first);
+    issuer_world_init(&world, DOCUMENTS, &first);
     assert_int_equal(status_with(&world, good), 200);
     world.answer = second.keys; // rotated, a moment after they were fetched
     assert_int_equal(status_with(&world, rotated), 401);
     assert_string_equal(world.loopback.record.detail, "unknown key");
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     loopback_pass(&world.loopback, 10 * NS_PER_S);
     assert_int_equal(status_with(&world, rotated), 200);
     assert_int_equal(status_with(&world, good), 401); // what was verified by the old keys is not believed any more
-    assert_int_equal(world.fetched, 2);
+    assert_int_equal(world.questions, 2);
     for (unsigned i = 0; i < 30; i++) {
         assert_int_equal(status_with(&world, good), 401);
         loopback_pass(&world.loopback, NS_PER_S);
     }
-    assert_int_equal(world.fetched, 4);
+    assert_int_equal(world.questions, 4);
     world_dispose(&world);
 }
 
@@ -269,12 +266,12 @@ static void a_key_that_is_unknown_is_asked_for_every_ten_seconds(void **state) {
 static void keys_are_fetched_anew_before_their_time_is_over(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", cacheFor: 100s", "")), &first);
+    issuer_world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", cacheFor: 100s", "")), &first);
     const char *token = lasting(&first);
     assert_int_equal(status_with(&world, token), 200);
     loopback_pass(&world.loopback, 74 * NS_PER_S);
     assert_int_equal(status_with(&world, token), 200);
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     loopback_pass(&world.loopback, NS_PER_S);
     world.answer = NULL; // slowly
     assert_int_equal(status_with(&world, token), 200);
@@ -282,7 +279,7 @@ static void keys_are_fetched_anew_before_their_time_is_over(void **state) {
     go_on(&world, first.keys);
     assert_int_equal(status_with(&world, token), 200);
     assert_int_equal(METRIC(world, tokens_verified), 1); // the same keys: what was verified stays so
-    assert_int_equal(world.fetched, 2);
+    assert_int_equal(world.questions, 2);
     world_dispose(&world);
 }
 
@@ -299,16 +296,16 @@ static void the_answer_says_how_long_it_is_fresh(void **state) {
                  {"cache-control: max-age=x\n", 45}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world world;
-        world_init(&world, DOCUMENTS, &first);
-        snprintf(world.fields, sizeof world.fields, "%s", cases[i].fields);
+        issuer_world_init(&world, DOCUMENTS, &first);
+        world.fields = cases[i].fields;
         const char *token = lasting(&first);
         assert_int_equal(status_with(&world, token), 200);
         loopback_pass(&world.loopback, (cases[i].refreshed_s - 1) * NS_PER_S);
         assert_int_equal(status_with(&world, token), 200);
-        assert_int_equal(world.fetched, 1);
+        assert_int_equal(world.questions, 1);
         loopback_pass(&world.loopback, NS_PER_S);
         assert_int_equal(status_with(&world, token), 200);
-        assert_int_equal(world.fetched, 2);
+        assert_int_equal(world.questions, 2);
         world_dispose(&world);
     }
 }
@@ -316,7 +313,7 @@ static void the_answer_says_how_long_it_is_fresh(void **state) {
 static void the_last_keys_are_kept_for_so_long_and_no_longer(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", cacheFor: 100s, keepFor: 50s", "")), &first);
+    issuer_world_init(&world, BESIDE TOKENS("", PROVIDER(URL ", cacheFor: 100s, keepFor: 50s", "")), &first);
     const char *token = lasting(&first);
     assert_int_equal(status_with(&world, token), 200);
     world.status = 503;
@@ -337,7 +334,7 @@ static void the_last_keys_are_kept_for_so_long_and_no_longer(void **state) {
 static void a_dry_run_waits_for_nothing(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, BESIDE TOKENS("  mode: DryRun\n", PROVIDER(URL, "")), NULL);
+    issuer_world_init(&world, BESIDE TOKENS("  mode: DryRun\n", PROVIDER(URL, "")), NULL);
     assert_int_equal(status_with(&world, good), 200);
     assert_string_equal(world.loopback.record.dry_run, "");
     go_on(&world, second.keys);
@@ -349,16 +346,16 @@ static void a_dry_run_waits_for_nothing(void **state) {
 static void a_question_has_nothing_fetched(void **state) {
     (void)state;
     struct world world;
-    world_init(&world, DOCUMENTS, &first);
+    issuer_world_init(&world, DOCUMENTS, &first);
     struct told told = told_of(&world, request_with(good, ""));
     assert_int_equal(told.outcome, STEP_DEPENDS);
     assert_string_equal(told.rule, "main");
     assert_string_equal(told.reason, "the keys that are fetched for it");
-    assert_int_equal(world.fetched, 0);
+    assert_int_equal(world.questions, 0);
     assert_int_equal(status_with(&world, good), 200);
     assert_int_equal(told_of(&world, request_with(good, "")).outcome, STEP_PASSED);
     assert_int_equal(told_of(&world, request_with(rotated, "")).outcome, STEP_DEPENDS);
-    assert_int_equal(world.fetched, 1);
+    assert_int_equal(world.questions, 1);
     world_dispose(&world);
 }
 
