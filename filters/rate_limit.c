@@ -347,8 +347,9 @@ static enum filter_result decide_rule(struct stream *stream, const struct limite
         return FILTER_CONTINUE;
     struct counted *counted = &limited->counted[limited->count++];
     *counted = (struct counted){.rule = index, .ask = ask_of(rule, limiter->has_quota[index], stream)};
-    if (stream->filters.asked->is_charged_next && stream->explanation == NULL && !rule->charges_responses)
-        return FILTER_CONTINUE; // charge is going to see
+    // Of several rules the first that says no is the one, and the others cost nothing: each is looked at in its turn.
+    if (limiter->rule_count == 1 && !rule->charges_responses && filter_may_leave_to_charge(stream))
+        return FILTER_CONTINUE;
     const struct limit_answer answer = look(stream, rule, table_of(limiter, index), &counted->ask);
     return answer.outcome == LIMIT_PASSES ? FILTER_CONTINUE : refuse(stream, limiter, limited, counted, &answer);
 }
@@ -378,7 +379,7 @@ static enum filter_result charge(struct stream *stream, const void *config, void
         counted->is_taken = answer.outcome == LIMIT_PASSES;
         if (counted->is_taken)
             continue;
-        give_back(limiter, limited); // another worker has taken the last one meanwhile
+        give_back(limiter, limited); // decide has left it to this, or another worker has taken the last one meanwhile
         return refuse(stream, limiter, limited, counted, &answer);
     }
     return FILTER_CONTINUE;

@@ -24,6 +24,7 @@ struct open_socket {
     bool by_name;                  // it was given to us under the listener's name and listens elsewhere
     bool fresh;                    // bound for the snapshot that is being applied
     bool wanted;
+    bool is_reached; // role_is_reached
 };
 
 // A socket that the only worker has been told to close, and has not closed yet: it may be behind a snapshot that is on its way. While it is open nobody else may bind its address.
@@ -139,6 +140,7 @@ static void bind_one(struct acceptor *acceptor, const struct listener_config *co
     open->given = -1;
     open->by_name = by_name;
     open->fresh = open->wanted = true;
+    open->is_reached = role_is_reached(config->role);
     list_init(&open->link);
     list_push_back(&acceptor->sockets, &open->link);
 }
@@ -200,8 +202,10 @@ enum error acceptor_apply(struct acceptor *acceptor, const struct snapshot *snap
         LIST_ENTRY(node, struct open_socket, link)->wanted = false;
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++) {
         struct open_socket *open = find(acceptor, &snapshot->proxy.listeners[i]);
-        if (open != NULL)
-            open->wanted = true;
+        if (open == NULL)
+            continue;
+        open->wanted = true;
+        open->is_reached = role_is_reached(snapshot->proxy.listeners[i].role);
     }
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         if (find(acceptor, &snapshot->proxy.listeners[i]) == NULL)
@@ -240,11 +244,11 @@ uint64_t acceptor_refused(const struct acceptor *acceptor) {
 void acceptor_take_waiting(struct acceptor *acceptor) {
     LIST_EACH(&acceptor->sockets, node, following) {
         const struct open_socket *open = LIST_ENTRY(node, struct open_socket, link);
-        if (open->listener != NULL)
+        if (open->listener != NULL && open->is_reached)
             tcp_listener_take_waiting(open->listener);
+        else if (open->given >= 0 && open->is_reached)
+            worker_take_waiting(&acceptor->workers[0], open->name);
     }
-    if (acceptor->worker_count == 1)
-        worker_take_waiting(&acceptor->workers[0]);
 }
 
 void acceptor_close_all(struct acceptor *acceptor) {

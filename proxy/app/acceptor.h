@@ -24,7 +24,8 @@ uint32_t acceptor_sockets(const struct acceptor *acceptor, struct listening *soc
 // Connections that the main thread has refused for want of descriptors. Workers count their own.
 uint64_t acceptor_refused(const struct acceptor *acceptor);
 
-// Accepts who waits in a backlog: before acceptor_close_all, unless the sockets live on elsewhere.
+// Accepts who waits in the backlog of a listener that is reached from elsewhere: before acceptor_close_all, unless the sockets live on. Those are drained and waited for; the
+// application's own callers are not, and one that was let in here would be cut off in the middle.
 void acceptor_take_waiting(struct acceptor *acceptor);
 
 // Stops accepting everywhere.

@@ -259,10 +259,11 @@ static void listen_here(void *receiver, void *argument) {
 
 static void take_waiting_here(void *receiver, void *argument) {
     struct worker *worker = receiver;
-    (void)argument;
+    struct handover *handover = argument;
     for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++)
-        if (worker->accepting[i].listener != NULL)
+        if (worker->accepting[i].listener != NULL && bytes_equal(worker->accepting[i].name, handover->name))
             tcp_listener_take_waiting(worker->accepting[i].listener);
+    free_handover(handover);
 }
 
 static void unlisten_here(void *receiver, void *argument) {
@@ -441,8 +442,8 @@ void worker_listen(struct worker *worker, struct bytes name, int socket) {
     post_in_order(worker, listen_here, handover_of(name, socket));
 }
 
-void worker_take_waiting(struct worker *worker) {
-    post_in_order(worker, take_waiting_here, NULL);
+void worker_take_waiting(struct worker *worker, struct bytes name) {
+    post_in_order(worker, take_waiting_here, handover_of(name, -1));
 }
 
 void worker_unlisten(struct worker *worker, struct bytes name) {

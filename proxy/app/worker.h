@@ -74,7 +74,7 @@ void worker_drop_authorities(struct worker *worker, struct bytes key, struct cre
 // Certificates of the gateway's socket of that name; NULL: it has none to show. Takes over a reference.
 void worker_set_edge(struct worker *worker, struct bytes listener, struct credentials *credentials);
 void worker_listen(struct worker *worker, struct bytes name, int socket); // accepts on its own loop
-void worker_take_waiting(struct worker *worker);                          // those in the backlogs of its listeners, before they close
+void worker_take_waiting(struct worker *worker, struct bytes name);       // accepts those in the backlog, before it closes
 void worker_unlisten(struct worker *worker, struct bytes name);           // empty name: all
 // A connection accepted elsewhere, by the listener's socket at `address`.
 void worker_accept(struct worker *worker, struct bytes name, const struct socket_address *address, int socket);

@@ -100,7 +100,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 }
 
 void tcp_listener_take_waiting(struct tcp_listener *listener) {
-    take(listener, BACKLOG);
+    take(listener, BACKLOG + 1); // Linux lets one more wait
 }
 
 static void on_look_again(struct timer *timer) {

@@ -32,7 +32,8 @@ void tcp_listener_spare(struct tcp_listener *listener, uint32_t descriptors, str
 
 const struct tcp_listener_counters *tcp_listener_counters(const struct tcp_listener *listener);
 
-// Accepts at once all who wait, `accepted` within: for a socket that is closed next, since the kernel resets whoever is still in its backlog, with the request that came along.
+// Accepts at once all who wait, `accepted` within: for a socket that is closed next, since the kernel resets whoever is still in its backlog, with the request that came along. Where the process
+// has no descriptor to spare they are closed, or stay where they are.
 void tcp_listener_take_waiting(struct tcp_listener *listener);
 
 void tcp_listener_close(struct tcp_listener *listener);

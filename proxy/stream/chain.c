@@ -87,11 +87,15 @@ void chain_link(struct chain *chain) {
         attempt_head = ops->attempt_head != NULL && !filter->is_dry_run ? i : attempt_head;
         filter->charge_from = charge;
         filter->attempt_head_from = attempt_head;
-        filter->is_charged_next = ops->charge != NULL && !is_asked_between;
+        filter->is_charged_alone = ops->charge != NULL && !is_asked_between;
         is_asked_between = !filter->type->queues && (is_asked_between || ops->decide != NULL);
     }
+    bool is_another_charged = false;
     for (uint32_t i = 0; i < chain->count; i++) {
         struct filter *filter = &chain->filters[i];
+        is_another_charged &= !filter->type->queues; // by then they have been
+        filter->is_charged_alone &= !is_another_charged;
+        is_another_charged |= filter->type->ops.charge != NULL;
         response_head = filter->type->ops.response_head != NULL ? i + 1 : response_head;
         end = filter->type->ops.end != NULL ? i + 1 : end;
         filter->response_head_before = response_head;
@@ -112,6 +116,10 @@ const struct chain *chain_build(const struct filter_type *const *types, const st
     const struct chain *chain = chain_of(filters, count, pool);
     free(filters);
     return chain;
+}
+
+bool filter_may_leave_to_charge(const struct stream *stream) {
+    return stream->filters.asked->is_charged_alone && stream->explanation == NULL;
 }
 
 void chain_begin(struct filter_run *run, const struct chain *chain, struct attempt *attempt, struct pool *pool) {

@@ -45,7 +45,8 @@ struct filter_ops {
     enum filter_result (*decide)(struct stream *stream, const void *config, void *state);
 
     // All have decided to let it pass, or one behind has an answer for it, or is about to let it wait (`queues`): take what it costs. What is refused behind is given back by
-    // whoever took it, in `response_head` or `end`, while !filters.passed. CONTINUE, or REPLIED where live state has changed since.
+    // whoever took it, in `response_head` or `end`, while !filters.passed. CONTINUE, or REPLIED where live state has changed since, or where decide has left it to this
+    // (filter_may_leave_to_charge).
     enum filter_result (*charge)(struct stream *stream, const void *config, void *state);
 
     // A piece of the request's body is about to go up. May change the buffer. `end`: the last. Each piece comes once, whatever is repeated toward upstream;
@@ -113,9 +114,9 @@ struct filter {
     const struct policy *policy; // as in its scope; NULL once its stream has outlived the documents
     bool is_dry_run;             // what it refuses passes
     // By chain_link. Most filters have few slots, and most slots few filters: walks go from one that has the slot to the next.
-    bool is_charged_next; // nobody is asked between its decide and its charge: what charge is going to see need not be looked at before
     uint32_t charge_from, attempt_head_from;    // the first from this one on that has the slot; the chain's count: none
     uint32_t response_head_before, ends_before; // one more than the last up to this one that has it; 0: none
+    bool is_charged_alone;                      // between its decide and its charge nobody else is asked, and nobody else is charged
 };
 
 // The filters of one destination in one role and place, in order. Immutable.
@@ -129,6 +130,10 @@ struct chain {
 
 // Once the filters stand in the chain: what its walks pass over.
 void chain_link(struct chain *chain);
+
+// In decide: whether this filter's charge comes at once, nobody else is asked or charged before it, and nobody wants to know why. Then it need not look at what charge is about to
+// see: a request that charge refuses has taken nothing from anybody.
+bool filter_may_leave_to_charge(const struct stream *stream);
 
 // Where a stream, or an attempt, stands in its chain.
 struct filter_run {

@@ -38,10 +38,13 @@ static uint64_t *kept_hash(const struct hashing *hashing) {
 
 static void add_client(struct bytes ip, struct hashing *hashing) {
     uint64_t *const kept = kept_hash(hashing);
-    if (kept == NULL || *kept == 0)
-        add(hashing, ip);
-    else
-        *hashing = (struct hashing){*kept, hashing->second_key, hashing->is_guarded, false, ip, hashing->stream};
+    if (kept != NULL && *kept != 0) {
+        hashing->hash = *kept;
+        hashing->last = ip;
+        hashing->is_first = false;
+        return;
+    }
+    add(hashing, ip);
     if (kept != NULL)
         *kept = hashing->hash;
 }

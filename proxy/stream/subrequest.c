@@ -143,6 +143,7 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     struct stream_client client = parent->client;
     client.identity = NULL; // these are the connection's, which may be gone before this
     client.destination = NULL;
+    client.address_hash = NULL;
     client.forwarded_cert = BYTES_NONE;
     struct stream *stream = stream_create(env, parent->bound, parent->listener, &client, sizeof(struct subrequest), &memory);
     struct subrequest *subrequest = memory;

@@ -159,7 +159,7 @@ class Process:
         self.name = name
         self.log = log
         self.exit_codes = exit_codes
-        self.judged = False
+        self.judged = self.told = False
         with open(log, "wb") as output:
             self.child = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                           env=environment, cwd=folder, start_new_session=True, preexec_fn=die_with_parent, pass_fds=pass_fds)
@@ -197,8 +197,14 @@ class Process:
         """SIGTERM, then as `wait`. Harmless when it has ended and was judged, or was told before."""
         if self.judged:
             return self.child.returncode
-        self.signal(signal.SIGTERM)
+        self.tell()
         return self.wait(timeout)
+
+    def tell(self):
+        """SIGTERM, once."""
+        if not self.judged and not self.told:
+            self.told = True
+            self.signal(signal.SIGTERM)
 
     def judge(self, exit_codes):
         self.judged = True
@@ -282,8 +288,7 @@ class Fleet:
         """Stops all. Raises the first failure, unless `failed` says that there is one already; then only shows the logs."""
         failures = []
         for process in reversed(self.processes):
-            if not process.judged:
-                process.signal(signal.SIGTERM)  # all first: each takes its time to drain
+            process.tell()  # all first: each takes its time to drain
         for process in reversed(self.processes):
             try:
                 process.stop()

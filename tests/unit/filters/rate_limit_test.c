@@ -285,6 +285,24 @@ static void some_responses_alone_may_count(void **state) {
     loopback_dispose(&world);
 }
 
+// Rules are asked in their order, whenever each is charged.
+static void the_first_rule_that_says_no_is_the_one(void **state) {
+    (void)state;
+    struct loopback world;
+    loopback_init(&world,
+                  BESIDE LIMITS_OF("l", "auth", "",
+                                   "  - {name: first, limits: [{requests: 1, per: 1m}]}\n"
+                                   "  - {name: second, limits: [{requests: 1, per: 1h}], charge: {statuses: [401]}}\n"),
+                  filter_types);
+    struct outcome outcome = ask(&world, "inbound", 1, "GET auth /\n", 401);
+    text_dispose(&outcome.body);
+    outcome = ask(&world, "inbound", 1, "GET auth /\n", 200);
+    assert_int_equal(outcome.status, 429);
+    assert_has(outcome.limit, "\"first\"");
+    text_dispose(&outcome.body);
+    loopback_dispose(&world);
+}
+
 static void an_answer_that_is_not_read_counts_all_the_same(void **state) {
     (void)state;
     struct loopback world;
@@ -396,6 +414,7 @@ int main(void) {
         cmocka_unit_test(what_another_rule_refuses_costs_nothing),
         cmocka_unit_test(some_responses_alone_may_count),
         cmocka_unit_test(a_key_that_stands_twice_is_none),
+        cmocka_unit_test(the_first_rule_that_says_no_is_the_one),
         cmocka_unit_test(an_answer_that_is_not_read_counts_all_the_same),
         cmocka_unit_test(what_a_filter_answers_is_charged_for),
         cmocka_unit_test(who_gives_up_has_still_come),

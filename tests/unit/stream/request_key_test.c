@@ -109,6 +109,49 @@ static void clients_of_ipv6_count_by_their_64(void **state) {
     assert_true(hash_address("::ffff:10.0.0.6") != hash_address("10.0.0.5"));
 }
 
+static uint64_t guarded(struct client *client, const struct request_key_part *parts, uint32_t count) {
+    struct request_key_part copies[2];
+    memcpy(copies, parts, count * sizeof *parts);
+    const struct request_key key = {.parts = copies, .count = count};
+    uint64_t hash;
+    assert_true(request_key_hash_guarded(&key, client->stream, &hash));
+    return hash;
+}
+
+// A connection keeps the hash of its client's address. It is what it would be without; of an address that a proxy names, and behind another part, nothing is kept.
+static void the_hash_of_an_address_is_kept_by_its_connection(void **state) {
+    (void)state;
+    static const struct request_key_part address[] = {{KEY_CLIENT_ADDRESS}}, method_first[] = {{KEY_METHOD}, {KEY_CLIENT_ADDRESS}},
+                                         address_first[] = {{KEY_CLIENT_ADDRESS}, {KEY_METHOD}};
+    struct loopback world;
+    struct client client;
+    uint64_t kept = 0, unguarded;
+    const struct stream_client from = {.address = &home, .address_hash = &kept};
+    loopback_init(&world, PROXY SERVICE("HTTP1", ONE), NULL);
+    client_begin_as(&client, &world, loopback_listener(&world, "outbound"), &from, HTTP_1_1, "GET a /\n", true);
+    client.stream->client.address_hash = NULL;
+    const uint64_t alone = guarded(&client, address, 1), behind = guarded(&client, method_first, 2), before = guarded(&client, address_first, 2);
+    client.stream->client.address_hash = &kept;
+    struct request_key_part part = address[0];
+    assert_true(request_key_hash(&(struct request_key){.parts = &part, .count = 1}, client.stream, &unguarded));
+    assert_true(guarded(&client, method_first, 2) == behind);
+    assert_true(kept == 0);
+    assert_true(guarded(&client, address, 1) == alone);
+    assert_true(kept == alone);
+    assert_true(guarded(&client, address, 1) == alone);
+    assert_true(guarded(&client, address_first, 2) == before);
+    assert_true(guarded(&client, method_first, 2) == behind);
+    client.stream->forwarded.names_client = true;
+    client.stream->forwarded.client = (union address){.v4 = {.sin_family = AF_INET, .sin_addr = {0x0600000a}}};
+    assert_true(guarded(&client, address, 1) != alone);
+    client.stream->forwarded.names_client = false;
+    assert_true(kept == alone);
+    loopback_settle(&world);
+    respond(&world, 0, 204, "", NULL);
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 static void identities_are_told_apart(void **state) {
     (void)state;
     const struct request_key_part part = {KEY_IDENTITY, BYTES_NONE};
@@ -209,6 +252,7 @@ int main(void) {
         cmocka_unit_test(what_is_missing_is_told_apart),
         cmocka_unit_test(parts_are_kept_apart),
         cmocka_unit_test(clients_of_ipv6_count_by_their_64),
+        cmocka_unit_test(the_hash_of_an_address_is_kept_by_its_connection),
         cmocka_unit_test(identities_are_told_apart),
         cmocka_unit_test(the_hash_is_the_same_for_ever),
         cmocka_unit_test(requests_of_one_key_go_to_one_endpoint_and_retries_to_another),
