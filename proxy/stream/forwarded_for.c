@@ -119,6 +119,8 @@ void forwarded_for_read(struct stream *stream) {
     struct forwarded_for *forwarded = &stream->forwarded;
     forwarded->is_believed = true;
     struct bytes list = forwarded_for_list(stream);
+    if (list.len == 0)
+        return;
     const char *end = list.at + list.len;
     bool goes_on = true;
     while (list.len > 0 && goes_on) {
