@@ -9,14 +9,6 @@
 #define OF_S(more, pools) OUTBOUND_PROXY PLAIN_ENTRY("s", "") BULKHEAD("{kind: Service, name: s}", more, pools)
 #define ALL "  - {name: all, maxConcurrent: 5}\n"
 
-static void expect_no_warning(const char *text) {
-    struct loaded loaded;
-    expect_good(&loaded, text);
-    print_lines(&loaded.warnings);
-    assert_int_equal(loaded.warnings.count, 0);
-    loaded_dispose(&loaded);
-}
-
 static void rules_between_fields_are_held(void **state) {
     (void)state;
     expect_error(OF_S("", "  - {name: p}\n"), "maxConcurrent: is required, or adaptive");

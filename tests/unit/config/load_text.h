@@ -90,6 +90,15 @@ static inline struct snapshot *expect_good(struct loaded *loaded, const char *te
     return loaded->snapshot;
 }
 
+// Loads what must be good, and no matter of doubt.
+static inline void expect_no_warning(const char *text) {
+    struct loaded loaded;
+    expect_good(&loaded, text);
+    print_lines(&loaded.warnings);
+    assert_int_equal(loaded.warnings.count, 0);
+    loaded_dispose(&loaded);
+}
+
 static inline const struct service_config *find_key(const struct snapshot *snapshot, const char *key) {
     for (uint32_t i = 0; i < snapshot->service_count; i++)
         if (bytes_equal(snapshot->services[i]->key, bytes_from_text(key)))
