@@ -78,11 +78,25 @@ static struct admin_refusal check_token(struct bytes shown, const char *token_fi
     return refusal;
 }
 
+static bool is_said(const struct rpc_request *request, struct bytes name, struct bytes value) {
+    const struct field *field = fields_find_name(request->fields, name);
+    return field != NULL && bytes_equal(field->value, value);
+}
+
+// What a browser fetches for a page of another site, by Fetch Metadata: that page cannot read it, but a reply that stays open holds a place. Whoever follows a link wants to read.
+static bool is_fetched_for_another_site(const struct rpc_request *request) {
+    const bool is_elsewhere =
+        is_said(request, BYTES("sec-fetch-site"), BYTES("cross-site")) || is_said(request, BYTES("sec-fetch-site"), BYTES("same-site"));
+    return is_elsewhere && !is_said(request, BYTES("sec-fetch-dest"), BYTES("document"));
+}
+
 struct admin_refusal admin_access_check(const struct rpc_request *request, bool changes, const char *token_file) {
     if (request->peer->any.sa_family == AF_UNIX)
         return (struct admin_refusal){0};
     if (!host_is_loopback(request->authority))
         return (struct admin_refusal){403, "Host must be localhost or a loopback address"};
+    if (is_fetched_for_another_site(request))
+        return (struct admin_refusal){403, "web pages of other sites are given nothing"};
     if (!changes)
         return (struct admin_refusal){0};
     // Browsers put Origin on every request that a page of another site makes them send: a person's tool does not.

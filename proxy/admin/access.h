@@ -14,7 +14,7 @@ struct admin_refusal {
     const char *reason;
 };
 
-// `changes`: its page does more than tell. Over TCP it must then show the content of `token_file` as a bearer token; NULL: there is none to show, and no change is taken. The file is
+// What a browser fetches for a page of another site is refused (Fetch Metadata Request Headers, 2.3 and 2.1). `changes`: its page does more than tell. Over TCP it must then show the content of `token_file` as a bearer token; NULL: there is none to show, and no change is taken. The file is
 // read each time, so that a new token needs no reload. A Unix socket is guarded by its mode alone.
 struct admin_refusal admin_access_check(const struct rpc_request *request, bool changes, const char *token_file);
 

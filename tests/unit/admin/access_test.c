@@ -101,6 +101,24 @@ static void web_pages_may_not_change_anything(void **state) {
     assert_int_equal(status_for(true), 403);
 }
 
+static unsigned fetched(const char *site, const char *destination) {
+    fields_remove_name(&fields, BYTES("sec-fetch-site"));
+    fields_remove_name(&fields, BYTES("sec-fetch-dest"));
+    fields_add(&fields, BYTES("Sec-Fetch-Site"), bytes_from_text(site));
+    fields_add(&fields, BYTES("Sec-Fetch-Dest"), bytes_from_text(destination));
+    return status_for(false);
+}
+
+static void web_pages_of_other_sites_are_given_nothing(void **state) {
+    (void)state;
+    assert_int_equal(fetched("cross-site", "empty"), 403);
+    assert_int_equal(fetched("cross-site", "image"), 403);
+    assert_int_equal(fetched("same-site", "iframe"), 403);
+    assert_int_equal(fetched("cross-site", "document"), 0); // a link that somebody follows
+    assert_int_equal(fetched("none", "document"), 0);       // typed by a person
+    assert_int_equal(fetched("same-origin", "empty"), 0);
+}
+
 static void change_needs_the_token(void **state) {
     (void)state;
     static const char *const bad[] = {"s3cret",        "Bearer",       "Bearer ",      "Bearer s3cre",        "Bearer s3crets",
@@ -154,6 +172,7 @@ int main(void) {
         cmocka_unit_test(only_names_of_this_machine_are_loopback),
         cmocka_unit_test_setup_teardown(foreign_host_may_not_even_read, begin_with_token, end_with_token),
         cmocka_unit_test_setup_teardown(web_pages_may_not_change_anything, begin_with_token, end_with_token),
+        cmocka_unit_test_setup_teardown(web_pages_of_other_sites_are_given_nothing, begin_with_token, end_with_token),
         cmocka_unit_test_setup_teardown(change_needs_the_token, begin_with_token, end_with_token),
         cmocka_unit_test_setup_teardown(another_token_counts_as_soon_as_it_is_in_the_file, begin_with_token, end_with_token),
         cmocka_unit_test_setup_teardown(where_there_is_no_token_no_change_is_taken, begin_with_token, end_with_token),
