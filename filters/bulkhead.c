@@ -25,9 +25,7 @@ struct bulkhead_state {
 
 struct bulkheads {
     const struct bulkhead_config *config;
-    struct policy_state **states;   // of each pool: in a struct bulkhead_state
-    struct bulkhead_shares *shares; // of each pool
-    uint32_t *plans;                // of each pool: the number of what it was told here
+    struct policy_state **states; // of each pool: in a struct bulkhead_state
     bool is_dry_run;
 };
 
@@ -66,18 +64,12 @@ static void read_queue(struct policy_state *state, struct policy_queue *queue) {
 
 static const struct policy_state_type state_type = {.create = create_state, .destroy = destroy_state, .queue = read_queue};
 
-static int compare_keys(const void *left, const void *right) {
-    const struct bulkhead_key_share *a = left, *b = right;
-    return a->key < b->key ? -1 : a->key > b->key;
-}
-
 static struct bulkhead_shares hash_shares(const struct bulkhead_pool_config *config, struct pool *pool) {
     const uint32_t count = config->per_key.override_count;
     struct bulkhead_key_share *overrides = pool_alloc_zeroed(pool, count * sizeof *overrides + 1);
     for (uint32_t i = 0; i < count; i++)
         overrides[i] = (struct bulkhead_key_share){request_key_hash_guarded_text(config->per_key.overrides[i].value),
                                                    config->per_key.overrides[i].max_concurrent};
-    qsort(overrides, count, sizeof *overrides, compare_keys);
     return (struct bulkhead_shares){
         .share = config->per_key.key.count > 0 ? config->per_key.max_concurrent : 0, .overrides = overrides, .override_count = count};
 }
@@ -94,13 +86,10 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
     bulkheads->config = config;
     bulkheads->is_dry_run = scope->policy->is_dry_run;
     bulkheads->states = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->states[0]);
-    bulkheads->shares = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->shares[0]);
-    bulkheads->plans = pool_alloc_zeroed(pool, config->pool_count * sizeof bulkheads->plans[0]);
     for (uint32_t i = 0; i < config->pool_count; i++) {
         bulkheads->states[i] = filter_state_get(scope, config->pools[i].name, 0, &state_type, NULL);
-        bulkheads->shares[i] = hash_shares(&config->pools[i], pool);
-        const struct bulkhead_plan plan = plan_of(&config->pools[i], bulkheads->shares[i]);
-        bulkheads->plans[i] = bulkhead_pool_configure(pool_in(bulkheads->states[i]), &plan);
+        const struct bulkhead_plan plan = plan_of(&config->pools[i], hash_shares(&config->pools[i], pool));
+        bulkhead_pool_configure(pool_in(bulkheads->states[i]), &plan);
     }
     return bulkheads;
 }
@@ -128,12 +117,9 @@ static struct bulkhead_ask ask_of(const struct bulkheads *bulkheads, uint32_t po
                                .class_index = class_of(bulkheads->config, stream),
                                .max_queue = config->max_queue,
                                .has_key = config->per_key.key.count > 0,
-                               .plan = bulkheads->plans[pool],
                                .is_dry_run = bulkheads->is_dry_run};
     if (ask.has_key && !request_key_hash_guarded(&config->per_key.key, stream, &ask.key))
         ask.key = 0; // of all that lack a part of it
-    if (ask.has_key)
-        ask.share = bulkhead_share_of(&bulkheads->shares[pool], ask.key);
     return ask;
 }
 
@@ -237,7 +223,7 @@ static void tell_figures(struct stream *stream, const struct bulkheads *bulkhead
     if (!ask->has_key)
         return;
     explain_number(stream, "key_in_use", figures->of_key);
-    explain_number(stream, "key_max_concurrent", ask->share);
+    explain_number(stream, "key_max_concurrent", figures->share);
 }
 
 static enum filter_result only_look(struct stream *stream, const struct bulkheads *bulkheads, uint32_t number, const struct bulkhead_ask *ask) {

@@ -5,6 +5,7 @@
 #include "base/pool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // With as many requests as most pools have, a chain has one key or none; with 100,000 of them, 25.
 #define CHAINS 4096
@@ -17,7 +18,24 @@ static int compare_shares(const void *left, const void *right) {
     return a->key < b->key ? -1 : a->key > b->key;
 }
 
+void bulkhead_shares_init(struct bulkhead_shares *shares, const struct bulkhead_shares *from) {
+    *shares = *from;
+    shares->overrides = NULL;
+    if (from->override_count == 0)
+        return;
+    shares->overrides = alloc_zeroed_or_abort(from->override_count, sizeof from->overrides[0]);
+    memcpy(shares->overrides, from->overrides, from->override_count * sizeof from->overrides[0]);
+    qsort(shares->overrides, shares->override_count, sizeof shares->overrides[0], compare_shares);
+}
+
+void bulkhead_shares_dispose(struct bulkhead_shares *shares) {
+    free(shares->overrides);
+    *shares = (struct bulkhead_shares){0};
+}
+
 uint32_t bulkhead_share_of(const struct bulkhead_shares *shares, uint64_t key) {
+    if (shares->share == 0)
+        return UINT32_MAX;
     const struct bulkhead_key_share wanted = {.key = key};
     const struct bulkhead_key_share *found =
         shares->override_count == 0 ? NULL : bsearch(&wanted, shares->overrides, shares->override_count, sizeof wanted, compare_shares);

@@ -24,11 +24,16 @@ struct bulkhead_key_share {
 };
 
 struct bulkhead_shares {
-    uint32_t share;                             // of those that are not listed; 0: keys have none
-    const struct bulkhead_key_share *overrides; // by key, rising
+    uint32_t share; // of those that are not listed; 0: keys have none
+    struct bulkhead_key_share *overrides;
     uint32_t override_count;
 };
 
+// A copy of one's own, in which shares can be looked up.
+void bulkhead_shares_init(struct bulkhead_shares *shares, const struct bulkhead_shares *from);
+void bulkhead_shares_dispose(struct bulkhead_shares *shares);
+
+// Of a copy. UINT32_MAX: keys have none.
 uint32_t bulkhead_share_of(const struct bulkhead_shares *shares, uint64_t key);
 
 struct bulkhead_keys {

@@ -29,9 +29,8 @@ struct bulkhead_pool {
     _Atomic uint32_t queued;   // written under the mutex
     _Atomic uint64_t waits[DURATION_BUCKETS];
     _Atomic uint64_t waited;
-    pthread_mutex_t lock; // all below
-    struct bulkhead_plan plan;
-    uint32_t plan_number;
+    pthread_mutex_t lock;      // all below
+    struct bulkhead_plan plan; // its shares are the pool's own
     struct gradient gradient;
     struct {
         nanoseconds begun, sum;
@@ -78,6 +77,7 @@ static uint32_t queued(const struct bulkhead_pool *pool) {
 static void destroy(struct bulkhead_pool *pool) {
     pthread_mutex_destroy(&pool->lock);
     bulkhead_keys_dispose(&pool->keys);
+    bulkhead_shares_dispose(&pool->plan.shares);
     free(pool);
 }
 
@@ -204,38 +204,34 @@ static void set_share(struct bulkhead_pool *pool, struct bulkhead_key *key, uint
     look_at_key(pool, key);
 }
 
-static void set_shares(struct bulkhead_pool *pool, const struct bulkhead_shares *shares) {
+static void set_shares(struct bulkhead_pool *pool) {
     for (struct bulkhead_key *key = bulkhead_keys_next(&pool->keys, NULL); key != NULL; key = bulkhead_keys_next(&pool->keys, key))
-        set_share(pool, key, shares->share == 0 ? UINT32_MAX : bulkhead_share_of(shares, key->hash));
+        set_share(pool, key, bulkhead_share_of(&pool->plan.shares, key->hash));
 }
 
-uint32_t bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
+void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan) {
     CHECK(plan->max > 0 && plan->max <= BULKHEAD_SLOTS_MAX);
     enter(pool);
     if (plan->adapts && !pool->plan.adapts) {
         gradient_init(&pool->gradient, plan->min, plan->max);
         pool->window.count = 0;
     }
+    bulkhead_shares_dispose(&pool->plan.shares);
     pool->plan = *plan;
-    pool->plan.shares = (struct bulkhead_shares){0};
-    const uint32_t number = ++pool->plan_number;
-    set_shares(pool, &plan->shares);
+    bulkhead_shares_init(&pool->plan.shares, &plan->shares);
+    set_shares(pool);
     set_limit(pool);
     hand_out(pool, NULL);
     leave(pool);
-    return number;
 }
 
-// The key of the ask, with the share that it has by now.
+// The key of the ask. Its share is the pool's and not the request's: one that began with older documents may be the first of its key.
 static void find_key(struct bulkhead_pool *pool, struct bulkhead_ticket *ticket, const struct bulkhead_ask *ask) {
     if (!ask->has_key)
         return;
     ticket->key = bulkhead_keys_get(&pool->keys, ask->key);
-    const bool is_old = ask->plan != 0 && ask->plan != pool->plan_number && ticket->key->share > 0;
-    if (is_old || ticket->key->share == ask->share)
-        return;
-    set_share(pool, ticket->key, ask->share);
-    hand_out(pool, ticket->worker);
+    if (ticket->key->share == 0)
+        ticket->key->share = bulkhead_share_of(&pool->plan.shares, ask->key);
 }
 
 // Whether it could begin at once. Whoever is ready has no slot to begin with: while there are free ones nobody is.
@@ -386,13 +382,16 @@ enum bulkhead_outcome bulkhead_take(struct bulkhead_pool *pool, struct bulkhead_
 
 struct bulkhead_figures bulkhead_look(struct bulkhead_pool *pool, const struct bulkhead_ask *ask) {
     enter(pool);
-    struct bulkhead_key none = {.share = ask->share};
+    const struct bulkhead_key none = {.share = bulkhead_share_of(&pool->plan.shares, ask->key)};
     const struct bulkhead_key *key = ask->has_key ? bulkhead_keys_find(&pool->keys, ask->key) : NULL;
+    if (key == NULL && ask->has_key)
+        key = &none;
     const struct bulkhead_figures figures = {.running = pool->running,
                                              .limit = pool->limit,
                                              .queued = queued(pool),
                                              .of_key = key == NULL ? 0 : key->running,
-                                             .would = would_become(pool, key == NULL && ask->has_key ? &none : key, ask)};
+                                             .share = key == NULL ? UINT32_MAX : key->share,
+                                             .would = would_become(pool, key, ask)};
     leave(pool);
     return figures;
 }

@@ -24,10 +24,10 @@ struct bulkhead_key;
 struct bulkhead_plan {
     bool adapts;                   // Gradient2 says it, between these; else `max`
     uint32_t min, max;             // 1 to BULKHEAD_SLOTS_MAX
-    struct bulkhead_shares shares; // looked at in the call alone
+    struct bulkhead_shares shares; // copied
 };
 
-// What a request asks for. Its numbers are those of its documents, as it began with them.
+// What a request asks for, by its documents as it began with them. What share its key has is the pool's to say: all requests of a key have the newest.
 struct bulkhead_ask {
     nanoseconds now;
     nanoseconds deadline; // UINT64_MAX: none
@@ -35,8 +35,6 @@ struct bulkhead_ask {
     uint32_t max_queue;   // up to BULKHEAD_QUEUE_MAX
     bool has_key;
     uint64_t key;    // any number, not to be aimed at from outside
-    uint32_t share;  // of those with this key so many may run
-    uint32_t plan;   // by which plan of the pool that is (bulkhead_pool_configure); 0: by the newest
     bool is_dry_run; // nobody may hold it up
 };
 
@@ -66,6 +64,7 @@ struct bulkhead_ticket {
 struct bulkhead_figures {
     uint32_t running, limit, queued;
     uint32_t of_key; // that run, of the ask's key
+    uint32_t share;  // of the ask's key; UINT32_MAX: it has none
     enum bulkhead_outcome would;
 };
 
@@ -74,9 +73,8 @@ struct bulkhead_pool *bulkhead_pool_create(void);
 // It goes once its last ticket has given back what it had. Any thread.
 void bulkhead_pool_close(struct bulkhead_pool *pool);
 
-// From then on these numbers hold: whoever now has room begins, whoever runs goes on. What was learnt stays, unless it did not adapt before. Returns the number of the plan, never 0: what
-// requests with older documents say of their key's share counts no more. Any thread.
-uint32_t bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan);
+// From then on these numbers hold, also for requests that began before: whoever now has room begins, whoever runs goes on. What was learnt stays, unless it did not adapt before. Any thread.
+void bulkhead_pool_configure(struct bulkhead_pool *pool, const struct bulkhead_plan *plan);
 
 // Of a ticket whose outcome is BULKHEAD_NONE, with worker and tell set. RUNS, WAITS (tell follows) or REFUSED. In a dry run that is what would have become of it: it runs, but where it
 // would be REFUSED, and is counted above the limit where it would wait.

@@ -24,10 +24,15 @@ static void nobody_to_tell(struct bulkhead_ticket *ticket, bool is_here) {
     (void)is_here;
 }
 
-static struct bulkhead_pool *pool_of(uint32_t max) {
+// `share`: of each key; 0: keys have none.
+static struct bulkhead_pool *pool_with_shares(uint32_t max, uint32_t share) {
     struct bulkhead_pool *pool = bulkhead_pool_create();
-    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = max});
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = max, .shares = {.share = share}});
     return pool;
+}
+
+static struct bulkhead_pool *pool_of(uint32_t max) {
+    return pool_with_shares(max, 0);
 }
 
 static void ticket_init(struct bulkhead_ticket *ticket) {
@@ -221,24 +226,23 @@ static void a_pool_that_no_document_has_any_more_goes_with_its_last_ticket(void 
 
 // ---- shares of keys
 
-static struct bulkhead_ask ask_of_key(uint64_t key, uint32_t share) {
+static struct bulkhead_ask ask_of_key(uint64_t key) {
     struct bulkhead_ask ask = ask_with(10);
     ask.has_key = true;
     ask.key = key;
-    ask.share = share;
     return ask;
 }
 
 static void a_key_beyond_its_share_waits_and_holds_up_nobody(void **state) {
     (void)state;
     struct bulkhead_ticket acme[3], other[3];
-    struct bulkhead_pool *pool = pool_of(4);
-    assert_int_equal(take(pool, &acme[0], ask_of_key(1, 2)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &acme[1], ask_of_key(1, 2)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &acme[2], ask_of_key(1, 2)), BULKHEAD_WAITS); // though two slots are free
-    assert_int_equal(take(pool, &other[0], ask_of_key(2, 2)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &other[1], ask_of_key(3, 2)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &other[2], ask_of_key(3, 2)), BULKHEAD_WAITS); // the pool is full
+    struct bulkhead_pool *pool = pool_with_shares(4, 2);
+    assert_int_equal(take(pool, &acme[0], ask_of_key(1)), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, &acme[1], ask_of_key(1)), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, &acme[2], ask_of_key(1)), BULKHEAD_WAITS); // though two slots are free
+    assert_int_equal(take(pool, &other[0], ask_of_key(2)), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, &other[1], ask_of_key(3)), BULKHEAD_RUNS);
+    assert_int_equal(take(pool, &other[2], ask_of_key(3)), BULKHEAD_WAITS); // the pool is full
     finish(&other[0]);
     assert_int_equal(outcome_of(&acme[2]), BULKHEAD_WAITS); // it came first, and has its share
     assert_int_equal(outcome_of(&other[2]), BULKHEAD_RUNS);
@@ -255,16 +259,17 @@ static void a_key_beyond_its_share_waits_and_holds_up_nobody(void **state) {
 // A key that waits for itself alone would else take every place of the queue, and all others would be refused.
 static void who_is_beyond_the_share_of_its_key_gives_its_place_to_others(void **state) {
     (void)state;
+    struct bulkhead_key_share less = {.key = 1, .share = 1};
     struct bulkhead_ticket acme[6], other[4], late;
     struct bulkhead_pool *pool = pool_of(3);
-    struct bulkhead_ask ask = ask_of_key(1, 1);
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 3, .shares = {.share = 2, .overrides = &less, .override_count = 1}});
+    struct bulkhead_ask ask = ask_of_key(1);
     ask.max_queue = 3;
     assert_int_equal(take(pool, &acme[0], ask), BULKHEAD_RUNS);
     for (int i = 1; i < 4; i++)
         assert_int_equal(take(pool, &acme[i], ask), BULKHEAD_WAITS);
     assert_int_equal(take(pool, &acme[4], ask), BULKHEAD_REFUSED);
     ask.class_index = 9; // whatever its rank
-    ask.share = 2;
     ask.key = 2;
     assert_int_equal(take(pool, &other[0], ask), BULKHEAD_RUNS);
     ask.key = 3;
@@ -272,20 +277,20 @@ static void who_is_beyond_the_share_of_its_key_gives_its_place_to_others(void **
     assert_int_equal(take(pool, &other[2], ask), BULKHEAD_WAITS); // the pool is full, and it is inside its share
     assert_int_equal(outcome_of(&acme[3]), BULKHEAD_REFUSED);
     assert_int_equal(take(pool, &other[3], ask), BULKHEAD_REFUSED); // that would be the third of its key
-    ask = ask_of_key(1, 1);
+    ask = ask_of_key(1);
     ask.max_queue = 3;
     ask.deadline = BEGIN; // before its like; never in the place of one that is inside its share
     assert_int_equal(take(pool, &acme[5], ask), BULKHEAD_WAITS);
     assert_int_equal(outcome_of(&acme[2]), BULKHEAD_REFUSED);
     assert_int_equal(outcome_of(&other[2]), BULKHEAD_WAITS);
     for (uint64_t key = 4; key < 6; key++) {
-        ask = ask_of_key(key, 1);
+        ask = ask_of_key(key);
         ask.max_queue = 3;
         struct bulkhead_ticket *ticket = key == 4 ? &acme[2] : &acme[3];
         finish(ticket);
         assert_int_equal(take(pool, ticket, ask), BULKHEAD_WAITS);
     }
-    ask = ask_of_key(1, 1);
+    ask = ask_of_key(1);
     ask.max_queue = 3;
     ask.deadline = BEGIN;
     assert_int_equal(take(pool, &late, ask), BULKHEAD_REFUSED); // all that wait are inside their shares
@@ -300,22 +305,21 @@ static void who_is_beyond_the_share_of_its_key_gives_its_place_to_others(void **
 
 static void new_shares_hold_at_once(void **state) {
     (void)state;
-    static const struct bulkhead_key_share more = {.key = 2, .share = 2};
+    struct bulkhead_key_share more[] = {{.key = 7, .share = 4}, {.key = 2, .share = 2}};
     struct bulkhead_ticket tickets[5];
-    struct bulkhead_pool *pool = pool_of(9);
+    struct bulkhead_pool *pool = pool_with_shares(9, 1);
     for (uint64_t key = 1; key <= 2; key++) {
-        assert_int_equal(take(pool, &tickets[2 * key - 2], ask_of_key(key, 1)), BULKHEAD_RUNS);
-        assert_int_equal(take(pool, &tickets[2 * key - 1], ask_of_key(key, 1)), BULKHEAD_WAITS);
+        assert_int_equal(take(pool, &tickets[2 * key - 2], ask_of_key(key)), BULKHEAD_RUNS);
+        assert_int_equal(take(pool, &tickets[2 * key - 1], ask_of_key(key)), BULKHEAD_WAITS);
     }
-    uint32_t plan = bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9, .shares = {.share = 1, .overrides = &more, .override_count = 1}});
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9, .shares = {.share = 1, .overrides = more, .override_count = 2}});
+    memset(more, 0xee, sizeof more); // they are copied
     assert_int_equal(outcome_of(&tickets[1]), BULKHEAD_WAITS);
     assert_int_equal(outcome_of(&tickets[3]), BULKHEAD_RUNS);
-    struct bulkhead_ask ask = ask_of_key(2, 1); // one that began with older documents changes nothing
-    ask.plan = plan - 1;
-    assert_int_equal(take(pool, &tickets[4], ask), BULKHEAD_WAITS);
+    assert_int_equal(take(pool, &tickets[4], ask_of_key(2)), BULKHEAD_WAITS);
     finish(&tickets[3]);
     assert_int_equal(outcome_of(&tickets[4]), BULKHEAD_RUNS);
-    assert_true(bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9}) > plan); // keys have no shares any more
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9}); // keys have no shares any more
     assert_int_equal(outcome_of(&tickets[1]), BULKHEAD_RUNS);
     for (int i = 0; i < 5; i++)
         finish(&tickets[i]);
@@ -323,29 +327,38 @@ static void new_shares_hold_at_once(void **state) {
     bulkhead_pool_close(pool);
 }
 
-static void a_share_that_is_raised_lets_its_key_go_on(void **state) {
+// Several destinations tell one pool its numbers, and requests with older documents come still: what share a key has does not hang on who asks first.
+static void a_key_that_comes_later_has_the_newest_share(void **state) {
     (void)state;
+    struct bulkhead_key_share first[] = {{.key = 5, .share = 3}, {.key = 4, .share = 2}};
+    struct bulkhead_key_share newest[] = {{.key = 5, .share = 1}, {.key = 4, .share = 2}};
     struct bulkhead_ticket tickets[4];
-    struct bulkhead_pool *pool = pool_of(4);
-    assert_int_equal(take(pool, &tickets[0], ask_of_key(1, 1)), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &tickets[1], ask_of_key(1, 1)), BULKHEAD_WAITS);
-    assert_int_equal(take(pool, &tickets[2], ask_of_key(1, 3)), BULKHEAD_RUNS);
-    assert_int_equal(outcome_of(&tickets[1]), BULKHEAD_RUNS);
-    assert_int_equal(take(pool, &tickets[3], ask_of_key(1, 3)), BULKHEAD_WAITS);
-    for (int i = 0; i < 4; i++)
-        finish(&tickets[i]);
+    struct bulkhead_pool *pool = pool_of(9);
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9, .shares = {.share = 4, .overrides = first, .override_count = 2}});
+    for (int destination = 0; destination < 2; destination++)
+        bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 9, .shares = {.share = 2, .overrides = newest, .override_count = 2}});
+    static const uint32_t shares[] = {2, 1};
+    for (uint64_t key = 4; key < 6; key++) {
+        const struct bulkhead_ask ask = ask_of_key(key);
+        assert_int_equal(bulkhead_look(pool, &ask).share, shares[key - 4]);
+        for (uint32_t i = 0; i < 4; i++)
+            assert_int_equal(take(pool, &tickets[i], ask), i < shares[key - 4] ? BULKHEAD_RUNS : BULKHEAD_WAITS);
+        for (int i = 0; i < 4; i++)
+            finish(&tickets[i]);
+    }
+    expect_use(pool, 0, 9, 0);
     bulkhead_pool_close(pool);
 }
 
 static void keys_are_forgotten_with_their_last_request(void **state) {
     (void)state;
     struct bulkhead_ticket ticket;
-    struct bulkhead_pool *pool = pool_of(4);
+    struct bulkhead_pool *pool = pool_with_shares(4, 1);
     for (uint64_t key = 1; key <= 5000; key++) {
-        assert_int_equal(take(pool, &ticket, ask_of_key(key, 1)), BULKHEAD_RUNS);
+        assert_int_equal(take(pool, &ticket, ask_of_key(key)), BULKHEAD_RUNS);
         finish(&ticket);
     }
-    const struct bulkhead_ask ask = ask_of_key(1, 1);
+    const struct bulkhead_ask ask = ask_of_key(1);
     assert_int_equal(bulkhead_look(pool, &ask).of_key, 0);
     bulkhead_pool_close(pool);
 }
@@ -355,8 +368,8 @@ static void keys_are_forgotten_with_their_last_request(void **state) {
 static void looking_takes_nothing_and_says_what_would_be(void **state) {
     (void)state;
     struct bulkhead_ticket tickets[3];
-    struct bulkhead_pool *pool = pool_of(1);
-    struct bulkhead_ask ask = ask_of_key(7, 1);
+    struct bulkhead_pool *pool = pool_with_shares(1, 1);
+    struct bulkhead_ask ask = ask_of_key(7);
     ask.max_queue = 1;
     assert_int_equal(bulkhead_look(pool, &ask).would, BULKHEAD_RUNS);
     assert_int_equal(take(pool, &tickets[0], ask), BULKHEAD_RUNS);
@@ -399,8 +412,8 @@ static void in_a_dry_run_what_is_beyond_its_share_takes_no_slot(void **state) {
     (void)state;
     static const enum bulkhead_outcome expected[] = {BULKHEAD_RUNS, BULKHEAD_WAITS, BULKHEAD_WAITS, BULKHEAD_REFUSED};
     struct bulkhead_ticket acme[4], other;
-    struct bulkhead_pool *pool = pool_of(2);
-    struct bulkhead_ask ask = ask_of_key(1, 1);
+    struct bulkhead_pool *pool = pool_with_shares(2, 1);
+    struct bulkhead_ask ask = ask_of_key(1);
     ask.is_dry_run = true;
     ask.max_queue = 2;
     for (int i = 0; i < 4; i++)
@@ -412,8 +425,8 @@ static void in_a_dry_run_what_is_beyond_its_share_takes_no_slot(void **state) {
     expect_use(pool, 2, 2, 0);
     finish(&other);
     ask.key = 1;
-    ask.share = 2;
-    assert_int_equal(take(pool, &other, ask), BULKHEAD_WAITS); // the two that are left run
+    bulkhead_pool_configure(pool, &(struct bulkhead_plan){.max = 2, .shares = {.share = 2}}); // the two that are left run
+    assert_int_equal(take(pool, &other, ask), BULKHEAD_WAITS);
     expect_use(pool, 2, 2, 0);
     for (int i = 1; i < 4; i++)
         finish(&acme[i]);
@@ -516,8 +529,7 @@ static void step(struct history *history, uint64_t number) {
                                    .class_index = (uint32_t)rng_below(&history->rng, 3),
                                    .max_queue = history->max_queue,
                                    .has_key = history->with_keys,
-                                   .key = key,
-                                   .share = history->share};
+                                   .key = key};
         history->keys[which] = key;
         (void)bulkhead_take(history->pool, ticket, &ask);
     } else if (ticket->outcome == BULKHEAD_WAITS && rng_below(&history->rng, 2) == 0) {
@@ -535,7 +547,7 @@ static void slots_are_conserved_in_any_history(void **state) {
         history.share = 1 + (uint32_t)rng_below(&history.rng, 4);
         history.max_queue = (uint32_t)rng_below(&history.rng, 12);
         history.allowed = history.limit;
-        history.pool = pool_of(history.limit);
+        history.pool = pool_with_shares(history.limit, history.share);
         for (int i = 0; i < TICKETS; i++)
             ticket_init(&history.tickets[i]);
         for (uint64_t i = 0; i < 150; i++) {
@@ -627,7 +639,6 @@ static void act(struct loop_of_thread *loop, uint64_t round) {
         struct bulkhead_ask ask = {.now = now, .deadline = NEVER, .class_index = (uint32_t)rng_below(&loop->rng, 3), .max_queue = 5};
         ask.has_key = rng_below(&loop->rng, 2) == 0;
         ask.key = rng_below(&loop->rng, 3);
-        ask.share = 2;
         if (bulkhead_take(loop->shared->pool, &slot->ticket, &ask) == BULKHEAD_RUNS)
             hold(slot);
     } else if (outcome == BULKHEAD_RUNS && !slot->holds && rng_below(&loop->rng, 2) == 0) {
@@ -654,7 +665,7 @@ static void *work(void *argument) {
 
 static void cancel_against_grant_on_two_threads_conserves_slots(void **state) {
     (void)state;
-    struct shared_pool shared = {.pool = pool_of(3)};
+    struct shared_pool shared = {.pool = pool_with_shares(3, 2)};
     static struct loop_of_thread loops[THREADS];
     pthread_t threads[THREADS];
     pthread_barrier_init(&shared.start, NULL, THREADS);
@@ -736,7 +747,7 @@ int main(void) {
         cmocka_unit_test(a_pool_that_no_document_has_any_more_goes_with_its_last_ticket),
         cmocka_unit_test(a_key_beyond_its_share_waits_and_holds_up_nobody),
         cmocka_unit_test(who_is_beyond_the_share_of_its_key_gives_its_place_to_others),
-        cmocka_unit_test(a_share_that_is_raised_lets_its_key_go_on),
+        cmocka_unit_test(a_key_that_comes_later_has_the_newest_share),
         cmocka_unit_test(new_shares_hold_at_once),
         cmocka_unit_test(keys_are_forgotten_with_their_last_request),
         cmocka_unit_test(looking_takes_nothing_and_says_what_would_be),
