@@ -24,7 +24,6 @@ struct deadline_state {
     struct timer timer;
     struct stream *stream;
     bool running;
-    bool by_caller; // the caller's time is what ends first
 };
 
 struct try_state {
@@ -78,18 +77,18 @@ static const void *configure(const struct filter_scope *scope, struct pool *pool
 }
 
 // The caller's time is kept to since the policy says so; whose rule it is stands in the stream's own snapshot.
-static void expire(struct stream *stream, const struct deadline_state *state) {
+static void expire(struct stream *stream) {
     const struct traffic_config *traffic = stream->traffic;
-    if (state->by_caller)
+    if (stream->deadline_by_caller)
         stream_ended_by_policy(stream, traffic->deadline.policy, "deadline.propagate");
     else
         stream_ended_by_policy(stream, traffic->timeouts.policy, "timeouts.request");
-    stream_fail(stream, state->by_caller ? ERROR_DEADLINE_EXPIRED : ERROR_REQUEST_TIMEOUT, BYTES_NONE);
+    stream_fail(stream, stream->deadline_by_caller ? ERROR_DEADLINE_EXPIRED : ERROR_REQUEST_TIMEOUT, BYTES_NONE);
 }
 
 static void on_timer(struct timer *timer) {
     struct deadline_state *state = CONTAINER_OF(timer, struct deadline_state, timer);
-    expire(state->stream, state);
+    expire(state->stream);
 }
 
 // What the caller says it will wait; UINT64_MAX: it does not say. A value that is not one is left to the far side.
@@ -113,16 +112,16 @@ static enum filter_result decide(struct stream *stream, const void *config_point
     nanoseconds now = stream->env->loop->now;
     nanoseconds timeout = config->request_timeout > 0 ? config->request_timeout : UINT64_MAX;
     nanoseconds callers = config->propagate ? callers_timeout(stream->request) : UINT64_MAX;
-    state->by_caller = callers < timeout;
-    if (state->by_caller)
+    stream->deadline_by_caller = callers < timeout;
+    if (stream->deadline_by_caller)
         timeout = callers;
     if (timeout >= UINT64_MAX - now)
         return FILTER_CONTINUE;
     stream->deadline = now + timeout;
     explain_number(stream, "time_left_ms", timeout / NS_PER_MS);
-    explain_text(stream, "set_by", state->by_caller ? BYTES("the caller") : BYTES("timeouts.request"));
+    explain_text(stream, "set_by", stream->deadline_by_caller ? BYTES("the caller") : BYTES("timeouts.request"));
     if (timeout == 0) {
-        expire(stream, state);
+        expire(stream);
         return FILTER_REPLIED;
     }
     if (stream_is_asked_about(stream))

@@ -8,6 +8,9 @@
 
 #define GRPC_UNAVAILABLE 14
 
+// What a service is told of the caller's time is rounded down, and our own timer counts whole milliseconds.
+#define DEADLINE_NEAR_NS (2 * NS_PER_MS)
+
 // --- the answer ---
 
 // The code of gRPC that an answer ends with, in its head or behind its body; -1: none came, or it is no gRPC.
@@ -81,6 +84,11 @@ static enum endpoint_outcome outcome_of_part(const struct attempt *attempt, enum
     }
 }
 
+bool attempt_meets_callers_deadline(const struct attempt *attempt) {
+    const struct stream *stream = attempt->stream;
+    return stream->request_is_grpc && stream->deadline_by_caller && stream->env->loop->now + DEADLINE_NEAR_NS >= stream->deadline;
+}
+
 static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, enum error error, int32_t *cause) {
     const struct stream *stream = attempt->stream;
     const unsigned status = attempt->up.codec_stream.head.status;
@@ -91,6 +99,8 @@ static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, en
         return failed(CAUSE_GRPC + GRPC_UNAVAILABLE, cause);
     if (stream->has_tunnel || stream->request->opaque)
         return ENDPOINT_WELL; // such connections end as they like
+    if (cut == ERROR_RESPONSE_INCOMPLETE && attempt_meets_callers_deadline(attempt))
+        return ENDPOINT_NOT_TOLD;
     if (cut == ERROR_RESPONSE_INCOMPLETE || cut == ERROR_UPSTREAM_RESET || cut == ERROR_RESPONSE_MALFORMED)
         return failed(cut, cause);
     return cut == OK && !attempt->up.ended ? outcome_of_part(attempt, error, cause) : ENDPOINT_WELL;
@@ -144,7 +154,7 @@ enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error 
     case ERROR_TLS_FAILED:
         return upstream_has_credentials(attempt->stream->env->upstream, attempt->endpoint->peer) ? failed(error, cause) : ENDPOINT_NOT_TOLD;
     case ERROR_UPSTREAM_RESET:
-        return retry_was_unsent(attempt) ? ENDPOINT_NOT_TOLD : failed(error, cause);
+        return retry_was_unsent(attempt) || attempt_meets_callers_deadline(attempt) ? ENDPOINT_NOT_TOLD : failed(error, cause);
     case ERROR_TRY_TIMEOUT:
     case ERROR_REQUEST_TIMEOUT:
         if (!attempt_was_its_time(attempt))

@@ -17,6 +17,9 @@ enum lb_outcome attempt_outcome_for_balancer(const struct attempt *attempt, enum
 // takes no connection at all, it was.
 bool attempt_was_its_time(const struct attempt *attempt);
 
+// A call of gRPC whose caller's time is over, or is in a moment. Its service is told that time, and gives up by it on its own: that says how patient the caller is, and nothing of the service.
+bool attempt_meets_callers_deadline(const struct attempt *attempt);
+
 // From when it had all that had come of the request, to its answer or to now: how long a client takes to send is not its doing, nor is what was waited for before.
 nanoseconds attempt_took(const struct attempt *attempt);
 

@@ -24,9 +24,11 @@ struct breaker_pass {
 
 // ---- what an attempt says of whom it asked
 
+#define GRPC_DEADLINE_EXCEEDED 4
+
 // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
 static bool is_grpc_failure(uint64_t code) {
-    return code == 2 || code == 4 || code == 13 || code == 14 || code == 15;
+    return code == 2 || code == GRPC_DEADLINE_EXCEEDED || code == 13 || code == 14 || code == 15;
 }
 
 // Of a call without one the status of HTTP speaks.
@@ -46,7 +48,11 @@ static enum circuit_outcome outcome_of_head(const struct attempt *attempt) {
     uint64_t code;
     if (status == NULL)
         return CIRCUIT_SUCCEEDED;
-    return bytes_to_u64(status->value, UINT64_MAX, &code) && !is_grpc_failure(code) ? CIRCUIT_SUCCEEDED : CIRCUIT_FAILED;
+    if (!bytes_to_u64(status->value, UINT64_MAX, &code))
+        return CIRCUIT_FAILED;
+    if (code == GRPC_DEADLINE_EXCEEDED && attempt_meets_callers_deadline(attempt))
+        return CIRCUIT_NONE;
+    return is_grpc_failure(code) ? CIRCUIT_FAILED : CIRCUIT_SUCCEEDED;
 }
 
 // The route's timeouts. A caller's own deadline that is shorter says how patient he is, nothing of the service: he could open the breaker of all others by it.
@@ -63,6 +69,8 @@ static enum circuit_outcome outcome_of_answer(const struct attempt *attempt) {
     const enum circuit_outcome by_head = outcome_of_head(attempt);
     if (by_head != CIRCUIT_SUCCEEDED || attempt->stream->has_tunnel)
         return by_head;
+    if (attempt->up.error == ERROR_RESPONSE_INCOMPLETE && attempt_meets_callers_deadline(attempt))
+        return CIRCUIT_NONE;
     if (attempt->up.error != OK || lacks_grpc_status(attempt))
         return CIRCUIT_FAILED;
     if (attempt->up.ended || attempt->error == OK)
@@ -91,6 +99,8 @@ static enum circuit_outcome outcome_of_failure(const struct attempt *attempt) {
         return CIRCUIT_NONE;
     case ERROR_TLS_FAILED: // without an identity, or authorities, of our own yet
         return upstream_has_credentials(attempt->stream->env->upstream, attempt->endpoint->peer) ? CIRCUIT_FAILED : CIRCUIT_NONE;
+    case ERROR_UPSTREAM_RESET:
+        return attempt_meets_callers_deadline(attempt) ? CIRCUIT_NONE : CIRCUIT_FAILED;
     default:
         return CIRCUIT_FAILED;
     }

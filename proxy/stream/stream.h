@@ -131,12 +131,12 @@ struct stream {
     struct attempts *attempts; // NULL until the chain has let it pass
 
     // time
-    nanoseconds begun;
-    nanoseconds deadline;      // UINT64_MAX: none
-    nanoseconds active_at;     // a byte of body or a head moved
-    nanoseconds switched_at;   // when the 101 went down, or an opaque connection was made; 0: not yet
-    nanoseconds upstream_took; // from the last attempt's start to its response head
-    struct timer watch;        // idle and slow bodies
+    nanoseconds begun, deadline; // deadline: UINT64_MAX: none
+    bool deadline_by_caller;     // it is his time, which is shorter than the policy's
+    nanoseconds active_at;       // a byte of body or a head moved
+    nanoseconds switched_at;     // when the 101 went down, or an opaque connection was made; 0: not yet
+    nanoseconds upstream_took;   // from the last attempt's start to its response head
+    struct timer watch;          // idle and slow bodies
 
     // the end
     enum error end;

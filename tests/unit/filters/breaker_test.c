@@ -222,6 +222,52 @@ static void a_caller_s_impatience_is_no_failure(void **state) {
     }
 }
 
+// A service of gRPC is told the caller's time, rounded down, and gives up by it on its own, a little before our timer does. What it does long before is its doing, and so is all that it does
+// in the route's time.
+static void a_service_that_gives_up_with_its_caller_s_time_has_not_failed(void **state) {
+    (void)state;
+    static const struct {
+        const char *timeout;
+        nanoseconds after;
+        unsigned code; // 0: the stream is reset
+        uint64_t failures;
+    } cases[] = {
+        {"50m", 49 * NS_PER_MS, 4, 0}, {"50m", 48 * NS_PER_MS, 0, 0},   {"1m", 0, 4, 0},
+        {"50m", 20 * NS_PER_MS, 4, 1}, {"50m", 20 * NS_PER_MS, 0, 1},   {"50m", 49 * NS_PER_MS, 13, 1},
+        {"", 9999 * NS_PER_MS, 4, 1},  {"11S", 9999 * NS_PER_MS, 4, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int in_trailers = 0; in_trailers < 2; in_trailers++) {
+            struct loopback world;
+            struct client client;
+            char request[128], status[32];
+            loopback_init(&world,
+                          PROXY SERVICE("GRPC", ONE) POLICY(BREAKER("failureThreshold: 9") "  deadline: {propagate: true}\n  timeouts: {request: "
+                                                                                           "10s}\n  retry: {disabled: true}\n"),
+                          filter_types);
+            snprintf(request, sizeof request, "%s%s%s%s", CALL, cases[i].timeout[0] == 0 ? "" : "grpc-timeout: ", cases[i].timeout,
+                     cases[i].timeout[0] == 0 ? "" : "\n");
+            client_ask(&client, &world, request);
+            struct far_conn *conn = newest(&world);
+            struct owner_stream *call = conn->server.last;
+            snprintf(status, sizeof status, "grpc-status: %u\n", cases[i].code);
+            if (in_trailers)
+                far_respond(conn, call, 200, "content-type: application/grpc\n", "", false);
+            loopback_pass(&world, cases[i].after);
+            if (cases[i].code == 0)
+                far_reset(conn, call, ERROR_INTERNAL);
+            else if (in_trailers)
+                far_trailers(conn, call, status);
+            else
+                far_respond(conn, call, 200, status, "", true);
+            assert_true(client.done);
+            expect_counts(&world, cases[i].failures, cases[i].failures);
+            client_dispose(&client);
+            loopback_dispose(&world);
+        }
+    }
+}
+
 // It sends its body once the service has said that it wants it.
 static void a_service_that_never_asks_for_the_body_has_failed(void **state) {
     (void)state;
@@ -649,6 +695,7 @@ int main(void) {
         cmocka_unit_test(a_client_that_sends_slowly_is_no_failure),
         cmocka_unit_test(who_is_slow_with_an_answer_decides),
         cmocka_unit_test(a_caller_s_impatience_is_no_failure),
+        cmocka_unit_test(a_service_that_gives_up_with_its_caller_s_time_has_not_failed),
         cmocka_unit_test(a_service_that_never_asks_for_the_body_has_failed),
         cmocka_unit_test(a_place_that_is_waited_for_is_no_failure),
         cmocka_unit_test(who_takes_no_connection_in_time_has_failed),

@@ -60,6 +60,28 @@ static void codes_of_grpc(void **state) {
         }
 }
 
+// The caller's time is over, which its service was told: that it gives up then says nothing of it.
+static void a_call_that_is_reset_with_its_caller_s_time(void **state) {
+    (void)state;
+    for (int has_head = 0; has_head < 2; has_head++)
+        for (int is_early = 0; is_early < 2; is_early++) {
+            struct loopback world;
+            struct client client;
+            loopback_init(&world, PROXY SERVICE("GRPC", TWO) POLICY(IN_TURN ONCE "  deadline: {propagate: true}\n"), NULL);
+            client_get(&client, &world, "POST a /a.B/C\ncontent-type: application/grpc\n");
+            client.stream->deadline = world.env.loop->now + 50 * NS_PER_MS;
+            client.stream->deadline_by_caller = true;
+            loopback_settle(&world);
+            if (has_head)
+                far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-type: application/grpc\n", "x", false);
+            loopback_pass(&world, (is_early ? 20 : 49) * NS_PER_MS);
+            far_reset(far_conn(&world.far, 0), only_request(&world, 0), ERROR_INTERNAL);
+            assert_int_equal(failures(&world), is_early);
+            client_dispose(&client);
+            loopback_dispose(&world);
+        }
+}
+
 static void connections_that_break(void **state) {
     (void)state;
     struct loopback world;
@@ -252,6 +274,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_by_their_status),
         cmocka_unit_test(codes_of_grpc),
+        cmocka_unit_test(a_call_that_is_reset_with_its_caller_s_time),
         cmocka_unit_test(connections_that_break),
         cmocka_unit_test(the_time_that_it_took_and_no_other),
         cmocka_unit_test(who_takes_no_connection_in_time_has_failed),
