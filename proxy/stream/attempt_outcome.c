@@ -106,15 +106,11 @@ static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, en
     return cut == OK && !attempt->up.ended ? outcome_of_part(attempt, error, cause) : ENDPOINT_WELL;
 }
 
-// The client sends its body once the endpoint has said that it wants it (RFC 9110 section 10.1.1), which it has not.
-static bool is_to_continue(const struct attempt *attempt) {
-    return attempt->stream->request->expect_continue && attempt->stream->request_bytes == 0 && attempt->up.interim_count == 0;
-}
-
-// The client has sent all; or the endpoint does not take what has come, or does not ask for it.
+// The client has sent all; or the endpoint does not take what has come. A client that expects 100 may go on without it (RFC 9110 section 10.1.1), and the endpoint need not send it: what it does
+// not send is its own time too.
 static bool has_request(const struct attempt *attempt) {
     const struct stream *stream = attempt->stream;
-    return stream->asks_tunnel || stream->attempts->body_taken || !buffer_is_empty(&attempt->body) || is_to_continue(attempt);
+    return stream->asks_tunnel || stream->attempts->body_taken || !buffer_is_empty(&attempt->body);
 }
 
 // There is something of its answer that the client, or a filter, has not taken.
