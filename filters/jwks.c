@@ -206,6 +206,8 @@ static void finish(struct jwks_fetcher *fetcher) {
     }
     pthread_mutex_unlock(&jwks->lock);
     wake_waiting(fetcher, over);
+    mailbox_withdraw_note(&fetcher->env->loop->mailbox,
+                          &fetcher->note); // of a fetch before, whose waiters have just been woken: none of them does it any more
     jwks_unref(jwks);
 }
 

@@ -1,6 +1,10 @@
 // Keys that are fetched: who waits, how often the issuer is asked, what holds while it does not answer, and who may go meanwhile.
 #include "unit/filters/authentication_drive.h"
 
+#include "base/mailbox.h"
+#include "config/authentication_config.h"
+#include "config/url_service.h"
+#include "filters/jwks.h"
 #include "stream/subrequest.h"
 
 #define DOCUMENTS BESIDE TOKENS("", PROVIDER(URL, ""))
@@ -359,6 +363,64 @@ static void a_question_has_nothing_fetched(void **state) {
     world_dispose(&world);
 }
 
+// ---- workers
+
+// A worker with a stream that may ask, and an issuer that it would ask.
+struct asking {
+    struct loopback world;
+    struct client client;
+    struct service_url url;
+    struct jwt_provider provider;
+};
+
+static void asking_init(struct asking *asking, nanoseconds later) {
+    loopback_init(&asking->world, PROXY SERVICE("HTTP1", ONE), NULL);
+    loopback_pass(&asking->world, later);
+    client_ask(&asking->client, &asking->world, "GET a /\n");
+    asking->url = (struct service_url){.text = BYTES("http://a/jwks"),
+                                       .service = snapshot_find_host(asking->world.bound->snapshot, BYTES("a"), 80),
+                                       .authority = BYTES("a"),
+                                       .path = BYTES("/jwks")};
+    asking->provider = (struct jwt_provider){.url = &asking->url, .timeout = NS_PER_S};
+}
+
+static void asking_dispose(struct asking *asking) {
+    client_fail(&asking->client, ERROR_CLIENT_GONE);
+    client_dispose(&asking->client);
+    loopback_dispose(&asking->world);
+}
+
+static enum jwks_wait await(struct asking *asking, struct jwks *jwks, struct jwks_waiter *waiter) {
+    list_init(&waiter->link);
+    return jwks_await(jwks, asking->client.stream, &asking->provider, JWKS_NONE, 0, waiter);
+}
+
+// A worker has been left a note that the fetch of another one is over, and before it reads that it begins one of its own, which fails at once and wakes all that wait. Nobody is left then to
+// take the note back.
+static void no_note_outlives_those_who_waited(void **state) {
+    (void)state;
+    struct asking here, there;
+    struct jwks_waiter waiters[3];
+    struct jwks *jwks = jwks_create();
+    asking_init(&there, 0);
+    asking_init(&here, 5 * NS_PER_S); // so that it may ask again
+    assert_int_equal(await(&there, jwks, &waiters[0]), JWKS_COMING);
+    assert_int_equal(await(&here, jwks, &waiters[1]), JWKS_COMING);
+    subrequests_cancel_all(&there.world.env);
+    loopback_settle(&there.world);
+    assert_false(list_is_linked(&waiters[0].link));
+    assert_true(list_is_linked(&waiters[1].link)); // it has not read its note
+    here.world.env.refuses_streams = true;
+    assert_int_equal(await(&here, jwks, &waiters[2]), JWKS_LACKING);
+    assert_false(list_is_linked(&waiters[1].link));
+    for (int i = 0; i < 2; i++)
+        jwks_leave(&waiters[i]);
+    jwks_unref(jwks);
+    mailbox_receive(&here.world.env.loop->mailbox, NULL); // AddressSanitizer sees what is read of the keys that are gone
+    asking_dispose(&here);
+    asking_dispose(&there);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_who_come_first_wait_for_one_fetch),
@@ -378,6 +440,7 @@ int main(void) {
         cmocka_unit_test(the_last_keys_are_kept_for_so_long_and_no_longer),
         cmocka_unit_test(a_dry_run_waits_for_nothing),
         cmocka_unit_test(a_question_has_nothing_fetched),
+        cmocka_unit_test(no_note_outlives_those_who_waited),
     };
     return cmocka_run_group_tests(tests, make_issuers, drop_issuers);
 }
