@@ -6,24 +6,15 @@
 #include "stream/chain_set.h"
 #include "upstream/cluster.h"
 
-// What subrequests are made for. Each kind has bounds of its own (subrequest.h).
-enum subrequest_kind {
-    SUBREQUEST_AGENT,  // somebody decides about a request
-    SUBREQUEST_KEYS,   // tokens are verified with them
-    SUBREQUEST_MIRROR, // nobody waits
-    SUBREQUEST_KINDS
-};
-
 struct bound_destination {
     const struct destination *config;
     struct cluster *cluster; // of config->service; one reference
     const struct chain *chain;
-    const struct chain *attempt_chain;      // of each attempt
-    struct route_counters *counters;        // of config->rule and its service; one reference; NULL: not used yet, or no rule
-    enum filter_role role;                  // inbound: the application behind a listener
-    int64_t share;                          // of a rule's backend: how far it is behind what its weight gives it
-    struct keepsake *keepsakes;             // by `next`, one for each listener; one reference each
-    uint32_t subrequests[SUBREQUEST_KINDS]; // to it, that are not over
+    const struct chain *attempt_chain; // of each attempt
+    struct route_counters *counters;   // of config->rule and its service; one reference; NULL: not used yet, or no rule
+    enum filter_role role;             // inbound: the application behind a listener
+    int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
+    struct keepsake *keepsakes;        // by `next`, one for each listener; one reference each
 };
 
 // Hosts that were asked for lately: a caller asks for the same few again and again, letter by letter alike.

@@ -66,7 +66,7 @@ static void done(struct stream_sink *sink) {
     list_remove(&subrequest->link);
     env->subrequest_count--;
     env->subrequest_counts[subrequest->kind]--;
-    subrequest->stream->destination->subrequests[subrequest->kind]--;
+    subrequest->stream->destination->cluster->subrequests[subrequest->kind]--;
     metric_subtract(&env->metrics->subrequests_active, 1);
     const struct subrequest_answer answer = {
         .end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body, .stream = subrequest->stream};
@@ -137,7 +137,7 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     if (env->refuses_streams)
         return ERROR_MEMORY_LIMIT;
     struct bound_destination *destination = bound_find(parent->bound, order->service);
-    if (env->subrequest_counts[order->kind] >= SUBREQUESTS_MAX || destination->subrequests[order->kind] >= SUBREQUESTS_TO_ONE_MAX)
+    if (env->subrequest_counts[order->kind] >= SUBREQUESTS_MAX || destination->cluster->subrequests[order->kind] >= SUBREQUESTS_TO_ONE_MAX)
         return ERROR_FULL;
     void *memory;
     struct stream_client client = parent->client;
@@ -168,7 +168,7 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     subrequest->kind = order->kind;
     env->subrequest_count++;
     env->subrequest_counts[order->kind]++;
-    destination->subrequests[order->kind]++;
+    destination->cluster->subrequests[order->kind]++;
     metric_add(&env->metrics->subrequests, 1);
     metric_add(&env->metrics->subrequests_active, 1);
     send_request(subrequest, order);

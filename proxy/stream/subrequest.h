@@ -15,7 +15,7 @@
 // So many of a kind at a time in one worker: some 10 KB each, more with bodies. A flood of copies keeps nobody from being authorized, nor does an agent that hangs keep keys from being fetched.
 #define SUBREQUESTS_MAX 1024
 
-// And of these to one destination: an agent that hangs keeps no other from being asked.
+// And of these to one service, whatever becomes of its documents: an agent that hangs keeps no other from being asked.
 #define SUBREQUESTS_TO_ONE_MAX 512
 
 // What became of one. Valid until `completed` returns: who wants the head's texts copies them, who wants the body moves it.

@@ -10,6 +10,14 @@
 #include "upstream/lb_levels.h"
 #include "upstream/upstream.h"
 
+// What requests of the proxy's own are made for. Each kind has bounds of its own (stream/subrequest.h).
+enum subrequest_kind {
+    SUBREQUEST_AGENT,  // somebody decides about a request
+    SUBREQUEST_KEYS,   // tokens are verified with them
+    SUBREQUEST_MIRROR, // nobody waits
+    SUBREQUEST_KINDS
+};
+
 struct cluster {
     struct upstream *upstream;
     struct bytes key; // owned
@@ -37,10 +45,11 @@ struct cluster {
     struct answer_times answer_times; // where requests are hedged
     uint32_t waiting;                 // requests that wait for a connection, or for the first answer of a name server
     uint32_t waiting_peak;
-    uint64_t waiting_refused; // requests that found the queue full
-    uint64_t applied;         // upstream.applied of the newest snapshot that has it
-    bool is_dropped;          // no snapshot has it any more: what is idle is closed
-    uint32_t references;      // one while a snapshot has it, one for each stream that uses it
+    uint64_t waiting_refused;               // requests that found the queue full
+    uint32_t subrequests[SUBREQUEST_KINDS]; // to it, that are not over: of all snapshots
+    uint64_t applied;                       // upstream.applied of the newest snapshot that has it
+    bool is_dropped;                        // no snapshot has it any more: what is idle is closed
+    uint32_t references;                    // one while a snapshot has it, one for each stream that uses it
 };
 
 // One reference for the caller.

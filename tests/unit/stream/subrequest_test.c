@@ -216,6 +216,32 @@ static void there_is_a_bound(void **state) {
     asker_dispose(&asker);
 }
 
+// Documents that are read anew give a service no further room: what hangs there hangs there still.
+static void the_bound_outlives_documents(void **state) {
+    (void)state;
+    struct asker asker;
+    struct client later;
+    asker_init(&asker);
+    struct subrequest_order order = order_of(&asker);
+    head_from_text(&asker.head, &asker.pool, HTTP_1_1, "GET b /\n");
+    for (unsigned i = 0; i < SUBREQUESTS_TO_ONE_MAX; i++)
+        assert_int_equal(subrequest_start(asker.client.stream, &order, NULL), OK);
+    loopback_apply(&asker.world, WORLD POLICY("  timeouts: {request: 9s}\n"));
+    client_ask(&later, &asker.world, "GET a /\n");
+    order = order_of(&asker); // of the newer documents
+    assert_int_equal(subrequest_start(later.stream, &order, NULL), ERROR_FULL);
+    order.kind = SUBREQUEST_KEYS;
+    assert_int_equal(subrequest_start(later.stream, &order, NULL), OK);
+    subrequests_cancel_all(&asker.world.env);
+    loopback_settle(&asker.world);
+    order.kind = SUBREQUEST_AGENT;
+    assert_int_equal(subrequest_start(later.stream, &order, NULL), OK);
+    subrequests_cancel_all(&asker.world.env);
+    client_fail(&later, ERROR_CLIENT_GONE);
+    client_dispose(&later);
+    asker_dispose(&asker);
+}
+
 static void no_kind_takes_the_room_of_another(void **state) {
     (void)state;
     for (unsigned kind = 0; kind < SUBREQUEST_KINDS; kind++) {
@@ -248,6 +274,7 @@ int main(void) {
         cmocka_unit_test(it_is_tried_once),
         cmocka_unit_test(a_cancelled_one_tells_nothing),
         cmocka_unit_test(there_is_a_bound),
+        cmocka_unit_test(the_bound_outlives_documents),
         cmocka_unit_test(no_kind_takes_the_room_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
