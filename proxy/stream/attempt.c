@@ -365,10 +365,10 @@ static bool is_connecting(const struct conn_waiter *waiter) {
     return pool != NULL && !waiter->granted && pool->open == 0 && pool->connecting_count > 0;
 }
 
-// For the access log.
+// For the access log. By the policy that its endpoint is judged by now: the stream may have outlived its own documents.
 static void note_ejection(const struct attempt *attempt, int32_t cause) {
     struct stream *stream = attempt->stream;
-    const struct bytes policy = attempts_policy_name(stream->destination->config->service->traffic.outlier.policy);
+    const struct bytes policy = attempts_policy_name(stream->destination->cluster->traffic.outlier.policy);
     char why[CAUSE_TEXT_MAX];
     cause_print(cause, why);
     stream->attempts->ejected = attempt->endpoint->links->text;

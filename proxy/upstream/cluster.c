@@ -136,6 +136,7 @@ static void drop_traffic(struct cluster *cluster) {
         bytes_drop(&balancer->locality.regions[i]);
     free(balancer->locality.regions);
     bytes_drop(&cluster->traffic.circuit_breaker.policy);
+    bytes_drop(&cluster->traffic.outlier.policy);
     cluster->traffic = (struct traffic_config){0};
 }
 
@@ -152,6 +153,7 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
     traffic->selection = (struct selection_config){0};
     traffic->circuit_breaker.place = (struct place){0};
     traffic->circuit_breaker.policy = bytes_keep(from->circuit_breaker.policy);
+    traffic->outlier.policy = bytes_keep(from->outlier.policy);
     traffic->place = (struct place){0};
     struct bytes *texts[] = {&traffic->load_balancer.policy,
                              &traffic->connections.policy,
@@ -159,7 +161,6 @@ static void take_traffic(struct cluster *cluster, const struct traffic_config *f
                              &traffic->deadline.policy,
                              &traffic->retry.policy,
                              &traffic->hedge.policy,
-                             &traffic->outlier.policy,
                              &traffic->health_check.path,
                              &traffic->health_check.host,
                              &traffic->health_check.grpc_service,

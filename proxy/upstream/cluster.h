@@ -24,7 +24,7 @@ struct cluster {
     enum port_protocol protocol;
     uint64_t config_digest; // of the service_config that it is as
     struct traffic_config
-        traffic; // of its own, without texts but the regions of its localities, and whose its breaker is: snapshots come and go while nothing changes
+        traffic; // of its own, without texts but the regions of its localities, and whose its breaker and its ejection are: snapshots come and go while nothing changes
     struct endpoint **endpoints; // in the order of the documents
     uint32_t endpoint_count;
     struct localities localities; // of the endpoints

@@ -103,6 +103,23 @@ static void its_line_in_the_log_says_what_it_would_have_said(void **state) {
     assert_string_equal(records[1].headers, records[0].headers);
 }
 
+// By the newest documents, which its endpoint is judged by.
+static void an_endpoint_that_it_gets_ejected_is_said_to_be_so_by_its_policy(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    loopback_init(&world, PROXY SERVICE("HTTP1", TWO) POLICY("  outlierDetection: {failureThreshold: 1}\n"), NULL);
+    download(&world, &client, 0);
+    loopback_apply(&world, PROXY SERVICE("HTTP1", TWO) POLICY("  outlierDetection: {failureThreshold: 1, ejectFor: 31s}\n"));
+    loopback_settle(&world);
+    assert_non_null(client.stream->keepsake);
+    far_break(far_conn(&world.far, 0));
+    assert_true(client.was_reset);
+    assert_string_equal(world.record.ejected_by, "TrafficPolicy/default/a: outlierDetection: response_incomplete");
+    client_dispose(&client);
+    loopback_dispose(&world);
+}
+
 static void a_stream_without_an_answer_keeps_its_documents(void **state) {
     (void)state;
     struct loopback world;
@@ -259,6 +276,7 @@ int main(void) {
         cmocka_unit_test(a_stream_with_its_answer_lets_go),
         cmocka_unit_test(the_policy_that_it_began_with_ends_it),
         cmocka_unit_test(its_line_in_the_log_says_what_it_would_have_said),
+        cmocka_unit_test(an_endpoint_that_it_gets_ejected_is_said_to_be_so_by_its_policy),
         cmocka_unit_test(a_stream_without_an_answer_keeps_its_documents),
         cmocka_unit_test(streams_that_are_alike_share),
         cmocka_unit_test(a_long_stream_for_each_of_many_snapshots_keeps_none),
