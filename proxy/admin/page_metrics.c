@@ -176,7 +176,7 @@ static void add_breakers(struct exposition *page, const struct admin_figures *fi
     exposition_begin(page, METRIC_BREAKER_STATE);
     for (uint32_t i = 0; i < figures->policy_count; i++) {
         const struct admin_policy *policy = &figures->policies[i];
-        if (policy->is_breaker)
+        if (policy->breaker_state_known)
             exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy)}, policy->breaker_state);
     }
     exposition_begin(page, METRIC_BREAKER_CHANGES);

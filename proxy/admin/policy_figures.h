@@ -13,8 +13,8 @@ struct admin_policy {
     bool is_dry_run, overflows_known, queue_known;
     uint64_t refusals, delays, overflows;
     struct policy_queue queue;
-    bool is_breaker;
-    uint32_t breaker_state; // enum circuit_state; of "_other" none
+    bool is_breaker, breaker_state_known; // the state: not of "_other"
+    uint32_t breaker_state;               // enum circuit_state
     uint64_t breaker_changes[CIRCUIT_STATES];
 };
 

@@ -27,11 +27,14 @@ static struct admin_policy *place_for(struct rows *rows) {
     return &rows->items[rows->count - 1];
 }
 
-static void list_breaker(struct circuit_breaker *breaker, const struct listing *listing, struct admin_policy *policy) {
+// Changes add up; of several there is no state.
+static void add_breaker(struct circuit_breaker *breaker, const struct listing *listing, struct admin_policy *policy, bool is_one_too_many) {
     const struct circuit_view view = circuit_breaker_look(breaker, listing->now);
     policy->is_breaker = true;
+    policy->breaker_state_known = !is_one_too_many;
     policy->breaker_state = view.state;
-    memcpy(policy->breaker_changes, view.changes, sizeof view.changes);
+    for (int state = 0; state < CIRCUIT_STATES; state++)
+        policy->breaker_changes[state] += view.changes[state];
 }
 
 static void add_queue(struct policy_state *state, struct admin_policy *policy) {
@@ -58,8 +61,8 @@ static void list_state(struct policy_state *state, void *user) {
     policy->is_dry_run = !is_one_too_many && listing->is_dry_run;
     policy->refusals += atomic_load_explicit(&state->refusals, memory_order_relaxed);
     policy->delays += atomic_load_explicit(&state->delays, memory_order_relaxed);
-    if (state->type->breaker != NULL && !is_one_too_many)
-        list_breaker(state->type->breaker(state), listing, policy);
+    if (state->type->breaker != NULL)
+        add_breaker(state->type->breaker(state), listing, policy, is_one_too_many);
     if (state->type->queue != NULL)
         add_queue(state, policy);
     if (state->type->overflows == NULL)

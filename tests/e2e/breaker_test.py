@@ -104,6 +104,23 @@ def test_a_probe_that_fails_opens_it_again(fleet):
     assert ask(hop, 10) == [503] * 10 and backend.asked == asked
 
 
+def test_breakers_beyond_those_that_are_shown_count_together(fleet):
+    count, shown = 1010, 1000
+    port = take_port()  # where nobody listens
+    endpoints = [f"127.0.{number // 250 + 1}.{number % 250 + 1}:{port}" for number in range(count)]
+    hop = Hop(fleet, {"backend": endpoints}, workers=1,
+              policies=[traffic("backend", circuitBreaker={"scope": "Endpoint", "failureThreshold": 1, "openFor": "600s"}, retry={"disabled": True},
+                                loadBalancer={"type": "RoundRobin"}, outlierDetection={"disabled": True})])
+    with Wire(hop.address) as wire:
+        for _ in range(count):
+            wire.send(REQUEST)
+            assert wire.response().status in (502, 503)
+    opened = {dict(labels)["target"]: value for (name, labels), value in hop.figures().items()
+              if name == "outrigger_breaker_transitions_total" and dict(labels)["to"] == "open"}
+    assert len(opened) == shown + 1 and opened["_other"] == count - shown and sum(opened.values()) == count
+    assert hop.figure("outrigger_breaker_state", mode="enforce") == shown, "what counts together has no state"
+
+
 def test_what_a_client_is_told(fleet):
     hop, _ = broken(fleet, failureThreshold=1, openFor="60s")
     ask(hop)
