@@ -15,7 +15,7 @@ static bool is_news(struct freezing *freezing, struct bytes label, struct bytes 
     return map_put(&freezing->told, key, freezing) == NULL;
 }
 
-// Labels end with a NUL: they are copies out of a pool (pool_copy).
+// With a NUL behind it, which is what errors take.
 static const char *text_of(struct freezing *freezing, struct bytes label) {
     return pool_format(freezing->loading->scratch, "%.*s", BYTES_FORMAT(label)).at;
 }

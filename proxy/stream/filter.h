@@ -99,7 +99,7 @@ struct filter_type {
     bool ends_without_config;
     // Its decide may take a place that others wait for, which is not for what a filter before it is going to refuse: those are charged before it is asked. Above attempts only.
     bool queues;
-    // What it decides hangs on what is told it about a request from elsewhere (a token, an agent), or it stands behind one of those: what replays the requests of a log leaves it out.
+    // What it decides hangs on what is told it about a request from elsewhere (a token, an agent): it would refuse all where nobody testifies, so what replays the requests of a log leaves it out.
     bool needs_testimony;
     // The config of this filter, in `pool`; NULL: the filter has nothing to do there and is left out of the chain. On the main thread; all workers
     // then read it. It may point into scope->destination and what that points to.
