@@ -83,20 +83,20 @@ void admin_reply_error(struct admin_query *query, uint16_t status, const char *f
     admin_reply(query, status, value);
 }
 
-void admin_stream_open(struct admin_query *query, struct bytes content_type) {
-    CHECK(query->stream != NULL);
+void admin_reply_open(struct admin_query *query, struct bytes content_type) {
+    CHECK(query->open_reply != NULL);
     rpc_reply_open(query->request, 200, content_type);
 }
 
-size_t admin_stream_room(const struct admin_query *query) {
+size_t admin_reply_room(const struct admin_query *query) {
     return rpc_reply_room(query->request);
 }
 
-void admin_stream_write(struct admin_query *query, struct bytes piece) {
+void admin_reply_write(struct admin_query *query, struct bytes piece) {
     rpc_reply_write(query->request, piece);
 }
 
-void admin_stream_end(struct admin_query *query) {
+void admin_reply_end(struct admin_query *query) {
     rpc_reply_end(query->request);
     query->request = NULL;
 }
@@ -255,14 +255,14 @@ static void on_cancelled(void *owner, struct rpc_request *request) {
     (void)owner;
     struct admin_query *query = request->user;
     query->request = NULL; // the source still has it
-    if (query->stream != NULL)
-        query->stream->gone(query);
+    if (query->open_reply != NULL)
+        query->open_reply->gone(query);
 }
 
 static void on_writable(void *owner, struct rpc_request *request) {
     (void)owner;
     struct admin_query *query = request->user;
-    query->stream->writable(query);
+    query->open_reply->writable(query);
 }
 
 static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled, .writable = on_writable};

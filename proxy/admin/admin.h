@@ -64,13 +64,13 @@ struct admin_tap {
 // One request to a page, until its reply.
 struct admin_query {
     // For the source.
-    uint32_t wants;                       // admin_want bits
-    struct admin_figures figures;         // to be filled in; all zero at first
-    struct admin_explanation explanation; // the same
-    struct admin_tap tap;                 // the same
-    struct pool pool;                     // lives as long as the query
-    void *source_state;                   // the source's own; NULL at first
-    const struct admin_stream *stream;    // set by a source that replies by itself (admin_stream_open), NULL at first
+    uint32_t wants;                            // admin_want bits
+    struct admin_figures figures;              // to be filled in; all zero at first
+    struct admin_explanation explanation;      // the same
+    struct admin_tap tap;                      // the same
+    struct pool pool;                          // lives as long as the query
+    void *source_state;                        // the source's own; NULL at first
+    const struct admin_open_reply *open_reply; // set by a source that replies by itself (admin_reply_open), NULL at first
 
     // For the page.
     const struct admin_page *page;
@@ -81,9 +81,9 @@ struct admin_query {
 };
 
 // Of a reply that goes on, by the source in the place of the page. In both cases admin_query_done is still to come, later.
-struct admin_stream {
+struct admin_open_reply {
     void (*writable)(struct admin_query *query); // as struct rpc_handler has it
-    void (*gone)(struct admin_query *query); // the client is gone, before or after admin_stream_open: at most once, and not after admin_stream_end
+    void (*gone)(struct admin_query *query);     // the client is gone, before or after admin_reply_open: at most once, and not after admin_reply_end
 };
 
 struct admin_source {
@@ -128,11 +128,11 @@ void admin_stop_listening(struct admin *admin);
 // By the source: the figures are there.
 void admin_query_done(struct admin_query *query);
 
-// By the source, as the functions of rpc/http_server.h: a reply of status 200 that goes on, of a GET, in the place of the page's. query->stream is set; query->request is not NULL.
-void admin_stream_open(struct admin_query *query, struct bytes content_type);
-size_t admin_stream_room(const struct admin_query *query);
-void admin_stream_write(struct admin_query *query, struct bytes piece);
-void admin_stream_end(struct admin_query *query);
+// By the source, as the functions of rpc/http_server.h: a reply of status 200 that goes on, of a GET, in the place of the page's. query->open_reply is set; query->request is not NULL.
+void admin_reply_open(struct admin_query *query, struct bytes content_type);
+size_t admin_reply_room(const struct admin_query *query);
+void admin_reply_write(struct admin_query *query, struct bytes piece);
+void admin_reply_end(struct admin_query *query);
 
 // By a page, exactly one of these. The value is released. As JSON, or as text that reads well where the query says format=text.
 void admin_reply(struct admin_query *query, uint16_t status, struct json_t *value);

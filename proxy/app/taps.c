@@ -76,7 +76,7 @@ static void on_gone(struct admin_query *query) {
     end_by(query->source_state, "gone");
 }
 
-static const struct admin_stream stream = {.writable = on_writable, .gone = on_gone};
+static const struct admin_open_reply calls = {.writable = on_writable, .gone = on_gone};
 
 static void on_over(struct timer *timer) {
     end_by(CONTAINER_OF(timer, struct tap, over), "duration");
@@ -111,13 +111,13 @@ static uint64_t lines_in(const struct iovec *piece) {
 // False: the reader takes nothing more now.
 static bool pass_on(struct tap *tap, struct tap_feed *feed) {
     struct iovec pieces[2];
-    while (admin_stream_room(tap->query) >= ACCESS_LOG_LINE_MAX) {
-        const int count = tap_feed_front(feed, admin_stream_room(tap->query), pieces);
+    while (admin_reply_room(tap->query) >= ACCESS_LOG_LINE_MAX) {
+        const int count = tap_feed_front(feed, admin_reply_room(tap->query), pieces);
         if (count == 0)
             return true;
         size_t length = 0;
         for (int i = 0; i < count; i++) {
-            admin_stream_write(tap->query, bytes_from(pieces[i].iov_base, pieces[i].iov_len));
+            admin_reply_write(tap->query, bytes_from(pieces[i].iov_base, pieces[i].iov_len));
             tap->lines += lines_in(&pieces[i]);
             length += pieces[i].iov_len;
         }
@@ -138,7 +138,7 @@ static bool pass_on_all(struct tap *tap) {
 
 static void write_notice(struct tap *tap, const char *text, int length) {
     CHECK(length > 0 && length < NOTICE_MAX);
-    admin_stream_write(tap->query, bytes_from(text, (size_t)length));
+    admin_reply_write(tap->query, bytes_from(text, (size_t)length));
 }
 
 static void tell_dropped(struct tap *tap) {
@@ -200,7 +200,7 @@ static void complete(struct tap *tap) {
 static void open_reply(struct tap *tap) {
     const struct tap_question *question = tap->query->tap.question;
     set_state(tap, TAP_OPEN);
-    admin_stream_open(tap->query, question->is_text ? TAP_TYPE_TEXT : TAP_TYPE_JSON);
+    admin_reply_open(tap->query, question->is_text ? TAP_TYPE_TEXT : TAP_TYPE_JSON);
     loop_timer_start(&tap->proxy->loop, &tap->over, question->duration);
     loop_timer_start(&tap->proxy->loop, &tap->tell, TELL_DROPPED_NS);
 }
@@ -213,13 +213,13 @@ static void detach(struct tap *tap) {
 
 static void stream_lines(struct tap *tap) {
     const bool is_empty = pass_on_all(tap);
-    if (tap->tells_dropped && admin_stream_room(tap->query) >= NOTICE_MAX)
+    if (tap->tells_dropped && admin_reply_room(tap->query) >= NOTICE_MAX)
         tell_dropped(tap);
     if (tap->lines >= tap->terms.count && tap->reason == NULL)
         tap->reason = "count";
-    if (tap->state == TAP_EMPTYING && is_empty && admin_stream_room(tap->query) >= NOTICE_MAX) {
+    if (tap->state == TAP_EMPTYING && is_empty && admin_reply_room(tap->query) >= NOTICE_MAX) {
         tell_end(tap);
-        admin_stream_end(tap->query);
+        admin_reply_end(tap->query);
     }
 }
 
@@ -280,7 +280,7 @@ void tap_begin(struct proxy *proxy, struct admin_query *query) {
     }
     struct tap *tap = create(proxy, query);
     query->source_state = tap;
-    query->stream = &stream;
+    query->open_reply = &calls;
     list_push_back(&taps->all, &tap->link);
     if (++taps->count > taps->count_peak)
         taps->count_peak = taps->count;

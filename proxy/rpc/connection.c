@@ -16,7 +16,7 @@ enum connection_state {
     CONNECTION_IDLE,      // no byte of a request has come
     CONNECTION_RECEIVING, // a request is on its way
     CONNECTION_HANDLING,  // the handler has it
-    CONNECTION_STREAMING, // the reply is on its way, and the handler has more of it
+    CONNECTION_OPEN,      // the reply is on its way, and the handler has more of it
     CONNECTION_REPLYING,  // the reply is on its way
     CONNECTION_LINGERING, // our side is ended; what comes is dropped until the client ends too
     CONNECTION_CLOSED,    // waits for the transport's `closed`
@@ -48,9 +48,9 @@ struct connection {
     bool input_end_fed;
     bool last; // nothing follows this reply
     struct reply reply;
-    bool streams; // it is of no stated length
-    bool is_open; // and the handler has more of it
-    bool is_full; // more than half of its room was taken, and `writable` has not come since
+    bool was_opened; // it is of no stated length
+    bool is_open;    // and the handler has more of it
+    bool is_full;    // more than half of its room was taken, and `writable` has not come since
     struct task advance;
     struct task release;
     struct timer deadline;
@@ -68,8 +68,8 @@ static void set_state(struct connection *connection, enum connection_state state
         [CONNECTION_IDLE] = 1 << CONNECTION_REPLYING,
         [CONNECTION_RECEIVING] = 1 << CONNECTION_IDLE | 1 << CONNECTION_REPLYING,
         [CONNECTION_HANDLING] = 1 << CONNECTION_RECEIVING,
-        [CONNECTION_STREAMING] = 1 << CONNECTION_HANDLING,
-        [CONNECTION_REPLYING] = 1 << CONNECTION_RECEIVING | 1 << CONNECTION_HANDLING | 1 << CONNECTION_STREAMING,
+        [CONNECTION_OPEN] = 1 << CONNECTION_HANDLING,
+        [CONNECTION_REPLYING] = 1 << CONNECTION_RECEIVING | 1 << CONNECTION_HANDLING | 1 << CONNECTION_OPEN,
         [CONNECTION_LINGERING] = 1 << CONNECTION_IDLE | 1 << CONNECTION_RECEIVING | 1 << CONNECTION_REPLYING,
         [CONNECTION_CLOSED] = 0xff & ~(1 << CONNECTION_CLOSED),
     };
@@ -209,7 +209,7 @@ static void forget_request(struct connection *connection) {
     connection->request_complete = false;
     connection->failure = OK;
     connection->reply.status = 0;
-    connection->streams = connection->is_open = connection->is_full = false;
+    connection->was_opened = connection->is_open = connection->is_full = false;
 }
 
 static void connection_close(struct connection *connection, bool reset) {
@@ -239,20 +239,20 @@ static void linger(struct connection *connection) {
 static enum error send_reply_head(struct connection *connection) {
     struct codec *codec = connection->codec;
     struct head head;
-    reply_fill_head(&connection->reply, &connection->pool, connection->streams ? -1 : (int64_t)connection->body.length, &head);
+    reply_fill_head(&connection->reply, &connection->pool, connection->was_opened ? -1 : (int64_t)connection->body.length, &head);
     if (connection->last)
         codec->ops->signal(codec, CODEC_DRAIN);
     if (connection->stream.method == METHOD_HEAD)
         buffer_clear(&connection->body);
-    return codec->ops->send_head(codec, &connection->stream, &head, !connection->streams && buffer_is_empty(&connection->body));
+    return codec->ops->send_head(codec, &connection->stream, &head, !connection->was_opened && buffer_is_empty(&connection->body));
 }
 
 // The reply's status, type and, unless it goes on, body are set.
 static void begin_reply(struct connection *connection) {
     if (connection->stream.received != PROGRESS_ENDED || connection->server->closing || connection->input_ended)
         connection->last = true;
-    set_state(connection, connection->streams ? CONNECTION_STREAMING : CONNECTION_REPLYING);
-    if (connection->streams)
+    set_state(connection, connection->was_opened ? CONNECTION_OPEN : CONNECTION_REPLYING);
+    if (connection->was_opened)
         loop_timer_stop(connection->server->loop, &connection->deadline);
     else
         set_deadline(connection, RPC_REQUEST_TIMEOUT);
@@ -292,7 +292,7 @@ static void finish_reply(struct connection *connection) {
 static bool send_reply(struct connection *connection) {
     struct codec *codec = connection->codec;
     struct transport *transport = connection->transport;
-    const bool goes_on = connection->state == CONNECTION_STREAMING;
+    const bool goes_on = connection->state == CONNECTION_OPEN;
     while (!connection->broken && transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
         if (connection->stream.sent != PROGRESS_ENDED)
             codec->ops->send_body(codec, &connection->stream, &connection->body, !goes_on, NULL);
@@ -307,7 +307,7 @@ static bool send_reply(struct connection *connection) {
 }
 
 // What was written goes on; the rest of a reply that has ended meanwhile is sent as that of any other.
-static void stream_reply(struct connection *connection) {
+static void send_open_reply(struct connection *connection) {
     struct rpc_server *server = connection->server;
     (void)send_reply(connection);
     if (connection->is_full && connection->body.length <= RPC_OPEN_REPLY_MAX / 2) {
@@ -438,7 +438,7 @@ static void expire(struct connection *connection) {
         reply_with_error(connection, ERROR_REQUEST_TIMEOUT);
         break;
     case CONNECTION_IDLE:
-    case CONNECTION_STREAMING:
+    case CONNECTION_OPEN:
     case CONNECTION_REPLYING:
     case CONNECTION_LINGERING:
     case CONNECTION_CLOSED:
@@ -469,11 +469,11 @@ static bool step(struct connection *connection) {
         if (connection->reply.status != 0)
             begin_reply(connection);
         break;
-    case CONNECTION_STREAMING:
+    case CONNECTION_OPEN:
         if (connection->is_open && connection->input_ended)
             connection_close(connection, false); // who waits for more of an answer keeps its side open
         else
-            stream_reply(connection);
+            send_open_reply(connection);
         break;
     case CONNECTION_REPLYING:
         if (connection->drained)
@@ -579,7 +579,7 @@ void rpc_reply_open(struct rpc_request *request, uint16_t status, struct bytes c
     CHECK(status >= 200 && status <= 599 && request->method != METHOD_HEAD);
     connection->reply.status = status;
     connection->reply.type = content_type;
-    connection->streams = connection->is_open = true;
+    connection->was_opened = connection->is_open = true;
     loop_wake(connection->server->loop, &connection->advance);
 }
 

@@ -15,7 +15,7 @@ static void on_gone(struct admin_query *query) {
     gone++;
 }
 
-static const struct admin_stream stream = {.writable = on_writable, .gone = on_gone};
+static const struct admin_open_reply calls = {.writable = on_writable, .gone = on_gone};
 
 // A query that the source has, and goes on with; returns the connection that it came by.
 static int ask_and_open(void) {
@@ -25,7 +25,7 @@ static int ask_and_open(void) {
     client_send(&client, connection, "GET /tap?count=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     while (client.asked == NULL)
         uv_run(&client.loop.uv, UV_RUN_NOWAIT);
-    client.asked->stream = &stream;
+    client.asked->open_reply = &calls;
     return connection;
 }
 
@@ -57,11 +57,11 @@ static void a_reply_goes_on_until_the_source_ends_it(void **state) {
     (void)state;
     int connection = ask_and_open();
     struct admin_query *query = client.asked;
-    admin_stream_open(query, TAP_TYPE_JSON);
-    assert_int_equal(admin_stream_room(query), RPC_OPEN_REPLY_MAX);
-    admin_stream_write(query, BYTES("{}\n"));
-    admin_stream_write(query, BYTES("{\"a\":1}\n"));
-    admin_stream_end(query);
+    admin_reply_open(query, TAP_TYPE_JSON);
+    assert_int_equal(admin_reply_room(query), RPC_OPEN_REPLY_MAX);
+    admin_reply_write(query, BYTES("{}\n"));
+    admin_reply_write(query, BYTES("{\"a\":1}\n"));
+    admin_reply_end(query);
     assert_null(query->request);
     admin_query_done(query);
     assert_string_equal(body_of(client_receive(&client, connection)), "b\r\n{}\n{\"a\":1}\n\r\n0\r\n\r\n");
@@ -74,14 +74,14 @@ static void a_reader_that_goes_is_told_and_the_query_stays_until_it_is_done(void
         int connection = ask_and_open();
         struct admin_query *query = client.asked;
         if (is_open)
-            admin_stream_open(query, TAP_TYPE_JSON);
+            admin_reply_open(query, TAP_TYPE_JSON);
         shutdown(connection, SHUT_RDWR);
         close(connection);
         if (!is_open) { // nobody looks before there is something to say
             for (int i = 0; i < 10; i++)
                 uv_run(&client.loop.uv, UV_RUN_NOWAIT);
             assert_int_equal(gone, 0);
-            admin_stream_open(query, TAP_TYPE_JSON);
+            admin_reply_open(query, TAP_TYPE_JSON);
         }
         while (gone == 0)
             uv_run(&client.loop.uv, UV_RUN_NOWAIT);
@@ -95,7 +95,7 @@ static void the_end_of_the_admin_is_the_end_of_its_readers(void **state) {
     (void)state;
     int connection = ask_and_open();
     struct admin_query *query = client.asked;
-    admin_stream_open(query, TAP_TYPE_JSON);
+    admin_reply_open(query, TAP_TYPE_JSON);
     admin_close(client.admin);
     client.admin = NULL;
     assert_int_equal(gone, 1);
