@@ -96,9 +96,12 @@ void admin_reply_write(struct admin_query *query, struct bytes piece) {
     rpc_reply_write(query->request, piece);
 }
 
+void admin_reply_hurry(struct admin_query *query) {
+    rpc_reply_hurry(query->request);
+}
+
 void admin_reply_end(struct admin_query *query) {
     rpc_reply_end(query->request);
-    query->request = NULL;
 }
 
 struct bytes admin_parameter(struct admin_query *query, struct bytes name) {
@@ -251,12 +254,13 @@ static void on_request(void *owner, struct rpc_request *request) {
     }
 }
 
-static void on_cancelled(void *owner, struct rpc_request *request) {
+// It is out, or its client is gone.
+static void on_over(void *owner, struct rpc_request *request) {
     (void)owner;
     struct admin_query *query = request->user;
     query->request = NULL; // the source still has it
     if (query->open_reply != NULL)
-        query->open_reply->gone(query);
+        query->open_reply->over(query);
 }
 
 static void on_writable(void *owner, struct rpc_request *request) {
@@ -265,7 +269,7 @@ static void on_writable(void *owner, struct rpc_request *request) {
     query->open_reply->writable(query);
 }
 
-static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled, .writable = on_writable};
+static const struct rpc_handler handler = {.request = on_request, .cancelled = on_over, .writable = on_writable, .ended = on_over};
 
 // ---- life
 

@@ -74,16 +74,17 @@ struct admin_query {
 
     // For the page.
     const struct admin_page *page;
-    struct rpc_request *request; // NULL once the client is gone
+    struct rpc_request *request; // NULL once the client is gone, or has its reply
     struct admin *admin;
     void *owner;                  // of the source, as given to admin_open
     enum admin_listener listener; // which one it came by
 };
 
-// Of a reply that goes on, by the source in the place of the page. In both cases admin_query_done is still to come, later.
+// Of an open reply, by the source in the place of the page.
 struct admin_open_reply {
     void (*writable)(struct admin_query *query); // as struct rpc_handler has it
-    void (*gone)(struct admin_query *query);     // the client is gone, before or after admin_reply_open: at most once, and not after admin_reply_end
+    void (*over)(struct admin_query *
+                     query); // what was ended is out; or the client is gone, before or after admin_reply_open. Once; admin_query_done comes behind it
 };
 
 struct admin_source {
@@ -132,6 +133,7 @@ void admin_query_done(struct admin_query *query);
 void admin_reply_open(struct admin_query *query, struct bytes content_type);
 size_t admin_reply_room(const struct admin_query *query);
 void admin_reply_write(struct admin_query *query, struct bytes piece);
+void admin_reply_hurry(struct admin_query *query);
 void admin_reply_end(struct admin_query *query);
 
 // By a page, exactly one of these. The value is released. As JSON, or as text that reads well where the query says format=text.

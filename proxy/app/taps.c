@@ -16,16 +16,12 @@
 
 #define NOTICE_MAX 128
 
-struct reader_feed {
-    struct tap_feed feed;
-    struct tap *tap;
-};
-
 enum tap_state {
     TAP_ATTACHING, // some worker has no feed yet
     TAP_OPEN,
     TAP_DETACHING, // some worker has a feed still
     TAP_EMPTYING,  // no worker adds anything; the reader takes what there is
+    TAP_ENDED,     // the reader was given all of it
 };
 
 struct tap {
@@ -42,9 +38,9 @@ struct tap {
     struct timer tell;
     struct task advance;
     struct task release;
-    uint32_t next; // worker whose lines come first
+    uint32_t turn; // worker whose lines come first
     uint32_t count;
-    struct reader_feed feeds[];
+    struct tap_feed feeds[];
 };
 
 static void set_state(struct tap *tap, enum tap_state state) {
@@ -59,7 +55,7 @@ static void wake(struct tap *tap) {
 // --- what happens to it ---
 
 static void on_note(struct note *note) {
-    wake(CONTAINER_OF(CONTAINER_OF(note, struct tap_feed, note), struct reader_feed, feed)->tap);
+    wake(CONTAINER_OF(note, struct tap_feed, note)->user);
 }
 
 static void on_writable(struct admin_query *query) {
@@ -72,13 +68,13 @@ static void end_by(struct tap *tap, const char *reason) {
     wake(tap);
 }
 
-static void on_gone(struct admin_query *query) {
+static void on_over(struct admin_query *query) {
     end_by(query->source_state, "gone");
 }
 
-static const struct admin_open_reply calls = {.writable = on_writable, .gone = on_gone};
+static const struct admin_open_reply calls = {.writable = on_writable, .over = on_over};
 
-static void on_over(struct timer *timer) {
+static void on_duration(struct timer *timer) {
     end_by(CONTAINER_OF(timer, struct tap, over), "duration");
 }
 
@@ -94,7 +90,7 @@ static void on_tell(struct timer *timer) {
 static uint64_t dropped_of(const struct tap *tap) {
     uint64_t dropped = 0;
     for (uint32_t i = 0; i < tap->count; i++)
-        dropped += metric_read(&tap->feeds[i].feed.dropped);
+        dropped += metric_read(&tap->feeds[i].dropped);
     return dropped;
 }
 
@@ -108,32 +104,28 @@ static uint64_t lines_in(const struct iovec *piece) {
     return count;
 }
 
-// False: the reader takes nothing more now.
-static bool pass_on(struct tap *tap, struct tap_feed *feed) {
+static void pass_on(struct tap *tap, struct tap_feed *feed) {
     struct iovec pieces[2];
-    while (admin_reply_room(tap->query) >= ACCESS_LOG_LINE_MAX) {
-        const int count = tap_feed_front(feed, admin_reply_room(tap->query), pieces);
-        if (count == 0)
-            return true;
-        size_t length = 0;
-        for (int i = 0; i < count; i++) {
-            admin_reply_write(tap->query, bytes_from(pieces[i].iov_base, pieces[i].iov_len));
-            tap->lines += lines_in(&pieces[i]);
-            length += pieces[i].iov_len;
-        }
-        line_ring_take(&feed->lines, length);
+    const int count = tap_feed_front(feed, admin_reply_room(tap->query), pieces);
+    size_t length = 0;
+    CHECK(count > 0);
+    for (int i = 0; i < count; i++) {
+        admin_reply_write(tap->query, bytes_from(pieces[i].iov_base, pieces[i].iov_len));
+        tap->lines += lines_in(&pieces[i]);
+        length += pieces[i].iov_len;
     }
-    return false;
+    line_ring_take(&feed->lines, length);
 }
 
-// Each worker's lines come first in turn. False: there is more than the reader takes now.
+// False: there may be more than the reader takes now.
 static bool pass_on_all(struct tap *tap) {
-    CHECK(tap->count > 0);
-    for (uint32_t i = 0; i < tap->count; i++)
-        if (!pass_on(tap, &tap->feeds[(tap->next + i) % tap->count].feed))
-            return false;
-    tap->next = (tap->next + 1) % tap->count;
-    return true;
+    while (admin_reply_room(tap->query) >= ACCESS_LOG_LINE_MAX) {
+        struct tap_feed *feed = tap_feeds_turn(tap->feeds, tap->count, &tap->turn);
+        if (feed == NULL)
+            return true;
+        pass_on(tap, feed);
+    }
+    return false;
 }
 
 static void write_notice(struct tap *tap, const char *text, int length) {
@@ -168,14 +160,14 @@ static void tell_end(struct tap *tap) {
 
 static bool is_attached(const struct tap *tap) {
     for (uint32_t i = 0; i < tap->count; i++)
-        if (!atomic_load_explicit(&tap->feeds[i].feed.is_attached, memory_order_acquire))
+        if (!atomic_load_explicit(&tap->feeds[i].is_attached, memory_order_acquire))
             return false;
     return true;
 }
 
 static bool is_detached(const struct tap *tap) {
     for (uint32_t i = 0; i < tap->count; i++)
-        if (!tap->feeds[i].feed.is_detached)
+        if (!tap->feeds[i].is_detached)
             return false;
     return true;
 }
@@ -183,8 +175,12 @@ static bool is_detached(const struct tap *tap) {
 static void release(struct task *task) {
     struct tap *tap = CONTAINER_OF(task, struct tap, release);
     for (uint32_t i = 0; i < tap->count; i++)
-        tap_feed_dispose(&tap->feeds[i].feed);
+        tap_feed_dispose(&tap->feeds[i]);
     free(tap);
+}
+
+static bool is_over(const struct tap *tap) {
+    return tap->query->request == NULL;
 }
 
 static void complete(struct tap *tap) {
@@ -208,36 +204,75 @@ static void open_reply(struct tap *tap) {
 static void detach(struct tap *tap) {
     set_state(tap, TAP_DETACHING);
     for (uint32_t i = 0; i < tap->count; i++)
-        worker_detach_tap(&tap->proxy->workers[i], &tap->feeds[i].feed);
+        worker_detach_tap(&tap->proxy->workers[i], &tap->feeds[i]);
 }
 
-static void stream_lines(struct tap *tap) {
+// False: there may be more than the reader takes now.
+static bool serve(struct tap *tap) {
     const bool is_empty = pass_on_all(tap);
     if (tap->tells_dropped && admin_reply_room(tap->query) >= NOTICE_MAX)
         tell_dropped(tap);
-    if (tap->lines >= tap->terms.count && tap->reason == NULL)
-        tap->reason = "count";
-    if (tap->state == TAP_EMPTYING && is_empty && admin_reply_room(tap->query) >= NOTICE_MAX) {
-        tell_end(tap);
-        admin_reply_end(tap->query);
+    return is_empty && admin_reply_room(tap->query) >= NOTICE_MAX;
+}
+
+static void serve_while_open(struct tap *tap) {
+    if (!is_over(tap))
+        (void)serve(tap);
+    if (tap->lines >= tap->terms.count)
+        end_by(tap, "count");
+    if (tap->reason != NULL)
+        detach(tap);
+}
+
+static void empty(struct tap *tap) {
+    set_state(tap, TAP_EMPTYING);
+    if (!is_over(tap))
+        admin_reply_hurry(tap->query);
+}
+
+static void end_reply(struct tap *tap) {
+    set_state(tap, TAP_ENDED);
+    if (is_over(tap))
+        return;
+    tell_end(tap);
+    admin_reply_end(tap->query);
+}
+
+static void step(struct tap *tap) {
+    switch (tap->state) {
+    case TAP_ATTACHING: // the head tells the reader that it is open: what ends before that is told behind it
+        if (is_over(tap))
+            detach(tap);
+        else if (is_attached(tap))
+            open_reply(tap);
+        break;
+    case TAP_OPEN:
+        serve_while_open(tap);
+        break;
+    case TAP_DETACHING:
+        if (is_detached(tap))
+            empty(tap);
+        break;
+    case TAP_EMPTYING:
+        if (is_over(tap) || serve(tap))
+            end_reply(tap);
+        break;
+    case TAP_ENDED:
+        if (is_over(tap)) {
+            complete(tap);
+            loop_defer(&tap->proxy->loop, &tap->release);
+        }
+        break;
     }
 }
 
 static void tap_advance(struct task *task) {
     struct tap *tap = CONTAINER_OF(task, struct tap, advance);
-    if (tap->state == TAP_ATTACHING && tap->query->request != NULL && is_attached(tap))
-        open_reply(tap);
-    if (tap->state == TAP_DETACHING && is_detached(tap))
-        set_state(tap, TAP_EMPTYING);
-    if (tap->state >= TAP_OPEN && tap->query->request != NULL)
-        stream_lines(tap);
-    // Its head tells the reader that it is open: what ends before that is told behind it.
-    if (tap->reason != NULL && (tap->state == TAP_OPEN || (tap->state == TAP_ATTACHING && tap->query->request == NULL)))
-        detach(tap);
-    if (tap->state == TAP_EMPTYING && tap->query->request == NULL) {
-        complete(tap);
-        loop_defer(&tap->proxy->loop, &tap->release);
-    }
+    enum tap_state before;
+    do {
+        before = tap->state;
+        step(tap);
+    } while (tap->state != before);
 }
 
 // --- from outside ---
@@ -260,7 +295,7 @@ static struct tap *create(struct proxy *proxy, struct admin_query *query) {
     tap->terms = (struct tap_terms){.match = question->match, .is_brief = question->is_text, .count = question->count, .rate = question->rate};
     tap->count = proxy->worker_count;
     list_init(&tap->link);
-    timer_init(&tap->over, on_over);
+    timer_init(&tap->over, on_duration);
     timer_init(&tap->tell, on_tell);
     task_init(&tap->advance, tap_advance);
     task_init(&tap->release, release);
@@ -285,9 +320,8 @@ void tap_begin(struct proxy *proxy, struct admin_query *query) {
     if (++taps->count > taps->count_peak)
         taps->count_peak = taps->count;
     for (uint32_t i = 0; i < tap->count; i++) {
-        tap->feeds[i].tap = tap;
-        tap_feed_init(&tap->feeds[i].feed, &tap->terms, &proxy->loop.mailbox, on_note);
-        worker_attach_tap(&proxy->workers[i], &tap->feeds[i].feed);
+        tap_feed_init(&tap->feeds[i], &tap->terms, &proxy->loop.mailbox, on_note, tap);
+        worker_attach_tap(&proxy->workers[i], &tap->feeds[i]);
     }
 }
 

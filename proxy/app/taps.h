@@ -2,7 +2,7 @@
 //
 // Owner:      the proxy.
 // Start:      tap_begin, with a question that was read. The reply's head goes out once every worker has the feed: from then on no request is missed.
-// Callbacks:  none; the query is completed (figures.h, figures_complete) exactly once, when no worker has its feed any more.
+// Callbacks:  none; the query is completed (figures.h, figures_complete) exactly once, when no worker has its feed any more and the reader has what it is to get, or is gone.
 // Cancel:     a tap ends by itself: enough lines, the time is over, its reader is gone; all by taps_finish, with a last line, or once the admin is closed.
 // Memory:     a tap frees itself when its query is completed; at the latest in taps_end.
 #ifndef APP_TAPS_H
@@ -35,7 +35,7 @@ void tap_begin(struct proxy *proxy, struct admin_query *query);
 // The process ends: readers are told so, behind the last line.
 void taps_finish(struct proxy *proxy);
 
-// Whether there are still some that have not got that far, and are worth waiting for.
+// Whether there are still some that have not taken that, and are worth waiting for.
 bool taps_linger(const struct proxy *proxy);
 
 // The admin is closed, and the threads of all workers have ended.

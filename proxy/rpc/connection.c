@@ -50,6 +50,8 @@ struct connection {
     struct reply reply;
     bool was_opened; // it is of no stated length
     bool is_open;    // and the handler has more of it
+    bool is_hurried; // and has little more: the client has a deadline again
+    bool is_ending;  // the handler has ended it, and is to be told when it is out
     bool is_full;    // more than half of its room was taken, and `writable` has not come since
     struct task advance;
     struct task release;
@@ -209,7 +211,15 @@ static void forget_request(struct connection *connection) {
     connection->request_complete = false;
     connection->failure = OK;
     connection->reply.status = 0;
-    connection->was_opened = connection->is_open = connection->is_full = false;
+    connection->was_opened = connection->is_open = connection->is_hurried = connection->is_full = false;
+}
+
+static void tell_ended(struct connection *connection) {
+    struct rpc_server *server = connection->server;
+    if (!connection->is_ending)
+        return;
+    connection->is_ending = false;
+    server->handler->ended(server->owner, &connection->request);
 }
 
 static void connection_close(struct connection *connection, bool reset) {
@@ -218,6 +228,7 @@ static void connection_close(struct connection *connection, bool reset) {
     set_state(connection, CONNECTION_CLOSED);
     if (handling)
         server->handler->cancelled(server->owner, &connection->request);
+    tell_ended(connection);
     loop_timer_stop(server->loop, &connection->deadline);
     task_cancel(&connection->advance);
     list_remove(&connection->link);
@@ -252,7 +263,7 @@ static void begin_reply(struct connection *connection) {
     if (connection->stream.received != PROGRESS_ENDED || connection->server->closing || connection->input_ended)
         connection->last = true;
     set_state(connection, connection->was_opened ? CONNECTION_OPEN : CONNECTION_REPLYING);
-    if (connection->was_opened)
+    if (connection->was_opened && !connection->is_hurried)
         loop_timer_stop(connection->server->loop, &connection->deadline);
     else
         set_deadline(connection, RPC_REQUEST_TIMEOUT);
@@ -275,6 +286,7 @@ static void reply_with_error(struct connection *connection, enum error error) {
 static void finish_reply(struct connection *connection) {
     struct codec *codec = connection->codec;
     bool reusable = codec_stream_is_done(&connection->stream) && !codec->close_when_flushed && !connection->last;
+    tell_ended(connection);
     if (!reusable) {
         if (connection->stream.codec != NULL)
             codec->ops->reset(codec, &connection->stream, ERROR_CANCELLED);
@@ -288,6 +300,11 @@ static void finish_reply(struct connection *connection) {
     list_push_back(&connection->server->connections, &connection->link);
 }
 
+// Whoever is told that a reply has ended may close the server: nothing of it waits in the transport then. Others do not wait for that.
+static bool is_out(const struct connection *connection) {
+    return !connection->broken && (!connection->is_ending || buffer_is_empty(&connection->transport->out));
+}
+
 // True when the reply is out of our hands.
 static bool send_reply(struct connection *connection) {
     struct codec *codec = connection->codec;
@@ -299,7 +316,7 @@ static bool send_reply(struct connection *connection) {
         connection->broken = codec->ops->produce(codec) != OK;
         transport->ops->flush(transport);
         if (connection->stream.sent == PROGRESS_ENDED)
-            return !connection->broken;
+            return is_out(connection);
         if (goes_on && buffer_is_empty(&connection->body))
             return false; // until more is written
     }
@@ -309,6 +326,9 @@ static bool send_reply(struct connection *connection) {
 // What was written goes on; the rest of a reply that has ended meanwhile is sent as that of any other.
 static void send_open_reply(struct connection *connection) {
     struct rpc_server *server = connection->server;
+    if (connection->drained && connection->is_hurried)
+        set_deadline(connection, RPC_REQUEST_TIMEOUT);
+    connection->drained = false;
     (void)send_reply(connection);
     if (connection->is_full && connection->body.length <= RPC_OPEN_REPLY_MAX / 2) {
         connection->is_full = false;
@@ -597,9 +617,18 @@ void rpc_reply_write(struct rpc_request *request, struct bytes piece) {
     loop_wake(connection->server->loop, &connection->advance);
 }
 
+void rpc_reply_hurry(struct rpc_request *request) {
+    struct connection *connection = CONTAINER_OF(request, struct connection, request);
+    CHECK(connection->is_open);
+    connection->is_hurried = true;
+    if (connection->state == CONNECTION_OPEN)
+        set_deadline(connection, RPC_REQUEST_TIMEOUT);
+}
+
 void rpc_reply_end(struct rpc_request *request) {
     struct connection *connection = CONTAINER_OF(request, struct connection, request);
     CHECK(connection->is_open);
     connection->is_open = false;
+    connection->is_ending = true;
     loop_wake(connection->server->loop, &connection->advance);
 }

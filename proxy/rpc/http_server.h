@@ -3,9 +3,10 @@
 //
 // Owner:      whoever opened it, on the loop's thread.
 // Start:      rpc_server_open.
-// Callbacks:  struct rpc_handler: `request` once per request; `cancelled` at most once, when its client is gone before the reply or its end, or took too long to be answered.
-// Cancel:     rpc_server_close: every request that waits for a reply is told `cancelled` from within; nothing comes afterwards.
-// Memory:     the server frees itself on the loop's closing list once the last connection is closed. A request lives from `request` to rpc_reply, rpc_reply_end or `cancelled`.
+// Callbacks:  struct rpc_handler: `request` once per request; `cancelled` at most once, when its client is gone before the reply or its end, or took too long to be answered;
+//             `ended` once behind rpc_reply_end.
+// Cancel:     rpc_server_close: every request that waits for a reply is told `cancelled` from within, or `ended` where that is to come; nothing comes afterwards.
+// Memory:     the server frees itself on the loop's closing list once the last connection is closed. A request lives from `request` to rpc_reply, `cancelled` or `ended`.
 #ifndef RPC_HTTP_SERVER_H
 #define RPC_HTTP_SERVER_H
 
@@ -63,6 +64,9 @@ struct rpc_handler {
 
     // Less than half of an open reply's room was left, and half of it is again. May write, and end the reply. NULL where none is opened.
     void (*writable)(void *owner, struct rpc_request *request);
+
+    // Behind rpc_reply_end: the system has all of the reply, or its client is gone or took too long. The request must not be touched any more. NULL where none is opened.
+    void (*ended)(void *owner, struct rpc_request *request);
 };
 
 struct rpc_counters {
@@ -91,7 +95,7 @@ void rpc_reply_field(struct rpc_request *request, struct bytes name, struct byte
 void rpc_reply(struct rpc_request *request, uint16_t status, struct bytes content_type, struct buffer *body);
 
 // Sends the head of a reply that goes on, of any request but HEAD. What is written follows at once, over HTTP/1.1 in chunks, over HTTP/1.0 until the connection ends. It has no deadline until
-// rpc_reply_end, and its place is given to nobody else. A client that ends its side of the connection is taken to be gone.
+// rpc_reply_hurry or rpc_reply_end, and its place is given to nobody else. A client that ends its side of the connection is taken to be gone.
 void rpc_reply_open(struct rpc_request *request, uint16_t status, struct bytes content_type);
 
 // How many bytes may be written now: RPC_OPEN_REPLY_MAX less what waits.
@@ -100,7 +104,10 @@ size_t rpc_reply_room(struct rpc_request *request);
 // Copied; at most as much as there is room for.
 void rpc_reply_write(struct rpc_request *request, struct bytes piece);
 
-// The client is to take what waits as it takes any reply. Ends the request.
+// There is little more to come: the client is to go on taking what waits, as it takes any reply, or is cut off (`cancelled`).
+void rpc_reply_hurry(struct rpc_request *request);
+
+// The client is to take what waits as it takes any reply. `ended` comes, later.
 void rpc_reply_end(struct rpc_request *request);
 
 #endif

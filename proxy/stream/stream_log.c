@@ -121,7 +121,7 @@ static void tell(struct stream *stream, nanoseconds duration, bool is_logged) {
     const struct stream_env *env = stream->env;
     struct printed printed;
     struct access_record record = record_of(stream, duration);
-    const bool is_tapped = env->taps != NULL && taps_want(env->taps, &record);
+    const bool is_tapped = env->taps != NULL && taps_reserve(env->taps, &record, env->metrics);
     if (!is_logged && !is_tapped)
         return;
     print_rest(stream, &record, &printed);

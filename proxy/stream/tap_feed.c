@@ -18,8 +18,8 @@ static void on_farewell(struct note *note) {
     feed->note.deliver(&feed->note);
 }
 
-void tap_feed_init(struct tap_feed *feed, struct tap_terms *terms, struct mailbox *home, void (*on_note)(struct note *note)) {
-    *feed = (struct tap_feed){.terms = terms, .home = home};
+void tap_feed_init(struct tap_feed *feed, struct tap_terms *terms, struct mailbox *home, void (*on_note)(struct note *note), void *user) {
+    *feed = (struct tap_feed){.terms = terms, .home = home, .user = user};
     line_ring_init(&feed->lines, TAP_RING_BYTES, ACCESS_LOG_LINE_MAX);
     task_init(&feed->publish, publish);
     note_init(&feed->note, on_note);
@@ -30,6 +30,17 @@ void tap_feed_dispose(struct tap_feed *feed) {
     mailbox_withdraw_note(feed->home, &feed->note);
     mailbox_withdraw_note(feed->home, &feed->farewell);
     line_ring_dispose(&feed->lines);
+}
+
+struct tap_feed *tap_feeds_turn(struct tap_feed *feeds, uint32_t count, uint32_t *turn) {
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t at = (*turn + i) % count;
+        if (line_ring_waiting(&feeds[at].lines) > 0) {
+            *turn = (at + 1) % count;
+            return &feeds[at];
+        }
+    }
+    return NULL;
 }
 
 // Up to and with the last line feed; 0: there is none.
@@ -73,13 +84,6 @@ void tap_feed_detach(struct tap_feed *feed, struct stream_env *env) {
     mailbox_leave_note(feed->home, &feed->farewell);
 }
 
-bool taps_want(const struct tap_feed *first, const struct access_record *record) {
-    for (const struct tap_feed *feed = first; feed != NULL; feed = feed->next)
-        if (access_match_wants(&feed->terms->match, record))
-            return true;
-    return false;
-}
-
 // GCRA: a bucket of as many lines as may be made in a second, full at first.
 static bool pay(struct tap_terms *terms, nanoseconds now) {
     uint64_t paid = atomic_load_explicit(&terms->paid, memory_order_relaxed);
@@ -97,29 +101,45 @@ static void drop(struct tap_feed *feed, struct metric_cell *counter) {
     metric_add(counter, 1);
 }
 
-static void tell(struct tap_feed *feed, const struct access_record *record, struct worker_metrics *metrics) {
+// Whether there is to be a line, with all that is known before there is one: what is dropped costs no more than this.
+static bool reserve(struct tap_feed *feed, struct worker_metrics *metrics) {
     struct tap_terms *terms = feed->terms;
     if (atomic_load_explicit(&terms->granted, memory_order_relaxed) >= terms->count)
-        return;
-    char *line = line_ring_room(&feed->lines);
-    if (line == NULL) {
+        return false;
+    if (line_ring_room(&feed->lines) == NULL) {
         drop(feed, &metrics->tap_dropped_full);
-        return;
+        return false;
     }
     if (!pay(terms, feed->loop->now)) {
         drop(feed, &metrics->tap_dropped_rate);
-        return;
+        return false;
     }
-    if (atomic_fetch_add_explicit(&terms->granted, 1, memory_order_relaxed) >= terms->count)
-        return; // another worker has made the last one
-    line_ring_add(&feed->lines, terms->is_brief ? access_log_format_brief(record, line, ACCESS_LOG_LINE_MAX)
-                                                : access_log_format(record, line, ACCESS_LOG_LINE_MAX));
+    return atomic_fetch_add_explicit(&terms->granted, 1, memory_order_relaxed) < terms->count; // or another worker has made the last one
+}
+
+bool taps_reserve(struct tap_feed *first, const struct access_record *record, struct worker_metrics *metrics) {
+    bool is_reserved = false;
+    for (struct tap_feed *feed = first; feed != NULL; feed = feed->next) {
+        CHECK(!feed->is_reserved);
+        feed->is_reserved = access_match_wants(&feed->terms->match, record) && reserve(feed, metrics);
+        is_reserved |= feed->is_reserved;
+    }
+    return is_reserved;
+}
+
+static void tell(struct tap_feed *feed, const struct access_record *record, struct worker_metrics *metrics) {
+    char *line = line_ring_room(&feed->lines);
+    CHECK(line != NULL);
+    line_ring_add(&feed->lines, feed->terms->is_brief ? access_log_format_brief(record, line, ACCESS_LOG_LINE_MAX)
+                                                      : access_log_format(record, line, ACCESS_LOG_LINE_MAX));
     metric_add(&metrics->tap_lines, 1);
     loop_flush(feed->loop, &feed->publish);
 }
 
 void taps_tell(struct tap_feed *first, const struct access_record *record, struct worker_metrics *metrics) {
-    for (struct tap_feed *feed = first; feed != NULL; feed = feed->next)
-        if (access_match_wants(&feed->terms->match, record))
+    for (struct tap_feed *feed = first; feed != NULL; feed = feed->next) {
+        if (feed->is_reserved)
             tell(feed, record, metrics);
+        feed->is_reserved = false;
+    }
 }

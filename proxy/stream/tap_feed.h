@@ -43,12 +43,17 @@ struct tap_feed {
     struct note farewell;     // the last that the worker touches of it
     _Atomic bool is_attached; // or was
     bool is_detached;         // the reader's
+    bool is_reserved;         // the worker's: there is to be a line of the record at hand
+    void *user;               // the reader's own
 };
 
 // --- the reader's thread ---
 
-void tap_feed_init(struct tap_feed *feed, struct tap_terms *terms, struct mailbox *home, void (*on_note)(struct note *note));
+void tap_feed_init(struct tap_feed *feed, struct tap_terms *terms, struct mailbox *home, void (*on_note)(struct note *note), void *user);
 void tap_feed_dispose(struct tap_feed *feed);
+
+// The next of `count` feeds that has lines, from `*turn` on, which is then that behind it: who takes a little at a time hears of all workers. NULL: none has.
+struct tap_feed *tap_feeds_turn(struct tap_feed *feeds, uint32_t count, uint32_t *turn);
 
 // Whole lines that wait, at most `most` bytes (ACCESS_LOG_LINE_MAX or more) of them, in one or two pieces: returns the number of pieces. Then line_ring_take, of what they have together.
 int tap_feed_front(const struct tap_feed *feed, size_t most, struct iovec pieces[2]);
@@ -58,10 +63,11 @@ int tap_feed_front(const struct tap_feed *feed, size_t most, struct iovec pieces
 void tap_feed_attach(struct tap_feed *feed, struct stream_env *env);
 void tap_feed_detach(struct tap_feed *feed, struct stream_env *env);
 
-// Whether any of these, the first of which is given, wants the record.
-bool taps_want(const struct tap_feed *first, const struct access_record *record);
+// Whether any of these, the first of which is given, is to get a line of the record: it wants it, and its terms and its room allow it. What it wants and does not get is counted. Texts that are printed
+// for the record may be missing yet.
+bool taps_reserve(struct tap_feed *first, const struct access_record *record, struct worker_metrics *metrics);
 
-// Those that want it get it, as far as their terms and their room go.
+// Those get it, behind a taps_reserve that said so.
 void taps_tell(struct tap_feed *first, const struct access_record *record, struct worker_metrics *metrics);
 
 #endif

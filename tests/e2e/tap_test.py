@@ -5,18 +5,15 @@ import json
 import os
 import signal
 import socket
-import threading
 import urllib.parse
 from pathlib import Path
 
 import pytest
 
-from support.backend import held, message, reply
+from support.backend import reply
 from support.fleet import READY_S, eventually, http_get
 from support.hop import API, Hop
 from support.wire import Wire, exchange
-
-
 
 COMMAND = Path(os.environ["OUTRIGGER_BIN"]) / "outrigger"
 MATCHES = [{"path": {"type": "PathPrefix", "value": "/secret"}}]
@@ -142,34 +139,39 @@ def test_the_log_may_be_off_and_documents_may_change(fleet):
 
 
 def test_by_time_taken_host_service_and_direction(fleet):
-    go_on = threading.Event()
-    hop = hop_of(fleet, script=held(go_on, message(200, b"late")))
-    with Tap(hop, slower="50ms", host="Courses", service="courses", direction="outbound", count=1) as tap, Tap(hop, host="courses:1", count=1) as other:
-        with Wire(hop.address) as wire:
-            wire.get("/slow", host="courses:80")
-            eventually(lambda: hop.figure("outrigger_streams_active") == 1)
-            threading.Timer(0.1, go_on.set).start()
-            assert wire.response().status == 200
+    hop = hop_of(fleet)
+    with Tap(hop, slower="0ms", host="Courses", service="courses", direction="outbound", count=1) as tap, Tap(hop, slower="1h") as slow, Tap(hop, host="courses:1", count=1) as other:
+        assert send(hop.address, "/late", host="courses:80").status == 200
         (line,), end = tap.to_the_end()
-        assert line["path"] == "/slow" and line["duration_us"] >= 50000 and end["reason"] == "count"
-        assert hop.figure("outrigger_tap_lines_total") == 1 and other.text == b""
+        assert line["path"] == "/late" and end["reason"] == "count"
+        assert hop.figure("outrigger_tap_lines_total") == 1 and slow.text == other.text == b""
 
 
 # --- its bounds ---
 
+def hop_that_keeps_little(fleet, workers=1):
+    """Of a reply: the system keeps less of one in a Unix socket than in others."""
+    hop = hop_of(fleet, workers, start=False)
+    hop.admin = hop.proxy["spec"]["admin"]["address"] = f"unix:{fleet.folder}/admin.sock"
+    hop.start()
+    return hop
+
+
+def send_long(hop, wires, count):
+    """So many whose lines are long, on each of these connections in turn."""
+    for number in range(count):
+        wire = wires[number % len(wires)]
+        wire.get("/" + "p" * 400, host="courses", headers=["User-Agent: " + "u" * 180, "X-Request-Id: " + "i" * 120])
+        assert wire.response().status == 200
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed(fleet, workers):
     count = 1000
-    hop = hop_of(fleet, workers, start=False)
-    hop.admin = hop.proxy["spec"]["admin"]["address"] = f"unix:{fleet.folder}/admin.sock"  # the system keeps little in such a socket
-    hop.start()
-    agent = ["User-Agent: " + "u" * 180, "X-Request-Id: " + "i" * 120]
+    hop = hop_that_keeps_little(fleet, workers)
     with Tap(hop, rate=1000) as tap:
         wires = [Wire(hop.address) for _ in range(2 * workers)]
-        for number in range(count):
-            wire = wires[number % len(wires)]
-            wire.get("/" + "p" * 400, host="courses", headers=agent)
-            assert wire.response().status == 200
+        send_long(hop, wires, count)
         for wire in wires:
             wire.close()
         eventually(lambda: hop.figure("outrigger_tap_lines_total") + hop.figure("outrigger_tap_dropped_total") == count, what="an end of every request")
@@ -203,6 +205,28 @@ def test_more_than_its_rate_is_dropped_and_counted(fleet):
             seen += "event" not in line
             told = line.get("dropped", told)
         assert (seen, told) == (made, dropped)
+
+
+def test_a_reader_that_does_not_read_loses_its_place_behind_the_end(fleet):
+    """A proxy keeps the place for ten seconds, for one who takes something of what waits."""
+    hop = hop_that_keeps_little(fleet)
+    with Tap(hop, rate=1000, duration="3s"), Wire(hop.address) as wire:
+        while hop.figure("outrigger_tap_dropped_total", reason="full") == 0 and hop.figure("outrigger_taps") > 0:
+            send_long(hop, [wire], 20)
+        over(hop)
+
+
+def test_a_slow_reader_gets_the_end_of_a_process_that_ends(fleet):
+    hop = hop_that_keeps_little(fleet)
+    with Tap(hop, rate=1000) as tap, Wire(hop.address) as wire:
+        while hop.figure("outrigger_tap_dropped_total", reason="full") == 0:
+            send_long(hop, [wire], 20)
+        wire.close()
+        made, dropped = hop.figure("outrigger_tap_lines_total"), hop.figure("outrigger_tap_dropped_total")
+        hop.process.signal(signal.SIGTERM)
+        seen, end = tap.to_the_end()
+        assert len(seen) == made and end == {"event": "end", "reason": "shutdown", "dropped": dropped, "lines": made}
+        hop.process.wait()
 
 
 def test_it_ends_when_its_time_is_over(fleet):

@@ -251,7 +251,7 @@ static void none_for_one_that_is_looked_at(void **state) {
     static struct bytes requests[WARM_UP + REQUESTS];
     world_init(&near, PROXY SERVICE("HTTP1", ONE), "outbound");
     mailbox_init(&home, 16, wake_nobody, NULL);
-    tap_feed_init(&feed, &terms, &home, on_note);
+    tap_feed_init(&feed, &terms, &home, on_note, NULL);
     tap_feed_attach(&feed, &near.loopback.env);
     for (unsigned i = 0; i < WARM_UP + REQUESTS; i++)
         requests[i] = BYTES("GET /some/path?a=b HTTP/1.1\r\nHost: a\r\n\r\n");

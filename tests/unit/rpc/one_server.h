@@ -25,6 +25,7 @@
 
 static struct loop loop;
 static struct rpc_server *server;
+static int server_socket;
 static union address address;
 static int clients[CLIENTS_MAX];
 static unsigned client_count;
@@ -41,7 +42,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 
 // What the handler saw.
-static unsigned requests, cancelled, writables;
+static unsigned requests, cancelled, writables, ended;
 static struct rpc_request *waiting;
 static char seen[RPC_BODY_MAX + 1024];
 static bool reply_at_once;
@@ -87,24 +88,30 @@ static inline void on_writable(void *owner, struct rpc_request *request) {
     writables++;
 }
 
-static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled, .writable = on_writable};
+static inline void on_ended(void *owner, struct rpc_request *request) {
+    (void)owner;
+    ended++;
+    if (request == waiting)
+        waiting = NULL;
+}
+
+static const struct rpc_handler handler = {.request = on_request, .cancelled = on_cancelled, .writable = on_writable, .ended = on_ended};
 
 static inline int begin(void **state) {
     (void)state;
     char reason[256];
-    int socket;
     socklen_t length = sizeof(address);
     struct sockaddr_in wanted = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    requests = cancelled = writables = 0;
+    requests = cancelled = writables = ended = 0;
     waiting = NULL;
     reply_at_once = true;
     reply_size = 0;
     client_count = 0;
     text = malloc(TEXT_MAX);
     loop_init(&loop, NULL);
-    assert_int_equal(tcp_listen((const struct sockaddr *)&wanted, sizeof(wanted), &socket, reason, sizeof(reason)), OK);
-    assert_int_equal(getsockname(socket, &address.any, &length), 0);
-    server = rpc_server_open(&loop, socket, &handler, &loop);
+    assert_int_equal(tcp_listen((const struct sockaddr *)&wanted, sizeof(wanted), &server_socket, reason, sizeof(reason)), OK);
+    assert_int_equal(getsockname(server_socket, &address.any, &length), 0);
+    server = rpc_server_open(&loop, server_socket, &handler, &loop);
     return 0;
 }
 

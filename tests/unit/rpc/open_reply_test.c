@@ -1,4 +1,4 @@
-// Replies that go on: pieces, their bound, a reader that is slow, gone or in no hurry, the end.
+// Open replies: pieces, their bound, a reader that is slow, gone or in no hurry, the end.
 #include "one_server.h"
 
 #define TYPE BYTES("application/x-ndjson")
@@ -45,6 +45,7 @@ static void pieces_follow_each_other_in_chunks_and_the_connection_is_kept(void *
     rpc_reply_end(waiting);
     assert_string_equal(receive(client, "0\r\n\r\n"), "5\r\nlast\n\r\n0\r\n\r\n");
     assert_int_equal(cancelled + writables, 0);
+    assert_int_equal(ended, 1);
     reply_at_once = true;
     send_text(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     starts_with(receive(client, "hello\n"), "HTTP/1.1 200 OK\r\n");
@@ -88,6 +89,7 @@ static void a_client_that_does_not_read_has_its_bound_and_then_all_of_it(void **
             assert_true(rpc_reply_room(waiting) >= RPC_OPEN_REPLY_MAX / 2);
             rpc_reply_end(waiting);
             waiting = NULL;
+            assert_int_equal(ended, 0);
         }
         ssize_t got = recv(client, text + length, 65536, MSG_DONTWAIT);
         assert_true(got != 0 && length + 65536 < TEXT_MAX);
@@ -99,6 +101,7 @@ static void a_client_that_does_not_read_has_its_bound_and_then_all_of_it(void **
         received += text[i] == '#';
     assert_int_equal(received, count * 999);
     assert_int_equal(writables, before + 1);
+    TURN_UNTIL(ended == 1);
 }
 
 static void who_takes_nothing_behind_the_end_is_dropped_in_time(void **state) {
@@ -106,9 +109,69 @@ static void who_takes_nothing_behind_the_end_is_dropped_in_time(void **state) {
     ask_and_open("GET /tap HTTP/1.1\r\nHost: h\r\n\r\n");
     (void)fill();
     rpc_reply_end(waiting);
+    for (int i = 0; i < 10; i++)
+        turn();
+    assert_int_equal(ended, 0); // not out yet
     pass_time(RPC_REQUEST_TIMEOUT + NS_PER_S);
     TURN_UNTIL(rpc_server_counters(server)->connections == 0);
     assert_int_equal(cancelled, 0);
+    assert_int_equal(ended, 1);
+}
+
+// Whoever is told closes the server, as a process that ends does, and the client has all of it.
+static void an_end_is_told_when_nothing_of_it_waits_any_more(void **state) {
+    (void)state;
+    static const int least = 1; // what the system keeps, so that the transport keeps more
+    assert_int_equal(setsockopt(server_socket, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+    int client = ask_and_open("GET /tap HTTP/1.0\r\n\r\n");
+    const unsigned count = fill();
+    unsigned received = 0;
+    rpc_reply_end(waiting);
+    for (ssize_t got = -1; got != 0;) {
+        got = recv(client, text, 1000, MSG_DONTWAIT);
+        for (ssize_t i = 0; i < got; i++)
+            received += text[i] == '#';
+        turn();
+        if (ended > 0 && server != NULL) {
+            rpc_server_close(server);
+            server = NULL;
+        }
+    }
+    assert_int_equal(received, count * 999);
+    assert_int_equal(ended, 1);
+    assert_int_equal(cancelled, 0);
+}
+
+static void one_that_is_hurried_has_the_deadline_of_any_as_long_as_it_takes_nothing(void **state) {
+    (void)state;
+    int client = ask_and_open("GET /tap HTTP/1.1\r\nHost: h\r\n\r\n");
+    (void)fill();
+    pass_time(3600 * NS_PER_S);
+    loop_enter(&loop);
+    rpc_reply_hurry(waiting);
+    for (unsigned round = 0; round < 3; round++) { // it takes something in each
+        pass_time(RPC_REQUEST_TIMEOUT - NS_PER_S);
+        assert_int_equal(cancelled, 0);
+        for (const unsigned before = writables; writables == before;) {
+            (void)recv(client, text, 65536, MSG_DONTWAIT);
+            turn();
+        }
+        (void)fill();
+    }
+    pass_time(RPC_REQUEST_TIMEOUT + NS_PER_S);
+    assert_int_equal(cancelled, 1);
+    TURN_UNTIL(rpc_server_counters(server)->connections == 0);
+    assert_int_equal(ended, 0);
+}
+
+static void one_that_is_hurried_at_once_has_it_from_its_head_on(void **state) {
+    (void)state;
+    ask_and_open("GET /tap HTTP/1.1\r\nHost: h\r\n\r\n");
+    rpc_reply_hurry(waiting);
+    turn();
+    assert_int_equal(cancelled, 0);
+    pass_time(RPC_REQUEST_TIMEOUT + NS_PER_S);
+    assert_int_equal(cancelled, 1);
 }
 
 static void a_client_that_goes_in_whatever_way_is_told_once(void **state) {
@@ -138,6 +201,7 @@ static void a_client_that_goes_between_the_last_piece_and_the_end_is_not_told(vo
     close_client(client);
     TURN_UNTIL(rpc_server_counters(server)->connections == 0);
     assert_int_equal(cancelled, 0);
+    assert_int_equal(ended, 1);
 }
 
 static void an_open_reply_makes_no_room_for_others(void **state) {
@@ -151,6 +215,17 @@ static void an_open_reply_makes_no_room_for_others(void **state) {
     rpc_server_stop_listening(server);
     rpc_reply_write(opened, BYTES("still\n"));
     assert_non_null(strstr(receive(client, "still\n"), "still\n"));
+    assert_int_equal(cancelled, 0);
+}
+
+static void closing_the_server_ends_one_that_was_ended(void **state) {
+    (void)state;
+    ask_and_open("GET /tap HTTP/1.1\r\nHost: h\r\n\r\n");
+    (void)fill();
+    rpc_reply_end(waiting);
+    rpc_server_close(server);
+    server = NULL;
+    assert_int_equal(ended, 1);
     assert_int_equal(cancelled, 0);
 }
 
@@ -183,9 +258,13 @@ int main(void) {
         TEST(an_old_client_gets_it_until_the_connection_ends),
         TEST(a_client_that_does_not_read_has_its_bound_and_then_all_of_it),
         TEST(who_takes_nothing_behind_the_end_is_dropped_in_time),
+        TEST(an_end_is_told_when_nothing_of_it_waits_any_more),
+        TEST(one_that_is_hurried_has_the_deadline_of_any_as_long_as_it_takes_nothing),
+        TEST(one_that_is_hurried_at_once_has_it_from_its_head_on),
         TEST(a_client_that_goes_in_whatever_way_is_told_once),
         TEST(a_client_that_goes_between_the_last_piece_and_the_end_is_not_told),
         TEST(an_open_reply_makes_no_room_for_others),
+        TEST(closing_the_server_ends_one_that_was_ended),
         TEST(closing_the_server_cancels_it),
         TEST(an_answer_in_the_turn_of_the_deadline_counts),
     };

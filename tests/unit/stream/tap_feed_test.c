@@ -73,8 +73,8 @@ static void a_request_that_is_wanted_is_a_line_whether_it_is_logged_or_not(void 
     of_all.is_brief = true;
     open_home();
     loopback_init(&world, LOGS_ERRORS SERVICE("HTTP1", ONE), NULL);
-    tap_feed_init(&feed, &terms, &home, on_note);
-    tap_feed_init(&all, &of_all, &home, on_note);
+    tap_feed_init(&feed, &terms, &home, on_note, NULL);
+    tap_feed_init(&all, &of_all, &home, on_note, NULL);
     answer(&world, "GET a /a/0\n", 200);
     tap_feed_attach(&feed, &world.env);
     tap_feed_attach(&all, &world.env);
@@ -125,7 +125,7 @@ static void bench_open(struct bench *bench, struct tap_terms terms) {
     check_loop_init(&bench->check);
     bench->env = (struct stream_env){.loop = &bench->check.loop, .metrics = &bench->metrics};
     bench->terms = terms;
-    tap_feed_init(&bench->feed, &bench->terms, &home, on_note);
+    tap_feed_init(&bench->feed, &bench->terms, &home, on_note, NULL);
     tap_feed_attach(&bench->feed, &bench->env);
 }
 
@@ -140,7 +140,8 @@ static void bench_close(struct bench *bench) {
 static void tell(struct bench *bench, unsigned count, struct bytes path) {
     const struct access_record record = {.path = path, .grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
     for (unsigned i = 0; i < count; i++)
-        taps_tell(bench->env.taps, &record, bench->env.metrics);
+        if (taps_reserve(bench->env.taps, &record, bench->env.metrics))
+            taps_tell(bench->env.taps, &record, bench->env.metrics);
 }
 
 static void lines_are_seen_and_noted_once_a_turn(void **state) {
@@ -219,6 +220,89 @@ static void behind_the_last_line_nothing_is_made_or_counted(void **state) {
     bench_close(&bench);
 }
 
+// A line costs something, and what is not one costs no more than to look.
+static void what_is_dropped_is_known_before_anything_is_printed(void **state) {
+    (void)state;
+    const struct access_record wanted = {.path = BYTES("/a"), .grpc_status = ACCESS_LOG_NO_GRPC_STATUS}, other = {.path = BYTES("/b")};
+    struct bench bench;
+    struct tap_terms terms = terms_of((struct access_match){.path = BYTES("/a")});
+    terms.rate = 2;
+    terms.count = 3;
+    bench_open(&bench, terms);
+    assert_false(taps_reserve(bench.env.taps, &other, bench.env.metrics));
+    tell(&bench, 2, wanted.path);
+    assert_false(taps_reserve(bench.env.taps, &wanted, bench.env.metrics)); // for the rate
+    assert_int_equal(metric_read(&bench.metrics.tap_dropped_rate), 1);
+    check_loop_pass(&bench.check, NS_PER_S);
+    tell(&bench, 1, wanted.path);
+    assert_false(taps_reserve(bench.env.taps, &wanted, bench.env.metrics)); // for the number
+    assert_int_equal(metric_read(&bench.feed.dropped), 1);
+    bench.terms.count = UINT64_MAX;
+    bench.terms.rate = 1000000;
+    tell(&bench, 2000, wanted.path);
+    assert_true(metric_read(&bench.metrics.tap_dropped_full) > 0);
+    assert_false(taps_reserve(bench.env.taps, &wanted, bench.env.metrics)); // for the room
+    bench_close(&bench);
+}
+
+static void one_that_gets_no_line_does_not_take_that_of_another(void **state) {
+    (void)state;
+    struct bench bench;
+    struct tap_terms none = terms_of((struct access_match){.path = BYTES("/other")});
+    struct tap_feed beside;
+    bench_open(&bench, terms_of((struct access_match){0}));
+    tap_feed_init(&beside, &none, &home, on_note, NULL);
+    tap_feed_attach(&beside, &bench.env);
+    tell(&bench, 3, BYTES("/"));
+    tell(&bench, 2, BYTES("/other"));
+    check_loop_turn(&bench.check);
+    assert_int_equal(take_lines(&bench.feed, NULL), 5);
+    assert_int_equal(take_lines(&beside, NULL), 2);
+    tap_feed_detach(&beside, &bench.env);
+    tap_feed_dispose(&beside);
+    bench_close(&bench);
+}
+
+static void a_reader_that_takes_little_hears_of_all_workers(void **state) {
+    (void)state;
+    static char path[400];
+    const struct access_record record = {.path = bytes_from(path, sizeof path), .grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
+    struct tap_terms terms = {.count = UINT64_MAX, .rate = 1000000};
+    struct tap_feed feeds[3];
+    struct bench bench;
+    struct stream_env envs[3];
+    unsigned taken[3] = {0};
+    uint32_t turn = 0;
+    memset(path, 'p', sizeof path);
+    bench_open(&bench, terms_of((struct access_match){0}));
+    for (unsigned i = 0; i < 3; i++) {
+        envs[i] = (struct stream_env){.loop = &bench.check.loop, .metrics = &bench.metrics};
+        tap_feed_init(&feeds[i], &terms, &home, on_note, NULL);
+        tap_feed_attach(&feeds[i], &envs[i]);
+    }
+    assert_null(tap_feeds_turn(feeds, 3, &turn));
+    for (unsigned round = 0; round < 30; round++) {
+        for (unsigned i = 0; i < 3; i += 2) // the second has nothing to say; the others more than is taken
+            for (unsigned k = 0; k < 50; k++)
+                if (taps_reserve(&feeds[i], &record, &bench.metrics))
+                    taps_tell(&feeds[i], &record, &bench.metrics);
+        check_loop_turn(&bench.check);
+        struct iovec pieces[2];
+        struct tap_feed *feed = tap_feeds_turn(feeds, 3, &turn);
+        assert_int_equal(tap_feed_front(feed, ACCESS_LOG_LINE_MAX, pieces) > 0, true);
+        line_ring_take(&feed->lines, pieces[0].iov_len);
+        taken[feed - feeds]++;
+    }
+    assert_int_equal(taken[0], 15);
+    assert_int_equal(taken[1], 0);
+    assert_int_equal(taken[2], 15);
+    for (unsigned i = 0; i < 3; i++) {
+        tap_feed_detach(&feeds[i], &envs[i]);
+        tap_feed_dispose(&feeds[i]);
+    }
+    bench_close(&bench);
+}
+
 static void what_was_told_in_the_turn_of_its_end_is_not_lost(void **state) {
     (void)state;
     struct bench bench;
@@ -268,7 +352,8 @@ static void *work(void *argument) {
     const struct access_record record = {.path = BYTES("/"), .grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
     tap_feed_attach(&worker->feed, &worker->env);
     for (unsigned i = 0; i < EACH; i++) {
-        taps_tell(worker->env.taps, &record, &worker->metrics);
+        if (taps_reserve(worker->env.taps, &record, &worker->metrics))
+            taps_tell(worker->env.taps, &record, &worker->metrics);
         if (list_is_linked(&worker->feed.publish.link)) {
             list_remove(&worker->feed.publish.link);
             worker->feed.publish.run(&worker->feed.publish);
@@ -291,7 +376,7 @@ static void workers_make_no_line_too_many_and_lose_none(void **state) {
             list_init(&workers[i].loop.flush);
             workers[i].loop.now = NS_PER_S;
             workers[i].env = (struct stream_env){.loop = &workers[i].loop, .metrics = &workers[i].metrics};
-            tap_feed_init(&workers[i].feed, &terms, &home, on_note);
+            tap_feed_init(&workers[i].feed, &terms, &home, on_note, NULL);
             assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
         }
         while (detached < THREADS) {
@@ -323,6 +408,9 @@ int main(void) {
         cmocka_unit_test(a_reader_that_does_not_read_costs_lines_and_no_time_and_memory),
         cmocka_unit_test(a_rate_is_a_bucket_of_a_second),
         cmocka_unit_test(behind_the_last_line_nothing_is_made_or_counted),
+        cmocka_unit_test(what_is_dropped_is_known_before_anything_is_printed),
+        cmocka_unit_test(one_that_gets_no_line_does_not_take_that_of_another),
+        cmocka_unit_test(a_reader_that_takes_little_hears_of_all_workers),
         cmocka_unit_test(what_was_told_in_the_turn_of_its_end_is_not_lost),
         cmocka_unit_test(whole_lines_are_taken_however_little_fits),
         cmocka_unit_test(workers_make_no_line_too_many_and_lose_none),
