@@ -5,6 +5,7 @@
 #include "config/value.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -144,6 +145,13 @@ bool admin_get(const char *where, const char *target, struct admin_answer *answe
 
 // --- a page that goes on ---
 
+enum following {
+    FOLLOWING_ENDED, // so does each reply of another status
+    FOLLOWING_STOPPED,
+    FOLLOWING_BROKEN,
+    FOLLOWING_OUTPUT_FAILED, // errno says why
+};
+
 static volatile sig_atomic_t is_stopped;
 
 static void on_stop(int number) {
@@ -151,7 +159,7 @@ static void on_stop(int number) {
     is_stopped = 1;
 }
 
-// The signal is held but for while it is waited for bytes: it interrupts nothing else. Returns what it was before.
+// The signal is held but for while something is waited for: it interrupts nothing else. Returns what it was before.
 static sigset_t hold_stop_signal(int number) {
     struct sigaction action = {.sa_handler = on_stop};
     sigset_t held, before;
@@ -162,8 +170,9 @@ static sigset_t hold_stop_signal(int number) {
     return before;
 }
 
-static bool may_read(int fd, const sigset_t *before) {
-    struct pollfd poll = {.fd = fd, .events = POLLIN};
+// False: it was stopped.
+static bool wait_for(int fd, short events, const sigset_t *before) {
+    struct pollfd poll = {.fd = fd, .events = events};
     int ready;
     do
         ready = ppoll(&poll, 1, NULL, before);
@@ -171,24 +180,40 @@ static bool may_read(int fd, const sigset_t *before) {
     return ready > 0;
 }
 
-// Behind the head. False: the connection broke.
-static bool pass_on(int fd, const sigset_t *before, const struct admin_follower *follower, struct bytes first) {
-    char piece[16384];
-    ssize_t received = 1;
-    if (first.len > 0 && !follower->take(follower->user, first))
-        is_stopped = 1;
-    while (received > 0 && !is_stopped && may_read(fd, before)) {
-        received = recv(fd, piece, sizeof piece, 0);
-        if (received > 0 && !follower->take(follower->user, bytes_from(piece, (size_t)received)))
-            is_stopped = 1;
+// What a pipe takes at once when it takes anything: the signal is waited for with the rest. False: it was stopped, or errno says what is wrong.
+static bool put_out(int fd, const sigset_t *before, struct bytes piece) {
+    while (piece.len > 0) {
+        if (!wait_for(fd, POLLOUT, before))
+            return false;
+        const ssize_t written = write(fd, piece.at, piece.len < PIPE_BUF ? piece.len : PIPE_BUF);
+        if (written < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        if (written > 0)
+            piece = bytes_from(piece.at + written, piece.len - (size_t)written);
     }
-    return received >= 0;
+    return true;
+}
+
+// Behind the head.
+static enum following pass_on(int fd, const sigset_t *before, const struct admin_follower *follower, struct bytes first) {
+    char piece[16384];
+    for (struct bytes came = first;;) {
+        if (!put_out(follower->output, before, came))
+            return is_stopped ? FOLLOWING_STOPPED : FOLLOWING_OUTPUT_FAILED;
+        follower->passed(follower->user, came);
+        if (!wait_for(fd, POLLIN, before))
+            return is_stopped ? FOLLOWING_STOPPED : FOLLOWING_BROKEN;
+        const ssize_t received = recv(fd, piece, sizeof piece, 0);
+        if (received <= 0)
+            return received == 0 ? FOLLOWING_ENDED : FOLLOWING_BROKEN;
+        came = bytes_from(piece, (size_t)received);
+    }
 }
 
 // Until the head is complete, or the end of what there is.
 static bool receive_head(int fd, const sigset_t *before, struct answering *answering, unsigned *status, struct bytes *body) {
     while (!read_head(bytes_from(answering->text, answering->length), status, body)) {
-        if (!make_room(answering) || !may_read(fd, before))
+        if (!make_room(answering) || !wait_for(fd, POLLIN, before))
             return false;
         const ssize_t received = recv(fd, answering->text + answering->length, answering->capacity - answering->length, 0);
         if (received <= 0)
@@ -199,18 +224,19 @@ static bool receive_head(int fd, const sigset_t *before, struct answering *answe
 }
 
 // HTTP/1.0, since a body that ends with its connection needs no reading of chunks.
-static bool follow(int fd, const char *target, const struct admin_follower *follower, struct admin_answer *answer) {
+static enum following follow(int fd, const char *target, const struct admin_follower *follower, struct admin_answer *answer) {
     const sigset_t before = hold_stop_signal(follower->stop_signal);
     struct answering answering = {0};
     struct bytes body;
-    bool is_answered =
-        send_request(fd, target, " HTTP/1.0\r\nHost: localhost\r\n\r\n") && receive_head(fd, &before, &answering, &answer->status, &body);
-    if (is_answered && answer->status == 200)
-        is_answered = pass_on(fd, &before, follower, body);
-    else if (is_answered)
-        is_answered = receive_all(fd, &answering) && read_answer(bytes_from(answering.text, answering.length), answer);
+    enum following following = FOLLOWING_ENDED;
+    if (!send_request(fd, target, " HTTP/1.0\r\nHost: localhost\r\n\r\n") || !receive_head(fd, &before, &answering, &answer->status, &body))
+        following = is_stopped ? FOLLOWING_STOPPED : FOLLOWING_BROKEN;
+    else if (answer->status == 200)
+        following = pass_on(fd, &before, follower, body);
+    else if (!receive_all(fd, &answering) || !read_answer(bytes_from(answering.text, answering.length), answer))
+        following = FOLLOWING_BROKEN;
     free(answering.text);
-    return is_answered || is_stopped;
+    return following;
 }
 
 bool admin_follow(const char *where, const char *target, const struct admin_follower *follower, struct admin_answer *answer, bool *stopped,
@@ -219,8 +245,11 @@ bool admin_follow(const char *where, const char *target, const struct admin_foll
     const int fd = connect_to(where, error, error_size);
     if (fd < 0)
         return false;
-    const bool is_answered = follow(fd, target, follower, answer);
+    const enum following following = follow(fd, target, follower, answer);
+    const int failure = errno;
     close(fd);
-    *stopped = is_stopped != 0;
-    return is_answered || say(error, error_size, where, "no answer as an admin listener gives it");
+    *stopped = following == FOLLOWING_STOPPED;
+    if (following == FOLLOWING_OUTPUT_FAILED)
+        return say(error, error_size, "output", strerror(failure));
+    return following != FOLLOWING_BROKEN || say(error, error_size, where, "no answer as an admin listener gives it");
 }

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 // How the line begins with which the proxy ends it in order (app/taps.c): as text and as JSON.
 static const struct bytes ends[] = {BYTES_OF("# end"), BYTES_OF("{\"event\":\"end\"")};
@@ -35,11 +36,9 @@ static void look_at(struct printing *printing, char c) {
     printing->length++;
 }
 
-static bool print(void *user, struct bytes piece) {
-    struct printing *printing = user;
+static void on_passed(void *user, struct bytes piece) {
     for (size_t i = 0; i < piece.len; i++)
-        look_at(printing, piece.at[i]);
-    return fwrite(piece.at, 1, piece.len, stdout) == piece.len && fflush(stdout) == 0;
+        look_at(user, piece.at[i]);
 }
 
 static bool read_arguments(int count, char **arguments, const char **admin, struct admin_target *target) {
@@ -69,7 +68,7 @@ static bool read_arguments(int count, char **arguments, const char **admin, stru
 
 static enum exit_code follow(const char *admin, const struct admin_target *target) {
     struct printing printing = {0};
-    const struct admin_follower follower = {.take = print, .user = &printing, .stop_signal = SIGINT};
+    const struct admin_follower follower = {.output = STDOUT_FILENO, .passed = on_passed, .user = &printing, .stop_signal = SIGINT};
     struct admin_answer answer;
     char error[256];
     bool is_stopped;

@@ -1,10 +1,13 @@
 # presets: dev tsan release
 """/tap and `outrigger tap`: who looks on sees what was asked for, as the access log has it, and disturbs nobody."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
+import termios
 import urllib.parse
 from pathlib import Path
 
@@ -295,9 +298,10 @@ def test_bad_questions_say_what_is_allowed(fleet):
 
 # --- for people ---
 
-def tap_command(fleet, hop, *options, exit_codes=(0,)):
+def tap_command(fleet, hop, *options, output=None, exit_codes=(0,)):
     before = hop.figure("outrigger_taps")
-    process = fleet.start("tap", [COMMAND, "tap", "--admin", hop.admin, *options], exit_codes=exit_codes)
+    into = ["/bin/sh", "-c", 'exec "$@" > "$0"', output] if output else []
+    process = fleet.start("tap", [*into, COMMAND, "tap", "--admin", hop.admin, *options], exit_codes=exit_codes)
     eventually(lambda: hop.figure("outrigger_taps") == before + 1, what="a reader")
     return process
 
@@ -337,3 +341,49 @@ def test_the_command_tells_what_is_wrong(fleet):
     hop.process.kill()
     process.wait()
     assert "ended in the middle" in process.output()
+
+
+def pipe_of(fleet):
+    """(its path, the end to read from), of one page: what was put into it first is all that it takes."""
+    path = fleet.folder / "pipe"
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+    return path, end
+
+
+def waiting_in(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
+def test_the_command_tells_that_its_output_fails(fleet):
+    hop = hop_of(fleet)
+    process = tap_command(fleet, hop, output="/dev/full", exit_codes=(1,))
+    assert send(hop.address).status == 200
+    process.wait()
+    assert process.output() == "outrigger tap: output: No space left on device\n"
+    over(hop)
+
+
+def test_the_command_is_ended_by_a_pipe_that_nobody_reads(fleet):
+    """As any command."""
+    hop = hop_of(fleet)
+    path, end = pipe_of(fleet)
+    process = tap_command(fleet, hop, output=path, exit_codes=(-signal.SIGPIPE,))
+    os.close(end)
+    assert send(hop.address).status == 200
+    process.wait()
+    over(hop)
+
+
+def test_the_command_is_stopped_while_nobody_takes_what_it_prints(fleet):
+    hop = hop_of(fleet)
+    path, end = pipe_of(fleet)
+    process = tap_command(fleet, hop, "--json", "--rate", "1000", output=path)
+    with Wire(hop.address) as wire:
+        send_long(hop, [wire], 20)
+        eventually(lambda: waiting_in(end) > 0, what="a full pipe")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 0
+    os.close(end)
+    over(hop)
