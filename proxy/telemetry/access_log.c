@@ -193,6 +193,10 @@ const char *access_field_name(enum access_field field) {
     return fields[field].name.at;
 }
 
+struct bytes access_shown(enum access_field field, struct bytes text) {
+    return bytes_from(text.at, text_escape_shown(text, fields[field].max, TEXT_ESCAPE_JSON));
+}
+
 size_t access_log_format(const struct access_record *record, char *text, size_t size) {
     CHECK(size >= ACCESS_LOG_LINE_MAX);
     struct line line = {text, text + ACCESS_LOG_LINE_MAX};

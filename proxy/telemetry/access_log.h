@@ -108,6 +108,9 @@ enum access_field {
 
 const char *access_field_name(enum access_field field);
 
+// What a line has of such a text as the value of that field: all of it, or what stands in front of the mark of a cut.
+struct bytes access_shown(enum access_field field, struct bytes text);
+
 // Writes the line as JSON, with its line feed, to `line`, which has at least ACCESS_LOG_LINE_MAX bytes. Returns its length. No NUL. A field that has no value is left out.
 size_t access_log_format(const struct access_record *record, char *line, size_t size);
 

@@ -1,8 +1,19 @@
 // Field by field: see access_match.h.
 #include "telemetry/access_match.h"
 
-static bool is_wanted(struct bytes wanted, struct bytes text) {
-    return wanted.len == 0 || bytes_equal(wanted, text);
+// Where a line cuts a text, what is wanted must go on behind the cut as well; how it does is not looked at.
+static bool is_wanted(struct bytes wanted, enum access_field field, struct bytes text) {
+    if (wanted.len == 0)
+        return true;
+    const struct bytes shown = access_shown(field, text);
+    return shown.len == text.len ? bytes_equal(wanted, text) : wanted.len > shown.len && bytes_starts_with(wanted, shown);
+}
+
+static bool path_is_wanted(struct bytes wanted, struct bytes path) {
+    const struct bytes shown = wanted.len == 0 ? BYTES_NONE : access_shown(ACCESS_PATH, path);
+    if (shown.len < path.len && wanted.len > shown.len)
+        wanted.len = shown.len;
+    return bytes_starts_with(shown, wanted);
 }
 
 static struct bytes without_last_dot(struct bytes host) {
@@ -22,6 +33,9 @@ static struct bytes without_port(struct bytes authority) {
 static bool host_is_wanted(struct bytes wanted, struct bytes authority) {
     if (wanted.len == 0)
         return true;
+    const struct bytes shown = access_shown(ACCESS_AUTHORITY, authority);
+    if (shown.len < authority.len) // no host is so long
+        return wanted.len > shown.len && bytes_equal_nocase(bytes_from(wanted.at, shown.len), shown);
     const bool has_port = without_port(wanted).len < wanted.len;
     return bytes_equal_nocase(without_last_dot(wanted), without_last_dot(has_port ? authority : without_port(authority)));
 }
@@ -42,9 +56,10 @@ static bool name_is_wanted(struct bytes wanted, struct bytes text) {
 
 bool access_match_wants(const struct access_match *match, const struct access_record *record) {
     const bool status = match->status_most == 0 || (record->status >= match->status_least && record->status <= match->status_most);
-    return status && record->duration >= match->slower && (!match->by_end || match->end == record->end) && is_wanted(match->method, record->method) &&
-           is_wanted(match->listener, record->listener) && is_wanted(match->direction, record->direction) &&
-           is_wanted(match->identity, record->peer_identity) && host_is_wanted(match->host, record->authority) &&
-           bytes_starts_with(access_path(record), match->path) && name_is_wanted(match->service, record->service) &&
+    return status && record->duration >= match->slower && (!match->by_end || match->end == record->end) &&
+           is_wanted(match->method, ACCESS_METHOD, record->method) && is_wanted(match->listener, ACCESS_LISTENER, record->listener) &&
+           is_wanted(match->direction, ACCESS_DIRECTION, record->direction) &&
+           is_wanted(match->identity, ACCESS_PEER_IDENTITY, record->peer_identity) && host_is_wanted(match->host, record->authority) &&
+           path_is_wanted(match->path, access_path(record)) && name_is_wanted(match->service, record->service) &&
            name_is_wanted(match->route, record->route);
 }

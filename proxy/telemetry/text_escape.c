@@ -121,3 +121,19 @@ too_long:
     memcpy(cut, TEXT_ESCAPE_CUT, TEXT_ESCAPE_ROOM_MIN);
     return cut + TEXT_ESCAPE_ROOM_MIN;
 }
+
+size_t text_escape_shown(struct bytes text, size_t room, enum text_escape_mode mode) {
+    CHECK(room >= TEXT_ESCAPE_ROOM_MIN);
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t length = 0, shown = 0; // of what is made; of `text`, with room for the mark behind it
+    for (size_t i = 0; i < text.len;) {
+        const struct unit unit = plain[at[i]] ? (struct unit){.length = 1, .taken = 1} : next_unit(at + i, text.len - i, mode);
+        length += unit.length;
+        i += unit.taken;
+        if (length > room)
+            return shown;
+        if (length <= room - TEXT_ESCAPE_ROOM_MIN)
+            shown = i;
+    }
+    return text.len;
+}

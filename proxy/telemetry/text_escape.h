@@ -18,4 +18,7 @@ enum text_escape_mode {
 // of valid UTF-8 becomes U+FFFD. What does not fit is cut between characters and marked by TEXT_ESCAPE_CUT.
 char *text_escape(char *out, char *end, struct bytes text, enum text_escape_mode mode);
 
+// How many bytes of `text` stand in what text_escape makes of it in `room` bytes: all, or those in front of the mark.
+size_t text_escape_shown(struct bytes text, size_t room, enum text_escape_mode mode);
+
 #endif

@@ -134,6 +134,62 @@ static void all_that_is_named_must_hold(void **state) {
     assert_false(access_match_wants(&match, &usual));
 }
 
+// What a line, which is made in `line`, has of a path that is cut, without the mark.
+static struct bytes shown_path(const struct access_record *record, char *line) {
+    const struct bytes text = bytes_from(line, access_log_format(record, line, ACCESS_LOG_LINE_MAX));
+    const char *begin = memmem(text.at, text.len, "\"path\":\"", 8);
+    const char *end = memmem(begin, 400, "...\",", 5);
+    return bytes_from(begin + 8, (size_t)(end - begin) - 8);
+}
+
+static void nothing_is_learned_of_what_a_line_cuts_away(void **state) {
+    (void)state;
+    static char path[1000], other[1000], line[ACCESS_LOG_LINE_MAX];
+    memset(path, 'p', sizeof path);
+    path[0] = '/';
+    struct access_record record = {.path = bytes_from(path, sizeof path), .grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
+    const size_t shown = shown_path(&record, line).len;
+    assert_int_equal(shown, 349);
+    memcpy(other, path, sizeof other);
+    for (size_t length = 1; length <= sizeof other; length++) {
+        const struct access_match match = {.path = bytes_from(other, length)};
+        for (unsigned is_other = 0; is_other <= 1; is_other++) {
+            other[length - 1] = is_other ? 'x' : path[length - 1];
+            assert_int_equal(access_match_wants(&match, &record), !is_other || length > shown);
+        }
+        other[length - 1] = path[length - 1];
+    }
+    record.path.len = 352; // this is not cut
+    assert_true(access_match_wants(&(struct access_match){.path = record.path}, &record));
+    assert_false(access_match_wants(&(struct access_match){.path = bytes_from(path, 353)}, &record));
+    memset(path + 1, '"', 300); // each is two bytes in a line
+    record.path.len = 500;
+    assert_int_equal(access_shown(ACCESS_PATH, record.path).len, shown_path(&record, line).len / 2 + 1);
+    assert_true(access_match_wants(&(struct access_match){.path = bytes_from(path, 175)}, &record));
+    memcpy(other, path, sizeof other);
+    other[174] = 'x';
+    assert_false(access_match_wants(&(struct access_match){.path = bytes_from(other, 175)}, &record));
+    other[174] = '"';
+    other[175] = 'x';
+    assert_true(access_match_wants(&(struct access_match){.path = bytes_from(other, 200)}, &record));
+}
+
+static void texts_that_are_cut_are_compared_as_far_as_they_are_seen(void **state) {
+    (void)state;
+    static char text[1000], other[1000];
+    memset(text, 'a', sizeof text);
+    memset(other, 'a', sizeof other);
+    const struct access_record record = {.peer_identity = bytes_from(text, 600), .authority = bytes_from(text, 600)};
+    for (size_t length = 1; length <= 700; length++) {
+        other[length - 1] = 'x';
+        assert_int_equal(access_match_wants(&(struct access_match){.identity = bytes_from(other, length)}, &record), length > 349);
+        assert_int_equal(access_match_wants(&(struct access_match){.host = bytes_from(other, length)}, &record), length > 253);
+        other[length - 1] = 'a';
+        assert_int_equal(access_match_wants(&(struct access_match){.identity = bytes_from(other, length)}, &record), length > 349);
+        assert_int_equal(access_match_wants(&(struct access_match){.host = bytes_from(other, length)}, &record), length > 253);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_names_nothing_wants_all),
@@ -143,6 +199,8 @@ int main(void) {
         cmocka_unit_test(names_may_leave_out_what_stands_before_and_behind),
         cmocka_unit_test(numbers_have_bounds_and_ends_names),
         cmocka_unit_test(all_that_is_named_must_hold),
+        cmocka_unit_test(nothing_is_learned_of_what_a_line_cuts_away),
+        cmocka_unit_test(texts_that_are_cut_are_compared_as_far_as_they_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
