@@ -95,19 +95,19 @@ static void read_slower(struct reading *reading, struct bytes value) {
 
 static void read_count(struct reading *reading, struct bytes value) {
     if (!integer_parse(value, &question_of(reading)->count) || question_of(reading)->count == 0 || question_of(reading)->count > TAP_COUNT_MAX)
-        reading->error = BYTES("count: 1 to 1000000 lines");
+        reading->error = pool_format(reading->pool, "count: 1 to %u lines", TAP_COUNT_MAX);
 }
 
 static void read_duration(struct reading *reading, struct bytes value) {
     nanoseconds *duration = &question_of(reading)->duration;
     if (!duration_parse(value, duration) || *duration == 0 || *duration > TAP_DURATION_MAX)
-        reading->error = BYTES("duration: 1ms to 10m");
+        reading->error = pool_format(reading->pool, "duration: 1ms to %llum", (unsigned long long)(TAP_DURATION_MAX / (60 * NS_PER_S)));
 }
 
 static void read_rate(struct reading *reading, struct bytes value) {
     uint64_t rate = 0;
     if (!integer_parse(value, &rate) || rate == 0 || rate > TAP_RATE_MAX)
-        reading->error = BYTES("rate: 1 to 1000 lines per second");
+        reading->error = pool_format(reading->pool, "rate: 1 to %u lines per second", TAP_RATE_MAX);
     else
         question_of(reading)->rate = (uint32_t)rate;
 }
