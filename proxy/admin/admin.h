@@ -82,9 +82,11 @@ struct admin_query {
 
 // Of an open reply, by the source in the place of the page.
 struct admin_open_reply {
-    void (*writable)(struct admin_query *query); // as struct rpc_handler has it
-    void (*over)(struct admin_query *
-                     query); // what was ended is out; or the client is gone, before or after admin_reply_open. Once; admin_query_done comes behind it
+    // As struct rpc_handler has it.
+    void (*writable)(struct admin_query *query);
+
+    // What was ended is out; or the client is gone, before or after admin_reply_open. Once; admin_query_done comes behind it.
+    void (*over)(struct admin_query *query);
 };
 
 struct admin_source {
