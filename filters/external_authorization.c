@@ -130,8 +130,8 @@ static enum filter_result pass_unasked(struct stream *stream, const struct askin
 
 static void tell_failure(const struct external *external, const struct agent_answer *answer) {
     if (answer->outcome == AGENT_FAILS)
-        log_event(LOG_WARN, "external_authorization_failed", "policy=%.*s url=\"%.*s\" reason=\"%.*s\"", BYTES_FORMAT(external->policy->label),
-                  BYTES_FORMAT(external->config->agent.url->text), BYTES_FORMAT(answer->reason));
+        log_event(LOG_WARN, "external_authorization_failed", "policy=%.*s%s url=\"%.*s\" reason=\"%.*s\"", BYTES_FORMAT(external->policy->label),
+                  external->policy->is_dry_run ? " mode=dry_run" : "", BYTES_FORMAT(external->config->agent.url->text), BYTES_FORMAT(answer->reason));
 }
 
 // OK: the request may pass.
@@ -206,7 +206,7 @@ static enum filter_result start(struct stream *stream, struct asking *asking) {
     struct subrequest *subrequest;
     struct buffer body;
     buffer_init(&body, &stream->env->loop->blocks);
-    const struct subrequest_order order = {.kind = is_beside ? SUBREQUEST_MIRROR : SUBREQUEST_AGENT,
+    const struct subrequest_order order = {.kind = is_beside ? SUBREQUEST_DRY_RUN : SUBREQUEST_AGENT,
                                            .service = agent->url->service,
                                            .head = agent->type == AGENT_OPA ? agent_opa_ask(stream, agent, &body) : agent_forward_ask(stream, agent),
                                            .body = &body,

@@ -1,6 +1,7 @@
 // Agents that decide: what they are asked, what their answers mean, and that nothing that is no decision lets a request pass unless the document says so.
 #include "unit/filters/authorization_drive.h"
 
+#include "base/log.h"
 #include "http/headers.h"
 #include "stream/explanation.h"
 #include "stream/subrequest.h"
@@ -305,12 +306,53 @@ static void a_dry_run_whose_agent_hangs_is_over_in_time(void **state) {
     subrequests_cancel_all(&world.loopback.env); // as a worker does that stops
     loopback_settle(&world.loopback);
     assert_int_equal(shadow_refusals(&world), 0);
-    uint32_t *count = &world.loopback.env.subrequest_counts[SUBREQUEST_MIRROR];
-    *count += SUBREQUESTS_MAX;
-    assert_int_equal(status_of(&world, "GET app /\n"), 200);
-    assert_string_equal(world.loopback.record.dry_run, "AuthorizationPolicy/default/x: all: memory_limit");
-    *count -= SUBREQUESTS_MAX;
     world_dispose(&world);
+}
+
+static void a_dry_run_has_a_room_of_its_own(void **state) {
+    (void)state;
+    for (unsigned kind = 0; kind < SUBREQUEST_KINDS; kind++) {
+        struct world world;
+        agent_world_init(&world, BESIDE OPA_DRY("", ""), 200, "", "{\"result\":true}");
+        uint32_t *count = &world.loopback.env.subrequest_counts[kind];
+        *count += SUBREQUESTS_MAX;
+        assert_int_equal(status_of(&world, "GET app /\n"), 200);
+        const bool is_full = kind == SUBREQUEST_DRY_RUN;
+        assert_string_equal(world.loopback.record.dry_run, is_full ? "AuthorizationPolicy/default/x: all: memory_limit" : "");
+        assert_int_equal(world.questions, !is_full);
+        *count -= SUBREQUESTS_MAX;
+        world_dispose(&world);
+    }
+}
+
+static char logged[512]; // the last line
+
+static void keep_line(enum log_level level, const char *line) {
+    (void)level;
+    snprintf(logged, sizeof logged, "%s", line);
+}
+
+// Of many lines some are left out.
+static nanoseconds next_second(void) {
+    static nanoseconds now;
+    return now += NS_PER_S;
+}
+
+static void an_agent_that_fails_is_logged_with_the_mode(void **state) {
+    (void)state;
+    for (int is_dry = 0; is_dry < 2; is_dry++) {
+        struct world world;
+        agent_world_init(&world, is_dry ? BESIDE OPA_DRY("", "") : BESIDE OPA_WITH(""), 500, "", "");
+        log_set_clock(next_second);
+        log_redirect(keep_line);
+        assert_int_equal(status_of(&world, "GET app /\n"), is_dry ? 200 : 403);
+        log_redirect(NULL);
+        log_set_clock(NULL);
+        assert_has(logged, " event=external_authorization_failed ");
+        assert_has(logged, " policy=AuthorizationPolicy/default/x ");
+        assert_int_equal(strstr(logged, "mode=dry_run") != NULL, is_dry);
+        world_dispose(&world);
+    }
 }
 
 // ---- Forward
@@ -585,6 +627,8 @@ int main(void) {
         cmocka_unit_test(in_a_dry_run_nobody_waits_for_an_agent),
         cmocka_unit_test(in_a_dry_run_an_agent_makes_nothing),
         cmocka_unit_test(a_dry_run_whose_agent_hangs_is_over_in_time),
+        cmocka_unit_test(a_dry_run_has_a_room_of_its_own),
+        cmocka_unit_test(an_agent_that_fails_is_logged_with_the_mode),
         cmocka_unit_test(an_agent_is_asked_with_the_fields_of_the_request),
         cmocka_unit_test(an_agent_s_status_decides),
         cmocka_unit_test(a_refusal_says_how_to_do_better),
