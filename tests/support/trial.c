@@ -13,7 +13,7 @@
 #define COMING_MAX 10 // requests that come by chance
 #define PATIENCE (400 * NS_PER_S)
 
-// How often each accident came at each boundary, over all seeds of a trial.
+// How often each accident befell somebody at each boundary, over all seeds of a trial.
 static unsigned came[TRIAL_MOMENTS][TRIAL_ACCIDENTS];
 
 uint32_t trial_below(struct trial_run *run, uint32_t bound) {
@@ -28,87 +28,123 @@ static void reload(struct trial_run *run, unsigned version) {
     loopback_apply(&run->world, run->trial->documents[version]);
 }
 
-static bool reset_asked(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked) {
+static bool reset_asked(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user) {
     const struct trial_exchange *exchange = trial_exchange_of(run, asked);
-    if (exchange == run->victim || (exchange == NULL && trial_is_support(conn)))
-        conn->server.codec->ops->reset(conn->server.codec, &asked->stream, ERROR_INTERNAL);
+    bool *befell = user;
+    if (exchange != run->victim && (exchange != NULL || !trial_is_support(conn)))
+        return false;
+    conn->server.codec->ops->reset(conn->server.codec, &asked->stream, ERROR_INTERNAL);
+    *befell = true;
     return false;
 }
 
-static bool break_conn(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked) {
-    (void)asked;
-    fake_peer_reset(conn->peer, trial_below(run, 2) == 0);
-    return false;
+// Those too on which nobody is asked now.
+static bool break_conns(struct trial_run *run) {
+    bool befell = false;
+    for (struct far_conn *conn = run->world.far.conns; conn != NULL; conn = conn->next)
+        if (conn->speaks && !conn->peer->closed) {
+            fake_peer_reset(conn->peer, trial_below(run, 2) == 0);
+            befell = true;
+        }
+    return befell;
 }
 
 static void stop(struct trial_run *run) {
     run->stopped = true;
     for (unsigned i = 0; i < run->count; i++)
-        trial_fail(&run->exchanges[i], ERROR_DRAINING);
+        (void)trial_fail(&run->exchanges[i], ERROR_DRAINING);
     subrequests_cancel_all(&run->world.env);
 }
 
-// What befalls others than the client.
-static void strike_world(struct trial_run *run) {
+// What befalls servers. False: nobody.
+static bool strike_servers(struct trial_run *run) {
+    bool befell = false;
     switch (run->accident) {
     case SERVER_RESETS:
-        (void)trial_each_asked(run, reset_asked);
-        break;
+        (void)trial_each_asked(run, reset_asked, &befell);
+        return befell;
     case SERVER_BREAKS:
-        (void)trial_each_asked(run, break_conn);
-        break;
+        return break_conns(run);
     case SERVERS_SILENT:
         run->silent = true;
         run->world.far.mode = FAR_WAIT;
-        break;
+        return true;
     case SERVERS_REFUSE:
         run->world.far.mode = trial_below(run, 3) == 0 ? FAR_NO_SOCKET : FAR_REFUSE;
-        break;
-    case RELOAD_CHANGED:
-        reload(run, 1);
-        return;
-    case RELOAD_REMOVED:
-        reload(run, 2);
-        return;
-    case WORKER_DRAINS:
-        run->world.env.draining = true;
-        return;
-    case WORKER_STOPS:
-        stop(run);
-        return;
+        return true;
     default:
-        return;
+        return false;
     }
-    run->servers_trouble = true;
 }
 
-static void strike(struct trial_run *run) {
+// What befalls us.
+static void strike_worker(struct trial_run *run) {
+    switch (run->accident) {
+    case RELOAD_CHANGED:
+        reload(run, 1);
+        break;
+    case RELOAD_REMOVED:
+        reload(run, 2);
+        break;
+    case WORKER_DRAINS:
+        run->world.env.draining = true;
+        break;
+    case WORKER_STOPS:
+        stop(run);
+        break;
+    default:
+        break;
+    }
+}
+
+// The victim is not over. False: there was nobody whom it could befall, and nothing has happened.
+static bool strike(struct trial_run *run) {
     struct trial_exchange *exchange = run->victim;
-    run->struck = true;
-    came[run->moment][run->accident]++;
     switch (run->accident) {
     case CLIENT_GOES:
-        trial_fail(exchange, ERROR_CLIENT_GONE);
-        break;
+        return trial_fail(exchange, ERROR_CLIENT_GONE);
     case CLIENT_GARBLES:
-        trial_fail(exchange, exchange->told && !exchange->body_ended ? ERROR_BAD_REQUEST : ERROR_CLIENT_GONE);
-        break;
+        return exchange->told && !exchange->body_ended && trial_fail(exchange, ERROR_BAD_REQUEST);
     case CLIENT_ENDS_EARLY:
-        trial_end_early(exchange);
-        break;
+        return trial_end_early(exchange);
     case CLIENT_STALLS:
         exchange->hurt = true;
         exchange->client.accepts = 0;
-        break;
+        return true;
+    case SERVER_RESETS:
+    case SERVER_BREAKS:
+    case SERVERS_SILENT:
+    case SERVERS_REFUSE: {
+        const bool befell = strike_servers(run);
+        run->servers_trouble |= befell;
+        return befell;
+    }
     default:
-        strike_world(run);
-        break;
+        strike_worker(run);
+        return true;
     }
 }
 
 static void at(struct trial_run *run, enum trial_moment moment) {
-    if (run->moment == moment && !run->struck)
-        strike(run);
+    if (run->moment != moment || run->struck || trial_is_over(run->victim))
+        return;
+    run->struck = strike(run);
+    came[moment][run->accident] += run->struck;
+}
+
+// False: at that boundary there is nobody whom it could befall, or by chance alone.
+static bool is_to_come(const struct trial *trial, enum trial_moment moment, enum trial_accident accident) {
+    switch (accident) {
+    case CLIENT_GARBLES:
+    case CLIENT_ENDS_EARLY: // a body that has begun and not ended
+        return moment > BEFORE_HEAD && moment < BEFORE_ANSWER;
+    case SERVER_RESETS: // somebody is asked for the victim, and has not said all
+        return (moment == WAITING && trial->asks) || (moment > RESUMING && moment < AT_THE_END);
+    case SERVER_BREAKS: // there is a connection
+        return moment > BEFORE_DECIDE;
+    default:
+        return true;
+    }
 }
 
 static bool is_resuming(const struct trial_run *run) {
@@ -134,10 +170,15 @@ static const struct trial_request *any_request(struct trial_run *run) {
     return &run->trial->requests[trial_below(run, run->trial->request_count)];
 }
 
-// One that may come as far as the accident is to be; all waits and what is before come to any.
+// It may come as far as the accident is to be (all waits and what is before come to any), and has what that befalls.
+static bool suits_accident(const struct trial_run *run, const struct trial_request *request) {
+    const bool needs_body = run->moment == IN_BODY || run->accident == CLIENT_GARBLES || run->accident == CLIENT_ENDS_EARLY;
+    return (run->moment <= RESUMING || request->fate[0] != TRIAL_REFUSED) && (!needs_body || request->has_body);
+}
+
 static const struct trial_request *request_for_accident(struct trial_run *run) {
     const struct trial_request *request = any_request(run);
-    for (int i = 0; i < 20 && run->moment > RESUMING && request->fate[0] == TRIAL_REFUSED; i++)
+    for (int i = 0; i < 20 && !suits_accident(run, request); i++)
         request = any_request(run);
     return request;
 }
@@ -152,10 +193,10 @@ static void companion_acts(struct trial_run *run) {
         return;
     switch (trial_below(run, 8)) {
     case 0:
-        trial_fail(exchange, exchange->body_ended || trial_below(run, 2) == 0 ? ERROR_CLIENT_GONE : ERROR_BAD_REQUEST);
+        (void)trial_fail(exchange, exchange->body_ended || trial_below(run, 2) == 0 ? ERROR_CLIENT_GONE : ERROR_BAD_REQUEST);
         break;
     case 1:
-        trial_end_early(exchange);
+        (void)trial_end_early(exchange);
         break;
     case 2:
     case 3:
@@ -214,15 +255,15 @@ static void await_decision(struct trial_run *run) {
     }
 }
 
-// The application says the next part of its answer to the request, as soon as it has got it.
-static void await_answer(struct trial_run *run) {
+// The application says the next part of its answer to the request, as soon as it has got it. False: it never got it.
+static bool await_answer(struct trial_run *run) {
     for (int round = 0; round < ROUNDS && may_go_on(run); round++) {
         if (trial_serve(run, run->victim)) {
             if (trial_below(run, 2) == 0)
                 trial_turn(run);
             else
                 trial_settle(run);
-            return;
+            return true;
         }
         trial_turn(run);
         meanwhile(run);
@@ -231,6 +272,7 @@ static void await_answer(struct trial_run *run) {
         if (trial_below(run, 4) == 0)
             trial_wait(run, 100 * NS_PER_MS);
     }
+    return false;
 }
 
 static void live(struct trial_run *run) {
@@ -247,16 +289,22 @@ static void live(struct trial_run *run) {
         at(run, BEFORE_DECIDE);
     }
     await_decision(run);
+    if (!trial_is_decided(exchange))
+        return;
+    if (may_go_on(run) && trial_below(run, 2) == 0)
+        trial_settle(run); // to where somebody has got it
     if (may_go_on(run))
         at(run, BEHIND_HEAD);
     for (int half = 0; half < 2 && may_go_on(run); half++) {
         meanwhile(run);
         if (may_go_on(run))
             trial_send(exchange, half == 1);
-        at(run, half == 0 ? IN_BODY : BEFORE_ANSWER);
+        if (half == 1 || exchange->request->has_body)
+            at(run, half == 0 ? IN_BODY : BEFORE_ANSWER);
     }
     for (enum trial_moment moment = BEHIND_ANSWER_HEAD; moment <= AT_THE_END && may_go_on(run); moment++) {
-        await_answer(run);
+        if (!await_answer(run))
+            return;
         at(run, moment);
         meanwhile(run);
     }
@@ -277,7 +325,7 @@ static void finish_clients(struct trial_run *run) {
         if (trial_is_over(exchange))
             continue;
         if (!exchange->told)
-            trial_fail(exchange, ERROR_CLIENT_GONE);
+            (void)trial_fail(exchange, ERROR_CLIENT_GONE);
         else if (exchange->client.accepts == 0)
             client_accept(&exchange->client, SIZE_MAX);
         trial_send(exchange, true);
@@ -375,14 +423,13 @@ static void begin(struct trial_run *run, const struct trial *trial, uint64_t see
 }
 
 static void end(struct trial_run *run) {
-    const struct trial *trial = run->trial;
     for (unsigned i = 0; i < run->count; i++)
         client_dispose(&run->exchanges[i].client);
     task_cancel(&run->watch);
     subrequests_cancel_all(&run->world.env);
     loopback_dispose(&run->world);
     if (run->watched.configs != 0 || run->watched.ended != run->watched.count)
-        trial_failed(run, NULL, trial->filter == NULL ? "what?" : "the filter has not been told of each end");
+        trial_failed(run, NULL, "the filter has not been told of each end");
 }
 
 static void run_seed(uint64_t seed, const void *user) {
@@ -413,7 +460,8 @@ static void reach(const struct trial *trial, uint64_t seed, enum trial_moment mo
         seeds_run(trial->name, seed, run_seed, trial);
     if (came[moment][accident] > 0)
         return;
-    fprintf(stderr, "%s: accident %u never came at boundary %u\n", trial->name, accident, moment);
+    fprintf(stderr, "%s: accident \"%s\" befell nobody at boundary \"%s\"\n", trial->name, trial_accident_names[accident],
+            trial_moment_names[moment]);
     CHECK(false);
 }
 
@@ -422,7 +470,8 @@ static void reach_all(const struct trial *trial, uint64_t seeds) {
         enum trial_moment moment;
         enum trial_accident accident;
         place_of(trial, seed, &moment, &accident);
-        reach(trial, seed, moment, accident);
+        if (is_to_come(trial, moment, accident))
+            reach(trial, seed, moment, accident);
     }
 }
 

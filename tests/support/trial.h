@@ -123,14 +123,14 @@ struct trial {
     nanoseconds patience; // by then nobody waits any more, whoever is silent; 0: 400 s
     // For the first request of the table behind it all: it must be answered by the application.
     bool serves_afterwards;
-    // NULL: not needed. Before the first seed; for a server on a port of 8003 to 8007 (which are not the application); for each request that a server got, with its head; when all is over.
+    // NULL: not needed. Before the first seed; for a server on a port of 8003 to 8007 (which are not the application); for each request that a server got, with what came of it; when all is over.
     void (*prepare)(void);
     void (*answer)(struct trial_run *run, const struct owner_stream *asked, struct trial_answer *answer);
-    void (*seen)(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port);
+    void (*seen)(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port);
     void (*check)(struct trial_run *run);
 };
 
-// So many seeds of it. Where there are enough of them every accident must have come at every boundary.
+// So many seeds of it. Where there are enough of them every accident must have come at every boundary where it can befall anybody.
 void trial_repeat(const struct trial *trial, uint64_t seeds);
 
 // For rows.

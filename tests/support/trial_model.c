@@ -7,15 +7,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const accidents[] = {"none",          "client goes",    "client garbles", "client ends early", "client stalls",   "server resets",
-                                        "server breaks", "servers silent", "servers refuse", "reload, changed",   "reload, removed", "worker drains",
-                                        "worker stops"};
-static const char *const moments[] = {"before head",   "before decide",      "waiting",        "resuming",        "behind head", "in body",
-                                      "before answer", "behind answer head", "in answer body", "before trailers", "at the end"};
+const char *const trial_accident_names[TRIAL_ACCIDENTS] = {
+    [ACCIDENT_NONE] = "none",
+    [CLIENT_GOES] = "client goes",
+    [CLIENT_GARBLES] = "client garbles",
+    [CLIENT_ENDS_EARLY] = "client ends early",
+    [CLIENT_STALLS] = "client stalls",
+    [SERVER_RESETS] = "server resets",
+    [SERVER_BREAKS] = "server breaks",
+    [SERVERS_SILENT] = "servers silent",
+    [SERVERS_REFUSE] = "servers refuse",
+    [RELOAD_CHANGED] = "reload, changed",
+    [RELOAD_REMOVED] = "reload, removed",
+    [WORKER_DRAINS] = "worker drains",
+    [WORKER_STOPS] = "worker stops",
+};
+const char *const trial_moment_names[TRIAL_MOMENTS] = {
+    [BEFORE_HEAD] = "before head",
+    [BEFORE_DECIDE] = "before decide",
+    [WAITING] = "waiting",
+    [RESUMING] = "resuming",
+    [BEHIND_HEAD] = "behind head",
+    [IN_BODY] = "in body",
+    [BEFORE_ANSWER] = "before answer",
+    [BEHIND_ANSWER_HEAD] = "behind answer head",
+    [IN_ANSWER_BODY] = "in answer body",
+    [BEFORE_TRAILERS] = "before trailers",
+    [AT_THE_END] = "at the end",
+};
 
 _Noreturn void trial_failed(const struct trial_run *run, const struct trial_exchange *exchange, const char *what) {
-    fprintf(stderr, "%s: %s\n  accident: %s, at: %s (%s); documents %u\n", run->trial->name, what, accidents[run->accident], moments[run->moment],
-            run->struck ? "it came" : "it did not come", run->version);
+    fprintf(stderr, "%s: %s\n  accident: %s, at: %s (%s); documents %u\n", run->trial->name, what, trial_accident_names[run->accident],
+            trial_moment_names[run->moment], run->struck ? "it came" : "it did not come", run->version);
     if (exchange != NULL)
         fprintf(stderr, "  request %u of documents %u%s: %.60s\n  status %u%s, reset %s, got by the application %u times\n  heads: %s\n",
                 exchange->number, exchange->version, exchange->hurt ? ", hurt by its client" : "", exchange->request->text, exchange->client.status,
@@ -34,7 +57,7 @@ static void count_executions(struct trial_run *run) {
                 continue;
             exchange->executions += !trial_is_support(conn);
             if (run->trial->seen != NULL)
-                run->trial->seen(run, exchange, &asked->stream.head, conn->port);
+                run->trial->seen(run, exchange, asked, conn->port);
         }
 }
 
@@ -131,6 +154,9 @@ static void check_left(struct trial_run *run) {
         trial_failed(run, NULL, "subrequests are left");
     if (metric_read(&metrics->streams_begun) != run->world.record.count + metric_read(&metrics->subrequests))
         trial_failed(run, NULL, "not every stream has one line in the log");
+    for (unsigned i = 0; i < run->watched.count; i++)
+        if (run->watched.calls[i].has_waited && !run->trial->waits)
+            trial_failed(run, NULL, "requests wait for it, and its row does not say so");
     if (run->watched.ended != run->watched.count)
         trial_failed(run, NULL, "the filter was not told of each end");
     policy_state_each(run->world.states.live, check_queue, run);

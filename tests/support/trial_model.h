@@ -4,6 +4,9 @@
 
 #include "support/trial.h"
 
+extern const char *const trial_accident_names[TRIAL_ACCIDENTS];
+extern const char *const trial_moment_names[TRIAL_MOMENTS];
+
 void trial_model_check(struct trial_run *run);
 
 #endif

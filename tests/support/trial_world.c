@@ -73,25 +73,29 @@ void trial_send(struct trial_exchange *exchange, bool rest) {
     client_send(&exchange->client, some_text(sent, rest ? TRIAL_BODY - sent : TRIAL_BODY / 2), rest);
 }
 
-void trial_end_early(struct trial_exchange *exchange) {
-    if (exchange->body_ended || trial_is_over(exchange))
-        return;
+bool trial_end_early(struct trial_exchange *exchange) {
+    if (!exchange->told || exchange->body_ended || trial_is_over(exchange))
+        return false;
     exchange->body_ended = true;
     client_end(&exchange->client, NULL);
+    return true;
 }
 
-void trial_fail(struct trial_exchange *exchange, enum error error) {
+bool trial_fail(struct trial_exchange *exchange, enum error error) {
+    if (trial_is_over(exchange))
+        return false;
     exchange->hurt = true;
-    if (!trial_is_over(exchange))
-        stream_on_failed(exchange->client.stream, error);
+    stream_on_failed(exchange->client.stream, error);
+    return true;
 }
 
 // --- servers ---
 
-bool trial_each_asked(struct trial_run *run, bool (*each)(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked)) {
+bool trial_each_asked(struct trial_run *run, bool (*each)(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user),
+                      void *user) {
     for (struct far_conn *conn = run->world.far.conns; conn != NULL; conn = conn->next)
         for (struct owner_stream *asked = conn->speaks && !conn->peer->closed ? conn->server.streams : NULL; asked != NULL; asked = asked->next)
-            if (asked->stream.codec != NULL && asked->heads > 0 && each(run, conn, asked))
+            if (asked->stream.codec != NULL && asked->heads > 0 && each(run, conn, asked, user))
                 return true;
     return false;
 }
@@ -129,26 +133,24 @@ static bool say_more(struct far_conn *conn, struct owner_stream *asked, const st
     return true;
 }
 
-static const struct trial_exchange *served; // by serve_one
-
-static bool serve_one(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked) {
-    return !trial_is_support(conn) && trial_exchange_of(run, asked) == served && say_more(conn, asked, served);
+static bool serve_one(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user) {
+    const struct trial_exchange *const *served = user;
+    return !trial_is_support(conn) && trial_exchange_of(run, asked) == *served && say_more(conn, asked, *served);
 }
 
 bool trial_serve(struct trial_run *run, const struct trial_exchange *exchange) {
-    served = exchange;
-    return trial_each_asked(run, serve_one);
+    return trial_each_asked(run, serve_one, &exchange);
 }
 
-static bool has_moved;
-
-static bool serve_any(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked) {
+static bool serve_any(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user) {
+    bool *has_moved = user;
     const struct trial_exchange *exchange = trial_exchange_of(run, asked);
-    has_moved |= !trial_is_support(conn) && exchange != NULL && say_more(conn, asked, exchange);
+    *has_moved |= !trial_is_support(conn) && exchange != NULL && say_more(conn, asked, exchange);
     return false;
 }
 
-static bool serve_other(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked) {
+static bool serve_other(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user) {
+    bool *has_moved = user;
     if (!trial_is_support(conn) || !asked->ended || asked->stream.sent != PROGRESS_HEAD)
         return false;
     struct trial_answer answer = {.status = 200, .fields = "", .body = ""};
@@ -157,20 +159,19 @@ static bool serve_other(struct trial_run *run, struct far_conn *conn, struct own
     if (answer.status == 0)
         return false;
     far_answer(conn, asked, answer.status, answer.fields, answer.body, true);
-    has_moved = true;
+    *has_moved = true;
     return false;
 }
 
 bool trial_serve_support(struct trial_run *run) {
-    has_moved = false;
-    (void)trial_each_asked(run, serve_other);
+    bool has_moved = false;
+    (void)trial_each_asked(run, serve_other, &has_moved);
     return has_moved;
 }
 
 bool trial_serve_all(struct trial_run *run) {
-    const bool others = trial_serve_support(run);
-    has_moved = others;
-    (void)trial_each_asked(run, serve_any);
+    bool has_moved = trial_serve_support(run);
+    (void)trial_each_asked(run, serve_any, &has_moved);
     return has_moved;
 }
 

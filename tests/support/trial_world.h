@@ -16,13 +16,15 @@ bool trial_is_over(const struct trial_exchange *exchange);
 bool trial_is_decided(const struct trial_exchange *exchange);
 // Half of the body, or what is left of it with its end.
 void trial_send(struct trial_exchange *exchange, bool rest);
-void trial_end_early(struct trial_exchange *exchange);
-void trial_fail(struct trial_exchange *exchange, enum error error);
+// False, both: there was nothing left to end.
+bool trial_end_early(struct trial_exchange *exchange);
+bool trial_fail(struct trial_exchange *exchange, enum error error);
 
 // --- servers ---
 
 // Calls `each` for all requests that are not over; stops where it returns true, and returns that.
-bool trial_each_asked(struct trial_run *run, bool (*each)(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked));
+bool trial_each_asked(struct trial_run *run, bool (*each)(struct trial_run *run, struct far_conn *conn, struct owner_stream *asked, void *user),
+                      void *user);
 
 // The exchange that a request to a server is for; NULL: none. That to a server which is not the application is the filter's own.
 struct trial_exchange *trial_exchange_of(struct trial_run *run, const struct owner_stream *asked);

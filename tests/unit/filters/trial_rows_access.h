@@ -28,7 +28,7 @@ static const struct trial_request of_rules[] = {
 
 struct trial_tokens {
     char keys[2 * TEST_JWK_SIZE];
-    char reads[TEST_TOKEN_SIZE + 64], writes[TEST_TOKEN_SIZE + 64], strange[TEST_TOKEN_SIZE + 64]; // requests
+    char reads[TEST_TOKEN_SIZE + 64], reads_by_post[TEST_TOKEN_SIZE + 64], writes[TEST_TOKEN_SIZE + 64], strange[TEST_TOKEN_SIZE + 64]; // requests
 };
 
 static struct trial_tokens trial_tokens;
@@ -48,6 +48,7 @@ static inline void make_tokens(void) {
     test_jwk(key, "k", "", jwk);
     test_jwk_set(jwk, NULL, trial_tokens.keys);
     write_request(key, "k", "GET a /x\n", ",\"scope\":\"read\",\"sub\":\"r\"", trial_tokens.reads);
+    write_request(key, "k", "POST a /x\n", ",\"scope\":\"read\",\"sub\":\"r\"", trial_tokens.reads_by_post);
     write_request(key, "k", "POST a /x\n", ",\"scope\":\"write\",\"sub\":\"w\"", trial_tokens.writes);
     write_request(other, "other", "GET a /x\n", ",\"scope\":\"read\",\"sub\":\"r\"", trial_tokens.strange);
     EVP_PKEY_free(key);
@@ -74,6 +75,7 @@ static const struct trial_request of_tokens[] = {
 
 static const struct trial_request of_claims[] = {
     {.text = trial_tokens.reads, .fate = {TRIAL_PASSES, TRIAL_REFUSED, TRIAL_PASSES}, .own = {401, 403}},
+    {.text = trial_tokens.reads_by_post, .has_body = true, .fate = {TRIAL_PASSES, TRIAL_REFUSED, TRIAL_PASSES}, .own = {401, 403}},
     {.text = trial_tokens.writes, .has_body = true, .fate = {TRIAL_REFUSED, TRIAL_PASSES, TRIAL_PASSES}, .own = {401, 403}},
     {.text = "GET a /x\n", .fate = UNLESS_REMOVED(TRIAL_REFUSED), .own = {403}},
 };
@@ -81,8 +83,10 @@ static const struct trial_request of_claims[] = {
 // ---- agents
 
 #define AGENT(external) OF_A("AuthorizationPolicy", "x", "  action: External\n  external: {" external "}\n")
+#define DRY_RUN_OF(external) OF_A("AuthorizationPolicy", "x", "  mode: DryRun\n  action: External\n  external: {" external "}\n")
 #define OPA_AT(port, timeout) AGENT("type: OPA, url: 'http://127.0.0.1:" port "/v1/data/mesh/allow', timeout: " timeout)
-#define FORWARD_AT(port, timeout) AGENT("type: Forward, url: 'http://127.0.0.1:" port "/check', timeout: " timeout ", headersToUpstream: [x-user]")
+#define FORWARD(port, timeout) "type: Forward, url: 'http://127.0.0.1:" port "/check', timeout: " timeout ", headersToUpstream: [x-user]"
+#define FORWARD_AT(port, timeout) AGENT(FORWARD(port, timeout))
 
 static const struct trial_request of_agents[] = {
     {.text = "GET a /yes\n", .fate = PASSES_ALWAYS, .own = {403}},
@@ -107,6 +111,50 @@ static inline void decide_as_proxy(struct trial_run *run, const struct owner_str
     answer->fields = "x-user: me\n";
 }
 
+// ---- agents in a dry run: questions that outlive requests, documents and workers
+
+static const struct trial_request of_dry_run[] = {
+    {.text = "GET a /yes\nx-user: mine\n", .fate = PASSES_ALWAYS},
+    {.text = "POST a /yes\nx-user: mine\n", .has_body = true, .fate = PASSES_ALWAYS},
+    {.text = "GET a /no\nx-user: mine\n", .fate = PASSES_ALWAYS},
+    {.text = "POST a /no\nx-user: mine\n", .has_body = true, .fate = PASSES_ALWAYS},
+};
+
+static inline void expect_clients_user(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked,
+                                       unsigned port) {
+    unsigned fields = 0, own = 0;
+    FIELDS_EACH(&asked->stream.head.fields, field) {
+        fields += bytes_equal(field->name, BYTES("x-user"));
+        own += bytes_equal(field->name, BYTES("x-user")) && bytes_equal(field->value, BYTES("mine"));
+    }
+    if (port == 8009 && (fields != 1 || own != 1))
+        trial_failed(run, exchange, "a dry run has changed what the client said");
+}
+
+// The answers that came and say no.
+static inline uint64_t refusals_said(const struct trial_run *run) {
+    uint64_t refusals = 0;
+    for (struct far_conn *conn = run->world.far.conns; conn != NULL; conn = conn->next)
+        for (struct owner_stream *asked = conn->speaks ? conn->server.streams : NULL; asked != NULL; asked = asked->next) {
+            const struct field *path = fields_find_name(&asked->stream.head.fields, BYTES("x-original-uri"));
+            refusals += path != NULL && bytes_equal(path->value, BYTES("/no")) && asked->stream.sent == PROGRESS_ENDED;
+        }
+    return refusals;
+}
+
+// Of an agent in trouble, too, no more is counted than was asked.
+static inline void check_shadow(struct trial_run *run) {
+    struct policy_state *state =
+        policy_state_find(run->world.states.shadow, BYTES("AuthorizationPolicy/default/x"), BYTES("all"), BYTES("Service default/a"));
+    const uint64_t refusals = state == NULL ? 0 : atomic_load(&state->refusals);
+    if (state != NULL)
+        policy_state_release(state);
+    if (refusals > run->watched.count)
+        trial_failed(run, NULL, "a dry run has counted more than it was asked");
+    if (!run->was_removed && !run->servers_trouble && !run->stopped && refusals != refusals_said(run))
+        trial_failed(run, NULL, "a dry run has not counted what its agent refuses");
+}
+
 // ---- rules by what an agent makes
 
 #define DENIES_USER(user) \
@@ -114,6 +162,7 @@ static inline void decide_as_proxy(struct trial_run *run, const struct owner_str
 
 static const struct trial_request of_users[] = {
     {.text = "GET a /me\nx-user: evil\n", .fate = {TRIAL_PASSES, TRIAL_REFUSED, TRIAL_PASSES}, .own = {403}},
+    {.text = "POST a /me\n", .has_body = true, .fate = {TRIAL_PASSES, TRIAL_REFUSED, TRIAL_PASSES}, .own = {403}},
     {.text = "POST a /evil\nx-user: me\n", .has_body = true, .fate = {TRIAL_REFUSED, TRIAL_PASSES, TRIAL_PASSES}, .own = {403}},
     {.text = "GET a /no\nx-user: me\n", .fate = {TRIAL_REFUSED, TRIAL_REFUSED, TRIAL_REFUSED}, .own = {403}},
 };
@@ -128,8 +177,8 @@ static inline void name_user(struct trial_run *run, const struct owner_stream *a
 }
 
 // What an agent says of its own accord is nobody else's word: by version 0 and 1 the client's is not believed.
-static inline void expect_agents_user(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port) {
-    const struct field *user = fields_find_name(&head->fields, BYTES("x-user"));
+static inline void expect_agents_user(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port) {
+    const struct field *user = fields_find_name(&asked->stream.head.fields, BYTES("x-user"));
     if (port == 8009 && exchange->version < 2 && (user == NULL || !bytes_equal(user->value, BYTES("me"))))
         trial_failed(run, exchange, "the application has not got what the agent said");
 }
@@ -188,6 +237,14 @@ static const struct trial access_trials[] = {
      .answer = decide_as_proxy,
      .seen = expect_agents_user,
      ROWS(of_agents)},
+    {.name = "external_authorization in a dry run",
+     .filter = &filter_external_authorization,
+     .listener = "inbound",
+     .documents = {TRIAL_BESIDE DRY_RUN_OF(FORWARD("8005", "10s")), TRIAL_BESIDE DRY_RUN_OF(FORWARD("8006", "9s")), TRIAL_BESIDE},
+     .answer = decide_as_proxy,
+     .seen = expect_clients_user,
+     .check = check_shadow,
+     ROWS(of_dry_run)},
 };
 
 #endif

@@ -35,8 +35,8 @@ static const struct trial_request of_tries[] = {
     {.text = "POST a /x\n", .has_body = true, .fate = {TRIAL_EITHER, TRIAL_EITHER, TRIAL_EITHER}, .late = {504}},
 };
 
-static inline void expect_time_left(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port) {
-    const struct field *left = fields_find(&head->fields, FIELD_X_REQUEST_TIMEOUT_MS);
+static inline void expect_time_left(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port) {
+    const struct field *left = fields_find(&asked->stream.head.fields, FIELD_X_REQUEST_TIMEOUT_MS);
     uint64_t ms = 0;
     if (is_application(port) && (left != NULL) != (exchange->version < 2))
         trial_failed(run, exchange, "an attempt was told its time, or not");
@@ -83,16 +83,16 @@ static const struct trial_request of_routes[] = {
     {.text = "POST a /x\nx-v: mine\n", .has_body = true, .fate = PASSES_ALWAYS},
 };
 
-static inline void expect_path(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port) {
+static inline void expect_path(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port) {
     static const char *const paths[] = {"/zero", "/one", "/x"};
-    if (is_application(port) && !bytes_equal(head->path, bytes_from_text(paths[exchange->version])))
+    if (is_application(port) && !bytes_equal(asked->stream.head.path, bytes_from_text(paths[exchange->version])))
         trial_failed(run, exchange, "its path is not that of its documents");
 }
 
 static const char *const set_by_version[] = {"zero", "one", "mine"};
 
-static inline void expect_field(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port) {
-    const struct field *field = fields_find_name(&head->fields, BYTES("x-v"));
+static inline void expect_field(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port) {
+    const struct field *field = fields_find_name(&asked->stream.head.fields, BYTES("x-v"));
     if (is_application(port) && (field == NULL || !bytes_equal(field->value, bytes_from_text(set_by_version[exchange->version]))))
         trial_failed(run, exchange, "its field is not that of its documents");
 }
@@ -133,12 +133,18 @@ static inline void check_pages(struct trial_run *run) {
 #define MIRROR_TO(name) SHADOW("s", "8004") SHADOW("t", "8005") TO_A("{type: RequestMirror, requestMirror: {backendRef: {name: " name "}}}")
 
 // Each copy is of a request that has come whole, and comes once: both are seen where the copy is, whatever becomes of the request.
-static inline void expect_copy(struct trial_run *run, const struct trial_exchange *exchange, const struct head *head, unsigned port) {
-    (void)head;
-    if (!is_application(port) && port != (exchange->version == 0 ? 8004 : 8005))
+static inline void expect_copy(struct trial_run *run, const struct trial_exchange *exchange, const struct owner_stream *asked, unsigned port) {
+    if (is_application(port))
+        return;
+    if (port != (exchange->version == 0 ? 8004 : 8005))
         trial_failed(run, exchange, "it was copied to others than its documents say");
-    if (!is_application(port) && exchange->version == 2)
+    if (exchange->version == 2)
         trial_failed(run, exchange, "it was copied although no document says so");
+    const size_t sent = exchange->client.unsent.len;
+    if (!exchange->body_ended || (asked->ended ? asked->body.len != sent : asked->body.len > sent))
+        trial_failed(run, exchange, "that is no copy of a request that has come whole");
+    if (!asked->ended && !run->servers_trouble && !run->stopped)
+        trial_failed(run, exchange, "its copy never came whole");
 }
 
 static inline void check_copies(struct trial_run *run) {
