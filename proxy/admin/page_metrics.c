@@ -172,6 +172,21 @@ static void add_policies(struct exposition *page, const struct admin_figures *fi
     add_queue_waits(page, figures);
 }
 
+static void add_changes(struct exposition *page, const struct admin_policy *policy) {
+    for (int state = 0; state < CIRCUIT_STATES; state++) {
+        const struct bytes to = bytes_from_text(circuit_state_name((enum circuit_state)state));
+        exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy), to}, policy->breaker_changes[state]);
+    }
+}
+
+static void add_up_changes(struct admin_policy *sum, const struct admin_policy *policy) {
+    sum->is_breaker = true;
+    sum->policy = policy->policy;
+    sum->target = policy->target;
+    for (int state = 0; state < CIRCUIT_STATES; state++)
+        sum->breaker_changes[state] += policy->breaker_changes[state];
+}
+
 static void add_breakers(struct exposition *page, const struct admin_figures *figures) {
     exposition_begin(page, METRIC_BREAKER_STATE);
     for (uint32_t i = 0; i < figures->policy_count; i++) {
@@ -180,13 +195,17 @@ static void add_breakers(struct exposition *page, const struct admin_figures *fi
             exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy)}, policy->breaker_state);
     }
     exposition_begin(page, METRIC_BREAKER_CHANGES);
+    // Of services and of endpoints there may be too many: two rows of several, without a state, and one series.
+    struct admin_policy others = {0};
     for (uint32_t i = 0; i < figures->policy_count; i++) {
         const struct admin_policy *policy = &figures->policies[i];
-        for (int state = 0; state < CIRCUIT_STATES && policy->is_breaker; state++) {
-            const struct bytes to = bytes_from_text(circuit_state_name((enum circuit_state)state));
-            exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy), to}, policy->breaker_changes[state]);
-        }
+        if (policy->breaker_state_known)
+            add_changes(page, policy);
+        else if (policy->is_breaker)
+            add_up_changes(&others, policy);
     }
+    if (others.is_breaker)
+        add_changes(page, &others);
 }
 
 void page_metrics(struct admin_query *query) {

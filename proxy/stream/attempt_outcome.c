@@ -86,7 +86,9 @@ static enum endpoint_outcome outcome_of_part(const struct attempt *attempt, enum
 
 bool attempt_meets_callers_deadline(const struct attempt *attempt) {
     const struct stream *stream = attempt->stream;
-    return stream->request_is_grpc && stream->deadline_by_caller && stream->env->loop->now + DEADLINE_NEAR_NS >= stream->deadline;
+    // Its client may take long for what came long before.
+    const nanoseconds when = attempt->up.over_at != 0 ? attempt->up.over_at : stream->env->loop->now;
+    return stream->request_is_grpc && stream->deadline_by_caller && when + DEADLINE_NEAR_NS >= stream->deadline;
 }
 
 static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, enum error error, int32_t *cause) {

@@ -47,7 +47,7 @@ struct cluster {
     uint32_t waiting;                 // requests that wait for a connection, or for the first answer of a name server
     uint32_t waiting_peak;
     uint64_t waiting_refused;               // requests that found the queue full
-    uint32_t subrequests[SUBREQUEST_KINDS]; // to it, that are not over: of all snapshots
+    uint32_t subrequests[SUBREQUEST_KINDS]; // to it, that are not over: of all snapshots that have it
     uint64_t applied;                       // upstream.applied of the newest snapshot that has it
     bool is_dropped;                        // no snapshot has it any more: what is idle is closed
     uint32_t references;                    // one while a snapshot has it, one for each stream that uses it

@@ -9,6 +9,11 @@ static void wake(struct upstream_conn *conn, struct upstream_stream *stream) {
     loop_wake(conn->upstream->loop, stream->task);
 }
 
+static void note_over(struct upstream_stream *stream) {
+    if (stream->over_at == 0)
+        stream->over_at = stream->conn->upstream->loop->now;
+}
+
 static void detach(struct upstream_stream *stream) {
     list_remove(&stream->link);
     stream->conn->changed = true;
@@ -22,6 +27,7 @@ void upstream_stream_fail(struct upstream_stream *stream, enum error error) {
         error = OK; // the response is whole; what remained was the request's rest
     else if (stream->head_arrived && error == ERROR_UPSTREAM_RESET)
         error = ERROR_RESPONSE_INCOMPLETE;
+    note_over(stream);
     stream->error = error;
     stream->was_unsent = conn->transport->bytes_out == stream->sent_mark;
     stream->was_silent = conn->transport->bytes_in == stream->received_mark;
@@ -64,8 +70,10 @@ static void on_head(void *owner, struct codec_stream *codec_stream, bool end) {
     stream->head_arrived = true;
     stream->ended = end;
     upstream_conn_note_answer(conn);
-    if (end)
+    if (end) {
+        note_over(stream);
         detach_when_done(stream);
+    }
 }
 
 static void on_body(void *owner, struct codec_stream *codec_stream, struct block *block, struct bytes piece) {
@@ -84,6 +92,7 @@ static void on_body(void *owner, struct codec_stream *codec_stream, struct block
 static void on_end(void *owner, struct codec_stream *codec_stream) {
     struct upstream_stream *stream = stream_of(codec_stream);
     stream->ended = true;
+    note_over(stream);
     wake(owner, stream);
     detach_when_done(stream);
 }

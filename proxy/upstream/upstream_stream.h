@@ -27,6 +27,7 @@ struct upstream_stream {
     struct buffer body;     // received, not yet passed on
     uint64_t sent_mark;     // transport.bytes_out when it was opened
     uint64_t received_mark; // and transport.bytes_in
+    nanoseconds over_at;    // when the peer ended it, or broke it off; 0: it has not
     uint8_t interim_count;
     bool head_arrived;  // codec_stream.head is the final response
     bool ended;         // the response is complete

@@ -268,6 +268,34 @@ static void a_service_that_gives_up_with_its_caller_s_time_has_not_failed(void *
     }
 }
 
+// It is judged when its client, which takes nothing, is out of time.
+static void what_broke_off_long_before_a_deadline_has_failed(void **state) {
+    (void)state;
+    for (int is_reset = 0; is_reset < 2; is_reset++) {
+        struct loopback world;
+        struct client client;
+        loopback_init(&world,
+                      PROXY SERVICE("GRPC", ONE) POLICY(BREAKER("failureThreshold: 9") "  deadline: {propagate: true}\n  retry: {disabled: true}\n"),
+                      filter_types);
+        client_get(&client, &world, CALL "grpc-timeout: 50m\n");
+        client.accepts = 0;
+        loopback_settle(&world);
+        struct far_conn *conn = newest(&world);
+        struct owner_stream *call = conn->server.last;
+        far_respond(conn, call, 200, "content-type: application/grpc\n", "some words", false);
+        loopback_pass(&world, 20 * NS_PER_MS);
+        if (is_reset)
+            far_reset(conn, call, ERROR_INTERNAL);
+        else
+            far_trailers(conn, call, "grpc-status: 4\n");
+        loopback_pass(&world, 40 * NS_PER_MS);
+        assert_true(client.done);
+        expect_counts(&world, 1, 1);
+        client_dispose(&client);
+        loopback_dispose(&world);
+    }
+}
+
 // Its body comes once it is told to go on, or when it likes (RFC 9110 section 10.1.1): it may send its head alone to make the service look hung.
 static void who_waits_to_be_told_to_go_on_takes_its_own_time(void **state) {
     (void)state;
@@ -696,6 +724,7 @@ int main(void) {
         cmocka_unit_test(who_is_slow_with_an_answer_decides),
         cmocka_unit_test(a_caller_s_impatience_is_no_failure),
         cmocka_unit_test(a_service_that_gives_up_with_its_caller_s_time_has_not_failed),
+        cmocka_unit_test(what_broke_off_long_before_a_deadline_has_failed),
         cmocka_unit_test(who_waits_to_be_told_to_go_on_takes_its_own_time),
         cmocka_unit_test(a_place_that_is_waited_for_is_no_failure),
         cmocka_unit_test(who_takes_no_connection_in_time_has_failed),
