@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "stream/subrequest.h"
+#include "support/place_text.h"
 #include "support/seeds.h"
 
 #define STEPS 200
@@ -28,21 +29,6 @@ uint32_t accidents_below(uint32_t bound) {
 
 bool accidents_are_over(void) {
     return current->calm;
-}
-
-// --- bodies whose bytes tell their place ---
-
-static struct bytes piece_of_body(size_t from, size_t length) {
-    static char text[200000];
-    CHECK(length <= sizeof text);
-    for (size_t i = 0; i < length; i++)
-        text[i] = (char)('a' + (from + i) % 26);
-    return bytes_from(text, length);
-}
-
-static void check_body(const struct text *body) {
-    for (size_t i = 0; i < body->len; i++)
-        CHECK(body->at[i] == (char)('a' + i % 26));
 }
 
 static size_t any_length(void) {
@@ -88,7 +74,7 @@ static void begin_request(struct near_conn *conn) {
     bool end = kind->body == ACCIDENT_NO_BODY || (kind->body == ACCIDENT_ANY_BODY && accidents_one_in(4));
     struct owner_stream *request = near_request(conn, kind->text, end);
     if (!end && accidents_one_in(2))
-        near_body(conn, request, piece_of_body(0, kind->length > 0 ? kind->length : any_length()), accidents_one_in(2));
+        near_body(conn, request, place_text(0, kind->length > 0 ? kind->length : any_length()), accidents_one_in(2));
 }
 
 static void go_on_with_request(struct near_conn *conn) {
@@ -100,7 +86,7 @@ static void go_on_with_request(struct near_conn *conn) {
     bool stated = has_stated_length(conn, request);
     if (stated)
         length = (size_t)request->stream.out_left - request->sending.length;
-    near_body(conn, request, piece_of_body(sent, length), stated || accidents_one_in(3));
+    near_body(conn, request, place_text(sent, length), stated || accidents_one_in(3));
 }
 
 static void client_acts(void) {
@@ -190,7 +176,7 @@ static void answer(struct far_conn *conn, struct owner_stream *request) {
         fields_add(fields, BYTES("x-sum"), BYTES("1"));
         trailers = fields;
     }
-    owner_stream_send(request, piece_of_body(sent, any_length()), end, trailers);
+    owner_stream_send(request, place_text(sent, any_length()), end, trailers);
 }
 
 static void server_acts(void) {
@@ -317,10 +303,10 @@ static void check_responses(void) {
     for (struct near_conn *conn = current->near.conns; conn != NULL; conn = conn->next)
         for (struct owner_stream *request = conn->speaks ? conn->client.streams : NULL; request != NULL; request = request->next)
             if (request->ended && request->stream.head.status == 200 && fields_find_name(&request->stream.head.fields, BYTES("x-answer")) != NULL)
-                check_body(&request->body);
+                CHECK(place_text_is(bytes_from(request->body.at, request->body.len)));
     for (struct far_conn *conn = current->near.loopback.far.conns; conn != NULL; conn = conn->next)
         for (struct owner_stream *request = conn->speaks ? conn->server.streams : NULL; request != NULL; request = request->next)
-            check_body(&request->body);
+            CHECK(place_text_is(bytes_from(request->body.at, request->body.len)));
 }
 
 static void run(const struct accidents *plan, uint64_t seed) {

@@ -2,19 +2,12 @@
 #include "support/trial_world.h"
 
 #include "base/check.h"
+#include "support/place_text.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 
 // --- clients ---
-
-static struct bytes some_text(size_t from, size_t length) {
-    static char text[70000];
-    CHECK(length <= sizeof text);
-    for (size_t i = 0; i < length; i++)
-        text[i] = (char)('a' + (from + i) % 26);
-    return bytes_from(text, length);
-}
 
 static const struct stream_client *caller(bool is_strange) {
     static union address addresses[2];
@@ -70,7 +63,7 @@ void trial_send(struct trial_exchange *exchange, bool rest) {
     if (sent > 0 && !rest)
         return;
     exchange->body_ended = rest;
-    client_send(&exchange->client, some_text(sent, rest ? TRIAL_BODY - sent : TRIAL_BODY / 2), rest);
+    client_send(&exchange->client, place_text(sent, rest ? TRIAL_BODY - sent : TRIAL_BODY / 2), rest);
 }
 
 bool trial_end_early(struct trial_exchange *exchange) {
@@ -123,7 +116,7 @@ static bool say_more(struct far_conn *conn, struct owner_stream *asked, const st
     const size_t sent = asked->stream.body_sent + asked->sending.length + asked->stream.out.length;
     const size_t half = exchange->answer_length / 2;
     if (sent < exchange->answer_length) {
-        owner_stream_send(asked, some_text(sent, sent < half ? half - sent : exchange->answer_length - sent), false, NULL);
+        owner_stream_send(asked, place_text(sent, sent < half ? half - sent : exchange->answer_length - sent), false, NULL);
         return true;
     }
     struct fields *trailers = pool_alloc(&asked->pool, sizeof *trailers);

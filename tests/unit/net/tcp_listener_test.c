@@ -57,6 +57,11 @@ static void world_dispose(struct world *world) {
     loop_dispose(&world->loop);
 }
 
+static void connect_all(const struct world *world, int *clients, int count) {
+    for (int i = 0; i < count; i++)
+        clients[i] = connect_to(&world->address);
+}
+
 static void a_connection_is_handed_over_once(void **state) {
     (void)state;
     struct world world;
@@ -79,8 +84,7 @@ static void a_turn_accepts_no_more_than_its_bound(void **state) {
     struct world world;
     int clients[CLIENTS];
     world_init(&world);
-    for (int i = 0; i < CLIENTS; i++)
-        clients[i] = connect_to(&world.address);
+    connect_all(&world, clients, CLIENTS);
     RUN_UNTIL(&world.loop, world.count == CLIENTS);
     assert_int_equal(world.in_first_turn, LIMIT_ACCEPTS_PER_TURN);
     for (int i = 0; i < CLIENTS; i++)
@@ -94,8 +98,7 @@ static void who_waits_is_taken_before_a_close(void **state) {
     struct world world;
     int clients[CLIENTS];
     world_init(&world);
-    for (int i = 0; i < CLIENTS; i++)
-        clients[i] = connect_to(&world.address);
+    connect_all(&world, clients, CLIENTS);
     assert_int_equal(world.count, 0);
     tcp_listener_take_waiting(world.listener);
     tcp_listener_close(world.listener);
@@ -117,8 +120,7 @@ static void a_close_from_within_accepted_ends_it(void **state) {
     int clients[3];
     world_init(&world);
     world.close_after = 1;
-    for (int i = 0; i < 3; i++)
-        clients[i] = connect_to(&world.address);
+    connect_all(&world, clients, 3);
     RUN_UNTIL(&world.loop, world.count == 1);
     run_idle(&world.loop);
     assert_int_equal(world.count, 1);
