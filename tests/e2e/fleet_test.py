@@ -47,6 +47,12 @@ def test_a_wrong_exit_code_is_a_failure():
     assert "ended with 3" in failing_fleet(lambda inner: inner.start("bad", [SHELL, "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.02; done"], prints("up")))
 
 
+def test_a_process_that_need_not_be_ready_may_end_at_once():
+    with Fleet() as inner:
+        for number in range(50):  # as quick as it can: it is over before anybody looks, now and then
+            assert inner.start(f"quick{number}", ["/bin/false"], exit_codes=(1,)).wait() == 1
+
+
 def test_a_report_of_a_sanitizer_is_a_failure():
     script = "trap 'exit 0' TERM; echo 'x.c:1: runtime error: shift'; echo up; while :; do sleep 0.02; done"
     assert "sanitizer" in failing_fleet(lambda inner: inner.start("bad", [SHELL, "-c", script], prints("up")))

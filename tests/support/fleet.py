@@ -241,16 +241,19 @@ class Fleet:
         return file
 
     def start(self, name, argv, ready=None, environment=None, folder=None, exit_codes=(0,), timeout=READY_S, pass_fds=()):
-        """Starts `argv` and returns its Process once ready(process) is true: accepts(), answers() or prints(); None: at once."""
+        """Starts `argv` and returns its Process once ready(process) is true: accepts(), answers() or prints(); None: at once, and then
+        it may end as soon as it likes."""
         log = self.folder / f"{len(self.processes)}-{name}.log"
         process = Process(name, argv, log, {**os.environ, **SANITIZER_ENVIRONMENT, **(environment or {})}, folder or self.folder, set(exit_codes),
                           pass_fds)
         self.processes.append(process)
+        if ready is None:
+            return process
 
         def started():
-            if not process.running() and not (ready and ready(process)):
+            if not process.running() and not ready(process):
                 raise RuntimeError
-            return ready is None or ready(process)
+            return ready(process)
 
         try:
             eventually(started, timeout, f"{name} being ready")
