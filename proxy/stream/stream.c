@@ -11,7 +11,7 @@
 #include "stream/keepsake.h"
 #include "stream/route.h"
 #include "stream/stream_log.h"
-#include "stream/trace.h"
+#include "stream/debug_header.h"
 
 // So long a stream that waits for its response is reckoned with more memory than it has.
 #define UNANSWERED_NS NS_PER_S
@@ -175,7 +175,7 @@ static void note_request_error(struct stream *stream) {
 // False: it could not be sent, and the stream is over.
 static bool send_response_head(struct stream *stream, struct head *head, bool end) {
     if (!head->opaque)
-        trace_answer(stream, head);
+        debug_header_answer(stream, head);
     if (!stream->sink->ops->send_head(stream->sink, head, end)) {
         note_request_error(stream);
         if (stream->request_error != ERROR_CLIENT_GONE)
@@ -453,7 +453,7 @@ static void route(struct stream *stream) {
     if (request->opaque)
         begin_opaque(stream);
     else if (stream->proxy->debug_header.len > 0)
-        trace_begin(stream);
+        debug_header_begin(stream);
     enum error error = route_find_service(stream);
     if (error != OK) {
         stream_fail(stream, error, request->authority);

@@ -2,7 +2,7 @@
 #include "unit/stream/stream_drive.h"
 
 #include "stream/explanation.h"
-#include "stream/trace.h"
+#include "stream/debug_header.h"
 
 #include <arpa/inet.h>
 
@@ -18,7 +18,7 @@ static union address address_of(const char *text) {
 struct outcome {
     unsigned status;
     bool seen;
-    char told[TRACE_BYTES_MAX + 1];
+    char told[DEBUG_HEADER_BYTES_MAX + 1];
 };
 
 static struct outcome ask(struct loopback *world, const char *from, bool mesh, const char *request) {
@@ -177,7 +177,7 @@ static void what_has_no_room_is_left_out_whole(void **state) {
     loopback_init(&world, TRACED, types);
     const struct outcome outcome = ask(&world, "127.0.0.1", false, "GET a /\nx-debug: 1\n");
     assert_int_equal(outcome.status, 400);
-    assert_true(strlen(outcome.told) <= TRACE_BYTES_MAX);
+    assert_true(strlen(outcome.told) <= DEBUG_HEADER_BYTES_MAX);
     assert_true(has_text(outcome.told, "\"filter\":\"deadline\",\"outcome\":\"depends\""));
     assert_true(has_text(outcome.told, "\\u0001????")); // ASCII alone
     assert_false(has_text(outcome.told, "\"redirect\"") || has_text(outcome.told, "\"rewrite\""));

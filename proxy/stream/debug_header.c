@@ -1,5 +1,5 @@
-// Who may ask, and the one line that they get. See trace.h.
-#include "stream/trace.h"
+// Who may ask, and the one line that they get. See debug_header.h.
+#include "stream/debug_header.h"
 
 #include "config/edge_fields.h"
 #include "http/headers.h"
@@ -35,7 +35,7 @@ static bool may_ask(const struct stream *stream) {
     return client->mesh || (!is_passed_on && (is_redirected || is_loopback(client->address)));
 }
 
-void trace_begin(struct stream *stream) {
+void debug_header_begin(struct stream *stream) {
     struct fields *fields = &stream->request->fields;
     const struct bytes name = stream->proxy->debug_header;
     if (stream->explanation != NULL || fields_find_name(fields, name) == NULL)
@@ -49,7 +49,7 @@ void trace_begin(struct stream *stream) {
 // ---- the line
 
 struct line {
-    char text[TRACE_BYTES_MAX];
+    char text[DEBUG_HEADER_BYTES_MAX];
     size_t length;
     bool is_full; // something had no room
 };
@@ -185,7 +185,7 @@ static void hide(const struct stream *stream, struct head *head) {
             fields_remove_field(&head->fields, field);
 }
 
-void trace_answer(struct stream *stream, struct head *head) {
+void debug_header_answer(struct stream *stream, struct head *head) {
     if (stream->listener->role == ROLE_GATEWAY)
         hide(stream, head);
     if (stream->explanation != NULL && stream->proxy->debug_header.len > 0)
