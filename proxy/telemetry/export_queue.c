@@ -1,0 +1,97 @@
+// A ring of bytes, and beside it how many records they are. See export_queue.h.
+#include "telemetry/export_queue.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+#define RECORD_BYTES_USUAL 512
+#define VARINT_BYTES_MAX 5 // of a length that is below EXPORT_RECORD_MAX, however padded
+
+static size_t ring_size(uint32_t records_max) {
+    size_t size = (size_t)EXPORT_RECORD_MAX * 4;
+    while (size < (size_t)records_max * RECORD_BYTES_USUAL)
+        size *= 2;
+    return size;
+}
+
+void export_queue_init(struct export_queue *queue, uint32_t records_max, uint32_t batch, struct mailbox *home, void (*on_note)(struct note *note),
+                       void *user) {
+    CHECK(batch > 0 && batch <= records_max);
+    *queue = (struct export_queue){.records_max = records_max, .batch = batch, .home = home, .user = user};
+    line_ring_init(&queue->ring, ring_size(records_max), EXPORT_RECORD_MAX);
+    note_init(&queue->note, on_note);
+}
+
+void export_queue_dispose(struct export_queue *queue) {
+    mailbox_withdraw_note(queue->home, &queue->note);
+    line_ring_dispose(&queue->ring);
+}
+
+char *export_queue_room(struct export_queue *queue) {
+    const bool is_full = queue->added - atomic_load_explicit(&queue->taken, memory_order_acquire) >= queue->records_max;
+    char *room = is_full ? NULL : line_ring_room(&queue->ring);
+    if (room == NULL)
+        metric_add(&queue->dropped, 1);
+    return room;
+}
+
+void export_queue_add(struct export_queue *queue, size_t length) {
+    CHECK(length >= 2);
+    line_ring_add(&queue->ring, length);
+    queue->added++;
+    metric_add(&queue->queued, 1);
+}
+
+void export_queue_publish(struct export_queue *queue) {
+    line_ring_publish(&queue->ring); // before the count: whoever sees that sees these bytes
+    atomic_store_explicit(&queue->published, queue->added, memory_order_release);
+    if (queue->added - queue->told < queue->batch)
+        return;
+    queue->told = queue->added;
+    mailbox_leave_note(queue->home, &queue->note);
+}
+
+uint64_t export_queue_waiting(const struct export_queue *queue) {
+    return atomic_load_explicit(&queue->published, memory_order_acquire) - atomic_load_explicit(&queue->taken, memory_order_relaxed);
+}
+
+// The length of the record that begins at `from`; 0: not all of it is there.
+static size_t record_length(const char *from, size_t size) {
+    size_t content = 0;
+    for (size_t at = 1; at < size; at++) {
+        CHECK(at <= VARINT_BYTES_MAX); // our own encoders write them
+        const unsigned char byte = (unsigned char)from[at];
+        content |= (size_t)(byte & 0x7F) << (7 * (at - 1));
+        if ((byte & 0x80) != 0)
+            continue;
+        const size_t length = at + 1 + content;
+        CHECK(length <= EXPORT_RECORD_MAX);
+        return length <= size ? length : 0;
+    }
+    return 0;
+}
+
+size_t export_queue_take(struct export_queue *queue, uint32_t records_most, char *to, size_t size, uint32_t *records) {
+    CHECK(size >= EXPORT_RECORD_MAX);
+    const uint64_t waiting = export_queue_waiting(queue);
+    const uint32_t most = waiting < records_most ? (uint32_t)waiting : records_most;
+    struct iovec pieces[2];
+    size_t copied = 0;
+    size_t taken = 0;
+    const int count = line_ring_front(&queue->ring, size, pieces);
+    for (int i = 0; i < count; i++) {
+        memcpy(to + copied, pieces[i].iov_base, pieces[i].iov_len);
+        copied += pieces[i].iov_len;
+    }
+    for (*records = 0; *records < most; ++*records) {
+        const size_t length = record_length(to + taken, copied - taken);
+        if (length == 0)
+            break;
+        taken += length;
+    }
+    line_ring_take(&queue->ring, taken);
+    // Behind the bytes: whoever sees that there is place for a record may find no room for its bytes, never the other way.
+    atomic_store_explicit(&queue->taken, atomic_load_explicit(&queue->taken, memory_order_relaxed) + *records, memory_order_release);
+    return taken;
+}
