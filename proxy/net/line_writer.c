@@ -22,6 +22,9 @@
 // How long lines gather while there are some.
 #define NAP_MS 20
 
+// While the file takes nothing it is tried again after so long, if it does not say before that it takes something.
+#define BLOCKED_MS 1000
+
 // How often the path is compared with the file, and tried where there is none.
 #define LOOK_NS NS_PER_S
 
@@ -304,9 +307,18 @@ static void wait_for(struct line_writer *writer, bool file_too, int timeout_ms) 
         CHECK(errno == EAGAIN || errno == EINTR);
 }
 
+// While nothing can be written. One that is to end looks again when its patience is over.
+static int blocked_for_ms(struct line_writer *writer) {
+    if (!atomic_load(&writer->stopping))
+        return BLOCKED_MS;
+    const nanoseconds now = clock_monotonic_ns();
+    const nanoseconds left = writer->patience_end > now ? writer->patience_end - now : 0;
+    return left >= BLOCKED_MS * NS_PER_MS ? BLOCKED_MS : (int)(left / NS_PER_MS) + 1;
+}
+
 static void pause_after(struct line_writer *writer, enum progress progress) {
     if (progress == BLOCKED) {
-        wait_for(writer, true, 1000); // `signalled` stays: sources could change nothing
+        wait_for(writer, true, blocked_for_ms(writer)); // `signalled` stays: sources could change nothing
     } else if (progress == WROTE) {
         atomic_store(&writer->signalled, false);
         if (!is_anything_waiting(writer) || !atomic_load(&writer->stopping))
