@@ -476,7 +476,6 @@ FOR_TESTS_ALONE = {
     "b3_parse": "requests' traces are the next step",
     "b3_parse_fields": "requests' traces are the next step",
     "b3_print": "requests' traces are the next step",
-    "trace_hex_print": "requests' traces are the next step",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
 }
 
