@@ -476,6 +476,7 @@ FOR_TESTS_ALONE = {
     "b3_parse": "requests' traces are the next step",
     "b3_parse_fields": "requests' traces are the next step",
     "b3_print": "requests' traces are the next step",
+    "subrequest_start_own": "the same",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
 }
 

@@ -56,9 +56,8 @@ struct stream_env {
     bool refuses_streams;   // memory is short: whatever begins is refused
     struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming
     uint32_t unanswered_count;
-    uint32_t
-        unanswered_max; // one more is refused: there is no memory for what they will want. Handshakes of clients are bounded by the same number. UINT32_MAX: no limit
-    uint32_t streams; // all, subrequests too
+    uint32_t unanswered_max; // one more is refused: there is no memory for what they will want; bounds clients' handshakes too. UINT32_MAX: no limit
+    uint32_t streams;        // all, subrequests too
     struct list subrequests;
     uint32_t subrequest_count;
     uint32_t subrequest_counts[SUBREQUEST_KINDS];
@@ -94,6 +93,7 @@ struct stream {
     const struct traffic_config *traffic;  // of the destination: how its requests are carried
     const struct route_rule *rule;         // that the request goes by; NULL: none
     bool is_subrequest;                    // its destination is set, and no filter above attempts is asked (subrequest.h)
+    bool is_own;                           // a subrequest that no request is behind: neither counted among those of its service nor traced
     enum stream_state state;
     struct task task; // runs stream_advance
     struct task release;

@@ -141,6 +141,8 @@ static struct request_metrics *metrics_of(const struct stream *stream) {
 }
 
 void stream_log(struct stream *stream) {
+    if (stream->is_own)
+        return;
     nanoseconds duration = stream->env->loop->now - stream->begun;
     // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
     nanoseconds answered = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at - stream->begun : duration;

@@ -2,6 +2,7 @@
 #include "stream/subrequest.h"
 
 #include "base/check.h"
+#include "config/listener_config.h"
 #include "http/headers.h"
 #include "net/tcp.h"
 
@@ -13,7 +14,8 @@ struct subrequest {
     union address client; // of the parent, which may be gone
     struct head head;
     struct fields trailers;
-    const struct head *answered; // lies in the stream's memory
+    const struct head *answered;          // lies in the stream's memory
+    const struct fields *answer_trailers; // the same
     struct buffer body;
     size_t answer_bytes_max;
     bool drops_body;
@@ -34,9 +36,9 @@ static bool send_head(struct stream_sink *sink, const struct head *head, bool en
 }
 
 static void send_body(struct stream_sink *sink, struct buffer *body, bool end, const struct fields *trailers) {
-    (void)end;
-    (void)trailers;
     struct subrequest *subrequest = of_sink(sink);
+    if (end)
+        subrequest->answer_trailers = trailers;
     if (subrequest->drops_body) {
         buffer_clear(body);
         return;
@@ -68,8 +70,11 @@ static void done(struct stream_sink *sink) {
     env->subrequest_counts[subrequest->kind]--;
     subrequest->stream->destination->cluster->subrequests[subrequest->kind]--;
     metric_subtract(&env->metrics->subrequests_active, 1);
-    const struct subrequest_answer answer = {
-        .end = subrequest->stream->end, .head = subrequest->answered, .body = &subrequest->body, .stream = subrequest->stream};
+    const struct subrequest_answer answer = {.end = subrequest->stream->end,
+                                             .head = subrequest->answered,
+                                             .body = &subrequest->body,
+                                             .trailers = subrequest->answer_trailers,
+                                             .stream = subrequest->stream};
     if (subrequest->completed != NULL)
         subrequest->completed(subrequest->user, &answer);
     buffer_dispose(&subrequest->body);
@@ -131,25 +136,25 @@ static const struct traffic_config *tried_once(struct stream *stream) {
     return traffic;
 }
 
-enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started) {
-    struct stream_env *env = parent->env;
-    CHECK(!parent->is_subrequest && parent->bound != NULL);
+// Whether there is room for one more of its kind.
+static enum error check_room(const struct stream_env *env, const struct bound_destination *destination, enum subrequest_kind kind) {
+    const uint32_t most = kind == SUBREQUEST_TELEMETRY ? SUBREQUESTS_OWN_MAX : SUBREQUESTS_MAX;
     if (env->refuses_streams)
         return ERROR_MEMORY_LIMIT;
-    struct bound_destination *destination = bound_find(parent->bound, order->service);
-    if (env->subrequest_counts[order->kind] >= SUBREQUESTS_MAX || destination->cluster->subrequests[order->kind] >= SUBREQUESTS_TO_ONE_MAX)
-        return ERROR_FULL;
+    const bool has_room = env->subrequest_counts[kind] < most && destination->cluster->subrequests[kind] < SUBREQUESTS_TO_ONE_MAX;
+    return has_room ? OK : ERROR_FULL;
+}
+
+// A stream that is not begun yet, to `destination`.
+static struct subrequest *create(struct stream_env *env, struct bound_snapshot *bound, const struct listener_config *listener,
+                                 const struct stream_client *client, struct bound_destination *destination, const struct subrequest_order *order) {
     void *memory;
-    struct stream_client client = parent->client;
-    client.identity = NULL; // these are the connection's, which may be gone before this
-    client.destination = NULL;
-    client.address_hash = NULL;
-    client.forwarded_cert = BYTES_NONE;
-    struct stream *stream = stream_create(env, parent->bound, parent->listener, &client, sizeof(struct subrequest), &memory);
+    struct stream *stream = stream_create(env, bound, listener, client, sizeof(struct subrequest), &memory);
     struct subrequest *subrequest = memory;
     subrequest->sink.ops = &sink_ops;
     subrequest->stream = stream;
-    subrequest->client = *parent->client.address;
+    subrequest->client = *client->address;
+    subrequest->kind = order->kind;
     subrequest->answer_bytes_max = order->answer_bytes_max;
     subrequest->drops_body = order->drops_body;
     subrequest->completed = order->completed;
@@ -157,23 +162,58 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     stream->sink = &subrequest->sink;
     stream->client.address = &subrequest->client;
     stream->is_subrequest = true;
-    stream->spoken = parent->spoken;
     stream->destination = destination;
     stream->traffic = tried_once(stream);
     buffer_init(&subrequest->body, &env->loop->blocks);
     timer_init(&subrequest->timer, on_timer);
-    loop_timer_start(env->loop, &subrequest->timer, order->timeout);
     list_init(&subrequest->link);
+    return subrequest;
+}
+
+static void begin(struct subrequest *subrequest, const struct subrequest_order *order) {
+    struct stream_env *env = subrequest->stream->env;
+    loop_timer_start(env->loop, &subrequest->timer, order->timeout);
     list_push_back(&env->subrequests, &subrequest->link);
-    subrequest->kind = order->kind;
     env->subrequest_count++;
     env->subrequest_counts[order->kind]++;
-    destination->cluster->subrequests[order->kind]++;
+    subrequest->stream->destination->cluster->subrequests[order->kind]++;
     metric_add(&env->metrics->subrequests, 1);
     metric_add(&env->metrics->subrequests_active, 1);
     send_request(subrequest, order);
+}
+
+enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started) {
+    CHECK(!parent->is_subrequest && parent->bound != NULL);
+    struct bound_destination *destination = bound_find(parent->bound, order->service);
+    const enum error error = check_room(parent->env, destination, order->kind);
+    if (error != OK)
+        return error;
+    struct stream_client client = parent->client;
+    client.identity = NULL; // these are the connection's, which may be gone before this
+    client.destination = NULL;
+    client.address_hash = NULL;
+    client.forwarded_cert = BYTES_NONE;
+    struct subrequest *subrequest = create(parent->env, parent->bound, parent->listener, &client, destination, order);
+    subrequest->stream->spoken = parent->spoken;
+    begin(subrequest, order);
     if (started != NULL)
         *started = subrequest;
+    return OK;
+}
+
+enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order) {
+    // It came by no listener, from this machine: what is asked of a stream's is told so.
+    static const struct listener_config nowhere = {.name = BYTES_OF("own"), .role = ROLE_OUTBOUND};
+    const union address here = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    CHECK(order->kind == SUBREQUEST_TELEMETRY);
+    struct bound_destination *destination = bound_find(bound, order->service);
+    const enum error error = check_room(env, destination, order->kind);
+    if (error != OK)
+        return error;
+    struct subrequest *subrequest = create(env, bound, &nowhere, &(struct stream_client){.address = &here}, destination, order);
+    subrequest->stream->is_own = true;
+    subrequest->stream->spoken = HTTP_1_1;
+    begin(subrequest, order);
     return OK;
 }
 

@@ -1,10 +1,11 @@
-// A request that a filter makes: to authorize another one, to revalidate what it has stored, to fetch keys, or a copy that nobody waits for. A stream whose downstream
+// A request that a filter makes: to authorize another one, to revalidate what it has stored, to fetch keys, or a copy that nobody waits for; or one that the proxy makes by itself, to tell
+// its telemetry. A stream whose downstream
 // is its owner in the place of a client: it has a head and a body that is whole when it begins, runs attempts and no filters above them, is tried once, and makes no
-// subrequests itself. It is counted among the requests of its service, and has no line of its own in the access log.
+// subrequests itself. It is counted among the requests of its service, but for the proxy's own, and has no line of its own in the access log.
 //
 // Owner:      itself. Whoever starts it may forget it, and must be there for `completed` unless it cancels.
-// Start:      subrequest_start.
-// Callbacks:  `completed`, exactly once, never from within subrequest_start; not after subrequest_cancel.
+// Start:      subrequest_start, subrequest_start_own.
+// Callbacks:  `completed`, exactly once, never from within these; not after subrequest_cancel.
 // Cancel:     subrequest_cancel.
 // Memory:     goes at the end of the turn in which it is over.
 #ifndef STREAM_SUBREQUEST_H
@@ -18,17 +19,21 @@
 // And of these to one service, whatever becomes of its documents: an agent that hangs keeps no other from being asked.
 #define SUBREQUESTS_TO_ONE_MAX 512
 
+// Of the proxy's own, which nobody's request is behind: each exporter has one at a time, and each may carry megabytes.
+#define SUBREQUESTS_OWN_MAX 8
+
 // What became of one. Valid until `completed` returns: who wants the head's texts copies them, who wants the body moves it.
 struct subrequest_answer {
-    enum error end;          // OK: the answer came, whole
-    const struct head *head; // with an error the reply that it stands for; NULL: none
-    struct buffer *body;     // at most answer_bytes_max
-    struct stream *stream;   // its own: what is made of the answer may lie in its pool
+    enum error end;                // OK: the answer came, whole
+    const struct head *head;       // with an error the reply that it stands for; NULL: none
+    struct buffer *body;           // at most answer_bytes_max
+    const struct fields *trailers; // NULL: none came
+    struct stream *stream;         // its own: what is made of the answer may lie in its pool
 };
 
 struct subrequest_order {
     enum subrequest_kind kind;
-    const struct service_config *service; // of the snapshot that the parent pins
+    const struct service_config *service; // of the snapshot that the parent pins, or that is bound
     const struct head *head;              // as it is to be sent, its path canonical; all of it is copied
     struct buffer *body;                  // taken over, all of it; NULL: none
     const struct fields *trailers;        // copied; NULL: none
@@ -45,6 +50,9 @@ struct subrequest;
 // ERROR_FULL: there are SUBREQUESTS_MAX of its kind, or SUBREQUESTS_TO_ONE_MAX to its service. ERROR_MEMORY_LIMIT: memory is short. Then nothing happened.
 // `started` may be NULL.
 MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
+
+// One of the proxy's own, to a service of `bound`. The same errors, with SUBREQUESTS_OWN_MAX.
+MUST_CHECK enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order);
 
 // It is not over. `user` becomes a copy of what `user` points to, in its own memory: for an owner that may go before it. Returns that.
 void *subrequest_keep(struct subrequest *subrequest, const void *user, size_t size);

@@ -12,10 +12,11 @@
 
 // What requests of the proxy's own are made for. Each kind has bounds of its own (stream/subrequest.h).
 enum subrequest_kind {
-    SUBREQUEST_AGENT,   // somebody decides about a request
-    SUBREQUEST_KEYS,    // tokens are verified with them
-    SUBREQUEST_MIRROR,  // nobody waits
-    SUBREQUEST_DRY_RUN, // somebody says what he would decide; nobody waits
+    SUBREQUEST_AGENT,     // somebody decides about a request
+    SUBREQUEST_KEYS,      // tokens are verified with them
+    SUBREQUEST_MIRROR,    // nobody waits
+    SUBREQUEST_DRY_RUN,   // somebody says what he would decide; nobody waits
+    SUBREQUEST_TELEMETRY, // what the proxy tells of itself and of requests
     SUBREQUEST_KINDS
 };
 

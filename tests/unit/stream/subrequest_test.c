@@ -264,6 +264,91 @@ static void no_kind_takes_the_room_of_another(void **state) {
     }
 }
 
+// What a worker is told of a request of its own.
+struct own {
+    struct loopback world;
+    struct pool pool;
+    struct head head;
+    unsigned told;
+    enum error end;
+    unsigned status;
+    char trailer[16]; // x-end
+};
+
+static void own_completed(void *user, const struct subrequest_answer *answer) {
+    struct own *own = user;
+    own->told++;
+    own->end = answer->end;
+    own->status = answer->head == NULL ? 0 : answer->head->status;
+    const struct field *field = answer->trailers == NULL ? NULL : fields_find_name(answer->trailers, BYTES("x-end"));
+    snprintf(own->trailer, sizeof own->trailer, "%.*s", field == NULL ? 0 : (int)field->value.len, field == NULL ? "" : field->value.at);
+}
+
+static struct subrequest_order own_order(struct own *own) {
+    return (struct subrequest_order){
+        .kind = SUBREQUEST_TELEMETRY,
+        .service = snapshot_find_host(own->world.bound->snapshot, BYTES("b"), 80),
+        .head = &own->head,
+        .timeout = NS_PER_S,
+        .answer_bytes_max = 10,
+        .completed = own_completed,
+        .user = own,
+    };
+}
+
+static void own_init(struct own *own) {
+    *own = (struct own){0};
+    loopback_init(&own->world, WORLD, NULL);
+    pool_init(&own->pool, &own->world.far.check.loop.pools);
+    head_from_text(&own->head, &own->pool, HTTP_1_1, "POST b /v1/traces\nx-a: 1\n");
+}
+
+static void own_dispose(struct own *own) {
+    assert_int_equal(own->world.env.subrequest_count, 0);
+    pool_dispose(&own->pool);
+    loopback_dispose(&own->world);
+}
+
+static void one_of_its_own_needs_no_request_and_counts_for_no_service(void **state) {
+    (void)state;
+    struct own own;
+    own_init(&own);
+    const struct subrequest_order order = own_order(&own);
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), OK);
+    assert_int_equal(own.told, 0);
+    loopback_settle(&own.world);
+    assert_has(received(&own.world, 0), "head POST http b /v1/traces");
+    far_respond(far_conn(&own.world.far, 0), only_request(&own.world, 0), 200, "transfer-encoding: chunked\n", "body", false);
+    far_trailers(far_conn(&own.world.far, 0), only_request(&own.world, 0), "x-end: 7\n");
+    assert_int_equal(own.told, 1);
+    assert_int_equal(own.end, OK);
+    assert_int_equal(own.status, 200);
+    assert_string_equal(own.trailer, "7");
+    const struct cluster *cluster = bound_find(own.world.bound, order.service)->cluster;
+    assert_int_equal(metric_read(&cluster->metrics.ends[0]), 0);
+    assert_int_equal(own.world.record.count, 0);
+    own_dispose(&own);
+}
+
+static void its_own_have_a_bound_of_their_own(void **state) {
+    (void)state;
+    struct own own;
+    own_init(&own);
+    const struct subrequest_order order = own_order(&own);
+    own.world.env.refuses_streams = true;
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), ERROR_MEMORY_LIMIT);
+    own.world.env.refuses_streams = false;
+    for (unsigned i = 0; i < SUBREQUESTS_OWN_MAX; i++)
+        assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), OK);
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), ERROR_FULL);
+    loopback_settle(&own.world);
+    subrequests_cancel_all(&own.world.env);
+    loopback_settle(&own.world);
+    assert_int_equal(own.told, SUBREQUESTS_OWN_MAX);
+    assert_int_equal(own.end, ERROR_CLIENT_GONE);
+    own_dispose(&own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_owner_gets_head_and_body_once),
@@ -276,6 +361,8 @@ int main(void) {
         cmocka_unit_test(there_is_a_bound),
         cmocka_unit_test(the_bound_outlives_documents),
         cmocka_unit_test(no_kind_takes_the_room_of_another),
+        cmocka_unit_test(one_of_its_own_needs_no_request_and_counts_for_no_service),
+        cmocka_unit_test(its_own_have_a_bound_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
