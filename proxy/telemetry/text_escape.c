@@ -137,3 +137,37 @@ size_t text_escape_shown(struct bytes text, size_t room, enum text_escape_mode m
     }
     return text.len;
 }
+
+// Of the ASCII that `at` begins with.
+static size_t ascii_length(const unsigned char *at, size_t left) {
+    size_t length = 0;
+    for (uint64_t eight; left - length >= sizeof eight; length += sizeof eight) {
+        memcpy(&eight, at + length, sizeof eight);
+        if ((eight & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    while (length < left && at[length] < 0x80)
+        length++;
+    return length;
+}
+
+size_t text_to_utf8(char *out, size_t room, struct bytes text, size_t *taken) {
+    const unsigned char *const at = (const unsigned char *)text.at;
+    size_t read = 0, written = 0;
+    while (read < text.len) {
+        const size_t left = text.len - read, ascii = ascii_length(at + read, left < room - written ? left : room - written);
+        memcpy(out + written, at + read, ascii);
+        read += ascii;
+        written += ascii;
+        if (read == text.len || written == room)
+            break;
+        const unsigned valid = utf8_length(at + read, text.len - read), length = valid > 0 ? valid : 3;
+        if (length > room - written)
+            break;
+        memcpy(out + written, valid > 0 ? text.at + read : REPLACEMENT, length);
+        read += valid > 0 ? valid : 1;
+        written += length;
+    }
+    *taken = read;
+    return written;
+}
