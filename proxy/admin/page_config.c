@@ -31,7 +31,7 @@ static json_t *proxy_value(const struct proxy_config *proxy) {
     json_set_place(value, &proxy->place);
     json_set_text(value, "admin", proxy->admin.text);
     json_set_text(value, "metrics", proxy->metrics.text);
-    json_set_text(value, "access_log", proxy->access_log.path);
+    json_set_text(value, "access_log", proxy->telemetry.access_log.path);
     if (proxy->identity.given) {
         json_set_text(value, "certificate", proxy->identity.certificate);
         json_set_text(value, "private_key", proxy->identity.private_key);

@@ -157,9 +157,9 @@ static void tell_what_needs_a_restart(const struct proxy *proxy, const struct pr
 
 static void follow_access_log(struct proxy *proxy, const struct snapshot *fresh) {
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
-    const struct access_log_config *config = &fresh->proxy.access_log;
-    bool was_open = before != NULL && before->proxy.access_log.filter != LOG_FILTER_NONE;
-    if (config->filter != LOG_FILTER_NONE && (!was_open || !bytes_equal(before->proxy.access_log.path, config->path)))
+    const struct access_log_config *config = &fresh->proxy.telemetry.access_log;
+    bool was_open = before != NULL && before->has_access_log;
+    if (fresh->has_access_log && (!was_open || !bytes_equal(before->proxy.telemetry.access_log.path, config->path)))
         line_writer_open(proxy->log_lines, config->path.at);
 }
 

@@ -204,8 +204,8 @@ static struct bytes enter_landlock(const struct options *options, const struct s
     allow_system(&rules);
     for (const struct named_path *named = snapshot->paths; named != NULL; named = named->next)
         allow_file(&rules, named->path.at, READ);
-    if (snapshot->proxy.access_log.filter != LOG_FILTER_NONE)
-        allow_log(&rules, snapshot->proxy.access_log.path.at);
+    if (snapshot->has_access_log)
+        allow_log(&rules, snapshot->proxy.telemetry.access_log.path.at);
     long failed = syscall(SYS_landlock_restrict_self, rules.fd, 0);
     close(rules.fd);
     if (failed != 0)
@@ -238,7 +238,7 @@ static bool names(const struct snapshot *snapshot, struct bytes path) {
     for (const struct named_path *named = snapshot->paths; named != NULL; named = named->next)
         if (bytes_equal(named->path, path))
             return true;
-    return bytes_equal(snapshot->proxy.access_log.path, path);
+    return bytes_equal(snapshot->proxy.telemetry.access_log.path, path);
 }
 
 static bool is_denied(const char *path, int flags) {
@@ -258,11 +258,11 @@ static void refuse(const struct snapshot *fresh, const char *path, struct config
 }
 
 void sandbox_check(const struct sandbox *sandbox, const struct snapshot *before, const struct snapshot *fresh, struct config_errors *errors) {
-    const struct access_log_config *log = &fresh->proxy.access_log;
+    const struct access_log_config *log = &fresh->proxy.telemetry.access_log;
     if (!bytes_equal(sandbox->landlock, BYTES("enforced")) || before == NULL)
         return;
-    bool is_log_open = before->proxy.access_log.filter != LOG_FILTER_NONE && bytes_equal(before->proxy.access_log.path, log->path);
-    if (log->filter != LOG_FILTER_NONE && !is_log_open && is_denied(log->path.at, O_WRONLY | O_APPEND | O_CREAT))
+    bool is_log_open = before->has_access_log && bytes_equal(before->proxy.telemetry.access_log.path, log->path);
+    if (fresh->has_access_log && !is_log_open && is_denied(log->path.at, O_WRONLY | O_APPEND | O_CREAT))
         refuse(fresh, log->path.at, errors);
     for (const struct named_path *named = fresh->paths; named != NULL; named = named->next)
         if (!names(before, named->path) && !bytes_equal(named->path, log->path) && !bytes_equal(named->path, fresh->proxy.upgrade_path) &&

@@ -74,7 +74,7 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     worker->bound = bound;
     worker_memory_look(worker);
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
-    log_writer_apply(&worker->log, &bound->snapshot->proxy.access_log);
+    log_writer_apply(&worker->log, &bound->snapshot->proxy.telemetry.access_log);
 }
 
 static void on_settled(void *user) {

@@ -10,6 +10,7 @@
 #include "config/resource_bulkhead.h"
 #include "config/resource_gateway.h"
 #include "config/resource_route.h"
+#include "config/resource_telemetry_policy.h"
 #include "config/resources.h"
 
 static bool is_kind(const struct document *document, const struct table *spec) {
@@ -128,8 +129,13 @@ static bool is_beside(const struct document *policy, const struct target_ref *ta
     return false;
 }
 
+// A TelemetryPolicy is of a merged kind, and as much the target's own affair as those of most additive kinds.
+static bool is_of_telemetry(const struct document *policy) {
+    return is_kind(policy, &telemetry_policy_table);
+}
+
 static bool acts_beside(const struct document *policy) {
-    return policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy);
+    return is_of_telemetry(policy) || (policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy));
 }
 
 static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
@@ -166,15 +172,16 @@ static void check_target_exists(struct document *policy, uint32_t index, const s
 
 // Two policies of one namespace on one target: which of them holds would be chance.
 static void check_target_twins(struct document *policy, uint32_t index, struct map *targets) {
-    struct bytes key = target_key(policy->loading->scratch, policy->namespace_name, &policy_head_of(policy)->targets[index]);
+    struct bytes target = target_key(policy->loading->scratch, policy->namespace_name, &policy_head_of(policy)->targets[index]);
+    struct bytes key = pool_format(policy->loading->scratch, "%s %.*s", policy->kind->name, BYTES_FORMAT(target));
     const struct document *twin = map_get(targets, key);
     if (twin == NULL)
         map_put(targets, key, policy);
     else if (twin == policy)
         document_error(policy, item_of(policy, "targetRefs", index), NULL, "is the same target as one before it in the list");
     else
-        document_error(policy, item_of(policy, "targetRefs", index), NULL, "is the target of %s too (%s:%u); allowed: one TrafficPolicy for a target",
-                       twin->label, twin->file, twin->line);
+        document_error(policy, item_of(policy, "targetRefs", index), NULL, "is the target of %s too (%s:%u); allowed: one %s for a target",
+                       twin->label, twin->file, twin->line, policy->kind->name);
 }
 
 static bool is_of_mesh(const struct document *route) {
@@ -198,7 +205,7 @@ static bool is_own_namespace(struct document *policy, uint32_t index) {
 // Whether opaque connections are its business. Of a bulkhead they take slots in pools for all.
 static bool acts_on_connections(const struct document *policy) {
     const enum policy_kind kind = policy_kind_of(policy);
-    return policy_is_of_connections(kind) || (kind == POLICY_BULKHEAD && bulkhead_has_rest(policy->spec));
+    return is_of_telemetry(policy) || policy_is_of_connections(kind) || (kind == POLICY_BULKHEAD && bulkhead_has_rest(policy->spec));
 }
 
 // What acts on requests is for nothing that has none; what acts beside the target knows nothing of the routes by which callers came, but at a gateway, which is both.
@@ -264,12 +271,12 @@ static void check_policies(struct loading *loading, const struct map *names) {
         for (uint32_t i = 0; head != NULL && i < head->target_count; i++) {
             if (!is_target_known(policy, i))
                 continue;
-            if (policy_kind_of(policy) != POLICY_NONE && !is_own_namespace(policy, i))
+            if (!is_kind(policy, &traffic_policy_table) && !is_own_namespace(policy, i))
                 continue;
             check_target_exists(policy, i, names);
-            if (policy_kind_of(policy) == POLICY_NONE)
+            if (policy_is_merged(policy))
                 check_target_twins(policy, i, &targets);
-            else {
+            if (!is_kind(policy, &traffic_policy_table)) {
                 check_request_target(policy, i, names);
                 warn_of_opaque_target(policy, i, names);
             }
@@ -404,6 +411,17 @@ static struct document *find_proxy(struct loading *loading, const char *first_pa
     return proxy;
 }
 
+static void check_mesh_config(struct loading *loading) {
+    const struct document *first = NULL;
+    for (struct document *document = loading->first; document != NULL; document = document->next) {
+        if (!is_kind(document, &mesh_config_table))
+            continue;
+        if (first != NULL)
+            document_error(document, NULL, NULL, "is one MeshConfig too many, the first is in %s:%u; allowed: one at most", first->file, first->line);
+        first = first == NULL ? document : first;
+    }
+}
+
 // What no caller beside this proxy can see is dead weight here.
 static void warn_of_unseen(struct loading *loading, const struct document *proxy) {
     for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
@@ -436,6 +454,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
     check_hosts(loading);
     check_files(loading);
     check_routes(loading, &names);
+    check_mesh_config(loading);
     struct document *found = find_proxy(loading, first_path);
     if (found != NULL) {
         check_services(loading, found, &names);

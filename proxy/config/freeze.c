@@ -450,11 +450,24 @@ static void hold_units(struct pool *pool, struct unit *const *units, uint32_t un
     pool_on_dispose(pool, drop_units, held);
 }
 
+// NULL: there is none.
+static const struct document *find_mesh_config(const struct loading *loading) {
+    const struct document *document = loading->first;
+    while (document != NULL && document->kind->spec != &mesh_config_table)
+        document = document->next;
+    return document;
+}
+
 // The spec is the unit's, which other snapshots share: what is completed here is a copy.
 static void freeze_proxy(struct freezing *freezing, const struct document *document) {
     const struct proxy_spec *spec = document->spec;
+    const struct mesh_fields mesh = mesh_fields_merge(document, find_mesh_config(freezing->loading));
     struct proxy_config *proxy = &freezing->snapshot->proxy;
     *proxy = spec->config;
+    proxy->telemetry = mesh.telemetry;
+    proxy->edge = mesh.edge;
+    proxy->trusted_proxies = mesh.trusted_proxies.ranges;
+    proxy->trusted_proxy_count = mesh.trusted_proxies.count;
     proxy->workers = spec->config.workers != 0 ? spec->config.workers : worker_count_by_cpu();
     proxy->zone = label_of(freezing, document, LABEL_ZONE);
     proxy->region = label_of(freezing, document, LABEL_REGION);
@@ -484,6 +497,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     map_init(&freezing.told);
     policy_index_init(&freezing.policies, loading, snapshot->proxy.namespace_name);
     freeze_policies_begin(&freezing);
+    freeze_telemetry_begin(&freezing);
     grants_init(&freezing.grants, loading);
     index_entries(&freezing);
     freeze_entries(&freezing, true);
@@ -493,12 +507,15 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     freeze_gateways(&freezing);
     freeze_urls(&freezing);
     freeze_routes(&freezing);
+    for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
+        freeze_telemetry_of_listener(&freezing, &snapshot->proxy.listeners[i]);
     freeze_warn_of_policies(&freezing);
     map_dispose(&freezing.told);
     map_dispose(&freezing.entries);
     map_dispose(&freezing.urls);
     policy_index_dispose(&freezing.policies);
     freeze_policies_end(&freezing);
+    freeze_telemetry_end(&freezing);
     grants_dispose(&freezing.grants);
     map_dispose(&freezing.traits);
     map_dispose(&freezing.origins);

@@ -32,7 +32,7 @@ static void add_policy(struct request_key *keys, const struct policy *policy) {
 void freeze_logged_keys(struct freezing *freezing, struct destination *destination) {
     struct request_key_part parts[LOGGED_KEYS_MAX];
     struct request_key keys = {.parts = parts};
-    add_parts(&keys, &freezing->snapshot->proxy.access_log.keys);
+    add_parts(&keys, &freezing->snapshot->proxy.telemetry.access_log.keys);
     for (uint32_t i = 0; i < destination->policy_count; i++)
         add_policy(&keys, destination->policies[i]);
     if (keys.count == 0)

@@ -96,44 +96,61 @@ static void find_by_all(struct search *search, const struct target_ref *targets,
 // Whether the port is one that the Proxy stands beside, and leads to the application, so far as the documents say.
 static bool leads_to(const struct entry_port *port, const struct service_ref *ref, const struct service_config *application) {
     const uint16_t reached_at = port->target_port != 0 ? port->target_port : port->port;
-    return (ref->port == 0 || ref->port == port->port) && (application->reached_at == 0 || application->reached_at == reached_at);
+    const bool is_meant = ref->port == 0 || ref->port == port->port;
+    return is_meant && (application == NULL || application->reached_at == 0 || application->reached_at == reached_at);
+}
+
+// What stands beside this proxy, in the order of the document. Returns how many.
+static uint32_t refs_of(const struct freezing *freezing, const struct service_ref **refs, struct service_ref *short_one) {
+    const struct proxy_spec *proxy = freezing->proxy->spec;
+    *short_one = (struct service_ref){.name = proxy->service};
+    *refs = proxy->service_count > 0 ? proxy->services : short_one;
+    return proxy->service_count > 0 ? proxy->service_count : proxy->service.len > 0;
 }
 
 // Where the Service is described, by those of its ports that lead to the application; where no port does, not at all. Where it is not, by its name.
-static void find_of_service(struct search *search, const struct service_ref *ref) {
-    struct freezing *freezing = search->freezing;
+static bool each_port_target(struct freezing *freezing, const struct service_config *application, const struct service_ref *ref,
+                             void (*visit)(void *user, const struct target_ref *target), void *user) {
     const struct bytes owner = freezing->snapshot->proxy.namespace_name;
     const struct frozen_entry *entry = freeze_find_entry(freezing, owner, ref->name);
     const struct service_entry_spec *spec = entry == NULL ? NULL : entry->document->spec;
-    struct target_ref target = {.kind = TARGET_SERVICE, .namespace_name = owner, .name = ref->name};
     bool leads = spec == NULL;
     for (uint32_t i = 0; spec != NULL && i < spec->port_count; i++) {
-        if (!leads_to(&spec->ports[i], ref, search->destination->service))
+        if (!leads_to(&spec->ports[i], ref, application))
             continue;
         leads = true;
-        target.section_name = spec->ports[i].name;
-        find_by(search, &target);
+        visit(user, &(struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = ref->name, .section_name = spec->ports[i].name});
     }
-    target.section_name = BYTES_NONE;
-    if (leads)
-        find_by(search, &target);
+    return leads;
+}
+
+void freeze_each_application_target(struct freezing *freezing, const struct service_config *application,
+                                    void (*visit)(void *user, const struct target_ref *target), void *user) {
+    const struct bytes owner = freezing->snapshot->proxy.namespace_name;
+    const struct service_ref *refs;
+    struct service_ref short_one;
+    const uint32_t count = refs_of(freezing, &refs, &short_one);
+    uint32_t leading = 0; // bits: of which at least one port does
+    _Static_assert(PROXY_SERVICES_MAX <= 32, "one bit each");
+    for (uint32_t i = 0; i < count; i++)
+        leading |= each_port_target(freezing, application, &refs[i], visit, user) ? UINT32_C(1) << i : 0;
+    for (uint32_t i = 0; i < count; i++)
+        if ((leading >> i & 1) != 0)
+            visit(user, &(struct target_ref){.kind = TARGET_SERVICE, .namespace_name = owner, .name = refs[i].name});
+}
+
+static void visit_own(void *user, const struct target_ref *target) {
+    find_by(user, target);
 }
 
 // An application is every Service that its proxy stands beside.
 static void find_of_application(struct search *search) {
-    struct freezing *freezing = search->freezing;
-    const struct proxy_spec *proxy = freezing->proxy->spec;
-    const struct bytes owner = freezing->snapshot->proxy.namespace_name;
-    const struct service_ref short_one = {.name = proxy->service};
-    const struct service_ref *refs = proxy->service_count > 0 ? proxy->services : &short_one;
-    const uint32_t count = proxy->service_count > 0 ? proxy->service_count : proxy->service.len > 0;
-    for (uint32_t i = 0; i < count; i++)
-        find_of_service(search, &refs[i]);
+    const struct bytes owner = search->freezing->snapshot->proxy.namespace_name;
+    freeze_each_application_target(search->freezing, search->destination->service, visit_own, search);
     find_by(search, &(struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner});
 }
 
-// No proxy of ours stands beside its endpoints, so far as the documents say.
-static bool is_without_proxy(const struct service_config *service) {
+bool service_is_without_proxy(const struct service_config *service) {
     if (service->gateway != NULL || service->is_passthrough)
         return false;
     for (uint32_t i = 0; i < service->endpoint_count; i++)
@@ -194,7 +211,7 @@ static void find_additive(struct search *search, const struct service_config *fr
         find_of_application(search);
     if (frontend->gateway != NULL)
         find_at_gateway(search, frontend, route, rule);
-    if (!service->is_application && is_without_proxy(service)) {
+    if (!service->is_application && service_is_without_proxy(service)) {
         struct target_ref targets[SERVICE_TARGETS];
         find_by_all(search, targets, targets_of_service(service, targets));
     }

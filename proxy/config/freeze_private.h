@@ -9,6 +9,14 @@
 #include "config/resources.h"
 #include "config/url_service.h"
 
+// TelemetryPolicies (freeze_telemetry.c).
+struct telemetry_index {
+    struct map by_target; // target_key -> struct telemetry_policy_spec
+    uint32_t count;       // of these
+    struct map merged;    // by which of them hold -> struct telemetry_rules
+    struct telemetry_rules *defaults;
+};
+
 struct freezing {
     const struct loading *loading;
     const struct document *proxy;
@@ -20,6 +28,7 @@ struct freezing {
     struct map acting;            // and as they act there
     const struct policy **found;  // room for all of them
     uint32_t additive_count;
+    struct telemetry_index telemetry;
     struct grants grants;
     struct map traits;            // of endpoints, by what they are
     struct map origins;           // origin_config.key -> struct origin_config
@@ -106,6 +115,20 @@ void freeze_policies_begin(struct freezing *freezing);
 void freeze_policies(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
                      const struct rule_spec *rule);
 void freeze_policies_end(struct freezing *freezing);
+
+// Each target by which policies are for the application behind this proxy, ports of services before services, but its namespace. `application` NULL: whatever ports lead to.
+void freeze_each_application_target(struct freezing *freezing, const struct service_config *application,
+                                    void (*visit)(void *user, const struct target_ref *target), void *user);
+
+// No proxy of ours stands beside its endpoints, so far as the documents say.
+bool service_is_without_proxy(const struct service_config *service);
+
+// The TelemetryPolicies that hold there, merged (freeze_telemetry.c): destination->telemetry, as freeze_policies; listener->telemetry.
+void freeze_telemetry_begin(struct freezing *freezing);
+void freeze_telemetry(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
+                      const struct rule_spec *rule);
+void freeze_telemetry_of_listener(struct freezing *freezing, struct listener_config *listener);
+void freeze_telemetry_end(struct freezing *freezing);
 
 // destination->logged_keys, once its policies are known.
 void freeze_logged_keys(struct freezing *freezing, struct destination *destination);

@@ -320,6 +320,7 @@ void freeze_routes(struct freezing *freezing) {
         destination->traffic = &service->traffic;
         service->destination = destination;
         freeze_policies(freezing, destination, service, NULL, NULL);
+        freeze_telemetry(freezing, destination, service, NULL, NULL);
         freeze_logged_keys(freezing, destination);
     }
     for (const struct frontend *frontend = freezing->frontends; frontend != NULL; frontend = frontend->next)

@@ -134,6 +134,7 @@ static void freeze_backend(struct freezing *freezing, const struct document *rou
     to->request_headers = changes_of(backend->filters, backend->filter_count, SPEC_REQUEST_HEADERS);
     to->response_headers = changes_of(backend->filters, backend->filter_count, SPEC_RESPONSE_HEADERS);
     freeze_policies(freezing, to, frontend, route, spec);
+    freeze_telemetry(freezing, to, frontend, route, spec);
     freeze_warn_of_rule(freezing, spec, to);
     freeze_logged_keys(freezing, to);
     rule->weights += backend->weight;
@@ -197,6 +198,7 @@ struct route_rule *freeze_rule(struct freezing *freezing, const struct document 
     none->weight = 1;
     none->traffic = traffic_of_rule(freezing, route, spec, frontend, frontend, rule->label);
     freeze_policies(freezing, none, frontend, route, spec);
+    freeze_telemetry(freezing, none, frontend, route, spec);
     freeze_warn_of_rule(freezing, spec, none);
     freeze_logged_keys(freezing, none);
     rule->weights = 1;

@@ -6,6 +6,7 @@
 #include "config/resource_gateway.h"
 #include "config/resource_rate_limit.h"
 #include "config/resource_route.h"
+#include "config/resource_telemetry_policy.h"
 #include "config/resources.h"
 
 #define GATEWAY_API_VERSION GATEWAY_GROUP "/v1"
@@ -19,6 +20,8 @@ const struct kind config_kinds[] = {
     {"RateLimitPolicy", API_VERSION, &rate_limit_table, rate_limit_check, rate_limit_check_files, .is_light = true},
     {"AuthorizationPolicy", API_VERSION, &authorization_table, authorization_check, .is_light = true},
     {"BulkheadPolicy", API_VERSION, &bulkhead_table, bulkhead_check, .is_light = true},
+    {"TelemetryPolicy", API_VERSION, &telemetry_policy_table, telemetry_policy_check, .is_light = true},
+    {"MeshConfig", API_VERSION, &mesh_config_table, mesh_config_check},
     {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check, .is_light = true},
     {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check, .is_light = true},
     {"TLSRoute", GATEWAY_API_VERSION, &tls_route_table, tls_route_check, .is_light = true},

@@ -14,6 +14,7 @@
 struct certificate_files;
 struct gateway_config;
 struct service_config;
+struct telemetry_rules;
 
 // `host:port` with a literal address, or a Unix socket's path.
 struct socket_address {
@@ -78,6 +79,7 @@ struct listener_config {
     struct service_ref target;            // TCP: the service that all its connections are for
     struct service_config
         *service; // Inbound: the application as a service of one endpoint, with the policies of inbound (NULL: forwards alone); TCP: its target
+    const struct telemetry_rules *telemetry; // of requests that get no destination; never NULL
     struct place place;
 };
 

@@ -1,4 +1,4 @@
-// spec.telemetry.accessLog of a Proxy: its table, and the rules between its fields.
+// spec.telemetry.accessLog of a Proxy and of the MeshConfig: its table, and the rules between its fields.
 #include "config/resources.h"
 
 #include "config/nearest.h"
@@ -6,56 +6,51 @@
 #include "http/redact.h"
 #include "telemetry/access_log.h"
 
-#define SPEC(member) ROW_AT(struct proxy_spec, member)
+#define LOG(member) ROW_AT(struct mesh_fields, telemetry.access_log.member)
 
 static const struct choice log_formats[] = {
     {"JSON", LOG_FORMAT_JSON, false, "one object a line"}, {"Text", LOG_FORMAT_TEXT, false, "a line as template says"}, {0}};
-static const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
-                                            {"All", LOG_FILTER_ALL, false, "every request"},
-                                            {"None", LOG_FILTER_NONE, false, "nothing"},
-                                            {0}};
+const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
+                                     {"All", LOG_FILTER_ALL, false, "every request"},
+                                     {"None", LOG_FILTER_NONE, false, "nothing"},
+                                     {0}};
 
 static const struct row access_log_rows[] = {
-    {.name = "path", .type = VALUE_PATH, SPEC(config.access_log.path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
-    {.name = "format", .type = VALUE_ENUM, SPEC(config.access_log.format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
+    {.name = "path", .type = VALUE_PATH, LOG(path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
+    {.name = "format", .type = VALUE_ENUM, LOG(format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
     {.name = "template",
      .type = VALUE_TEXT,
-     SPEC(config.access_log.template),
+     LOG(template),
      .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
                  "%{endpoint} %{request_id}",
      .describes = "Text: %{name} stands for a field, %% for a percent sign; the fields are those of JSON"},
-    {.name = "filter",
-     .type = VALUE_ENUM,
-     SPEC(config.access_log.filter),
-     .choices = log_filters,
-     .fallback = "Errors",
-     .describes = "which requests are logged"},
+    {.name = "filter", .type = VALUE_ENUM, LOG(filter), .choices = log_filters, .fallback = "Errors", .describes = "which requests are logged"},
     {.name = "keys",
      .type = VALUE_LIST,
      .item = VALUE_OBJECT,
      .object = &request_key_table,
-     ROW_LIST(struct proxy_spec, config.access_log.keys.parts, config.access_log.keys.count),
+     ROW_LIST(struct mesh_fields, telemetry.access_log.keys.parts, telemetry.access_log.keys.count),
      .max = LOGGED_KEYS_MAX,
      .describes =
          "what requests are told apart by, as hashes with a key of the process, beside the keys of the limits that they are under: for simulations"},
     {.name = "headers",
      .type = VALUE_LIST,
      .item = VALUE_TEXT,
-     ROW_LIST(struct proxy_spec, config.access_log.headers, config.access_log.header_count),
+     ROW_LIST(struct mesh_fields, telemetry.access_log.headers, telemetry.access_log.header_count),
      .max = LOGGED_HEADERS_MAX,
      .describes = "headers of requests that are logged as they are, such as x-tier; none whose name tells of a key, a token or a session"},
     {0}};
 const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
 static void check_template(struct document *document, const struct node *log) {
-    const struct proxy_spec *spec = document->spec;
+    const struct mesh_fields *fields = document->spec;
     const struct node *node = node_find(log, "template");
     struct access_template form;
     struct bytes wrong;
     if (node == NULL || node->bad)
         return;
-    if (spec->config.access_log.format != LOG_FORMAT_TEXT)
+    if (fields->telemetry.access_log.format != LOG_FORMAT_TEXT)
         document_error(document, node, NULL, "is for format Text alone");
-    if (access_template_parse(spec->config.access_log.template, &form, &wrong))
+    if (access_template_parse(fields->telemetry.access_log.template, &form, &wrong))
         return;
     if (form.count == ACCESS_TEMPLATE_PIECES_MAX) {
         document_error(document, node, NULL, "has more than %d fields", ACCESS_TEMPLATE_PIECES_MAX);
@@ -87,9 +82,9 @@ static void check_headers(struct document *document, const struct access_log_con
 }
 
 void access_log_check(struct document *document) {
-    const struct proxy_spec *spec = document->spec;
+    const struct mesh_fields *fields = document->spec;
     const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
     check_template(document, log);
-    request_key_check(document, &spec->config.access_log.keys, node_find(log, "keys"));
-    check_headers(document, &spec->config.access_log, node_find(log, "headers"));
+    request_key_check(document, &fields->telemetry.access_log.keys, node_find(log, "keys"));
+    check_headers(document, &fields->telemetry.access_log, node_find(log, "headers"));
 }

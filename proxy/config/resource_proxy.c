@@ -289,26 +289,6 @@ static const struct row dns_rows[] = {{.name = "servers",
                                       {0}};
 static const struct table dns_table = {.describes = "how names of endpoints are looked up", .rows = dns_rows};
 
-static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
-                                            {0}};
-static const struct table telemetry_table = {.describes = "what the proxy tells of requests", .rows = telemetry_rows, .later = "traces metrics"};
-
-static const struct row edge_rows[] = {{.name = "trustHeaders",
-                                        .type = VALUE_LIST,
-                                        .item = VALUE_TEXT,
-                                        ROW_LIST(struct proxy_spec, config.edge.trust_headers, config.edge.trust_header_count),
-                                        .max = 64,
-                                        .describes = "fields that clients from outside may set of those that a gateway takes off: x-tier, "
-                                                     "x-priority, x-tenant-id, x-debug, x-debug-..., x-request-timeout-ms, "
-                                                     "x-real-ip, forwarded, x-forwarded-... (but not -client-cert)"},
-                                       {.name = "proxyStatus",
-                                        .type = VALUE_BOOL,
-                                        SPEC(config.edge.proxy_status),
-                                        .fallback = "false",
-                                        .describes = "true: answers of a gateway itself say why in Proxy-Status, as those of sidecars do"},
-                                       {0}};
-static const struct table edge_table = {.describes = "what a gateway believes and tells", .rows = edge_rows};
-
 static const struct row debug_rows[] = {{.name = "header",
                                          .type = VALUE_TEXT,
                                          SPEC(config.debug_header),
@@ -349,7 +329,7 @@ static const struct row proxy_rows[] = {
      .object = &service_ref_table,
      ROW_LIST(struct proxy_spec, services, service_count),
      .min = 0,
-     .max = 16,
+     .max = PROXY_SERVICES_MAX,
      .describes =
          "what it stands beside; no document needs to describe it. Policies for any of them act on its application, which is called by the first"},
     {.name = "service", .type = VALUE_LABEL, SPEC(service), .describes = "short for one of services"},
@@ -373,18 +353,9 @@ static const struct row proxy_rows[] = {
     {.name = "metrics", .type = VALUE_OBJECT, .object = &metrics_table, .describes = "the listener for metrics and probes"},
     {.name = "identity", .type = VALUE_OBJECT, .object = &identity_table, .describes = "who the proxy is; needed for mutual TLS"},
     {.name = "limits", .type = VALUE_OBJECT, .object = &limits_table, .describes = "bounds on what peers can make the proxy hold"},
-    {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},
     {.name = "debug", .type = VALUE_OBJECT, .object = &debug_table, .describes = "how requests ask what was decided about them"},
-    {.name = "trustedProxies",
-     .type = VALUE_LIST,
-     .item = VALUE_CIDR,
-     ROW_LIST(struct proxy_spec, config.trusted_proxies, config.trusted_proxy_count),
-     .max = 256,
-     .describes =
-         "addresses and ranges of balancers before this proxy: of a request that one of them sends the client is the last address of x-forwarded-for "
-         "that is none of them"},
     {.name = "dns", .type = VALUE_OBJECT, .object = &dns_table, .describes = "how names of endpoints are looked up"},
-    {.name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"},
+    MESH_FIELD_ROWS,
     {.name = "hardening", .type = VALUE_OBJECT, .object = &hardening_table, .describes = "what the process takes from itself at its start"},
     {.name = "upgrade", .type = VALUE_OBJECT, .object = &upgrade_table, .describes = "how a newer process takes the place of this one"},
     {0}};
@@ -584,17 +555,6 @@ static void check_upgrade(struct document *document) {
                        sizeof address->sun_path - 1);
 }
 
-static void check_edge(struct document *document) {
-    const struct proxy_spec *spec = document->spec;
-    const struct node *names = node_find(node_find(document->spec_node, "edge"), "trustHeaders");
-    for (uint32_t i = 0; i < spec->config.edge.trust_header_count; i++)
-        if (!node_item(names, i)->bad && !edge_field_may_be_trusted(spec->config.edge.trust_headers[i]))
-            document_error(document, node_item(names, i), NULL,
-                           "%.*s is none of the fields that a gateway takes off and may leave; allowed: x-tier, x-priority, x-tenant-id, x-debug, "
-                           "x-debug-..., x-request-timeout-ms, x-real-ip, forwarded, x-forwarded-... (but not -client-cert)",
-                           BYTES_FORMAT(spec->config.edge.trust_headers[i]));
-}
-
 // One that means something already would be answered with something else; one that gateways let pass would tell strangers.
 static void check_debug(struct document *document) {
     const struct proxy_spec *spec = document->spec;
@@ -625,8 +585,7 @@ void proxy_check(struct document *document) {
     listener_ports_check(document);
     check_forwards(document);
     check_admin(document);
-    access_log_check(document);
+    mesh_fields_check(document);
     check_upgrade(document);
-    check_edge(document);
     check_debug(document);
 }

@@ -4,6 +4,7 @@
 #include "config/resource_bulkhead.h"
 #include "config/resource_fault.h"
 #include "config/resource_rate_limit.h"
+#include "config/resource_telemetry_policy.h"
 #include "config/resources.h"
 
 #define TARGET(member) ROW_AT(struct target_ref, member)
@@ -57,8 +58,12 @@ bool policy_is_caller_s(const struct document *document) {
     return kind == POLICY_FAULT || (bulkhead != NULL && bulkhead->side == SIDE_CALLER);
 }
 
+bool policy_is_merged(const struct document *document) {
+    return document->kind->spec == &traffic_policy_table || document->kind->spec == &telemetry_policy_table;
+}
+
 const struct policy_head *policy_head_of(const struct document *document) {
-    return document->kind->spec == &traffic_policy_table || policy_kind_of(document) != POLICY_NONE ? document->spec : NULL;
+    return policy_is_merged(document) || policy_kind_of(document) != POLICY_NONE ? document->spec : NULL;
 }
 
 static const struct target_rule {

@@ -7,8 +7,19 @@
 #include "config/snapshot.h"
 #include "config/target.h"
 
+// Fields that both a Proxy and the MeshConfig have: the first member of the specs of both, so that the fields of their tables count from the same start.
+struct mesh_fields {
+    struct telemetry_config telemetry;
+    struct edge_config edge;
+    struct {
+        struct cidr *ranges;
+        uint32_t count;
+    } trusted_proxies;
+};
+
 struct proxy_spec {
-    struct proxy_config config;
+    struct mesh_fields mesh;
+    struct proxy_config config; // without what is of mesh_fields
     struct service_ref *services;
     uint32_t service_count;
     struct bytes service; // short for one of services
@@ -17,6 +28,10 @@ struct proxy_spec {
     uint32_t identity_source; // one word so far
     struct socket_address *dns_servers;
     uint32_t dns_server_count;
+};
+
+struct mesh_config_spec {
+    struct mesh_fields mesh;
 };
 
 struct entry_port {
@@ -75,9 +90,10 @@ struct traffic_policy_spec {
     uint32_t hedge_mode, circuit_mode, outlier_mode; // enum policy_mode
 };
 
-extern const struct table proxy_table, service_entry_table, traffic_policy_table;
+extern const struct table proxy_table, mesh_config_table, service_entry_table, traffic_policy_table;
 
 void proxy_check(struct document *document);
+void mesh_config_check(struct document *document);
 void service_entry_check(struct document *document);
 void traffic_policy_check(struct document *document);
 
@@ -97,8 +113,41 @@ void selection_check(struct document *document);
 extern const struct table outlier_table, health_check_table;
 void health_groups_check(struct document *document);
 
-// resource_access_log.c: spec.telemetry.accessLog of a Proxy.
+// resource_mesh_config.c: the rows of mesh_fields, and the rules between them.
+extern const struct table edge_table;
+#define MESH_FIELD_ROWS                                                                                                                             \
+    {.name = "edge", .type = VALUE_OBJECT, .object = &edge_table, .describes = "what a gateway believes and tells"},                                \
+        {.name = "trustedProxies",                                                                                                                  \
+         .type = VALUE_LIST,                                                                                                                        \
+         .item = VALUE_CIDR,                                                                                                                        \
+         ROW_LIST(struct mesh_fields, trusted_proxies.ranges, trusted_proxies.count),                                                               \
+         .max = 256,                                                                                                                                \
+         .describes = "addresses and ranges of balancers before this proxy: of a request that one of them sends the client is the last address of " \
+                      "x-forwarded-for "                                                                                                            \
+                      "that is none of them"},                                                                                                      \
+    {                                                                                                                                               \
+        .name = "telemetry", .type = VALUE_OBJECT, .object = &telemetry_table, .describes = "what the proxy tells of requests"                      \
+    }
+void mesh_fields_check(struct document *document);
+
+// Each block of mesh_fields is the Proxy's where that has it, else the MeshConfig's; `mesh` NULL: there is none.
+struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh);
+
+// resource_telemetry.c: spec.telemetry of a Proxy and of the MeshConfig.
+extern const struct table telemetry_table;
+void telemetry_check(struct document *document);
+
+// The fields of a share that is `share` of `spec`, all by default; and the rules between them, `node` may be NULL.
+#define TELEMETRY_SHARE_ROWS(spec, share)                                                                                                   \
+    {.name = "numerator", .type = VALUE_INTEGER, ROW_AT(spec, share.numerator), .max = 1000000, .fallback = "1", .describes = "so many"}, { \
+        .name = "denominator", .type = VALUE_INTEGER, ROW_AT(spec, share.denominator), .min = 1, .max = 1000000, .fallback = "1",           \
+        .describes = "of so many"                                                                                                           \
+    }
+void telemetry_share_check(struct document *document, const struct telemetry_share *share, const struct node *node);
+
+// Of spec.telemetry.accessLog.
 extern const struct table access_log_table;
+extern const struct choice log_filters[];
 void access_log_check(struct document *document);
 
 // resource_listener.c: parts of a listener that are about connections rather than requests.

@@ -90,6 +90,7 @@ struct route_cors {
 
 struct policy;
 struct service_config;
+struct telemetry_rules;
 struct traffic_config;
 
 // Where copies of requests go. Of `denominator` requests `numerator` are copied.
@@ -110,8 +111,9 @@ struct destination {
     const struct header_changes *request_headers, *response_headers; // of the backendRef; NULL: none
     const struct policy *const *policies;                            // of additive kinds, that act on it, by kind and then by name
     uint32_t policy_count;
-    const struct request_key *logged_keys; // by which the access log tells its requests apart: the Proxy's, and those of its limits; NULL: none
-    uint32_t index;                        // in snapshot.destinations
+    const struct request_key *logged_keys;   // by which the access log tells its requests apart: the Proxy's, and those of its limits; NULL: none
+    const struct telemetry_rules *telemetry; // never NULL
+    uint32_t index;                          // in snapshot.destinations
 };
 
 struct route_rule {

@@ -16,6 +16,7 @@
 #include "config/gateway_config.h"
 #include "config/place.h"
 #include "config/route.h"
+#include "config/telemetry_config.h"
 #include "config/traffic_config.h"
 
 #include <stdatomic.h>
@@ -75,8 +76,18 @@ struct identity_config {
     struct place place;
 };
 
+// Services that a proxy may stand beside.
+#define PROXY_SERVICES_MAX 16
+
 // Listeners that a proxy may have, those that forwards become counted.
 #define PROXY_LISTENERS_MAX 64
+
+// What a gateway believes of what comes from outside, and what it tells.
+struct edge_config {
+    struct bytes *trust_headers;
+    uint32_t trust_header_count;
+    bool proxy_status;
+};
 
 struct proxy_config {
     struct bytes namespace_name;
@@ -92,11 +103,7 @@ struct proxy_config {
     struct bytes dns_servers;      // "10.0.0.1:53,[::1]:53", NUL behind it; empty: the host's
     struct identity_config identity;
     struct limits_config limits;
-    struct {
-        struct bytes *trust_headers;
-        uint32_t trust_header_count;
-        bool proxy_status;
-    } edge;
+    struct edge_config edge;
     struct bytes debug_header;    // by which a request asks what was decided about it; empty: none does
     struct cidr *trusted_proxies; // whose x-forwarded-for is believed
     uint32_t trusted_proxy_count;
@@ -104,8 +111,8 @@ struct proxy_config {
         enum hardening seccomp;
         enum hardening landlock;
     } hardening;
-    struct bytes upgrade_path;           // of the socket by which a newer process takes over; empty: none
-    struct access_log_config access_log; // spec.telemetry.accessLog; default /dev/stdout, JSON, Errors
+    struct bytes upgrade_path; // of the socket by which a newer process takes over; empty: none
+    struct telemetry_config telemetry;
     struct place place;
 };
 
@@ -122,6 +129,7 @@ struct snapshot {
     struct route_table *route_tables;           // all
     struct gateway_listener *gateway_listeners; // all
     bool has_regexes;                           // in a rule
+    bool has_access_log;                        // a request may be logged
     struct named_path *paths;                   // of all documents
     struct ca_set_config *ca_sets;              // of all services; all their files are among the paths
     struct map hosts;        // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x". Ports of HTTP

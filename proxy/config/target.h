@@ -56,6 +56,9 @@ static inline bool policy_is_of_connections(enum policy_kind kind) {
     return kind == POLICY_AUTHORIZATION;
 }
 
+// Whether it is a policy of a kind of which one alone may be for a target.
+bool policy_is_merged(const struct document *document);
+
 // NULL: it is no policy.
 const struct policy_head *policy_head_of(const struct document *document);
 

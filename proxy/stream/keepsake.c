@@ -54,16 +54,15 @@ static void copy_listener(struct pool *pool, const struct listener_config *from,
 }
 
 static void copy_proxy(struct pool *pool, const struct proxy_config *from, struct proxy_config *to) {
-    const struct access_log_config *log = &from->access_log;
+    const struct access_log_config *log = &from->telemetry.access_log;
     *to = (struct proxy_config){.limits = from->limits};
     to->edge.proxy_status = from->edge.proxy_status;
-    to->access_log.filter = log->filter;
     if (log->header_count == 0)
         return;
-    to->access_log.header_count = log->header_count;
-    to->access_log.headers = pool_alloc(pool, log->header_count * sizeof log->headers[0]);
+    to->telemetry.access_log.header_count = log->header_count;
+    to->telemetry.access_log.headers = pool_alloc(pool, log->header_count * sizeof log->headers[0]);
     for (uint32_t i = 0; i < log->header_count; i++)
-        to->access_log.headers[i] = pool_copy(pool, log->headers[i]);
+        to->telemetry.access_log.headers[i] = pool_copy(pool, log->headers[i]);
 }
 
 static const struct request_key *copy_key(struct pool *pool, const struct request_key *from) {
@@ -87,13 +86,30 @@ static const struct chain *copy_chain(struct pool *pool, const struct chain *fro
     return to;
 }
 
+static const struct telemetry_attribute *copy_attributes(struct pool *pool, const struct telemetry_attribute *from, uint32_t count) {
+    struct telemetry_attribute *to = pool_alloc_zeroed(pool, count * sizeof from[0] + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        to[i].name = pool_copy(pool, from[i].name);
+        to[i].from = (struct request_key_part){.type = from[i].from.type, .name = pool_copy(pool, from[i].from.name)};
+    }
+    return to;
+}
+
+static void copy_telemetry(struct pool *pool, const struct telemetry_rules *from, struct telemetry_rules *to) {
+    *to = *from;
+    to->traces.attributes = copy_attributes(pool, from->traces.attributes, from->traces.attribute_count);
+    to->metrics.labels = copy_attributes(pool, from->metrics.labels, from->metrics.label_count);
+}
+
 static struct keepsake *create(const struct stream *stream) {
     const struct bound_destination *from = stream->destination;
     struct pool pool;
     pool_init(&pool, &stream->env->loop->pools);
     struct keepsake *keepsake = pool_alloc_zeroed(&pool, sizeof *keepsake);
     copy_proxy(&pool, stream->proxy, &keepsake->proxy);
+    copy_telemetry(&pool, from->config->telemetry, &keepsake->telemetry);
     copy_listener(&pool, stream->listener, &keepsake->listener);
+    keepsake->listener.telemetry = &keepsake->telemetry; // there is a destination: it is not asked
     copy_service(&pool, from->config->service, &keepsake->service);
     copy_traffic(&pool, from->config->traffic, &keepsake->traffic);
     if (from->config->rule != NULL)
@@ -105,6 +121,7 @@ static struct keepsake *create(const struct stream *stream) {
         .weight = from->config->weight,
         .traffic = &keepsake->traffic,
         .logged_keys = copy_key(&pool, from->config->logged_keys),
+        .telemetry = &keepsake->telemetry,
     };
     keepsake->destination = bound_share(from, &keepsake->config);
     keepsake->destination.chain = copy_chain(&pool, from->chain);

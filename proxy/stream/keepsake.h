@@ -20,6 +20,7 @@ struct keepsake {
     struct listener_config listener;
     struct service_config service;
     struct traffic_config traffic;
+    struct telemetry_rules telemetry;
     struct route_rule rule;
     struct destination config;
     struct bound_destination destination; // its chains have no configs

@@ -51,7 +51,7 @@ size_t log_keys_print(struct stream *stream, char text[LOG_PARTS_MAX]) {
 
 size_t log_headers_print(const struct stream *stream, char text[LOG_PARTS_MAX]) {
     struct pairs pairs = pairs_in(text);
-    const struct access_log_config *log = &stream->proxy->access_log;
+    const struct access_log_config *log = &stream->proxy->telemetry.access_log;
     for (uint32_t i = 0; stream->request != NULL && i < log->header_count; i++) {
         const struct field *field = fields_find_name(&stream->request->fields, log->headers[i]);
         if (field == NULL)

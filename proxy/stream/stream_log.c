@@ -13,8 +13,12 @@
 
 #define REASONS_TEXT_MAX (REASONS_MAX * 16 + 1) // the longest is "connect_failure"
 
+static const struct telemetry_rules *rules_of(const struct stream *stream) {
+    return stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
+}
+
 static bool is_wanted(const struct stream *stream) {
-    switch (stream->proxy->access_log.filter) {
+    switch (rules_of(stream)->access_log.filter) {
     case LOG_FILTER_ALL:
         return true;
     case LOG_FILTER_NONE:

@@ -9,7 +9,7 @@ from golden.generate import REFERENCE, reference
 
 from support.schema import EXAMPLE_FILES, EXAMPLES, documents_of, faults, fields, run, schema
 
-KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy", "AuthenticationPolicy", "FaultPolicy", "RateLimitPolicy", "AuthorizationPolicy", "BulkheadPolicy"]
+KINDS = ["Proxy", "ServiceEntry", "TrafficPolicy", "AuthenticationPolicy", "FaultPolicy", "RateLimitPolicy", "AuthorizationPolicy", "BulkheadPolicy", "TelemetryPolicy", "MeshConfig"]
 GATEWAY_KINDS = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway", "ReferenceGrant"]
 
 

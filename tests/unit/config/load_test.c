@@ -226,7 +226,7 @@ static void paths_of_certificates_count_from_the_file(void **state) {
     snprintf(expected, sizeof(expected), "%s/sub/../ca.crt", folder);
     assert_bytes_equal(proxy->identity.trust_bundle, expected);
     snprintf(expected, sizeof(expected), "%s/sub/log", folder);
-    assert_bytes_equal(proxy->access_log.path, expected);
+    assert_bytes_equal(proxy->telemetry.access_log.path, expected);
     loaded_dispose(&loaded);
 }
 

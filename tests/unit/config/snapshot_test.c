@@ -50,8 +50,8 @@ static void defaults_are_those_of_the_policy_language(void **state) {
     assert_bytes_equal(proxy->metrics.text, "0.0.0.0:15020");
     assert_int_equal(proxy->listeners[0].unknown_hosts, UNKNOWN_HOSTS_REJECT);
     assert_false(proxy->identity.given);
-    assert_bytes_equal(proxy->access_log.path, "/dev/stdout");
-    assert_int_equal(proxy->access_log.filter, LOG_FILTER_ERRORS);
+    assert_bytes_equal(proxy->telemetry.access_log.path, "/dev/stdout");
+    assert_int_equal(proxy->telemetry.access_log.filter, LOG_FILTER_ERRORS);
     assert_int_equal(proxy->limits.connections, 10000);
     assert_int_equal(proxy->limits.headers, 100);
     assert_int_equal(proxy->limits.header_bytes, 60 * 1024);
@@ -159,8 +159,8 @@ static void everything_that_is_said_of_a_proxy_arrives(void **state) {
     assert_true(proxy->limits.header_timeout == 7 * NS_PER_S && proxy->limits.body_idle_timeout == 8 * NS_PER_S);
     assert_true(proxy->limits.idle_timeout == 9 * NS_PER_S && proxy->limits.drain_timeout == 0);
     assert_int_equal(proxy->limits.memory_percent, 10);
-    assert_bytes_equal(proxy->access_log.path, "/log");
-    assert_int_equal(proxy->access_log.filter, LOG_FILTER_ALL);
+    assert_bytes_equal(proxy->telemetry.access_log.path, "/log");
+    assert_int_equal(proxy->telemetry.access_log.filter, LOG_FILTER_ALL);
     loaded_dispose(&loaded);
 }
 

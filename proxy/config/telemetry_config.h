@@ -1,0 +1,68 @@
+// What a proxy tells of its requests: spec.telemetry of a Proxy or of the MeshConfig, and the TelemetryPolicies merged for what they are for. Part of snapshot.h.
+#ifndef CONFIG_TELEMETRY_CONFIG_H
+#define CONFIG_TELEMETRY_CONFIG_H
+
+#include "base/bytes.h"
+#include "config/request_key.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Of `denominator` requests, at least 1, `numerator` are meant, at most all.
+struct telemetry_share {
+    uint32_t numerator, denominator;
+};
+
+enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+
+// What one line has room for.
+#define LOGGED_KEYS_MAX 4
+#define LOGGED_HEADERS_MAX 4
+
+struct access_log_config {
+    struct bytes path;
+    enum log_format format;
+    struct bytes template;   // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
+    enum log_filter filter;  // where no policy says another one
+    struct request_key keys; // by which requests are told apart, as hashes
+    struct bytes *headers;   // that are logged as they are
+    uint32_t header_count;
+};
+
+// spec.telemetry. Each block is the Proxy's where it has that block, else the MeshConfig's, else its defaults.
+struct telemetry_config {
+    struct access_log_config access_log;
+    struct {
+        struct telemetry_share sampling; // of traces that begin here, where no policy says another one
+    } traces;
+};
+
+// ---- what holds for a destination, or for a listener's requests that have none
+
+// Something of a request that is told under a name: an attribute of spans, a label of metrics. As a row: VALUE_LIST of telemetry_attribute_table.
+#define TELEMETRY_ATTRIBUTES_MAX 8
+
+struct telemetry_attribute {
+    struct request_key_part from; // no cookie, nothing whose name tells of a secret
+    struct bytes name;
+};
+
+// TelemetryPolicies merged over spec.telemetry: each group is taken whole from the most specific policy that has it.
+struct telemetry_rules {
+    struct {
+        bool is_disabled; // no spans
+        struct telemetry_share sampling;
+        const struct telemetry_attribute *attributes;
+        uint32_t attribute_count;
+    } traces;
+    struct {
+        enum log_filter filter;
+    } access_log;
+    struct {
+        const struct telemetry_attribute *labels;
+        uint32_t label_count;
+    } metrics;
+};
+
+#endif

@@ -1,0 +1,166 @@
+// TelemetryPolicy and MeshConfig: what is refused, whose blocks win, and which rules hold for which destination and listener.
+#include "unit/config/route_text.h"
+
+#define GATEWAY_API "apiVersion: gateway.networking.k8s.io/v1\n"
+#define TELEMETRY(name, target, groups) API "kind: TelemetryPolicy\nmetadata: {name: " name "}\nspec:\n  targetRefs: [" target "]\n" groups "---\n"
+#define OF_S(groups) OUTBOUND_PROXY PLAIN_ENTRY("s", "") TELEMETRY("t", "{kind: Service, name: s}", groups)
+#define MESH(more) API "kind: MeshConfig\nmetadata: {name: default}\nspec:\n" more "---\n"
+#define PROXY(more) \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n" more "---\n"
+
+static const struct telemetry_rules *rules_of(const struct snapshot *snapshot, const char *key) {
+    const struct service_config *service = find_key(snapshot, key);
+    assert_non_null(service);
+    return service->destination->telemetry;
+}
+
+static void rules_between_fields_are_held(void **state) {
+    (void)state;
+    expect_error(OF_S("  mode: DryRun\n  accessLog: {filter: All}\n"), "Enforce");
+    expect_error(OF_S("  traces: {sampling: {numerator: 2}}\n"), "2 of 1 is more than all");
+    expect_error(OF_S("  traces: {sampling: {numerator: 1, denominator: 0}}\n"), "denominator");
+    expect_error(OF_S("  traces: {disabled: true, sampling: {}}\n"), "is disabled and has other fields");
+    expect_error(OF_S("  accessLog: {disabled: true, filter: All}\n"), "is disabled and has other fields");
+    expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Cookie, name: sid}}]}\n"), "for all to read");
+    expect_error(OF_S("  metrics: {labels: [{name: a, from: {type: Header, name: x-api-key}}]}\n"), "for all to read");
+    expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Header}}]}\n"), "which Header");
+    expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Method}}, {name: a, from: {type: Path}}]}\n"), "stands twice");
+    expect_error(OF_S("  acessLog: {}\n"), "accessLog");
+    expect_error(PROXY("  telemetry: {traces: {sampling: {numerator: 3, denominator: 2}}}\n"), "3 of 2 is more than all");
+}
+
+static void one_policy_is_for_a_target(void **state) {
+    (void)state;
+    expect_error(OF_S("") TELEMETRY("u", "{kind: Service, name: s}", ""), "allowed: one TelemetryPolicy for a target");
+    struct loaded loaded; // one of another kind is no twin
+    expect_good(&loaded, OF_S("") POLICY("t", "  targetRefs: [{kind: Service, name: s}]\n"));
+    loaded_dispose(&loaded);
+    expect_error(OUTBOUND_PROXY PLAIN_ENTRY("s", "") TELEMETRY("t", "{kind: Service, name: s, namespace: other}", ""), "is another one");
+    expect_error(OUTBOUND_PROXY TELEMETRY("t", "{kind: Service, name: nobody}", ""), "there is no Service or ServiceEntry nobody");
+}
+
+static void without_policies_the_proxy_s_own_hold_everywhere(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, PROXY("  telemetry: {accessLog: {filter: All}, traces: {sampling: {numerator: 1, denominator: 100}}}\n") PLAIN_ENTRY("s", ""));
+    const struct telemetry_rules *rules = rules_of(snapshot, "default/s:80");
+    assert_int_equal(rules->access_log.filter, LOG_FILTER_ALL);
+    assert_int_equal(rules->traces.sampling.denominator, 100);
+    assert_ptr_equal(snapshot->proxy.listeners[0].telemetry, rules);
+    assert_true(snapshot->has_access_log);
+    loaded_dispose(&loaded);
+}
+
+static void groups_are_taken_whole_from_the_most_specific(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, PROXY("  telemetry: {accessLog: {filter: None}, traces: {sampling: {numerator: 1, denominator: 100}}}\n") PLAIN_ENTRY("s", "")
+                     PLAIN_ENTRY("u", "")
+                         TELEMETRY("n", "{kind: Namespace, name: default}",
+                                   "  accessLog: {filter: All}\n  traces: {attributes: [{name: tenant, from: {type: Header, name: x-tenant-id}}]}\n")
+                             TELEMETRY("s", "{kind: Service, name: s}", "  accessLog: {disabled: true}\n")
+                                 TELEMETRY("p", "{kind: Service, name: s, sectionName: http}", "  traces: {sampling: {}}\n"));
+    const struct telemetry_rules *of_s = rules_of(snapshot, "default/s:80"), *of_u = rules_of(snapshot, "default/u:80");
+    assert_int_equal(of_s->access_log.filter, LOG_FILTER_NONE);
+    assert_int_equal(of_s->traces.attribute_count, 0);
+    assert_int_equal(of_s->traces.sampling.denominator, 1);
+    assert_int_equal(of_u->access_log.filter, LOG_FILTER_ALL);
+    assert_int_equal(of_u->traces.attribute_count, 1);
+    assert_bytes_equal(of_u->traces.attributes[0].name, "tenant");
+    assert_bytes_equal(of_u->traces.attributes[0].from.name, "x-tenant-id");
+    assert_int_equal(of_u->traces.sampling.denominator, 100); // not said: the Proxy's
+    assert_int_equal(snapshot->proxy.listeners[0].telemetry->access_log.filter, LOG_FILTER_ALL);
+    assert_true(snapshot->has_access_log);
+    loaded_dispose(&loaded);
+}
+
+#define SIDECAR(more)                                                                                                                                \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n  services: [{name: a}, {name: b}]\n  identity: {certificate: c, privateKey: k, trustBundle: t}\n" \
+        "  listeners: [{name: in, role: Inbound, forwardTo: '127.0.0.1:8000'}, {name: out, role: Outbound}]\n" more "---\n"
+#define MESHED(name)                                                                                                      \
+    API "kind: ServiceEntry\nmetadata: {name: " name "}\nspec:\n  hosts: [" name "]\n  ports: [{name: http, port: 80}]\n" \
+        "  identities: ['spiffe://m/ns/default/sa/x']\n  endpoints: [{address: '10.0.0.2:15006'}]\n---\n"
+
+// A policy acts in its target's own proxy: on what the application gets, and on what it sends; not at the callers of another.
+static void a_policy_acts_in_the_proxy_of_its_target(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, SIDECAR("") MESHED("far") PLAIN_ENTRY("outside", "") TELEMETRY("b", "{kind: Service, name: b}", "  traces: {disabled: true}\n")
+                     TELEMETRY("a", "{kind: Service, name: a}", "  accessLog: {filter: All}\n")
+                         TELEMETRY("far", "{kind: Service, name: far}", "  accessLog: {filter: None}\n")
+                             TELEMETRY("outside", "{kind: Service, name: outside}", "  accessLog: {filter: None}\n"));
+    const struct telemetry_rules *own = rules_of(snapshot, "app/in"), *far = rules_of(snapshot, "default/far:80");
+    assert_int_equal(own->access_log.filter, LOG_FILTER_ALL);
+    assert_true(own->traces.is_disabled);
+    assert_int_equal(far->access_log.filter, LOG_FILTER_ALL);
+    assert_ptr_equal(far, own);
+    assert_int_equal(rules_of(snapshot, "default/outside:80")->access_log.filter, LOG_FILTER_NONE);
+    assert_ptr_equal(snapshot->proxy.listeners[0].telemetry, own);
+    assert_ptr_equal(snapshot->proxy.listeners[1].telemetry, own);
+    loaded_dispose(&loaded);
+}
+
+static void at_a_gateway_rules_go_before_routes_and_listeners(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: g, role: Gateway, gateway: edge, address: "
+                     "'127.0.0.1:8080'}]\n---\n" GATEWAY_API "kind: Gateway\nmetadata: {name: edge}\nspec:\n  gatewayClassName: outrigger\n  "
+                     "listeners: [{name: web, port: 8080, protocol: HTTP}]\n---\n" GATEWAY_API
+                     "kind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{kind: Gateway, name: edge}]\n  rules:\n"
+                     "  - {name: one, backendRefs: [{name: s, port: 80}]}\n"
+                     "  - {name: two, matches: [{path: {value: /two}}], backendRefs: [{name: s, port: 80}]}\n---\n" PLAIN_ENTRY("s", "")
+                         TELEMETRY("g", "{kind: Gateway, name: edge}", "  accessLog: {filter: All}\n  traces: {disabled: true}\n")
+                             TELEMETRY("r", "{kind: HTTPRoute, name: r}", "  accessLog: {filter: None}\n")
+                                 TELEMETRY("one", "{kind: HTTPRoute, name: r, sectionName: one}", "  accessLog: {filter: Errors}\n"));
+    assert_int_equal(snapshot->rules[0]->destinations[0]->telemetry->access_log.filter, LOG_FILTER_ERRORS);
+    assert_int_equal(snapshot->rules[1]->destinations[0]->telemetry->access_log.filter, LOG_FILTER_NONE);
+    assert_true(snapshot->rules[1]->destinations[0]->telemetry->traces.is_disabled);
+    assert_int_equal(snapshot->proxy.listeners[0].telemetry->access_log.filter, LOG_FILTER_ALL);
+    loaded_dispose(&loaded);
+}
+
+static void blocks_of_the_proxy_win_over_the_mesh_s(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot =
+        expect_good(&loaded, MESH("  trustedProxies: [10.0.0.0/8]\n  edge: {trustHeaders: [x-tier]}\n"
+                                  "  telemetry: {accessLog: {filter: All, path: /mesh.log}, traces: {sampling: {numerator: 1, denominator: 10}}}\n")
+                                 PROXY("  edge: {proxyStatus: true}\n  telemetry: {accessLog: {filter: None}}\n"));
+    const struct proxy_config *proxy = &snapshot->proxy;
+    assert_int_equal(proxy->telemetry.access_log.filter, LOG_FILTER_NONE);
+    assert_bytes_equal(proxy->telemetry.access_log.path, "/dev/stdout"); // a block is whole
+    assert_int_equal(proxy->telemetry.traces.sampling.denominator, 10);
+    assert_true(proxy->edge.proxy_status);
+    assert_int_equal(proxy->edge.trust_header_count, 0);
+    assert_int_equal(proxy->trusted_proxy_count, 1);
+    assert_false(snapshot->has_access_log);
+    loaded_dispose(&loaded);
+}
+
+static void there_is_one_mesh_config(void **state) {
+    (void)state;
+    expect_error(OUTBOUND_PROXY API "kind: MeshConfig\nmetadata: {name: other}\nspec: {}\n", "allowed: default");
+    expect_error(OUTBOUND_PROXY MESH("  edge: {}\n") API "kind: MeshConfig\nmetadata: {name: default, namespace: other}\nspec: {}\n",
+                 "is one MeshConfig too many");
+    expect_error(OUTBOUND_PROXY MESH("  trustDomain: m\n"), "not supported by this version");
+    expect_error(OUTBOUND_PROXY MESH("  edge: {trustHeaders: [x-other]}\n"), "x-other is none of the fields");
+    expect_error(OUTBOUND_PROXY MESH("  telemetry: {accessLog: {format: Text, template: '%{nobody}'}}\n"), "%{nobody} is no field");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_between_fields_are_held),
+        cmocka_unit_test(one_policy_is_for_a_target),
+        cmocka_unit_test(without_policies_the_proxy_s_own_hold_everywhere),
+        cmocka_unit_test(groups_are_taken_whole_from_the_most_specific),
+        cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
+        cmocka_unit_test(at_a_gateway_rules_go_before_routes_and_listeners),
+        cmocka_unit_test(blocks_of_the_proxy_win_over_the_mesh_s),
+        cmocka_unit_test(there_is_one_mesh_config),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
