@@ -67,7 +67,8 @@ def test_custom_resource_definitions_are_structural(kind):
 
 def test_plurals_are_english():
     plurals = [item["spec"]["names"]["plural"] for item in json.loads(run("--crd").stdout)["items"]]
-    assert plurals == ["proxies", "serviceentries", "trafficpolicies", "authenticationpolicies", "faultpolicies", "ratelimitpolicies", "authorizationpolicies", "bulkheadpolicies"]
+    assert plurals == ["proxies", "serviceentries", "trafficpolicies", "authenticationpolicies", "faultpolicies", "ratelimitpolicies", "authorizationpolicies", "bulkheadpolicies",
+                       "telemetrypolicies", "meshconfigs"]
 
 
 def test_a_kind_of_two_versions_has_both():
