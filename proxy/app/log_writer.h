@@ -5,7 +5,7 @@
 #include "config/snapshot.h"
 #include "net/line_writer.h"
 #include "net/loop.h"
-#include "telemetry/access_log.h"
+#include "telemetry/access_template.h"
 #include "telemetry/worker_metrics.h"
 
 // Room for lines of one worker: about a thousand usual ones. Touched as lines go through.

@@ -19,6 +19,7 @@ void freeze_telemetry_begin(struct freezing *freezing) {
     index->defaults = pool_alloc_zeroed(freezing->pool, sizeof(*index->defaults));
     index->defaults->traces.sampling = config->traces.sampling;
     index->defaults->access_log.filter = config->access_log.filter;
+    index->defaults->access_log.sampling = config->access_log.sampling;
     freezing->snapshot->has_access_log = config->access_log.filter != LOG_FILTER_NONE;
     for (struct document *document = freezing->loading->first; document != NULL; document = document->next) {
         const struct telemetry_policy_spec *spec = document->spec;
@@ -67,6 +68,8 @@ static void fill(const struct search *search, struct telemetry_rules *rules) {
         rules->access_log = log->rules.access_log;
         if (!log->has_filter && !log->access_log_disabled)
             rules->access_log.filter = defaults->access_log.filter;
+        if (!log->has_log_sampling)
+            rules->access_log.sampling = defaults->access_log.sampling;
     }
     if (metrics != NULL)
         rules->metrics = metrics->rules.metrics;

@@ -4,7 +4,7 @@
 #include "config/nearest.h"
 #include "http/headers.h"
 #include "http/redact.h"
-#include "telemetry/access_log.h"
+#include "telemetry/access_template.h"
 
 #define LOG(member) ROW_AT(struct mesh_fields, telemetry.access_log.member)
 
@@ -15,6 +15,9 @@ const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "reque
                                      {"None", LOG_FILTER_NONE, false, "nothing"},
                                      {0}};
 
+static const struct row sampling_rows[] = {TELEMETRY_SHARE_ROWS(struct mesh_fields, telemetry.access_log.sampling), {0}};
+static const struct table sampling_table = {.describes = "which share of the requests that did not fail is logged", .rows = sampling_rows};
+
 static const struct row access_log_rows[] = {
     {.name = "path", .type = VALUE_PATH, LOG(path), .fallback = "/dev/stdout", .describes = "file that lines are appended to"},
     {.name = "format", .type = VALUE_ENUM, LOG(format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
@@ -23,8 +26,14 @@ static const struct row access_log_rows[] = {
      LOG(template),
      .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
                  "%{endpoint} %{request_id}",
-     .describes = "Text: %{name} stands for a field, %% for a percent sign; the fields are those of JSON"},
+     .describes =
+         "Text: %{name} stands for a field of JSON, %% for a percent sign; operators as Envoy has them, such as %REQ(USER-AGENT)%, are taken too"},
     {.name = "filter", .type = VALUE_ENUM, LOG(filter), .choices = log_filters, .fallback = "Errors", .describes = "which requests are logged"},
+    {.name = "sampling",
+     .type = VALUE_OBJECT,
+     .object = &sampling_table,
+     .describes = "filter All: which share of the requests that did not fail is logged; chosen by trace id, else by x-request-id, so that all "
+                  "proxies log the same"},
     {.name = "keys",
      .type = VALUE_LIST,
      .item = VALUE_OBJECT,
@@ -41,6 +50,21 @@ static const struct row access_log_rows[] = {
      .describes = "headers of requests that are logged as they are, such as x-tier; none whose name tells of a key, a token or a session"},
     {0}};
 const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
+// Names such as :authority are no fields.
+static bool is_secret(struct bytes name) {
+    return name.len > 0 && name.at[0] != ':' && redact_is_secret(name);
+}
+
+// What lets whoever has it in does not stand in a log.
+static void check_named(struct document *document, const struct access_template *form, const struct node *node) {
+    for (uint32_t i = 0; i < form->count; i++) {
+        const struct access_piece *piece = &form->pieces[i];
+        const struct bytes name = is_secret(piece->name) ? piece->name : piece->otherwise;
+        if (piece->operation <= OPERATOR_TRAILER && is_secret(name))
+            document_error(document, node, NULL, "%.*s would stand in the log for all to read; allowed: under keys, as a hash", BYTES_FORMAT(name));
+    }
+}
+
 static void check_template(struct document *document, const struct node *log) {
     const struct mesh_fields *fields = document->spec;
     const struct node *node = node_find(log, "template");
@@ -50,21 +74,31 @@ static void check_template(struct document *document, const struct node *log) {
         return;
     if (fields->telemetry.access_log.format != LOG_FORMAT_TEXT)
         document_error(document, node, NULL, "is for format Text alone");
-    if (access_template_parse(fields->telemetry.access_log.template, &form, &wrong))
+    if (access_template_parse(fields->telemetry.access_log.template, &form, &wrong)) {
+        check_named(document, &form, node);
         return;
+    }
     if (form.count == ACCESS_TEMPLATE_PIECES_MAX) {
         document_error(document, node, NULL, "has more than %d fields", ACCESS_TEMPLATE_PIECES_MAX);
+        return;
+    }
+    if (form.why != NULL) {
+        document_error(document, node, NULL, "%.*s %s", BYTES_FORMAT(wrong), form.why);
         return;
     }
     struct nearest nearest;
     nearest_init(&nearest, wrong);
     for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++)
         nearest_try(&nearest, pool_format(document->loading->scratch, "%%{%s}", access_field_name(field)).at);
+    for (enum access_operator operation = 0; operation < ACCESS_OPERATOR_COUNT; operation++)
+        nearest_try(&nearest, pool_format(document->loading->scratch, "%%%s%%", access_operator_name(operation)).at);
     if (nearest.name != NULL)
         document_error(document, node, NULL, "%.*s is no field; did you mean %s?", BYTES_FORMAT(wrong), nearest.name);
     else
-        document_error(document, node, NULL, "%.*s is no field; allowed: %%{name} with the name of a field of the JSON form, and %%%%",
-                       BYTES_FORMAT(wrong));
+        document_error(
+            document, node, NULL,
+            "%.*s is no field; allowed: %%{name} with the name of a field of the JSON form, operators such as %%REQ(USER-AGENT)%%, and %%%%",
+            BYTES_FORMAT(wrong));
 }
 
 // What is logged as it is can be read by whoever reads logs.
@@ -85,6 +119,7 @@ void access_log_check(struct document *document) {
     const struct mesh_fields *fields = document->spec;
     const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
     check_template(document, log);
+    telemetry_share_check(document, &fields->telemetry.access_log.sampling, node_find(log, "sampling"));
     request_key_check(document, &fields->telemetry.access_log.keys, node_find(log, "keys"));
     check_headers(document, &fields->telemetry.access_log, node_find(log, "headers"));
 }

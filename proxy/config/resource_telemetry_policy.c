@@ -41,14 +41,22 @@ static const struct row traces_rows[] = {{.name = "sampling",
                                          {0}};
 static const struct table traces_table = {.describes = "traces", .rows = traces_rows};
 
-static const struct row access_log_rows[] = {{.name = "filter",
-                                              .type = VALUE_ENUM,
-                                              SPEC(rules.access_log.filter),
-                                              .choices = log_filters,
-                                              .fallback = "Errors",
-                                              .describes = "which requests are logged; without it as spec.telemetry.accessLog says"},
-                                             DISABLED_ROW(access_log_disabled, "nothing is logged"),
-                                             {0}};
+static const struct row log_sampling_rows[] = {TELEMETRY_SHARE_ROWS(struct telemetry_policy_spec, rules.access_log.sampling), {0}};
+static const struct table log_sampling_table = {.describes = "which share of the requests that did not fail is logged", .rows = log_sampling_rows};
+
+static const struct row access_log_rows[] = {
+    {.name = "filter",
+     .type = VALUE_ENUM,
+     SPEC(rules.access_log.filter),
+     .choices = log_filters,
+     .fallback = "Errors",
+     .describes = "which requests are logged; without it as spec.telemetry.accessLog says"},
+    {.name = "sampling",
+     .type = VALUE_OBJECT,
+     .object = &log_sampling_table,
+     .describes = "filter All: which share of the requests that did not fail is logged; without it as spec.telemetry.accessLog says"},
+    DISABLED_ROW(access_log_disabled, "nothing is logged"),
+    {0}};
 static const struct table policy_log_table = {.describes = "the access log", .rows = access_log_rows};
 
 static const struct row metrics_rows[] = {{.name = "labels",
@@ -111,10 +119,12 @@ void telemetry_policy_check(struct document *document) {
     spec->has_group[TELEMETRY_METRICS] = metrics != NULL;
     spec->has_sampling = node_find(traces, "sampling") != NULL;
     spec->has_filter = node_find(log, "filter") != NULL;
+    spec->has_log_sampling = node_find(log, "sampling") != NULL;
     check_group(document, traces, spec->rules.traces.is_disabled);
     check_group(document, log, spec->access_log_disabled);
     check_group(document, metrics, spec->metrics_disabled);
     telemetry_share_check(document, &spec->rules.traces.sampling, node_find(traces, "sampling"));
+    telemetry_share_check(document, &spec->rules.access_log.sampling, node_find(log, "sampling"));
     check_attributes(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
     check_attributes(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));
     if (spec->access_log_disabled)

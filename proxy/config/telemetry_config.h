@@ -23,10 +23,11 @@ enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 struct access_log_config {
     struct bytes path;
     enum log_format format;
-    struct bytes template;   // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
-    enum log_filter filter;  // where no policy says another one
-    struct request_key keys; // by which requests are told apart, as hashes
-    struct bytes *headers;   // that are logged as they are
+    struct bytes template;           // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
+    enum log_filter filter;          // where no policy says another one
+    struct telemetry_share sampling; // the same
+    struct request_key keys;         // by which requests are told apart, as hashes
+    struct bytes *headers;           // that are logged as they are
     uint32_t header_count;
 };
 
@@ -58,6 +59,7 @@ struct telemetry_rules {
     } traces;
     struct {
         enum log_filter filter;
+        struct telemetry_share sampling; // of the requests that did not fail
     } access_log;
     struct {
         const struct telemetry_attribute *labels;

@@ -49,7 +49,8 @@ static void copy_rule(struct pool *pool, const struct route_rule *from, struct r
 
 static void copy_listener(struct pool *pool, const struct listener_config *from, struct listener_config *to) {
     *to = (struct listener_config){.name = from->name, .role = from->role, .mtls = from->mtls, .app_protocol = from->app_protocol};
-    struct bytes *const texts[] = {&to->name};
+    to->address.text = from->address.text;
+    struct bytes *const texts[] = {&to->name, &to->address.text};
     copy_texts(pool, texts, sizeof texts / sizeof texts[0]);
 }
 

@@ -264,6 +264,7 @@ static void note_grpc_status(struct stream *stream, const struct fields *trailer
 }
 
 static void end_response(struct stream *stream, const struct fields *trailers) {
+    stream->response_trailers = trailers;
     if (trailers != NULL && stream->request_is_grpc)
         note_grpc_status(stream, trailers);
     finish(stream, stream->end);

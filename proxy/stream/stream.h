@@ -114,14 +114,15 @@ struct stream {
     // the response
     struct head *reply; // made here, in the place of what upstream would answer; NULL: none
     const struct fields *reply_trailers;
-    struct buffer response_body; // of that reply; or the piece of the response that is with the filters or has passed them
-    const struct head *response; // sent down
-    bool response_prepared;      // upstream's head has come, and is with the filters or has passed them
-    bool response_in_hand;       // some filter has not let that piece pass yet
-    bool response_is_last;       // nothing follows it
-    bool has_tunnel;             // its 101 went down, or it is opaque: bodies are not seen by filters, nor bounded but by buffers
-    bool tunnel_answered;        // upstream's direction is over
-    size_t response_taken;       // bytes that upstream had sent for it
+    struct buffer response_body;            // of that reply; or the piece of the response that is with the filters or has passed them
+    const struct head *response;            // sent down
+    const struct fields *response_trailers; // the same; NULL: none
+    bool response_prepared;                 // upstream's head has come, and is with the filters or has passed them
+    bool response_in_hand;                  // some filter has not let that piece pass yet
+    bool response_is_last;                  // nothing follows it
+    bool has_tunnel;                        // its 101 went down, or it is opaque: bodies are not seen by filters, nor bounded but by buffers
+    bool tunnel_answered;                   // upstream's direction is over
+    size_t response_taken;                  // bytes that upstream had sent for it
     uint64_t response_bytes;
     uint16_t status; // of the final head; 0: none was sent
     int32_t grpc_status;
@@ -143,8 +144,7 @@ struct stream {
     struct bytes detail; // why, in few words
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
     struct refusal refusal;
-    struct bytes
-        delayed; // the policies that made it wait: "kind/namespace/name: rule, ...", of a queue with how long ("...: rule: 12 ms"); empty: none
+    struct bytes delayed; // policies that made it wait: "kind/namespace/name: rule, ...", of a queue with how long ("...: rule: 12 ms"); empty: none
     struct explanation *explanation; // of what is decided about it (explanation.h); NULL: nobody asks
     struct bytes dry_run;            // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };

@@ -2,12 +2,14 @@
 #include "stream/stream_log.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "http/headers.h"
 #include "net/tcp.h"
 #include "stream/attempts.h"
 #include "stream/log_parts.h"
 #include "stream/stream.h"
 #include "stream/tap_feed.h"
+#include "telemetry/trace_context.h"
 
 #include <stdio.h>
 
@@ -17,20 +19,55 @@ static const struct telemetry_rules *rules_of(const struct stream *stream) {
     return stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
 }
 
-static bool is_wanted(const struct stream *stream) {
-    switch (rules_of(stream)->access_log.filter) {
-    case LOG_FILTER_ALL:
+static struct bytes value_of(const struct head *head, enum field_id id) {
+    const struct field *field = head == NULL ? NULL : fields_find(&head->fields, id);
+    return field == NULL ? BYTES_NONE : field->value;
+}
+
+// The trace that the request says it is part of.
+static bool find_trace(const struct stream *stream, struct trace_context *context) {
+    const struct field *field = stream->request == NULL ? NULL : fields_find_name(&stream->request->fields, BYTES("traceparent"));
+    return field != NULL && traceparent_parse(field->value, context);
+}
+
+// By what all proxies on its way know, so that they choose the same requests.
+static bool is_sampled(const struct stream *stream, const struct telemetry_share *share) {
+    struct trace_context context;
+    const struct bytes request_id = value_of(stream->request, FIELD_X_REQUEST_ID);
+    const uint64_t threshold = trace_threshold(share->numerator, share->denominator);
+    if (share->numerator == share->denominator)
         return true;
+    if (find_trace(stream, &context))
+        return trace_is_sampled(context.trace_id, BYTES_NONE, threshold);
+    const uint64_t number = request_id.len > 0 ? hash_with_key(0, 0, request_id) : rng_next(&stream->env->loop->rng);
+    return number >> 8 >= threshold; // of 56 bits, as a trace's
+}
+
+static bool has_failed(const struct stream *stream) {
+    return stream->end != OK || stream->status >= 500 || stream->grpc_status > 0;
+}
+
+static bool is_wanted(const struct stream *stream) {
+    const struct telemetry_rules *rules = rules_of(stream);
+    switch (rules->access_log.filter) {
+    case LOG_FILTER_ALL:
+        return has_failed(stream) || is_sampled(stream, &rules->access_log.sampling);
     case LOG_FILTER_NONE:
         return false;
     case LOG_FILTER_ERRORS:
         break;
     }
-    return stream->end != OK || stream->status >= 500 || stream->grpc_status > 0;
+    return has_failed(stream);
 }
 
-static struct bytes value_of(const struct head *head, enum field_id id) {
-    const struct field *field = head == NULL ? NULL : fields_find(&head->fields, id);
+// For templates.
+static struct bytes find_field(const void *message, enum access_part part, struct bytes name) {
+    const struct stream *stream = message;
+    const struct head *head = part == ACCESS_REQUEST_HEAD ? stream->request : part == ACCESS_RESPONSE_HEAD ? stream->response : NULL;
+    const struct fields *fields = part == ACCESS_RESPONSE_TRAILERS ? stream->response_trailers : head == NULL ? NULL : &head->fields;
+    if (part == ACCESS_REQUEST_HEAD && head != NULL && bytes_equal_nocase(name, BYTES(":scheme")))
+        return head->scheme;
+    const struct field *field = fields == NULL ? NULL : fields_find_name(fields, name);
     return field == NULL ? BYTES_NONE : field->value;
 }
 
@@ -51,6 +88,7 @@ struct printed {
     char peer[ADDRESS_TEXT_MAX];
     char client[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
+    char trace_id[2 * TRACE_ID_BYTES];
     char keys[LOG_PARTS_MAX];
     char headers[LOG_PARTS_MAX];
 };
@@ -96,6 +134,10 @@ static struct access_record record_of(const struct stream *stream, nanoseconds d
         .request_bytes = stream->request_bytes,
         .response_bytes = stream->response_bytes,
         .upstream_duration = stream->upstream_took,
+        .server_name = stream->client.server_name,
+        .local = stream->listener->address.text,
+        .find_field = find_field,
+        .message = stream,
     };
     if (stream->request != NULL)
         add_request(&record, stream->request);
@@ -111,6 +153,11 @@ static struct access_record record_of(const struct stream *stream, nanoseconds d
 }
 
 static void print_rest(struct stream *stream, struct access_record *record, struct printed *to) {
+    struct trace_context context;
+    if (find_trace(stream, &context)) {
+        trace_hex_print(context.trace_id, TRACE_ID_BYTES, to->trace_id);
+        record->trace_id = bytes_from(to->trace_id, sizeof to->trace_id);
+    }
     record->keys = bytes_from(to->keys, log_keys_print(stream, to->keys));
     record->headers = bytes_from(to->headers, log_headers_print(stream, to->headers));
     record->peer = bytes_from(to->peer, address_print(stream->client.address, to->peer, sizeof to->peer));

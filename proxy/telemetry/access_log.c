@@ -2,6 +2,7 @@
 #include "telemetry/access_log.h"
 
 #include "base/check.h"
+#include "telemetry/access_line.h"
 #include "telemetry/text_escape.h"
 
 #include <assert.h>
@@ -22,63 +23,6 @@ static const struct field fields[] = {
 #define X(identifier, text, most, describes) +sizeof(text) + 5 + (most)
 static_assert(2 ACCESS_FIELD_LIST(X) <= ACCESS_LOG_LINE_MAX, "a line with every field at its longest fits");
 #undef X
-
-#define SECONDS_PER_DAY 86400
-
-struct line {
-    char *at;
-    char *end;
-};
-
-static void append(struct line *line, struct bytes text) {
-    CHECK((size_t)(line->end - line->at) >= text.len);
-    memcpy(line->at, text.at, text.len);
-    line->at += text.len;
-}
-
-static void append_number(struct line *line, uint64_t value) {
-    char digits[20];
-    char *at = digits + sizeof(digits);
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    append(line, bytes_from(at, (size_t)(digits + sizeof(digits) - at)));
-}
-
-static void append_padded(struct line *line, uint64_t value, unsigned digits) {
-    CHECK((size_t)(line->end - line->at) >= digits);
-    for (unsigned i = digits; i-- > 0; value /= 10)
-        line->at[i] = (char)('0' + value % 10);
-    line->at += digits;
-}
-
-// RFC 3339 in UTC with microseconds. The calendar is computed here since gmtime_r takes a lock: days are counted from 1 March of year 0, so that the leap day is
-// the last of its year; 146,097 days make 400 years, and months from March on have (153 m + 2) / 5 days before them.
-static void append_time(struct line *line, nanoseconds wall) {
-    uint64_t seconds = wall / NS_PER_S;
-    uint64_t days = seconds / SECONDS_PER_DAY + 719468; // from 1 March of year 0 to 1 January 1970
-    uint64_t era = days / 146097, day_of_era = days % 146097;
-    uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint64_t month_from_march = (5 * day_of_year + 2) / 153;
-    uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    uint64_t second_of_day = seconds % SECONDS_PER_DAY;
-    append_padded(line, era * 400 + year_of_era + (month <= 2), 4);
-    append(line, BYTES("-"));
-    append_padded(line, month, 2);
-    append(line, BYTES("-"));
-    append_padded(line, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
-    append(line, BYTES("T"));
-    append_padded(line, second_of_day / 3600, 2);
-    append(line, BYTES(":"));
-    append_padded(line, second_of_day / 60 % 60, 2);
-    append(line, BYTES(":"));
-    append_padded(line, second_of_day % 60, 2);
-    append(line, BYTES("."));
-    append_padded(line, wall % NS_PER_S / NS_PER_US, 6);
-    append(line, BYTES("Z"));
-}
 
 static struct bytes version_name(uint8_t version) {
     return version == 10 ? BYTES("1.0") : version == 11 ? BYTES("1.1") : version == 20 ? BYTES("2") : BYTES_NONE;
@@ -125,6 +69,8 @@ static struct bytes text_of(const struct access_record *record, enum access_fiel
         [ACCESS_CLIENT] = offsetof(struct access_record, client),
         [ACCESS_PEER_IDENTITY] = offsetof(struct access_record, peer_identity),
         [ACCESS_REQUEST_ID] = offsetof(struct access_record, request_id),
+        [ACCESS_TRACE_ID] = offsetof(struct access_record, trace_id),
+        [ACCESS_SPAN_ID] = offsetof(struct access_record, span_id),
         [ACCESS_USER_AGENT] = offsetof(struct access_record, user_agent),
         [ACCESS_KEYS] = offsetof(struct access_record, keys),
         [ACCESS_HEADERS] = offsetof(struct access_record, headers),
@@ -169,7 +115,7 @@ static struct value value_of(const struct access_record *record, enum access_fie
 }
 
 // With no quotes around it.
-static void append_value(struct line *line, const struct value *value, size_t max) {
+static void append_value(struct access_line *line, const struct value *value, size_t max) {
     CHECK((size_t)(line->end - line->at) >= max);
     switch (value->kind) {
     case VALUE_NONE:
@@ -178,15 +124,25 @@ static void append_value(struct line *line, const struct value *value, size_t ma
         line->at = text_escape(line->at, line->at + max, value->text, TEXT_ESCAPE_JSON);
         break;
     case VALUE_PLAIN:
-        append(line, value->text);
+        access_line_add(line, value->text);
         break;
     case VALUE_DIGITS:
-        append_number(line, value->number);
+        access_line_add_number(line, value->number);
         break;
     case VALUE_WALL:
-        append_time(line, value->number);
+        access_line_add_time(line, value->number);
         break;
     }
+}
+
+bool access_line_add_field(struct access_line *line, const struct access_record *record, enum access_field field) {
+    const struct value value = value_of(record, field);
+    append_value(line, &value, fields[field].max);
+    return value.kind != VALUE_NONE;
+}
+
+size_t access_field_max(enum access_field field) {
+    return fields[field].max;
 }
 
 const char *access_field_name(enum access_field field) {
@@ -199,123 +155,48 @@ struct bytes access_shown(enum access_field field, struct bytes text) {
 
 size_t access_log_format(const struct access_record *record, char *text, size_t size) {
     CHECK(size >= ACCESS_LOG_LINE_MAX);
-    struct line line = {text, text + ACCESS_LOG_LINE_MAX};
+    struct access_line line = {text, text + ACCESS_LOG_LINE_MAX};
     for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++) {
         struct value value = value_of(record, field);
         if (value.kind == VALUE_NONE)
             continue;
         bool has_quotes = value.kind == VALUE_QUOTED || value.kind == VALUE_WALL;
-        append(&line, fields[field].json);
+        access_line_add(&line, fields[field].json);
         if (has_quotes)
-            append(&line, BYTES("\""));
+            access_line_add(&line, BYTES("\""));
         append_value(&line, &value, fields[field].max);
         if (has_quotes)
-            append(&line, BYTES("\""));
+            access_line_add(&line, BYTES("\""));
     }
     text[0] = '{'; // the first comma
-    append(&line, BYTES("}\n"));
-    return (size_t)(line.at - text);
-}
-
-// --- by a template ---
-
-static enum access_field find_field(struct bytes name) {
-    enum access_field field = 0;
-    while (field < ACCESS_FIELD_COUNT && !bytes_equal(fields[field].name, name))
-        field++;
-    return field;
-}
-
-// Of what stands behind a percent sign takes the field's name. False: it is none.
-static bool take_name(struct bytes *rest, enum access_field *field, struct bytes *wrong) {
-    size_t end = bytes_find(*rest, '}');
-    *wrong = bytes_from(rest->at - 1, end < rest->len ? end + 2 : rest->len + 1);
-    if (rest->len == 0 || rest->at[0] != '{' || end == rest->len)
-        return false;
-    *field = find_field(bytes_from(rest->at + 1, end - 1));
-    *rest = bytes_from(rest->at + end + 1, rest->len - end - 1);
-    return *field != ACCESS_FIELD_COUNT;
-}
-
-bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong) {
-    form->count = 0;
-    struct bytes rest = text;
-    while (rest.len > 0) {
-        *wrong = rest;
-        if (form->count == ACCESS_TEMPLATE_PIECES_MAX)
-            return false;
-        size_t length = bytes_find(rest, '%');
-        bool is_percent = length + 1 < rest.len && rest.at[length + 1] == '%';
-        enum access_field field = ACCESS_FIELD_COUNT;
-        struct bytes literal = bytes_from(rest.at, is_percent ? length + 1 : length);
-        if (is_percent)
-            rest = bytes_from(rest.at + length + 2, rest.len - length - 2);
-        else if (length == rest.len)
-            rest = BYTES_NONE;
-        else {
-            rest = bytes_from(rest.at + length + 1, rest.len - length - 1);
-            if (!take_name(&rest, &field, wrong))
-                return false;
-        }
-        form->pieces[form->count].literal = literal;
-        form->pieces[form->count++].field = field;
-    }
-    return true;
-}
-
-// As much of it as there is room.
-static void append_some(struct line *line, struct bytes text) {
-    size_t room = (size_t)(line->end - line->at);
-    append(line, bytes_from(text.at, text.len < room ? text.len : room));
-}
-
-size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *text, size_t size) {
-    CHECK(size >= ACCESS_LOG_LINE_MAX);
-    struct line line = {text, text + ACCESS_LOG_LINE_MAX - 1};
-    for (uint32_t i = 0; i < form->count; i++) {
-        enum access_field field = form->pieces[i].field;
-        append_some(&line, form->pieces[i].literal);
-        if (field == ACCESS_FIELD_COUNT)
-            continue;
-        struct value value = value_of(record, field);
-        if ((size_t)(line.end - line.at) < fields[field].max)
-            break;
-        if (value.kind == VALUE_NONE)
-            append_some(&line, BYTES("-"));
-        else
-            append_value(&line, &value, fields[field].max);
-    }
-    *line.at++ = '\n';
+    access_line_add(&line, BYTES("}\n"));
     return (size_t)(line.at - text);
 }
 
 // --- for people ---
 
-static void append_field(struct line *line, const struct access_record *record, enum access_field field) {
-    const struct value value = value_of(record, field);
-    if (value.kind == VALUE_NONE)
-        append(line, BYTES("-"));
-    else
-        append_value(line, &value, fields[field].max);
+static void add_field(struct access_line *line, const struct access_record *record, enum access_field field) {
+    if (!access_line_add_field(line, record, field))
+        access_line_add(line, BYTES("-"));
 }
 
-static void append_milliseconds(struct line *line, nanoseconds duration) {
-    append_number(line, duration / NS_PER_MS);
-    append(line, BYTES("."));
-    append_padded(line, duration / NS_PER_US % 1000, 3);
-    append(line, BYTES("ms"));
+static void append_milliseconds(struct access_line *line, nanoseconds duration) {
+    access_line_add_number(line, duration / NS_PER_MS);
+    access_line_add(line, BYTES("."));
+    access_line_add_padded(line, duration / NS_PER_US % 1000, 3);
+    access_line_add(line, BYTES("ms"));
 }
 
 // ` name="value"`, where there is one.
-static void append_named(struct line *line, const struct access_record *record, enum access_field field) {
+static void append_named(struct access_line *line, const struct access_record *record, enum access_field field) {
     const struct value value = value_of(record, field);
     if (value.kind == VALUE_NONE)
         return;
-    append(line, BYTES(" "));
-    append(line, fields[field].name);
-    append(line, BYTES("=\""));
+    access_line_add(line, BYTES(" "));
+    access_line_add(line, fields[field].name);
+    access_line_add(line, BYTES("=\""));
     append_value(line, &value, fields[field].max);
-    append(line, BYTES("\""));
+    access_line_add(line, BYTES("\""));
 }
 
 size_t access_log_format_brief(const struct access_record *record, char *text, size_t size) {
@@ -324,24 +205,24 @@ size_t access_log_format_brief(const struct access_record *record, char *text, s
                                                 ACCESS_DRY_RUN,     ACCESS_RETRIED_FOR, ACCESS_RETRIED_BY,   ACCESS_RETRY_REFUSED,
                                                 ACCESS_EJECTED,     ACCESS_EJECTED_BY,  ACCESS_PEER_IDENTITY};
     CHECK(size >= ACCESS_LOG_LINE_MAX);
-    struct line line = {text, text + ACCESS_LOG_LINE_MAX};
+    struct access_line line = {text, text + ACCESS_LOG_LINE_MAX};
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
         if (i > 0)
-            append(&line, BYTES(" "));
-        append_field(&line, record, usual[i]);
+            access_line_add(&line, BYTES(" "));
+        add_field(&line, record, usual[i]);
     }
     if (access_path(record).len > 0)
-        append_field(&line, record, ACCESS_PATH);
-    append(&line, BYTES(" "));
-    append_field(&line, record, ACCESS_STATUS);
-    append(&line, BYTES(" "));
+        add_field(&line, record, ACCESS_PATH);
+    access_line_add(&line, BYTES(" "));
+    add_field(&line, record, ACCESS_STATUS);
+    access_line_add(&line, BYTES(" "));
     append_milliseconds(&line, record->duration);
-    append(&line, BYTES(" "));
-    append_field(&line, record, ACCESS_ENDPOINT);
+    access_line_add(&line, BYTES(" "));
+    add_field(&line, record, ACCESS_ENDPOINT);
     if (record->end != OK)
         append_named(&line, record, ACCESS_END);
     for (size_t i = 0; i < sizeof unusual / sizeof unusual[0]; i++)
         append_named(&line, record, unusual[i]);
-    append(&line, BYTES("\n"));
+    access_line_add(&line, BYTES("\n"));
     return (size_t)(line.at - text);
 }

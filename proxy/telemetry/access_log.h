@@ -18,6 +18,9 @@
 
 #define ACCESS_LOG_NO_GRPC_STATUS (-1)
 
+// Where a field of a message is looked for.
+enum access_part { ACCESS_REQUEST_HEAD, ACCESS_RESPONSE_HEAD, ACCESS_RESPONSE_TRAILERS };
+
 // Texts are borrowed for the call; empty ones are left out of the line, and so is what concerns an upstream when there was no attempt.
 struct access_record {
     nanoseconds start_wall; // when the head was complete, since 1970
@@ -51,10 +54,17 @@ struct access_record {
     struct bytes client;           // its address as a trusted proxy tells it; empty: the peer is the client
     struct bytes peer;             // address of the client's connection
     struct bytes peer_identity;
+    struct bytes server_name; // that the client asked for in its handshake
+    struct bytes local;       // address that it has connected to
     struct bytes request_id;
+    struct bytes trace_id; // hexadecimal, as the request has it, or as it was given to it; empty: none
+    struct bytes span_id;  // the same, of the request's own span; empty: it has none
     struct bytes user_agent;
     struct bytes keys;    // what told it apart: "Header x-api-key=0123456789abcdef&..."
     struct bytes headers; // "x-tier=free&...", as a form writes it
+    // For templates: the first field of that name, in any case; empty: there is none. ":scheme" of the request is one too. NULL: nobody knows.
+    struct bytes (*find_field)(const void *message, enum access_part part, struct bytes name);
+    const void *message;
 };
 
 // The path as lines have it: without its query.
@@ -81,7 +91,7 @@ struct bytes access_path(const struct access_record *record);
     X(DURATION, "duration_us", 20, "from the head of the request to its end, in microseconds")                                \
     X(REQUEST_BYTES, "request_bytes", 20, "bytes of the request's body, as received")                                         \
     X(RESPONSE_BYTES, "response_bytes", 20, "bytes of the response's body, as sent")                                          \
-    X(SERVICE, "service", 256, "namespace/name:port of the service")                                                          \
+    X(SERVICE, "service", 176, "namespace/name:port of the service")                                                          \
     X(ROUTE, "route", 192, "rule of a route by which it went: kind/namespace/name: rule")                                     \
     X(ENDPOINT, "endpoint", 64, "address of the endpoint that was asked last")                                                \
     X(ATTEMPTS, "attempts", 20, "how often it was sent, or tried to")                                                         \
@@ -95,6 +105,8 @@ struct bytes access_path(const struct access_record *record);
     X(PEER, "peer", 64, "address of the connection's other end")                                                              \
     X(PEER_IDENTITY, "peer_identity", 352, "SPIFFE ID that the client's certificate has")                                     \
     X(REQUEST_ID, "request_id", 128, "x-request-id")                                                                          \
+    X(TRACE_ID, "trace_id", 32, "id of its trace")                                                                            \
+    X(SPAN_ID, "span_id", 16, "id of its span, where it has one")                                                             \
     X(USER_AGENT, "user_agent", 144, "user-agent")                                                                            \
     X(KEYS, "keys", 176, "what tells it apart, of spec.telemetry.accessLog.keys and of limits, as hashes: name=hash&...")     \
     X(HEADERS, "request_headers", 176, "spec.telemetry.accessLog.headers, as a form writes them: name=value&...")
@@ -113,23 +125,6 @@ struct bytes access_shown(enum access_field field, struct bytes text);
 
 // Writes the line as JSON, with its line feed, to `line`, which has at least ACCESS_LOG_LINE_MAX bytes. Returns its length. No NUL. A field that has no value is left out.
 size_t access_log_format(const struct access_record *record, char *line, size_t size);
-
-// A template: text as it stands, `%{name}` for a field, `%%` for a percent sign. Pieces point into the text.
-#define ACCESS_TEMPLATE_PIECES_MAX 64
-
-struct access_template {
-    struct {
-        struct bytes literal;    // in front of the field
-        enum access_field field; // ACCESS_FIELD_COUNT: none
-    } pieces[ACCESS_TEMPLATE_PIECES_MAX];
-    uint32_t count;
-};
-
-// False: `wrong` is the part of `text` at fault: a name that is no field's, `%` with something else behind it; or the piece that is one too many.
-bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong);
-
-// As access_log_format, by a template. A field that has no value is "-". What makes the line too long is cut off.
-size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *line, size_t size);
 
 // As access_log_format, for people: when, where, what, how it was answered and by whom, and then, by name, what was out of the ordinary.
 size_t access_log_format_brief(const struct access_record *record, char *line, size_t size);

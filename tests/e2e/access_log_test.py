@@ -9,11 +9,16 @@ import threading
 
 import pytest
 
-from support.backend import held, message, reply
+from support.backend import held, message, replay, reply
 from support.fleet import BIN, ROOT, answers, eventually
 from support.h2_peer import H2Client
 from support.hop import Hop, service
 from support.wire import Wire, exchange
+
+
+def exchange_on(wire, request):
+    wire.send(request)
+    return wire.response()
 
 
 def hop_with(fleet, script=reply(200, b"hello"), workers=2, **log):
@@ -127,6 +132,11 @@ def test_a_template_says_the_form(fleet):
     ({"format": "Text", "template": "50% off"}, "% off is no field; allowed: %{name}"),
     ({"format": "Text", "template": "%%" * 100}, "has more than 64 fields"),
     ({"template": "%{status}"}, "is for format Text alone"),
+    ({"format": "Text", "template": "%UPSTREAM_HOSTS%"}, "%UPSTREAM_HOSTS% is no field; did you mean %UPSTREAM_HOST%?"),
+    ({"format": "Text", "template": "%REQ(Authorization)%"}, "Authorization would stand in the log for all to read"),
+    ({"format": "Text", "template": "%RESP(x-a?set-cookie)%"}, "set-cookie would stand in the log for all to read"),
+    ({"format": "Text", "template": "%START_TIME(%Q)%"}, "has no format of a time that is known here"),
+    ({"sampling": {"numerator": 2}}, "2 of 1 is more than all"),
     ({"format": "Text", "template": "a\nb"}, "control")])
 def test_a_template_that_is_wrong_is_refused(fleet, log, message):
     hop = Hop(fleet, {"backend": ["127.0.0.1:1"]}, start=False)
@@ -139,6 +149,51 @@ def test_the_page_of_the_fields_is_complete():
     said = re.findall(r"X\(\w+, \"(\w+)\", \d+, \"([^\"]+)\"\)", (ROOT / "proxy/telemetry/access_log.h").read_text())
     page = (ROOT / "docs/operations.md").read_text()
     assert len(said) > 20 and said == [(name, text) for name, text in re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.M) if name in dict(said)]
+
+
+def test_the_page_of_the_operators_is_complete():
+    header = re.sub(r"\s*\\\n\s*", " ", (ROOT / "proxy/telemetry/access_template.h").read_text())
+    said = [(name, "".join(re.findall(r'"([^"]*)"', text))) for name, text in re.findall(r'X\((\w+), \w+, ((?:"[^"]*"\s*)+)\)', header)]
+    page = (ROOT / "docs/telemetry.md").read_text()
+    assert len(said) > 20 and said == re.findall(r"^\| `([A-Z_]{3,})` \| (.+) \|$", page, re.M)[:len(said)]
+
+
+ENVOY = ('[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% '
+         '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %DOWNSTREAM_REMOTE_ADDRESS% '
+         '%ROUTE_NAME% %TRACE_ID% %RESP(x-of-backend)%|%TRAILER(x-sum)%')
+
+
+def test_a_format_of_envoy_s_says_the_same_here(fleet):
+    script = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Of-Backend: here\r\nTrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n"
+    hop = hop_with(fleet, replay(script), format="Text", template=ENVOY)
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    exchange(hop.address, f"POST /a?secret=1 HTTP/1.1\r\nHost: backend\r\nUser-Agent: x\"y\r\nX-Request-Id: id-1\r\nTE: trailers\r\ntraceparent: 00-{trace}-b7ad6b7169203331-01\r\nContent-Length: 2\r\n\r\nhi")
+    line = eventually(lambda: hop.access_log.exists() and hop.access_log.read_text())
+    pattern = (r'\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "POST /a HTTP/1\.1" 200 - via_upstream 2 5 \d+ \d+ "-" "x\\"y" "id-1" "backend" "' + re.escape(fleet.backends[0].address) +
+               r'" default/backend:80 127\.0\.0\.1:\d+ - ' + trace + r' here\|42\n')
+    assert re.fullmatch(pattern, line), line
+    exchange(hop.address, "GET /b HTTP/1.1\r\nHost: nobody\r\n\r\n")
+    eventually(lambda: '"GET /b HTTP/1.1" 502 NR host_unknown 0 ' in hop.access_log.read_text())
+
+
+def test_a_share_of_what_went_well_is_logged_and_all_that_failed(fleet):
+    backends = [service("good", [fleet.backend(reply(200)).address]), service("bad", [fleet.backend(reply(503)).address])]
+    hop = Hop(fleet, backends, start=False, workers=1)
+    hop.proxy["spec"]["telemetry"]["accessLog"]["sampling"] = {"numerator": 1, "denominator": 4}
+    hop.start()
+    with Wire(hop.address) as wire:
+        for count in range(200):
+            for host in ("good", "bad"):
+                exchange_on(wire, f"GET /{count} HTTP/1.1\r\nHost: {host}\r\nX-Request-Id: id-{count}\r\n\r\n")
+    # R of a trace is the low 56 bits of its id: the last quarter of them is logged
+    for first, is_logged in ((0x00, False), (0xbf, False), (0xc0, True), (0xff, True)):
+        exchange(hop.address, f"GET /trace-{first} HTTP/1.1\r\nHost: good\r\ntraceparent: 00-{'1' * 18}{first:02x}{'0' * 12}-b7ad6b7169203331-00\r\n\r\n")
+        if is_logged:
+            hop.logged(path=f"/trace-{first}")
+    lines = hop.log()
+    assert len([line for line in lines if line["authority"] == "bad"]) == 200
+    good = [line["request_id"] for line in lines if line["authority"] == "good" and not line["path"].startswith("/trace")]
+    assert 20 < len(good) < 80 and {line["path"] for line in lines if line["path"].startswith("/trace")} == {"/trace-192", "/trace-255"}
 
 
 def rotate(hop, number):

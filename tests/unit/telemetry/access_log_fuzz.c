@@ -3,7 +3,7 @@
 // The input is cut into the texts of a record: a byte of length (times 16, so that values longer than their bounds come up) and the text, in turn; numbers come from
 // the first bytes.
 #include "json_validator.h"
-#include "telemetry/access_log.h"
+#include "telemetry/access_template.h"
 
 #include <stdlib.h>
 
@@ -32,6 +32,11 @@ static struct bytes take_text(struct bytes *input) {
 static void require(bool holds) {
     if (!holds)
         abort();
+}
+
+static struct bytes same_field(const void *message, enum access_part part, struct bytes name) {
+    const struct access_record *record = message;
+    return part == ACCESS_REQUEST_HEAD ? name : record->user_agent;
 }
 
 // By a template, of others' bytes too, it is one line.
@@ -63,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     };
     struct bytes *const texts[] = {&record.path,     &record.authority, &record.user_agent, &record.peer_identity, &record.request_id,
                                    &record.method,   &record.listener,  &record.direction,  &record.detail,        &record.policy,
-                                   &record.endpoint, &record.service,   &record.peer};
+                                   &record.endpoint, &record.service,   &record.peer,       &record.trace_id};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         *texts[i] = take_text(&left);
 
@@ -76,6 +81,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     require(length <= ACCESS_LOG_LINE_MAX && memchr(line, '\n', length) == line + length - 1);
     check_text(&record, take_text(&left), line);
     check_text(&record, BYTES("%{user_agent}\"%{path}%{path}%{peer_identity} %{detail}%{authority}%{path}%{request_id}"), line);
+    record.find_field = same_field;
+    record.message = &record;
+    check_text(
+        &record,
+        BYTES("[%START_TIME%] %REQ(X?:PATH):40% %RESP(A)% %TRAILER(A?B)% %RESPONSE_FLAGS% %GRPC_STATUS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        line);
     free(line);
     return 0;
 }

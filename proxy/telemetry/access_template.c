@@ -1,0 +1,517 @@
+// Templates: read once, then a piece after the other for each line. See access_template.h.
+#include "telemetry/access_template.h"
+
+#include "base/check.h"
+#include "telemetry/access_line.h"
+#include "telemetry/text_escape.h"
+
+// Of a value of others, as long as nothing says less: so long that what fields say is not cut either.
+#define VALUE_MAX 352
+
+// Of a moment by its format.
+#define TIME_MAX 128
+
+static const struct {
+    const char *name;
+    enum access_arguments arguments;
+} operators[] = {
+#define X(identifier, arguments, describes) [OPERATOR_##identifier] = {#identifier, ARGUMENTS_##arguments},
+    ACCESS_OPERATOR_LIST(X)
+#undef X
+};
+
+// Operators that say what a field says.
+static const struct {
+    enum access_operator operation;
+    enum access_field field;
+} aliases[] = {
+    {OPERATOR_BYTES_RECEIVED, ACCESS_REQUEST_BYTES},
+    {OPERATOR_BYTES_SENT, ACCESS_RESPONSE_BYTES},
+    {OPERATOR_UPSTREAM_HOST, ACCESS_ENDPOINT},
+    {OPERATOR_UPSTREAM_REMOTE_ADDRESS, ACCESS_ENDPOINT},
+    {OPERATOR_UPSTREAM_CLUSTER, ACCESS_SERVICE},
+    {OPERATOR_UPSTREAM_CLUSTER_RAW, ACCESS_SERVICE},
+    {OPERATOR_DOWNSTREAM_DIRECT_REMOTE_ADDRESS, ACCESS_PEER},
+    {OPERATOR_DOWNSTREAM_PEER_URI_SAN, ACCESS_PEER_IDENTITY},
+    {OPERATOR_ROUTE_NAME, ACCESS_ROUTE},
+    {OPERATOR_TRACE_ID, ACCESS_TRACE_ID},
+    {OPERATOR_SPAN_ID, ACCESS_SPAN_ID},
+    {OPERATOR_GRPC_STATUS_NUMBER, ACCESS_GRPC_STATUS},
+};
+
+const char *access_operator_name(enum access_operator operation) {
+    return operators[operation].name;
+}
+
+// ---- reading
+
+static enum access_field find_field(struct bytes name) {
+    enum access_field field = 0;
+    while (field < ACCESS_FIELD_COUNT && !bytes_equal(bytes_from_text(access_field_name(field)), name))
+        field++;
+    return field;
+}
+
+static enum access_operator find_operator(struct bytes name) {
+    enum access_operator operation = 0;
+    while (operation < ACCESS_OPERATOR_COUNT && !bytes_equal(bytes_from_text(operators[operation].name), name))
+        operation++;
+    return operation;
+}
+
+static struct bytes skip(struct bytes text, size_t count) {
+    return bytes_from(text.at + count, text.len - count);
+}
+
+// "{name}" of what stands behind a percent sign. False: it is none.
+static bool take_field(struct bytes *rest, struct access_piece *piece, struct bytes *wrong) {
+    size_t end = bytes_find(*rest, '}');
+    *wrong = bytes_from(rest->at - 1, end < rest->len ? end + 2 : rest->len + 1);
+    if (end == rest->len)
+        return false;
+    piece->field = find_field(bytes_from(rest->at + 1, end - 1));
+    *rest = skip(*rest, end + 1);
+    return piece->field != ACCESS_FIELD_COUNT;
+}
+
+// The letter of strftime's that stands at `at`, behind a percent sign, with a digit before `f`.
+static bool is_time_letter(struct bytes format, size_t at, size_t *length) {
+    *length = 1;
+    if (at < format.len && format.at[at] >= '1' && format.at[at] <= '9') {
+        *length = 2;
+        return at + 1 < format.len && format.at[at + 1] == 'f';
+    }
+    return at < format.len && bytes_find(BYTES("YmdeHMSsfFTjyabAByZzIpD%"), format.at[at]) < 24;
+}
+
+static bool is_time_format(struct bytes format) {
+    size_t length;
+    for (size_t i = 0; i < format.len; i++) {
+        if (format.at[i] != '%')
+            continue;
+        if (!is_time_letter(format, i + 1, &length))
+            return false;
+        i += length;
+    }
+    return format.len > 0;
+}
+
+// "(...)" where the operator has such a thing. False: form->why says why not.
+static bool take_arguments(struct access_template *form, struct bytes *rest, struct access_piece *piece) {
+    const enum access_arguments arguments = operators[piece->operation].arguments;
+    const bool is_there = rest->len > 0 && rest->at[0] == '(';
+    const size_t end = bytes_find(*rest, ')');
+    if (is_there && (arguments == ARGUMENTS_NONE || end == rest->len)) {
+        form->why = arguments == ARGUMENTS_NONE ? "has nothing in parentheses" : "has no closing parenthesis";
+        return false;
+    }
+    struct bytes text = is_there ? bytes_from(rest->at + 1, end - 1) : BYTES_NONE;
+    *rest = skip(*rest, is_there ? end + 1 : 0);
+    piece->name = text;
+    if (arguments == ARGUMENTS_NAMES) {
+        const size_t mark = bytes_find(text, '?');
+        piece->name = bytes_from(text.at, mark);
+        piece->otherwise = mark < text.len ? skip(text, mark + 1) : BYTES_NONE;
+        form->why = piece->name.len == 0 || (mark < text.len && piece->otherwise.len == 0) ? "needs the name of a field in parentheses" : NULL;
+    }
+    if (arguments == ARGUMENTS_TIME && is_there && !is_time_format(text))
+        form->why =
+            "has no format of a time that is known here; allowed: %Y %m %d %e %H %M %S %s %f %1f to %9f %F %T %D %j %y %a %b %A %B %I %p %Z %z";
+    if (arguments == ARGUMENTS_CODE && is_there && !bytes_equal(text, BYTES("CAMEL_STRING")) && !bytes_equal(text, BYTES("SNAKE_STRING")) &&
+        !bytes_equal(text, BYTES("NUMBER")))
+        form->why = "is written as CAMEL_STRING, SNAKE_STRING or NUMBER";
+    return form->why == NULL;
+}
+
+// ":40" behind it.
+static bool take_most(struct access_template *form, struct bytes *rest, struct access_piece *piece) {
+    uint64_t most;
+    if (rest->len == 0 || rest->at[0] != ':')
+        return true;
+    const size_t end = bytes_find(*rest, '%');
+    form->why = "has no length behind its colon; allowed: 1 to 352, of REQ, RESP and TRAILER";
+    if (operators[piece->operation].arguments != ARGUMENTS_NAMES || !bytes_to_u64(bytes_from(rest->at + 1, end - 1), VALUE_MAX, &most) || most == 0)
+        return false;
+    form->why = NULL;
+    piece->most = (uint32_t)most;
+    *rest = skip(*rest, end);
+    return true;
+}
+
+static void resolve(struct access_piece *piece) {
+    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
+        if (aliases[i].operation == piece->operation)
+            piece->field = aliases[i].field;
+    if (piece->field != ACCESS_FIELD_COUNT)
+        piece->operation = ACCESS_OPERATOR_COUNT;
+}
+
+// "NAME%", "NAME(arguments):40%" of what stands behind a percent sign. False: it is no operation.
+static bool take_operator(struct access_template *form, struct bytes *rest, struct access_piece *piece, struct bytes *wrong) {
+    size_t length = 0;
+    while (length < rest->len && ((rest->at[length] >= 'A' && rest->at[length] <= 'Z') || rest->at[length] == '_'))
+        length++;
+    const size_t end = bytes_find(*rest, '%');
+    *wrong = bytes_from(rest->at - 1, end < rest->len ? end + 2 : rest->len + 1);
+    piece->operation = find_operator(bytes_from(rest->at, length));
+    if (length == 0 || piece->operation == ACCESS_OPERATOR_COUNT)
+        return false;
+    *rest = skip(*rest, length);
+    if (!take_arguments(form, rest, piece) || !take_most(form, rest, piece))
+        return false;
+    if (rest->len == 0 || rest->at[0] != '%') {
+        form->why = "has no percent sign behind it";
+        return false;
+    }
+    *rest = skip(*rest, 1);
+    resolve(piece);
+    return true;
+}
+
+bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong) {
+    form->count = 0;
+    form->why = NULL;
+    struct bytes rest = text;
+    while (rest.len > 0) {
+        *wrong = rest;
+        if (form->count == ACCESS_TEMPLATE_PIECES_MAX) {
+            form->why = "is one too many";
+            return false;
+        }
+        const size_t length = bytes_find(rest, '%');
+        const char behind = length + 1 < rest.len ? rest.at[length + 1] : '\0';
+        struct access_piece piece = {.literal = bytes_from(rest.at, behind == '%' ? length + 1 : length),
+                                     .field = ACCESS_FIELD_COUNT,
+                                     .operation = ACCESS_OPERATOR_COUNT,
+                                     .most = VALUE_MAX};
+        const bool is_sign = length < rest.len && behind != '%';
+        rest = skip(rest, length == rest.len ? length : behind == '%' ? length + 2 : length + 1);
+        if (is_sign && !(behind == '{' ? take_field(&rest, &piece, wrong) : take_operator(form, &rest, &piece, wrong)))
+            return false;
+        form->pieces[form->count++] = piece;
+    }
+    return true;
+}
+
+// ---- writing
+
+static void add_moment_letter(struct access_line *line, const struct calendar *moment, nanoseconds wall, char letter, unsigned digits) {
+    static const char *const days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                         "July",    "August",   "September", "October", "November", "December"};
+    static const uint32_t powers[] = {0, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+    switch (letter) {
+    case 'Y':
+        access_line_add_padded(line, moment->year, 4);
+        break;
+    case 'y':
+        access_line_add_padded(line, moment->year, 2);
+        break;
+    case 'm':
+        access_line_add_padded(line, moment->month, 2);
+        break;
+    case 'd':
+        access_line_add_padded(line, moment->day, 2);
+        break;
+    case 'e':
+        access_line_add(line, moment->day < 10 ? BYTES(" ") : BYTES(""));
+        access_line_add_number(line, moment->day);
+        break;
+    case 'j':
+        access_line_add_padded(line, moment->day_of_year, 3);
+        break;
+    case 'H':
+        access_line_add_padded(line, moment->hour, 2);
+        break;
+    case 'I':
+        access_line_add_padded(line, (moment->hour + 11) % 12 + 1, 2);
+        break;
+    case 'p':
+        access_line_add(line, moment->hour < 12 ? BYTES("AM") : BYTES("PM"));
+        break;
+    case 'M':
+        access_line_add_padded(line, moment->minute, 2);
+        break;
+    case 'S':
+        access_line_add_padded(line, moment->second, 2);
+        break;
+    case 's':
+        access_line_add_number(line, wall / NS_PER_S);
+        break;
+    case 'f':
+        access_line_add_padded(line, moment->nanosecond / powers[digits], digits);
+        break;
+    case 'a':
+        access_line_add(line, bytes_from(days[moment->weekday], 3));
+        break;
+    case 'A':
+        access_line_add(line, bytes_from_text(days[moment->weekday]));
+        break;
+    case 'b':
+        access_line_add(line, bytes_from(months[moment->month - 1], 3));
+        break;
+    case 'B':
+        access_line_add(line, bytes_from_text(months[moment->month - 1]));
+        break;
+    case 'Z':
+        access_line_add(line, BYTES("UTC"));
+        break;
+    case 'z':
+        access_line_add(line, BYTES("+0000"));
+        break;
+    default:
+        CHECK(letter == '%');
+        access_line_add(line, BYTES("%"));
+    }
+}
+
+// Letters that stand for several.
+static struct bytes meant_by(char letter) {
+    return letter == 'F' ? BYTES("%Y-%m-%d") : letter == 'T' ? BYTES("%H:%M:%S") : letter == 'D' ? BYTES("%m/%d/%y") : BYTES_NONE;
+}
+
+static void add_plain_moment(struct access_line *line, struct bytes format, const struct calendar *moment, nanoseconds wall) {
+    for (size_t i = 0; i < format.len; i++)
+        if (format.at[i] == '%')
+            add_moment_letter(line, moment, wall, format.at[++i], 9);
+        else
+            access_line_add(line, bytes_from(format.at + i, 1));
+}
+
+// There is room for TIME_MAX bytes; a format that makes more is cut.
+static void add_moment(struct access_line *line, struct bytes format, nanoseconds wall) {
+    const struct calendar moment = calendar_of(wall);
+    const char *const most = line->at + TIME_MAX - 20; // the longest letter's
+    for (size_t i = 0; i < format.len && line->at < most; i++) {
+        if (format.at[i] != '%') {
+            access_line_add(line, bytes_from(format.at + i, 1));
+            continue;
+        }
+        const char letter = format.at[++i];
+        const struct bytes several = meant_by(letter);
+        if (several.len > 0)
+            add_plain_moment(line, several, &moment, wall);
+        else if (letter >= '1' && letter <= '9')
+            add_moment_letter(line, &moment, wall, format.at[++i], (unsigned)(letter - '0'));
+        else
+            add_moment_letter(line, &moment, wall, letter, 9);
+    }
+}
+
+static struct bytes find_named(const struct access_record *record, enum access_operator operation, struct bytes name) {
+    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":authority")))
+        return record->authority;
+    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":method")))
+        return record->method;
+    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":path")))
+        return access_path(record);
+    if (record->find_field == NULL || name.len == 0)
+        return BYTES_NONE;
+    const enum access_part part = operation == OPERATOR_REQ    ? ACCESS_REQUEST_HEAD
+                                  : operation == OPERATOR_RESP ? ACCESS_RESPONSE_HEAD
+                                                               : ACCESS_RESPONSE_TRAILERS;
+    return record->find_field(record->message, part, name);
+}
+
+static bool add_text(struct access_line *line, struct bytes text, uint32_t most) {
+    line->at = text_escape(line->at, line->at + VALUE_MAX, bytes_from(text.at, text.len < most ? text.len : most), TEXT_ESCAPE_JSON);
+    return text.len > 0;
+}
+
+static bool add_named(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
+    struct bytes value = find_named(record, piece->operation, piece->name);
+    if (value.len == 0)
+        value = find_named(record, piece->operation, piece->otherwise);
+    const bool is_time = piece->operation == OPERATOR_RESP && bytes_equal_nocase(piece->name, BYTES("x-envoy-upstream-service-time"));
+    if (value.len > 0 || !is_time || record->upstream_duration == 0)
+        return add_text(line, value, piece->most);
+    access_line_add_number(line, record->upstream_duration / NS_PER_MS);
+    return true;
+}
+
+// https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage, RESPONSE_FLAGS: the nearest that there is.
+static struct bytes flag_of(enum error end) {
+    switch (end) {
+    case ERROR_NO_ENDPOINT:
+        return BYTES("UH");
+    case ERROR_CONNECT_REFUSED:
+    case ERROR_CONNECT_TIMEOUT:
+    case ERROR_TLS_FAILED:
+    case ERROR_IDENTITY_MISMATCH:
+        return BYTES("UF");
+    case ERROR_BREAKER_OPEN:
+    case ERROR_POOL_FULL:
+    case ERROR_BULKHEAD_FULL:
+    case ERROR_QUEUE_TIMEOUT:
+        return BYTES("UO");
+    case ERROR_ROUTE_NOT_FOUND:
+    case ERROR_HOST_UNKNOWN:
+    case ERROR_MISDIRECTED:
+        return BYTES("NR");
+    case ERROR_BACKEND_INVALID:
+        return BYTES("NC");
+    case ERROR_DNS_ERROR:
+    case ERROR_DNS_TIMEOUT:
+        return BYTES("DF");
+    case ERROR_UPSTREAM_RESET:
+    case ERROR_RESPONSE_INCOMPLETE:
+        return BYTES("UC");
+    case ERROR_RESPONSE_MALFORMED:
+    case ERROR_UPGRADE_FAILED:
+        return BYTES("UPE");
+    case ERROR_REQUEST_TIMEOUT:
+    case ERROR_TRY_TIMEOUT:
+    case ERROR_DEADLINE_EXPIRED:
+        return BYTES("UT");
+    case ERROR_HEADER_TIMEOUT:
+    case ERROR_BODY_TIMEOUT:
+        return BYTES("SI");
+    case ERROR_CLIENT_GONE:
+        return BYTES("DC");
+    case ERROR_RATE_LIMITED:
+    case ERROR_QUOTA_EXCEEDED:
+        return BYTES("RL");
+    case ERROR_UNAUTHENTICATED:
+    case ERROR_DENIED:
+        return BYTES("UAEX");
+    case ERROR_FAULT:
+        return BYTES("FI");
+    case ERROR_MEMORY_LIMIT:
+        return BYTES("OM");
+    case ERROR_BAD_REQUEST:
+    case ERROR_FRAMING_INVALID:
+    case ERROR_HEADERS_TOO_LARGE:
+    case ERROR_URI_TOO_LONG:
+    case ERROR_VERSION_UNSUPPORTED:
+        return BYTES("DPE");
+    default:
+        return BYTES_NONE; // it has none that is near
+    }
+}
+
+// InvalidArgument, INVALID_ARGUMENT; a number that has no name stays one.
+static void add_grpc_status(struct access_line *line, int32_t status, bool is_snake) {
+    static const char *const names[][2] = {{"OK", "OK"},
+                                           {"Canceled", "CANCELLED"},
+                                           {"Unknown", "UNKNOWN"},
+                                           {"InvalidArgument", "INVALID_ARGUMENT"},
+                                           {"DeadlineExceeded", "DEADLINE_EXCEEDED"},
+                                           {"NotFound", "NOT_FOUND"},
+                                           {"AlreadyExists", "ALREADY_EXISTS"},
+                                           {"PermissionDenied", "PERMISSION_DENIED"},
+                                           {"ResourceExhausted", "RESOURCE_EXHAUSTED"},
+                                           {"FailedPrecondition", "FAILED_PRECONDITION"},
+                                           {"Aborted", "ABORTED"},
+                                           {"OutOfRange", "OUT_OF_RANGE"},
+                                           {"Unimplemented", "UNIMPLEMENTED"},
+                                           {"Internal", "INTERNAL"},
+                                           {"Unavailable", "UNAVAILABLE"},
+                                           {"DataLoss", "DATA_LOSS"},
+                                           {"Unauthenticated", "UNAUTHENTICATED"}};
+    if ((size_t)status < sizeof names / sizeof names[0])
+        access_line_add(line, bytes_from_text(names[status][is_snake]));
+    else
+        access_line_add_number(line, (uint64_t)status);
+}
+
+// "10.0.0.7" of "10.0.0.7:40000", "2001:db8::1" of "[2001:db8::1]:40000"; an address with no port stays as it is.
+static struct bytes without_port(struct bytes address) {
+    size_t colons = 0, last = 0;
+    for (size_t i = 0; i < address.len; i++)
+        if (address.at[i] == ':') {
+            colons++;
+            last = i;
+        }
+    if (address.len > 0 && address.at[0] == '[')
+        return bytes_from(address.at + 1, bytes_find(address, ']') - 1);
+    return bytes_from(address.at, colons == 1 ? last : address.len);
+}
+
+static bool has_failed_to_connect(enum error end) {
+    return end == ERROR_CONNECT_REFUSED || end == ERROR_CONNECT_TIMEOUT || end == ERROR_TLS_FAILED || end == ERROR_IDENTITY_MISMATCH;
+}
+
+static struct bytes protocol_of(const struct access_record *record) {
+    return record->version == 10   ? BYTES("HTTP/1.0")
+           : record->version == 11 ? BYTES("HTTP/1.1")
+           : record->version == 20 ? BYTES("HTTP/2")
+                                   : BYTES_NONE;
+}
+
+// Operators that are texts as they stand.
+static struct bytes text_of(const struct access_record *record, enum access_operator operation) {
+    const struct bytes client = record->client.len > 0 ? record->client : record->peer;
+    switch (operation) {
+    case OPERATOR_PROTOCOL:
+        return protocol_of(record);
+    case OPERATOR_RESPONSE_CODE_DETAILS:
+        return record->end == OK && record->attempts > 0 ? BYTES("via_upstream") : bytes_from_text(error_name(record->end));
+    case OPERATOR_RESPONSE_FLAGS:
+        return flag_of(record->end);
+    case OPERATOR_CONNECTION_TERMINATION_DETAILS:
+        return record->end == OK ? BYTES_NONE : record->detail;
+    case OPERATOR_UPSTREAM_TRANSPORT_FAILURE_REASON:
+        return has_failed_to_connect(record->end) ? record->detail : BYTES_NONE;
+    case OPERATOR_DOWNSTREAM_REMOTE_ADDRESS:
+        return client;
+    case OPERATOR_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+        return without_port(client);
+    case OPERATOR_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
+        return without_port(record->peer);
+    case OPERATOR_DOWNSTREAM_LOCAL_ADDRESS:
+        return record->local;
+    default:
+        CHECK(operation == OPERATOR_REQUESTED_SERVER_NAME);
+        return record->server_name;
+    }
+}
+
+// There is room for VALUE_MAX bytes. False: it has no value.
+static bool add_operator(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
+    switch (piece->operation) {
+    case OPERATOR_START_TIME:
+        add_moment(line, piece->name.len > 0 ? piece->name : BYTES("%FT%T.%3fZ"), record->start_wall);
+        return true;
+    case OPERATOR_REQ:
+    case OPERATOR_RESP:
+    case OPERATOR_TRAILER:
+        return add_named(line, record, piece);
+    case OPERATOR_RESPONSE_CODE:
+        access_line_add_number(line, record->status);
+        return true;
+    case OPERATOR_UPSTREAM_REQUEST_ATTEMPT_COUNT:
+        access_line_add_number(line, record->attempts);
+        return true;
+    case OPERATOR_DURATION:
+        access_line_add_number(line, record->duration / NS_PER_MS);
+        return true;
+    case OPERATOR_GRPC_STATUS:
+        if (record->grpc_status < 0)
+            return false;
+        if (bytes_equal(piece->name, BYTES("NUMBER")))
+            access_line_add_number(line, (uint64_t)record->grpc_status);
+        else
+            add_grpc_status(line, record->grpc_status, bytes_equal(piece->name, BYTES("SNAKE_STRING")));
+        return true;
+    default:
+        return add_text(line, text_of(record, piece->operation), VALUE_MAX);
+    }
+}
+
+size_t access_log_format_text(const struct access_template *form, const struct access_record *record, char *text, size_t size) {
+    CHECK(size >= ACCESS_LOG_LINE_MAX);
+    struct access_line line = {text, text + ACCESS_LOG_LINE_MAX - 1};
+    for (uint32_t i = 0; i < form->count; i++) {
+        const struct access_piece *piece = &form->pieces[i];
+        const bool is_field = piece->field != ACCESS_FIELD_COUNT;
+        access_line_add_some(&line, piece->literal);
+        if (!is_field && piece->operation == ACCESS_OPERATOR_COUNT)
+            continue;
+        if ((size_t)(line.end - line.at) < (is_field ? access_field_max(piece->field) : VALUE_MAX))
+            break;
+        if (!(is_field ? access_line_add_field(&line, record, piece->field) : add_operator(&line, record, piece)))
+            access_line_add_some(&line, BYTES("-"));
+    }
+    *line.at++ = '\n';
+    return (size_t)(line.at - text);
+}
