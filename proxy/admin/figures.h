@@ -14,14 +14,11 @@
 #include "telemetry/dns_metrics.h"
 #include "telemetry/health_metrics.h"
 #include "telemetry/request_metrics.h"
-#include "telemetry/route_metrics.h"
+#include "telemetry/series_reading.h"
 #include "telemetry/worker_metrics.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-// Stands for a service in metrics where none was found; no service has a key like it.
-#define ADMIN_SERVICE_UNKNOWN "unknown"
 
 // One endpoint of a service; sums over workers unless a comment says otherwise.
 struct admin_endpoint {
@@ -163,16 +160,16 @@ struct admin_figures {
     bool listens;                                // its listeners take connections
     struct bytes admin_address, metrics_address; // that it listens at, whatever the documents say by now; empty: none
     uint32_t worker_count;
-    // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service ADMIN_SERVICE_UNKNOWN.
+    // With ADMIN_WANT_COUNTERS. Requests that no service was found for are a series of their own, by the service REQUEST_SERVICE_UNKNOWN.
     struct worker_metrics workers;
     struct tls_counters tls;
     struct dns_metrics dns;
-    struct request_series *requests;
-    uint32_t request_count;
-    struct route_series *routes;
+    struct request_ends *ends;
+    uint32_t end_count;
+    struct series_rows series;
     struct admin_policy *policies; // the first ADMIN_POLICIES_MAX of rules, and of breakers of endpoints; all others of these are one, "_other"
     struct health_series *health;
-    uint32_t route_count, policy_count, health_count;
+    uint32_t policy_count, health_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;
     uint32_t service_count;

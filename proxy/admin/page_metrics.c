@@ -224,10 +224,10 @@ void page_metrics(struct admin_query *query) {
     worker_metrics_expose(&page, &figures->workers);
     add_tls(&page, &figures->tls);
     dns_metrics_expose(&page, &figures->dns);
-    request_metrics_expose(&page, figures->requests, figures->request_count);
+    request_metrics_expose(&page, figures->ends, figures->end_count);
+    series_rows_expose(&page, &figures->series);
     add_policies(&page, figures);
     add_breakers(&page, figures);
-    route_metrics_expose(&page, figures->routes, figures->route_count);
     health_metrics_expose(&page, figures->health, figures->health_count);
     add_limits(&page, figures);
     process_metrics_expose(&page);

@@ -103,7 +103,7 @@ static uint32_t merge_rows(struct report_row *rows, uint32_t count, const struct
 static void set_rows(const struct proxy *proxy, const struct report_row *rows, uint32_t count, struct admin_query *query) {
     struct admin_figures *figures = &query->figures;
     figures->services = pool_alloc(&query->pool, (count + 1) * sizeof *figures->services);
-    figures->requests = pool_alloc(&query->pool, (count + 1) * sizeof *figures->requests);
+    figures->ends = pool_alloc(&query->pool, (count + 1) * sizeof *figures->ends);
     figures->health = pool_alloc(&query->pool, (count + 1) * sizeof *figures->health);
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].service != NULL) {
@@ -114,47 +114,25 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
         if (rows[i].health != NULL)
             figures->health[figures->health_count++] = *rows[i].health;
         if (rows[i].requests != NULL)
-            figures->requests[figures->request_count++] =
-                (struct request_series){.direction = rows[i].direction, .service = rows[i].config->key, .metrics = rows[i].requests};
+            figures->ends[figures->end_count++] =
+                (struct request_ends){.direction = rows[i].direction, .service = rows[i].config->key, .metrics = rows[i].requests};
     }
     if ((query->wants & ADMIN_WANT_COUNTERS) == 0)
         return;
     struct request_metrics *unrouted = pool_alloc_zeroed(&query->pool, sizeof *unrouted);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         request_metrics_merge(unrouted, &proxy->workers[i].unrouted);
-    figures->requests[figures->request_count++] =
-        (struct request_series){.direction = REQUEST_OUTBOUND, .service = BYTES(ADMIN_SERVICE_UNKNOWN), .metrics = unrouted};
+    figures->ends[figures->end_count++] =
+        (struct request_ends){.direction = REQUEST_OUTBOUND, .service = BYTES(REQUEST_SERVICE_UNKNOWN), .metrics = unrouted};
 }
 
-// --- rules of routes ---
+// --- series of requests ---
 
-// By rule and service. Workers tell in an order that is their own.
-static uint32_t merge_routes(struct route_series *routes, uint32_t count, const struct worker_report *report, struct map *places, struct pool *pool) {
-    for (uint32_t i = 0; i < report->route_count; i++) {
-        const struct route_series *from = &report->routes[i];
-        struct bytes key = pool_format(pool, "%.*s\n%.*s", BYTES_FORMAT(from->route), BYTES_FORMAT(from->service));
-        struct route_metrics *total = map_get(places, key);
-        if (total == NULL) {
-            total = pool_alloc_zeroed(pool, sizeof *total);
-            map_put(places, key, total);
-            routes[count++] = (struct route_series){.route = from->route, .service = from->service, .metrics = total};
-        }
-        route_metrics_merge(total, from->metrics);
-    }
-    return count;
-}
-
-static void set_routes(const struct worker_report *reports, uint32_t report_count, struct admin_query *query) {
-    struct admin_figures *figures = &query->figures;
-    struct map places;
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < report_count; i++)
-        most += reports[i].route_count;
-    figures->routes = pool_alloc(&query->pool, (most + 1) * sizeof *figures->routes);
-    map_init(&places);
-    for (uint32_t i = 0; i < report_count; i++)
-        figures->route_count = merge_routes(figures->routes, figures->route_count, &reports[i], &places, &query->pool);
-    map_dispose(&places);
+static void set_series(const struct worker_report *reports, uint32_t count, struct admin_query *query) {
+    struct series_row *rows[WORKERS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = reports[i].series.rows;
+    query->figures.series = series_rows_merge(rows, count, &query->pool);
 }
 
 // --- limits ---
@@ -236,7 +214,7 @@ void figures_merge_reports(struct proxy *proxy, struct worker_report *reports, u
         limit_count = merge_limits(limits, limit_count, &reports[i]);
     }
     set_rows(proxy, rows, row_count, query);
-    set_routes(reports, count, query);
+    set_series(reports, count, query);
     query->figures.limits = limits;
     query->figures.limit_count = limit_count;
     if ((query->wants & ADMIN_WANT_CONNECTIONS) != 0)

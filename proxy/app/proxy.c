@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "filters/registry.h"
+#include "telemetry/series_registry.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -185,6 +186,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     chain_set_unref(chains);
     health_checker_apply(proxy->checker, fresh);
     resolver_apply(proxy->resolver, fresh);
+    series_registry_set(live_shared_series(proxy->shared), fresh->proxy.telemetry.metrics.max_series, false);
     ca_files_forget(proxy->ca_files); // sets of endpoints of the documents before are gone too
     if (proxy->live)
         acceptor_begin(proxy->acceptor);

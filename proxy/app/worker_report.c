@@ -208,21 +208,6 @@ static uint32_t copy_service(struct worker_report *report, const struct bound_de
     return 1 + ((report->wants & (ADMIN_WANT_SERVICES | ADMIN_WANT_LIMITS)) != 0 ? service->cluster->endpoint_count : 0);
 }
 
-// All at once: there are at most some thousand, of 0.2 KB each.
-static void copy_routes(struct worker_report *report, const struct route_counter_set *set) {
-    uint32_t position = 0;
-    struct bytes key;
-    void *value;
-    report->routes = pool_alloc(&report->pool, (set->by_key.count + 1) * sizeof *report->routes);
-    while (map_next(&set->by_key, &position, &key, &value)) {
-        const struct route_counters *counters = value;
-        struct route_metrics *copy = pool_alloc_zeroed(&report->pool, sizeof *copy);
-        route_metrics_merge(copy, &counters->metrics);
-        report->routes[report->route_count++] = (struct route_series){
-            .route = pool_copy(&report->pool, counters->route), .service = pool_copy(&report->pool, counters->service), .metrics = copy};
-    }
-}
-
 // --- in slices ---
 
 static bool wants_services(const struct worker_report *report) {
@@ -234,11 +219,12 @@ static bool has_services_left(const struct worker_report *report) {
 }
 
 static bool is_complete(const struct worker_report *report) {
-    return !has_services_left(report) && report->clients_before == 0 && report->endpoints_before == 0;
+    return !has_services_left(report) && report->series.set == NULL && report->clients_before == 0 && report->endpoints_before == 0;
 }
 
 static void let_go(struct worker_report *report) {
     list_remove(&report->link);
+    series_reading_end(&report->series);
     if (report->bound != NULL)
         bound_unpin(report->bound);
     report->bound = NULL;
@@ -252,11 +238,11 @@ static void copy_slice(struct task *task) {
         report->explanation = report_explain(report, reports);
     while (work < REPORT_SLICE && has_services_left(report))
         work += copy_service(report, bound_find(report->bound, report->bound->snapshot->services[report->next++]), reports->loop->now);
-    if (work < REPORT_SLICE && !is_complete(report))
+    if (work < REPORT_SLICE && !has_services_left(report) && report->series.set != NULL)
+        series_reading_go_on(&report->series, &report->pool, REPORT_SLICE - work);
+    else if (work < REPORT_SLICE && !is_complete(report))
         report_connections(report, reports, REPORT_SLICE - work);
     if (is_complete(report)) {
-        if ((report->wants & ADMIN_WANT_COUNTERS) != 0 && report->routes == NULL)
-            copy_routes(report, &reports->upstream->routes);
         let_go(report);
         // Where the mailbox is full the report stays the first one: the next turn tries again.
         if (loop_send(report->home, report->done, report) != OK)
@@ -284,6 +270,8 @@ void reports_add(struct reports *reports, struct worker_report *report, struct b
     }
     if ((report->wants & ADMIN_WANT_CONNECTIONS) != 0)
         report->clients_before = report->endpoints_before = UINT64_MAX;
+    if ((report->wants & ADMIN_WANT_COUNTERS) != 0)
+        series_reading_begin(&report->series, &reports->upstream->series, &report->pool);
     list_push_back(&reports->under_way, &report->link);
     loop_wake(reports->loop, &reports->task);
 }

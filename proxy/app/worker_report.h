@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "stream/bound.h"
 #include "stream/inquiry.h"
+#include "telemetry/series_reading.h"
 
 // Services, endpoints and connections copied in one turn: 256 x about 0.3 us, counters included.
 #define REPORT_SLICE 256
@@ -47,8 +48,7 @@ struct worker_report {
     struct snapshot *snapshot; // one reference; NULL: the worker has none yet
     struct report_row *rows;   // in the order of the snapshot's services
     uint32_t row_count;
-    struct route_series *routes;
-    uint32_t route_count;
+    struct series_reading series; // its rows
     struct admin_limit *limits;
     uint32_t limit_count;
     uint32_t limit_capacity;
@@ -65,7 +65,7 @@ void worker_report_dispose(struct worker_report *report);
 struct reports {
     struct loop *loop;
     const struct downstream *downstream;
-    const struct upstream *upstream;
+    struct upstream *upstream;
     const struct stream_env *env;
     struct inquiry_desk desk;
     struct list under_way;

@@ -58,7 +58,8 @@ static const struct block {
 } blocks[] = {{NULL, "edge", BLOCK(edge)},
               {NULL, "trustedProxies", BLOCK(trusted_proxies)},
               {"telemetry", "accessLog", BLOCK(telemetry.access_log)},
-              {"telemetry", "traces", BLOCK(telemetry.traces)}};
+              {"telemetry", "traces", BLOCK(telemetry.traces)},
+              {"telemetry", "metrics", BLOCK(telemetry.metrics)}};
 
 struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh) {
     struct mesh_fields merged = *(const struct mesh_fields *)proxy->spec;

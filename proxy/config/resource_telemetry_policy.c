@@ -2,6 +2,7 @@
 #include "config/resource_telemetry_policy.h"
 
 #include "http/redact.h"
+#include "telemetry/series_facts.h"
 
 #define SPEC(member) ROW_AT(struct telemetry_policy_spec, member)
 
@@ -66,7 +67,7 @@ static const struct row metrics_rows[] = {{.name = "labels",
                                            ROW_LIST(struct telemetry_policy_spec, rules.metrics.labels, rules.metrics.label_count),
                                            .max = TELEMETRY_ATTRIBUTES_MAX,
                                            .describes = "labels that metrics of requests have beside what all have"},
-                                          DISABLED_ROW(metrics_disabled, "there are no further labels"),
+                                          DISABLED_ROW(rules.metrics.is_disabled, "durations of requests are not counted"),
                                           {0}};
 static const struct table metrics_table = {.describes = "metrics of requests", .rows = metrics_rows};
 
@@ -103,6 +104,15 @@ static void check_attributes(struct document *document, const struct telemetry_a
     }
 }
 
+static void check_labels(struct document *document, const struct telemetry_attribute *labels, uint32_t count, const struct node *list) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!series_label_may_be(labels[i].name))
+            document_error(
+                document, node_find(node_item(list, i), "name"), NULL,
+                "%.*s; allowed: at most 63 letters, digits and _, no digit first, no __, and no label that these metrics have by themselves",
+                BYTES_FORMAT(labels[i].name));
+}
+
 // What is switched off has nothing else to say.
 static void check_group(struct document *document, const struct node *group, bool is_disabled) {
     if (is_disabled && group->count > 1)
@@ -122,11 +132,12 @@ void telemetry_policy_check(struct document *document) {
     spec->has_log_sampling = node_find(log, "sampling") != NULL;
     check_group(document, traces, spec->rules.traces.is_disabled);
     check_group(document, log, spec->access_log_disabled);
-    check_group(document, metrics, spec->metrics_disabled);
+    check_group(document, metrics, spec->rules.metrics.is_disabled);
     telemetry_share_check(document, &spec->rules.traces.sampling, node_find(traces, "sampling"));
     telemetry_share_check(document, &spec->rules.access_log.sampling, node_find(log, "sampling"));
     check_attributes(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
     check_attributes(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));
+    check_labels(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));
     if (spec->access_log_disabled)
         spec->rules.access_log.filter = LOG_FILTER_NONE;
 }

@@ -12,7 +12,7 @@ struct telemetry_policy_spec {
     struct telemetry_rules rules; // groups that the document does not have are at their defaults
     bool has_group[TELEMETRY_GROUPS];
     bool has_sampling, has_filter, has_log_sampling;
-    bool access_log_disabled, metrics_disabled;
+    bool access_log_disabled;
 };
 
 extern const struct table telemetry_policy_table;

@@ -37,6 +37,9 @@ struct telemetry_config {
     struct {
         struct telemetry_share sampling; // of traces that begin here, where no policy says another one
     } traces;
+    struct {
+        uint32_t max_series; // of each family of histograms
+    } metrics;
 };
 
 // ---- what holds for a destination, or for a listener's requests that have none
@@ -62,6 +65,7 @@ struct telemetry_rules {
         struct telemetry_share sampling; // of the requests that did not fail
     } access_log;
     struct {
+        bool is_disabled; // requests are not counted in histograms
         const struct telemetry_attribute *labels;
         uint32_t label_count;
     } metrics;

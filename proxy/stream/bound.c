@@ -21,17 +21,42 @@ void bound_let_go(struct bound_destination *destination) {
         first->next = NULL;
         keepsake_unref(first);
     }
-    if (destination->counters != NULL)
-        route_counters_unref(&destination->cluster->upstream->routes, destination->counters);
-    destination->counters = NULL;
+    if (destination->series != NULL)
+        series_scope_unref(&destination->cluster->upstream->series, destination->series);
+    destination->series = NULL;
     cluster_unref(destination->cluster);
+}
+
+static struct bytes label_of(const struct destination *config) {
+    return config->rule != NULL ? config->rule->label : BYTES_NONE;
+}
+
+#define LABELS_BYTES_MAX (SERIES_LABELS_MAX * (SERIES_LABEL_NAME_MAX + 1))
+
+// Names of the labels that its policies ask for, a NUL behind each.
+static struct bytes write_labels(const struct destination *config, char text[LABELS_BYTES_MAX]) {
+    const struct telemetry_rules *rules = config->telemetry;
+    size_t length = 0;
+    for (uint32_t i = 0; i < rules->metrics.label_count; i++) {
+        const struct bytes name = rules->metrics.labels[i].name;
+        CHECK(i < SERIES_LABELS_MAX && name.len <= SERIES_LABEL_NAME_MAX);
+        memcpy(text + length, name.at, name.len);
+        length += name.len;
+        text[length++] = '\0';
+    }
+    return bytes_from(text, length);
+}
+
+static struct series_scope *find_series(const struct bound_destination *destination) {
+    const struct destination *config = destination->config;
+    char labels[LABELS_BYTES_MAX];
+    return series_scope_find(&destination->cluster->upstream->series, config->service->key, label_of(config), write_labels(config, labels));
 }
 
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config) {
     struct bound_destination shared = {.config = config, .cluster = destination->cluster, .role = destination->role};
     cluster_ref(shared.cluster);
-    if (config->rule != NULL)
-        shared.counters = route_counters_find(&shared.cluster->upstream->routes, config->rule->label, config->service->key);
+    shared.series = find_series(&shared);
     return shared;
 }
 
@@ -102,8 +127,7 @@ bool bound_next(struct bound_snapshot *bound) {
         .attempt_chain = bound->chains->attempt_chains[index],
         .role = chain_role(config->service),
     };
-    if (config->rule != NULL)
-        bound->destinations[index].counters = route_counters_find(&bound->upstream->routes, config->rule->label, config->service->key);
+    bound->destinations[index].series = find_series(&bound->destinations[index]);
     bound->bound_count++;
     return true;
 }
@@ -121,18 +145,13 @@ void bound_retire(struct bound_snapshot *bound) {
     bound_unpin(bound);
 }
 
-static struct route_counters *take_counters(const struct bound_destination *destination) {
-    struct upstream *upstream = destination->cluster->upstream;
-    struct route_counters *counters = route_counters_take(&upstream->routes, destination->config->rule->label, destination->config->service->key);
-    if (bytes_equal(counters->route, BYTES(ROUTE_COUNTERS_OTHER)))
-        metric_add(&upstream->metrics->routes_overflowed, 1);
-    return counters;
-}
-
-void bound_count(struct bound_destination *destination, unsigned status, nanoseconds duration) {
-    if (destination->counters == NULL)
-        destination->counters = take_counters(destination);
-    route_metrics_count(&destination->counters->metrics, status, duration);
+struct series_scope *bound_series(struct bound_destination *destination) {
+    const struct destination *config = destination->config;
+    char labels[LABELS_BYTES_MAX];
+    if (destination->series == NULL)
+        destination->series =
+            series_scope_take(&destination->cluster->upstream->series, config->service->key, label_of(config), write_labels(config, labels));
+    return destination->series;
 }
 
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service) {

@@ -11,7 +11,7 @@ struct bound_destination {
     struct cluster *cluster; // of config->service; one reference
     const struct chain *chain;
     const struct chain *attempt_chain; // of each attempt
-    struct route_counters *counters;   // of config->rule and its service; one reference; NULL: not used yet, or no rule
+    struct series_scope *series;       // of config->rule and its service; one reference; NULL: not used yet
     enum filter_role role;             // inbound: the application behind a listener
     int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
     struct keepsake *keepsakes;        // by `next`, one for each listener; one reference each
@@ -59,12 +59,12 @@ static inline void bound_pin(struct bound_snapshot *bound) {
 // With the last pin the references to the clusters and to the chains go, some in each turn of the loop, then it is freed.
 void bound_unpin(struct bound_snapshot *bound);
 
-// The same cluster and counters, with references of its own, for `config`, which says the same and lies elsewhere. Without chains.
+// The same cluster and series, with references of its own, for `config`, which says the same and lies elsewhere. Without chains.
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config);
 void bound_let_go(struct bound_destination *destination);
 
-// One request that went to this destination by its rule is over. `status`: what was sent to the client, 0 for none.
-void bound_count(struct bound_destination *destination, unsigned status, nanoseconds duration);
+// Where its requests are counted. Borrowed.
+struct series_scope *bound_series(struct bound_destination *destination);
 
 // The service as such, whatever routes it has.
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service);

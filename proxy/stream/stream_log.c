@@ -8,6 +8,7 @@
 #include "stream/attempts.h"
 #include "stream/log_parts.h"
 #include "stream/stream.h"
+#include "stream/stream_count.h"
 #include "stream/tap_feed.h"
 #include "telemetry/trace_context.h"
 
@@ -182,28 +183,13 @@ static void tell(struct stream *stream, nanoseconds duration, bool is_logged) {
         taps_tell(env->taps, &record, env->metrics);
 }
 
-// Behind an inbound listener there is one application: what is refused before it was asked for counts as its own.
-static struct request_metrics *metrics_of(const struct stream *stream) {
-    if (stream->destination != NULL)
-        return &stream->destination->cluster->metrics;
-    if (stream->listener->service != NULL)
-        return &bound_find(stream->bound, stream->listener->service)->cluster->metrics;
-    return stream->env->unrouted;
-}
-
 void stream_log(struct stream *stream) {
     if (stream->is_own)
         return;
-    nanoseconds duration = stream->env->loop->now - stream->begun;
-    // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
-    nanoseconds answered = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at - stream->begun : duration;
-    unsigned method = stream->request == NULL ? METHOD_OTHER : stream->request->method;
-    request_metrics_count(metrics_of(stream), method, stream->status, stream->end, answered);
-    if (stream->destination != NULL && stream->destination->config->rule != NULL)
-        bound_count(stream->destination, stream->status, answered);
+    stream_count(stream);
     if (stream->is_subrequest)
         return;
     const bool is_logged = is_wanted(stream);
     if (is_logged || stream->env->taps != NULL)
-        tell(stream, duration, is_logged);
+        tell(stream, stream->env->loop->now - stream->begun, is_logged);
 }

@@ -26,7 +26,7 @@ struct bytes exposition_content_type(enum exposition_format format);
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-#define METRIC_LABELS_MAX 4
+#define METRIC_LABELS_MAX 9
 
 struct metric_family {
     const char *name;
@@ -69,14 +69,22 @@ struct metric_family {
     X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                                   \
     X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                               \
     X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                                   \
-    X(REQUESTS, COUNTER, "outrigger_requests_total",                                                                                                 \
-      "Requests that ended, by method and class of status; service unknown: those that no service was found for.", "direction", "service", "method", \
-      "status_class")                                                                                                                                \
     X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")               \
-    X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds", "Time from the head of a request to its end, inbound.", "service",         \
-      "status_class")                                                                                                                                \
-    X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds", "Time from the head of a request to its end, outbound.", "service",        \
-      "status_class")                                                                                                                                \
+    X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds",                                                                            \
+      "Time from the head of a request to its end, inbound and at a gateway; gRPC is not among them.", "service", "http_route",                      \
+      "http_request_method", "url_scheme", "http_response_status_code", "error_type", "network_protocol_version", "otel_metric_overflow")            \
+    X(CLIENT_DURATION, HISTOGRAM, "http_client_request_duration_seconds",                                                                            \
+      "Time from the head of a request to its end, outbound, with all its tries; gRPC is not among them.", "service", "http_route",                  \
+      "http_request_method", "server_address", "server_port", "http_response_status_code", "error_type", "network_protocol_version",                 \
+      "otel_metric_overflow")                                                                                                                        \
+    X(RPC_SERVER_DURATION, HISTOGRAM, "rpc_server_call_duration_seconds", "Time from the head of a gRPC call to its end, inbound and at a gateway.", \
+      "service", "route", "rpc_system_name", "rpc_method", "rpc_status_code", "error_type", "otel_metric_overflow")                                  \
+    X(RPC_CLIENT_DURATION, HISTOGRAM, "rpc_client_call_duration_seconds",                                                                            \
+      "Time from the head of a gRPC call to its end, outbound, with all its tries.", "service", "route", "rpc_system_name", "rpc_method",            \
+      "server_address", "server_port", "rpc_status_code", "error_type", "otel_metric_overflow")                                                      \
+    X(OPAQUE_DURATION, HISTOGRAM, "outrigger_opaque_connect_duration_seconds",                                                                       \
+      "Time until an opaque connection was led through to its endpoint, or failed.", "direction", "service", "route", "error_type",                  \
+      "otel_metric_overflow")                                                                                                                        \
     X(DNS_LOOKUPS, COUNTER, "outrigger_dns_lookups_total", "Look-ups of names that ended, by outcome.", "outcome")                                   \
     X(DNS_LOOKUP_DURATION, HISTOGRAM, "outrigger_dns_lookup_duration_seconds", "How long look-ups took.", NULL)                                      \
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
@@ -98,9 +106,6 @@ struct metric_family {
     X(BULKHEAD_WAIT, HISTOGRAM, "outrigger_bulkhead_queue_wait_seconds",                                                                             \
       "How long requests of the pool waited for their slot, or until they gave up; those that got one at once too.", "policy", "rule", "target",     \
       "mode")                                                                                                                                        \
-    X(ROUTE_REQUESTS, COUNTER, "outrigger_route_requests_total",                                                                                     \
-      "Requests that went by a rule of a route, by where it sent them and class of status.", "route", "service", "status_class")                     \
-    X(ROUTE_DURATION, HISTOGRAM, "outrigger_route_request_duration_seconds", "Time from the head of such a request to its end.", "route", "service") \
     X(SERVICE_ENDPOINTS, GAUGE, "outrigger_service_endpoints", "Endpoints of a service, by state.", "service", "state")                              \
     X(ENDPOINT_EJECTIONS, COUNTER, "outrigger_endpoint_ejections_total",                                                                             \
       "Endpoints that failed in a row; result refused: not ejected, since as many as may be were; dry_run: would have been.", "service", "result")   \
@@ -122,12 +127,15 @@ enum metric {
 
 const struct metric_family *metric_family(enum metric metric);
 
+// How many names of labels it has.
+uint32_t metric_label_count(const struct metric_family *family);
+
 // Writes one page of metrics. The order is the caller's: a family is begun, then all its samples follow, then the next; none twice.
 struct exposition {
     struct buffer *out;
     enum exposition_format format;
     const struct metric_family *family; // the current one; NULL before the first
-    uint64_t begun;                     // a bit per enum metric: each at most once
+    bool begun[METRIC_COUNT];           // each at most once
 };
 
 // `out` is borrowed until the last call.
@@ -155,6 +163,31 @@ void exposition_add_constant_seconds(struct exposition *exposition, const char *
 
 // One histogram of the current family: `buckets` are counts of each bucket alone, `sum` of all durations.
 void exposition_add_histogram(struct exposition *exposition, const struct bytes *labels, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum);
+
+// The last sampled request that came into a bucket.
+struct exemplar {
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+    uint8_t bucket;
+    nanoseconds value; // in the bucket
+    nanoseconds wall;  // when
+};
+
+struct exponential_histogram;
+
+struct histogram_sample {
+    const struct bytes *labels;           // as above; empty ones are left out
+    struct bytes more_names, more_values; // of further labels, a NUL behind each
+    const uint64_t *buckets;              // DURATION_BUCKETS
+    nanoseconds sum;
+    const struct exponential_histogram *exponential; // the same durations; NULL: not recorded
+    nanoseconds begun;                               // by the wall clock; 0: with the process
+    const struct exemplar *exemplars;                // at most one for each bucket
+    uint32_t exemplar_count;
+};
+
+// The same with all that a histogram may have. Exemplars are for OpenMetrics alone: the older text has no place for them.
+void exposition_add_histogram_sample(struct exposition *exposition, const struct histogram_sample *sample);
 
 // The bucket that a duration belongs to: the first whose bound is not below it.
 unsigned duration_bucket(nanoseconds duration);

@@ -107,7 +107,6 @@
     X(hedges_refused_budget, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"budget\"", "")                                         \
     X(hedges_refused_endpoint, COUNTER, SUM, PLAIN, "outrigger_hedges_refused_total", "reason=\"no_endpoint\"", "")                                  \
     X(hedges_dry_run, COUNTER, SUM, PLAIN, "outrigger_hedges_dry_run_total", "", "Requests that a policy in DryRun would have hedged.")              \
-    X(routes_overflowed, COUNTER, SUM, PLAIN, "outrigger_route_metrics_overflow_total", "", "Rules that count as _other: there are too many.")       \
     /* subrequests, and copies of requests */                                                                                                        \
     X(subrequests, COUNTER, SUM, PLAIN, "outrigger_subrequests_total", "", "Requests that filters made.")                                            \
     X(subrequests_active, GAUGE, SUM, PLAIN, "outrigger_subrequests_active", "", "Those of them that are not over.")                                 \

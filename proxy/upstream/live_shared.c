@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "net/loop.h"
+#include "telemetry/series_registry.h"
 #include "upstream/upstream.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ struct live_shared {
     struct map services;
     struct map listeners;
     struct map endpoints;
+    struct series_registry *series; // has a lock of its own
 };
 
 struct live_shared *live_shared_create(void) {
@@ -34,6 +36,7 @@ struct live_shared *live_shared_create(void) {
     map_init(&shared->services);
     map_init(&shared->listeners);
     map_init(&shared->endpoints);
+    shared->series = series_registry_create();
     return shared;
 }
 
@@ -42,8 +45,13 @@ void live_shared_destroy(struct live_shared *shared) {
     map_dispose(&shared->services);
     map_dispose(&shared->listeners);
     map_dispose(&shared->endpoints);
+    series_registry_destroy(shared->series);
     pthread_mutex_destroy(&shared->lock);
     free(shared);
+}
+
+struct series_registry *live_shared_series(struct live_shared *shared) {
+    return shared->series;
 }
 
 // The object for `key`, of `size` bytes of which the first are its struct shared_life; made when new, all zero.

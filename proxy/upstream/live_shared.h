@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct live_shared;
+struct series_registry;
 
 // Of a service with healthCheck. The checker alone writes it.
 struct health_counts {
@@ -56,6 +57,9 @@ struct upstream;
 
 struct live_shared *live_shared_create(void);
 void live_shared_destroy(struct live_shared *shared);
+
+// Which series of requests there are: telemetry/series_registry.h.
+struct series_registry *live_shared_series(struct live_shared *shared);
 
 // Any thread. The object for that key, made when new; one reference each, given back by the _release functions.
 struct service_shared *live_shared_service(struct live_shared *shared, struct bytes key);

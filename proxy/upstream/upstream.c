@@ -15,7 +15,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
     map_init(&upstream->clusters);
     map_init(&upstream->peers);
     map_init(&upstream->authorities);
-    route_counter_set_init(&upstream->routes);
+    series_set_init(&upstream->series, live_shared_series(shared));
     list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
 }
@@ -139,7 +139,7 @@ void upstream_dispose(struct upstream *upstream) {
     CHECK(upstream->connections == 0 && upstream->clusters.count == 0 && upstream->peers.count == 0);
     map_dispose(&upstream->clusters);
     map_dispose(&upstream->peers);
-    route_counter_set_dispose(&upstream->routes);
+    series_set_dispose(&upstream->series);
     bytes_drop(&upstream->zone);
     bytes_drop(&upstream->region);
     if (upstream->credentials != NULL)

@@ -10,8 +10,8 @@
 #include "net/loop.h"
 #include "net/tls.h"
 #include "net/tls_counters.h"
+#include "telemetry/request_series.h"
 #include "telemetry/worker_metrics.h"
-#include "upstream/route_counters.h"
 #include "upstream/endpoint_set.h"
 #include "upstream/live_shared.h"
 
@@ -33,7 +33,7 @@ struct upstream {
     uint32_t buffer_per_stream;
     struct bytes zone, region;        // where we are; owned
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot
-    struct route_counter_set routes;  // numbers of rules that bound snapshots have
+    struct series_set series;         // of requests; their scopes are those that bound snapshots have
     struct map peers;                 // endpoint_peer.key -> struct endpoint_peer; those of endpoints that live
     struct list live;                 // struct upstream_conn.live: all, the newest first, also of clusters and endpoints that only streams still hold
     uint64_t connections_made;        // numbers them

@@ -194,7 +194,7 @@ def tell_counts(mesh):
     print(f"  {'':16} {'requests':>8} {'TLS handshakes':>16} {'retries':>8}")
     for sidecar in mesh.sidecars.values():
         if sidecar.proxy.running():
-            figures = [metric(sidecar, name) for name in ("outrigger_requests_total", "outrigger_tls_handshakes_total", "outrigger_retries_total")]
+            figures = [metric(sidecar, name) for name in ("outrigger_request_ends_total", "outrigger_tls_handshakes_total", "outrigger_retries_total")]
             print(f"  {sidecar.name:16} {figures[0]:8.0f} {figures[1]:16.0f} {figures[2]:8.0f}")
 
 

@@ -69,7 +69,7 @@ def test_openssl_servers_are_reached_by_name(fleet):
     assert answer.startswith(b"HTTP/1.0 200 ok")
     line = edge.hop.logged(authority="one.example")
     assert (line["direction"], line["method"], line["route"], line["service"]) == ("gateway", "CONNECT", "TLSRoute/default/to-one: rule 1", "default/one:443")
-    eventually(lambda: edge.hop.figure("outrigger_route_requests_total", route="TLSRoute/default/to-two: rule 1") == 2)
+    eventually(lambda: edge.hop.figure("outrigger_opaque_connect_duration_seconds_count", route="TLSRoute/default/to-two: rule 1") == 2)
 
 
 def test_openssl_client_is_told_that_nobody_has_the_name(fleet):

@@ -26,13 +26,15 @@ def test_requests_are_counted_by_method_status_and_end(fleet):
     hop.logged(10)
     figures = hop.figures()
 
-    def count(name, **labels):
-        return sum(value for (sample, found), value in figures.items() if sample == name and {**SERVICE, **labels}.items() <= dict(found).items())
-    assert count("outrigger_requests_total") == 9
-    assert count("outrigger_requests_total", method="GET") == 5 and count("outrigger_requests_total", method="POST") == 4
-    classes = {label[1] for (sample, found) in figures if sample == "outrigger_requests_total" for label in found if label[0] not in ("direction", "service", "method")}
-    assert len(classes) >= 3, classes
-    assert count("outrigger_request_ends_total", end="ok") == 9
+    def count(**labels):
+        labels["service"] = SERVICE["service"]
+        return sum(value for (sample, found), value in figures.items() if sample == "http_client_request_duration_seconds_count" and labels.items() <= dict(found).items())
+    assert count() == 9
+    assert count(http_request_method="GET") == 5 and count(http_request_method="POST") == 4
+    assert count(http_response_status_code="404") == 2 and count(http_response_status_code="204") == 1
+    assert count(error_type="404") == 2 and count(error_type="500") == 2 and count(network_protocol_version="2") == 1
+    assert count(server_address="backend", server_port="80") == 9
+    assert hop.figure("outrigger_request_ends_total", **SERVICE, end="ok") == 9
     assert sum(value for (sample, found), value in figures.items() if sample == "outrigger_request_ends_total" and ("end", "host_unknown") in found) == 1
     assert hop.figure("http_client_request_duration_seconds_count", service=SERVICE["service"]) == 9
 
@@ -105,8 +107,8 @@ def test_inbound_requests_are_of_the_server_side(fleet):
     hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend().address}}, outbound=False)
     assert exchange(hop.inbound["in"], "GET / HTTP/1.1\r\nHost: whatever\r\n\r\n").status == 200
     hop.logged(direction="inbound")
-    assert hop.figure("outrigger_requests_total", direction="inbound") == 1
-    assert hop.figure("http_server_request_duration_seconds_count") == 1
+    assert hop.figure("outrigger_request_ends_total", direction="inbound") == 1
+    assert hop.figure("http_server_request_duration_seconds_count", url_scheme="http", http_response_status_code="200") == 1
 
 
 def test_scrapes_and_traffic_go_on_together(fleet):

@@ -42,8 +42,8 @@ def test_weights_are_held_over_connections(fleet):
     assert collections.Counter(first_word(address) for _ in range(30)) == {"v1": 21, "v2": 9}
     line = hop.logged(30, route=RULE, end="ok")[0]
     assert line["service"] in ("default/v1:80", "default/v2:80")
-    eventually(lambda: hop.figure("outrigger_route_requests_total", route=RULE, service="default/v1:80") == 21)
-    eventually(lambda: hop.figure("outrigger_route_requests_total", route=RULE, service="default/v2:80") == 9)
+    eventually(lambda: hop.figure("outrigger_opaque_connect_duration_seconds_count", route=RULE, service="default/v1:80") == 21)
+    eventually(lambda: hop.figure("outrigger_opaque_connect_duration_seconds_count", route=RULE, service="default/v2:80") == 9)
 
 
 def test_what_is_no_backend_keeps_its_share_and_is_reset(fleet):
@@ -132,7 +132,7 @@ def test_connections_go_by_the_name_that_is_asked_for(fleet):
         assert site.server_of(name) == wanted, name
     line = site.hop.logged(authority="b.front.example")
     assert (line["route"], line["service"]) == ("TLSRoute/default/two: rule 1", "default/two:443")
-    eventually(lambda: site.hop.figure("outrigger_route_requests_total", route="TLSRoute/default/one: rule 1") == 2)
+    eventually(lambda: site.hop.figure("outrigger_opaque_connect_duration_seconds_count", route="TLSRoute/default/one: rule 1") == 2)
 
 
 def test_a_name_that_no_route_has_is_refused_by_an_alert(fleet):

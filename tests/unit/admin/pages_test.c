@@ -248,16 +248,20 @@ static void config_before_any_was_accepted_shows_the_errors(void **state) {
 static void metrics_are_one_page_with_every_family_once(void **state) {
     (void)state;
     static struct request_metrics requests;
-    struct request_series series[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
+    struct request_ends ends[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
+    struct series_row row = {
+        .facts = {.family = SERIES_HTTP_SERVER, .method = 1, .status = 200}, .service = BYTES("school/courses:80"), .totals = {.buckets = {1}}};
+    struct series_row *rows[] = {&row};
     struct admin_limit limits[] = {
         {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
     struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
-    request_metrics_count(&requests, 1, 200, OK, NS_PER_MS);
+    request_metrics_count(&requests, OK);
     metric_set(&client.figures.workers.retries_for_code, 17);
     client.figures.ready = true;
     client.figures.worker_count = 2;
-    client.figures.requests = series;
-    client.figures.request_count = 1;
+    client.figures.ends = ends;
+    client.figures.end_count = 1;
+    client.figures.series = (struct series_rows){.items = rows, .count = 1};
     client.figures.limits = limits;
     client.figures.limit_count = 1;
     client.figures.identity = (struct admin_identity){.given = true, .certificates = &certificate, .certificate_count = 1};
@@ -272,7 +276,9 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         "\noutrigger_config_pending_errors 3\n",
         "\noutrigger_identity_not_after_timestamp_seconds{identity=\"spiffe://a/b\"} 1767225599\n",
         "\noutrigger_retries_total{reason=\"code\"} 17\n",
-        "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",status_class=\"2xx\"} 1\n",
+        "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",http_request_method=\"GET\",url_scheme=\"http\","
+        "http_response_status_code=\"200\"} 1\n",
+        "\noutrigger_request_ends_total{direction=\"inbound\",service=\"school/courses:80\",end=\"ok\"} 1\n",
         "\noutrigger_limit{limit=\"connections\",scope=\"listener/inbound\"} 10\n",
         "\noutrigger_limit_use{limit=\"connections\",scope=\"listener/metrics\"} 1\n",
         "\nprocess_cpu_seconds_total ",

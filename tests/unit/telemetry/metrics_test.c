@@ -87,13 +87,14 @@ static void histogram_is_cumulative_and_counts_agree(void **state) {
     uint64_t buckets[DURATION_BUCKETS] = {[0] = 2, [5] = 1, [14] = 4};
     exposition_begin(&exposition, METRIC_SERVER_DURATION);
     buffer_clear(&out);
-    exposition_add_histogram(&exposition, (const struct bytes[]){BYTES("a/b:80"), BYTES("2xx")}, buckets, 43500 * NS_PER_MS);
-#define LINE(bound, count) "http_server_request_duration_seconds_bucket{service=\"a/b:80\",status_class=\"2xx\",le=\"" bound "\"} " count "\n"
+    exposition_add_histogram(&exposition, (const struct bytes[METRIC_LABELS_MAX]){BYTES("a/b:80"), BYTES_NONE, BYTES("GET")}, buckets,
+                             43500 * NS_PER_MS);
+#define LINE(bound, count) "http_server_request_duration_seconds_bucket{service=\"a/b:80\",http_request_method=\"GET\",le=\"" bound "\"} " count "\n"
     assert_string_equal(
         written(), LINE("0.005", "2") LINE("0.01", "2") LINE("0.025", "2") LINE("0.05", "2") LINE("0.075", "2") LINE("0.1", "3") LINE("0.25", "3")
                        LINE("0.5", "3") LINE("0.75", "3") LINE("1", "3") LINE("2.5", "3") LINE("5", "3") LINE("7.5", "3") LINE("10", "3")
-                           LINE("+Inf", "7") "http_server_request_duration_seconds_sum{service=\"a/b:80\",status_class=\"2xx\"} 43.5\n"
-                                             "http_server_request_duration_seconds_count{service=\"a/b:80\",status_class=\"2xx\"} 7\n");
+                           LINE("+Inf", "7") "http_server_request_duration_seconds_sum{service=\"a/b:80\",http_request_method=\"GET\"} 43.5\n"
+                                             "http_server_request_duration_seconds_count{service=\"a/b:80\",http_request_method=\"GET\"} 7\n");
 #undef LINE
 }
 
@@ -119,7 +120,7 @@ static void openmetrics_bounds_are_floats(void **state) {
     uint64_t buckets[DURATION_BUCKETS] = {[0] = 2};
     exposition_init(&exposition, &out, EXPOSITION_OPENMETRICS);
     exposition_begin(&exposition, METRIC_SERVER_DURATION);
-    exposition_add_histogram(&exposition, (const struct bytes[]){BYTES("a"), BYTES("2xx")}, buckets, NS_PER_MS);
+    exposition_add_histogram(&exposition, (const struct bytes[METRIC_LABELS_MAX]){BYTES("a")}, buckets, NS_PER_MS);
     assert_non_null(strstr(written(), "le=\"1.0\"} 2\n"));
     assert_non_null(strstr(written(), "le=\"10.0\"} 2\n"));
     assert_null(strstr(written(), "le=\"1\"}"));

@@ -1,0 +1,143 @@
+// Makes of a stream that is over the numbers by which it is counted: see stream_count.h.
+#include "stream/stream_count.h"
+
+#include "net/tcp.h"
+#include "stream/error_reply.h"
+#include "stream/request_key.h"
+#include "stream/stream.h"
+
+// Of a response without grpc-status (gRPC's http-grpc-status-mapping).
+static uint16_t code_of_status(unsigned status) {
+    switch (status) {
+    case 400:
+    case 431:
+        return 13;
+    case 401:
+        return 16;
+    case 403:
+        return 7;
+    case 404:
+        return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        return 14;
+    default:
+        return 2;
+    }
+}
+
+static uint16_t grpc_code(const struct stream *stream) {
+    if (stream->grpc_status >= 0)
+        return (uint16_t)stream->grpc_status;
+    if (stream->end != OK)
+        return (uint16_t)error_grpc_status(stream->end);
+    return code_of_status(stream->status);
+}
+
+// "package.Service/Method" of "/package.Service/Method"; empty: it is none.
+static struct bytes rpc_method(const struct head *request) {
+    const struct bytes path = request->path;
+    unsigned slashes = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        const char c = path.at[i];
+        const bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        slashes += c == '/';
+        if (!is_word && c != '/')
+            return BYTES_NONE;
+    }
+    return slashes == 2 && path.at[0] == '/' ? bytes_from(path.at + 1, path.len - 1) : BYTES_NONE;
+}
+
+// A server that has such a method has answered. One that has none says UNIMPLEMENTED, and who may not call any may have made up its name.
+static bool method_is_known(const struct stream *stream) {
+    const unsigned says_nothing = 1U << 7 | 1U << 12 | 1U << 16;
+    const bool is_answer = stream->end == OK && stream->reply == NULL && stream->grpc_status >= 0 && stream->grpc_status <= 16;
+    return is_answer && (says_nothing >> stream->grpc_status & 1) == 0;
+}
+
+// A gateway is the server of those who come to it.
+static bool is_served(const struct stream *stream) {
+    return !stream->is_subrequest && role_is_reached(stream->listener->role);
+}
+
+static void tell_http(const struct stream *stream, struct series_facts *facts) {
+    facts->family = is_served(stream) ? SERIES_HTTP_SERVER : SERIES_HTTP_CLIENT;
+    facts->status = stream->status;
+    facts->is_secure = is_served(stream) && stream->client.secure;
+    if (stream->request == NULL)
+        return;
+    facts->method = (uint8_t)stream->request->method;
+    facts->version = (uint8_t)stream->request->version;
+}
+
+static void tell_rpc(const struct stream *stream, struct request_told *told) {
+    told->facts.family = is_served(stream) ? SERIES_RPC_SERVER : SERIES_RPC_CLIENT;
+    told->facts.status = grpc_code(stream);
+    told->method = rpc_method(stream->request);
+    told->method_is_known = method_is_known(stream);
+}
+
+static void tell_facts(const struct stream *stream, struct request_told *told) {
+    if (stream->request != NULL && stream->request->opaque)
+        told->facts = (struct series_facts){.family = SERIES_OPAQUE, .is_inbound = stream->listener->role == ROLE_INBOUND};
+    else if (stream->request_is_grpc)
+        tell_rpc(stream, told);
+    else
+        tell_http(stream, &told->facts);
+    series_facts_end(&told->facts, stream->end);
+}
+
+#define VALUES_BYTES_MAX (SERIES_LABELS_MAX * (SERIES_LABEL_VALUE_MAX + 1))
+
+static struct bytes value_of(struct stream *stream, const struct request_key_part *from, char address[ADDRESS_TEXT_MAX]) {
+    struct request_key_part part = *from;
+    struct bytes value;
+    if (from->type == KEY_CLIENT_ADDRESS) {
+        const union address *client = stream_client_address(stream);
+        return client == NULL ? BYTES_NONE : bytes_from(address, address_print_ip(client, address, ADDRESS_TEXT_MAX));
+    }
+    return request_key_value_guarded(&(struct request_key){.parts = &part, .count = 1}, stream, &value) ? value : BYTES_NONE;
+}
+
+// What the request has for the labels of its policies, a NUL behind each; of what it lacks nothing.
+static struct bytes write_values(struct stream *stream, const struct telemetry_rules *rules, char text[VALUES_BYTES_MAX]) {
+    size_t length = 0;
+    for (uint32_t i = 0; i < rules->metrics.label_count; i++) {
+        char address[ADDRESS_TEXT_MAX];
+        const struct bytes value = value_of(stream, &rules->metrics.labels[i].from, address);
+        const size_t end = bytes_find(value, '\0');
+        const size_t size = end < SERIES_LABEL_VALUE_MAX ? end : SERIES_LABEL_VALUE_MAX;
+        if (size > 0)
+            memcpy(text + length, value.at, size);
+        length += size;
+        text[length++] = '\0';
+    }
+    return bytes_from(text, length);
+}
+
+// Behind an inbound listener there is one application: what is refused before it was asked for counts as its own. NULL: no service was found.
+static struct bound_destination *destination_of(const struct stream *stream) {
+    if (stream->destination != NULL)
+        return stream->destination;
+    return stream->listener->service != NULL ? bound_find(stream->bound, stream->listener->service) : NULL;
+}
+
+void stream_count(struct stream *stream) {
+    struct stream_env *env = stream->env;
+    struct bound_destination *destination = destination_of(stream);
+    // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
+    const nanoseconds until = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at : env->loop->now;
+    const struct telemetry_rules *rules = destination != NULL ? destination->config->telemetry : stream->listener->telemetry;
+    struct request_told told = {.duration = until - stream->begun, .wall = loop_wall(env->loop)};
+    char values[VALUES_BYTES_MAX];
+    request_metrics_count(destination != NULL ? &destination->cluster->metrics : env->unrouted, stream->end);
+    if (rules->metrics.is_disabled)
+        return;
+    tell_facts(stream, &told);
+    if (destination != NULL && rules->metrics.label_count > 0)
+        told.values = write_values(stream, rules, values);
+    struct series_scope *scope = destination != NULL ? bound_series(destination) : series_scope_unrouted(&env->upstream->series);
+    series_count(&env->upstream->series, scope, &told);
+}

@@ -1,0 +1,19 @@
+// What the writers of a page of metrics share. Part of metrics.h, for them alone.
+#ifndef TELEMETRY_EXPOSITION_TEXT_H
+#define TELEMETRY_EXPOSITION_TEXT_H
+
+#include "base/clock.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// A label value longer than this is cut: service names and identities are bounded by their kinds, so that this is a last resort.
+#define LABEL_VALUE_MAX 512
+
+#define NUMBER_TEXT_MAX 32
+
+// Return the length; no NUL. Seconds have as many decimals as there are: exact, where a double would round long sums.
+size_t exposition_number_text(char text[NUMBER_TEXT_MAX], uint64_t value);
+size_t exposition_seconds_text(char text[NUMBER_TEXT_MAX], nanoseconds value);
+
+#endif

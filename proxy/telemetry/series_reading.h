@@ -1,0 +1,48 @@
+// Series of requests on their way to a page or a collector: copies that a worker makes of its own, in slices, and what the main thread makes of those of all workers.
+#ifndef TELEMETRY_SERIES_READING_H
+#define TELEMETRY_SERIES_READING_H
+
+#include "base/pool.h"
+#include "telemetry/request_series.h"
+
+// One series. Texts, histograms and exemplars lie in the pool of the reading.
+struct series_row {
+    struct series_row *next;
+    struct series_facts facts; // of the overflow: the family alone
+    bool is_overflow;
+    struct bytes service, route, labels, values; // labels, values: a NUL behind each
+    struct bytes method;                         // empty: _OTHER
+    struct series_totals totals;
+    nanoseconds begun;
+    struct exemplar *exemplars;
+    uint32_t exemplar_count;
+};
+
+struct series_reading {
+    struct series_set *set; // NULL: it is over, or has not begun
+    struct list *next;      // scope
+    struct series_row *rows;
+    uint32_t count;
+};
+
+// On the worker's thread. While it is under way nothing is forgotten, so that no request is in two rows or in none.
+void series_reading_begin(struct series_reading *reading, struct series_set *set, struct pool *pool);
+
+// Copies the series of some scopes, some `most` of them. False: all are copied, and the reading is over.
+bool series_reading_go_on(struct series_reading *reading, struct pool *pool, uint32_t most);
+
+// Ends it before its time, or does nothing.
+void series_reading_end(struct series_reading *reading);
+
+struct series_rows {
+    struct series_row **items;
+    uint32_t count;
+};
+
+// The rows of `count` workers as one, each series once. Their totals are added up in place: both live as long as their pools.
+struct series_rows series_rows_merge(struct series_row *const *workers, uint32_t count, struct pool *pool);
+
+// Writes the families of requests.
+void series_rows_expose(struct exposition *exposition, const struct series_rows *rows);
+
+#endif

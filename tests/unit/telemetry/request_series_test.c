@@ -1,0 +1,362 @@
+// Series of requests: what makes one, what is bounded, and that no request is lost or counted twice, whatever comes and goes.
+#include "telemetry/series_reading.h"
+
+#include "support/one_pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SERVICE BYTES("school/courses:80")
+#define ROUTE BYTES("HTTPRoute/school/r: one")
+
+static struct series_registry *registry;
+static struct series_set set;
+
+static int begin(void **state) {
+    registry = series_registry_create();
+    series_set_init(&set, registry);
+    return pool_set_up(state);
+}
+
+static int end(void **state) {
+    series_set_dispose(&set);
+    series_registry_destroy(registry);
+    return pool_tear_down(state);
+}
+
+static struct request_told get(uint16_t status) {
+    return (struct request_told){
+        .facts = {.family = SERIES_HTTP_SERVER, .method = 1, .version = 11, .status = status}, .duration = NS_PER_MS, .wall = 1};
+}
+
+static struct request_told call(const char *method, bool is_known) {
+    return (struct request_told){
+        .facts = {.family = SERIES_RPC_CLIENT}, .method = bytes_from_text(method), .method_is_known = is_known, .duration = NS_PER_MS, .wall = 1};
+}
+
+static struct series_scope *take(void) {
+    return series_scope_take(&set, SERVICE, ROUTE, BYTES_NONE);
+}
+
+static struct series_rows read_all(struct series_set *of) {
+    struct series_reading reading;
+    series_reading_begin(&reading, of, &pool);
+    while (series_reading_go_on(&reading, &pool, 1))
+        continue;
+    return series_rows_merge(&reading.rows, 1, &pool);
+}
+
+static uint64_t count_of(const struct series_row *row) {
+    uint64_t count = 0;
+    for (int i = 0; i < DURATION_BUCKETS; i++)
+        count += row->totals.buckets[i];
+    return count;
+}
+
+static uint64_t total_of(const struct series_rows *rows) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < rows->count; i++)
+        total += count_of(rows->items[i]);
+    return total;
+}
+
+// The rows as OpenMetrics has them.
+static char *expose(const struct series_rows *rows, enum exposition_format format) {
+    struct block_source blocks;
+    struct buffer out;
+    struct exposition exposition;
+    block_source_init(&blocks, 4);
+    buffer_init(&out, &blocks);
+    exposition_init(&exposition, &out, format);
+    series_rows_expose(&exposition, rows);
+    char *text = calloc(1, out.length + 1);
+    for (size_t length = 0; !buffer_is_empty(&out);) {
+        const struct bytes front = buffer_front(&out);
+        memcpy(text + length, front.at, front.len);
+        length += front.len;
+        buffer_consume(&out, front.len);
+    }
+    buffer_dispose(&out);
+    block_source_dispose(&blocks);
+    return text;
+}
+
+static void what_a_request_was_makes_its_series(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    const struct request_told good = get(200), bad = get(503);
+    for (unsigned i = 0; i < 3; i++) {
+        series_count(&set, scope, &good);
+        series_count(&set, scope, &bad);
+    }
+    const struct series_rows rows = read_all(&set);
+    assert_int_equal(rows.count, 2);
+    assert_int_equal(total_of(&rows), 6);
+    char *text = expose(&rows, EXPOSITION_PROMETHEUS);
+    assert_non_null(strstr(text, "\nhttp_server_request_duration_seconds_bucket{service=\"school/courses:80\",http_route=\"HTTPRoute/school/r: one\","
+                                 "http_request_method=\"GET\",url_scheme=\"http\",http_response_status_code=\"200\",network_protocol_version=\"1.1\","
+                                 "le=\"0.005\"} 3\n"));
+    assert_non_null(strstr(text, ",http_response_status_code=\"503\",error_type=\"503\",network_protocol_version=\"1.1\"} 0.003\n"));
+    assert_non_null(strstr(text, ",http_response_status_code=\"503\",error_type=\"503\",network_protocol_version=\"1.1\"} 3\n"));
+    assert_null(strstr(text, "otel_metric_overflow"));
+    free(text);
+    series_scope_unref(&set, scope);
+}
+
+// OpenTelemetry's conventions for error.type.
+static void errors_are_told_by_our_name_or_by_the_status(void **state) {
+    (void)state;
+    static const struct {
+        enum series_family family;
+        uint16_t status;
+        enum error end;
+        const char *told; // "" : no error
+    } cases[] = {
+        {SERIES_HTTP_SERVER, 404, OK, ""},
+        {SERIES_HTTP_SERVER, 500, OK, "500"},
+        {SERIES_HTTP_SERVER, 503, ERROR_POOL_FULL, "pool_full"},
+        {SERIES_HTTP_SERVER, 403, ERROR_DENIED, ""},
+        {SERIES_HTTP_SERVER, 0, ERROR_CLIENT_GONE, ""},
+        {SERIES_HTTP_SERVER, 200, ERROR_RESPONSE_INCOMPLETE, "response_incomplete"},
+        {SERIES_HTTP_CLIENT, 404, OK, "404"},
+        {SERIES_HTTP_CLIENT, 403, ERROR_DENIED, "denied"},
+        {SERIES_RPC_SERVER, 5, OK, ""},
+        {SERIES_RPC_SERVER, 14, ERROR_NO_ENDPOINT, "no_endpoint"},
+        {SERIES_RPC_SERVER, 7, ERROR_DENIED, ""},
+        {SERIES_RPC_CLIENT, 5, OK, "NOT_FOUND"},
+        {SERIES_OPAQUE, 0, ERROR_CONNECT_REFUSED, "connect_refused"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct series_facts facts = {.family = cases[i].family, .status = cases[i].status};
+        struct bytes values[METRIC_LABELS_MAX] = {0};
+        char number[SERIES_NUMBER_MAX];
+        bool is_told = false;
+        series_facts_end(&facts, cases[i].end);
+        series_label_values(&facts, SERVICE, BYTES_NONE, BYTES_NONE, number, values);
+        for (unsigned j = 0; j < METRIC_LABELS_MAX; j++)
+            is_told = is_told || bytes_equal(values[j], bytes_from_text(cases[i].told));
+        assert_true(is_told);
+        assert_int_equal(facts.error != 0, cases[i].told[0] >= 'a');
+    }
+}
+
+static void methods_that_no_server_knows_make_no_series(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    char name[64], longest[1000];
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "a.B/M%u", i);
+        struct request_told told = call(name, false);
+        series_count(&set, scope, &told);
+    }
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    struct request_told told = call(longest, true);
+    series_count(&set, scope, &told);
+    struct series_rows rows = read_all(&set);
+    assert_int_equal(rows.count, 1);
+    told = call("a.B/Real", true);
+    series_count(&set, scope, &told);
+    told.method_is_known = false; // this time it was refused before: it is known all the same
+    series_count(&set, scope, &told);
+    rows = read_all(&set);
+    assert_int_equal(rows.count, 2);
+    char *text = expose(&rows, EXPOSITION_PROMETHEUS);
+    assert_non_null(
+        strstr(text, "rpc_client_call_duration_seconds_count{service=\"school/courses:80\",route=\"HTTPRoute/school/r: one\","
+                     "rpc_system_name=\"grpc\",rpc_method=\"_OTHER\",server_address=\"courses\",server_port=\"80\",rpc_status_code=\"OK\"} 101\n"));
+    assert_non_null(strstr(text, "rpc_method=\"a.B/Real\",server_address=\"courses\",server_port=\"80\",rpc_status_code=\"OK\"} 2\n"));
+    free(text);
+    series_scope_unref(&set, scope);
+}
+
+static void beyond_the_cap_all_is_one_series(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    char name[64];
+    series_registry_set(registry, 10, false);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "a.B/M%u", i);
+        struct request_told told = call(name, true);
+        series_count(&set, scope, &told);
+    }
+    const struct series_rows rows = read_all(&set);
+    assert_int_equal(rows.count, 11);
+    assert_int_equal(total_of(&rows), 1000);
+    assert_int_equal(scope->texts.count, 10); // nothing else is remembered of them
+    char *text = expose(&rows, EXPOSITION_OPENMETRICS);
+    assert_non_null(strstr(text, "\nrpc_client_call_duration_seconds_count{otel_metric_overflow=\"true\"} 990\n"));
+    free(text);
+    series_scope_unref(&set, scope);
+}
+
+static void values_of_a_policys_labels_are_series_too(void **state) {
+    (void)state;
+    struct series_scope *scope = series_scope_take(&set, SERVICE, BYTES_NONE, bytes_from("tenant\0tier_x\0", 14));
+    struct request_told told = get(200);
+    told.values = bytes_from("acme\0\0", 6);
+    series_count(&set, scope, &told);
+    told.values = bytes_from("a\"b\0gold\0", 9);
+    series_count(&set, scope, &told);
+    series_count(&set, scope, &told);
+    const struct series_rows rows = read_all(&set);
+    assert_int_equal(rows.count, 2);
+    char *text = expose(&rows, EXPOSITION_OPENMETRICS);
+    assert_non_null(strstr(text, ",network_protocol_version=\"1.1\",tenant=\"acme\"} 1\n"));
+    assert_non_null(strstr(text, ",network_protocol_version=\"1.1\",tenant=\"a\\\"b\",tier_x=\"gold\"} 2\n"));
+    free(text);
+    series_scope_unref(&set, scope);
+}
+
+// A rule that leaves gives its figures to the overflow; when it comes back it begins anew, and nothing is ever lost.
+static void totals_survive_what_leaves_and_returns(void **state) {
+    (void)state;
+    struct request_told told = get(200);
+    for (unsigned round = 1; round <= 3; round++) {
+        struct series_scope *scope = take();
+        told.wall = round;
+        for (unsigned i = 0; i < 10; i++)
+            series_count(&set, scope, &told);
+        struct series_rows rows = read_all(&set);
+        assert_int_equal(total_of(&rows), 10 * round);
+        for (uint32_t i = 0; i < rows.count; i++)
+            if (!rows.items[i]->is_overflow) {
+                assert_int_equal(count_of(rows.items[i]), 10);
+                assert_int_equal(rows.items[i]->begun, round);
+            }
+        series_scope_unref(&set, scope);
+        rows = read_all(&set);
+        assert_int_equal(rows.count, 1);
+        assert_int_equal(total_of(&rows), 10 * round);
+        assert_int_equal(rows.items[0]->totals.sum, 10 * round * NS_PER_MS);
+        assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 0);
+    }
+}
+
+// What leaves while somebody reads is in his copy once, whether he has come to it or not.
+static void what_leaves_during_a_reading_is_read_once(void **state) {
+    (void)state;
+    struct request_told told = get(200);
+    struct series_scope *first = take(), *second = series_scope_take(&set, SERVICE, BYTES_NONE, BYTES_NONE);
+    series_count(&set, first, &told);
+    series_count(&set, second, &told);
+    struct series_reading reading;
+    series_reading_begin(&reading, &set, &pool);
+    assert_true(series_reading_go_on(&reading, &pool, 1));
+    series_scope_unref(&set, first);
+    series_scope_unref(&set, second);
+    second = series_scope_take(&set, SERVICE, BYTES_NONE, BYTES_NONE); // and is back
+    while (series_reading_go_on(&reading, &pool, 1))
+        continue;
+    struct series_rows rows = series_rows_merge(&reading.rows, 1, &pool);
+    assert_int_equal(total_of(&rows), 2);
+    assert_int_equal(set.by_key.count, 1); // the one that is used
+    series_scope_unref(&set, second);
+    rows = read_all(&set);
+    assert_int_equal(total_of(&rows), 2);
+}
+
+static void rows_of_workers_are_one(void **state) {
+    (void)state;
+    struct series_set other;
+    struct series_reading readings[2];
+    struct series_row *lists[2];
+    struct request_told told = get(200);
+    series_set_init(&other, registry);
+    struct series_scope *one = take(), *two = series_scope_take(&other, SERVICE, ROUTE, BYTES_NONE);
+    struct series_set *sets[] = {&set, &other};
+    series_count(&set, one, &told);
+    told.duration = NS_PER_S;
+    told.trace_id = (const uint8_t *)"0123456789abcdef";
+    told.span_id = (const uint8_t *)"01234567";
+    series_count(&other, two, &told);
+    told = get(404);
+    series_count(&other, two, &told);
+    for (int i = 0; i < 2; i++) {
+        series_reading_begin(&readings[i], sets[i], &pool);
+        while (series_reading_go_on(&readings[i], &pool, 100))
+            continue;
+        lists[i] = readings[i].rows;
+    }
+    const struct series_rows rows = series_rows_merge(lists, 2, &pool);
+    assert_int_equal(rows.count, 2);
+    assert_int_equal(total_of(&rows), 3);
+    assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 2);
+    for (uint32_t i = 0; i < rows.count; i++)
+        if (rows.items[i]->facts.status == 200)
+            assert_int_equal(rows.items[i]->exemplar_count, 1);
+    series_scope_unref(&set, one);
+    series_scope_unref(&other, two);
+    series_set_dispose(&other);
+}
+
+// OpenMetrics 1.0, "Exemplars": at the bucket that the value is in, the last one, and not in the older text.
+static void the_last_sampled_request_of_a_bucket_is_its_exemplar(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    uint8_t trace[16] = {0x4b, 0xf9}, span[8] = {0x00, 0xf0};
+    struct request_told told = get(200);
+    told.trace_id = trace;
+    told.span_id = span;
+    for (uint8_t i = 1; i <= 5; i++) {
+        trace[15] = i;
+        told.duration = i * 100 * NS_PER_MS;
+        told.wall = (1700000000 + i) * NS_PER_S;
+        series_count(&set, scope, &told);
+    }
+    told.trace_id = NULL;
+    series_count(&set, scope, &told);
+    const struct series_rows rows = read_all(&set);
+    assert_int_equal(rows.items[0]->exemplar_count, 3);
+    char *text = expose(&rows, EXPOSITION_OPENMETRICS);
+    assert_non_null(strstr(text, ",le=\"0.1\"} 1 # {trace_id=\"4bf90000000000000000000000000001\",span_id=\"00f0000000000000\"} 0.1 1700000001\n"));
+    assert_non_null(strstr(text, ",le=\"0.25\"} 2 # {trace_id=\"4bf90000000000000000000000000002\",span_id=\"00f0000000000000\"} 0.2 1700000002\n"));
+    assert_non_null(strstr(text, ",le=\"0.5\"} 6 # {trace_id=\"4bf90000000000000000000000000005\",span_id=\"00f0000000000000\"} 0.5 1700000005\n"));
+    assert_non_null(strstr(text, ",le=\"0.75\"} 6\n"));
+    free(text);
+    text = expose(&rows, EXPOSITION_PROMETHEUS);
+    assert_null(strstr(text, "trace_id"));
+    free(text);
+    series_scope_unref(&set, scope);
+}
+
+static void exponential_histograms_are_kept_where_they_are_asked_for(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    const struct request_told told = get(200);
+    series_count(&set, scope, &told);
+    struct series_rows rows = read_all(&set);
+    assert_null(rows.items[0]->totals.exponential);
+    series_registry_set(registry, 10, true);
+    series_count(&set, scope, &told);
+    rows = read_all(&set);
+    assert_int_equal(rows.items[0]->totals.exponential->buckets[0], 1);
+    series_scope_unref(&set, scope);
+    rows = read_all(&set);
+    assert_int_equal(rows.items[0]->totals.exponential->buckets[0], 1); // of the overflow now
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(what_a_request_was_makes_its_series),
+        TEST(errors_are_told_by_our_name_or_by_the_status),
+        TEST(methods_that_no_server_knows_make_no_series),
+        TEST(beyond_the_cap_all_is_one_series),
+        TEST(values_of_a_policys_labels_are_series_too),
+        TEST(totals_survive_what_leaves_and_returns),
+        TEST(what_leaves_during_a_reading_is_read_once),
+        TEST(rows_of_workers_are_one),
+        TEST(the_last_sampled_request_of_a_bucket_is_its_exemplar),
+        TEST(exponential_histograms_are_kept_where_they_are_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
