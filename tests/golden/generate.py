@@ -1,14 +1,15 @@
 """Golden files: what a program says, kept whole. `./dev generate` rewrites them; the tests compare.
 
 tests/golden/config/<case>/ has input.yaml or a folder input, and expected.txt: what `outrigger check` says of it. docs/reference.md is what `outrigger schema` says;
-operations.py makes the tables of docs/operations.md.
+operations.py makes the table of docs/operations.md, metrics_page.py docs/metrics.md,
+dashboard.py docs/grafana/outrigger.json.
 """
 
 import os
 import subprocess
 from pathlib import Path
 
-from golden import operations
+from golden import dashboard, metrics_page, operations
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(os.environ.get("OUTRIGGER_BIN", HERE.parent.parent / "build" / "dev" / "bin"))
@@ -30,6 +31,8 @@ def reference():
 def main():
     REFERENCE.write_text(reference(), encoding="utf-8")
     operations.rewrite()
+    metrics_page.rewrite()
+    dashboard.rewrite()
     for case in config_cases():
         (case / "expected.txt").write_text(check(case), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The tables of metrics and limits in docs/operations.md, made of the tables in the sources. `./dev generate` rewrites them; tests/e2e/operations_page_test.py compares them with the
+"""The table of limits in docs/operations.md, made of those in the sources, and what docs/metrics.md is made of (golden/metrics_page.py). `./dev generate` rewrites them; tests/e2e/operations_page_test.py compares them with the
 page, and with what a running proxy says."""
 
 import re
@@ -97,7 +97,6 @@ def table(head, rows):
 def tables():
     """Name of a mark in the page -> what stands between it and its end."""
     return {
-        "metrics": table(("metric", "type", "labels", "what it says"), [(f"`{one.name}`", one.type, one.labels or "-", one.help) for one in metrics()]),
         "limits": table(("limit", "unit", "what it bounds"), [(f"`{one.name}`", one.unit, " / ".join(one.descriptions)) for one in limits()]),
     }
 
