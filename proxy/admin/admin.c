@@ -5,7 +5,9 @@
 #include "admin/text_view.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "http/redact.h"
 #include "net/loop.h"
+#include "net/tcp.h"
 #include "rpc/query.h"
 
 #include <jansson.h>
@@ -46,7 +48,17 @@ void admin_text_init(const struct admin_query *query, struct buffer *text) {
     buffer_init(text, &query->admin->loop->blocks);
 }
 
+// Once.
+static void tell_change(struct admin_query *query, uint16_t status) {
+    if (query->change == NULL)
+        return;
+    query->change->status = status;
+    query->admin->source->changed(query->admin->owner, query->change);
+    query->change = NULL;
+}
+
 void admin_reply_text(struct admin_query *query, uint16_t status, struct bytes content_type, struct buffer *text) {
+    tell_change(query, status);
     if (query->request != NULL)
         rpc_reply(query->request, status, content_type, text);
     query->request = NULL;
@@ -164,6 +176,7 @@ void admin_query_done(struct admin_query *query) {
         add_own_limits(query);
     if (query->request != NULL)
         query->page->handle(query);
+    tell_change(query, 0);
     query_destroy(query);
     admin->queries--;
     release_when_done(admin);
@@ -231,14 +244,34 @@ static void start(struct admin_query *query) {
         admin->source->command(admin->owner, query);
 }
 
+// In the query's pool, since whoever asks may be gone before it is done.
+static struct admin_change *note_change(struct admin_query *query) {
+    const struct rpc_request *request = query->request;
+    struct admin_change *change = pool_alloc_zeroed(&query->pool, sizeof *change);
+    char *peer = pool_alloc(&query->pool, ADDRESS_TEXT_MAX);
+    const bool is_unix = request->peer->any.sa_family == AF_UNIX;
+    const struct bytes target = pool_format(&query->pool, "?%.*s", BYTES_FORMAT(request->query));
+    const struct bytes shown = redact_query(target, &query->pool);
+    *change = (struct admin_change){
+        .page = bytes_from_text(query->page->path),
+        .arguments = bytes_from(shown.at + 1, shown.len - 1),
+        .peer = is_unix ? BYTES("unix") : bytes_from(peer, address_print(request->peer, peer, ADDRESS_TEXT_MAX)),
+        .has_process = is_unix && request->pid != 0,
+        .uid = request->uid,
+        .pid = request->pid,
+    };
+    return change;
+}
+
 static void on_request(void *owner, struct rpc_request *request) {
     struct site *site = owner;
     struct admin *admin = site->admin;
     struct admin_query *query = query_create(site, request);
     query->page = find_page(site, request);
     struct admin_refusal refused = {0};
+    const bool changes = query->page != NULL && query->page->method != METHOD_GET; // where there is no such page there is nothing to change
+    query->change = changes ? note_change(query) : NULL;
     if (site->listener == ADMIN_ON_ADMIN) {
-        bool changes = query->page != NULL && query->page->method != METHOD_GET; // where there is no such page there is nothing to change
         refused = admin_access_check(request, changes, admin->source->token_file(admin->owner));
     }
     if (refused.status != 0) {

@@ -61,6 +61,16 @@ struct admin_tap {
     struct bytes error;                  // why not; or why nobody looks on now
 };
 
+// What somebody asked for that is more than to be told something: for an audit log.
+struct admin_change {
+    struct bytes page;
+    struct bytes arguments; // the query, without values whose names tell of secrets
+    struct bytes peer;      // address of the connection's other end; "unix" over a Unix socket
+    bool has_process;       // over a Unix socket, where the system tells
+    uint32_t uid, pid;
+    uint16_t status; // of the reply; 0: whoever asked is gone
+};
+
 // One request to a page, until its reply.
 struct admin_query {
     // For the source.
@@ -78,6 +88,7 @@ struct admin_query {
     struct admin *admin;
     void *owner;                  // of the source, as given to admin_open
     enum admin_listener listener; // which one it came by
+    struct admin_change *change;  // NULL: it changes nothing, or was told
 };
 
 // Of an open reply, by the source in the place of the page.
@@ -99,6 +110,9 @@ struct admin_source {
 
     // Whether this proxy takes traffic, for probes: answered at once. Where not, `reason` is set to a text for people.
     bool (*ready)(void *owner, struct bytes *reason);
+
+    // Somebody has asked for a change, and it was carried out, begun, or refused: once for each request. `change` is borrowed for the call.
+    void (*changed)(void *owner, const struct admin_change *change);
 
     // The file with what a change over TCP must show as `Authorization: Bearer`; NULL: none, and such changes are refused (access.h).
     const char *(*token_file)(void *owner);

@@ -35,7 +35,7 @@ static void on_look(struct timer *timer) {
 }
 
 static void begin_reload(struct proxy *proxy, struct admin_query *query) {
-    documents_reload(&proxy->documents);
+    documents_reload(&proxy->documents, "admin");
     if (proxy->identity != NULL)
         file_identity_reload(proxy->identity);
     edges_reload(&proxy->edges);
@@ -73,7 +73,7 @@ void proxy_command(void *owner, struct admin_query *query) {
         proxy_shut_down(proxy);
         break;
     case ADMIN_REOPEN:
-        line_writer_reopen(proxy->log_lines);
+        proxy_reopen_logs(proxy);
         break;
     case ADMIN_RELOAD:
         begin_reload(proxy, query);

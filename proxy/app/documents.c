@@ -124,6 +124,8 @@ static void settle(struct documents *documents, struct reading *reading) {
         take(documents, reading->fresh);
     else
         refuse(documents);
+    if (documents->settled != NULL)
+        documents->settled(documents->user, documents);
 }
 
 // --- changes ---
@@ -149,6 +151,7 @@ static void try_again(struct documents *documents) {
 
 static void on_look(void *owner) {
     struct documents *documents = owner;
+    documents->cause = "files";
     follow_files(documents);
     uint64_t fingerprint = fingerprint_now(documents);
     if (fingerprint == documents->fingerprint) {
@@ -205,7 +208,7 @@ enum error documents_open(struct documents *documents, struct loop *loop, const 
     *documents = (struct documents){.loop = loop, .options = options, .changed = changed, .user = user};
     documents->cache = config_cache_create(clock_wall_ns);
     timer_init(&documents->settle, on_settle);
-    documents_reload(documents);
+    documents_reload(documents, "start");
     return documents->snapshot != NULL ? OK : ERROR_INVALID;
 }
 
@@ -215,8 +218,9 @@ void documents_watch(struct documents *documents) {
     on_look(documents); // what has changed since they were read
 }
 
-void documents_reload(struct documents *documents) {
+void documents_reload(struct documents *documents, const char *cause) {
     struct reading reading;
+    documents->cause = cause;
     config_cache_doubt(documents->cache);
     (void)read_set(documents, &reading);
     settle(documents, &reading);

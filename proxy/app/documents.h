@@ -41,6 +41,9 @@ struct documents {
     struct timer settle;
     // A new set is in force: the old snapshot is still whole during the call. ERROR_INVALID with lines added to `errors` refuses it (a socket that cannot be bound, say).
     enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors);
+    // A set was accepted or refused: `cause`, `generation` and `errors` say which. NULL: nobody wants to hear of it.
+    void (*settled)(void *user, const struct documents *documents);
+    const char *cause; // why the newest set was read: "start", "files" (they have changed), or as whoever asked for it says
     void *user;
 };
 
@@ -52,7 +55,8 @@ MUST_CHECK enum error documents_open(struct documents *documents, struct loop *l
 void documents_watch(struct documents *documents);
 
 // Reads again at once, whether or not anything seems to have changed: all files, byte for byte. The result is in errors.count.
-void documents_reload(struct documents *documents);
+// `cause`: who asks, a constant.
+void documents_reload(struct documents *documents, const char *cause);
 
 void documents_close(struct documents *documents);
 

@@ -33,6 +33,7 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
     metric_add(&figures->workers.taps, proxy->taps.count);
     metric_add(&figures->workers.downstream_refused_descriptors, acceptor_refused(proxy->acceptor));
+    audit_count(&proxy->audit, &figures->workers);
     for (uint32_t i = 0; i < proxy->worker_count; i++) { // counted by the thread that writes
         const struct line_counters *lines = line_writer_counters(proxy->log_lines, i);
         metric_add(&figures->workers.log_written, metric_read(&lines->written));
@@ -149,4 +150,10 @@ static const char *token_file(void *owner) {
     return path.len > 0 ? path.at : NULL;
 }
 
-const struct admin_source proxy_admin_source = {.collect = collect, .command = proxy_command, .ready = ready, .token_file = token_file};
+static void changed(void *owner, const struct admin_change *change) {
+    struct proxy *proxy = owner;
+    audit_admin(&proxy->audit, change);
+}
+
+const struct admin_source proxy_admin_source = {
+    .collect = collect, .command = proxy_command, .ready = ready, .changed = changed, .token_file = token_file};

@@ -27,8 +27,8 @@
 #define DESCRIPTORS_TO_BEGIN 12
 
 // What is open once the process serves, with some for look-ups of names, for files that are read, and for the first connections. Of the process: figures of the cgroup, admin, metrics and the socket of
-// upgrades with a reserve each, watches of files, the access log and its writer. Of a worker: its loop. Of a listener: its socket and a reserve.
-#define DESCRIPTORS_OF_PROCESS 28
+// upgrades with a reserve each, watches of files, the access log, the audit log and their writers. Of a worker: its loop. Of a listener: its socket and a reserve.
+#define DESCRIPTORS_OF_PROCESS 30
 #define DESCRIPTORS_OF_WORKER 4
 #define DESCRIPTORS_OF_LISTENER 2
 
@@ -54,6 +54,7 @@ static void become_ready(struct proxy *proxy) {
     if (!proxy->live)
         go_live(proxy);
     proxy->state = PROXY_READY;
+    audit_process(&proxy->audit, "ready");
     log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy->worker_count);
     upgrade_finish(proxy);
     snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", getpid());
@@ -70,6 +71,8 @@ static void become_ready_once_loaded(struct proxy *proxy) {
 
 static void on_edge(void *owner, struct bytes socket, struct credentials *credentials) {
     struct proxy *proxy = owner;
+    if (credentials != NULL)
+        audit_gateway_certificates(&proxy->audit, socket);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_edge(&proxy->workers[i], socket, credentials != NULL ? credentials_ref(credentials) : NULL);
     become_ready_once_loaded(proxy);
@@ -77,6 +80,7 @@ static void on_edge(void *owner, struct bytes socket, struct credentials *creden
 
 static void on_credentials(void *owner, struct credentials *credentials) {
     struct proxy *proxy = owner;
+    audit_identity(&proxy->audit, credentials);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_credentials(&proxy->workers[i], credentials_ref(credentials));
     upstream_set_credentials(health_checker_upstream(proxy->checker), credentials);
@@ -156,10 +160,11 @@ static void tell_what_needs_a_restart(const struct proxy *proxy, const struct pr
         log_event(LOG_WARN, "needs_restart", "field=\"spec.upgrade or spec.hardening\"");
 }
 
-static void follow_access_log(struct proxy *proxy, const struct snapshot *fresh) {
+static void follow_logs(struct proxy *proxy, const struct snapshot *fresh) {
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
     const struct access_log_config *config = &fresh->proxy.telemetry.access_log;
     bool was_open = before != NULL && before->has_access_log;
+    audit_follow(&proxy->audit, before, fresh);
     if (fresh->has_access_log && (!was_open || !bytes_equal(before->proxy.telemetry.access_log.path, config->path)))
         line_writer_open(proxy->log_lines, config->path.at);
 }
@@ -178,7 +183,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     enum error error = acceptor_apply(proxy->acceptor, fresh, errors);
     if (error != OK)
         return error;
-    follow_access_log(proxy, fresh); // before the first line of it
+    follow_logs(proxy, fresh); // before the first lines of them
     ca_files_follow(proxy->ca_files, fresh);
     struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->policies, &proxy->loop);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
@@ -239,12 +244,14 @@ void proxy_drain(struct proxy *proxy) {
         return;
     log_event(LOG_INFO, "draining", "workers=%u", proxy->worker_count);
     proxy->state = PROXY_DRAINING;
+    audit_process(&proxy->audit, "draining");
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drain(&proxy->workers[i], false);
 }
 
 static void begin_to_end(struct proxy *proxy) {
     proxy->ending = true;
+    audit_process(&proxy->audit, "ending");
     health_checker_stop(proxy->checker);
     proxy->drain_begun = proxy->loop.now;
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
@@ -269,11 +276,16 @@ void proxy_end_handed_over(struct proxy *proxy) {
     begin_to_end(proxy);
 }
 
+void proxy_reopen_logs(struct proxy *proxy) {
+    line_writer_reopen(proxy->log_lines);
+    audit_reopen(&proxy->audit);
+}
+
 static void reload(struct proxy *proxy) {
     char state[64];
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_monotonic_ns() / NS_PER_US));
     notify_state(state);
-    documents_reload(&proxy->documents);
+    documents_reload(&proxy->documents, "signal");
     notify_state("READY=1");
 }
 
@@ -283,7 +295,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     if (number == SIGHUP)
         reload(proxy);
     else if (number == SIGUSR1)
-        line_writer_reopen(proxy->log_lines);
+        proxy_reopen_logs(proxy);
     else if (proxy->ending && number == SIGINT)
         uv_stop(&proxy->loop.uv); // a second Ctrl-C
     else
@@ -361,10 +373,11 @@ static void start_workers(struct proxy *proxy) {
     proxy->edges = (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .owner = proxy};
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
-    proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX);
+    proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX, "access_log_failed");
+    audit_init(&proxy->audit, &proxy->loop, proxy->worker_count);
     proxy->memory.workers = proxy->worker_count;
     const struct worker_commons commons = {
-        .live = proxy->shared, .policies = &proxy->policies, .memory = &proxy->memory, .log_lines = proxy->log_lines};
+        .live = proxy->shared, .policies = &proxy->policies, .memory = &proxy->memory, .log_lines = proxy->log_lines, .audit = &proxy->audit};
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
@@ -386,7 +399,9 @@ static void end_all(struct proxy *proxy) {
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
     taps_end(proxy);
+    audit_process(&proxy->audit, "ended");
     line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
+    audit_close(&proxy->audit, LOG_PATIENCE_NS);
     acceptor_destroy(proxy->acceptor);
     free(proxy->workers);
     live_shared_destroy(proxy->shared);
@@ -401,6 +416,11 @@ static void end_all(struct proxy *proxy) {
     loop_timer_stop(&proxy->loop, &proxy->drain_timer);
 }
 
+static void on_settled(void *user, const struct documents *documents) {
+    struct proxy *proxy = user;
+    audit_configuration(&proxy->audit, documents);
+}
+
 // Everything is open once this returns true; what went wrong was printed otherwise.
 static bool start(struct proxy *proxy) {
     start_workers(proxy);
@@ -411,6 +431,8 @@ static bool start(struct proxy *proxy) {
     for (uint32_t i = 0; i < errors.count; i++)
         fprintf(stderr, "error: %s\n", errors.lines[i]);
     config_errors_dispose(&errors);
+    proxy->documents.settled = on_settled;
+    on_settled(proxy, &proxy->documents); // the first set
     inherited_close_rest(&proxy->inherited);
     if (error == OK && !upgrade_is_under_way(proxy))
         go_live(proxy);

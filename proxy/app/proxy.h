@@ -4,6 +4,7 @@
 
 #include "admin/admin.h"
 #include "app/acceptor.h"
+#include "app/audit.h"
 #include "app/documents.h"
 #include "app/gathering.h"
 #include "app/handover.h"
@@ -31,6 +32,7 @@ struct proxy {
     struct policy_states policies; // their live state
     struct memory_budget memory;
     struct line_writer *log_lines; // of the access log
+    struct audit audit;
     struct worker *workers;
     uint32_t worker_count;
     struct acceptor *acceptor;
@@ -79,6 +81,9 @@ void proxy_drain(struct proxy *proxy);
 
 // SIGTERM: drains, then ends.
 void proxy_shut_down(struct proxy *proxy);
+
+// The files of the access log and the audit log, by their paths.
+void proxy_reopen_logs(struct proxy *proxy);
 
 // Another process has the sockets: every connection is told to begin nothing new, outbound ones too, and the process ends with the last.
 void proxy_end_handed_over(struct proxy *proxy);

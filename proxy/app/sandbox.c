@@ -111,7 +111,7 @@ static void allow_log(const struct rules *rules, const char *path) {
         folder_of(below, folder);
     } while (realpath(folder, real) == NULL && strcmp(folder, "/") != 0 && strcmp(folder, ".") != 0);
     if (is_too_wide(real, READ))
-        log_event(LOG_ERROR, "access_log_folder_missing",
+        log_event(LOG_ERROR, "log_folder_missing",
                   "path=\"%s\" reason=\"%s is too wide to be opened for it: make the folder, then upgrade or restart\"", path, real);
     else
         allow(rules, real, APPEND);
@@ -206,6 +206,8 @@ static struct bytes enter_landlock(const struct options *options, const struct s
         allow_file(&rules, named->path.at, READ);
     if (snapshot->has_access_log)
         allow_log(&rules, snapshot->proxy.telemetry.access_log.path.at);
+    if (snapshot->proxy.telemetry.audit_log.path.len > 0)
+        allow_log(&rules, snapshot->proxy.telemetry.audit_log.path.at);
     long failed = syscall(SYS_landlock_restrict_self, rules.fd, 0);
     close(rules.fd);
     if (failed != 0)
@@ -238,7 +240,7 @@ static bool names(const struct snapshot *snapshot, struct bytes path) {
     for (const struct named_path *named = snapshot->paths; named != NULL; named = named->next)
         if (bytes_equal(named->path, path))
             return true;
-    return bytes_equal(snapshot->proxy.telemetry.access_log.path, path);
+    return bytes_equal(snapshot->proxy.telemetry.access_log.path, path) || bytes_equal(snapshot->proxy.telemetry.audit_log.path, path);
 }
 
 static bool is_denied(const char *path, int flags) {
@@ -264,8 +266,11 @@ void sandbox_check(const struct sandbox *sandbox, const struct snapshot *before,
     bool is_log_open = before->has_access_log && bytes_equal(before->proxy.telemetry.access_log.path, log->path);
     if (fresh->has_access_log && !is_log_open && is_denied(log->path.at, O_WRONLY | O_APPEND | O_CREAT))
         refuse(fresh, log->path.at, errors);
+    const struct bytes audit = fresh->proxy.telemetry.audit_log.path;
+    if (audit.len > 0 && !bytes_equal(audit, before->proxy.telemetry.audit_log.path) && is_denied(audit.at, O_WRONLY | O_APPEND | O_CREAT))
+        refuse(fresh, audit.at, errors);
     for (const struct named_path *named = fresh->paths; named != NULL; named = named->next)
-        if (!names(before, named->path) && !bytes_equal(named->path, log->path) && !bytes_equal(named->path, fresh->proxy.upgrade_path) &&
-            is_denied(named->path.at, O_RDONLY))
+        if (!names(before, named->path) && !bytes_equal(named->path, log->path) && !bytes_equal(named->path, audit) &&
+            !bytes_equal(named->path, fresh->proxy.upgrade_path) && is_denied(named->path.at, O_RDONLY))
             refuse(fresh, named->path.at, errors);
 }

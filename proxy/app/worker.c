@@ -75,6 +75,7 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     worker_memory_look(worker);
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
     log_writer_apply(&worker->log, &bound->snapshot->proxy.telemetry.access_log);
+    audit_writer_follow(&worker->audit, bound->snapshot->proxy.telemetry.audit_log.path.len > 0 ? worker->audits->lines : NULL);
 }
 
 static void on_settled(void *user) {
@@ -346,6 +347,7 @@ static void tear_down(struct worker *worker) {
     while (worker->upstream.connections > 0 && clock_monotonic_ns() < deadline)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     log_writer_dispose(&worker->log);
+    audit_writer_dispose(&worker->audit);
     loop_dispose(loop);
     upstream_dispose(&worker->upstream);
     h2_memory_destroy(worker->h2_memory);
@@ -382,6 +384,8 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
     worker->upstream.policies = commons->policies;
     log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
+    audit_writer_init(&worker->audit, &worker->loop, &worker->metrics.audit_dropped, number);
+    worker->audits = commons->audit;
     worker->env = (struct stream_env){
         .loop = &worker->loop,
         .upstream = &worker->upstream,
@@ -389,6 +393,8 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .unrouted = &worker->unrouted,
         .log = log_writer_write,
         .log_user = &worker->log,
+        .audit = audit_writer_add_request,
+        .audit_user = &worker->audit,
         .pulse = &worker->gauges,
         .pulse_interval = GAUGES_EVERY_NS,
         .unanswered_max = UINT32_MAX,

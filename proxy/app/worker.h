@@ -3,6 +3,7 @@
 #define APP_WORKER_H
 
 #include "app/held_mail.h"
+#include "app/audit.h"
 #include "app/log_writer.h"
 #include "app/worker_memory.h"
 #include "app/worker_report.h"
@@ -27,6 +28,8 @@ struct worker {
     struct downstream downstream;
     struct stream_env env;
     struct log_writer log;
+    struct audit_writer audit;
+    const struct audit *audits; // the main thread's
     struct h2_memory *h2_memory;
     struct bound_snapshot *bound; // one pin; NULL: none yet
     struct switchover switchover; // to the next one
@@ -56,6 +59,7 @@ struct worker_commons {
     const struct policy_states *policies;
     struct memory_budget *memory;
     struct line_writer *log_lines;
+    const struct audit *audit;
 };
 
 // Starts the thread.

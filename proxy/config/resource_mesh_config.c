@@ -58,6 +58,7 @@ static const struct block {
 } blocks[] = {{NULL, "edge", BLOCK(edge)},
               {NULL, "trustedProxies", BLOCK(trusted_proxies)},
               {"telemetry", "accessLog", BLOCK(telemetry.access_log)},
+              {"telemetry", "auditLog", BLOCK(telemetry.audit_log)},
               {"telemetry", "traces", BLOCK(telemetry.traces)},
               {"telemetry", "metrics", BLOCK(telemetry.metrics)}};
 

@@ -24,6 +24,7 @@ static const struct row metrics_rows[] = {
 static const struct table metrics_table = {.describes = "metrics", .rows = metrics_rows, .later = "endpoint interval"};
 
 static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
+                                            {.name = "auditLog", .type = VALUE_OBJECT, .object = &audit_log_table, .describes = "the audit log"},
                                             {.name = "traces", .type = VALUE_OBJECT, .object = &traces_table, .describes = "traces of requests"},
                                             {.name = "metrics", .type = VALUE_OBJECT, .object = &metrics_table, .describes = "metrics"},
                                             {0}};

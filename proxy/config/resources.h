@@ -148,6 +148,9 @@ void telemetry_share_check(struct document *document, const struct telemetry_sha
 // Of spec.telemetry.accessLog.
 extern const struct table access_log_table;
 extern const struct choice log_filters[];
+
+// Of spec.telemetry.auditLog.
+extern const struct table audit_log_table;
 void access_log_check(struct document *document);
 
 // resource_listener.c: parts of a listener that are about connections rather than requests.

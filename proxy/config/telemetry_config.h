@@ -31,9 +31,16 @@ struct access_log_config {
     uint32_t header_count;
 };
 
+// No path: there is no audit log.
+struct audit_log_config {
+    struct bytes path;
+    bool changes, denials, limits; // what it tells
+};
+
 // spec.telemetry. Each block is the Proxy's where it has that block, else the MeshConfig's, else its defaults.
 struct telemetry_config {
     struct access_log_config access_log;
+    struct audit_log_config audit_log;
     struct {
         struct telemetry_share sampling; // of traces that begin here, where no policy says another one
     } traces;

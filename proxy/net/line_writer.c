@@ -42,6 +42,7 @@ struct source {
 enum progress { NOTHING, WROTE, BLOCKED };
 
 struct line_writer {
+    const char *failed; // event of the process's log
     pthread_t thread;
     int wake; // eventfd
     _Atomic bool asleep;
@@ -130,7 +131,7 @@ static void open_file(struct line_writer *writer) {
         const bool removed = writer->is_regular && is_removed(writer->fd);
         if (removed)
             forget_file(writer);
-        log_event(LOG_ERROR, "access_log_failed", "path=\"%s\" reason=\"%s\" lines=%s", writer->path, explain(reason),
+        log_event(LOG_ERROR, writer->failed, "path=\"%s\" reason=\"%s\" lines=%s", writer->path, explain(reason),
                   writer->fd < 0 ? "lost" : "\"written to the file before\"");
         return;
     }
@@ -359,7 +360,7 @@ static void wake(struct line_writer *writer) {
         CHECK(errno == EAGAIN);
 }
 
-struct line_writer *line_writer_create(uint32_t source_count, size_t ring_bytes, size_t line_max) {
+struct line_writer *line_writer_create(uint32_t source_count, size_t ring_bytes, size_t line_max, const char *failed) {
     struct line_writer *writer = alloc_zeroed_or_abort(1, sizeof *writer + source_count * sizeof writer->sources[0]);
     writer->count = source_count;
     writer->fd = -1;
@@ -368,8 +369,9 @@ struct line_writer *line_writer_create(uint32_t source_count, size_t ring_bytes,
     pthread_mutex_init(&writer->lock, NULL);
     for (uint32_t i = 0; i < source_count; i++)
         line_ring_init(&writer->sources[i].ring, ring_bytes, line_max);
-    int failed = pthread_create(&writer->thread, NULL, run, writer);
-    CHECK(failed == 0);
+    writer->failed = failed;
+    const int error = pthread_create(&writer->thread, NULL, run, writer);
+    CHECK(error == 0);
     return writer;
 }
 

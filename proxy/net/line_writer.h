@@ -27,7 +27,8 @@ struct line_counters {
     struct metric_cell failed;  // lines that the file did not take: an error, no file, nobody who reads the pipe
 };
 
-struct line_writer *line_writer_create(uint32_t source_count, size_t ring_bytes, size_t line_max);
+// `failed`: the event of the process's log that tells that its file cannot be opened; a constant.
+struct line_writer *line_writer_create(uint32_t source_count, size_t ring_bytes, size_t line_max, const char *failed);
 
 // Any thread: lines go to `path` from now on (what waits too). Opening it, and an error that is logged, are the writer's thread's.
 void line_writer_open(struct line_writer *writer, const char *path);

@@ -10,6 +10,7 @@
 #include "rpc/reply.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 // In the order of the traffic.
 enum connection_state {
@@ -26,6 +27,7 @@ struct connection {
     struct rpc_request request; // first: the handler's view
     struct list link;           // of the server, the one that has been quiet longest first
     struct rpc_server *server;
+    struct ucred process; // at the other end of a Unix socket; pid 0: not known
     struct transport *transport;
     struct codec *codec;
     struct codec_stream stream;
@@ -405,6 +407,8 @@ static void hand_over(struct connection *connection) {
         .fields = &head->fields,
         .body = flatten(&connection->body, &connection->pool),
         .peer = &connection->transport->peer,
+        .uid = connection->process.uid,
+        .pid = (uint32_t)connection->process.pid,
         .pool = &connection->pool,
     };
     fields_init(&connection->reply.fields, &connection->pool);
@@ -523,6 +527,9 @@ static void connection_advance(struct task *task) {
 
 enum error rpc_connection_open(struct rpc_server *server, int socket) {
     struct connection *connection = alloc_zeroed_or_abort(1, sizeof(*connection));
+    socklen_t length = sizeof connection->process;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &connection->process, &length) != 0)
+        connection->process.pid = 0;
     enum error error = tcp_adopt(server->loop, socket, &transport_handler, connection, &connection->transport);
     if (error != OK) {
         free(connection);

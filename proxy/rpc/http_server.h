@@ -51,6 +51,7 @@ struct rpc_request {
     const struct fields *fields;
     struct bytes body;         // whole
     const union address *peer; // AF_UNIX: over a Unix socket
+    uint32_t uid, pid;         // then: as whom the process at the other end runs, and its number; pid 0: not known
     struct pool *pool;         // lives as long as the request
     void *user;                // the handler's own; NULL at first
 };

@@ -58,6 +58,8 @@ static void copy_proxy(struct pool *pool, const struct proxy_config *from, struc
     const struct access_log_config *log = &from->telemetry.access_log;
     *to = (struct proxy_config){.limits = from->limits};
     to->edge.proxy_status = from->edge.proxy_status;
+    to->telemetry.audit_log = from->telemetry.audit_log;
+    to->telemetry.audit_log.path = BYTES_NONE;
     if (log->header_count == 0)
         return;
     to->telemetry.access_log.header_count = log->header_count;

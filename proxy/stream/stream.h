@@ -50,10 +50,11 @@ struct stream_env {
     struct worker_metrics *metrics;
     struct request_metrics *unrouted; // requests for which no service was found
     void (*log)(void *log_user, const struct access_record *record);
-    void *log_user;
-    struct tap_feed *taps;  // whoever looks on (tap_feed.h); NULL: nobody
-    bool draining;          // the process is to end: responses say so
-    bool refuses_streams;   // memory is short: whatever begins is refused
+    void *log_user, *audit_user;
+    void (*audit)(void *audit_user, const struct access_record *record); // one that was refused, where the audit log wants to hear of it
+    struct tap_feed *taps;                                               // whoever looks on (tap_feed.h); NULL: nobody
+    bool draining;                                                       // the process is to end: responses say so
+    bool refuses_streams;                                                // memory is short: whatever begins is refused
     struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming
     uint32_t unanswered_count;
     uint32_t unanswered_max; // one more is refused: there is no memory for what they will want; bounds clients' handshakes too. UINT32_MAX: no limit
@@ -73,7 +74,6 @@ struct refusal {
     uint16_t status;             // of a fault
     int grpc_status;             // the same
 };
-
 struct claims;
 struct explanation;
 
@@ -167,7 +167,7 @@ void stream_on_failed(struct stream *stream, enum error error);
 // Body that the sink should stop receiving at: less before the chain has let the stream pass.
 size_t stream_body_credit(const struct stream *stream);
 
-// For an inquiry (inquiry.h), about which nobody has been told anything before: its head is decided about, as far as its chain, at once. Then stream_forget.
+// For an inquiry (inquiry.h), of which nobody has been told anything: its head is decided about, as far as its chain, at once. Then stream_forget.
 void stream_decide(struct stream *stream, struct head *head);
 void stream_forget(struct stream *stream);
 

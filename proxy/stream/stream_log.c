@@ -168,15 +168,34 @@ static void print_rest(struct stream *stream, struct access_record *record, stru
         record->retried_for = bytes_from(to->reasons, print_reasons(stream->attempts, to->reasons, sizeof to->reasons));
 }
 
-// To the access log, and to whoever looks on. Neither hears of what the other alone wants.
-static void tell(struct stream *stream, nanoseconds duration, bool is_logged) {
+// Refused to whoever it came from, by a policy of ours.
+static bool is_audited(const struct stream *stream) {
+    const struct audit_log_config *audit = &stream->proxy->telemetry.audit_log;
+    switch (stream->end) {
+    case ERROR_UNAUTHENTICATED:
+    case ERROR_DENIED:
+        return audit->denials;
+    case ERROR_RATE_LIMITED:
+    case ERROR_QUOTA_EXCEEDED:
+    case ERROR_BULKHEAD_FULL:
+    case ERROR_QUEUE_TIMEOUT:
+        return audit->limits;
+    default:
+        return false;
+    }
+}
+
+// To the logs, and to whoever looks on. None hears of what the others alone want.
+static void tell(struct stream *stream, nanoseconds duration, bool is_logged, bool is_denial) {
     const struct stream_env *env = stream->env;
     struct printed printed;
     struct access_record record = record_of(stream, duration);
     const bool is_tapped = env->taps != NULL && taps_reserve(env->taps, &record, env->metrics);
-    if (!is_logged && !is_tapped)
+    if (!is_logged && !is_tapped && !is_denial)
         return;
     print_rest(stream, &record, &printed);
+    if (is_denial)
+        env->audit(env->audit_user, &record);
     if (is_logged)
         env->log(env->log_user, &record);
     if (is_tapped)
@@ -189,7 +208,7 @@ void stream_log(struct stream *stream) {
     stream_count(stream);
     if (stream->is_subrequest)
         return;
-    const bool is_logged = is_wanted(stream);
-    if (is_logged || stream->env->taps != NULL)
-        tell(stream, stream->env->loop->now - stream->begun, is_logged);
+    const bool is_logged = is_wanted(stream), is_denial = stream->end != OK && is_audited(stream);
+    if (is_logged || is_denial || stream->env->taps != NULL)
+        tell(stream, stream->env->loop->now - stream->begun, is_logged, is_denial);
 }

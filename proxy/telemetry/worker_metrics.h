@@ -134,6 +134,10 @@
     X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"full\"",                                                     \
       "Lines of the access log that are lost: its file takes them too slowly, or not at all.")                                                       \
     X(log_failed, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"failed\"", "")                                                \
+    X(audit_written, COUNTER, SUM, PLAIN, "outrigger_audit_log_lines_total", "", "Lines of the audit log that were written.")                        \
+    X(audit_dropped, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"full\"",                                                    \
+      "Lines of the audit log that are lost: its file takes them too slowly, or not at all.")                                                        \
+    X(audit_failed, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"failed\"", "")                                               \
     X(taps, GAUGE, SUM, PLAIN, "outrigger_taps", "", "Readers of /tap.")                                                                             \
     X(tap_lines, COUNTER, SUM, PLAIN, "outrigger_tap_lines_total", "", "Lines made for readers of /tap.")                                            \
     X(tap_dropped_full, COUNTER, SUM, PLAIN, "outrigger_tap_dropped_total", "reason=\"full\"",                                                       \

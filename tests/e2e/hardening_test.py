@@ -197,7 +197,7 @@ def test_a_folder_of_the_access_log_that_is_missing_in_too_wide_a_one_is_told(fl
     hop.proxy["spec"]["telemetry"]["accessLog"]["path"] = "/tmp/outrigger-is-not-there/access.log"
     hop.start()
     assert get(hop) == 200
-    told = [line for line in hop.process.output().splitlines() if "event=access_log_folder_missing" in line]
+    told = [line for line in hop.process.output().splitlines() if "event=log_folder_missing" in line]
     assert len(told) == 1 and 'path="/tmp/outrigger-is-not-there/access.log"' in told[0]
 
 

@@ -30,6 +30,8 @@ struct admin_client {
     uint32_t wants;
     unsigned collected;
     bool ready;
+    unsigned changes;  // told
+    char changed[256]; // the last: page, arguments, status, address
     char *response;
 };
 
@@ -66,8 +68,15 @@ static inline const char *client_token_file(void *owner) {
     return client->token_file[0] == '\0' ? NULL : client->token_file;
 }
 
+static inline void client_changed(void *owner, const struct admin_change *change) {
+    struct admin_client *client = owner;
+    client->changes++;
+    snprintf(client->changed, sizeof client->changed, "%.*s %.*s %u %.*s", BYTES_FORMAT(change->page), BYTES_FORMAT(change->arguments),
+             change->status, (int)bytes_find(change->peer, ':'), change->peer.at);
+}
+
 static const struct admin_source client_source = {
-    .collect = client_collect, .command = client_command, .ready = client_ready, .token_file = client_token_file};
+    .collect = client_collect, .command = client_command, .ready = client_ready, .changed = client_changed, .token_file = client_token_file};
 
 // A file with that content, in a place of its own; its path goes to `path`.
 static inline void write_token(char *path, size_t size, const char *content) {

@@ -195,6 +195,25 @@ static void admin_may_be_closed_while_figures_are_awaited(void **state) {
     assert_string_equal(client_receive(&client, connection), "");
 }
 
+// Once each, with what it was, and how it ended; reading is no change.
+static void changes_are_told_with_their_result(void **state) {
+    (void)state;
+    const enum log_level before = log_get_level();
+    client_ask(&client, &client.admin_address, "GET /logging", "Host: localhost\r\n");
+    client_ask(&client, &client.admin_address, "POST /nowhere", CHANGE_FIELDS);
+    assert_int_equal(client.changes, 0);
+    client_ask(&client, &client.admin_address, "POST /logging?level=warn&token=secret", CHANGE_FIELDS);
+    assert_string_equal(client.changed, "/logging level=warn&token=(redacted) 200 127.0.0.1");
+    client_ask(&client, &client.admin_address, "POST /logging?level=loud", CHANGE_FIELDS);
+    assert_string_equal(client.changed, "/logging level=loud 400 127.0.0.1");
+    client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nContent-Length: 0\r\n");
+    assert_string_equal(client.changed, "/drain  401 127.0.0.1");
+    client_ask(&client, &client.admin_address, "POST /drain", CHANGE_FIELDS);
+    assert_string_equal(client.changed, "/drain  202 127.0.0.1");
+    assert_int_equal(client.changes, 4);
+    log_set_level(before);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -217,6 +236,7 @@ int main(void) {
         TEST(figures_may_come_later),
         TEST(figures_for_a_client_that_is_gone_are_dropped),
         TEST(admin_may_be_closed_while_figures_are_awaited),
+        TEST(changes_are_told_with_their_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

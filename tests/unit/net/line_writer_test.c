@@ -33,7 +33,7 @@ static int set_up(void **state) {
     strcpy(folder + sizeof folder - 7, "XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/log", folder);
-    writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES);
+    writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES, "access_log_failed");
     return 0;
 }
 
@@ -273,7 +273,7 @@ static void a_pipe_of_another_user_is_written_to_as_it_is(void **state) {
     line_writer_destroy(writer, PATIENCE);
     const unsigned others = count_threads(); // a sanitizer may have one of its own
     setfsuid(65534);                         // root may open everything; threads inherit it
-    writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES);
+    writer = line_writer_create(SOURCES, RING, LINE_MAX_BYTES, "access_log_failed");
     setfsuid(geteuid());
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
     line_writer_open(writer, "/dev/stderr");
