@@ -34,4 +34,12 @@ void access_line_add_some(struct access_line *line, struct bytes text);
 bool access_line_add_field(struct access_line *line, const struct access_record *record, enum access_field field);
 size_t access_field_max(enum access_field field);
 
+// The value as it is. False: it has none.
+struct access_value {
+    bool is_number;
+    struct bytes text;
+    uint64_t number;
+};
+bool access_value_of(const struct access_record *record, enum access_field field, struct access_value *value);
+
 #endif

@@ -141,6 +141,12 @@ bool access_line_add_field(struct access_line *line, const struct access_record 
     return value.kind != VALUE_NONE;
 }
 
+bool access_value_of(const struct access_record *record, enum access_field field, struct access_value *found) {
+    const struct value value = value_of(record, field);
+    *found = (struct access_value){.is_number = value.kind == VALUE_DIGITS || value.kind == VALUE_WALL, .text = value.text, .number = value.number};
+    return value.kind != VALUE_NONE;
+}
+
 size_t access_field_max(enum access_field field) {
     return fields[field].max;
 }

@@ -1,0 +1,152 @@
+// A record field by field. See log_record.h.
+#include "telemetry/log_record.h"
+
+#include "base/check.h"
+#include "telemetry/access_line.h"
+#include "telemetry/otlp_wire.h"
+#include "telemetry/trace_context.h"
+
+#include <assert.h>
+
+#define SCOPE_LOG_RECORDS 2
+enum { RECORD_TIME = 1, RECORD_SEVERITY_NUMBER, RECORD_SEVERITY_TEXT, RECORD_ATTRIBUTES = 6, RECORD_ATTRIBUTES_DROPPED };
+enum { RECORD_TRACE_ID = 9, RECORD_SPAN_ID, RECORD_OBSERVED, RECORD_EVENT_NAME };
+
+#define TAIL_BYTES 6 // how many attributes were dropped: a tag and 32 bits
+static_assert(LOG_RECORD_BYTES_MAX <= WIRE_MESSAGE_MAX, "a length of two bytes");
+
+struct record_writer {
+    char *at;
+    const char *end; // of what attributes may take
+    uint32_t dropped;
+};
+
+// ---- attributes
+
+// Fields that have a name in OpenTelemetry's conventions; the others have our own.
+static const struct {
+    enum access_field field;
+    struct bytes key;
+} conventions[] = {
+    {ACCESS_METHOD, BYTES_OF("http.request.method")},
+    {ACCESS_PATH, BYTES_OF("url.path")},
+    {ACCESS_VERSION, BYTES_OF("network.protocol.version")},
+    {ACCESS_STATUS, BYTES_OF("http.response.status_code")},
+    {ACCESS_REQUEST_BYTES, BYTES_OF("http.request.body.size")},
+    {ACCESS_RESPONSE_BYTES, BYTES_OF("http.response.body.size")},
+    {ACCESS_CLIENT, BYTES_OF("client.address")},
+    {ACCESS_USER_AGENT, BYTES_OF("user_agent.original")},
+};
+
+static const struct bytes own_keys[] = {
+#define X(identifier, name, most, describes) [ACCESS_##identifier] = BYTES_OF("outrigger." name),
+    ACCESS_FIELD_LIST(X)
+#undef X
+};
+
+static struct bytes key_of(enum access_field field) {
+    for (size_t i = 0; i < sizeof conventions / sizeof conventions[0]; i++)
+        if (conventions[i].field == field)
+            return conventions[i].key;
+    return own_keys[field];
+}
+
+static void put(struct record_writer *writer, struct bytes key, const struct wire_value *value) {
+    char *const at = wire_attribute(writer->at, writer->end, WIRE_LENGTH(RECORD_ATTRIBUTES), key, value);
+    writer->dropped += at == NULL;
+    writer->at = at == NULL ? writer->at : at;
+}
+
+static void put_text(struct record_writer *writer, struct bytes key, struct bytes text) {
+    if (text.len > 0)
+        put(writer, key, &(struct wire_value){.put = wire_value_text, .text = text});
+}
+
+static void put_number(struct record_writer *writer, struct bytes key, uint64_t number) {
+    put(writer, key, &(struct wire_value){.put = wire_value_number, .number = (int64_t)number});
+}
+
+// "host" and port of "host:port"; port 0: there is none.
+static void put_place(struct record_writer *writer, struct bytes place, struct bytes address_key, struct bytes port_key) {
+    uint64_t port = 0;
+    size_t end = place.len;
+    while (end > 0 && place.at[end - 1] >= '0' && place.at[end - 1] <= '9')
+        end--;
+    const bool has_port =
+        end > 1 && end < place.len && place.at[end - 1] == ':' && bytes_to_u64(bytes_from(place.at + end, place.len - end), 65535, &port);
+    put_text(writer, address_key, has_port ? bytes_from(place.at, end - 1) : place);
+    if (has_port)
+        put_number(writer, port_key, port);
+}
+
+// What a field says in another way, or the record's own head.
+static bool is_special(enum access_field field) {
+    return field == ACCESS_TIME || field == ACCESS_TRACE_ID || field == ACCESS_SPAN_ID || field == ACCESS_TLS || field == ACCESS_AUTHORITY ||
+           field == ACCESS_PEER;
+}
+
+static void put_fields(struct record_writer *writer, const struct access_record *record) {
+    for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++) {
+        struct access_value value;
+        if (is_special(field) || !access_value_of(record, field, &value))
+            continue;
+        if (value.is_number)
+            put_number(writer, key_of(field), value.number);
+        else
+            put_text(writer, key_of(field), value.text);
+    }
+    put_text(writer, BYTES("url.scheme"), record->tls ? BYTES("https") : BYTES("http"));
+    put_place(writer, record->authority, BYTES("server.address"), BYTES("server.port"));
+    put_place(writer, record->peer, BYTES("network.peer.address"), BYTES("network.peer.port"));
+    if (record->end != OK)
+        put_text(writer, BYTES("error.type"), bytes_from_text(error_name(record->end)));
+}
+
+// ---- the record
+
+static enum log_severity severity_of(const struct access_record *record) {
+    const bool has_failed = record->end != OK || record->status >= 400 || record->grpc_status > 0;
+    if (!has_failed)
+        return LOG_SEVERITY_INFO;
+    return record->status >= 500 || record->status == 0 ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARN;
+}
+
+// `text` is hexadecimal, or empty: then there is no such field.
+static char *put_id(char *at, char tag, struct bytes text, size_t count) {
+    uint8_t id[TRACE_ID_BYTES];
+    if (text.len != 2 * count)
+        return at;
+    for (size_t i = 0; i < count; i++) {
+        const int octet = bytes_octet_of_hex(bytes_from(text.at + 2 * i, 2));
+        CHECK(octet >= 0); // we have printed it
+        id[i] = (uint8_t)octet;
+    }
+    return wire_bytes(at, tag, id, count);
+}
+
+static struct bytes severity_text(enum log_severity severity) {
+    return severity == LOG_SEVERITY_INFO ? BYTES("INFO") : severity == LOG_SEVERITY_WARN ? BYTES("WARN") : BYTES("ERROR");
+}
+
+size_t log_record_of_access(const struct access_record *record, char memory[LOG_RECORD_BYTES_MAX]) {
+    const enum log_severity severity = severity_of(record);
+    const struct bytes level = severity_text(severity), name = BYTES(LOG_EVENT_ACCESS);
+    char *at = wire_open(memory, WIRE_LENGTH(SCOPE_LOG_RECORDS));
+    at = wire_time(at, WIRE_FIXED64(RECORD_TIME), record->start_wall);
+    *at++ = WIRE_VARINT(RECORD_SEVERITY_NUMBER);
+    *at++ = (char)severity;
+    at = wire_bytes(at, WIRE_LENGTH(RECORD_SEVERITY_TEXT), level.at, level.len);
+    at = put_id(at, WIRE_LENGTH(RECORD_TRACE_ID), record->trace_id, TRACE_ID_BYTES);
+    at = put_id(at, WIRE_LENGTH(RECORD_SPAN_ID), record->span_id, SPAN_ID_BYTES);
+    at = wire_time(at, WIRE_FIXED64(RECORD_OBSERVED), record->start_wall + record->duration);
+    at = wire_bytes(at, WIRE_LENGTH(RECORD_EVENT_NAME), name.at, name.len);
+    struct record_writer writer = {.at = at, .end = memory + LOG_RECORD_BYTES_MAX - TAIL_BYTES};
+    put_fields(&writer, record);
+    at = writer.at;
+    if (writer.dropped > 0) {
+        *at++ = WIRE_VARINT(RECORD_ATTRIBUTES_DROPPED);
+        at = wire_varint(at, writer.dropped);
+    }
+    wire_close(memory, at);
+    return (size_t)(at - memory);
+}

@@ -1,0 +1,154 @@
+// Records of logs as OTLP has them: what protobuf-c reads out of them is what was told, whatever others sent.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "telemetry/log_record.h"
+#include "telemetry/proto/logs.pb-c.h"
+
+static char memory[LOG_RECORD_BYTES_MAX];
+
+// To be freed by otlp__log_record__free_unpacked.
+static Otlp__LogRecord *written(const struct access_record *record) {
+    const size_t length = log_record_of_access(record, memory);
+    assert_true(length > 3 && length <= LOG_RECORD_BYTES_MAX);
+    const unsigned char *bytes = (const unsigned char *)memory;
+    assert_int_equal(bytes[0], 2 << 3 | 2);
+    assert_int_equal((size_t)(bytes[1] & 0x7f) | (size_t)bytes[2] << 7, length - 3);
+    Otlp__LogRecord *read = otlp__log_record__unpack(NULL, length - 3, bytes + 3);
+    assert_non_null(read);
+    return read;
+}
+
+static const Otlp__AnyValue *attribute(const Otlp__LogRecord *read, const char *key) {
+    for (size_t i = 0; i < read->n_attributes; i++)
+        if (strcmp(read->attributes[i]->key, key) == 0)
+            return read->attributes[i]->value;
+    return NULL;
+}
+
+static void assert_text(const Otlp__LogRecord *read, const char *key, const char *expected) {
+    const Otlp__AnyValue *value = attribute(read, key);
+    assert_non_null(value);
+    assert_string_equal(value->string_value, expected);
+}
+
+static void assert_number(const Otlp__LogRecord *read, const char *key, int64_t expected) {
+    const Otlp__AnyValue *value = attribute(read, key);
+    assert_non_null(value);
+    assert_true(value->int_value == expected);
+}
+
+static struct access_record usual_record(void) {
+    return (struct access_record){
+        .start_wall = UINT64_C(1767225599) * NS_PER_S,
+        .duration = 1234567,
+        .listener = BYTES("inbound"),
+        .direction = BYTES("inbound"),
+        .method = BYTES("GET"),
+        .authority = BYTES("courses:80"),
+        .path = BYTES("/courses/1?token=secret"),
+        .version = 11,
+        .tls = true,
+        .status = 200,
+        .grpc_status = ACCESS_LOG_NO_GRPC_STATUS,
+        .response_bytes = 1024,
+        .service = BYTES("school/courses:80"),
+        .peer = BYTES("[2001:db8::7]:40000"),
+        .user_agent = BYTES("curl/8"),
+        .trace_id = BYTES("0af7651916cd43dd8448eb211c80319c"),
+        .span_id = BYTES("b7ad6b7169203331"),
+    };
+}
+
+static void a_request_is_told_by_convention(void **state) {
+    (void)state;
+    const struct access_record record = usual_record();
+    Otlp__LogRecord *read = written(&record);
+    assert_true(read->time_unix_nano == record.start_wall && read->observed_time_unix_nano == record.start_wall + record.duration);
+    assert_int_equal(read->severity_number, LOG_SEVERITY_INFO);
+    assert_string_equal(read->severity_text, "INFO");
+    assert_string_equal(read->event_name, LOG_EVENT_ACCESS);
+    assert_int_equal(read->trace_id.len, 16);
+    assert_memory_equal(read->trace_id.data, "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c", 16);
+    assert_memory_equal(read->span_id.data, "\xb7\xad\x6b\x71\x69\x20\x33\x31", 8);
+    assert_text(read, "http.request.method", "GET");
+    assert_text(read, "url.path", "/courses/1");
+    assert_text(read, "url.scheme", "https");
+    assert_text(read, "network.protocol.version", "1.1");
+    assert_number(read, "http.response.status_code", 200);
+    assert_number(read, "http.response.body.size", 1024);
+    assert_text(read, "server.address", "courses");
+    assert_number(read, "server.port", 80);
+    assert_text(read, "network.peer.address", "[2001:db8::7]");
+    assert_number(read, "network.peer.port", 40000);
+    assert_text(read, "user_agent.original", "curl/8");
+    assert_text(read, "outrigger.service", "school/courses:80");
+    assert_number(read, "outrigger.duration_us", 1234);
+    assert_null(attribute(read, "error.type"));
+    assert_null(attribute(read, "outrigger.trace_id"));
+    assert_int_equal(read->dropped_attributes_count, 0);
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
+static void severity_goes_by_the_outcome(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t status;
+        int32_t grpc_status;
+        enum error end;
+        enum log_severity severity;
+    } cases[] = {{200, -1, OK, LOG_SEVERITY_INFO},
+                 {200, 0, OK, LOG_SEVERITY_INFO},
+                 {404, -1, OK, LOG_SEVERITY_WARN},
+                 {200, 5, OK, LOG_SEVERITY_WARN},
+                 {403, -1, ERROR_DENIED, LOG_SEVERITY_WARN},
+                 {500, -1, OK, LOG_SEVERITY_ERROR},
+                 {503, -1, ERROR_NO_ENDPOINT, LOG_SEVERITY_ERROR},
+                 {0, -1, ERROR_CLIENT_GONE, LOG_SEVERITY_ERROR}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct access_record record = usual_record();
+        record.status = cases[i].status;
+        record.grpc_status = cases[i].grpc_status;
+        record.end = cases[i].end;
+        Otlp__LogRecord *read = written(&record);
+        assert_int_equal(read->severity_number, cases[i].severity);
+        assert_int_equal(attribute(read, "error.type") != NULL, cases[i].end != OK);
+        otlp__log_record__free_unpacked(read, NULL);
+    }
+}
+
+// What does not fit is counted; what is there is whole, and UTF-8 (protobuf-c's texts end with NUL: one inside would cut them).
+static void hostile_values_leave_a_valid_record(void **state) {
+    (void)state;
+    static char huge[65536];
+    static const char *const fills[] = {"x", "\"", "\xff", "\n", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < sizeof fills / sizeof fills[0]; i++) {
+        for (size_t at = 0; at < sizeof huge; at++)
+            huge[at] = fills[i][at % strlen(fills[i])];
+        const struct bytes whole = bytes_from(huge, sizeof huge);
+        struct access_record record = usual_record();
+        record.method = record.authority = record.path = record.user_agent = record.request_id = record.peer_identity = whole;
+        record.detail = record.policy = record.route = record.keys = record.headers = record.ejected_by = record.listener = whole;
+        Otlp__LogRecord *read = written(&record);
+        assert_true(read->dropped_attributes_count > 0);
+        assert_true(read->n_attributes > 4);
+        otlp__log_record__free_unpacked(read, NULL);
+    }
+    struct access_record record = usual_record();
+    record.user_agent = BYTES("a\0b\xff");
+    Otlp__LogRecord *read = written(&record);
+    assert_non_null(attribute(read, "user_agent.original"));
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_told_by_convention),
+        cmocka_unit_test(severity_goes_by_the_outcome),
+        cmocka_unit_test(hostile_values_leave_a_valid_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
