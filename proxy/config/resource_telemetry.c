@@ -1,16 +1,43 @@
 // spec.telemetry of a Proxy and of the MeshConfig: its table, and the rules between its fields, but for those of single blocks that have files of their own.
+#include "config/edge_fields.h"
 #include "config/resources.h"
+#include "http/headers.h"
 #include "telemetry/series_registry.h"
 
 static const struct row sampling_rows[] = {TELEMETRY_SHARE_ROWS(struct mesh_fields, telemetry.traces.sampling), {0}};
 static const struct table sampling_table = {.describes = "which share of the traces that begin here is recorded", .rows = sampling_rows};
+#define PROPAGATOR(word) offsetof(struct mesh_fields, telemetry.traces.propagators.word)
+
+// Words of OTEL_PROPAGATORS.
+static const struct choice propagators[] = {
+    {"tracecontext", PROPAGATOR(tracecontext), false, "traceparent and tracestate (W3C Trace Context)"},
+    {"baggage", PROPAGATOR(baggage), false,
+     "baggage (W3C) goes on as far as everybody has to pass it on: 64 members, 8,192 bytes; without this all of it does, as any other field"},
+    {"b3", PROPAGATOR(b3), false, "B3 in one field; the several are read too"},
+    {"b3multi", PROPAGATOR(b3_multi), false, "B3 in several fields; the one is read too"},
+    {"none", PROPAGATOR(none), false, "alone: none is read or written"},
+    {0}};
+
 static const struct row traces_rows[] = {{.name = "sampling",
                                           .type = VALUE_OBJECT,
                                           .object = &sampling_table,
                                           .describes = "which share of the traces that begin here is recorded, where no TelemetryPolicy says another "
                                                        "one; one that was begun elsewhere is recorded as its parent says"},
+                                         {.name = "propagators",
+                                          .type = VALUE_FLAGS,
+                                          .width = sizeof(bool),
+                                          .choices = propagators,
+                                          .fallback = "tracecontext baggage",
+                                          .describes = "the forms in which requests carry the context of their trace: read in this order, "
+                                                       "and all written into what is sent on"},
+                                         {.name = "forceHeader",
+                                          .type = VALUE_TEXT,
+                                          ROW_AT(struct mesh_fields, telemetry.traces.force_header),
+                                          .describes = "a request that has this field with the value 1 or true is recorded, whatever sampling and "
+                                                       "its parent say; from whom is as for spec.debug.header, from others it is taken off; "
+                                                       "x-debug or x-debug-..., which gateways guard"},
                                          {0}};
-static const struct table traces_table = {.describes = "traces of requests", .rows = traces_rows, .later = "endpoint protocol propagators"};
+static const struct table traces_table = {.describes = "traces of requests", .rows = traces_rows, .later = "endpoint protocol"};
 
 static const struct row metrics_rows[] = {
     {.name = "maxSeries",
@@ -36,9 +63,22 @@ void telemetry_share_check(struct document *document, const struct telemetry_sha
                        share->denominator);
 }
 
+static void traces_check(struct document *document, const struct node *traces) {
+    const struct mesh_fields *fields = document->spec;
+    const struct telemetry_propagators *named = &fields->telemetry.traces.propagators;
+    const struct bytes header = fields->telemetry.traces.force_header;
+    const struct node *node = node_find(traces, "forceHeader");
+    if (named->none && (named->tracecontext || named->baggage || named->b3 || named->b3_multi))
+        document_error(document, node_find(traces, "propagators"), NULL, "none stands beside others; allowed: none alone, or some of the others");
+    if (node != NULL && !node->bad && (!is_token(header) || !edge_field_is_of_debugging(header) || !edge_field_may_be_trusted(header)))
+        document_error(document, node, NULL, "%.*s is no name that every gateway takes off requests from outside; allowed: x-debug, x-debug-...",
+                       BYTES_FORMAT(header));
+}
+
 void telemetry_check(struct document *document) {
     const struct mesh_fields *fields = document->spec;
     const struct node *telemetry = node_find(document->spec_node, "telemetry");
     access_log_check(document);
+    traces_check(document, node_find(telemetry, "traces"));
     telemetry_share_check(document, &fields->telemetry.traces.sampling, node_find(node_find(telemetry, "traces"), "sampling"));
 }

@@ -37,12 +37,19 @@ struct audit_log_config {
     bool changes, denials, limits; // what it tells
 };
 
+// In which fields requests carry the context of their trace; none set: in none.
+struct telemetry_propagators {
+    bool tracecontext, baggage, b3, b3_multi, none;
+};
+
 // spec.telemetry. Each block is the Proxy's where it has that block, else the MeshConfig's, else its defaults.
 struct telemetry_config {
     struct access_log_config access_log;
     struct audit_log_config audit_log;
     struct {
         struct telemetry_share sampling; // of traces that begin here, where no policy says another one
+        struct telemetry_propagators propagators;
+        struct bytes force_header; // by which a request asks to be recorded; empty: none does
     } traces;
     struct {
         uint32_t max_series; // of each family of histograms

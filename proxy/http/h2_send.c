@@ -116,9 +116,9 @@ static bool is_of_one_request(const struct field *field) {
     case FIELD_GRPC_TIMEOUT:
     case FIELD_GRPC_MESSAGE:
     case FIELD_X_REQUEST_TIMEOUT_MS:
+    case FIELD_TRACEPARENT:
+    case FIELD_B3:
         return true;
-    case FIELD_OTHER:
-        return field->name.len == 11 && bytes_equal_nocase(field->name, BYTES("traceparent"));
     default:
         return false;
     }

@@ -15,6 +15,8 @@ static const struct bytes spellings[] = {
     [FIELD_OTHER] = {"", 0},
     [FIELD_ACCEPT] = SPELLING("Accept"),
     [FIELD_AUTHORIZATION] = SPELLING("Authorization"),
+    [FIELD_B3] = SPELLING("b3"),
+    [FIELD_BAGGAGE] = SPELLING("baggage"),
     [FIELD_CONNECTION] = SPELLING("Connection"),
     [FIELD_CONTENT_LENGTH] = SPELLING("Content-Length"),
     [FIELD_CONTENT_TYPE] = SPELLING("Content-Type"),
@@ -39,6 +41,8 @@ static const struct bytes spellings[] = {
     [FIELD_SERVER] = SPELLING("Server"),
     [FIELD_SET_COOKIE] = SPELLING("Set-Cookie"),
     [FIELD_TE] = SPELLING("TE"),
+    [FIELD_TRACEPARENT] = SPELLING("traceparent"),
+    [FIELD_TRACESTATE] = SPELLING("tracestate"),
     [FIELD_TRAILER] = SPELLING("Trailer"),
     [FIELD_TRANSFER_ENCODING] = SPELLING("Transfer-Encoding"),
     [FIELD_UPGRADE] = SPELLING("Upgrade"),
@@ -94,6 +98,7 @@ static enum field_id short_id_of(struct bytes name) {
     switch (name.len) {
     case 2:
         RETURN_IF(FIELD_TE, "te");
+        RETURN_IF(FIELD_B3, "b3");
         break;
     case 3:
         RETURN_IF(FIELD_VIA, "via");
@@ -111,6 +116,7 @@ static enum field_id short_id_of(struct bytes name) {
     case 7:
         RETURN_IF(FIELD_TRAILER, "trailer");
         RETURN_IF(FIELD_UPGRADE, "upgrade");
+        RETURN_IF(FIELD_BAGGAGE, "baggage");
         break;
     case 9:
         RETURN_IF(FIELD_FORWARDED, "forwarded");
@@ -120,10 +126,12 @@ static enum field_id short_id_of(struct bytes name) {
         RETURN_IF(FIELD_CONNECTION, "connection");
         RETURN_IF(FIELD_SET_COOKIE, "set-cookie");
         RETURN_IF(FIELD_KEEP_ALIVE, "keep-alive");
+        RETURN_IF(FIELD_TRACESTATE, "tracestate");
         break;
     case 11:
         RETURN_IF(FIELD_GRPC_STATUS, "grpc-status");
         RETURN_IF(FIELD_RETRY_AFTER, "retry-after");
+        RETURN_IF(FIELD_TRACEPARENT, "traceparent");
         break;
     }
     return FIELD_OTHER;
@@ -323,6 +331,8 @@ static bool is_kept_from_connection(const struct field *field) {
     case FIELD_CONTENT_LENGTH:
     case FIELD_COOKIE:
     case FIELD_FORWARDED:
+    case FIELD_TRACEPARENT:
+    case FIELD_TRACESTATE:
     case FIELD_X_REQUEST_ID:
     case FIELD_OUTRIGGER_PROTOCOL:
     case FIELD_OUTRIGGER_REFUSED:

@@ -72,7 +72,7 @@ void fields_set_known(struct fields *fields, enum field_id id, struct bytes valu
 
 // Takes out what belongs to one connection (RFC 9110 section 7.6.1): the fields that Connection names, Connection itself, Keep-Alive,
 // Proxy-Connection, TE, Transfer-Encoding, Upgrade. Fields that identity and policy rest upon (Host, Authorization, Content-Length, Cookie, x-forwarded-*,
-// x-request-id, outrigger-*, forwarded) stay even when Connection names them. False when Connection named more than CONNECTION_OPTIONS_MAX:
+// x-request-id, traceparent, tracestate, outrigger-*, forwarded) stay even when Connection names them. False when Connection named more than CONNECTION_OPTIONS_MAX:
 // the message must not be passed on.
 bool fields_remove_hop_by_hop(struct fields *fields);
 

@@ -9,6 +9,7 @@
 #include "stream/error_reply.h"
 #include "stream/forward.h"
 #include "stream/stream.h"
+#include "stream/tracing.h"
 #include "stream/upgrade.h"
 #include "upstream/upstream_conn.h"
 
@@ -366,13 +367,14 @@ static bool is_connecting(const struct conn_waiter *waiter) {
 }
 
 // For the access log. By the policy that its endpoint is judged by now: the stream may have outlived its own documents.
-static void note_ejection(const struct attempt *attempt, int32_t cause) {
+static void note_ejection(struct attempt *attempt, int32_t cause) {
     struct stream *stream = attempt->stream;
     const struct bytes policy = attempts_policy_name(stream->destination->cluster->traffic.outlier.policy);
     char why[CAUSE_TEXT_MAX];
     cause_print(cause, why);
     stream->attempts->ejected = attempt->endpoint->links->text;
     stream->attempts->ejected_by = pool_format(&stream->pool, "%.*s: outlierDetection: %s", BYTES_FORMAT(policy), why);
+    trace_ejected(attempt, stream->attempts->ejected_by);
 }
 
 void attempt_end(struct attempt *attempt, enum error error) {
@@ -382,6 +384,8 @@ void attempt_end(struct attempt *attempt, enum error error) {
     struct loop *loop = stream->env->loop;
     count_retry(attempt, error);
     attempt->state = ATTEMPT_OVER;
+    if (attempt->span != NULL)
+        attempt->span->ended = loop->now;
     loop_timer_stop(loop, &attempt->try_timeout);
     if (attempt->endpoint_wait != NULL)
         endpoint_wait_cancel(attempt->endpoint_wait);

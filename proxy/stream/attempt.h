@@ -9,6 +9,7 @@
 #include "upstream/endpoint_wait.h"
 #include "upstream/upstream_stream.h"
 
+struct attempt_span;
 struct breaker_pass;
 struct stream;
 struct verdict;
@@ -49,11 +50,12 @@ struct attempt {
     const struct policy *refused_by; // of the verdict
     const struct verdict *verdict;   // by which it was refused; NULL: by none
     struct breaker_pass *breaker_passes;
-    bool never_sent;     // no connection was had
-    bool was_connecting; // it ended while a connection was being made and its endpoint had no other
-    bool was_unreached;  // our own proxy had it and could not reach its application: nothing was processed
-    bool is_refusal;     // the answer is our own proxy's, whatever it says
-    enum error refusal;  // why, where it says so in a word that we know
+    struct attempt_span *span; // of a trace (tracing.h); NULL: it has none
+    bool never_sent;           // no connection was had
+    bool was_connecting;       // it ended while a connection was being made and its endpoint had no other
+    bool was_unreached;        // our own proxy had it and could not reach its application: nothing was processed
+    bool is_refusal;           // the answer is our own proxy's, whatever it says
+    enum error refusal;        // why, where it says so in a word that we know
 };
 
 struct attempt *attempt_create(struct stream *stream);

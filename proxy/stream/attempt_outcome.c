@@ -13,8 +13,7 @@
 
 // --- the answer ---
 
-// The code of gRPC that an answer ends with, in its head or behind its body; -1: none came, or it is no gRPC.
-static int grpc_code_of(const struct attempt *attempt) {
+int attempt_grpc_code(const struct attempt *attempt) {
     const struct codec_stream *answer = &attempt->up.codec_stream;
     const struct field *field = NULL;
     uint64_t code;
@@ -43,7 +42,7 @@ static bool is_failure_of_grpc(int code) {
 // An answer that may have come fast for it did nothing: it must not look like speed.
 static bool is_bad_answer(const struct attempt *attempt) {
     const unsigned status = attempt->refusal != OK ? error_status(attempt->refusal) : attempt->up.codec_stream.head.status;
-    return status == 429 || (status >= 500 && status != 501) || is_failure_of_grpc(grpc_code_of(attempt));
+    return status == 429 || (status >= 500 && status != 501) || is_failure_of_grpc(attempt_grpc_code(attempt));
 }
 
 enum lb_outcome attempt_outcome_for_balancer(const struct attempt *attempt, enum error error) {
@@ -97,7 +96,7 @@ static enum endpoint_outcome outcome_of_answer(const struct attempt *attempt, en
     const enum error cut = attempt->up.error;
     if (!stream->request->opaque && status >= 502 && status <= 504)
         return failed((int32_t)status, cause);
-    if (grpc_code_of(attempt) == GRPC_UNAVAILABLE)
+    if (attempt_grpc_code(attempt) == GRPC_UNAVAILABLE)
         return failed(CAUSE_GRPC + GRPC_UNAVAILABLE, cause);
     if (stream->has_tunnel || stream->request->opaque)
         return ENDPOINT_WELL; // such connections end as they like

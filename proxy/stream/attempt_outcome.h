@@ -26,6 +26,9 @@ nanoseconds attempt_took(const struct attempt *attempt);
 // Whether attempt_took says how busy what it was for is: the answer is its own and no failure, and came behind the whole request. What fails or refuses at once did nothing.
 bool attempt_says_how_busy(const struct attempt *attempt);
 
+// The code of gRPC that its answer ends with, in its head or behind its body; -1: none came, or it is no gRPC.
+int attempt_grpc_code(const struct attempt *attempt);
+
 // For ejection. FAILED: `*cause` says why (endpoint_shared.h). A client that left before a byte of the body came, a deadline of its own, a body that it did not send, an answer that it did not
 // take, a kept connection that its peer had closed while it was idle, and a stream that HTTP/2 refused say nothing.
 enum endpoint_outcome attempt_outcome(const struct attempt *attempt, enum error error, int32_t *cause);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "stream/request_key.h"
 #include "stream/stream.h"
+#include "stream/tracing.h"
 #include "stream/verdict.h"
 #include "upstream/upstream_conn.h"
 
@@ -68,6 +69,8 @@ bool attempts_start(struct stream *stream) {
     if (!stream->is_subrequest) // the budget is a share of what clients ask
         retry_budget_deposit(&stream->destination->cluster->shared->budget, &rule, stream->env->loop->now);
     attempts_begin(stream);
+    if (stream->tracing != NULL)
+        tracing_begin_attempt(stream, NULL, false);
     hedge_start(stream);
     return true;
 }
@@ -119,6 +122,7 @@ static struct metric_cell *cell_of_refusal(struct worker_metrics *metrics, enum 
 static void refuse(struct stream *stream, enum retry_refusal refusal) {
     stream->attempts->refusal = refusal;
     metric_add(cell_of_refusal(stream->env->metrics, refusal), 1);
+    trace_retry_refused(stream, refusal);
 }
 
 // What is left of an answer that nobody wants. A short rest over HTTP/1 is read, so that the connection can be used again; else the exchange is cut.
@@ -219,11 +223,15 @@ static void note_policy(struct stream *stream, bool is_hedge) {
 }
 
 // A further try, and why.
-static void begin_for(struct stream *stream, enum retry_reason reason) {
+static void begin_for(struct stream *stream, enum retry_reason reason, const struct attempt *before, nanoseconds pause) {
     struct attempts *attempts = stream->attempts;
     metric_add(cell_of_reason(stream->env->metrics, reason), 1);
     attempts_begin(stream);
     attempts->last->retried_for = reason;
+    if (stream->tracing != NULL) {
+        tracing_begin_attempt(stream, before, reason == RETRY_HEDGE);
+        trace_retried(stream, reason, pause);
+    }
     note_policy(stream, reason == RETRY_HEDGE);
     CHECK(attempts->reason_count < REASONS_MAX);
     attempts->reasons[attempts->reason_count++] = (uint8_t)reason;
@@ -239,9 +247,15 @@ static void discard_held(struct stream *stream) {
 
 static void begin_retry(struct stream *stream) {
     struct attempts *attempts = stream->attempts;
-    begin_for(stream, attempts->reason);
+    begin_for(stream, attempts->reason, attempts->settled, attempts->pause);
     attempts->successor = attempts->last;
     attempts->last->waiter.fresh = met_a_stale_connection(attempts->settled);
+}
+
+// Of the one that has run for longest.
+static void begin_hedge(struct stream *stream) {
+    const struct attempt *slow = LIST_ENTRY(list_first(&stream->attempts->running), const struct attempt, link);
+    begin_for(stream, RETRY_HEDGE, slow, stream->env->loop->now - slow->begun);
 }
 
 // The answer or failure of the last one is to be followed by a further try, if that may be. False: it may not.
@@ -257,6 +271,7 @@ static bool retry(struct stream *stream, struct attempt *settled, enum retry_rea
     }
     attempts->settled = settled;
     attempts->reason = reason;
+    attempts->pause = wait;
     if (wait == 0) {
         begin_retry(stream);
         return true;
@@ -306,6 +321,7 @@ static void move_on(struct stream *stream, struct attempt *lost) {
     attempts->begun--;
     begin(stream);
     attempts->last->retried_for = lost->retried_for;
+    tracing_replace_attempt(attempts->last, lost);
     lost->retried_for = RETRY_NONE;                            // it is the same retry
     buffer_move(&attempts->last->body, &lost->body, SIZE_MAX); // of which nothing was sent
 }
@@ -429,7 +445,7 @@ enum attempts_result attempts_advance(struct stream *stream) {
     if (attempts->backoff_is_over && !leave_backoff(stream))
         return give_up(stream, attempts->settled);
     if (hedge_is_due(stream))
-        begin_for(stream, RETRY_HEDGE);
+        begin_hedge(stream);
     // One that is begun here stands behind those that ran: it has its turn in the same walk.
     struct list *node = attempts->running.next;
     while (node != &attempts->running) {

@@ -47,6 +47,7 @@ struct attempts {
     struct attempt *settled;     // what the decision was about
     enum retry_reason reason;    // why it is to be repeated
     nanoseconds budget_taken_at; // for it
+    nanoseconds pause;           // before it
     struct timer backoff;
     bool backing_off;
     bool backoff_is_over;

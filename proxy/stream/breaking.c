@@ -5,6 +5,7 @@
 #include "stream/attempt.h"
 #include "stream/attempt_outcome.h"
 #include "stream/stream.h"
+#include "stream/tracing.h"
 #include "stream/verdict.h"
 #include "upstream/breaker_state.h"
 #include "upstream/endpoint_breaker.h"
@@ -114,8 +115,11 @@ static void settle(struct breaker_pass *pass, enum circuit_outcome outcome) {
         return;
     pass->is_settled = true;
     loop_timer_stop(loop, &pass->timer);
-    if (circuit_breaker_settle(pass->breaker, pass->generation, outcome, attempt_took(pass->attempt), loop->now, &loop->rng) &&
-        pass->endpoint != NULL)
+    if (!circuit_breaker_settle(pass->breaker, pass->generation, outcome, attempt_took(pass->attempt), loop->now, &loop->rng))
+        return;
+    if (stream_is_recorded(pass->attempt->stream))
+        trace_breaker_changed(pass->attempt, circuit_state_name(circuit_breaker_look(pass->breaker, loop->now).state), pass->endpoint != NULL);
+    if (pass->endpoint != NULL)
         endpoint_breakers_changed(pass->endpoint);
 }
 

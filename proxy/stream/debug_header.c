@@ -24,10 +24,10 @@ static bool is_trusted(const struct proxy_config *proxy, struct bytes name) {
     return false;
 }
 
-static bool may_ask(const struct stream *stream) {
+bool debug_header_may_ask(const struct stream *stream, struct bytes name) {
     const struct stream_client *client = &stream->client;
     if (stream->listener->role == ROLE_GATEWAY)
-        return is_trusted(stream->proxy, stream->proxy->debug_header);
+        return is_trusted(stream->proxy, name);
     const struct fields *fields = &stream->request->fields;
     const bool is_redirected = stream->listener->role == ROLE_OUTBOUND && client->destination != NULL;
     // What a balancer or an application of this machine passes on for somebody is not its own.
@@ -40,7 +40,7 @@ void debug_header_begin(struct stream *stream) {
     const struct bytes name = stream->proxy->debug_header;
     if (stream->explanation != NULL || fields_find_name(fields, name) == NULL)
         return;
-    if (may_ask(stream))
+    if (debug_header_may_ask(stream, name))
         explanation_begin(stream, false);
     else
         fields_remove_name(fields, name);

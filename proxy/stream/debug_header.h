@@ -6,11 +6,16 @@
 #ifndef STREAM_DEBUG_HEADER_H
 #define STREAM_DEBUG_HEADER_H
 
+#include "base/bytes.h"
+
 struct head;
 struct stream;
 
 // The longest value. Filters for which there is no room are left out, and counted.
 #define DEBUG_HEADER_BYTES_MAX 2048
+
+// Whether who sent the request may ask by a field of that name, wherever it is configured: the above, for any such field.
+bool debug_header_may_ask(const struct stream *stream, struct bytes name);
 
 // The request's head is complete and its listener has judged it: begins its explanation, where it asks for one and may.
 void debug_header_begin(struct stream *stream);

@@ -11,6 +11,7 @@
 #include "stream/edge.h"
 #include "stream/error_reply.h"
 #include "stream/stream.h"
+#include "stream/tracing.h"
 #include "stream/upgrade.h"
 #include "upstream/upstream_conn.h"
 
@@ -229,6 +230,8 @@ void forward_attempt_head(struct attempt *attempt, const struct upstream_conn *c
         fields_add_known(&attempt->head.fields, FIELD_VIA, via_of(stream));
     else if (stream->spoken != HTTP_1_1)
         fields_add_known(&attempt->head.fields, FIELD_OUTRIGGER_PROTOCOL, stream->spoken == HTTP_2 ? BYTES("2") : BYTES("1.0"));
+    if (stream->tracing != NULL)
+        tracing_tell(attempt);
     chain_attempt_head(stream, &stream->filters, &attempt->head, &attempt->pool);
     chain_attempt_head(stream, &attempt->filters, &attempt->head, &attempt->pool);
 }

@@ -17,6 +17,7 @@ struct stream *inquiry_begin(struct inquiry_desk *desk, const struct stream_env 
     desk->env.metrics = &desk->metrics;
     desk->env.unrouted = &desk->unrouted;
     desk->env.log = discard;
+    desk->env.spans = NULL;
     desk->env.taps = NULL;
     desk->env.pulse = NULL;
     list_init(&desk->env.unanswered);

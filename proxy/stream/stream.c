@@ -12,6 +12,7 @@
 #include "stream/route.h"
 #include "stream/stream_log.h"
 #include "stream/debug_header.h"
+#include "stream/tracing.h"
 
 // So long a stream that waits for its response is reckoned with more memory than it has.
 #define UNANSWERED_NS NS_PER_S
@@ -131,6 +132,8 @@ static void finish(struct stream *stream, enum error end) {
     loop_timer_stop(stream->env->loop, &stream->watch);
     attempts_end(stream);
     chain_end(stream, &stream->filters);
+    if (stream->tracing != NULL)
+        tracing_end(stream);
     stream_log(stream);
     metric_subtract(&stream->env->metrics->streams_active, 1);
     if (stream->has_tunnel)
@@ -240,6 +243,8 @@ void stream_reply(struct stream *stream, struct head *head, struct buffer *body,
     }
     if (detail.len > 0)
         stream->detail = pool_copy(&stream->pool, detail);
+    if (stream->end == OK)
+        trace_answered(stream, detail);
 }
 
 // False: a filter holds its head. The filters that see an error cannot hold it, nor put another reply in its place.
@@ -446,6 +451,19 @@ static void begin_opaque(struct stream *stream) {
     metric_add(&stream->env->metrics->tunnels_tcp_active, 1);
 }
 
+// Whose the request is, and whether it may pass. An error has its detail.
+static enum error find_way(struct stream *stream) {
+    enum error error = route_find_service(stream);
+    if (error != OK) {
+        stream->detail = pool_copy(&stream->pool, stream->request->authority);
+        return error;
+    }
+    if (stream->explanation != NULL)
+        stream->explanation->service = stream->destination->config->service;
+    error = prepare(stream);
+    return error == OK && !stream->request_ends_here ? route_choose(stream) : error;
+}
+
 // Where the request goes, and by which chain.
 static void route(struct stream *stream) {
     struct head *request = stream->request;
@@ -455,16 +473,9 @@ static void route(struct stream *stream) {
         begin_opaque(stream);
     else if (stream->proxy->debug_header.len > 0)
         debug_header_begin(stream);
-    enum error error = route_find_service(stream);
-    if (error != OK) {
-        stream_fail(stream, error, request->authority);
-        return;
-    }
-    if (stream->explanation != NULL)
-        stream->explanation->service = stream->destination->config->service;
-    error = prepare(stream);
-    if (error == OK && !stream->request_ends_here)
-        error = route_choose(stream);
+    const enum error error = find_way(stream);
+    if (stream->env->spans != NULL)
+        tracing_begin(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
         return;

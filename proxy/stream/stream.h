@@ -17,6 +17,7 @@
 #include "stream/bound.h"
 #include "stream/filter.h"
 #include "stream/forwarded_for.h"
+#include "stream/stream_env.h"
 #include "stream/stream_sink.h"
 #include "telemetry/access_log.h"
 #include "telemetry/worker_metrics.h"
@@ -43,29 +44,6 @@ struct stream_client {
     bool mesh; // our own proxy: outrigger-* is believed
 };
 
-// What all streams of a worker share.
-struct stream_env {
-    struct loop *loop;
-    struct upstream *upstream;
-    struct worker_metrics *metrics;
-    struct request_metrics *unrouted; // requests for which no service was found
-    void (*log)(void *log_user, const struct access_record *record);
-    void *log_user, *audit_user;
-    void (*audit)(void *audit_user, const struct access_record *record); // one that was refused, where the audit log wants to hear of it
-    struct tap_feed *taps;                                               // whoever looks on (tap_feed.h); NULL: nobody
-    bool draining;                                                       // the process is to end: responses say so
-    bool refuses_streams;                                                // memory is short: whatever begins is refused
-    struct list unanswered; // streams that were let in a moment ago and wait for the head of their response, in the order of their coming
-    uint32_t unanswered_count;
-    uint32_t unanswered_max; // one more is refused: there is no memory for what they will want; bounds clients' handshakes too. UINT32_MAX: no limit
-    uint32_t streams;        // all, subrequests too
-    struct list subrequests;
-    uint32_t subrequest_count;
-    uint32_t subrequest_counts[SUBREQUEST_KINDS];
-    struct timer *pulse; // of the worker: runs while streams come; NULL: none
-    nanoseconds pulse_interval;
-};
-
 // What the reply to a request that a policy refused says beside (verdict.h).
 struct refusal {
     struct bytes rule;           // of the policy; empty: no policy has refused it by a verdict
@@ -74,8 +52,10 @@ struct refusal {
     uint16_t status;             // of a fault
     int grpc_status;             // the same
 };
+
 struct claims;
 struct explanation;
+struct stream_tracing;
 
 struct stream {
     struct pool pool;
@@ -145,6 +125,7 @@ struct stream {
     struct bytes policy; // "kind/namespace/name: rule" that decided it; empty: none, or the defaults
     struct refusal refusal;
     struct bytes delayed; // policies that made it wait: "kind/namespace/name: rule, ...", of a queue with how long ("...: rule: 12 ms"); empty: none
+    struct stream_tracing *tracing;  // its part in a trace (tracing.h); NULL: it has none
     struct explanation *explanation; // of what is decided about it (explanation.h); NULL: nobody asks
     struct bytes dry_run;            // what policies in a dry run would have refused it for: "kind/namespace/name: rule: end, ..."; empty: nothing
 };

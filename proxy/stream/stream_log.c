@@ -10,7 +10,7 @@
 #include "stream/stream.h"
 #include "stream/stream_count.h"
 #include "stream/tap_feed.h"
-#include "telemetry/trace_context.h"
+#include "stream/tracing.h"
 
 #include <stdio.h>
 
@@ -25,9 +25,13 @@ static struct bytes value_of(const struct head *head, enum field_id id) {
     return field == NULL ? BYTES_NONE : field->value;
 }
 
-// The trace that the request says it is part of.
+// The trace that the request is part of; where there are no traces (tracing.h), as it says itself.
 static bool find_trace(const struct stream *stream, struct trace_context *context) {
-    const struct field *field = stream->request == NULL ? NULL : fields_find_name(&stream->request->fields, BYTES("traceparent"));
+    if (stream->tracing != NULL) {
+        *context = stream->tracing->context;
+        return true;
+    }
+    const struct field *field = stream->request == NULL ? NULL : fields_find(&stream->request->fields, FIELD_TRACEPARENT);
     return field != NULL && traceparent_parse(field->value, context);
 }
 

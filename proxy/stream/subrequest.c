@@ -5,6 +5,7 @@
 #include "config/listener_config.h"
 #include "http/headers.h"
 #include "net/tcp.h"
+#include "stream/tracing.h"
 
 struct subrequest {
     struct stream_sink sink; // first
@@ -195,6 +196,7 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     client.forwarded_cert = BYTES_NONE;
     struct subrequest *subrequest = create(parent->env, parent->bound, parent->listener, &client, destination, order);
     subrequest->stream->spoken = parent->spoken;
+    tracing_begin_below(subrequest->stream, parent);
     begin(subrequest, order);
     if (started != NULL)
         *started = subrequest;

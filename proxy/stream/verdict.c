@@ -5,6 +5,7 @@
 #include "stream/attempt.h"
 #include "stream/explanation.h"
 #include "stream/stream.h"
+#include "stream/trace_event.h"
 
 // One more policy and rule in a list for the access log: "RateLimitPolicy/school/auth: login: rate_limited, ...".
 static void add_to_list(struct stream *stream, struct bytes *list, const struct policy *policy, struct bytes rule, const char *what) {
@@ -44,6 +45,7 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
     const struct policy *policy = policy_of(stream, verdict->policy);
     if (stream->explanation != NULL)
         explanation_refused(stream, &stream->filters, verdict);
+    trace_refused(stream, NULL, policy, verdict);
     if (!count(stream, policy, verdict))
         return FILTER_CONTINUE;
     if (stream_is_asked_about(stream))
@@ -56,6 +58,7 @@ enum filter_result verdict_refuse(struct stream *stream, const struct verdict *v
 void verdict_would_pass(struct stream *stream, const struct policy *policy, struct bytes rule) {
     CHECK(policy_of(stream, policy)->is_dry_run);
     explain_would_pass(stream, policy, rule);
+    trace_would_pass(stream, policy, rule);
     if (!stream_is_asked_about(stream))
         add_to_list(stream, &stream->dry_run, policy, rule, "allowed");
 }
@@ -63,8 +66,10 @@ void verdict_would_pass(struct stream *stream, const struct policy *policy, stru
 void verdict_would_refuse(struct stream *stream, const struct policy *policy, const struct verdict *verdict) {
     CHECK(policy->is_dry_run && verdict->end != OK);
     atomic_fetch_add_explicit(&verdict->state->refusals, 1, memory_order_relaxed);
-    if (stream != NULL)
-        add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
+    if (stream == NULL)
+        return;
+    add_to_list(stream, &stream->dry_run, policy, verdict->rule, error_name(verdict->end));
+    trace_refused(stream, NULL, policy, verdict);
 }
 
 enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct policy *policy, const struct verdict *verdict) {
@@ -73,6 +78,7 @@ enum filter_result verdict_refuse_attempt(struct attempt *attempt, const struct 
         explanation_refused(stream, &attempt->filters, verdict);
     else if (stream->explanation != NULL)
         explanation_refused_at_pick(stream, &attempt->filters, policy, verdict);
+    trace_refused(stream, attempt, policy, verdict);
     if (!count(stream, policy, verdict))
         return FILTER_CONTINUE;
     if (stream_is_asked_about(stream))
@@ -97,6 +103,7 @@ bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state
     if (stream_is_asked_about(stream))
         return false;
     atomic_fetch_add_explicit(&state->delays, 1, memory_order_relaxed);
+    trace_delayed(stream, policy, rule);
     if (policy->is_dry_run)
         add_to_list(stream, &stream->dry_run, policy, rule, "delay");
     else
@@ -106,4 +113,5 @@ bool verdict_delay(struct stream *stream, struct bytes rule, struct policy_state
 
 void verdict_waited(struct stream *stream, nanoseconds waited) {
     stream->delayed = pool_format(&stream->pool, "%.*s: %llu ms", BYTES_FORMAT(stream->delayed), (unsigned long long)(waited / NS_PER_MS));
+    trace_waited(stream, waited);
 }

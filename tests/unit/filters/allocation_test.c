@@ -4,6 +4,7 @@
 
 #include "base/poison.h"
 #include "stream/tap_feed.h"
+#include "telemetry/export_queue.h"
 #include "support/fake_downstream.h"
 #include "support/h2_frames.h"
 #include "unit/stream/stream_drive.h"
@@ -264,6 +265,36 @@ static void none_for_one_that_is_looked_at(void **state) {
     fake_downstream_dispose(&near);
 }
 
+static struct export_queue spans;
+
+static void publish_spans(struct task *task) {
+    (void)task;
+    export_queue_publish(&spans);
+}
+
+// Each begins a trace that is recorded, and its span finds room.
+static void none_for_one_that_is_traced(void **state) {
+    (void)state;
+    struct fake_downstream near;
+    struct mailbox home;
+    struct task publish;
+    static struct bytes requests[WARM_UP + REQUESTS];
+    world_init(&near, PROXY SERVICE("HTTP1", ONE), "outbound");
+    mailbox_init(&home, 16, wake_nobody, NULL);
+    export_queue_init(&spans, 2 * (WARM_UP + REQUESTS), WARM_UP + REQUESTS, &home, on_note, NULL);
+    task_init(&publish, publish_spans);
+    near.loopback.env.spans = &spans;
+    near.loopback.env.publish = &publish;
+    for (unsigned i = 0; i < WARM_UP + REQUESTS; i++)
+        requests[i] = BYTES("GET /some/path?a=b HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\n\r\n");
+    assert_int_equal(count_over(&near, requests, "HTTP/1.1 200 OK\r\n"), 0);
+    assert_int_equal(export_queue_waiting(&spans), WARM_UP + REQUESTS);
+    near.loopback.env.spans = NULL;
+    fake_downstream_dispose(&near);
+    export_queue_dispose(&spans);
+    mailbox_dispose(&home);
+}
+
 static void none_for_one_that_the_caller_s_policies_let_pass(void **state) {
     (void)state;
     count_from_http1(PROXY SERVICE("HTTP1", ONE) CALLER_POLICIES, "outbound");
@@ -308,8 +339,11 @@ static void no_allocation_for_a_warm_request_from_http2_to_http1(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_allocation_for_a_warm_request_from_http1_to_http1), cmocka_unit_test(none_for_one_that_is_looked_at),
-        cmocka_unit_test(none_for_one_that_the_caller_s_policies_let_pass),     cmocka_unit_test(none_for_one_that_the_callee_s_policies_let_pass),
+        cmocka_unit_test(no_allocation_for_a_warm_request_from_http1_to_http1),
+        cmocka_unit_test(none_for_one_that_is_looked_at),
+        cmocka_unit_test(none_for_one_that_is_traced),
+        cmocka_unit_test(none_for_one_that_the_caller_s_policies_let_pass),
+        cmocka_unit_test(none_for_one_that_the_callee_s_policies_let_pass),
         cmocka_unit_test(no_allocation_for_a_warm_request_from_http2_to_http1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,432 @@
+// Attributes in the order of the conventions. See trace_span.h. Values that hold secrets are left out of URLs (http/redact); what else could hold one is told only where a TelemetryPolicy asks for it.
+#include "stream/trace_span.h"
+
+#include "base/check.h"
+#include "config/grpc_codes.h"
+#include "http/headers.h"
+#include "http/redact.h"
+#include "net/tcp.h"
+#include "stream/attempt_outcome.h"
+#include "stream/attempts.h"
+#include "stream/error_reply.h"
+#include "stream/request_key.h"
+#include "stream/tracing.h"
+
+#include <stdio.h>
+
+#define GRPC_UNIMPLEMENTED 12
+#define NO_CODE (-1)
+
+// A span on its way.
+struct draft {
+    struct span_writer writer;
+    struct stream *stream;
+    const struct attempt *attempt; // NULL: the stream's own
+    const struct head *request;
+    int32_t grpc_code; // NO_CODE: none
+    unsigned status;   // 0: none
+    nanoseconds wall_ahead;
+};
+
+struct outcome {
+    enum span_status status;
+    struct bytes type; // error.type
+    struct bytes message;
+};
+
+// ---- words
+
+static struct bytes grpc_code_name(int32_t code) {
+    static const struct bytes names[] = {[0] = BYTES_OF("OK"),
+#define X(word, number, meaning) [number] = BYTES_OF(#word),
+                                         GRPC_CODE_LIST(X)
+#undef X
+    };
+    return code >= 0 && (size_t)code < sizeof names / sizeof names[0] ? names[code] : BYTES("UNKNOWN");
+}
+
+// Of those that semantic conventions know; empty: it is none. HTTP's QUERY has no number of its own in this proxy.
+static struct bytes known_method(const struct head *request) {
+    if (request->method != METHOD_OTHER)
+        return method_text(request->method);
+    return bytes_equal(request->method_text, BYTES("QUERY")) ? request->method_text : BYTES_NONE;
+}
+
+// "pkg.Service/Method" of a path that has that form; empty: it has another.
+static struct bytes grpc_method(struct bytes path) {
+    const size_t length = bytes_find(path, '?');
+    if (length < 4 || path.at[0] != '/')
+        return BYTES_NONE;
+    const struct bytes full = bytes_from(path.at + 1, length - 1);
+    const size_t split = bytes_find(full, '/');
+    if (split == 0 || split + 1 >= full.len || bytes_find(bytes_from(full.at + split + 1, full.len - split - 1), '/') + split + 1 < full.len)
+        return BYTES_NONE;
+    return full;
+}
+
+// What no server has is not named: whoever asks for names that are made up would make as many kinds of spans.
+static bool method_is_known(const struct draft *draft) {
+    return draft->grpc_code != GRPC_UNIMPLEMENTED && grpc_method(draft->request->path).len > 0;
+}
+
+static struct bytes name_of(const struct draft *draft) {
+    if (draft->stream->request_is_grpc)
+        return method_is_known(draft) ? grpc_method(draft->request->path) : BYTES("grpc");
+    const struct bytes method = known_method(draft->request);
+    return method.len > 0 ? method : BYTES("HTTP");
+}
+
+static struct bytes status_text(const struct draft *draft) {
+    return pool_digits(&draft->stream->pool, draft->status);
+}
+
+// ---- how it went
+
+// Nobody's fault: whoever asked has lost interest.
+static bool is_cancellation(enum error error) {
+    return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE;
+}
+
+static struct outcome failed(struct bytes type, struct bytes message) {
+    return (struct outcome){SPAN_ERROR, type, message};
+}
+
+static struct bytes end_text(enum error error) {
+    return error == OK ? BYTES_NONE : bytes_from_text(error_name(is_cancellation(error) ? error : error_end(error)));
+}
+
+// A server is not to blame for what its caller does wrong.
+static bool is_servers_code(int32_t code) {
+    return code == 2 || code == 4 || code == GRPC_UNIMPLEMENTED || code == 13 || code == 14 || code == 15;
+}
+
+// `error`: why it broke or was refused; OK: it was answered by somebody else.
+static struct outcome outcome_of(const struct draft *draft, enum error error, struct bytes detail, bool is_server) {
+    const struct bytes type = end_text(error);
+    if (is_cancellation(error))
+        return (struct outcome){0};
+    if (draft->stream->request_is_grpc && draft->grpc_code != NO_CODE) {
+        const bool is_error = is_server ? is_servers_code(draft->grpc_code) : draft->grpc_code != 0;
+        return is_error ? failed(grpc_code_name(draft->grpc_code), detail) : (struct outcome){0};
+    }
+    const bool is_answer = draft->status >= 400;
+    if (is_answer && is_server && draft->status < 500)
+        return (struct outcome){0};
+    if (error != OK)
+        return failed(type, detail);
+    return is_answer ? failed(status_text(draft), BYTES_NONE) : (struct outcome){0};
+}
+
+// What became of a try: its own error, or that of an answer that broke off.
+static enum error error_of(const struct attempt *attempt) {
+    const bool broke_off = attempt->error == OK && attempt->answered_after > 0 && attempt->up.error != OK;
+    return broke_off ? attempt->up.error : attempt->error;
+}
+
+// ---- attributes
+
+static void put(struct draft *draft, struct bytes key, struct bytes value) {
+    span_text(&draft->writer, key, value);
+}
+
+// "host:port", or without a port, of an IPv6 address with brackets; the host is told without them. `port` stays where there is none.
+static struct bytes split_host(struct bytes text, uint64_t *port) {
+    size_t split = text.len;
+    while (split > 0 && text.at[split - 1] >= '0' && text.at[split - 1] <= '9')
+        split--;
+    const bool has_port = split > 1 && split < text.len && text.at[split - 1] == ':';
+    const struct bytes host = has_port ? bytes_from(text.at, split - 1) : text;
+    if (has_port)
+        (void)bytes_to_u64(bytes_from(text.at + split, text.len - split), UINT16_MAX, port);
+    return host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']' ? bytes_from(host.at + 1, host.len - 2) : host;
+}
+
+static void put_host(struct draft *draft, struct bytes text, struct bytes scheme) {
+    uint64_t port = bytes_equal_nocase(scheme, BYTES("https")) ? 443 : 80;
+    const struct bytes host = split_host(text, &port);
+    if (host.len == 0)
+        return;
+    put(draft, BYTES("server.address"), host);
+    span_number(&draft->writer, BYTES("server.port"), (int64_t)port);
+}
+
+static void put_peer(struct draft *draft, const union address *address) {
+    char text[ADDRESS_TEXT_MAX];
+    if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
+        return;
+    put(draft, BYTES("network.peer.address"), bytes_from(text, address_print_ip(address, text, sizeof text)));
+    const uint16_t port = address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port;
+    span_number(&draft->writer, BYTES("network.peer.port"), ntohs(port));
+}
+
+static void put_version(struct draft *draft, enum http_version version) {
+    if (version != HTTP_NONE)
+        put(draft, BYTES("network.protocol.version"), version == HTTP_2 ? BYTES("2") : version == HTTP_1_1 ? BYTES("1.1") : BYTES("1.0"));
+}
+
+static void put_http(struct draft *draft) {
+    const struct head *request = draft->request;
+    const struct bytes method = known_method(request);
+    put(draft, BYTES("http.request.method"), method.len > 0 ? method : BYTES("_OTHER"));
+    if (method.len == 0)
+        put(draft, BYTES("http.request.method_original"), request->method_text);
+    if (draft->status > 0)
+        span_number(&draft->writer, BYTES("http.response.status_code"), draft->status);
+}
+
+static void put_rpc(struct draft *draft) {
+    const bool is_known = method_is_known(draft);
+    put(draft, BYTES("rpc.system.name"), BYTES("grpc"));
+    put(draft, BYTES("rpc.method"), is_known ? grpc_method(draft->request->path) : BYTES("_OTHER"));
+    if (!is_known)
+        put(draft, BYTES("rpc.method_original"), draft->request->path);
+    if (draft->grpc_code != NO_CODE)
+        put(draft, BYTES("rpc.status_code"), grpc_code_name(draft->grpc_code));
+}
+
+static struct bytes field_value(const struct head *head, enum field_id id) {
+    const struct field *field = fields_find(&head->fields, id);
+    return field == NULL ? BYTES_NONE : field->value;
+}
+
+// Path and query each for itself, without what is secret.
+static void put_target(struct draft *draft) {
+    const struct bytes target = redact_query(draft->request->path, &draft->stream->pool);
+    const size_t mark = bytes_find(target, '?');
+    put(draft, BYTES("url.path"), bytes_from(target.at, mark));
+    if (mark < target.len)
+        put(draft, BYTES("url.query"), bytes_from(target.at + mark + 1, target.len - mark - 1));
+    put(draft, BYTES("url.scheme"), draft->request->scheme);
+}
+
+static void put_url(struct draft *draft) {
+    const struct head *request = draft->request;
+    const size_t user = bytes_find(request->authority, '@'); // whoever asks with a password is not told of
+    const struct bytes host =
+        user < request->authority.len ? bytes_from(request->authority.at + user + 1, request->authority.len - user - 1) : request->authority;
+    const struct bytes target = redact_query(request->path, &draft->stream->pool);
+    put(draft, BYTES("url.full"),
+        pool_format(&draft->stream->pool, "%.*s://%.*s%.*s", BYTES_FORMAT(request->scheme), BYTES_FORMAT(host), BYTES_FORMAT(target)));
+}
+
+// Who was asked, as whoever asked first called it.
+static void put_server_name(struct draft *draft) {
+    const struct bytes forwarded = field_value(draft->request, FIELD_X_FORWARDED_HOST);
+    const struct bytes first = bytes_trim(bytes_from(forwarded.at, bytes_find(forwarded, ',')));
+    put_host(draft, first.len > 0 ? first : draft->request->authority, draft->request->scheme);
+}
+
+// What a request has of it; false: nothing.
+static bool read_part(struct stream *stream, const struct request_key_part *part, struct bytes *value) {
+    struct request_key_part alone = *part;
+    char text[ADDRESS_TEXT_MAX];
+    if (part->type != KEY_CLIENT_ADDRESS)
+        return request_key_value_guarded(&(struct request_key){.parts = &alone, .count = 1}, stream, value);
+    *value = pool_copy(&stream->pool, bytes_from(text, address_print_ip(stream_client_address(stream), text, sizeof text)));
+    return true;
+}
+
+static void put_policy_s_attributes(struct draft *draft) {
+    const struct stream *stream = draft->stream;
+    const struct telemetry_rules *rules = stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
+    for (uint32_t i = 0; i < rules->traces.attribute_count; i++) {
+        const struct telemetry_attribute *attribute = &rules->traces.attributes[i];
+        struct bytes value;
+        if (!read_part(draft->stream, &attribute->from, &value) || value.len == 0)
+            continue;
+        if (bytes_starts_with(attribute->name, BYTES("http.request.header."))) // by convention a list
+            span_list(&draft->writer, attribute->name, value);
+        else
+            put(draft, attribute->name, value);
+    }
+}
+
+static void put_ours(struct draft *draft, enum error end) {
+    const struct stream *stream = draft->stream;
+    put(draft, BYTES("outrigger.listener"), stream->listener->name);
+    if (stream->destination != NULL)
+        put(draft, BYTES("outrigger.service"), stream->destination->config->service->key);
+    if (stream->rule != NULL)
+        put(draft, BYTES("outrigger.route"), stream->rule->label);
+    put(draft, BYTES("outrigger.end"), end_text(end));
+    put(draft, BYTES("outrigger.request_id"), field_value(draft->request, FIELD_X_REQUEST_ID));
+    put_policy_s_attributes(draft);
+}
+
+static void put_client_of(struct draft *draft) {
+    const struct stream *stream = draft->stream;
+    char text[ADDRESS_TEXT_MAX];
+    put(draft, BYTES("client.address"), bytes_from(text, address_print_ip(stream_client_address(stream), text, sizeof text)));
+    put_peer(draft, stream->client.address);
+    put_version(draft, draft->request->version);
+    if (stream->client.identity != NULL)
+        put(draft, BYTES("outrigger.peer_identity"), stream->client.identity->text);
+}
+
+// ---- events and links
+
+static void put_events(struct draft *draft, const struct trace_events *events) {
+    for (const struct trace_event *event = events->first; event != NULL; event = event->next) {
+        span_event_begin(&draft->writer, event->name, event->at + draft->wall_ahead);
+        for (uint32_t i = 0; i < event->count; i++) {
+            const struct trace_value *value = &event->values[i];
+            if (value->text.len > 0)
+                span_text(&draft->writer, value->key, value->text);
+            else
+                span_number(&draft->writer, value->key, (int64_t)value->number);
+        }
+        span_event_end(&draft->writer);
+    }
+}
+
+static void put_link(struct draft *draft, const struct attempt_span *span) {
+    if (span->follows == NULL)
+        return;
+    struct trace_context to = draft->stream->tracing->context;
+    memcpy(to.span_id, span->follows->id, SPAN_ID_BYTES);
+    span_link_begin(&draft->writer, &to);
+    span_text(&draft->writer, BYTES("outrigger.link"), span->is_hedge ? BYTES("hedge_of") : BYTES("retry_of"));
+    span_link_end(&draft->writer);
+}
+
+// ---- whole spans
+
+// NULL: the queue is full, and has counted it.
+static char *room_of(const struct stream *stream) {
+    return export_queue_room(stream->env->spans);
+}
+
+static struct draft draft_of(struct stream *stream, const struct attempt *attempt) {
+    const struct loop *loop = stream->env->loop;
+    return (struct draft){.stream = stream,
+                          .attempt = attempt,
+                          .request = attempt == NULL || attempt->never_sent ? stream->request : &attempt->head,
+                          .grpc_code = NO_CODE,
+                          .wall_ahead = loop_wall(loop) - loop->now};
+}
+
+static void begin(struct draft *draft, char *memory, struct span_head *head, const struct outcome *outcome) {
+    const struct stream_tracing *tracing = draft->stream->tracing;
+    head->trace_state = tracing->state;
+    head->name = name_of(draft);
+    head->begun += draft->wall_ahead;
+    head->ended += draft->wall_ahead;
+    head->status = outcome->status;
+    head->message = outcome->message;
+    span_begin(&draft->writer, memory, head);
+}
+
+static void finish(struct draft *draft) {
+    const struct stream_env *env = draft->stream->env;
+    export_queue_add(env->spans, span_end(&draft->writer));
+    loop_flush(env->loop, env->publish);
+}
+
+static void write_own_span(struct stream *stream, enum span_kind kind) {
+    const struct stream_tracing *tracing = stream->tracing;
+    struct draft draft = draft_of(stream, NULL);
+    char *const memory = room_of(stream);
+    if (memory == NULL)
+        return;
+    draft.status = stream->status;
+    if (stream->grpc_status != ACCESS_LOG_NO_GRPC_STATUS)
+        draft.grpc_code = stream->grpc_status;
+    const struct outcome outcome = outcome_of(&draft, stream->end, stream->detail, kind == SPAN_SERVER);
+    struct span_head head = {.context = tracing->context,
+                             .parent_id = tracing->has_parent ? tracing->parent_id : NULL,
+                             .parent_is_remote = tracing->parent_is_remote,
+                             .kind = kind,
+                             .begun = stream->begun,
+                             .ended = stream->env->loop->now,
+                             .events_dropped = tracing->events.dropped};
+    begin(&draft, memory, &head, &outcome);
+    if (stream->request_is_grpc)
+        put_rpc(&draft);
+    else
+        put_http(&draft);
+    if (kind == SPAN_CLIENT) {
+        put_url(&draft);
+        put_host(&draft, draft.request->authority, draft.request->scheme);
+    } else {
+        if (!stream->request_is_grpc)
+            put_target(&draft);
+        put_server_name(&draft);
+        put_client_of(&draft);
+    }
+    put(&draft, BYTES("error.type"), outcome.type);
+    put(&draft, BYTES("user_agent.original"), field_value(draft.request, FIELD_USER_AGENT));
+    put_ours(&draft, stream->end);
+    put(&draft, BYTES("outrigger.policy"), stream->policy);
+    put_events(&draft, &tracing->events);
+    finish(&draft);
+}
+
+static void put_endpoint(struct draft *draft) {
+    const struct attempt *attempt = draft->attempt;
+    uint64_t port = 0;
+    if (attempt->endpoint != NULL) {
+        put(draft, BYTES("network.peer.address"), split_host(attempt->endpoint->links->text, &port));
+        span_number(&draft->writer, BYTES("network.peer.port"), (int64_t)port);
+    }
+    if (attempt->answered_after > 0)
+        put_version(draft, attempt->up.codec_stream.head.version);
+}
+
+static void write_attempt(struct stream *stream, const struct attempt *attempt) {
+    const struct stream_tracing *tracing = stream->tracing;
+    const struct attempt_span *span = attempt->span;
+    struct draft draft = draft_of(stream, attempt);
+    char *const memory = room_of(stream);
+    if (memory == NULL)
+        return;
+    draft.status = attempt->answered_after > 0 ? attempt->up.codec_stream.head.status : 0;
+    draft.grpc_code = draft.status > 0 ? attempt_grpc_code(attempt) : NO_CODE;
+    const enum error error = error_of(attempt);
+    const struct outcome outcome = outcome_of(&draft, error, attempt->detail, false);
+    struct span_head head = {.context = tracing->context,
+                             .parent_is_remote = !tracing->has_server_span && tracing->parent_is_remote,
+                             .kind = SPAN_CLIENT,
+                             .begun = span->begun,
+                             .ended = span->ended > 0 ? span->ended : stream->env->loop->now,
+                             .events_dropped = span->events.dropped};
+    memcpy(head.context.span_id, span->id, SPAN_ID_BYTES);
+    if (tracing->has_server_span)
+        head.parent_id = tracing->context.span_id;
+    else if (tracing->has_parent)
+        head.parent_id = tracing->parent_id;
+    begin(&draft, memory, &head, &outcome);
+    if (stream->request_is_grpc)
+        put_rpc(&draft);
+    else
+        put_http(&draft);
+    if (!stream->request_is_grpc)
+        put_url(&draft);
+    put_host(&draft, draft.request->authority, draft.request->scheme);
+    put_endpoint(&draft);
+    put(&draft, BYTES("error.type"), outcome.type);
+    if (span->resend_count > 0)
+        span_number(&draft.writer, BYTES("http.request.resend_count"), span->resend_count);
+    put_ours(&draft, error);
+    if (attempt->refusal != OK)
+        put(&draft, BYTES("outrigger.refusal"), bytes_from_text(error_name(attempt->refusal)));
+    put_link(&draft, span);
+    put_events(&draft, &span->events);
+    finish(&draft);
+}
+
+void trace_spans_write(struct stream *stream) {
+    CHECK(stream_is_recorded(stream) && stream->request != NULL);
+    bool has_tries = false;
+    if (stream->attempts != NULL)
+        LIST_EACH(&stream->attempts->over, node, following) {
+            const struct attempt *attempt = LIST_ENTRY(node, struct attempt, link);
+            if (attempt->span == NULL)
+                continue;
+            has_tries = true;
+            write_attempt(stream, attempt);
+        }
+    if (stream->tracing->has_server_span)
+        write_own_span(stream, SPAN_SERVER);
+    else if (!has_tries)
+        write_own_span(stream, SPAN_CLIENT);
+}
