@@ -195,8 +195,9 @@ size_t tracestate_print(const struct tracestate *state, struct bytes ot, char te
 
 uint64_t trace_threshold(uint32_t numerator, uint32_t denominator) {
     CHECK(denominator > 0 && numerator <= denominator);
-    const unsigned __int128 accepted = (unsigned __int128)TRACE_THRESHOLD_NONE * numerator / denominator;
-    return TRACE_THRESHOLD_NONE - (uint64_t)accepted;
+    // Of 2^56 = whole x denominator + rest: no product needs more than 64 bits.
+    const uint64_t whole = TRACE_THRESHOLD_NONE / denominator, rest = TRACE_THRESHOLD_NONE % denominator;
+    return TRACE_THRESHOLD_NONE - (whole * numerator + rest * numerator / denominator);
 }
 
 static bool is_sub_key(struct bytes key) {

@@ -195,6 +195,8 @@ static void the_threshold_is_what_is_not_sampled_of_56_bits(void **state) {
     assert_true(trace_threshold(0, 5) == TRACE_THRESHOLD_NONE);
     assert_true(trace_threshold(1, 2) == UINT64_C(0x80000000000000));
     assert_true(trace_threshold(1, 4) == UINT64_C(0xc0000000000000));
+    assert_true(trace_threshold(1, 3) == UINT64_C(0xaaaaaaaaaaaaab));
+    assert_true(trace_threshold(UINT32_MAX, UINT32_MAX) == TRACE_THRESHOLD_ALL);
     assert_true(trace_threshold(UINT32_MAX - 1, UINT32_MAX) > 0);
     assert_true(trace_threshold(1, UINT32_MAX) < TRACE_THRESHOLD_NONE);
 }
