@@ -36,8 +36,7 @@ static uint16_t grpc_code(const struct stream *stream) {
     return code_of_status(stream->status);
 }
 
-// "package.Service/Method" of "/package.Service/Method"; empty: it is none.
-static struct bytes rpc_method(const struct head *request) {
+struct bytes rpc_method(const struct head *request) {
     const struct bytes path = request->path;
     unsigned slashes = 0;
     for (size_t i = 0; i < path.len; i++) {

@@ -2,8 +2,14 @@
 #ifndef STREAM_STREAM_COUNT_H
 #define STREAM_STREAM_COUNT_H
 
+#include "base/bytes.h"
+
+struct head;
 struct stream;
 
 void stream_count(struct stream *stream);
+
+// "package.Service/Method" of a path "/package.Service/Method"; empty: it has another form.
+struct bytes rpc_method(const struct head *request);
 
 #endif

@@ -10,6 +10,7 @@
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
 #include "stream/request_key.h"
+#include "stream/stream_count.h"
 #include "stream/tracing.h"
 
 #include <stdio.h>
@@ -52,28 +53,19 @@ static struct bytes known_method(const struct head *request) {
     return bytes_equal(request->method_text, BYTES("QUERY")) ? request->method_text : BYTES_NONE;
 }
 
-// "pkg.Service/Method" of a path that has that form; empty: it has another.
-static struct bytes grpc_method(struct bytes path) {
-    const size_t length = bytes_find(path, '?');
-    if (length < 4 || path.at[0] != '/')
-        return BYTES_NONE;
-    const struct bytes full = bytes_from(path.at + 1, length - 1);
-    const size_t split = bytes_find(full, '/');
-    if (split == 0 || split + 1 >= full.len || bytes_find(bytes_from(full.at + split + 1, full.len - split - 1), '/') + split + 1 < full.len)
-        return BYTES_NONE;
-    return full;
-}
-
 // What no server has is not named: whoever asks for names that are made up would make as many kinds of spans.
 static bool method_is_known(const struct draft *draft) {
-    return draft->grpc_code != GRPC_UNIMPLEMENTED && grpc_method(draft->request->path).len > 0;
+    return draft->grpc_code != GRPC_UNIMPLEMENTED && rpc_method(draft->request).len > 0;
 }
 
 static struct bytes name_of(const struct draft *draft) {
     if (draft->stream->request_is_grpc)
-        return method_is_known(draft) ? grpc_method(draft->request->path) : BYTES("grpc");
-    const struct bytes method = known_method(draft->request);
-    return method.len > 0 ? method : BYTES("HTTP");
+        return method_is_known(draft) ? rpc_method(draft->request) : BYTES("grpc");
+    const struct bytes known = known_method(draft->request), method = known.len > 0 ? known : BYTES("HTTP");
+    const struct route_rule *rule = draft->stream->rule;
+    if (draft->attempt != NULL || !draft->stream->tracing->has_server_span || rule == NULL)
+        return method;
+    return pool_format(&draft->stream->pool, "%.*s %.*s", BYTES_FORMAT(method), BYTES_FORMAT(rule->label));
 }
 
 static struct bytes status_text(const struct draft *draft) {
@@ -177,7 +169,7 @@ static void put_http(struct draft *draft) {
 static void put_rpc(struct draft *draft) {
     const bool is_known = method_is_known(draft);
     put(draft, BYTES("rpc.system.name"), BYTES("grpc"));
-    put(draft, BYTES("rpc.method"), is_known ? grpc_method(draft->request->path) : BYTES("_OTHER"));
+    put(draft, BYTES("rpc.method"), is_known ? rpc_method(draft->request) : BYTES("_OTHER"));
     if (!is_known)
         put(draft, BYTES("rpc.method_original"), draft->request->path);
     if (draft->grpc_code != NO_CODE)
@@ -350,6 +342,8 @@ static void write_own_span(struct stream *stream, enum span_kind kind) {
     } else {
         if (!stream->request_is_grpc)
             put_target(&draft);
+        if (!stream->request_is_grpc && stream->rule != NULL)
+            put(&draft, BYTES("http.route"), stream->rule->label); // as in metrics: of paths there are too many
         put_server_name(&draft);
         put_client_of(&draft);
     }
