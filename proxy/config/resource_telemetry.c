@@ -76,8 +76,10 @@ static void traces_check(struct document *document, const struct node *traces) {
 }
 
 void telemetry_check(struct document *document) {
-    const struct mesh_fields *fields = document->spec;
+    struct mesh_fields *fields = document->spec;
     const struct node *telemetry = node_find(document->spec_node, "telemetry");
+    if (fields->telemetry.audit_log.path.len == 0)
+        fields->telemetry.audit_log = (struct audit_log_config){0}; // nothing is told
     access_log_check(document);
     traces_check(document, node_find(telemetry, "traces"));
     telemetry_share_check(document, &fields->telemetry.traces.sampling, node_find(node_find(telemetry, "traces"), "sampling"));

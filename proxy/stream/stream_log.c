@@ -39,9 +39,9 @@ static bool find_trace(const struct stream *stream, struct trace_context *contex
 static bool is_sampled(const struct stream *stream, const struct telemetry_share *share) {
     struct trace_context context;
     const struct bytes request_id = value_of(stream->request, FIELD_X_REQUEST_ID);
-    const uint64_t threshold = trace_threshold(share->numerator, share->denominator);
     if (share->numerator == share->denominator)
         return true;
+    const uint64_t threshold = trace_threshold(share->numerator, share->denominator);
     if (find_trace(stream, &context))
         return trace_is_sampled(context.trace_id, BYTES_NONE, threshold);
     const uint64_t number = request_id.len > 0 ? hash_with_key(0, 0, request_id) : rng_next(&stream->env->loop->rng);
@@ -172,9 +172,11 @@ static void print_rest(struct stream *stream, struct access_record *record, stru
         record->retried_for = bytes_from(to->reasons, print_reasons(stream->attempts, to->reasons, sizeof to->reasons));
 }
 
-// Refused to whoever it came from, by a policy of ours.
+// Refused to whoever it came from, by a policy of ours; and somebody keeps an audit log.
 static bool is_audited(const struct stream *stream) {
     const struct audit_log_config *audit = &stream->proxy->telemetry.audit_log;
+    if (stream->env->audit == NULL)
+        return false;
     switch (stream->end) {
     case ERROR_UNAUTHENTICATED:
     case ERROR_DENIED:

@@ -81,7 +81,8 @@ static bool is_time_letter(struct bytes format, size_t at, size_t *length) {
         *length = 2;
         return at + 1 < format.len && format.at[at + 1] == 'f';
     }
-    return at < format.len && bytes_find(BYTES("YmdeHMSsfFTjyabAByZzIpD%"), format.at[at]) < 24;
+    const struct bytes letters = BYTES("YmdeHMSsfFTDjyabABZzIp%");
+    return at < format.len && bytes_find(letters, format.at[at]) < letters.len;
 }
 
 static bool is_time_format(struct bytes format) {

@@ -141,6 +141,20 @@ static void blocks_of_the_proxy_win_over_the_mesh_s(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void there_is_no_audit_log_without_its_block(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct audit_log_config *none = &expect_good(&loaded, OUTBOUND_PROXY)->proxy.telemetry.audit_log;
+    assert_false(none->changes || none->denials || none->limits || none->path.len > 0);
+    loaded_dispose(&loaded);
+    const struct audit_log_config *audit =
+        &expect_good(&loaded, MESH("  telemetry: {auditLog: {path: /mesh.audit}}\n") OUTBOUND_PROXY)->proxy.telemetry.audit_log;
+    assert_true(audit->changes && audit->denials && !audit->limits);
+    assert_bytes_equal(audit->path, "/mesh.audit");
+    loaded_dispose(&loaded);
+    expect_error(PROXY("  telemetry: {auditLog: {}}\n"), "path: is required");
+}
+
 static void there_is_one_mesh_config(void **state) {
     (void)state;
     expect_error(OUTBOUND_PROXY API "kind: MeshConfig\nmetadata: {name: other}\nspec: {}\n", "allowed: default");
@@ -160,6 +174,7 @@ int main(void) {
         cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
         cmocka_unit_test(at_a_gateway_rules_go_before_routes_and_listeners),
         cmocka_unit_test(blocks_of_the_proxy_win_over_the_mesh_s),
+        cmocka_unit_test(there_is_no_audit_log_without_its_block),
         cmocka_unit_test(there_is_one_mesh_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
