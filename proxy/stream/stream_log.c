@@ -94,6 +94,7 @@ struct printed {
     char client[ADDRESS_TEXT_MAX];
     char reasons[REASONS_TEXT_MAX];
     char trace_id[2 * TRACE_ID_BYTES];
+    char span_id[2 * SPAN_ID_BYTES];
     char keys[LOG_PARTS_MAX];
     char headers[LOG_PARTS_MAX];
 };
@@ -162,6 +163,10 @@ static void print_rest(struct stream *stream, struct access_record *record, stru
     if (find_trace(stream, &context)) {
         trace_hex_print(context.trace_id, TRACE_ID_BYTES, to->trace_id);
         record->trace_id = bytes_from(to->trace_id, sizeof to->trace_id);
+    }
+    if (stream_is_recorded(stream)) {
+        trace_hex_print(context.span_id, SPAN_ID_BYTES, to->span_id);
+        record->span_id = bytes_from(to->span_id, sizeof to->span_id);
     }
     record->keys = bytes_from(to->keys, log_keys_print(stream, to->keys));
     record->headers = bytes_from(to->headers, log_headers_print(stream, to->headers));

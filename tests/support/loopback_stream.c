@@ -47,6 +47,8 @@ static void record(void *user, const struct access_record *from) {
     copy_to(to->endpoint, sizeof to->endpoint, from->endpoint);
     copy_to(to->path, sizeof to->path, from->path);
     copy_to(to->request_id, sizeof to->request_id, from->request_id);
+    copy_to(to->trace_id, sizeof to->trace_id, from->trace_id);
+    copy_to(to->span_id, sizeof to->span_id, from->span_id);
     copy_to(to->keys, sizeof to->keys, from->keys);
     copy_to(to->headers, sizeof to->headers, from->headers);
 }

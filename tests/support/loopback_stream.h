@@ -37,6 +37,8 @@ struct loopback_record {
     char endpoint[64];
     char path[128];
     char request_id[64];
+    char trace_id[40];
+    char span_id[24];
     char keys[128];
     char headers[128];
 };

@@ -84,6 +84,21 @@ static const char *told_parent(void) {
     return id;
 }
 
+// ---- the access log
+
+static void a_line_of_the_log_leads_to_its_span(void **state) {
+    (void)state;
+    static const char *const listeners[] = {"inbound", "outbound"};
+    for (int i = 0; i < 2; i++) {
+        ask(ALWAYS, listeners[i], PARENT);
+        assert_string_equal(exchange.world.record.trace_id, TRACE);
+        assert_string_equal(exchange.world.record.span_id, span_part(span(0), "id="));
+        ask(ALWAYS, listeners[i], PARENT_NOT_SAMPLED); // nobody will find a span of it
+        assert_string_equal(exchange.world.record.trace_id, TRACE);
+        assert_string_equal(exchange.world.record.span_id, "");
+    }
+}
+
 // ---- W3C
 
 static void a_recorded_trace_goes_on_with_our_span_as_parent(void **state) {
@@ -379,6 +394,7 @@ static void without_a_name_for_it_it_is_a_field_as_any_other(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_of_the_log_leads_to_its_span),
         cmocka_unit_test(a_recorded_trace_goes_on_with_our_span_as_parent),
         cmocka_unit_test(what_is_not_recorded_goes_on_as_it_came),
         cmocka_unit_test(where_no_trace_was_begun_one_begins),
