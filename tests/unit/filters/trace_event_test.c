@@ -118,6 +118,35 @@ static void who_answered_in_the_place_of_upstream_is_told(void **state) {
     end();
 }
 
+// Of an outbound request, which has no span of its own but those of its tries: it stands beside them.
+static void a_copy_has_a_span_of_its_own_in_the_same_trace(void **state) {
+    (void)state;
+    begin(
+        TRACED API
+        "kind: ServiceEntry\nmetadata: {name: b}\nspec:\n  hosts: [b]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n  tls: {mode: None}\n"
+        "  endpoints: [{address: '127.0.0.1:8002'}]\n---\n"
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{group: '', kind: Service, name: a}]\n"
+        "  rules: [{backendRefs: [{name: a}], filters: [{type: RequestMirror, requestMirror: {backendRef: {name: b}}}]}]\n---\n");
+    assert_int_equal(world.far.count, 2);
+    char told[2][56];
+    for (unsigned i = 0; i < 2; i++) {
+        const char *found = strstr(received(&world, i), "traceparent: ");
+        assert_non_null(found);
+        (void)snprintf(told[i], sizeof told[i], "%.55s", found + strlen("traceparent: "));
+    }
+    assert_memory_equal(told[0], told[1], 35); // one trace
+    assert_string_not_equal(told[0], told[1]);
+    for (unsigned i = 0; i < 2; i++)
+        respond(&world, i, 200, "content-length: 0\n", "");
+    (void)line(1);
+    assert_int_equal(spans.count, 2);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(strstr(spans.lines[i], "CLIENT GET ") == spans.lines[i]);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(strstr(told[0], span_part(spans.lines[i], "id=")) != NULL || strstr(told[1], span_part(spans.lines[i], "id=")) != NULL);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_injected_fault_is_told),
@@ -125,6 +154,7 @@ int main(void) {
         cmocka_unit_test(how_long_it_waited_in_a_queue_is_told),
         cmocka_unit_test(what_a_dry_run_would_refuse_is_told),
         cmocka_unit_test(what_a_breaker_does_is_told),
+        cmocka_unit_test(a_copy_has_a_span_of_its_own_in_the_same_trace),
         cmocka_unit_test(who_answered_in_the_place_of_upstream_is_told),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);

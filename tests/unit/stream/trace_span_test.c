@@ -216,6 +216,32 @@ static void methods_that_nobody_knows_are_no_names(void **state) {
     end(1);
 }
 
+// ---- a gateway
+
+#define GATEWAY_API "apiVersion: gateway.networking.k8s.io/v1\n"
+#define EDGE                                                                                                                                         \
+    API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: edge, role: Gateway, gateway: edge, address: "                                \
+        "'127.0.0.1:8080'}]\n---\n" GATEWAY_API "kind: Gateway\nmetadata: {name: edge}\nspec:\n  gatewayClassName: outrigger\n  listeners: [{name: " \
+                                                "web, port: 8080, protocol: HTTP}]\n---\n" GATEWAY_API                                               \
+        "kind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{kind: Gateway, name: edge}]\n"                                                 \
+        "  rules: [{name: all, backendRefs: [{name: a, port: 80}]}]\n---\n" SERVICE("HTTP1", ONE)
+
+static void a_gateway_serves_and_asks(void **state) {
+    (void)state;
+    begin_in(EDGE, "edge", "GET shop.example /a\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\nx-forwarded-host: forged\n");
+    assert_has(received(&world, 0), "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-");
+    respond(&world, 0, 200, "content-length: 0\n", "");
+    const char *const asked = line(0), *const served = line(1);
+    assert_has(asked, "CLIENT GET trace=4bf92f3577b34da6a3ce929d0e0e4736 ");
+    assert_string_equal(span_part(asked, "parent="), span_part(served, "id="));
+    assert_has(asked, " flags=101 "); // its parent is here
+    assert_has(received(&world, 0), span_part(asked, "id="));
+    assert_has(served, "SERVER GET HTTPRoute/default/r: all trace=4bf92f3577b34da6a3ce929d0e0e4736 ");
+    assert_has(served, " parent=00f067aa0ba902b7 flags=301 ");
+    assert_has(served, " http.route=HTTPRoute/default/r: all server.address=shop.example server.port=80 ");
+    end(2);
+}
+
 // ---- gRPC
 
 #define GRPC "POST a /pkg.Service/Method\ncontent-type: application/grpc\nte: trailers\n"
@@ -323,6 +349,7 @@ int main(void) {
         cmocka_unit_test(a_client_that_goes_is_no_error),
         cmocka_unit_test(an_ejection_is_told_in_the_try_that_brought_it_about),
         cmocka_unit_test(methods_that_nobody_knows_are_no_names),
+        cmocka_unit_test(a_gateway_serves_and_asks),
         cmocka_unit_test(a_call_of_grpc_is_named_by_its_method_and_tells_its_code),
         cmocka_unit_test(which_codes_are_errors_hangs_on_the_side),
         cmocka_unit_test(a_method_that_its_server_does_not_know_is_no_name),
