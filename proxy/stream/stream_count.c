@@ -5,6 +5,7 @@
 #include "stream/error_reply.h"
 #include "stream/request_key.h"
 #include "stream/stream.h"
+#include "stream/tracing.h"
 
 // Of a response without grpc-status (gRPC's http-grpc-status-mapping).
 static uint16_t code_of_status(unsigned status) {
@@ -135,6 +136,10 @@ void stream_count(struct stream *stream) {
     if (rules->metrics.is_disabled)
         return;
     tell_facts(stream, &told);
+    if (stream_is_recorded(stream)) { // the series lead to it
+        told.trace_id = stream->tracing->context.trace_id;
+        told.span_id = stream->tracing->context.span_id;
+    }
     if (destination != NULL && rules->metrics.label_count > 0)
         told.values = write_values(stream, rules, values);
     struct series_scope *scope = destination != NULL ? bound_series(destination) : series_scope_unrouted(&env->upstream->series);

@@ -2,7 +2,8 @@
 #include "unit/stream/stream_drive.h"
 
 #include "support/span_reader.h"
-#include "stream/subrequest.h"
+#include "telemetry/series_reading.h"
+#include "telemetry/trace_context.h"
 
 #define TRACED_WITH(more)                                                                                                      \
     API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                            \
@@ -222,7 +223,7 @@ static void methods_that_nobody_knows_are_no_names(void **state) {
 #define EDGE                                                                                                                                         \
     API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: edge, role: Gateway, gateway: edge, address: "                                \
         "'127.0.0.1:8080'}]\n---\n" GATEWAY_API "kind: Gateway\nmetadata: {name: edge}\nspec:\n  gatewayClassName: outrigger\n  listeners: [{name: " \
-                                                "web, port: 8080, protocol: HTTP}]\n---\n" GATEWAY_API                                               \
+        "web, port: 8080, protocol: HTTP}]\n---\n" GATEWAY_API                                                                                       \
         "kind: HTTPRoute\nmetadata: {name: r}\nspec:\n  parentRefs: [{kind: Gateway, name: edge}]\n"                                                 \
         "  rules: [{name: all, backendRefs: [{name: a, port: 80}]}]\n---\n" SERVICE("HTTP1", ONE)
 
@@ -326,6 +327,26 @@ static void a_policy_switches_traces_off(void **state) {
     end(0);
 }
 
+// The exemplar of the only series that there is.
+static void a_series_leads_to_the_span_of_its_last_request(void **state) {
+    (void)state;
+    struct pool pool;
+    struct series_reading reading;
+    char id[2 * SPAN_ID_BYTES + 1] = "";
+    begin(TRACED SERVICE("HTTP1", ONE), "GET a /\n");
+    respond(&world, 0, 200, "content-length: 0\n", "");
+    pool_init(&pool, &world.env.loop->pools);
+    series_reading_begin(&reading, &world.env.upstream->series, &pool);
+    while (series_reading_go_on(&reading, &pool, 100))
+        continue;
+    assert_int_equal(reading.count, 1);
+    assert_int_equal(reading.rows->exemplar_count, 1);
+    (void)trace_hex_print(reading.rows->exemplars[0].span_id, SPAN_ID_BYTES, id);
+    assert_string_equal(span_part(line(0), "id="), id);
+    pool_dispose(&pool);
+    end(1);
+}
+
 static void a_queue_that_is_full_loses_spans_and_counts_them(void **state) {
     (void)state;
     begin(TRACED SERVICE("HTTP1", ONE), "GET a /\n");
@@ -356,6 +377,7 @@ int main(void) {
         cmocka_unit_test(a_policy_s_attributes_are_told),
         cmocka_unit_test(a_policy_s_sampling_counts_before_the_proxy_s),
         cmocka_unit_test(a_policy_switches_traces_off),
+        cmocka_unit_test(a_series_leads_to_the_span_of_its_last_request),
         cmocka_unit_test(a_queue_that_is_full_loses_spans_and_counts_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
