@@ -43,10 +43,16 @@ void export_queue_add(struct export_queue *queue, size_t length) {
     metric_add(&queue->queued, 1);
 }
 
+static bool is_short(const struct export_queue *queue, size_t waiting) {
+    return waiting >= queue->ring.size / 2;
+}
+
 void export_queue_publish(struct export_queue *queue) {
-    line_ring_publish(&queue->ring); // before the count: whoever sees that sees these bytes
+    const size_t waiting = line_ring_publish(&queue->ring); // before the count: whoever sees that sees these bytes
+    const bool has_become_short = is_short(queue, waiting) && !queue->told_of_room;
     atomic_store_explicit(&queue->published, queue->added, memory_order_release);
-    if (queue->added - queue->told < queue->batch)
+    queue->told_of_room = is_short(queue, waiting);
+    if (queue->added - queue->told < queue->batch && !has_become_short)
         return;
     queue->told = queue->added;
     mailbox_leave_note(queue->home, &queue->note);
@@ -54,6 +60,10 @@ void export_queue_publish(struct export_queue *queue) {
 
 uint64_t export_queue_waiting(const struct export_queue *queue) {
     return atomic_load_explicit(&queue->published, memory_order_acquire) - atomic_load_explicit(&queue->taken, memory_order_relaxed);
+}
+
+bool export_queue_is_short_of_room(const struct export_queue *queue) {
+    return is_short(queue, line_ring_waiting(&queue->ring));
 }
 
 // The length of the record that begins at `from`; 0: not all of it is there.

@@ -5,7 +5,7 @@
 // are joined as they are, and nothing is encoded twice.
 //
 // Owner:      who made it. Between export_queue_init and export_queue_dispose one thread writes and one reads.
-// Callbacks:  `on_note` of export_queue_init, on the reader's thread: a full batch more was added since it was last called.
+// Callbacks:  `on_note` of export_queue_init, on the reader's thread: a full batch more was added since it was last called, or the queue has become half full.
 // Memory:     the ring's pages are touched as records go through.
 #ifndef TELEMETRY_EXPORT_QUEUE_H
 #define TELEMETRY_EXPORT_QUEUE_H
@@ -13,6 +13,8 @@
 #include "base/line_ring.h"
 #include "base/mailbox.h"
 #include "base/metric_cell.h"
+
+#include <stdbool.h>
 
 // The longest record, with tag and length. What makes one longer is cut by whoever encodes it.
 #define EXPORT_RECORD_MAX 8192
@@ -27,6 +29,7 @@ struct export_queue {
     // The writer's.
     uint64_t added;             // records
     uint64_t told;              // `added` when the reader was last told
+    bool told_of_room;          // that there is not much left
     struct metric_cell queued;  // records ever added
     struct metric_cell dropped; // for which there was no room
     _Atomic uint64_t published; // records that the reader may see
@@ -48,13 +51,16 @@ char *export_queue_room(struct export_queue *queue);
 // The record of `length` bytes was written to export_queue_room.
 void export_queue_add(struct export_queue *queue, size_t length);
 
-// What was added can be read: once a turn of the loop, however many there are. Tells the reader where a batch is full.
+// What was added can be read: once a turn of the loop, however many there are. Tells the reader where a batch is full, or half of the room is taken.
 void export_queue_publish(struct export_queue *queue);
 
 // --- the reader's thread ---
 
 // Records that wait.
 uint64_t export_queue_waiting(const struct export_queue *queue);
+
+// Half of its bytes are taken.
+bool export_queue_is_short_of_room(const struct export_queue *queue);
 
 // Moves whole records, the oldest first, to `to`: at most `records_most` that are together at most `size` bytes (EXPORT_RECORD_MAX or more, so that there is always progress).
 // Returns how many bytes; *records: how many records.

@@ -104,14 +104,19 @@ struct metric_family {
     X(BULKHEAD_LIMIT, GAUGE, "outrigger_bulkhead_limit", "Slots of the pool.", "policy", "rule", "target", "mode")                                   \
     X(BULKHEAD_QUEUED, GAUGE, "outrigger_bulkhead_queued", "Requests that wait for a slot of the pool.", "policy", "rule", "target", "mode")         \
     X(BULKHEAD_WAIT, HISTOGRAM, "outrigger_bulkhead_queue_wait_seconds",                                                                             \
-      "How long requests of the pool waited for their slot, or until they gave up; those that got one at once too.", "policy", "rule", "target",     \
-      "mode")                                                                                                                                        \
+      "How long requests of the pool waited for their slot, or until they gave up; 0 too.", "policy", "rule", "target", "mode")                      \
     X(SERVICE_ENDPOINTS, GAUGE, "outrigger_service_endpoints", "Endpoints of a service, by state.", "service", "state")                              \
     X(ENDPOINT_EJECTIONS, COUNTER, "outrigger_endpoint_ejections_total",                                                                             \
       "Endpoints that failed in a row; result refused: not ejected, since as many as may be were; dry_run: would have been.", "service", "result")   \
     X(HEALTH_CHECKS, COUNTER, "outrigger_health_checks_total", "Health checks of a service's endpoints, by result.", "service", "result")            \
-    X(HEALTH_CHANGES, COUNTER, "outrigger_endpoint_health_changes_total", "How often an endpoint became healthy, or unhealthy, by its checks.",      \
-      "service", "to")                                                                                                                               \
+    X(HEALTH_CHANGES, COUNTER, "outrigger_endpoint_health_changes_total", "How often checks made an endpoint healthy, or not.", "service", "to")     \
+    X(EXPORT_RECORDS, COUNTER, "outrigger_telemetry_records_total", "Records made for a collector: exported, dropped, or waiting.", "signal")        \
+    X(EXPORT_EXPORTED, COUNTER, "outrigger_telemetry_records_exported_total", "Records that a collector has taken.", "signal")                       \
+    X(EXPORT_DROPPED, COUNTER, "outrigger_telemetry_records_dropped_total", "Those not sent or not taken, by reason.", "signal", "reason")           \
+    X(EXPORT_WAITING, GAUGE, "outrigger_telemetry_records_waiting", "Records in the queues of all workers and in the request at hand.", "signal")    \
+    X(EXPORT_CAPACITY, GAUGE, "outrigger_telemetry_queue_capacity", "Records that may wait in the queues of all workers.", "signal")                 \
+    X(EXPORT_RESULTS, COUNTER, "outrigger_telemetry_exports_total", "Requests to a collector, by how all tries ended.", "signal", "result")          \
+    X(EXPORT_RETRIES, COUNTER, "outrigger_telemetry_export_retries_total", "Tries of such requests after the first.", "signal")                      \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
     X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
     X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \
