@@ -38,6 +38,10 @@ void config_cache_doubt(struct config_cache *cache) {
     cache->is_doubted = true;
 }
 
+void config_cache_set_environment(struct config_cache *cache, const struct otel_environment *environment) {
+    cache->environment = environment;
+}
+
 const struct config_load_figures *config_cache_figures(const struct config_cache *cache) {
     return &cache->figures;
 }

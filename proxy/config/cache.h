@@ -11,7 +11,8 @@ struct config_cache {
     nanoseconds (*wall)(void);
     struct map units; // file name -> struct unit, one reference each
     uint64_t load;    // number of the load that is under way
-    bool is_doubted;  // the next load goes by the bytes of the files alone
+    const struct otel_environment *environment;
+    bool is_doubted; // the next load goes by the bytes of the files alone
     struct config_load_figures figures;
     struct bytes *contents; // paths of the files beside the documents that the last load has read, in its order; NUL behind each
     uint32_t content_count;

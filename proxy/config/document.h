@@ -22,11 +22,12 @@ struct loading {
     struct document *first;
     struct document **next;
     uint32_t count;
-    struct named_path *paths; // that they name
-    struct content *contents; // of files that they name (content.h), the last one read first
-    uint32_t revived;         // units of earlier loads whose trees were made once more
-    bool has_bulk;            // of the unit that is being decoded: some of its values are in `scratch` (unit.h)
-    bool is_partial;          // something could not be read at all, and that was told: what seems to be missing may be there
+    struct named_path *paths;                   // that they name
+    const struct otel_environment *environment; // NULL: none
+    struct content *contents;                   // of files that they name (content.h), the last one read first
+    uint32_t revived;                           // units of earlier loads whose trees were made once more
+    bool has_bulk;                              // of the unit that is being decoded: some of its values are in `scratch` (unit.h)
+    bool is_partial;                            // something could not be read at all, and that was told: what seems to be missing may be there
 };
 
 struct unit;

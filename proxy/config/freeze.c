@@ -461,7 +461,8 @@ static const struct document *find_mesh_config(const struct loading *loading) {
 // The spec is the unit's, which other snapshots share: what is completed here is a copy.
 static void freeze_proxy(struct freezing *freezing, const struct document *document) {
     const struct proxy_spec *spec = document->spec;
-    const struct mesh_fields mesh = mesh_fields_merge(document, find_mesh_config(freezing->loading));
+    const struct document *mesh_config = find_mesh_config(freezing->loading);
+    const struct mesh_fields mesh = mesh_fields_merge(document, mesh_config);
     struct proxy_config *proxy = &freezing->snapshot->proxy;
     *proxy = spec->config;
     proxy->telemetry = mesh.telemetry;
@@ -475,6 +476,7 @@ static void freeze_proxy(struct freezing *freezing, const struct document *docum
     proxy->listeners = pool_alloc_zeroed(freezing->pool, spec->config.listener_count * sizeof(proxy->listeners[0]) + 1);
     for (uint32_t i = 0; i < spec->config.listener_count; i++)
         proxy->listeners[i] = spec->config.listeners[i];
+    freeze_otlp(freezing, mesh_config);
 }
 
 struct snapshot *config_freeze(const struct loading *loading, const struct document *proxy, struct unit *const *units, uint32_t unit_count) {
@@ -506,6 +508,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
         freeze_listener(&freezing, &snapshot->proxy.listeners[i]);
     freeze_gateways(&freezing);
     freeze_urls(&freezing);
+    freeze_otlp_urls(&freezing);
     freeze_routes(&freezing);
     for (uint32_t i = 0; i < snapshot->proxy.listener_count; i++)
         freeze_telemetry_of_listener(&freezing, &snapshot->proxy.listeners[i]);

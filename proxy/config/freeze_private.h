@@ -97,6 +97,10 @@ uint32_t count_url_services(const struct loading *loading);
 void freeze_urls(struct freezing *freezing);
 const struct service_url *freeze_url(const struct freezing *freezing, struct bytes text);
 
+// Where each signal of telemetry is sent and how, with what OTEL_* variables say (freeze_otlp.c): before the services for URLs are made; and then their URLs.
+void freeze_otlp(struct freezing *freezing, const struct document *mesh);
+void freeze_otlp_urls(struct freezing *freezing);
+
 // Over all that its endpoints are asked by.
 uint64_t service_digest(const struct service_config *service);
 

@@ -12,7 +12,7 @@
 #define GATEWAY_API_VERSION GATEWAY_GROUP "/v1"
 
 const struct kind config_kinds[] = {
-    {"Proxy", API_VERSION, &proxy_table, proxy_check},
+    {"Proxy", API_VERSION, &proxy_table, proxy_check, mesh_fields_check_files},
     {"ServiceEntry", API_VERSION, &service_entry_table, service_entry_check, .is_light = true},
     {"TrafficPolicy", API_VERSION, &traffic_policy_table, traffic_policy_check, .is_light = true},
     {"AuthenticationPolicy", API_VERSION, &authentication_table, authentication_check, authentication_check_files, .is_light = true},
@@ -21,7 +21,7 @@ const struct kind config_kinds[] = {
     {"AuthorizationPolicy", API_VERSION, &authorization_table, authorization_check, .is_light = true},
     {"BulkheadPolicy", API_VERSION, &bulkhead_table, bulkhead_check, .is_light = true},
     {"TelemetryPolicy", API_VERSION, &telemetry_policy_table, telemetry_policy_check, .is_light = true},
-    {"MeshConfig", API_VERSION, &mesh_config_table, mesh_config_check},
+    {"MeshConfig", API_VERSION, &mesh_config_table, mesh_config_check, mesh_fields_check_files},
     {"HTTPRoute", GATEWAY_API_VERSION, &http_route_table, http_route_check, .is_light = true},
     {"GRPCRoute", GATEWAY_API_VERSION, &grpc_route_table, grpc_route_check, .is_light = true},
     {"TLSRoute", GATEWAY_API_VERSION, &tls_route_table, tls_route_check, .is_light = true},

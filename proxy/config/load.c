@@ -29,6 +29,7 @@ static void load_begin(struct load *load, struct config_cache *cache, struct con
     *load = (struct load){.cache = cache, .scratch = config_memory_create()};
     load->loading = (struct loading){.scratch = &load->scratch->pool, .errors = errors, .warnings = warnings};
     load->loading.next = &load->loading.first;
+    load->loading.environment = cache == NULL ? NULL : cache->environment;
     if (cache != NULL)
         cache_begin(cache);
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "config/otel_environment.h"
 #include "config/snapshot.h"
 
 // Messages in the order of files and lines: "file:line: kind/namespace/name: path: what is wrong, what is allowed". What a message has no place,
@@ -46,6 +47,9 @@ void config_cache_destroy(struct config_cache *cache);
 
 // The next load trusts no time of change: it reads all files, and goes by what is in them.
 void config_cache_doubt(struct config_cache *cache);
+
+// What OTEL_* variables say where documents are silent, in the loads that follow; it outlives them. NULL: nothing.
+void config_cache_set_environment(struct config_cache *cache, const struct otel_environment *environment);
 
 const struct config_load_figures *config_cache_figures(const struct config_cache *cache);
 

@@ -1,6 +1,6 @@
 // Kind MeshConfig: what holds for all proxies of the mesh. Its fields may stand in a Proxy too, whose blocks win: their tables, the rules between their fields, and who wins.
 #include "config/edge_fields.h"
-#include "config/resources.h"
+#include "config/resource_otlp.h"
 
 static const struct row edge_rows[] = {{.name = "trustHeaders",
                                         .type = VALUE_LIST,
@@ -42,6 +42,11 @@ void mesh_fields_check(struct document *document) {
     check_edge(document);
 }
 
+void mesh_fields_check_files(struct document *document) {
+    const struct mesh_fields *fields = document->spec;
+    otlp_check_files(document, &fields->telemetry.otlp[OTLP_TRACES], "traces");
+}
+
 void mesh_config_check(struct document *document) {
     if (document->name.len > 0 && !bytes_equal(document->name, BYTES("default")))
         document_error(document, node_find(document->metadata, "name"), NULL, "%.*s is no name for it; allowed: default",
@@ -60,7 +65,8 @@ static const struct block {
               {"telemetry", "accessLog", BLOCK(telemetry.access_log)},
               {"telemetry", "auditLog", BLOCK(telemetry.audit_log)},
               {"telemetry", "traces", BLOCK(telemetry.traces)},
-              {"telemetry", "metrics", BLOCK(telemetry.metrics)}};
+              {"telemetry", "metrics", BLOCK(telemetry.metrics)},
+              {"telemetry", "traces", BLOCK(telemetry.otlp[OTLP_TRACES])}};
 
 struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh) {
     struct mesh_fields merged = *(const struct mesh_fields *)proxy->spec;
@@ -71,4 +77,9 @@ struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct 
             memcpy((char *)&merged + block->offset, (const char *)mesh->spec + block->offset, block->size);
     }
     return merged;
+}
+
+const struct node *mesh_fields_telemetry(const struct document *proxy, const struct document *mesh, const char *block) {
+    const struct node *own = node_find(node_find(proxy->spec_node, "telemetry"), block);
+    return own != NULL || mesh == NULL ? own : node_find(node_find(mesh->spec_node, "telemetry"), block);
 }

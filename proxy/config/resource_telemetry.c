@@ -1,6 +1,6 @@
 // spec.telemetry of a Proxy and of the MeshConfig: its table, and the rules between its fields, but for those of single blocks that have files of their own.
 #include "config/edge_fields.h"
-#include "config/resources.h"
+#include "config/resource_otlp.h"
 #include "http/headers.h"
 #include "telemetry/series_registry.h"
 
@@ -18,26 +18,29 @@ static const struct choice propagators[] = {
     {"none", PROPAGATOR(none), false, "alone: none is read or written"},
     {0}};
 
-static const struct row traces_rows[] = {{.name = "sampling",
-                                          .type = VALUE_OBJECT,
-                                          .object = &sampling_table,
-                                          .describes = "which share of the traces that begin here is recorded, where no TelemetryPolicy says another "
-                                                       "one; one that was begun elsewhere is recorded as its parent says"},
-                                         {.name = "propagators",
-                                          .type = VALUE_FLAGS,
-                                          .width = sizeof(bool),
-                                          .choices = propagators,
-                                          .fallback = "tracecontext baggage",
-                                          .describes = "the forms in which requests carry the context of their trace: read in this order, "
-                                                       "and all written into what is sent on"},
-                                         {.name = "forceHeader",
-                                          .type = VALUE_TEXT,
-                                          ROW_AT(struct mesh_fields, telemetry.traces.force_header),
-                                          .describes = "a request that has this field with the value 1 or true is recorded, whatever sampling and "
-                                                       "its parent say; from whom is as for spec.debug.header, from others it is taken off; "
-                                                       "x-debug or x-debug-..., which gateways guard"},
-                                         {0}};
-static const struct table traces_table = {.describes = "traces of requests", .rows = traces_rows, .later = "endpoint protocol"};
+static const struct row traces_rows[] = {
+    {.name = "sampling",
+     .type = VALUE_OBJECT,
+     .object = &sampling_table,
+     .describes = "which share of the traces that begin here is recorded, where no TelemetryPolicy says another "
+                  "one; one that was begun elsewhere is recorded as its parent says"},
+    {.name = "propagators",
+     .type = VALUE_FLAGS,
+     .width = sizeof(bool),
+     .choices = propagators,
+     .fallback = "tracecontext baggage",
+     .describes = "the forms in which requests carry the context of their trace: read in this order, "
+                  "and all written into what is sent on"},
+    {.name = "forceHeader",
+     .type = VALUE_TEXT,
+     ROW_AT(struct mesh_fields, telemetry.traces.force_header),
+     .describes = "a request that has this field with the value 1 or true is recorded, whatever sampling and "
+                  "its parent say; from whom is as for spec.debug.header, from others it is taken off; "
+                  "x-debug or x-debug-..., which gateways guard"},
+    OTLP_ROWS(OTLP_TRACES),
+    {.name = "batch", .type = VALUE_OBJECT, .object = &otlp_traces_batch_table, .describes = "how spans are sent together"},
+    {0}};
+static const struct table traces_table = {.describes = "traces of requests", .rows = traces_rows};
 
 static const struct row metrics_rows[] = {
     {.name = "maxSeries",
@@ -83,4 +86,5 @@ void telemetry_check(struct document *document) {
     access_log_check(document);
     traces_check(document, node_find(telemetry, "traces"));
     telemetry_share_check(document, &fields->telemetry.traces.sampling, node_find(node_find(telemetry, "traces"), "sampling"));
+    otlp_check(document, &fields->telemetry.otlp[OTLP_TRACES], node_find(telemetry, "traces"));
 }

@@ -94,6 +94,7 @@ extern const struct table proxy_table, mesh_config_table, service_entry_table, t
 
 void proxy_check(struct document *document);
 void mesh_config_check(struct document *document);
+void mesh_fields_check_files(struct document *document);
 void service_entry_check(struct document *document);
 void traffic_policy_check(struct document *document);
 
@@ -132,6 +133,9 @@ void mesh_fields_check(struct document *document);
 
 // Each block of mesh_fields is the Proxy's where that has it, else the MeshConfig's; `mesh` NULL: there is none.
 struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh);
+
+// The block of spec.telemetry that counts: the Proxy's where it has it, else the MeshConfig's; NULL: there is none.
+const struct node *mesh_fields_telemetry(const struct document *proxy, const struct document *mesh, const char *block);
 
 // resource_telemetry.c: spec.telemetry of a Proxy and of the MeshConfig.
 extern const struct table telemetry_table;

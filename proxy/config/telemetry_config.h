@@ -3,6 +3,7 @@
 #define CONFIG_TELEMETRY_CONFIG_H
 
 #include "base/bytes.h"
+#include "config/otlp_config.h"
 #include "config/request_key.h"
 
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct telemetry_propagators {
 struct telemetry_config {
     struct access_log_config access_log;
     struct audit_log_config audit_log;
+    struct otlp_config otlp[OTLP_SIGNALS]; // how each is sent
     struct {
         struct telemetry_share sampling; // of traces that begin here, where no policy says another one
         struct telemetry_propagators propagators;

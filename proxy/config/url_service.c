@@ -61,7 +61,7 @@ static uint32_t urls_of(const struct document *document, struct bytes urls[URLS_
 
 uint32_t count_url_services(const struct loading *loading) {
     struct bytes urls[URLS_MAX];
-    uint32_t count = 0;
+    uint32_t count = OTLP_SIGNALS;
     for (const struct document *document = loading->first; document != NULL; document = document->next)
         count += urls_of(document, urls);
     return count;
@@ -144,6 +144,9 @@ void freeze_urls(struct freezing *freezing) {
         for (uint32_t i = 0; i < count; i++)
             freeze_one(freezing, document, urls[i]);
     }
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        if (freezing->snapshot->proxy.telemetry.otlp[i].url_text.len > 0)
+            freeze_one(freezing, freezing->proxy, freezing->snapshot->proxy.telemetry.otlp[i].url_text);
 }
 
 const struct service_url *freeze_url(const struct freezing *freezing, struct bytes text) {

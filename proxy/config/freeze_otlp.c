@@ -1,0 +1,373 @@
+// Where each signal of telemetry is sent and how: what the documents say, then what the OTEL_* variable of the signal says, then the one for all signals, then the defaults
+// (OpenTelemetry specification, protocol/exporter.md). A variable that makes no sense is a warning, and counts as not set.
+#include "config/freeze_private.h"
+
+#include "config/content.h"
+#include "config/resource_otlp.h"
+#include "http/headers.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// As a place in messages.
+#define ENVIRONMENT "environment"
+
+// A variable may not make a URL that is longer (url_service.c).
+#define URL_BYTES_MAX 2000
+
+// The signals that are sent. What a document calls one, and what variables do.
+static const struct signal_names {
+    enum otlp_signal signal;
+    const char *block, *variable, *path;
+    const char *batch; // OTEL_BSP_...; NULL: it is not sent in batches
+} signals[] = {{OTLP_TRACES, "traces", "TRACES", "v1/traces", "BSP"}};
+
+#define SIGNALS (sizeof signals / sizeof signals[0])
+
+struct filling {
+    struct freezing *freezing;
+    const struct signal_names *names;
+    const struct node *node; // of the documents' block; NULL: there is none
+    struct otlp_config *config;
+};
+
+struct variable {
+    const char *name;
+    struct bytes value; // empty: not set
+    bool is_general;    // it is for all signals
+};
+
+__attribute__((format(printf, 3, 4))) static void warn(const struct filling *filling, const char *name, const char *format, ...) {
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    config_errors_add(filling->freezing->loading->warnings, (struct place){ENVIRONMENT, 0}, NULL, name, "%s", text);
+}
+
+// OTEL_EXPORTER_OTLP_..., that of the signal before that of all.
+static struct variable find(const struct filling *filling, const char *what) {
+    struct pool *scratch = filling->freezing->loading->scratch;
+    const struct otel_environment *environment = filling->freezing->loading->environment;
+    struct variable variable = {.name = pool_format(scratch, "OTEL_EXPORTER_OTLP_%s_%s", filling->names->variable, what).at};
+    variable.value = otel_variable(environment, variable.name);
+    if (variable.value.len > 0)
+        return variable;
+    variable = (struct variable){.name = pool_format(scratch, "OTEL_EXPORTER_OTLP_%s", what).at, .is_general = true};
+    variable.value = otel_variable(environment, variable.name);
+    return variable;
+}
+
+static bool is_given(const struct filling *filling, const char *field) {
+    return node_find(filling->node, field) != NULL;
+}
+
+// ---- single fields
+
+static void fill_protocol(const struct filling *filling) {
+    static const struct {
+        struct bytes name;
+        enum otlp_protocol protocol;
+    } names[] = {{BYTES_OF("http/protobuf"), OTLP_HTTP_PROTOBUF}, {BYTES_OF("grpc"), OTLP_GRPC}, {BYTES_OF("http/json"), OTLP_HTTP_JSON}};
+    const struct variable variable = find(filling, "PROTOCOL");
+    if (is_given(filling, "protocol") || variable.value.len == 0)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (bytes_equal(variable.value, names[i].name)) {
+            filling->config->protocol = names[i].protocol;
+            return;
+        }
+    }
+    warn(filling, variable.name, "%.*s is no protocol; allowed: http/protobuf, grpc, http/json", BYTES_FORMAT(variable.value));
+}
+
+static void fill_compression(const struct filling *filling) {
+    const struct variable variable = find(filling, "COMPRESSION");
+    if (is_given(filling, "compression") || variable.value.len == 0)
+        return;
+    if (bytes_equal(variable.value, BYTES("gzip")))
+        filling->config->compression = OTLP_COMPRESSION_GZIP;
+    else if (bytes_equal(variable.value, BYTES("none")))
+        filling->config->compression = OTLP_COMPRESSION_NONE;
+    else
+        warn(filling, variable.name, "%.*s is no compression; allowed: gzip, none", BYTES_FORMAT(variable.value));
+}
+
+// A number from `min` to `max`. False: it is not set, or none.
+static bool read_number(const struct filling *filling, struct variable variable, uint64_t min, uint64_t max, uint64_t *number) {
+    if (variable.value.len == 0)
+        return false;
+    if (bytes_to_u64(variable.value, max, number) && *number >= min)
+        return true;
+    warn(filling, variable.name, "%.*s is no number from %llu to %llu", BYTES_FORMAT(variable.value), (unsigned long long)min,
+         (unsigned long long)max);
+    return false;
+}
+
+#define MS_MAX 3600000 // as of the fields of documents
+#define RECORDS_MAX 65536
+
+static void fill_timeout(const struct filling *filling) {
+    uint64_t ms;
+    if (!is_given(filling, "timeout") && read_number(filling, find(filling, "TIMEOUT"), 1, MS_MAX, &ms))
+        filling->config->timeout = ms * NS_PER_MS;
+}
+
+// OTEL_BSP_..., OTEL_BLRP_...
+static bool batch_number(const struct filling *filling, const char *what, const char *field, uint64_t min, uint64_t max, uint64_t *number) {
+    struct freezing *freezing = filling->freezing;
+    struct variable variable = {.name = pool_format(freezing->loading->scratch, "OTEL_%s_%s", filling->names->batch, what).at};
+    variable.value = otel_variable(freezing->loading->environment, variable.name);
+    return node_find(node_find(filling->node, "batch"), field) == NULL && read_number(filling, variable, min, max, number);
+}
+
+static void fill_batch(const struct filling *filling) {
+    struct otlp_batch *batch = &filling->config->batch;
+    uint64_t number;
+    if (filling->names->batch == NULL)
+        return;
+    if (batch_number(filling, "SCHEDULE_DELAY", "scheduleDelay", 1, MS_MAX, &number))
+        batch->schedule_delay = number * NS_PER_MS;
+    if (batch_number(filling, "EXPORT_TIMEOUT", "exportTimeout", 1, MS_MAX, &number))
+        batch->export_timeout = number * NS_PER_MS;
+    if (batch_number(filling, "MAX_QUEUE_SIZE", "maxQueueSize", 1, RECORDS_MAX, &number))
+        batch->max_queue = (uint32_t)number;
+    if (batch_number(filling, "MAX_EXPORT_BATCH_SIZE", "maxBatchSize", 1, RECORDS_MAX, &number))
+        batch->max_batch = (uint32_t)number;
+    if (batch->max_batch > batch->max_queue)
+        batch->max_batch = batch->max_queue; // of two that come from different places
+}
+
+// ---- headers
+
+// As in the baggage of W3C: %20 stands for a space. BYTES_NONE: it is no such text.
+static struct bytes percent_decode(struct pool *pool, struct bytes text) {
+    char *decoded = pool_alloc(pool, text.len + 1);
+    size_t length = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] != '%') {
+            decoded[length++] = text.at[i];
+            continue;
+        }
+        const int octet = bytes_octet_of_hex(bytes_from(text.at + i + 1, text.len - i - 1));
+        if (octet < 0)
+            return BYTES_NONE;
+        decoded[length++] = (char)octet;
+        i += 2;
+    }
+    return bytes_from(decoded, length);
+}
+
+// The value is a credential: no message has it.
+static bool read_header(struct pool *pool, struct bytes pair, struct otlp_header *header) {
+    const size_t split = bytes_find(pair, '=');
+    *header = (struct otlp_header){.name = pool_copy(pool, bytes_trim(bytes_from(pair.at, split)))};
+    if (split == pair.len || !otlp_header_is_free(header->name))
+        return false;
+    header->value = percent_decode(pool, bytes_trim(bytes_from(pair.at + split + 1, pair.len - split - 1)));
+    return header->value.at != NULL && is_field_value(header->value);
+}
+
+static void fill_headers(const struct filling *filling) {
+    struct otlp_config *config = filling->config;
+    const struct variable variable = find(filling, "HEADERS");
+    struct bytes rest = variable.value, pair;
+    if (is_given(filling, "headers") || rest.len == 0)
+        return;
+    config->headers = pool_alloc_zeroed(filling->freezing->pool, OTLP_HEADERS_MAX * sizeof(config->headers[0]));
+    config->header_count = 0;
+    for (unsigned number = 1; bytes_next(&rest, ',', &pair); number++) {
+        if (config->header_count == OTLP_HEADERS_MAX)
+            warn(filling, variable.name, "has more than %d headers: the others are left out", OTLP_HEADERS_MAX);
+        else if (read_header(filling->freezing->pool, pair, &config->headers[config->header_count]))
+            config->header_count++;
+        else
+            warn(filling, variable.name, "header %u is none that may be sent: it is left out", number);
+        if (number > OTLP_HEADERS_MAX)
+            return;
+    }
+}
+
+// The documents' own, with what files say.
+static void freeze_headers(const struct filling *filling) {
+    struct otlp_config *config = filling->config;
+    struct otlp_header *headers = pool_alloc_zeroed(filling->freezing->pool, config->header_count * sizeof(headers[0]) + 1);
+    for (uint32_t i = 0; i < config->header_count; i++) {
+        headers[i] = config->headers[i];
+        if (headers[i].file.len > 0) {
+            const struct bytes text = otlp_header_value(content_find(filling->freezing->loading, headers[i].file)->text);
+            headers[i].value = pool_copy(filling->freezing->pool, text);
+        }
+    }
+    config->headers = headers;
+}
+
+// ---- the endpoint
+
+// Where the requests of a signal go whose collector is at `base`: with no path of its own that of the signal.
+static struct bytes url_of(const struct filling *filling, struct bytes base, bool is_base) {
+    struct pool *pool = filling->freezing->pool;
+    const bool has_slash = bytes_ends_with(base, BYTES("/"));
+    if (!is_base || filling->config->protocol == OTLP_GRPC) // whose path is that of its method
+        return pool_copy(pool, base);
+    return pool_format(pool, "%.*s%s%s", BYTES_FORMAT(base), has_slash ? "" : "/", filling->names->path);
+}
+
+// Of an endpoint of documents: it is a base where it has no path.
+static bool is_without_path(struct bytes url) {
+    const size_t scheme = bytes_starts_with(url, BYTES("https://")) ? 8 : 7;
+    const struct bytes rest = bytes_from(url.at + scheme, url.len - scheme);
+    return bytes_find(rest, '/') + 1 >= rest.len;
+}
+
+static bool is_switched_off(const struct filling *filling) {
+    const struct loading *loading = filling->freezing->loading;
+    const char *name = pool_format(loading->scratch, "OTEL_%s_EXPORTER", filling->names->variable).at;
+    const struct bytes exporter = otel_variable(loading->environment, name);
+    if (exporter.len > 0 && !bytes_equal(exporter, BYTES("otlp")) && !bytes_equal(exporter, BYTES("none")))
+        warn(filling, name, "%.*s is no exporter; allowed: otlp, none", BYTES_FORMAT(exporter));
+    return bytes_equal(exporter, BYTES("none")) || otel_variable_is_true(loading->environment, "OTEL_SDK_DISABLED");
+}
+
+// One of gRPC may have no scheme: then OTEL_EXPORTER_OTLP_INSECURE says which.
+static struct bytes with_scheme(const struct filling *filling, struct bytes value) {
+    if (filling->config->protocol != OTLP_GRPC || bytes_starts_with(value, BYTES("http://")) || bytes_starts_with(value, BYTES("https://")))
+        return value;
+    const bool is_insecure = bytes_equal_nocase(find(filling, "INSECURE").value, BYTES("true"));
+    return pool_format(filling->freezing->pool, "%s://%.*s", is_insecure ? "http" : "https", BYTES_FORMAT(value));
+}
+
+static void fill_endpoint(const struct filling *filling) {
+    struct otlp_config *config = filling->config;
+    struct service_url url;
+    const char *wrong;
+    if (config->endpoint.len > 0) {
+        config->url_text = url_of(filling, config->endpoint, is_without_path(config->endpoint));
+        return;
+    }
+    const struct variable variable = find(filling, "ENDPOINT");
+    if (is_given(filling, "endpoint") || variable.value.len == 0 || is_switched_off(filling))
+        return;
+    const struct bytes text = url_of(filling, with_scheme(filling, variable.value), variable.is_general);
+    if (text.len > URL_BYTES_MAX || !url_parse(text, filling->freezing->loading->scratch, &url, &wrong)) {
+        warn(filling, variable.name, "%.*s is no URL that can be asked; allowed: http:// or https://, a host with or without port, a path",
+             text.len < 100 ? (int)text.len : 100, text.at);
+        return;
+    }
+    config->endpoint = text;
+    config->url_text = text;
+}
+
+// What of these is set says that somebody relies on it: the collector would not be reached, or not as is meant.
+static void warn_of_files(const struct filling *filling) {
+    static const char *const files[] = {"CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const struct variable variable = find(filling, files[i]);
+        if (variable.value.len > 0)
+            warn(filling, variable.name,
+                 i == 0 ? "is not read; a ServiceEntry with the endpoint's host says by tls {mode: Simple, caCertificates} whom to trust"
+                        : "is not read; a collector in the mesh, with a ServiceEntry of tls {mode: Mesh}, is reached by mutual TLS");
+    }
+}
+
+// ---- traces
+
+static void fill_propagators(const struct filling *filling, struct telemetry_propagators *propagators) {
+    static const char *const name = "OTEL_PROPAGATORS";
+    struct bytes rest = otel_variable(filling->freezing->loading->environment, name), word;
+    struct telemetry_propagators given = {0};
+    bool is_known = rest.len > 0;
+    const struct {
+        struct bytes word;
+        bool *is_given;
+    } words[] = {{BYTES("tracecontext"), &given.tracecontext},
+                 {BYTES("baggage"), &given.baggage},
+                 {BYTES("b3"), &given.b3},
+                 {BYTES("b3multi"), &given.b3_multi},
+                 {BYTES("none"), &given.none}};
+    if (is_given(filling, "propagators") || rest.len == 0)
+        return;
+    while (is_known && bytes_next(&rest, ',', &word)) {
+        size_t i = 0;
+        while (i < sizeof words / sizeof words[0] && !bytes_equal(word, words[i].word))
+            i++;
+        is_known = i < sizeof words / sizeof words[0];
+        if (is_known)
+            *words[i].is_given = true;
+        else
+            warn(filling, name, "%.*s is no propagator; allowed: tracecontext, baggage, b3, b3multi, none", BYTES_FORMAT(word));
+    }
+    if (is_known)
+        *propagators = given;
+}
+
+#define SHARE_OF 1000000
+
+// A number from 0 to 1; by default 1.
+static bool read_ratio(const struct filling *filling, uint32_t *share) {
+    static const char *const name = "OTEL_TRACES_SAMPLER_ARG";
+    const struct bytes value = otel_variable(filling->freezing->loading->environment, name);
+    const struct bytes text = pool_copy(filling->freezing->loading->scratch, value);
+    char *end;
+    const double ratio = value.len == 0 ? 1.0 : strtod(text.at, &end);
+    if (value.len > 0 && (end != text.at + text.len || !(ratio >= 0.0 && ratio <= 1.0))) {
+        warn(filling, name, "%.*s is no number from 0 to 1", BYTES_FORMAT(value));
+        return false;
+    }
+    *share = (uint32_t)(ratio * SHARE_OF + 0.5);
+    return true;
+}
+
+// Whoever began a trace has decided about it: samplers that are not parent-based are none of ours.
+static void fill_sampling(const struct filling *filling, struct telemetry_share *sampling) {
+    static const char *const name = "OTEL_TRACES_SAMPLER";
+    const struct bytes value = otel_variable(filling->freezing->loading->environment, name);
+    uint32_t share = SHARE_OF;
+    if (is_given(filling, "sampling") || value.len == 0)
+        return;
+    if (bytes_equal(value, BYTES("parentbased_always_off"))) {
+        share = 0;
+    } else if (bytes_equal(value, BYTES("parentbased_traceidratio"))) {
+        if (!read_ratio(filling, &share))
+            return;
+    } else if (!bytes_equal(value, BYTES("parentbased_always_on"))) {
+        warn(filling, name, "%.*s is no sampler of a proxy; allowed: parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+             BYTES_FORMAT(value));
+        return;
+    }
+    *sampling = (struct telemetry_share){.numerator = share, .denominator = SHARE_OF};
+}
+
+void freeze_otlp(struct freezing *freezing, const struct document *mesh) {
+    const struct loading *loading = freezing->loading;
+    for (size_t i = 0; i < SIGNALS; i++) {
+        const struct filling filling = {.freezing = freezing,
+                                        .names = &signals[i],
+                                        .node = mesh_fields_telemetry(freezing->proxy, mesh, signals[i].block),
+                                        .config = &freezing->snapshot->proxy.telemetry.otlp[signals[i].signal]};
+        freeze_headers(&filling);
+        fill_protocol(&filling);
+        fill_compression(&filling);
+        fill_headers(&filling);
+        fill_timeout(&filling);
+        fill_batch(&filling);
+        fill_endpoint(&filling);
+        if (filling.config->url_text.len > 0)
+            warn_of_files(&filling);
+        if (signals[i].signal == OTLP_TRACES) {
+            fill_propagators(&filling, &freezing->snapshot->proxy.telemetry.traces.propagators);
+            fill_sampling(&filling, &freezing->snapshot->proxy.telemetry.traces.sampling);
+        }
+        if (i == 0 && otel_variable(loading->environment, "OTEL_CONFIG_FILE").len > 0)
+            warn(&filling, "OTEL_CONFIG_FILE", "is not read, and no other OTEL_* variable is either, as OpenTelemetry has it; documents say it all");
+    }
+}
+
+void freeze_otlp_urls(struct freezing *freezing) {
+    for (size_t i = 0; i < SIGNALS; i++) {
+        struct otlp_config *config = &freezing->snapshot->proxy.telemetry.otlp[signals[i].signal];
+        config->url = config->url_text.len == 0 ? NULL : freeze_url(freezing, config->url_text);
+    }
+}
