@@ -459,11 +459,6 @@ FOR_TESTS_ALONE = {
     "traffic_has_group": "holds the list of groups and the table of fields together",
     "loop_stop": "ends the loops of threads of tests; the program ends its own by what runs on them",
     "tls_was_resumed": "shows that a ticket was taken",
-    "export_queue_init": "the exporter is the next step",
-    "export_queue_dispose": "the same",
-    "export_queue_publish": "the same",
-    "export_queue_take": "the same",
-    "subrequest_start_own": "the same",
     "pool_cancel_dispose": "for filters that take more than memory for a stream; none does yet",
 }
 

@@ -397,7 +397,7 @@ static void on_watch(struct timer *timer) {
 
 static bool body_is_too_large(const struct stream *stream) {
     uint64_t max = stream->proxy->limits.body_bytes;
-    if (max == 0 || stream->asks_tunnel || stream->has_tunnel)
+    if (max == 0 || stream->is_own || stream->asks_tunnel || stream->has_tunnel)
         return false;
     return stream->request_bytes > max || (stream->request->content_length > 0 && (uint64_t)stream->request->content_length > max);
 }

@@ -283,9 +283,9 @@ static void put_link(struct draft *draft, const struct attempt_span *span) {
 
 // ---- whole spans
 
-// NULL: the queue is full, and has counted it.
+// NULL: the queue is full, and has counted it; or traces were switched off while the stream ran.
 static char *room_of(const struct stream *stream) {
-    return export_queue_room(stream->env->spans);
+    return stream->env->spans == NULL ? NULL : export_queue_room(stream->env->spans);
 }
 
 static struct draft draft_of(struct stream *stream, const struct attempt *attempt) {

@@ -1,0 +1,233 @@
+// Takes batches out of queues and hands them to the sender. See exporter.h.
+#include "agent/exporter.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+// At the end of the process somebody may still add a record or two, and tells nobody.
+#define HURRY_LOOK_NS (20 * NS_PER_MS)
+
+static uint64_t waiting_in(const struct exporter *exporter) {
+    uint64_t waiting = 0;
+    for (uint32_t i = 0; i < exporter->queue_count; i++)
+        waiting += export_queue_waiting(&exporter->queues[i]);
+    return waiting;
+}
+
+// Records that are longer than usual fill a queue before they are a batch.
+static bool is_short_of_room(const struct exporter *exporter) {
+    for (uint32_t i = 0; i < exporter->queue_count; i++)
+        if (export_queue_is_short_of_room(&exporter->queues[i]))
+            return true;
+    return false;
+}
+
+static void drop(struct exporter *exporter, enum export_drop reason, uint64_t records) {
+    exporter->figures.dropped[reason] += records;
+}
+
+// ---- batches
+
+// Records of all queues in turn, at `to`. Returns how many bytes.
+static size_t take(struct exporter *exporter, char *to, size_t size, uint32_t most, uint32_t *records) {
+    size_t taken = 0;
+    CHECK(exporter->queue_count > 0);
+    *records = 0;
+    for (uint32_t i = 0; i < exporter->queue_count && *records < most && size - taken >= EXPORT_RECORD_MAX; i++) {
+        uint32_t some;
+        struct export_queue *queue = &exporter->queues[(exporter->turn + i) % exporter->queue_count];
+        taken += export_queue_take(queue, most - *records, to + taken, size - taken, &some);
+        *records += some;
+    }
+    exporter->turn = (exporter->turn + 1) % exporter->queue_count;
+    return taken;
+}
+
+// As many bytes as the records of a batch may have.
+static size_t size_of_batch(const struct exporter *exporter) {
+    size_t waiting = EXPORT_RECORD_MAX;
+    for (uint32_t i = 0; i < exporter->queue_count; i++)
+        waiting += line_ring_waiting(&exporter->queues[i].ring);
+    return waiting < OTLP_RECORDS_BYTES_MAX ? waiting : OTLP_RECORDS_BYTES_MAX;
+}
+
+static void drop_all(struct exporter *exporter, enum export_drop reason) {
+    char *scratch = alloc_or_abort(EXPORT_RECORD_MAX);
+    uint32_t records;
+    while (waiting_in(exporter) > 0) {
+        (void)take(exporter, scratch, EXPORT_RECORD_MAX, UINT32_MAX, &records);
+        drop(exporter, reason, records);
+    }
+    free(scratch);
+}
+
+static enum export_drop reason_of(enum error error) {
+    return error == ERROR_BODY_TOO_LARGE ? EXPORT_DROP_TOO_LARGE : EXPORT_DROP_MEMORY;
+}
+
+static void send_batch(struct exporter *exporter) {
+    const size_t head = otlp_head_room(&exporter->origin);
+    const size_t size = size_of_batch(exporter);
+    uint32_t records;
+    char *memory = try_alloc(head + size);
+    if (memory == NULL)
+        return; // it is tried again with the next look
+    const size_t taken = take(exporter, memory + head, size, exporter->batch.max_batch, &records);
+    CHECK(records > 0);
+    const char *begin = otlp_head_write(&exporter->origin, taken, memory + head);
+    const struct bytes request = bytes_from(begin, (size_t)(memory + head + taken - begin));
+    const enum error error = otlp_sender_send(&exporter->sender, &exporter->terms, request, records);
+    free(memory);
+    if (error == OK && exporter->hurry_at > 0)
+        otlp_sender_hurry(&exporter->sender, exporter->hurry_at);
+    if (error != OK)
+        drop(exporter, reason_of(error), records);
+}
+
+static void look(struct task *task) {
+    struct exporter *exporter = CONTAINER_OF(task, struct exporter, look);
+    if (!exporter->is_on) {
+        drop_all(exporter, EXPORT_DROP_DISABLED);
+        return;
+    }
+    if (exporter->sender.state != OTLP_SENDER_IDLE)
+        return; // its end looks again
+    const uint64_t waiting = waiting_in(exporter);
+    const bool is_due = exporter->is_due || exporter->hurry_at > 0 || is_short_of_room(exporter);
+    if (waiting >= exporter->batch.max_batch || (is_due && waiting > 0))
+        send_batch(exporter);
+    // What is left of a time that has come is sent behind it.
+    exporter->is_due = exporter->is_due && waiting_in(exporter) > 0;
+}
+
+static void on_schedule(struct timer *timer) {
+    struct exporter *exporter = CONTAINER_OF(timer, struct exporter, schedule);
+    exporter->is_due = true;
+    loop_timer_start(exporter->loop, &exporter->schedule, exporter->hurry_at > 0 ? HURRY_LOOK_NS : exporter->batch.schedule_delay);
+    exporter_look(exporter);
+}
+
+// ---- ends
+
+static void tell(const struct exporter *exporter, const struct otlp_result *result) {
+    const char *signal = exporter->figures.signal;
+    if (result->end == OTLP_END_EXPORTED && result->reason[0] != '\0')
+        log_event(LOG_WARN, "export_partial", "signal=%s records=%llu rejected=%llu reason=\"%s\"", signal, (unsigned long long)result->records,
+                  (unsigned long long)result->rejected, result->reason);
+    else if (result->end != OTLP_END_EXPORTED)
+        log_event(LOG_WARN, "export_failed", "signal=%s records=%llu reason=\"%s\"", signal, (unsigned long long)result->records, result->reason);
+}
+
+static void done(void *user, const struct otlp_result *result) {
+    static const enum export_result results[OTLP_ENDS] = {[OTLP_END_EXPORTED] = EXPORT_RESULT_EXPORTED,
+                                                          [OTLP_END_REFUSED] = EXPORT_RESULT_REFUSED,
+                                                          [OTLP_END_TIMEOUT] = EXPORT_RESULT_TIMEOUT,
+                                                          [OTLP_END_TOO_LARGE] = EXPORT_RESULT_TOO_LARGE,
+                                                          [OTLP_END_DROPPED] = EXPORT_RESULT_DROPPED};
+    static const enum export_drop drops[OTLP_ENDS] = {[OTLP_END_REFUSED] = EXPORT_DROP_NOT_RETRYABLE,
+                                                      [OTLP_END_TIMEOUT] = EXPORT_DROP_TIMEOUT,
+                                                      [OTLP_END_TOO_LARGE] = EXPORT_DROP_TOO_LARGE,
+                                                      [OTLP_END_DROPPED] = EXPORT_DROP_DISABLED};
+    struct exporter *exporter = user;
+    exporter->figures.results[results[result->end]]++;
+    if (result->end == OTLP_END_EXPORTED) {
+        exporter->figures.exported += result->records - result->rejected;
+        drop(exporter, EXPORT_DROP_PARTIAL_SUCCESS, result->rejected);
+    } else if (exporter->hurry_at > 0 && (result->end == OTLP_END_DROPPED || result->end == OTLP_END_TIMEOUT)) {
+        drop(exporter, EXPORT_DROP_SHUTDOWN, result->records);
+    } else {
+        drop(exporter, drops[result->end], result->records);
+    }
+    tell(exporter, result);
+    exporter_look(exporter);
+}
+
+static void pass_on(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
+    struct exporter *exporter = user;
+    exporter->carry(exporter->user, terms, body, timeout);
+}
+
+// ---- from outside
+
+void exporter_init(struct exporter *exporter, struct loop *loop, enum otlp_signal signal, struct export_queue *queues, uint32_t queue_count,
+                   void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout), void *user) {
+    static const char *const names[OTLP_SIGNALS] = {[OTLP_TRACES] = "traces", [OTLP_METRICS] = "metrics", [OTLP_LOGS] = "logs"};
+    CHECK(queue_count > 0);
+    *exporter = (struct exporter){
+        .loop = loop, .carry = carry, .user = user, .queues = queues, .queue_count = queue_count, .figures = {.signal = names[signal]}};
+    otlp_sender_init(&exporter->sender, loop, signal, pass_on, done, exporter);
+    timer_init(&exporter->schedule, on_schedule);
+    task_init(&exporter->look, look);
+}
+
+void exporter_apply(struct exporter *exporter, const struct otlp_config *config, const struct otlp_origin *origin) {
+    const bool is_new = !exporter->is_on || config == NULL || exporter->batch.schedule_delay != config->batch.schedule_delay;
+    exporter->is_on = config != NULL;
+    if (!exporter->is_on) {
+        loop_timer_stop(exporter->loop, &exporter->schedule);
+        otlp_sender_drop(&exporter->sender);
+        exporter_look(exporter);
+        return;
+    }
+    exporter->origin = *origin;
+    exporter->batch = config->batch;
+    exporter->terms = (struct otlp_sender_terms){
+        .protocol = config->protocol, .compression = config->compression, .timeout = config->timeout, .export_timeout = config->batch.export_timeout};
+    if (is_new) // documents that are read again and again put nothing off
+        loop_timer_start(exporter->loop, &exporter->schedule, config->batch.schedule_delay);
+}
+
+void exporter_look(struct exporter *exporter) {
+    loop_wake(exporter->loop, &exporter->look);
+}
+
+void exporter_hurry(struct exporter *exporter, nanoseconds at) {
+    CHECK(at > 0);
+    exporter->hurry_at = at;
+    otlp_sender_hurry(&exporter->sender, at);
+    loop_timer_stop(exporter->loop, &exporter->schedule);
+    if (exporter->is_on)
+        loop_timer_start(exporter->loop, &exporter->schedule, HURRY_LOOK_NS);
+    exporter_look(exporter);
+}
+
+bool exporter_is_idle(const struct exporter *exporter) {
+    return exporter->sender.state == OTLP_SENDER_IDLE && waiting_in(exporter) == 0;
+}
+
+void exporter_end(struct exporter *exporter) {
+    const struct otlp_answer none = {.end = ERROR_CANCELLED};
+    exporter->hurry_at = exporter->loop->now > 0 ? exporter->loop->now : 1;
+    exporter->is_on = false;
+    otlp_sender_drop(&exporter->sender);
+    if (exporter->sender.state == OTLP_SENDER_UNDER_WAY)
+        otlp_sender_answered(&exporter->sender, &none);
+    drop_all(exporter, EXPORT_DROP_SHUTDOWN);
+    loop_timer_stop(exporter->loop, &exporter->schedule);
+    task_cancel(&exporter->look);
+}
+
+void exporter_dispose(struct exporter *exporter) {
+    CHECK(exporter_is_idle(exporter));
+    loop_timer_stop(exporter->loop, &exporter->schedule);
+    task_cancel(&exporter->look);
+    otlp_sender_dispose(&exporter->sender);
+}
+
+struct export_figures exporter_figures(const struct exporter *exporter) {
+    struct export_figures figures = exporter->figures;
+    for (uint32_t i = 0; i < exporter->queue_count; i++) {
+        const struct export_queue *queue = &exporter->queues[i];
+        const uint64_t full = metric_read(&queue->dropped);
+        const uint64_t queued = metric_read(&queue->queued);
+        figures.dropped[EXPORT_DROP_QUEUE_FULL] += full;
+        figures.made += queued + full;
+        figures.waiting += queued - atomic_load_explicit(&queue->taken, memory_order_relaxed);
+        figures.capacity += queue->records_max;
+    }
+    figures.waiting += exporter->sender.records;
+    figures.retries = exporter->sender.retries;
+    return figures;
+}

@@ -1,0 +1,150 @@
+// Tries, waits, and how a request ends. See otlp_sender.h.
+#include "agent/otlp_sender.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+// As OpenTelemetry's exporters wait between tries: twice as long each time, from one second to five, some less by chance, so that those that failed together do not come back together.
+#define BACKOFF_FIRST_NS NS_PER_S
+#define BACKOFF_MAX_NS (5 * NS_PER_S)
+
+// A try that has less time than this is not worth it.
+#define TRY_LEAST_NS (100 * NS_PER_MS)
+
+static void set_state(struct otlp_sender *sender, enum otlp_sender_state state) {
+    static const bool legal[3][3] = {
+        [OTLP_SENDER_IDLE] = {[OTLP_SENDER_HELD] = true, [OTLP_SENDER_UNDER_WAY] = true},
+        [OTLP_SENDER_HELD] = {[OTLP_SENDER_UNDER_WAY] = true, [OTLP_SENDER_IDLE] = true},
+        [OTLP_SENDER_UNDER_WAY] = {[OTLP_SENDER_HELD] = true, [OTLP_SENDER_IDLE] = true},
+    };
+    CHECK(legal[sender->state][state]);
+    sender->state = state;
+}
+
+static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejected) {
+    loop_timer_stop(sender->loop, &sender->timer);
+    bytes_drop(&sender->body);
+    const struct otlp_result result = {
+        .end = end, .records = sender->records, .rejected = rejected < sender->records ? rejected : sender->records, .reason = sender->reason};
+    sender->records = 0;
+    sender->is_dropped = false;
+    set_state(sender, OTLP_SENDER_IDLE);
+    sender->done(sender->user, &result);
+}
+
+static void try_now(struct otlp_sender *sender) {
+    const nanoseconds left = sender->give_up_at - sender->loop->now;
+    CHECK(sender->give_up_at > sender->loop->now);
+    set_state(sender, OTLP_SENDER_UNDER_WAY);
+    sender->retries += sender->tries > 0;
+    sender->tries++;
+    sender->carry(sender->user, &sender->terms, sender->body, sender->terms.timeout < left ? sender->terms.timeout : left);
+}
+
+static void on_timer(struct timer *timer) {
+    struct otlp_sender *sender = CONTAINER_OF(timer, struct otlp_sender, timer);
+    if (sender->give_up_at > sender->loop->now)
+        try_now(sender);
+    else
+        finish(sender, OTLP_END_TIMEOUT, 0); // it was hurried meanwhile
+}
+
+static nanoseconds backoff(struct otlp_sender *sender) {
+    nanoseconds whole = BACKOFF_FIRST_NS;
+    for (unsigned i = 1; i < sender->tries && whole < BACKOFF_MAX_NS; i++)
+        whole *= 2;
+    whole = whole < BACKOFF_MAX_NS ? whole : BACKOFF_MAX_NS;
+    const nanoseconds half = whole / 2;
+    return half + rng_below(&sender->loop->rng, (uint32_t)half);
+}
+
+// Holds it until `at`. False: no try would be left time for then.
+static bool hold_until(struct otlp_sender *sender, nanoseconds at) {
+    if (at + TRY_LEAST_NS > sender->give_up_at)
+        return false;
+    set_state(sender, OTLP_SENDER_HELD);
+    loop_timer_start(sender->loop, &sender->timer, at - sender->loop->now);
+    return true;
+}
+
+void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal,
+                      void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout),
+                      void (*done)(void *user, const struct otlp_result *result), void *user) {
+    *sender = (struct otlp_sender){.loop = loop, .signal = signal, .carry = carry, .done = done, .user = user};
+    timer_init(&sender->timer, on_timer);
+}
+
+enum error otlp_sender_send(struct otlp_sender *sender, const struct otlp_sender_terms *terms, struct bytes request, uint64_t records) {
+    CHECK(sender->state == OTLP_SENDER_IDLE && records > 0);
+    const nanoseconds now = sender->loop->now;
+    const enum error error = otlp_request_encode(terms->protocol, terms->compression, sender->signal, request, &sender->body);
+    if (error != OK)
+        return error;
+    sender->terms = *terms;
+    sender->records = records;
+    sender->tries = 0;
+    sender->reason[0] = '\0';
+    sender->give_up_at = now + terms->export_timeout;
+    // The first try is never made from here, so that `done` is not either.
+    set_state(sender, OTLP_SENDER_HELD);
+    nanoseconds wait = sender->quiet_until > now ? sender->quiet_until - now : 0;
+    wait = wait < terms->export_timeout ? wait : terms->export_timeout;
+    loop_timer_start(sender->loop, &sender->timer, wait);
+    return OK;
+}
+
+void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *answer) {
+    struct otlp_outcome outcome;
+    const nanoseconds now = sender->loop->now;
+    CHECK(sender->state == OTLP_SENDER_UNDER_WAY);
+    otlp_answer_judge(sender->terms.protocol, answer, loop_wall(sender->loop), &outcome);
+    memcpy(sender->reason, outcome.reason, sizeof sender->reason);
+    switch (outcome.verdict) {
+    case OTLP_TAKEN:
+        sender->quiet_until = 0;
+        finish(sender, OTLP_END_EXPORTED, outcome.rejected);
+        return;
+    case OTLP_REFUSED:
+        finish(sender, OTLP_END_REFUSED, 0);
+        return;
+    case OTLP_TOO_LARGE:
+        finish(sender, OTLP_END_TOO_LARGE, 0);
+        return;
+    case OTLP_AGAIN:
+        break;
+    }
+    if (outcome.retry_after > 0)
+        sender->quiet_until = now + outcome.retry_after; // for those that follow, too
+    if (sender->is_dropped)
+        finish(sender, OTLP_END_DROPPED, 0);
+    else if (!hold_until(sender, outcome.retry_after > 0 ? sender->quiet_until : now + backoff(sender)))
+        finish(sender, OTLP_END_TIMEOUT, 0);
+}
+
+void otlp_sender_hurry(struct otlp_sender *sender, nanoseconds at) {
+    const nanoseconds now = sender->loop->now;
+    if (sender->state == OTLP_SENDER_IDLE || sender->give_up_at <= at)
+        return;
+    sender->give_up_at = at;
+    if (sender->state != OTLP_SENDER_HELD)
+        return;
+    if (sender->quiet_until + TRY_LEAST_NS > at)
+        sender->give_up_at = now; // it must not be tried before
+    if (sender->give_up_at == now || sender->timer.expiry_ms * NS_PER_MS > now) {
+        loop_timer_stop(sender->loop, &sender->timer);
+        loop_timer_start(sender->loop, &sender->timer, sender->quiet_until > now && sender->give_up_at > now ? sender->quiet_until - now : 0);
+    }
+}
+
+void otlp_sender_drop(struct otlp_sender *sender) {
+    if (sender->state == OTLP_SENDER_HELD)
+        finish(sender, OTLP_END_DROPPED, 0);
+    else if (sender->state == OTLP_SENDER_UNDER_WAY)
+        sender->is_dropped = true;
+}
+
+void otlp_sender_dispose(struct otlp_sender *sender) {
+    CHECK(sender->state == OTLP_SENDER_IDLE);
+    loop_timer_stop(sender->loop, &sender->timer);
+}

@@ -1,0 +1,85 @@
+// Sends one request of one signal at a time, again and again until it is taken, refused, or its time is over: exponential backoff with jitter, or what the receiver asks for.
+// It knows nothing of connections: whoever carries its requests is passed in. Main thread.
+//
+// Owner:      who embeds it. Of one thread.
+// Start:      otlp_sender_send.
+// Callbacks:  `carry` of its options, for each try; `done`, once for each otlp_sender_send that returned OK, never from within it.
+// Cancel:     otlp_sender_drop; while a try is under way `otlp_sender_answered` must still come first.
+// Memory:     the caller's; after otlp_sender_dispose it may go.
+#ifndef AGENT_OTLP_SENDER_H
+#define AGENT_OTLP_SENDER_H
+
+#include "agent/otlp_answer.h"
+#include "agent/otlp_request.h"
+#include "net/loop.h"
+
+//   IDLE -> HELD, UNDER_WAY     a request was given: at once, or once the receiver's wait is over
+//   HELD -> UNDER_WAY, IDLE     time to try; or given up
+//   UNDER_WAY -> HELD, IDLE     to be sent again; or done
+enum otlp_sender_state { OTLP_SENDER_IDLE, OTLP_SENDER_HELD, OTLP_SENDER_UNDER_WAY };
+
+// What became of the records of a request.
+enum otlp_end {
+    OTLP_END_EXPORTED,  // but for `rejected`
+    OTLP_END_REFUSED,   // not to be sent again
+    OTLP_END_TIMEOUT,   // not taken in its time
+    OTLP_END_TOO_LARGE, // for us or for the receiver
+    OTLP_END_DROPPED,   // otlp_sender_drop
+    OTLP_ENDS
+};
+
+struct otlp_result {
+    enum otlp_end end;
+    uint64_t records;   // of the request
+    uint64_t rejected;  // of an export that was taken
+    const char *reason; // in few words; empty: nothing to say
+};
+
+struct otlp_sender_terms {
+    enum otlp_protocol protocol;
+    enum otlp_compression compression;
+    nanoseconds timeout;        // of a try
+    nanoseconds export_timeout; // of all of them
+};
+
+struct otlp_sender {
+    struct loop *loop;
+    enum otlp_signal signal;
+    struct otlp_sender_terms terms; // of the request at hand
+    // Begins a try: `body` is the sender's, and stays until otlp_sender_answered, which follows exactly once and never from within.
+    void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout);
+    void (*done)(void *user, const struct otlp_result *result);
+    void *user;
+    enum otlp_sender_state state;
+    struct bytes body; // owned
+    uint64_t records;
+    unsigned tries;               // of this request that were begun
+    uint64_t retries;             // of all: tries after the first
+    nanoseconds give_up_at;       // of the loop's clock
+    nanoseconds quiet_until;      // the receiver wants nothing before
+    bool is_dropped;              // as soon as the try is over
+    char reason[OTLP_REASON_MAX]; // of the last try
+    struct timer timer;
+};
+
+void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal,
+                      void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout),
+                      void (*done)(void *user, const struct otlp_result *result), void *user);
+
+// It is idle. `request`: a whole Export...ServiceRequest as protobuf, the caller's, with `records` in it, at least one. ERROR_BODY_TOO_LARGE, ERROR_NO_MEMORY: it could not be
+// made a body, and nothing happened.
+MUST_CHECK enum error otlp_sender_send(struct otlp_sender *sender, const struct otlp_sender_terms *terms, struct bytes request, uint64_t records);
+
+// The try that was carried is over. The texts of `answer` are the caller's.
+void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *answer);
+
+// What is to be done is to be done until `at`, and without waiting between tries for longer than that leaves room for: the process is about to end.
+void otlp_sender_hurry(struct otlp_sender *sender, nanoseconds at);
+
+// Gives up what it has: `done` comes at once where no try is under way, else with the end of that.
+void otlp_sender_drop(struct otlp_sender *sender);
+
+// It is idle.
+void otlp_sender_dispose(struct otlp_sender *sender);
+
+#endif

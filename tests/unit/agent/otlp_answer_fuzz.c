@@ -1,0 +1,30 @@
+// Answers of any bytes: whatever a collector sends, what is made of it has bounds, and a line of the log in it stays one line.
+#include "agent/otlp_answer.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2)
+        return 0;
+    const struct bytes rest = bytes_from((const char *)data + 2, size - 2);
+    const bool is_detail = data[1] < 20; // then it is a code of gRPC, and what follows are its details
+    const char code[] = {(char)('0' + data[1] / 10), (char)('0' + data[1] % 10)};
+    const struct otlp_answer answer = {.status = is_detail ? 200 : (uint16_t)(data[1] * 3),
+                                       .retry_after = rest,
+                                       .grpc_status = is_detail ? bytes_from(code, 2) : BYTES("0"),
+                                       .grpc_message = rest,
+                                       .grpc_details = rest,
+                                       .body = rest};
+    struct otlp_outcome outcome;
+    otlp_answer_judge((enum otlp_protocol)(data[0] % 3), &answer, 1445412480 * NS_PER_S, &outcome);
+    CHECK(outcome.retry_after <= 86401 * NS_PER_S);
+    CHECK(memchr(outcome.reason, '\0', sizeof outcome.reason) != NULL);
+    for (const char *at = outcome.reason; *at != '\0'; at++)
+        CHECK((unsigned char)*at >= ' ' && *at != '"');
+    CHECK(outcome.rejected == 0 || outcome.verdict == OTLP_TAKEN);
+    return 0;
+}

@@ -1,0 +1,203 @@
+// What answers of collectors mean: the tables of the specification, line by line, and what hostile ones do.
+#include "agent/otlp_answer.h"
+
+#include "telemetry/proto/collector.pb-c.h"
+#include "telemetry/proto/status.pb-c.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define WALL (UINT64_C(1445412480) * NS_PER_S) // Wed, 21 Oct 2015 07:28:00 GMT
+
+static struct otlp_outcome judge(enum otlp_protocol protocol, const struct otlp_answer *answer) {
+    struct otlp_outcome outcome;
+    otlp_answer_judge(protocol, answer, WALL, &outcome);
+    return outcome;
+}
+
+static enum otlp_verdict of_status(unsigned status) {
+    if (status == 429 || status == 502 || status == 503 || status == 504)
+        return OTLP_AGAIN;
+    if (status == 413)
+        return OTLP_TOO_LARGE;
+    return status >= 200 && status < 300 ? OTLP_TAKEN : OTLP_REFUSED;
+}
+
+static void of_http_four_statuses_may_be_sent_again(void **state) {
+    (void)state;
+    for (unsigned status = 100; status < 600; status++)
+        assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &(struct otlp_answer){.status = (uint16_t)status}).verdict, of_status(status));
+}
+
+static void of_grpc_six_codes_may_be_sent_again(void **state) {
+    (void)state;
+    for (unsigned code = 0; code < 20; code++) {
+        char text[8];
+        snprintf(text, sizeof text, "%u", code);
+        const struct otlp_answer answer = {.status = 200, .grpc_status = bytes_from_text(text), .grpc_message = BYTES("why")};
+        const struct otlp_outcome outcome = judge(OTLP_GRPC, &answer);
+        const bool again = code == 1 || code == 4 || code == 10 || code == 11 || code == 14 || code == 15;
+        assert_int_equal(outcome.verdict, code == 0 ? OTLP_TAKEN : again ? OTLP_AGAIN : OTLP_REFUSED);
+        if (code != 0)
+            assert_non_null(strstr(outcome.reason, "why"));
+    }
+    assert_int_equal(judge(OTLP_GRPC, &(struct otlp_answer){.status = 200}).verdict, OTLP_REFUSED);
+    assert_int_equal(judge(OTLP_GRPC, &(struct otlp_answer){.status = 503}).verdict, OTLP_AGAIN); // of what is in between
+}
+
+static void retry_after_is_seconds_or_a_date(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        nanoseconds wanted;
+    } cases[] = {{"", 0},
+                 {"7", 7 * NS_PER_S},
+                 {"0", 0},
+                 {"99999999999999999999", 0},
+                 {"1000000", 86400 * NS_PER_S},
+                 {"Wed, 21 Oct 2015 07:28:30 GMT", 30 * NS_PER_S},
+                 {"Wed, 21 Oct 2015 07:27:00 GMT", 0},
+                 {"soon", 0},
+                 {"-1", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct otlp_answer answer = {.status = 503, .retry_after = bytes_from_text(cases[i].text)};
+        assert_int_equal(judge(OTLP_HTTP_JSON, &answer).retry_after, cases[i].wanted);
+    }
+}
+
+// base64 without padding.
+static struct bytes encode(const uint8_t *from, size_t length, char *to) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t out = 0;
+    for (size_t i = 0; i < length; i += 3) {
+        const uint32_t bits = (uint32_t)from[i] << 16 | (i + 1 < length ? (uint32_t)from[i + 1] << 8 : 0) | (i + 2 < length ? from[i + 2] : 0);
+        for (size_t j = 0; j < 4 && i + j <= length; j++)
+            to[out++] = digits[bits >> (18 - 6 * j) & 63];
+    }
+    return bytes_from(to, out);
+}
+
+static void a_used_up_quota_is_final_unless_it_says_when(void **state) {
+    (void)state;
+    static char debug_type[] = "type.googleapis.com/google.rpc.DebugInfo", retry_type[] = "type.googleapis.com/google.rpc.RetryInfo";
+    uint8_t info[64], status[256];
+    char text[512];
+    Rpc__Duration delay = RPC__DURATION__INIT;
+    Rpc__RetryInfo retry = RPC__RETRY_INFO__INIT;
+    Rpc__Any other = RPC__ANY__INIT, any = RPC__ANY__INIT;
+    Rpc__Any *details[] = {&other, &any};
+    Rpc__Status whole = RPC__STATUS__INIT;
+    delay.has_seconds = delay.has_nanos = 1;
+    delay.seconds = 3;
+    delay.nanos = 500000000;
+    retry.retry_delay = &delay;
+    other.type_url = debug_type;
+    any.type_url = retry_type;
+    any.has_value = 1;
+    any.value = (ProtobufCBinaryData){rpc__retry_info__pack(&retry, info), info};
+    whole.n_details = 2;
+    whole.details = details;
+    struct otlp_answer answer = {.status = 200, .grpc_status = BYTES("8")};
+    assert_int_equal(judge(OTLP_GRPC, &answer).verdict, OTLP_REFUSED);
+    answer.grpc_details = encode(status, rpc__status__pack(&whole, status), text);
+    assert_int_equal(judge(OTLP_GRPC, &answer).verdict, OTLP_AGAIN);
+    assert_int_equal(judge(OTLP_GRPC, &answer).retry_after, 3 * NS_PER_S + NS_PER_S / 2);
+    text[answer.grpc_details.len] = '=';
+    answer.grpc_details.len++;
+    assert_int_equal(judge(OTLP_GRPC, &answer).verdict, OTLP_AGAIN);
+    answer.grpc_status = BYTES("14"); // it may say so too
+    assert_int_equal(judge(OTLP_GRPC, &answer).retry_after, 3 * NS_PER_S + NS_PER_S / 2);
+    answer.grpc_status = BYTES("8");
+    text[3] = '*';
+    assert_int_equal(judge(OTLP_GRPC, &answer).verdict, OTLP_REFUSED);
+    delay.seconds = -1;
+    any.value.len = rpc__retry_info__pack(&retry, info);
+    answer.grpc_details = encode(status, rpc__status__pack(&whole, status), text);
+    assert_int_equal(judge(OTLP_GRPC, &answer).retry_after, 0);
+}
+
+static void what_was_rejected_is_counted_and_never_sent_again(void **state) {
+    (void)state;
+    static char message[] = "too \"old\"\n";
+    uint8_t packed[128];
+    Otlp__ExportPartialSuccess partial = OTLP__EXPORT_PARTIAL_SUCCESS__INIT;
+    Otlp__ExportServiceResponse response = OTLP__EXPORT_SERVICE_RESPONSE__INIT;
+    partial.has_rejected = 1;
+    partial.rejected = 3;
+    partial.error_message = message;
+    response.partial_success = &partial;
+    char frame[200] = {0};
+    const size_t length = otlp__export_service_response__pack(&response, packed);
+    frame[4] = (char)length;
+    memcpy(frame + 5, packed, length);
+    const struct otlp_answer answers[] = {
+        [OTLP_HTTP_PROTOBUF] = {.status = 200, .body = bytes_from((char *)packed, length)},
+        [OTLP_GRPC] = {.status = 200, .grpc_status = BYTES("0"), .body = bytes_from(frame, length + 5)},
+        [OTLP_HTTP_JSON] = {.status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedSpans\":\"3\",\"errorMessage\":\"too \\\"old\\\"\\n\"}}")},
+    };
+    for (unsigned protocol = OTLP_HTTP_PROTOBUF; protocol <= OTLP_HTTP_JSON; protocol++) {
+        const struct otlp_outcome outcome = judge((enum otlp_protocol)protocol, &answers[protocol]);
+        assert_int_equal(outcome.verdict, OTLP_TAKEN);
+        assert_int_equal(outcome.rejected, 3);
+        assert_string_equal(outcome.reason, "some were rejected: too  old  ");
+    }
+    const struct otlp_answer numbers = {.status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedLogRecords\":2},\"x\":1}")};
+    assert_int_equal(judge(OTLP_HTTP_JSON, &numbers).rejected, 2);
+    partial.rejected = 0;
+    const struct otlp_answer warning = {.status = 200, .body = bytes_from((char *)packed, otlp__export_service_response__pack(&response, packed))};
+    assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &warning).rejected, 0);
+    assert_non_null(strstr(judge(OTLP_HTTP_PROTOBUF, &warning).reason, "a warning"));
+}
+
+static void a_body_that_is_no_answer_says_nothing(void **state) {
+    (void)state;
+    static char zeros[70000];
+    const struct bytes bodies[] = {BYTES("\xff\xff\xff"),
+                                   BYTES("\x0a\xff\xff\xff\xff\x0f"),
+                                   bytes_from(zeros, sizeof zeros),
+                                   BYTES("{"),
+                                   BYTES("[1]"),
+                                   BYTES("{\"partialSuccess\":{\"rejectedSpans\":\"-5\"}}"),
+                                   BYTES("\x00\x00\x00\x00\x09x"),
+                                   BYTES("\x01\x00\x00\x00\x00"),
+                                   BYTES_NONE};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        for (unsigned protocol = OTLP_HTTP_PROTOBUF; protocol <= OTLP_HTTP_JSON; protocol++) {
+            const struct otlp_answer answer = {.status = 200, .grpc_status = BYTES("0"), .body = bodies[i]};
+            const struct otlp_outcome outcome = judge((enum otlp_protocol)protocol, &answer);
+            assert_int_equal(outcome.verdict, OTLP_TAKEN);
+            assert_int_equal(outcome.rejected, 0);
+        }
+    }
+}
+
+static void without_an_answer_it_is_sent_again(void **state) {
+    (void)state;
+    static const enum error again[] = {ERROR_CONNECT_REFUSED, ERROR_CONNECT_TIMEOUT,    ERROR_UPSTREAM_RESET, ERROR_REQUEST_TIMEOUT,
+                                       ERROR_DNS_ERROR,       ERROR_NO_ENDPOINT,        ERROR_BREAKER_OPEN,   ERROR_MEMORY_LIMIT,
+                                       ERROR_TLS_FAILED,      ERROR_RESPONSE_INCOMPLETE};
+    static const enum error final[] = {ERROR_BODY_TOO_LARGE, ERROR_RESPONSE_MALFORMED};
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++)
+        assert_int_equal(judge(OTLP_GRPC, &(struct otlp_answer){.end = again[i]}).verdict, OTLP_AGAIN);
+    for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
+        assert_int_equal(judge(OTLP_HTTP_JSON, &(struct otlp_answer){.end = final[i]}).verdict, OTLP_REFUSED);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_http_four_statuses_may_be_sent_again),
+        cmocka_unit_test(of_grpc_six_codes_may_be_sent_again),
+        cmocka_unit_test(retry_after_is_seconds_or_a_date),
+        cmocka_unit_test(a_used_up_quota_is_final_unless_it_says_when),
+        cmocka_unit_test(what_was_rejected_is_counted_and_never_sent_again),
+        cmocka_unit_test(a_body_that_is_no_answer_says_nothing),
+        cmocka_unit_test(without_an_answer_it_is_sent_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
