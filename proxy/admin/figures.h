@@ -12,6 +12,7 @@
 #include "config/snapshot.h"
 #include "net/tls_counters.h"
 #include "telemetry/dns_metrics.h"
+#include "telemetry/export_metrics.h"
 #include "telemetry/health_metrics.h"
 #include "telemetry/request_metrics.h"
 #include "telemetry/series_reading.h"
@@ -167,6 +168,8 @@ struct admin_figures {
     struct request_ends *ends;
     uint32_t end_count;
     struct series_rows series;
+    struct export_figures exports[OTLP_SIGNALS];
+    uint32_t export_count;
     struct admin_policy *policies; // the first ADMIN_POLICIES_MAX of rules, and of breakers of endpoints; all others of these are one, "_other"
     struct health_series *health;
     uint32_t policy_count, health_count;

@@ -226,6 +226,7 @@ void page_metrics(struct admin_query *query) {
     dns_metrics_expose(&page, &figures->dns);
     request_metrics_expose(&page, figures->ends, figures->end_count);
     series_rows_expose(&page, &figures->series);
+    export_metrics_expose(&page, figures->exports, figures->export_count);
     add_policies(&page, figures);
     add_breakers(&page, figures);
     health_metrics_expose(&page, figures->health, figures->health_count);

@@ -203,10 +203,11 @@ static bool matters(void *owner, const char *name) {
 
 // --- life ---
 
-enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options,
+enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options, const struct otel_environment *environment,
                           enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors), void *user) {
     *documents = (struct documents){.loop = loop, .options = options, .changed = changed, .user = user};
     documents->cache = config_cache_create(clock_wall_ns);
+    config_cache_set_environment(documents->cache, environment);
     timer_init(&documents->settle, on_settle);
     documents_reload(documents, "start");
     return documents->snapshot != NULL ? OK : ERROR_INVALID;

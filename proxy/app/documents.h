@@ -47,8 +47,9 @@ struct documents {
     void *user;
 };
 
-// Reads for the first time; on an error the lines are in `documents->errors`.
+// Reads for the first time; on an error the lines are in `documents->errors`. `environment` outlives it.
 MUST_CHECK enum error documents_open(struct documents *documents, struct loop *loop, const struct options *options,
+                                     const struct otel_environment *environment,
                                      enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors), void *user);
 
 // Reads again when files change.

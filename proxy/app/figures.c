@@ -30,6 +30,7 @@ static void fill_counters(const struct proxy *proxy, struct admin_figures *figur
         metric_merge(&figures->tls, &proxy->workers[i].upstream.tls_counters, sizeof figures->tls);
     }
     resolver_metrics(proxy->resolver, &figures->dns);
+    figures->export_count = exports_figures(proxy, figures->exports);
     worker_metrics_merge(&figures->workers, cells, proxy->worker_count);
     metric_add(&figures->workers.taps, proxy->taps.count);
     metric_add(&figures->workers.downstream_refused_descriptors, acceptor_refused(proxy->acceptor));

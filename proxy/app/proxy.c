@@ -189,6 +189,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_apply(&proxy->workers[i], chain_set_ref(chains));
     chain_set_unref(chains);
+    exports_follow(proxy, fresh);
     health_checker_apply(proxy->checker, fresh);
     resolver_apply(proxy->resolver, fresh);
     series_registry_set(live_shared_series(proxy->shared), fresh->proxy.telemetry.metrics.max_series, false);
@@ -229,7 +230,8 @@ static void on_drain_timer(struct timer *timer) {
     nanoseconds took = proxy->loop.now - proxy->drain_begun;
     nanoseconds allowed = proxy->documents.snapshot->proxy.limits.drain_timeout;
     bool drained = is_drained(proxy);
-    if (took >= allowed || (proxy->last_call && drained && !taps_linger(proxy))) {
+    const bool is_over = proxy->last_call && drained && !taps_linger(proxy);
+    if (took >= allowed || (is_over && !exports_linger(proxy, proxy->drain_begun + allowed))) {
         log_event(LOG_INFO, "drained", "took_ms=%llu complete=%s", (unsigned long long)(took / NS_PER_MS), took < allowed ? "true" : "false");
         uv_stop(&proxy->loop.uv);
         return;
@@ -399,6 +401,7 @@ static void end_all(struct proxy *proxy) {
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
     taps_end(proxy);
+    exports_end(proxy);
     audit_process(&proxy->audit, "ended");
     line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
     audit_close(&proxy->audit, LOG_PATIENCE_NS);
@@ -506,7 +509,8 @@ int proxy_run(const struct options *options) {
     gatherings_init(&proxy.gatherings);
     taps_init(&proxy.taps);
     reloads_init(&proxy);
-    if (documents_open(&proxy.documents, &proxy.loop, options, on_documents, &proxy) != OK)
+    exports_init(&proxy);
+    if (documents_open(&proxy.documents, &proxy.loop, options, proxy.exports.environment, on_documents, &proxy) != OK)
         proxy.exit_code = EXIT_REFUSED;
     else if (options->check)
         proxy.exit_code = check(proxy.documents.snapshot);
@@ -514,6 +518,7 @@ int proxy_run(const struct options *options) {
         run(&proxy);
     inherited_dispose(&proxy.inherited);
     documents_close(&proxy.documents);
+    exports_dispose(&proxy);
     loop_dispose(&proxy.loop);
     if (proxy.checker != NULL)
         health_checker_destroy(proxy.checker); // once its connections are closed

@@ -6,6 +6,7 @@
 #include "app/acceptor.h"
 #include "app/audit.h"
 #include "app/documents.h"
+#include "app/exports.h"
 #include "app/gathering.h"
 #include "app/handover.h"
 #include "app/inherited.h"
@@ -64,6 +65,7 @@ struct proxy {
     struct ca_files *ca_files;      // authorities of servers outside the mesh
     struct gatherings gatherings;   // questions of pages to the workers
     struct taps taps;               // readers of /tap
+    struct exports exports;         // telemetry on its way to a collector
     struct list reloads;            // by pages, that wait for the identity's files
     struct timer reload_look;
     bool ending; // once drained, or after limits.drainTimeout

@@ -315,6 +315,32 @@ static void detach_tap(void *receiver, void *argument) {
     tap_feed_detach(argument, &worker->env);
 }
 
+static void publish(struct task *task) {
+    struct worker *worker = CONTAINER_OF(task, struct worker, publish);
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        if (worker->queues[i] != NULL)
+            export_queue_publish(worker->queues[i]);
+}
+
+struct queue_change {
+    enum otlp_signal signal;
+    struct export_queue *queue;
+};
+
+static void set_export_queue(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    struct queue_change *change = argument;
+    publish(&worker->publish); // what was added to one that goes
+    worker->queues[change->signal] = change->queue;
+    worker->env.spans = worker->queues[OTLP_TRACES];
+    free(change);
+}
+
+static void run_export(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    export_call_run(argument, &worker->env, worker->bound);
+}
+
 static void stop(void *receiver, void *argument) {
     struct worker *worker = receiver;
     (void)argument;
@@ -346,6 +372,8 @@ static void tear_down(struct worker *worker) {
     upstream_close_all(&worker->upstream);
     while (worker->upstream.connections > 0 && clock_monotonic_ns() < deadline)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
+    task_cancel(&worker->publish);
+    publish(&worker->publish);
     log_writer_dispose(&worker->log);
     audit_writer_dispose(&worker->audit);
     loop_dispose(loop);
@@ -395,6 +423,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .log_user = &worker->log,
         .audit = audit_writer_add_request,
         .audit_user = &worker->audit,
+        .publish = &worker->publish,
         .pulse = &worker->gauges,
         .pulse_interval = GAUGES_EVERY_NS,
         .unanswered_max = UINT32_MAX,
@@ -405,6 +434,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     switchover_init(&worker->switchover, &worker->downstream, on_switched, on_settled, worker);
     held_mail_init(&worker->held);
     task_init(&worker->deliver, deliver_held);
+    task_init(&worker->publish, publish);
     timer_init(&worker->gauges, on_gauges);
     reports_init(&worker->reports, &worker->downstream, &worker->env);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
@@ -483,6 +513,16 @@ void worker_attach_tap(struct worker *worker, struct tap_feed *feed) {
 
 void worker_detach_tap(struct worker *worker, struct tap_feed *feed) {
     post(worker, detach_tap, feed);
+}
+
+void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, struct export_queue *queue) {
+    struct queue_change *change = alloc_zeroed_or_abort(1, sizeof *change);
+    *change = (struct queue_change){signal, queue};
+    post_in_order(worker, set_export_queue, change);
+}
+
+void worker_export(struct worker *worker, struct export_call *call) {
+    post_in_order(worker, run_export, call);
 }
 
 void worker_stop(struct worker *worker) {

@@ -2,6 +2,7 @@
 #ifndef APP_WORKER_H
 #define APP_WORKER_H
 
+#include "agent/export_call.h"
 #include "app/held_mail.h"
 #include "app/audit.h"
 #include "app/log_writer.h"
@@ -10,6 +11,7 @@
 #include "downstream/switchover.h"
 #include "net/tcp_listener.h"
 #include "stream/tap_feed.h"
+#include "telemetry/export_queue.h"
 #include "upstream/upstream.h"
 
 #include <pthread.h>
@@ -50,6 +52,8 @@ struct worker {
     _Atomic uint32_t drains;   // how often it was told to drain, and has noted what was open then
     _Atomic uint32_t closings; // how often it was told to close listening sockets, and has
     struct reports reports;
+    struct export_queue *queues[OTLP_SIGNALS]; // of telemetry; NULL: that signal is not sent
+    struct task publish;                       // what was added to them
     bool stopping;
 };
 
@@ -93,6 +97,12 @@ MUST_CHECK enum error worker_ask(struct worker *worker, struct worker_report *re
 // Gives the feed to the worker, and takes it back: tap_feed.h tells when it is.
 void worker_attach_tap(struct worker *worker, struct tap_feed *feed);
 void worker_detach_tap(struct worker *worker, struct tap_feed *feed);
+
+// Where it writes what it tells of a signal; NULL: nowhere. The queue stays until the worker has stopped.
+void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, struct export_queue *queue);
+
+// Sends a request of telemetry: export_call.h tells when it is over.
+void worker_export(struct worker *worker, struct export_call *call);
 
 // Ends all connections and the thread, and waits for it.
 void worker_stop(struct worker *worker);

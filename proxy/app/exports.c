@@ -1,0 +1,164 @@
+// See exports.h. The main thread.
+#include "app/exports.h"
+
+#include "agent/export_call.h"
+#include "app/proxy.h"
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+// A collector that hangs holds the end of the process up for no longer.
+#define PATIENCE_NS (3 * NS_PER_S)
+
+void exports_init(struct proxy *proxy) {
+    struct exports *exports = &proxy->exports;
+    const void *variables = environ;
+    *exports = (struct exports){.environment = otel_environment_create(variables)};
+    instance_id_make(&proxy->loop.rng, exports->instance_id);
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        exports->signals[i] = (struct export_signal){.proxy = proxy, .signal = (enum otlp_signal)i};
+}
+
+// ---- requests
+
+static void on_over(struct export_call *call) {
+    struct export_signal *signal = call->user;
+    CHECK(signal->call == call);
+    signal->call = NULL;
+    otlp_sender_answered(&signal->exporter.sender, &call->answer);
+    export_call_destroy(call);
+}
+
+static void carry(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
+    struct export_signal *signal = user;
+    struct proxy *proxy = signal->proxy;
+    CHECK(signal->call == NULL);
+    signal->call = export_call_create(&proxy->loop.mailbox, signal->signal, terms, body, timeout, on_over, signal);
+    worker_export(&proxy->workers[0], signal->call);
+}
+
+static void on_note(struct note *note) {
+    struct export_signal *signal = CONTAINER_OF(note, struct export_queue, note)->user;
+    exporter_look(&signal->exporter);
+}
+
+// ---- signals
+
+static void open_signal(struct export_signal *signal, const struct otlp_config *config) {
+    struct proxy *proxy = signal->proxy;
+    const uint32_t share = (config->batch.max_batch + proxy->worker_count - 1) / proxy->worker_count;
+    signal->queues = alloc_zeroed_or_abort(proxy->worker_count, sizeof signal->queues[0]);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        export_queue_init(&signal->queues[i], config->batch.max_queue, share, &proxy->loop.mailbox, on_note, signal);
+    exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, proxy->worker_count, carry, signal);
+    signal->is_open = true;
+}
+
+static void attach(struct export_signal *signal, bool is_on) {
+    struct proxy *proxy = signal->proxy;
+    if (signal->is_attached == is_on)
+        return;
+    signal->is_attached = is_on;
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        worker_set_export_queue(&proxy->workers[i], signal->signal, is_on ? &signal->queues[i] : NULL);
+}
+
+static void follow(struct export_signal *signal, const struct otlp_config *config) {
+    const bool is_on = config->url != NULL;
+    if (is_on && !signal->is_open)
+        open_signal(signal, config);
+    if (!signal->is_open)
+        return;
+    if (is_on && config->batch.max_queue != signal->queues[0].records_max)
+        log_event(LOG_WARN, "needs_restart", "field=\"spec.telemetry.%s.batch.maxQueueSize\" value=%u wanted=%u", signal->exporter.figures.signal,
+                  signal->queues[0].records_max, config->batch.max_queue);
+    attach(signal, is_on);
+    exporter_apply(&signal->exporter, is_on ? config : NULL, &signal->proxy->exports.origin);
+}
+
+static void drop_origin(struct otlp_origin *origin) {
+    bytes_drop(&origin->resource);
+    bytes_drop(&origin->scope);
+}
+
+static void renew_origin(struct proxy *proxy, const struct proxy_config *config) {
+    struct exports *exports = &proxy->exports;
+    struct pool pool;
+    bool is_readable;
+    pool_init(&pool, &proxy->loop.pools);
+    const struct otlp_origin origin = resource_encode(config, exports->environment, exports->instance_id, &pool, &is_readable);
+    if (!is_readable)
+        log_event(LOG_WARN, "environment", "variable=OTEL_RESOURCE_ATTRIBUTES reason=\"one of its attributes cannot be read: all are left out\"");
+    drop_origin(&exports->origin);
+    exports->origin = (struct otlp_origin){.resource = bytes_keep(origin.resource), .scope = bytes_keep(origin.scope)};
+    pool_dispose(&pool);
+}
+
+void exports_follow(struct proxy *proxy, const struct snapshot *fresh) {
+    const struct telemetry_config *telemetry = &fresh->proxy.telemetry;
+    bool is_any_on = false;
+    if (proxy->exports.hurried_at > 0)
+        return;
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        is_any_on |= telemetry->otlp[i].url != NULL;
+    if (is_any_on)
+        renew_origin(proxy, &fresh->proxy);
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        follow(&proxy->exports.signals[i], &telemetry->otlp[i]);
+}
+
+// ---- the end
+
+bool exports_linger(struct proxy *proxy, nanoseconds at) {
+    struct exports *exports = &proxy->exports;
+    const nanoseconds now = proxy->loop.now;
+    bool waits = false;
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++) {
+        struct export_signal *signal = &exports->signals[i];
+        if (!signal->is_open)
+            continue;
+        if (exports->hurried_at == 0)
+            exporter_hurry(&signal->exporter, at < now + PATIENCE_NS ? at : now + PATIENCE_NS);
+        waits |= !exporter_is_idle(&signal->exporter);
+    }
+    exports->hurried_at = exports->hurried_at == 0 ? now : exports->hurried_at;
+    return waits && now < exports->hurried_at + PATIENCE_NS;
+}
+
+static void end_signal(struct export_signal *signal) {
+    if (signal->call != NULL && list_is_linked(&signal->call->note.link))
+        on_over(signal->call); // its answer came
+    exporter_end(&signal->exporter);
+    if (signal->call != NULL)
+        export_call_destroy(signal->call);
+    signal->call = NULL;
+    const struct export_figures figures = exporter_figures(&signal->exporter);
+    log_event(LOG_INFO, "export_ended", "signal=%s made=%llu exported=%llu", figures.signal, (unsigned long long)figures.made,
+              (unsigned long long)figures.exported);
+    exporter_dispose(&signal->exporter);
+    for (uint32_t i = 0; i < signal->proxy->worker_count; i++)
+        export_queue_dispose(&signal->queues[i]);
+    free(signal->queues);
+    signal->is_open = false;
+}
+
+void exports_end(struct proxy *proxy) {
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        if (proxy->exports.signals[i].is_open)
+            end_signal(&proxy->exports.signals[i]);
+}
+
+void exports_dispose(struct proxy *proxy) {
+    drop_origin(&proxy->exports.origin);
+    otel_environment_destroy(proxy->exports.environment);
+}
+
+uint32_t exports_figures(const struct proxy *proxy, struct export_figures *figures) {
+    uint32_t count = 0;
+    for (unsigned i = 0; i < OTLP_SIGNALS; i++)
+        if (proxy->exports.signals[i].is_open)
+            figures[count++] = exporter_figures(&proxy->exports.signals[i].exporter);
+    return count;
+}

@@ -1,0 +1,51 @@
+// What the process tells a collector: an exporter for each signal that is sent in batches, the queues of all workers, and the way of its requests: to a worker, and back.
+//
+// All go by the first worker. Which one it is makes no difference to whoever asks for telemetry, and one keeps the connections to the collector few and in use; a worker does
+// for it what it does for any request, of which there are a few in a second at most.
+#ifndef APP_EXPORTS_H
+#define APP_EXPORTS_H
+
+#include "agent/exporter.h"
+#include "agent/resource.h"
+
+struct export_call;
+struct proxy;
+struct snapshot;
+
+struct export_signal {
+    struct proxy *proxy;
+    enum otlp_signal signal;
+    bool is_open;                // it was sent at some time: what follows is there
+    bool is_attached;            // workers write
+    struct export_queue *queues; // one for each worker
+    struct exporter exporter;
+    struct export_call *call; // that is under way; NULL: none
+};
+
+struct exports {
+    struct otel_environment *environment;
+    char instance_id[INSTANCE_ID_BYTES];
+    struct otlp_origin origin; // owned texts
+    struct export_signal signals[OTLP_SIGNALS];
+    nanoseconds hurried_at; // the process ends; 0: it does not
+};
+
+// Before documents are read, which variables fill.
+void exports_init(struct proxy *proxy);
+
+// What these documents say holds from now on: behind their snapshot, which the workers were sent.
+void exports_follow(struct proxy *proxy, const struct snapshot *fresh);
+
+// The process has nothing else left to do: until `at` at the latest what waits is sent. False: nothing waits any more.
+bool exports_linger(struct proxy *proxy, nanoseconds at);
+
+// The workers have stopped: what is left is dropped and counted.
+void exports_end(struct proxy *proxy);
+
+// Last of all.
+void exports_dispose(struct proxy *proxy);
+
+// Of each signal that was ever sent, in `figures`, which has room for OTLP_SIGNALS; returns how many.
+uint32_t exports_figures(const struct proxy *proxy, struct export_figures *figures);
+
+#endif
