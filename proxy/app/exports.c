@@ -25,10 +25,15 @@ void exports_init(struct proxy *proxy) {
 
 static void on_over(struct export_call *call) {
     struct export_signal *signal = call->user;
+    const struct otlp_sender *sender = &signal->exporter.sender;
     CHECK(signal->call == call);
     signal->call = NULL;
     otlp_sender_answered(&signal->exporter.sender, &call->answer);
     export_call_destroy(call);
+    // Once for a request: what becomes of it may show only after all of its time.
+    if (sender->state == OTLP_SENDER_HELD && sender->tries == 1)
+        log_event(LOG_INFO, "export_retry", "signal=%s records=%llu reason=\"%s\"", signal->exporter.figures.signal,
+                  (unsigned long long)sender->records, sender->reason);
 }
 
 static void carry(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {

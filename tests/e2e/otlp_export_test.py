@@ -98,6 +98,7 @@ def test_a_receiver_that_comes_back_gets_what_waits(fleet, receiver_of, protocol
     receiver.stop()
     ask(hop, 30)
     eventually(lambda: hop.figure("outrigger_telemetry_export_retries_total") > 0, what="a retry")
+    assert "event=export_retry signal=traces" in hop.process.output()
     ask(hop, 5)
     receiver.start()
     made, exported, waiting, dropped = settled(hop, 40)
