@@ -453,7 +453,6 @@ def declared(path):
 
 # What no program calls, with the reason.
 FOR_TESTS_ALONE = {
-    "log_record_of_access": "sent with the exporter of logs",
     "log_set_clock": "the log's rate limits run on the test's clock",
     "try_alloc_fail_after": "makes allocations fail",
     "traffic_has_group": "holds the list of groups and the table of fields together",

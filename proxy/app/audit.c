@@ -5,19 +5,25 @@
 
 void audit_init(struct audit *audit, struct loop *loop, uint32_t worker_count) {
     *audit = (struct audit){.worker_count = worker_count};
-    audit_writer_init(&audit->own, loop, &audit->dropped, worker_count);
+    audit_writer_init(&audit->own, loop, &audit->dropped, worker_count, &audit->records);
 }
 
 void audit_follow(struct audit *audit, const struct snapshot *before, const struct snapshot *fresh) {
     const struct audit_log_config *config = &fresh->proxy.telemetry.audit_log;
     const struct bytes open = before == NULL ? BYTES_NONE : before->proxy.telemetry.audit_log.path;
-    const bool is_wanted = config->path.len > 0;
+    const bool is_wanted = config->path.len > 0; // as a file
     audit->tells_changes = config->changes;
     if (is_wanted && audit->lines == NULL)
         audit->lines = line_writer_create(audit->worker_count + 1, AUDIT_RING_BYTES, AUDIT_LOG_LINE_MAX, "audit_log_failed");
     if (is_wanted && !bytes_equal(open, config->path))
         line_writer_open(audit->lines, config->path.at);
-    audit_writer_follow(&audit->own, is_wanted ? audit->lines : NULL);
+    audit_writer_follow(&audit->own, config, audit->lines);
+}
+
+void audit_send_by(struct audit *audit, struct export_queue *records) {
+    if (audit->records != NULL)
+        export_queue_publish(audit->records); // what was added to one that goes
+    audit->records = records;
 }
 
 void audit_reopen(struct audit *audit) {

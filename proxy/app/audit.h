@@ -15,6 +15,7 @@ struct audit {
     uint32_t worker_count;      // each a source; the main thread is the last one
     struct line_writer *lines;  // NULL: no documents have wanted one yet. Set before workers hear of the documents that do
     bool tells_changes;
+    struct export_queue *records; // of the own, where they are sent; NULL: not now
 };
 
 void audit_init(struct audit *audit, struct loop *loop, uint32_t worker_count);
@@ -23,6 +24,9 @@ void audit_init(struct audit *audit, struct loop *loop, uint32_t worker_count);
 void audit_follow(struct audit *audit, const struct snapshot *before, const struct snapshot *fresh);
 
 void audit_reopen(struct audit *audit);
+
+// Where records of the main thread go that are sent; NULL: nowhere.
+void audit_send_by(struct audit *audit, struct export_queue *records);
 
 // Written and lost lines of all threads, but those for which there was no room, which workers count themselves.
 void audit_count(const struct audit *audit, struct worker_metrics *metrics);

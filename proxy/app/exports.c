@@ -51,13 +51,18 @@ static void on_note(struct note *note) {
 
 // ---- signals
 
+// One of each worker; of logs one of the main thread too, for its part of the audit log.
+static uint32_t queue_count(const struct export_signal *signal) {
+    return signal->proxy->worker_count + (signal->signal == OTLP_LOGS);
+}
+
 static void open_signal(struct export_signal *signal, const struct otlp_config *config) {
     struct proxy *proxy = signal->proxy;
     const uint32_t share = (config->batch.max_batch + proxy->worker_count - 1) / proxy->worker_count;
-    signal->queues = alloc_zeroed_or_abort(proxy->worker_count, sizeof signal->queues[0]);
-    for (uint32_t i = 0; i < proxy->worker_count; i++)
+    signal->queues = alloc_zeroed_or_abort(queue_count(signal), sizeof signal->queues[0]);
+    for (uint32_t i = 0; i < queue_count(signal); i++)
         export_queue_init(&signal->queues[i], config->batch.max_queue, share, &proxy->loop.mailbox, on_note, signal);
-    exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, proxy->worker_count, carry, signal);
+    exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, queue_count(signal), carry, signal);
     signal->is_open = true;
 }
 
@@ -68,6 +73,8 @@ static void attach(struct export_signal *signal, bool is_on) {
     signal->is_attached = is_on;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_export_queue(&proxy->workers[i], signal->signal, is_on ? &signal->queues[i] : NULL);
+    if (signal->signal == OTLP_LOGS)
+        audit_send_by(&proxy->audit, is_on ? &signal->queues[proxy->worker_count] : NULL);
 }
 
 static void follow(struct export_signal *signal, const struct otlp_config *config) {
@@ -133,6 +140,8 @@ bool exports_linger(struct proxy *proxy, nanoseconds at) {
 }
 
 static void end_signal(struct export_signal *signal) {
+    if (signal->signal == OTLP_LOGS)
+        audit_send_by(&signal->proxy->audit, NULL);
     if (signal->call != NULL && list_is_linked(&signal->call->note.link))
         on_over(signal->call); // its answer came
     exporter_end(&signal->exporter);
@@ -143,7 +152,7 @@ static void end_signal(struct export_signal *signal) {
     log_event(LOG_INFO, "export_ended", "signal=%s made=%llu exported=%llu", figures.signal, (unsigned long long)figures.made,
               (unsigned long long)figures.exported);
     exporter_dispose(&signal->exporter);
-    for (uint32_t i = 0; i < signal->proxy->worker_count; i++)
+    for (uint32_t i = 0; i < queue_count(signal); i++)
         export_queue_dispose(&signal->queues[i]);
     free(signal->queues);
     signal->is_open = false;

@@ -2,6 +2,7 @@
 #include "app/log_writer.h"
 
 #include "base/check.h"
+#include "telemetry/log_record.h"
 
 static void publish(struct task *task) {
     struct log_writer *writer = CONTAINER_OF(task, struct log_writer, publish);
@@ -13,10 +14,16 @@ void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker
     task_init(&writer->publish, publish);
 }
 
+void log_writer_send_by(struct log_writer *writer, struct export_queue *const *records, struct task *publish_records) {
+    writer->records = records;
+    writer->publish_records = publish_records;
+}
+
 void log_writer_apply(struct log_writer *writer, const struct access_log_config *config) {
     struct bytes wrong;
     bytes_drop(&writer->text);
     writer->has_form = config->format == LOG_FORMAT_TEXT;
+    writer->is_sent = config->format == LOG_FORMAT_OTLP;
     if (!writer->has_form)
         return;
     writer->text = bytes_keep(config->template);
@@ -24,8 +31,22 @@ void log_writer_apply(struct log_writer *writer, const struct access_log_config 
     CHECK(good); // config has tried it
 }
 
+// What finds no room the queue counts.
+static void send_record(struct log_writer *writer, const struct access_record *record) {
+    struct export_queue *queue = *writer->records;
+    char *room = queue == NULL ? NULL : export_queue_room(queue);
+    if (room == NULL)
+        return;
+    export_queue_add(queue, log_record_of_access(record, room));
+    loop_flush(writer->loop, writer->publish_records);
+}
+
 void log_writer_write(void *user, const struct access_record *record) {
     struct log_writer *writer = user;
+    if (writer->is_sent) {
+        send_record(writer, record);
+        return;
+    }
     struct line_ring *ring = line_writer_ring(writer->lines, writer->source);
     char *line = line_ring_room(ring);
     if (line == NULL) {

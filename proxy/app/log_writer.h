@@ -6,6 +6,7 @@
 #include "net/line_writer.h"
 #include "net/loop.h"
 #include "telemetry/access_template.h"
+#include "telemetry/export_queue.h"
 #include "telemetry/worker_metrics.h"
 
 // Room for lines of one worker: about a thousand usual ones. Touched as lines go through.
@@ -19,10 +20,16 @@ struct log_writer {
     struct task publish;
     struct bytes text; // of the template, which points into it; owned
     struct access_template form;
-    bool has_form; // else JSON
+    bool has_form;                       // else JSON
+    struct export_queue *const *records; // the worker's, of records that are sent: NULL while none are
+    struct task *publish_records;        // makes visible what was added to it
+    bool is_sent;                        // in the place of being written to a file
 };
 
 void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker_metrics *metrics, struct line_writer *lines, uint32_t source);
+
+// Where what is sent in the place of being written goes.
+void log_writer_send_by(struct log_writer *writer, struct export_queue *const *records, struct task *publish_records);
 
 // Lines have the form that `config` says from now on.
 void log_writer_apply(struct log_writer *writer, const struct access_log_config *config);

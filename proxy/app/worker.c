@@ -75,7 +75,8 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     worker_memory_look(worker);
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
     log_writer_apply(&worker->log, &bound->snapshot->proxy.telemetry.access_log);
-    audit_writer_follow(&worker->audit, bound->snapshot->proxy.telemetry.audit_log.path.len > 0 ? worker->audits->lines : NULL);
+    const struct audit_log_config *audit = &bound->snapshot->proxy.telemetry.audit_log;
+    audit_writer_follow(&worker->audit, audit, audit->path.len > 0 ? worker->audits->lines : NULL);
 }
 
 static void on_settled(void *user) {
@@ -412,7 +413,8 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     upstream_init(&worker->upstream, &worker->loop, &worker->metrics, shared, worker->h2_memory);
     worker->upstream.policies = commons->policies;
     log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
-    audit_writer_init(&worker->audit, &worker->loop, &worker->metrics.audit_dropped, number);
+    log_writer_send_by(&worker->log, &worker->queues[OTLP_LOGS], &worker->publish);
+    audit_writer_init(&worker->audit, &worker->loop, &worker->metrics.audit_dropped, number, &worker->queues[OTLP_LOGS]);
     worker->audits = commons->audit;
     worker->env = (struct stream_env){
         .loop = &worker->loop,

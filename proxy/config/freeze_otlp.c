@@ -21,7 +21,7 @@ static const struct signal_names {
     enum otlp_signal signal;
     const char *block, *variable, *path;
     const char *batch; // OTEL_BSP_...; NULL: it is not sent in batches
-} signals[] = {{OTLP_TRACES, "traces", "TRACES", "v1/traces", "BSP"}};
+} signals[] = {{OTLP_TRACES, "traces", "TRACES", "v1/traces", "BSP"}, {OTLP_LOGS, "logs", "LOGS", "v1/logs", "BLRP"}};
 
 #define SIGNALS (sizeof signals / sizeof signals[0])
 
@@ -340,9 +340,18 @@ static void fill_sampling(const struct filling *filling, struct telemetry_share 
     *sampling = (struct telemetry_share){.numerator = share, .denominator = SHARE_OF};
 }
 
+// ---- all
+
+// What nobody would send is not asked for either.
+static bool sends_logs(const struct telemetry_config *telemetry) {
+    return telemetry->access_log.format == LOG_FORMAT_OTLP || (telemetry->audit_log.is_kept && telemetry->audit_log.format == AUDIT_FORMAT_OTLP);
+}
+
 void freeze_otlp(struct freezing *freezing, const struct document *mesh) {
     const struct loading *loading = freezing->loading;
     for (size_t i = 0; i < SIGNALS; i++) {
+        if (signals[i].signal == OTLP_LOGS && !sends_logs(&freezing->snapshot->proxy.telemetry))
+            continue;
         const struct filling filling = {.freezing = freezing,
                                         .names = &signals[i],
                                         .node = mesh_fields_telemetry(freezing->proxy, mesh, signals[i].block),

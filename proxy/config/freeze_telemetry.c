@@ -3,6 +3,7 @@
 #include "config/freeze_private.h"
 
 #include "base/check.h"
+#include "config/errors.h"
 #include "config/resource_telemetry_policy.h"
 
 // What was found so far, the most specific first.
@@ -34,7 +35,30 @@ void freeze_telemetry_begin(struct freezing *freezing) {
     }
 }
 
+static void warn_of_nowhere(struct freezing *freezing, const char *field) {
+    config_errors_add(freezing->loading->warnings, freezing->snapshot->proxy.place, NULL, field,
+                      "OTLP goes where spec.telemetry.logs.endpoint or OTEL_EXPORTER_OTLP_ENDPOINT says, and neither is set: nothing is logged");
+}
+
+// Of logs that are sent there are no files. One that is to be sent nowhere is none, which nobody would notice.
+static void look_at_formats(struct freezing *freezing) {
+    struct snapshot *snapshot = freezing->snapshot;
+    const struct telemetry_config *config = &snapshot->proxy.telemetry;
+    const bool sends_access = config->access_log.format == LOG_FORMAT_OTLP && snapshot->has_access_log;
+    const bool sends_audit = config->audit_log.format == AUDIT_FORMAT_OTLP && config->audit_log.is_kept;
+    if (sends_access && config->otlp[OTLP_LOGS].url == NULL)
+        warn_of_nowhere(freezing, "spec.telemetry.accessLog.format");
+    if (sends_audit && config->otlp[OTLP_LOGS].url == NULL)
+        warn_of_nowhere(freezing, "spec.telemetry.auditLog.format");
+    if (config->access_log.format != LOG_FORMAT_OTLP && !sends_audit && config->otlp[OTLP_LOGS].endpoint.len > 0)
+        config_errors_add(freezing->loading->warnings, snapshot->proxy.place, NULL, "spec.telemetry.logs.endpoint",
+                          "neither accessLog nor auditLog has format OTLP: nothing is sent there");
+    if (sends_access)
+        snapshot->has_access_log = false;
+}
+
 void freeze_telemetry_end(struct freezing *freezing) {
+    look_at_formats(freezing);
     map_dispose(&freezing->telemetry.by_target);
     map_dispose(&freezing->telemetry.merged);
 }

@@ -9,7 +9,10 @@
 #define LOG(member) ROW_AT(struct mesh_fields, telemetry.access_log.member)
 
 static const struct choice log_formats[] = {
-    {"JSON", LOG_FORMAT_JSON, false, "one object a line"}, {"Text", LOG_FORMAT_TEXT, false, "a line as template says"}, {0}};
+    {"JSON", LOG_FORMAT_JSON, false, "one object a line"},
+    {"Text", LOG_FORMAT_TEXT, false, "a line as template says"},
+    {"OTLP", LOG_FORMAT_OTLP, false, "no file: a log record of OpenTelemetry, which goes where spec.telemetry.logs says"},
+    {0}};
 const struct choice log_filters[] = {{"Errors", LOG_FILTER_ERRORS, false, "requests that failed"},
                                      {"All", LOG_FILTER_ALL, false, "every request"},
                                      {"None", LOG_FILTER_NONE, false, "nothing"},
@@ -115,9 +118,16 @@ static void check_headers(struct document *document, const struct access_log_con
     }
 }
 
+// What is sent is in no file.
+static void check_path(struct document *document, const struct access_log_config *log, const struct node *node) {
+    if (log->format == LOG_FORMAT_OTLP && node_find(node, "path") != NULL)
+        document_error(document, node_find(node, "path"), NULL, "is not for format OTLP, which goes where spec.telemetry.logs says");
+}
+
 void access_log_check(struct document *document) {
     const struct mesh_fields *fields = document->spec;
     const struct node *log = node_find(node_find(document->spec_node, "telemetry"), "accessLog");
+    check_path(document, &fields->telemetry.access_log, log);
     check_template(document, log);
     telemetry_share_check(document, &fields->telemetry.access_log.sampling, node_find(log, "sampling"));
     request_key_check(document, &fields->telemetry.access_log.keys, node_find(log, "keys"));

@@ -45,6 +45,7 @@ void mesh_fields_check(struct document *document) {
 void mesh_fields_check_files(struct document *document) {
     const struct mesh_fields *fields = document->spec;
     otlp_check_files(document, &fields->telemetry.otlp[OTLP_TRACES], "traces");
+    otlp_check_files(document, &fields->telemetry.otlp[OTLP_LOGS], "logs");
 }
 
 void mesh_config_check(struct document *document) {
@@ -66,6 +67,7 @@ static const struct block {
               {"telemetry", "auditLog", BLOCK(telemetry.audit_log)},
               {"telemetry", "traces", BLOCK(telemetry.traces)},
               {"telemetry", "metrics", BLOCK(telemetry.metrics)},
+              {"telemetry", "logs", BLOCK(telemetry.otlp[OTLP_LOGS])},
               {"telemetry", "traces", BLOCK(telemetry.otlp[OTLP_TRACES])}};
 
 struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh) {

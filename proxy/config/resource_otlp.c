@@ -35,6 +35,8 @@ const struct table otlp_header_table = {.describes = "a header of requests to th
                                         .unique_key = "name"};
 
 static const struct row traces_batch_rows[] = {OTLP_BATCH_ROWS(OTLP_TRACES, "5s"), {0}};
+static const struct row logs_batch_rows[] = {OTLP_BATCH_ROWS(OTLP_LOGS, "1s"), {0}};
+const struct table otlp_logs_batch_table = {.describes = "how records of logs are sent together", .rows = logs_batch_rows};
 const struct table otlp_traces_batch_table = {.describes = "how spans are sent together", .rows = traces_batch_rows};
 
 bool otlp_header_is_free(struct bytes name) {

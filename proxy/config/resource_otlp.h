@@ -5,7 +5,7 @@
 #include "config/resources.h"
 
 extern const struct choice otlp_protocols[], otlp_compressions[];
-extern const struct table otlp_header_table, otlp_traces_batch_table;
+extern const struct table otlp_header_table, otlp_traces_batch_table, otlp_logs_batch_table;
 #define OTLP_AT(signal, member) ROW_AT(struct mesh_fields, telemetry.otlp[signal].member)
 #define OTLP_ROWS(signal)                                                                                                                           \
     {.name = "endpoint",                                                                                                                            \

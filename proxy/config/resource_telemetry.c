@@ -53,8 +53,15 @@ static const struct row metrics_rows[] = {
     {0}};
 static const struct table metrics_table = {.describes = "metrics", .rows = metrics_rows, .later = "endpoint interval"};
 
+static const struct row logs_rows[] = {
+    OTLP_ROWS(OTLP_LOGS),
+    {.name = "batch", .type = VALUE_OBJECT, .object = &otlp_logs_batch_table, .describes = "how records of logs are sent together"},
+    {0}};
+static const struct table logs_table = {.describes = "where records of logs go: those of accessLog and auditLog with format OTLP", .rows = logs_rows};
+
 static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
                                             {.name = "auditLog", .type = VALUE_OBJECT, .object = &audit_log_table, .describes = "the audit log"},
+                                            {.name = "logs", .type = VALUE_OBJECT, .object = &logs_table, .describes = "where records of logs go"},
                                             {.name = "traces", .type = VALUE_OBJECT, .object = &traces_table, .describes = "traces of requests"},
                                             {.name = "metrics", .type = VALUE_OBJECT, .object = &metrics_table, .describes = "metrics"},
                                             {0}};
@@ -79,12 +86,12 @@ static void traces_check(struct document *document, const struct node *traces) {
 }
 
 void telemetry_check(struct document *document) {
-    struct mesh_fields *fields = document->spec;
+    const struct mesh_fields *fields = document->spec;
     const struct node *telemetry = node_find(document->spec_node, "telemetry");
-    if (fields->telemetry.audit_log.path.len == 0)
-        fields->telemetry.audit_log = (struct audit_log_config){0}; // nothing is told
+    audit_log_check(document);
     access_log_check(document);
     traces_check(document, node_find(telemetry, "traces"));
     telemetry_share_check(document, &fields->telemetry.traces.sampling, node_find(node_find(telemetry, "traces"), "sampling"));
     otlp_check(document, &fields->telemetry.otlp[OTLP_TRACES], node_find(telemetry, "traces"));
+    otlp_check(document, &fields->telemetry.otlp[OTLP_LOGS], node_find(telemetry, "logs"));
 }

@@ -155,6 +155,7 @@ extern const struct choice log_filters[];
 
 // Of spec.telemetry.auditLog.
 extern const struct table audit_log_table;
+void audit_log_check(struct document *document);
 void access_log_check(struct document *document);
 
 // resource_listener.c: parts of a listener that are about connections rather than requests.

@@ -129,7 +129,7 @@ struct snapshot {
     struct route_table *route_tables;           // all
     struct gateway_listener *gateway_listeners; // all
     bool has_regexes;                           // in a rule
-    bool has_access_log;                        // a request may be logged
+    bool has_access_log;                        // a request may be logged in a file
     struct named_path *paths;                   // of all documents
     struct ca_set_config *ca_sets;              // of all services; all their files are among the paths
     struct map hosts;        // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x". Ports of HTTP

@@ -15,14 +15,14 @@ struct telemetry_share {
 };
 
 enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
-enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT, LOG_FORMAT_OTLP };
 
 // What one line has room for.
 #define LOGGED_KEYS_MAX 4
 #define LOGGED_HEADERS_MAX 4
 
 struct access_log_config {
-    struct bytes path;
+    struct bytes path; // not of LOG_FORMAT_OTLP, which goes where otlp[OTLP_LOGS] says
     enum log_format format;
     struct bytes template;           // of LOG_FORMAT_TEXT: one that telemetry/access_log takes
     enum log_filter filter;          // where no policy says another one
@@ -32,9 +32,12 @@ struct access_log_config {
     uint32_t header_count;
 };
 
-// No path: there is no audit log.
+enum audit_format { AUDIT_FORMAT_JSON, AUDIT_FORMAT_OTLP };
+
 struct audit_log_config {
-    struct bytes path;
+    bool is_kept;      // else there is none
+    struct bytes path; // of AUDIT_FORMAT_JSON; the other goes where otlp[OTLP_LOGS] says
+    enum audit_format format;
     bool changes, denials, limits; // what it tells
 };
 

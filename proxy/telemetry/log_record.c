@@ -128,25 +128,105 @@ static struct bytes severity_text(enum log_severity severity) {
     return severity == LOG_SEVERITY_INFO ? BYTES("INFO") : severity == LOG_SEVERITY_WARN ? BYTES("WARN") : BYTES("ERROR");
 }
 
-size_t log_record_of_access(const struct access_record *record, char memory[LOG_RECORD_BYTES_MAX]) {
-    const enum log_severity severity = severity_of(record);
-    const struct bytes level = severity_text(severity), name = BYTES(LOG_EVENT_ACCESS);
+struct record_head {
+    nanoseconds at, observed;
+    enum log_severity severity;
+    struct bytes trace_id, span_id; // hexadecimal; empty: none
+    struct bytes event_name;
+};
+
+static struct record_writer begin(const struct record_head *head, char *memory) {
+    const struct bytes level = severity_text(head->severity);
     char *at = wire_open(memory, WIRE_LENGTH(SCOPE_LOG_RECORDS));
-    at = wire_time(at, WIRE_FIXED64(RECORD_TIME), record->start_wall);
+    at = wire_time(at, WIRE_FIXED64(RECORD_TIME), head->at);
     *at++ = WIRE_VARINT(RECORD_SEVERITY_NUMBER);
-    *at++ = (char)severity;
+    *at++ = (char)head->severity;
     at = wire_bytes(at, WIRE_LENGTH(RECORD_SEVERITY_TEXT), level.at, level.len);
-    at = put_id(at, WIRE_LENGTH(RECORD_TRACE_ID), record->trace_id, TRACE_ID_BYTES);
-    at = put_id(at, WIRE_LENGTH(RECORD_SPAN_ID), record->span_id, SPAN_ID_BYTES);
-    at = wire_time(at, WIRE_FIXED64(RECORD_OBSERVED), record->start_wall + record->duration);
-    at = wire_bytes(at, WIRE_LENGTH(RECORD_EVENT_NAME), name.at, name.len);
-    struct record_writer writer = {.at = at, .end = memory + LOG_RECORD_BYTES_MAX - TAIL_BYTES};
-    put_fields(&writer, record);
-    at = writer.at;
-    if (writer.dropped > 0) {
+    at = put_id(at, WIRE_LENGTH(RECORD_TRACE_ID), head->trace_id, TRACE_ID_BYTES);
+    at = put_id(at, WIRE_LENGTH(RECORD_SPAN_ID), head->span_id, SPAN_ID_BYTES);
+    at = wire_time(at, WIRE_FIXED64(RECORD_OBSERVED), head->observed);
+    at = wire_bytes(at, WIRE_LENGTH(RECORD_EVENT_NAME), head->event_name.at, head->event_name.len);
+    return (struct record_writer){.at = at, .end = memory + LOG_RECORD_BYTES_MAX - TAIL_BYTES};
+}
+
+static size_t end(const struct record_writer *writer, char *memory) {
+    char *at = writer->at;
+    if (writer->dropped > 0) {
         *at++ = WIRE_VARINT(RECORD_ATTRIBUTES_DROPPED);
-        at = wire_varint(at, writer.dropped);
+        at = wire_varint(at, writer->dropped);
     }
     wire_close(memory, at);
     return (size_t)(at - memory);
+}
+
+size_t log_record_of_access(const struct access_record *record, char memory[LOG_RECORD_BYTES_MAX]) {
+    const struct record_head head = {.at = record->start_wall,
+                                     .observed = record->start_wall + record->duration,
+                                     .severity = severity_of(record),
+                                     .trace_id = record->trace_id,
+                                     .span_id = record->span_id,
+                                     .event_name = BYTES(LOG_EVENT_ACCESS)};
+    struct record_writer writer = begin(&head, memory);
+    put_fields(&writer, record);
+    return end(&writer, memory);
+}
+
+// ---- the audit log
+
+static const struct {
+    struct bytes key;
+    bool is_number;
+} audit_keys[] = {
+#define X(identifier, name, is_number, most, describes) [AUDIT_FIELD_##identifier] = {BYTES_OF("outrigger." name), is_number},
+    AUDIT_FIELD_LIST(X)
+#undef X
+};
+
+static struct bytes audit_key_of(enum audit_field field) {
+    switch (field) {
+    case AUDIT_FIELD_METHOD:
+        return BYTES("http.request.method");
+    case AUDIT_FIELD_PATH:
+        return BYTES("url.path");
+    case AUDIT_FIELD_STATUS:
+        return BYTES("http.response.status_code");
+    case AUDIT_FIELD_CLIENT:
+        return BYTES("client.address");
+    default:
+        return audit_keys[field].key;
+    }
+}
+
+static void put_audit_field(struct record_writer *writer, enum audit_field field, struct bytes text) {
+    uint64_t number;
+    if (text.len == 0 || field == AUDIT_FIELD_TRACE_ID)
+        return;
+    if (field == AUDIT_FIELD_AUTHORITY)
+        put_place(writer, text, BYTES("server.address"), BYTES("server.port"));
+    else if (field == AUDIT_FIELD_PEER)
+        put_place(writer, text, BYTES("network.peer.address"), BYTES("network.peer.port"));
+    else if (audit_keys[field].is_number && bytes_to_u64(text, UINT64_MAX, &number))
+        put_number(writer, audit_key_of(field), number);
+    else
+        put_text(writer, audit_key_of(field), text);
+}
+
+size_t log_record_of_audit(const struct audit_record *record, char memory[LOG_RECORD_BYTES_MAX]) {
+    static const struct bytes names[] = {
+#define X(identifier, word, describes) [AUDIT_##identifier] = BYTES_OF(LOG_EVENT_AUDIT word),
+        AUDIT_EVENT_LIST(X)
+#undef X
+    };
+    const bool is_refused = record->event == AUDIT_DENIED || bytes_equal(record->fields[AUDIT_FIELD_RESULT], BYTES("refused"));
+    const struct record_head head = {.at = record->wall,
+                                     .observed = record->wall,
+                                     .severity = record->event == AUDIT_LOST ? LOG_SEVERITY_ERROR
+                                                 : is_refused                ? LOG_SEVERITY_WARN
+                                                                             : LOG_SEVERITY_INFO,
+                                     .trace_id = record->fields[AUDIT_FIELD_TRACE_ID],
+                                     .event_name = names[record->event]};
+    struct record_writer writer = begin(&head, memory);
+    for (enum audit_field field = 0; field < AUDIT_FIELD_COUNT; field++)
+        put_audit_field(&writer, field, record->fields[field]);
+    return end(&writer, memory);
 }

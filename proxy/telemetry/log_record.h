@@ -1,4 +1,4 @@
-// Writes a request as one record of a log as OTLP has it, in one pass and into memory of its caller: field 2 (log_records) of ScopeLogs with tag and length, as telemetry/export_queue takes
+// Writes a request, or a line of the audit log, as one record of a log as OTLP has it, in one pass and into memory of its caller: field 2 (log_records) of ScopeLogs with tag and length, as telemetry/export_queue takes
 // it. Attributes have OpenTelemetry's names where it has them, else "outrigger." and the name of the access log's field.
 //
 // Whatever is put into it, what comes out is a valid message of at most LOG_RECORD_BYTES_MAX bytes with valid UTF-8: texts are cut, attributes for which there is no room are left out and
@@ -7,17 +7,22 @@
 #define TELEMETRY_LOG_RECORD_H
 
 #include "telemetry/access_log.h"
+#include "telemetry/audit_log.h"
 #include "telemetry/export_queue.h"
 
 #define LOG_RECORD_BYTES_MAX EXPORT_RECORD_MAX
 
-// event_name of requests.
+// event_name of requests; of the audit log's lines: behind it stands the word of `event`.
 #define LOG_EVENT_ACCESS "outrigger.access"
+#define LOG_EVENT_AUDIT "outrigger.audit."
 
 // OpenTelemetry's numbers. ERROR: it failed with a status of 500 or more, or with none; WARN: with another one, or a code of gRPC's but 0; INFO: it went well.
 enum log_severity { LOG_SEVERITY_INFO = 9, LOG_SEVERITY_WARN = 13, LOG_SEVERITY_ERROR = 17 };
 
 // What a line of the access log says. Returns its length.
 size_t log_record_of_access(const struct access_record *record, char memory[LOG_RECORD_BYTES_MAX]);
+
+// What a line of the audit log says: ERROR for lines that were lost, WARN for what was refused, INFO for the rest. Returns its length.
+size_t log_record_of_audit(const struct audit_record *record, char memory[LOG_RECORD_BYTES_MAX]);
 
 #endif

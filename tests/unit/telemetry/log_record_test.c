@@ -11,8 +11,7 @@
 static char memory[LOG_RECORD_BYTES_MAX];
 
 // To be freed by otlp__log_record__free_unpacked.
-static Otlp__LogRecord *written(const struct access_record *record) {
-    const size_t length = log_record_of_access(record, memory);
+static Otlp__LogRecord *unpacked(size_t length) {
     assert_true(length > 3 && length <= LOG_RECORD_BYTES_MAX);
     const unsigned char *bytes = (const unsigned char *)memory;
     assert_int_equal(bytes[0], 2 << 3 | 2);
@@ -20,6 +19,10 @@ static Otlp__LogRecord *written(const struct access_record *record) {
     Otlp__LogRecord *read = otlp__log_record__unpack(NULL, length - 3, bytes + 3);
     assert_non_null(read);
     return read;
+}
+
+static Otlp__LogRecord *written(const struct access_record *record) {
+    return unpacked(log_record_of_access(record, memory));
 }
 
 static const Otlp__AnyValue *attribute(const Otlp__LogRecord *read, const char *key) {
@@ -144,11 +147,39 @@ static void hostile_values_leave_a_valid_record(void **state) {
     otlp__log_record__free_unpacked(read, NULL);
 }
 
+static void a_line_of_the_audit_log_is_told_too(void **state) {
+    (void)state;
+    char huge[4096];
+    memset(huge, '\xff', sizeof huge);
+    struct access_record request = usual_record();
+    request.status = 403;
+    request.end = ERROR_DENIED;
+    request.policy = BYTES("AuthorizationPolicy/shop/pay: refunds");
+    char status[AUDIT_NUMBER_MAX];
+    struct audit_record record = audit_of_request(&request, status);
+    Otlp__LogRecord *read = unpacked(log_record_of_audit(&record, memory));
+    assert_string_equal(read->event_name, LOG_EVENT_AUDIT "denied");
+    assert_int_equal(read->severity_number, LOG_SEVERITY_WARN);
+    assert_int_equal(read->trace_id.len, 16);
+    assert_text(read, "outrigger.policy", "AuthorizationPolicy/shop/pay: refunds");
+    assert_text(read, "url.path", "/courses/1");
+    assert_number(read, "http.response.status_code", 403);
+    assert_number(read, "server.port", 80);
+    assert_null(attribute(read, "outrigger.trace_id"));
+    otlp__log_record__free_unpacked(read, NULL);
+    for (enum audit_field field = 0; field < AUDIT_FIELD_TRACE_ID; field++)
+        record.fields[field] = bytes_from(huge, sizeof huge);
+    read = unpacked(log_record_of_audit(&record, memory));
+    assert_true(read->dropped_attributes_count > 0);
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_told_by_convention),
         cmocka_unit_test(severity_goes_by_the_outcome),
         cmocka_unit_test(hostile_values_leave_a_valid_record),
+        cmocka_unit_test(a_line_of_the_audit_log_is_told_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
