@@ -31,7 +31,10 @@ static json_t *proxy_value(const struct proxy_config *proxy) {
     json_set_place(value, &proxy->place);
     json_set_text(value, "admin", proxy->admin.text);
     json_set_text(value, "metrics", proxy->metrics.text);
-    json_set_text(value, "access_log", proxy->telemetry.access_log.path);
+    const struct telemetry_config *telemetry = &proxy->telemetry;
+    json_set_text(value, "access_log", telemetry->access_log.format == LOG_FORMAT_OTLP ? BYTES("OTLP") : telemetry->access_log.path);
+    if (telemetry->audit_log.is_kept)
+        json_set_text(value, "audit_log", telemetry->audit_log.format == AUDIT_FORMAT_OTLP ? BYTES("OTLP") : telemetry->audit_log.path);
     if (proxy->identity.given) {
         json_set_text(value, "certificate", proxy->identity.certificate);
         json_set_text(value, "private_key", proxy->identity.private_key);

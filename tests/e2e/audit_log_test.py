@@ -117,6 +117,7 @@ def test_over_a_unix_socket_the_process_is_named(fleet):
 def test_documents_and_the_process_are_told(fleet):
     audited = Audited(fleet)
     hop = audited.hop
+    assert hop.page("/config")["proxy"]["audit_log"] == str(audited.path)
     assert audited.line(event="configuration") == {"time": audited.lines()[0]["time"], "event": "configuration", "result": "accepted", "cause": "start", "generation": 1}
     audited.line(event="process", result="ready")
     good = hop.documents
