@@ -21,7 +21,7 @@ EACH = pytest.mark.parametrize("kind, path, rule", FIELDS, ids=[f"{kind}.{path}"
 BOOLEANS = {"y", "n", "yes", "no", "true", "false", "on", "off"}
 
 # Words of other standards keep their form.
-OTHER_STANDARDS = {"spec.retry.grpcCodes[]"}
+OTHER_STANDARDS = {"spec.retry.grpcCodes[]", "spec.telemetry.traces.propagators[]"}
 
 # What YAML 1.1 alone takes for a text, since it wants a point in it; its readers do not all.
 READ_BOTH_WAYS = {"1e3"}
