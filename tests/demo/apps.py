@@ -1,6 +1,7 @@
 """The course platform's applications: small stand-ins that know nothing of a mesh. `apps.py NAME PORT [GRPC_PORT]` runs one until it is stopped.
 
-They speak plain HTTP/1.1 (and gRPC in clear text), listen on loopback, and call each other by name through whatever `http_proxy` says.
+They speak plain HTTP/1.1 (and gRPC in clear text), listen on loopback, and call each other by name through whatever `http_proxy` says. Of traces they
+know that some headers of a request are to be copied to those that it causes.
 """
 
 import json
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COURSES = {"1": "Sailing for beginners", "2": "Knots", "3": "Reading the wind"}
 TIMEOUT_S = 10
+TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -56,8 +58,11 @@ class Courses(Handler):
             return 503, {"error": "not now"}
         if not rest:
             return 200, {"courses": COURSES, **caller(handler)}
-        if rest in COURSES:
-            return 200, {"course": COURSES[rest], **caller(handler)}
+        course, _, student = rest.partition("/of/")
+        if course in COURSES and student:
+            return 200, {"course": COURSES[course], **call("GET", f"http://progress/progress/{student}", handler)}
+        if course in COURSES:
+            return 200, {"course": COURSES[course], **caller(handler)}
         return 404, {"error": "no such course"}
 
     @staticmethod
@@ -79,6 +84,7 @@ class Auth(Handler):
 
 class Progress(Handler):
     saved = {}
+    stumbles = 0
     may_report = threading.Event()
     may_report.set()
 
@@ -89,7 +95,15 @@ class Progress(Handler):
 
     @staticmethod
     def load(_handler, rest, _body):
+        if Progress.stumbles > 0:
+            Progress.stumbles -= 1
+            return 503, {"error": "not now"}
         return (200, {"progress": Progress.saved[rest]}) if rest in Progress.saved else (404, {"error": "nothing saved"})
+
+    @staticmethod
+    def stumble(_handler, rest, _body):
+        Progress.stumbles = int(rest)
+        return 200, {"stumbles": rest}
 
     @staticmethod
     def report(_handler, _rest, _body):
@@ -101,34 +115,39 @@ class Progress(Handler):
         (Progress.may_report.clear if rest == "hold" else Progress.may_report.set)()
         return 200, {"reports": rest}
 
-    routes = {("PUT", "progress"): save, ("GET", "progress"): load, ("GET", "reports"): report, ("PUT", "reports"): pace}
+    routes = {("PUT", "progress"): save, ("GET", "progress"): load, ("GET", "reports"): report, ("PUT", "reports"): pace,
+              ("PUT", "stumble"): stumble}
 
 
-def call(method, url, value=None):
-    """A call to another service, by its name: the sidecar that http_proxy names does the rest."""
+def traced(handler):
+    return {name: handler.headers[name] for name in TRACE_HEADERS if name in handler.headers}
+
+
+def call(method, url, handler, value=None):
+    """A call to another service, by its name, for the request of `handler`: the sidecar that http_proxy names does the rest."""
     data = json.dumps(value).encode() if value is not None else None
-    request = urllib.request.Request(url, data=data, method=method)
+    request = urllib.request.Request(url, data=data, headers=traced(handler), method=method)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
         return json.load(response)
 
 
 class Frontend(Handler):
     @staticmethod
-    def browse(_handler, rest, _body):
-        return 200, {"page": call("GET", f"http://courses/courses/{rest}".rstrip("/"))}
+    def browse(handler, rest, _body):
+        return 200, {"page": call("GET", f"http://courses/courses/{rest}".rstrip("/"), handler)}
 
     @staticmethod
-    def login(_handler, _rest, body):
-        return 200, {"page": call("POST", "http://auth/login", json.loads(body))}
+    def login(handler, _rest, body):
+        return 200, {"page": call("POST", "http://auth/login", handler, json.loads(body))}
 
     @staticmethod
-    def save(_handler, rest, body):
-        call("PUT", f"http://progress/progress/{rest}", json.loads(body))
-        return 200, {"page": call("GET", f"http://progress/progress/{rest}")}
+    def save(handler, rest, body):
+        call("PUT", f"http://progress/progress/{rest}", handler, json.loads(body))
+        return 200, {"page": call("GET", f"http://progress/progress/{rest}", handler)}
 
     @staticmethod
-    def rank(_handler, rest, _body):
-        return 200, {"rank": grpc_rank(rest)}
+    def rank(handler, rest, _body):
+        return 200, {"rank": grpc_rank(rest, handler)}
 
     routes = {("GET", "browse"): browse, ("POST", "login"): login, ("PUT", "save"): save, ("GET", "rank"): rank}
 
@@ -136,12 +155,12 @@ class Frontend(Handler):
 RANK = "/school.Ranking/Rank"
 
 
-def grpc_rank(user):
+def grpc_rank(user, handler):
     """A gRPC call to `ranking`, through the sidecar: its address is where to connect, the service's name is the authority."""
     import grpc
     with grpc.insecure_channel(os.environ["SIDECAR"], options=[("grpc.default_authority", "ranking"), ("grpc.enable_http_proxy", 0)]) as channel:
         rank = channel.unary_unary(RANK, request_serializer=str.encode, response_deserializer=bytes.decode)
-        return rank(user, timeout=TIMEOUT_S)
+        return rank(user, timeout=TIMEOUT_S, metadata=tuple(traced(handler).items()))
 
 
 def grpc_serve(port):

@@ -3,8 +3,8 @@
 
     demo.py [--once]
 
-Drives traffic, takes a replica away in the middle, rotates a certificate, then puts policies in place and shows what they do and why, and prints what happened. With --once it checks it all and ends: 0 when everything
-held, 1 when not. Without, the mesh stays up until Ctrl-C.
+Drives traffic, takes a replica away in the middle, rotates a certificate, then puts policies in place and shows what they do and why, follows one request as a trace, and prints what
+happened. With --once it checks it all and ends: 0 when everything held, 1 when not. Without, the mesh stays up until Ctrl-C.
 """
 
 import argparse
@@ -24,6 +24,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "demo")]
 from mesh import Mesh  # noqa: E402
 from resilience import Resilience  # noqa: E402
 from support.fleet import Fleet, eventually, http_get, split_address  # noqa: E402
+from support.otlp_receiver import OtlpReceiver  # noqa: E402
+from traces import Traces  # noqa: E402
 
 STUDENTS = 4
 ROUNDS = 60
@@ -216,7 +218,8 @@ def main():
     check = Checks()
     with Fleet() as fleet:
         print(PICTURE, "Starting the applications, each beside its sidecar, with certificates made on the spot. Addresses:", sep="\n", flush=True)
-        mesh = Mesh(fleet)
+        receiver = OtlpReceiver()
+        mesh = Mesh(fleet, receiver.address)
         mesh.start()
         tell_addresses(mesh)
         browse_and_check(mesh, check)
@@ -225,6 +228,7 @@ def main():
         rotate_certificate(mesh, check)
         mesh.sidecars["courses-1"].start()
         Resilience(mesh, check).show()
+        Traces(mesh, receiver, check).show()
         tell_counts(mesh)
         if not options.once:
             stay(mesh)

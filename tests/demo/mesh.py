@@ -51,6 +51,7 @@ class Sidecar:
             "identity": {"source": "Files", "certificate": str(self.certificates / "tls.crt"), "privateKey": str(self.certificates / "tls.key"),
                          "trustBundle": str(self.certificates / "ca.crt")},
             "limits": {"drainTimeout": "10s"},
+            "telemetry": {"traces": {"endpoint": f"http://{self.mesh.collector}", "batch": {"scheduleDelay": "200ms"}}},
         }
         proxy = {"apiVersion": API, "kind": "Proxy", "metadata": {"name": self.name, "namespace": NAMESPACE}, "spec": spec}
         return [proxy, *self.mesh.services(), *self.mesh.policies]
@@ -79,8 +80,8 @@ class Sidecar:
 
 
 class Mesh:
-    def __init__(self, fleet: Fleet):
-        self.fleet = fleet
+    def __init__(self, fleet: Fleet, collector):
+        self.fleet, self.collector = fleet, collector
         self.authority = Authority("school.local")
         self.policies = []
         self.sidecars = {name: Sidecar(self, name) for name in REPLICAS}

@@ -97,7 +97,7 @@ class OtlpReceiver:
         self.address = f"127.0.0.1:{self.port}"
         self.message, self.resources, self.scopes, self.records_name, self.service = SIGNALS[signal]
         self.lock = threading.Lock()
-        self.records, self.resource, self.scope = [], {}, None
+        self.records, self.origins, self.resource, self.scope = [], [], {}, None
         self.requests = []  # head fields of each, as a dict with lower-case names
         self.faults, self.answers = [], []
         self.released = threading.Event()
@@ -108,6 +108,11 @@ class OtlpReceiver:
     def spans(self):
         with self.lock:
             return list(self.records)
+
+    def told(self):
+        """Each record with the attributes of the resource that it came from."""
+        with self.lock:
+            return list(zip(self.origins, self.records))
 
     # --- life ---
 
@@ -190,6 +195,7 @@ class OtlpReceiver:
             self.requests.append(fields)
             if answer == 200 or (isinstance(answer, tuple) and answer[0] == 200):
                 self.records += found
+                self.origins += [self.resource] * len(found)
         return answer
 
     def partial(self, rejected, message=""):
