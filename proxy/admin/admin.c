@@ -170,6 +170,10 @@ static void add_own_limits(struct admin_query *query) {
 }
 
 void admin_query_done(struct admin_query *query) {
+    if (query->done != NULL) {
+        query->done(query);
+        return;
+    }
     struct admin *admin = query->admin;
     CHECK(admin->queries > 0);
     if (query->request != NULL && (query->wants & ADMIN_WANT_LIMITS) != 0)

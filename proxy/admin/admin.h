@@ -82,14 +82,21 @@ struct admin_query {
     void *source_state;                        // the source's own; NULL at first
     const struct admin_open_reply *open_reply; // set by a source that replies by itself (admin_reply_open), NULL at first
 
+    // Of one that no client asks, in the place of a page: whoever made it has its figures and frees it. NULL: a client does.
+    void (*done)(struct admin_query *query);
+
     // For the page.
     const struct admin_page *page;
     struct rpc_request *request; // NULL once the client is gone, or has its reply
     struct admin *admin;
-    void *owner;                  // of the source, as given to admin_open
+    void *owner;                  // of the source, as given to admin_open; where no client asks, of who made it
     enum admin_listener listener; // which one it came by
     struct admin_change *change;  // NULL: it changes nothing, or was told
 };
+
+static inline bool admin_query_is_wanted(const struct admin_query *query) {
+    return query->request != NULL || query->done != NULL;
+}
 
 // Of an open reply, by the source in the place of the page.
 struct admin_open_reply {

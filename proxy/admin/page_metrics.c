@@ -208,30 +208,33 @@ static void add_breakers(struct exposition *page, const struct admin_figures *fi
         add_changes(page, &others);
 }
 
+void metrics_expose(struct exposition *page, const struct admin_figures *figures) {
+    add_process_state(page, figures);
+    add_config(page, &figures->config);
+    add_identity(page, &figures->identity);
+    add_edges(page, &figures->identity);
+    add_ca_sets(page, &figures->identity);
+    worker_metrics_expose(page, &figures->workers);
+    add_tls(page, &figures->tls);
+    dns_metrics_expose(page, &figures->dns);
+    request_metrics_expose(page, figures->ends, figures->end_count);
+    series_rows_expose(page, &figures->series);
+    export_metrics_expose(page, figures->exports, figures->export_count);
+    add_policies(page, figures);
+    add_breakers(page, figures);
+    health_metrics_expose(page, figures->health, figures->health_count);
+    add_limits(page, figures);
+    process_metrics_expose(page);
+}
+
 void page_metrics(struct admin_query *query) {
-    const struct admin_figures *figures = &query->figures;
     struct exposition page;
     struct buffer text;
     admin_text_init(query, &text);
     const struct field *accept = fields_find_name(query->request->fields, BYTES("accept"));
     const enum exposition_format format = exposition_negotiate(accept != NULL ? accept->value : BYTES_NONE);
     exposition_init(&page, &text, format);
-    add_process_state(&page, figures);
-    add_config(&page, &figures->config);
-    add_identity(&page, &figures->identity);
-    add_edges(&page, &figures->identity);
-    add_ca_sets(&page, &figures->identity);
-    worker_metrics_expose(&page, &figures->workers);
-    add_tls(&page, &figures->tls);
-    dns_metrics_expose(&page, &figures->dns);
-    request_metrics_expose(&page, figures->ends, figures->end_count);
-    series_rows_expose(&page, &figures->series);
-    export_metrics_expose(&page, figures->exports, figures->export_count);
-    add_policies(&page, figures);
-    add_breakers(&page, figures);
-    health_metrics_expose(&page, figures->health, figures->health_count);
-    add_limits(&page, figures);
-    process_metrics_expose(&page);
+    metrics_expose(&page, &query->figures);
     exposition_end(&page);
     admin_reply_text(query, 200, exposition_content_type(format), &text);
 }

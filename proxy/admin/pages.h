@@ -20,6 +20,9 @@ void page_reloaded(struct admin_query *query);
 // page_metrics.c
 void page_metrics(struct admin_query *query);
 
+// All figures, wherever they go: a page, or a collector.
+void metrics_expose(struct exposition *page, const struct admin_figures *figures);
+
 // page_config.c
 void page_config(struct admin_query *query);
 

@@ -1,6 +1,7 @@
 // Takes batches out of queues and hands them to the sender. See exporter.h.
 #include "agent/exporter.h"
 
+#include "agent/otlp_figures.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -63,10 +64,6 @@ static void drop_all(struct exporter *exporter, enum export_drop reason) {
     free(scratch);
 }
 
-static enum export_drop reason_of(enum error error) {
-    return error == ERROR_BODY_TOO_LARGE ? EXPORT_DROP_TOO_LARGE : EXPORT_DROP_MEMORY;
-}
-
 static void send_batch(struct exporter *exporter) {
     const size_t head = otlp_head_room(&exporter->origin);
     const size_t size = size_of_batch(exporter);
@@ -83,7 +80,7 @@ static void send_batch(struct exporter *exporter) {
     if (error == OK && exporter->hurry_at > 0)
         otlp_sender_hurry(&exporter->sender, exporter->hurry_at);
     if (error != OK)
-        drop(exporter, reason_of(error), records);
+        drop(exporter, otlp_figures_reason(error), records);
 }
 
 static void look(struct task *task) {
@@ -111,36 +108,9 @@ static void on_schedule(struct timer *timer) {
 
 // ---- ends
 
-static void tell(const struct exporter *exporter, const struct otlp_result *result) {
-    const char *signal = exporter->figures.signal;
-    if (result->end == OTLP_END_EXPORTED && result->reason[0] != '\0')
-        log_event(LOG_WARN, "export_partial", "signal=%s records=%llu rejected=%llu reason=\"%s\"", signal, (unsigned long long)result->records,
-                  (unsigned long long)result->rejected, result->reason);
-    else if (result->end != OTLP_END_EXPORTED)
-        log_event(LOG_WARN, "export_failed", "signal=%s records=%llu reason=\"%s\"", signal, (unsigned long long)result->records, result->reason);
-}
-
 static void done(void *user, const struct otlp_result *result) {
-    static const enum export_result results[OTLP_ENDS] = {[OTLP_END_EXPORTED] = EXPORT_RESULT_EXPORTED,
-                                                          [OTLP_END_REFUSED] = EXPORT_RESULT_REFUSED,
-                                                          [OTLP_END_TIMEOUT] = EXPORT_RESULT_TIMEOUT,
-                                                          [OTLP_END_TOO_LARGE] = EXPORT_RESULT_TOO_LARGE,
-                                                          [OTLP_END_DROPPED] = EXPORT_RESULT_DROPPED};
-    static const enum export_drop drops[OTLP_ENDS] = {[OTLP_END_REFUSED] = EXPORT_DROP_NOT_RETRYABLE,
-                                                      [OTLP_END_TIMEOUT] = EXPORT_DROP_TIMEOUT,
-                                                      [OTLP_END_TOO_LARGE] = EXPORT_DROP_TOO_LARGE,
-                                                      [OTLP_END_DROPPED] = EXPORT_DROP_DISABLED};
     struct exporter *exporter = user;
-    exporter->figures.results[results[result->end]]++;
-    if (result->end == OTLP_END_EXPORTED) {
-        exporter->figures.exported += result->records - result->rejected;
-        drop(exporter, EXPORT_DROP_PARTIAL_SUCCESS, result->rejected);
-    } else if (exporter->hurry_at > 0 && (result->end == OTLP_END_DROPPED || result->end == OTLP_END_TIMEOUT)) {
-        drop(exporter, EXPORT_DROP_SHUTDOWN, result->records);
-    } else {
-        drop(exporter, drops[result->end], result->records);
-    }
-    tell(exporter, result);
+    otlp_figures_end(&exporter->figures, result, exporter->hurry_at > 0);
     exporter_look(exporter);
 }
 

@@ -19,6 +19,7 @@ void exports_init(struct proxy *proxy) {
     instance_id_make(&proxy->loop.rng, exports->instance_id);
     for (unsigned i = 0; i < OTLP_SIGNALS; i++)
         exports->signals[i] = (struct export_signal){.proxy = proxy, .signal = (enum otlp_signal)i};
+    metrics_push_init(&exports->metrics, proxy);
 }
 
 // ---- requests
@@ -118,7 +119,9 @@ void exports_follow(struct proxy *proxy, const struct snapshot *fresh) {
     if (is_any_on)
         renew_origin(proxy, &fresh->proxy);
     for (unsigned i = 0; i < OTLP_SIGNALS; i++)
-        follow(&proxy->exports.signals[i], &telemetry->otlp[i]);
+        if (i != OTLP_METRICS)
+            follow(&proxy->exports.signals[i], &telemetry->otlp[i]);
+    metrics_push_follow(&proxy->exports.metrics, telemetry, &proxy->exports.origin);
 }
 
 // ---- the end
@@ -135,6 +138,9 @@ bool exports_linger(struct proxy *proxy, nanoseconds at) {
             exporter_hurry(&signal->exporter, at < now + PATIENCE_NS ? at : now + PATIENCE_NS);
         waits |= !exporter_is_idle(&signal->exporter);
     }
+    if (exports->hurried_at == 0)
+        metrics_push_hurry(&exports->metrics, at < now + PATIENCE_NS ? at : now + PATIENCE_NS);
+    waits |= !metrics_push_is_idle(&exports->metrics);
     exports->hurried_at = exports->hurried_at == 0 ? now : exports->hurried_at;
     return waits && now < exports->hurried_at + PATIENCE_NS;
 }
@@ -162,6 +168,7 @@ void exports_end(struct proxy *proxy) {
     for (unsigned i = 0; i < OTLP_SIGNALS; i++)
         if (proxy->exports.signals[i].is_open)
             end_signal(&proxy->exports.signals[i]);
+    metrics_push_end(&proxy->exports.metrics);
 }
 
 void exports_dispose(struct proxy *proxy) {
@@ -174,5 +181,7 @@ uint32_t exports_figures(const struct proxy *proxy, struct export_figures *figur
     for (unsigned i = 0; i < OTLP_SIGNALS; i++)
         if (proxy->exports.signals[i].is_open)
             figures[count++] = exporter_figures(&proxy->exports.signals[i].exporter);
+    if (proxy->exports.metrics.metrics != NULL)
+        figures[count++] = metrics_push_figures(&proxy->exports.metrics);
     return count;
 }

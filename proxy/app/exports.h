@@ -7,6 +7,7 @@
 
 #include "agent/exporter.h"
 #include "agent/resource.h"
+#include "app/metrics_push.h"
 
 struct export_call;
 struct proxy;
@@ -25,8 +26,9 @@ struct export_signal {
 struct exports {
     struct otel_environment *environment;
     char instance_id[INSTANCE_ID_BYTES];
-    struct otlp_origin origin; // owned texts
-    struct export_signal signals[OTLP_SIGNALS];
+    struct otlp_origin origin;                  // owned texts
+    struct export_signal signals[OTLP_SIGNALS]; // but OTLP_METRICS, which are no records
+    struct metrics_push metrics;
     nanoseconds hurried_at; // the process ends; 0: it does not
 };
 

@@ -84,7 +84,7 @@ static void fill_memory(struct proxy *proxy, struct pool *pool, struct admin_mem
 }
 
 void figures_complete(struct proxy *proxy, struct admin_query *query) {
-    if (query->request != NULL) {
+    if (admin_query_is_wanted(query)) {
         fill_state(proxy, &query->figures);
         if ((query->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS)) != 0)
             fill_counters(proxy, &query->figures);

@@ -33,7 +33,7 @@ static void free_gathering(struct gathering *gathering) {
 static void finish(struct gathering *gathering) {
     struct proxy *proxy = gathering->proxy;
     struct admin_query *query = gathering->query;
-    if (query->request != NULL)
+    if (admin_query_is_wanted(query))
         figures_merge_reports(proxy, gathering->reports, gathering->asked, query);
     figures_complete(proxy, query);
     free_gathering(gathering);
@@ -74,7 +74,7 @@ static void start_next(struct proxy *proxy) {
     struct gatherings *gatherings = &proxy->gatherings;
     while (!gatherings->closed && gatherings->active_count < GATHERINGS_ACTIVE_MAX && !list_is_empty(&gatherings->waiting)) {
         struct gathering *gathering = LIST_ENTRY(list_pop_front(&gatherings->waiting), struct gathering, link);
-        if (gathering->query->request == NULL) {
+        if (!admin_query_is_wanted(gathering->query)) {
             finish(gathering); // nobody waits for it any more
             continue;
         }

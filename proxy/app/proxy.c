@@ -192,7 +192,8 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     exports_follow(proxy, fresh);
     health_checker_apply(proxy->checker, fresh);
     resolver_apply(proxy->resolver, fresh);
-    series_registry_set(live_shared_series(proxy->shared), fresh->proxy.telemetry.metrics.max_series, false);
+    series_registry_set(live_shared_series(proxy->shared), fresh->proxy.telemetry.metrics.max_series,
+                        fresh->proxy.telemetry.metrics.histograms == METRICS_EXPONENTIAL);
     ca_files_forget(proxy->ca_files); // sets of endpoints of the documents before are gone too
     if (proxy->live)
         acceptor_begin(proxy->acceptor);

@@ -18,9 +18,18 @@
 // Waits this long for connections to close and streams to end when the worker is stopped.
 #define STOP_PATIENCE_NS (2 * NS_PER_S)
 
+static uint64_t tasks_in(const struct list *list) {
+    uint64_t length = 0;
+    for (const struct list *node = list->next; node != list; node = node->next)
+        length++;
+    return length;
+}
+
 static void copy_gauges(struct worker *worker) {
     struct worker_metrics *metrics = &worker->metrics;
     struct loop *loop = &worker->loop;
+    uint32_t waiting, waiting_peak;
+    mailbox_read_use(&loop->mailbox, &waiting, &waiting_peak);
     metric_set(&metrics->blocks_used, loop->blocks.used);
     metric_set(&metrics->blocks_free, loop->blocks.free_count);
     metric_set(&metrics->blocks_peak, loop->blocks.used_peak);
@@ -33,6 +42,8 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->windows_refused, h2_memory_windows_refused(worker->h2_memory));
     metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->wake_left, loop->turns_cut);
+    metric_set(&metrics->wake_waiting, tasks_in(&loop->wake));
+    metric_set(&metrics->mailbox_waiting, waiting);
     metric_set(&metrics->loop_turn_longest, loop->busy_longest);
     metric_set(&metrics->loop_busy, loop->busy);
     metric_set(&metrics->loop_slow_10ms, loop->turns_slow[0]);

@@ -21,7 +21,9 @@ static const struct signal_names {
     enum otlp_signal signal;
     const char *block, *variable, *path;
     const char *batch; // OTEL_BSP_...; NULL: it is not sent in batches
-} signals[] = {{OTLP_TRACES, "traces", "TRACES", "v1/traces", "BSP"}, {OTLP_LOGS, "logs", "LOGS", "v1/logs", "BLRP"}};
+} signals[] = {{OTLP_TRACES, "traces", "TRACES", "v1/traces", "BSP"},
+               {OTLP_METRICS, "metrics", "METRICS", "v1/metrics", NULL},
+               {OTLP_LOGS, "logs", "LOGS", "v1/logs", "BLRP"}};
 
 #define SIGNALS (sizeof signals / sizeof signals[0])
 
@@ -38,13 +40,23 @@ struct variable {
     bool is_general;    // it is for all signals
 };
 
+// A variable for all signals is told once.
+static bool is_told(const struct config_errors *warnings, const char *name, const char *text) {
+    for (uint32_t i = 0; i < warnings->count; i++)
+        if (strstr(warnings->lines[i], name) != NULL && strstr(warnings->lines[i], text) != NULL)
+            return true;
+    return false;
+}
+
 __attribute__((format(printf, 3, 4))) static void warn(const struct filling *filling, const char *name, const char *format, ...) {
     char text[256];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    config_errors_add(filling->freezing->loading->warnings, (struct place){ENVIRONMENT, 0}, NULL, name, "%s", text);
+    struct config_errors *warnings = filling->freezing->loading->warnings;
+    if (!is_told(warnings, name, text))
+        config_errors_add(warnings, (struct place){ENVIRONMENT, 0}, NULL, name, "%s", text);
 }
 
 // OTEL_EXPORTER_OTLP_..., that of the signal before that of all.
@@ -138,6 +150,39 @@ static void fill_batch(const struct filling *filling) {
         batch->max_batch = (uint32_t)number;
     if (batch->max_batch > batch->max_queue)
         batch->max_batch = batch->max_queue; // of two that come from different places
+}
+
+// One of some words, in any case; `number` of them. False: it is not set, or none of them.
+static bool read_word(const struct filling *filling, struct variable variable, const char *const *words, uint32_t number, uint32_t *which) {
+    for (*which = 0; variable.value.len > 0 && *which < number; (*which)++)
+        if (bytes_equal_nocase(variable.value, bytes_from_text(words[*which])))
+            return true;
+    if (variable.value.len > 0)
+        warn(filling, variable.name, "%.*s is none of its words; the first of them is %s", BYTES_FORMAT(variable.value), words[0]);
+    return false;
+}
+
+// What metrics alone have (metrics/sdk_exporters/otlp.md).
+static void fill_metrics(const struct filling *filling) {
+    static const char *const temporalities[] = {"cumulative", "delta", "lowmemory"}; // the last: delta, for all kinds that we have
+    static const char *const aggregations[] = {"explicit_bucket_histogram", "base2_exponential_bucket_histogram"};
+    struct telemetry_config *telemetry = &filling->freezing->snapshot->proxy.telemetry;
+    const struct otel_environment *environment = filling->freezing->loading->environment;
+    struct variable interval = {.name = "OTEL_METRIC_EXPORT_INTERVAL"}, timeout = {.name = "OTEL_METRIC_EXPORT_TIMEOUT"};
+    uint64_t ms;
+    uint32_t which;
+    if (filling->names->signal != OTLP_METRICS)
+        return;
+    interval.value = otel_variable(environment, interval.name);
+    if (!is_given(filling, "interval") && read_number(filling, interval, 100, MS_MAX, &ms))
+        telemetry->metrics.interval = ms * NS_PER_MS;
+    timeout.value = otel_variable(environment, timeout.name);
+    if (!is_given(filling, "exportTimeout") && read_number(filling, timeout, 1, MS_MAX, &ms))
+        filling->config->batch.export_timeout = ms * NS_PER_MS;
+    if (!is_given(filling, "temporality") && read_word(filling, find(filling, "TEMPORALITY_PREFERENCE"), temporalities, 3, &which))
+        telemetry->metrics.temporality = which == 0 ? METRICS_CUMULATIVE : METRICS_DELTA;
+    if (!is_given(filling, "histograms") && read_word(filling, find(filling, "DEFAULT_HISTOGRAM_AGGREGATION"), aggregations, 2, &which))
+        telemetry->metrics.histograms = which == 0 ? METRICS_EXPLICIT : METRICS_EXPONENTIAL;
 }
 
 // ---- headers
@@ -362,6 +407,7 @@ void freeze_otlp(struct freezing *freezing, const struct document *mesh) {
         fill_headers(&filling);
         fill_timeout(&filling);
         fill_batch(&filling);
+        fill_metrics(&filling);
         fill_endpoint(&filling);
         if (filling.config->url_text.len > 0)
             warn_of_files(&filling);

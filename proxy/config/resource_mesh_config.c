@@ -46,6 +46,7 @@ void mesh_fields_check_files(struct document *document) {
     const struct mesh_fields *fields = document->spec;
     otlp_check_files(document, &fields->telemetry.otlp[OTLP_TRACES], "traces");
     otlp_check_files(document, &fields->telemetry.otlp[OTLP_LOGS], "logs");
+    otlp_check_files(document, &fields->telemetry.otlp[OTLP_METRICS], "metrics");
 }
 
 void mesh_config_check(struct document *document) {
@@ -68,7 +69,8 @@ static const struct block {
               {"telemetry", "traces", BLOCK(telemetry.traces)},
               {"telemetry", "metrics", BLOCK(telemetry.metrics)},
               {"telemetry", "logs", BLOCK(telemetry.otlp[OTLP_LOGS])},
-              {"telemetry", "traces", BLOCK(telemetry.otlp[OTLP_TRACES])}};
+              {"telemetry", "traces", BLOCK(telemetry.otlp[OTLP_TRACES])},
+              {"telemetry", "metrics", BLOCK(telemetry.otlp[OTLP_METRICS])}};
 
 struct mesh_fields mesh_fields_merge(const struct document *proxy, const struct document *mesh) {
     struct mesh_fields merged = *(const struct mesh_fields *)proxy->spec;

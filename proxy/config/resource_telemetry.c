@@ -42,7 +42,41 @@ static const struct row traces_rows[] = {
     {0}};
 static const struct table traces_table = {.describes = "traces of requests", .rows = traces_rows};
 
+static const struct choice temporalities[] = {
+    {"Cumulative", METRICS_CUMULATIVE, false, "counters and histograms say what came since the process began"},
+    {"Delta", METRICS_DELTA, false, "what came since the last time"},
+    {0}};
+static const struct choice histograms[] = {{"Explicit", METRICS_EXPLICIT, false, "with the bounds of OpenTelemetry's conventions"},
+                                           {"Exponential", METRICS_EXPONENTIAL, false, "of requests with up to 160 buckets, as fine as they can be"},
+                                           {0}};
 static const struct row metrics_rows[] = {
+    OTLP_ROWS(OTLP_METRICS),
+    {.name = "interval",
+     .type = VALUE_DURATION,
+     ROW_AT(struct mesh_fields, telemetry.metrics.interval),
+     .min = 100 * NS_PER_MS,
+     .max = 3600 * NS_PER_S,
+     .fallback = "60s",
+     .describes = "from one time that metrics are sent to the next"},
+    {.name = "exportTimeout",
+     .type = VALUE_DURATION,
+     OTLP_AT(OTLP_METRICS, batch.export_timeout),
+     .min = NS_PER_MS,
+     .max = 3600 * NS_PER_S,
+     .fallback = "30s",
+     .describes = "for what is sent at a time, with all tries; what is not taken by then is dropped and counted"},
+    {.name = "temporality",
+     .type = VALUE_ENUM,
+     ROW_AT(struct mesh_fields, telemetry.metrics.temporality),
+     .choices = temporalities,
+     .fallback = "Cumulative",
+     .describes = "since when what is sent counts"},
+    {.name = "histograms",
+     .type = VALUE_ENUM,
+     ROW_AT(struct mesh_fields, telemetry.metrics.histograms),
+     .choices = histograms,
+     .fallback = "Explicit",
+     .describes = "how what requests took is recorded to be sent; /metrics has explicit ones in any case"},
     {.name = "maxSeries",
      .type = VALUE_INTEGER,
      ROW_AT(struct mesh_fields, telemetry.metrics.max_series),
@@ -51,7 +85,7 @@ static const struct row metrics_rows[] = {
      .fallback = "2000",
      .describes = "series of each family of histograms of requests; what comes beyond counts in one with otel_metric_overflow"},
     {0}};
-static const struct table metrics_table = {.describes = "metrics", .rows = metrics_rows, .later = "endpoint interval"};
+static const struct table metrics_table = {.describes = "metrics", .rows = metrics_rows};
 
 static const struct row logs_rows[] = {
     OTLP_ROWS(OTLP_LOGS),
@@ -94,4 +128,5 @@ void telemetry_check(struct document *document) {
     telemetry_share_check(document, &fields->telemetry.traces.sampling, node_find(node_find(telemetry, "traces"), "sampling"));
     otlp_check(document, &fields->telemetry.otlp[OTLP_TRACES], node_find(telemetry, "traces"));
     otlp_check(document, &fields->telemetry.otlp[OTLP_LOGS], node_find(telemetry, "logs"));
+    otlp_check(document, &fields->telemetry.otlp[OTLP_METRICS], node_find(telemetry, "metrics"));
 }

@@ -17,6 +17,10 @@ struct telemetry_share {
 enum log_filter { LOG_FILTER_ERRORS, LOG_FILTER_ALL, LOG_FILTER_NONE };
 enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT, LOG_FORMAT_OTLP };
 
+// What a push tells of counters and histograms: all since the process began, or since the last push.
+enum metrics_temporality { METRICS_CUMULATIVE, METRICS_DELTA };
+enum metrics_histograms { METRICS_EXPLICIT, METRICS_EXPONENTIAL };
+
 // What one line has room for.
 #define LOGGED_KEYS_MAX 4
 #define LOGGED_HEADERS_MAX 4
@@ -57,7 +61,10 @@ struct telemetry_config {
         struct bytes force_header; // by which a request asks to be recorded; empty: none does
     } traces;
     struct {
-        uint32_t max_series; // of each family of histograms
+        uint32_t max_series;  // of each family of histograms
+        nanoseconds interval; // from one push to the next
+        enum metrics_temporality temporality;
+        enum metrics_histograms histograms;
     } metrics;
 };
 

@@ -102,3 +102,21 @@ void exponential_add(struct exponential_histogram *to, const struct exponential_
     for (uint32_t i = 0; i < added.used; i++)
         to->buckets[added.offset - to->offset + (int32_t)i] += added.buckets[i];
 }
+
+static uint64_t less(uint64_t value, uint64_t taken) {
+    return value > taken ? value - taken : 0;
+}
+
+void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *earlier) {
+    struct exponential_histogram taken = *earlier;
+    from->zeros = less(from->zeros, taken.zeros);
+    if (taken.used == 0 || from->used == 0)
+        return;
+    downscale(&taken, taken.scale > from->scale ? taken.scale - from->scale : 0);
+    downscale(from, from->scale > taken.scale ? from->scale - taken.scale : 0);
+    for (uint32_t i = 0; i < taken.used; i++) {
+        const int32_t place = taken.offset - from->offset + (int32_t)i;
+        if (place >= 0 && place < (int32_t)from->used)
+            from->buckets[place] = less(from->buckets[place], taken.buckets[i]);
+    }
+}

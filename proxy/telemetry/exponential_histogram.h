@@ -27,4 +27,7 @@ void exponential_record(struct exponential_histogram *histogram, nanoseconds dur
 // Adds `from`; the coarser of the two scales is that of the sum, or a coarser one.
 void exponential_add(struct exponential_histogram *to, const struct exponential_histogram *from);
 
+// Takes away what was in it once: an earlier state of the same one. Where that is not so nothing goes below zero.
+void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *earlier);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "telemetry/exposition_text.h"
+#include "telemetry/otlp_metrics.h"
 #include "telemetry/text_escape.h"
 
 #include <string.h>
@@ -121,6 +122,10 @@ static void add_total(struct exposition *exposition, const char *suffix, struct 
 
 void exposition_add_histogram_sample(struct exposition *exposition, const struct histogram_sample *sample) {
     CHECK(exposition->family != NULL && exposition->family->type == METRIC_HISTOGRAM);
+    if (exposition->otlp != NULL) {
+        otlp_metrics_histogram(exposition->otlp, sample);
+        return;
+    }
     char labels_text[LABELS_TEXT_MAX], number[NUMBER_TEXT_MAX + 2] = " ";
     const struct bytes labels = bytes_from(labels_text, write_labels(exposition, sample, labels_text));
     uint64_t count = 0;

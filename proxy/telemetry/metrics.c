@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "telemetry/exposition_text.h"
+#include "telemetry/otlp_metrics.h"
 #include "telemetry/text_escape.h"
 
 #define X(identifier, type_name, family_name, help_text, ...) \
@@ -98,6 +99,11 @@ static void append_constant_labels(struct exposition *exposition, const char *la
     append_text(exposition, "}");
 }
 
+nanoseconds duration_bound(unsigned bucket) {
+    CHECK(bucket < DURATION_BOUNDS);
+    return duration_bounds[bucket];
+}
+
 uint32_t metric_label_count(const struct metric_family *family) {
     uint32_t count = 0;
     while (family->labels[count] != NULL)
@@ -137,6 +143,10 @@ static void append_family_name(struct exposition *exposition) {
 void exposition_begin_family(struct exposition *exposition, const struct metric_family *family) {
     static const char *const type_names[] = {[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
     exposition->family = family;
+    if (exposition->otlp != NULL) {
+        otlp_metrics_family(exposition->otlp, family);
+        return;
+    }
     append_text(exposition, "# HELP ");
     append_family_name(exposition);
     append_text(exposition, family->help);
@@ -153,6 +163,10 @@ void exposition_begin(struct exposition *exposition, enum metric metric) {
 }
 
 void exposition_add(struct exposition *exposition, const struct bytes *labels, uint64_t value) {
+    if (exposition->otlp != NULL) {
+        otlp_metrics_number(exposition->otlp, labels, NULL, value, false);
+        return;
+    }
     append_name(exposition);
     CHECK(exposition->family->type != METRIC_HISTOGRAM);
     append_labels(exposition, labels);
@@ -160,6 +174,10 @@ void exposition_add(struct exposition *exposition, const struct bytes *labels, u
 }
 
 void exposition_add_seconds(struct exposition *exposition, const struct bytes *labels, nanoseconds value) {
+    if (exposition->otlp != NULL) {
+        otlp_metrics_number(exposition->otlp, labels, NULL, value, true);
+        return;
+    }
     append_name(exposition);
     CHECK(exposition->family->type != METRIC_HISTOGRAM);
     append_labels(exposition, labels);
@@ -167,11 +185,19 @@ void exposition_add_seconds(struct exposition *exposition, const struct bytes *l
 }
 
 void exposition_add_constant(struct exposition *exposition, const char *labels, uint64_t value) {
+    if (exposition->otlp != NULL) {
+        otlp_metrics_number(exposition->otlp, NULL, labels, value, false);
+        return;
+    }
     append_constant_labels(exposition, labels);
     append_value(exposition, value);
 }
 
 void exposition_add_constant_seconds(struct exposition *exposition, const char *labels, nanoseconds value) {
+    if (exposition->otlp != NULL) {
+        otlp_metrics_number(exposition->otlp, NULL, labels, value, true);
+        return;
+    }
     append_constant_labels(exposition, labels);
     append_seconds(exposition, value);
 }
@@ -181,7 +207,9 @@ void exposition_add_histogram(struct exposition *exposition, const struct bytes 
 }
 
 void exposition_end(struct exposition *exposition) {
-    if (exposition->format == EXPOSITION_OPENMETRICS)
+    if (exposition->otlp != NULL)
+        otlp_metrics_end(exposition->otlp);
+    else if (exposition->format == EXPOSITION_OPENMETRICS)
         append_text(exposition, "# EOF\n");
     exposition->family = NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "telemetry/histogram_sample.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,13 +21,11 @@ enum exposition_format exposition_negotiate(struct bytes accept);
 // Since version 3 Prometheus fails a scrape without the right one.
 struct bytes exposition_content_type(enum exposition_format format);
 
-// OpenTelemetry's bounds for the duration of requests: the 14 upper bounds (inclusive), then one bucket without bound.
-#define DURATION_BOUNDS 14
-#define DURATION_BUCKETS (DURATION_BOUNDS + 1)
-
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 #define METRIC_LABELS_MAX 9
+
+struct otlp_metrics;
 
 struct metric_family {
     const char *name;
@@ -85,6 +84,7 @@ struct metric_family {
     X(OPAQUE_DURATION, HISTOGRAM, "outrigger_opaque_connect_duration_seconds",                                                                       \
       "Time until an opaque connection was led through to its endpoint, or failed.", "direction", "service", "route", "error_type",                  \
       "otel_metric_overflow")                                                                                                                        \
+    X(METRIC_SERIES, GAUGE, "outrigger_metric_series", "Series of each family of histograms of requests, of telemetry.metrics.maxSeries.", "family") \
     X(DNS_LOOKUPS, COUNTER, "outrigger_dns_lookups_total", "Look-ups of names that ended, by outcome.", "outcome")                                   \
     X(DNS_LOOKUP_DURATION, HISTOGRAM, "outrigger_dns_lookup_duration_seconds", "How long look-ups took.", NULL)                                      \
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
@@ -137,6 +137,7 @@ uint32_t metric_label_count(const struct metric_family *family);
 
 // Writes one page of metrics. The order is the caller's: a family is begun, then all its samples follow, then the next; none twice.
 struct exposition {
+    struct otlp_metrics *otlp; // what is written is for a collector (otlp_metrics.h), and there is no page; NULL: there is
     struct buffer *out;
     enum exposition_format format;
     const struct metric_family *family; // the current one; NULL before the first
@@ -169,32 +170,13 @@ void exposition_add_constant_seconds(struct exposition *exposition, const char *
 // One histogram of the current family: `buckets` are counts of each bucket alone, `sum` of all durations.
 void exposition_add_histogram(struct exposition *exposition, const struct bytes *labels, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum);
 
-// The last sampled request that came into a bucket.
-struct exemplar {
-    uint8_t trace_id[16];
-    uint8_t span_id[8];
-    uint8_t bucket;
-    nanoseconds value; // in the bucket
-    nanoseconds wall;  // when
-};
-
-struct exponential_histogram;
-
-struct histogram_sample {
-    const struct bytes *labels;           // as above; empty ones are left out
-    struct bytes more_names, more_values; // of further labels, a NUL behind each
-    const uint64_t *buckets;              // DURATION_BUCKETS
-    nanoseconds sum;
-    const struct exponential_histogram *exponential; // the same durations; NULL: not recorded
-    nanoseconds begun;                               // by the wall clock; 0: with the process
-    const struct exemplar *exemplars;                // at most one for each bucket
-    uint32_t exemplar_count;
-};
-
 // The same with all that a histogram may have. Exemplars are for OpenMetrics alone: the older text has no place for them.
 void exposition_add_histogram_sample(struct exposition *exposition, const struct histogram_sample *sample);
 
 // The bucket that a duration belongs to: the first whose bound is not below it.
 unsigned duration_bucket(nanoseconds duration);
+
+// Its upper bound; it is below DURATION_BOUNDS.
+nanoseconds duration_bound(unsigned bucket);
 
 #endif

@@ -202,4 +202,12 @@ void series_rows_expose(struct exposition *exposition, const struct series_rows 
             if (rows->items[i]->facts.family == family)
                 expose(exposition, rows->items[i]);
     }
+    uint32_t counts[SERIES_FAMILIES] = {0};
+    for (uint32_t i = 0; i < rows->count; i++)
+        counts[rows->items[i]->facts.family] += !rows->items[i]->is_overflow;
+    exposition_begin(exposition, METRIC_METRIC_SERIES);
+    for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
+        const struct bytes name = bytes_from_text(metric_family(metrics[family])->name);
+        exposition_add(exposition, &name, counts[family]);
+    }
 }

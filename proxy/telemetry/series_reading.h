@@ -42,7 +42,7 @@ struct series_rows {
 // The rows of `count` workers as one, each series once. Their totals are added up in place: both live as long as their pools.
 struct series_rows series_rows_merge(struct series_row *const *workers, uint32_t count, struct pool *pool);
 
-// Writes the families of requests.
+// Writes the families of requests, and how many series each has.
 void series_rows_expose(struct exposition *exposition, const struct series_rows *rows);
 
 #endif

@@ -161,6 +161,9 @@
     X(loop_slow_10ms, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"10ms\"", "Turns of the event loops that held others up.")      \
     X(loop_slow_100ms, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"100ms\"", "")                                                 \
     X(loop_slow_1s, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"1s\"", "")                                                       \
+    X(wake_waiting, GAUGE, SUM, PLAIN, "outrigger_loop_wake_list", "",                                                                               \
+      "Streams and other tasks that waited for their turn when an event loop was last looked at.")                                                   \
+    X(mailbox_waiting, GAUGE, SUM, PLAIN, "outrigger_mailbox_waiting", "", "Messages that waited for workers then.")                                 \
     X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop.")                           \
     X(config_generation, GAUGE, LEAST, PLAIN, "outrigger_worker_config_generation", "",                                                              \
       "Number of the set of documents that every worker has reached.")                                                                               \

@@ -16,7 +16,7 @@ AREAS = (
     ("Names", ("outrigger_dns",)),
     ("Certificates and TLS", ("outrigger_identity", "outrigger_trust_root", "outrigger_edge", "outrigger_ca_set", "outrigger_tls")),
     ("Documents", ("outrigger_config", "outrigger_worker_")),
-    ("Telemetry itself", ("outrigger_access_log", "outrigger_tap", "outrigger_export", "outrigger_otlp", "outrigger_audit", "outrigger_span", "outrigger_trace", "outrigger_telemetry")),
+    ("Telemetry itself", ("outrigger_access_log", "outrigger_tap", "outrigger_export", "outrigger_otlp", "outrigger_audit", "outrigger_span", "outrigger_trace", "outrigger_telemetry", "outrigger_metric")),
     ("Limits, memory and the loop", ("outrigger_limit", "outrigger_output", "outrigger_http2", "outrigger_buffer", "outrigger_pool_chunks", "outrigger_memory", "outrigger_loop", "outrigger_mailbox")),
     ("The process", ("outrigger_build", "outrigger_ready", "outrigger_draining", "outrigger_workers", "process_")),
 )

@@ -23,6 +23,11 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(OF_S("  accessLog: {disabled: true, filter: All}\n"), "is disabled and has other fields");
     expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Cookie, name: sid}}]}\n"), "for all to read");
     expect_error(OF_S("  metrics: {labels: [{name: a, from: {type: Header, name: x-api-key}}]}\n"), "for all to read");
+    expect_error(OF_S("  metrics: {labels: [{name: service, from: {type: Method}}]}\n"), "no label that these metrics have");
+    expect_error(OF_S("  metrics: {labels: [{name: le, from: {type: Method}}]}\n"), "no label that these metrics have");
+    expect_error(OF_S("  metrics: {labels: [{name: a-b, from: {type: Method}}]}\n"), "letters, digits and _");
+    expect_error(OF_S("  metrics: {disabled: true, labels: [{name: a, from: {type: Method}}]}\n"), "is disabled and has other fields");
+    expect_error(PROXY("  telemetry: {metrics: {maxSeries: 0}}\n"), "maxSeries");
     expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Header}}]}\n"), "which Header");
     expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Method}}, {name: a, from: {type: Path}}]}\n"), "stands twice");
     expect_error(OF_S("  acessLog: {}\n"), "accessLog");

@@ -91,6 +91,9 @@ static void sums_are_as_if_all_were_recorded_in_one(void **state) {
         assert_int_equal(count_of(&sum), first + second);
         if (all.used > 0)
             assert_true(is_alike(&all, &sum));
+        // And what was there before taken away again leaves what came since.
+        exponential_subtract(&sum, &one);
+        assert_int_equal(count_of(&sum), second);
     }
 }
 

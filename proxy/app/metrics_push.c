@@ -1,0 +1,175 @@
+// See metrics_push.h. Figures are asked for as a page asks for them.
+#include "app/metrics_push.h"
+
+#include "admin/pages.h"
+#include "agent/export_call.h"
+#include "agent/otlp_figures.h"
+#include "app/figures.h"
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+void metrics_push_init(struct metrics_push *push, struct proxy *proxy) {
+    *push = (struct metrics_push){.proxy = proxy, .started = clock_wall_ns(), .figures = {.signal = "metrics"}};
+}
+
+// ---- sending
+
+// False: it could not be made a request.
+static bool send_records(struct metrics_push *push, struct bytes records, uint64_t points) {
+    const size_t head = otlp_head_room(push->origin);
+    char *memory = try_alloc(head + records.len);
+    if (memory == NULL) {
+        push->figures.dropped[EXPORT_DROP_MEMORY] += points;
+        return false;
+    }
+    memcpy(memory + head, records.at, records.len);
+    const char *begin = otlp_head_write(push->origin, records.len, memory + head);
+    const enum error error = otlp_sender_send(&push->sender, &push->terms, bytes_from(begin, (size_t)(memory + head + records.len - begin)), points);
+    free(memory);
+    if (error != OK)
+        push->figures.dropped[otlp_figures_reason(error)] += points;
+    else if (push->hurry_at > 0)
+        otlp_sender_hurry(&push->sender, push->hurry_at);
+    return error == OK;
+}
+
+static void send_next(struct metrics_push *push) {
+    struct bytes records;
+    uint64_t points;
+    while (push->is_on && otlp_metrics_next(push->metrics, OTLP_RECORDS_BYTES_MAX, &records, &points)) {
+        push->figures.made += points;
+        if (send_records(push, records, points))
+            return;
+    }
+}
+
+static void done(void *user, const struct otlp_result *result) {
+    struct metrics_push *push = user;
+    otlp_figures_end(&push->figures, result, push->hurry_at > 0);
+    send_next(push);
+}
+
+static void on_over(struct export_call *call) {
+    struct metrics_push *push = call->user;
+    CHECK(push->call == call);
+    push->call = NULL;
+    otlp_sender_answered(&push->sender, &call->answer);
+    export_call_destroy(call);
+}
+
+static void carry(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
+    struct metrics_push *push = user;
+    CHECK(push->call == NULL);
+    push->call = export_call_create(&push->proxy->loop.mailbox, OTLP_METRICS, terms, body, timeout, on_over, push);
+    worker_export(&push->proxy->workers[0], push->call);
+}
+
+// ---- figures
+
+static void on_figures(struct admin_query *query) {
+    struct metrics_push *push = query->owner;
+    struct exposition exposition;
+    push->is_gathering = false;
+    if (push->is_on && !push->proxy->gatherings.closed) { // else some workers were not asked
+        otlp_metrics_begin(push->metrics, &exposition, &push->form, clock_wall_ns());
+        metrics_expose(&exposition, &query->figures);
+        exposition_end(&exposition);
+        send_next(push);
+    }
+    pool_dispose(&query->pool);
+    free(query);
+}
+
+static void gather(struct metrics_push *push) {
+    struct admin_query *query = alloc_zeroed_or_abort(1, sizeof *query);
+    query->wants = ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS | ADMIN_WANT_IDENTITY | ADMIN_WANT_CONFIG;
+    query->done = on_figures;
+    query->owner = push;
+    pool_init(&query->pool, &push->proxy->loop.pools);
+    push->is_gathering = true;
+    proxy_admin_source.collect(push->proxy, query);
+}
+
+static void on_timer(struct timer *timer) {
+    struct metrics_push *push = CONTAINER_OF(timer, struct metrics_push, timer);
+    loop_timer_start(&push->proxy->loop, &push->timer, push->interval);
+    if (metrics_push_is_idle(push))
+        gather(push);
+}
+
+// ---- from outside
+
+static void open_push(struct metrics_push *push) {
+    push->metrics = otlp_metrics_create(push->started);
+    otlp_sender_init(&push->sender, &push->proxy->loop, OTLP_METRICS, carry, done, push);
+    timer_init(&push->timer, on_timer);
+}
+
+void metrics_push_follow(struct metrics_push *push, const struct telemetry_config *config, const struct otlp_origin *origin) {
+    const struct otlp_config *otlp = &config->otlp[OTLP_METRICS];
+    const bool was_on = push->is_on;
+    push->is_on = otlp->url != NULL;
+    if (push->is_on && push->metrics == NULL)
+        open_push(push);
+    if (push->metrics == NULL)
+        return;
+    if (!push->is_on) {
+        loop_timer_stop(&push->proxy->loop, &push->timer);
+        otlp_sender_drop(&push->sender);
+        return;
+    }
+    const bool is_new = !was_on || push->interval != config->metrics.interval; // documents that are read again and again put nothing off
+    push->origin = origin;
+    push->interval = config->metrics.interval;
+    push->form = (struct otlp_metrics_terms){.is_delta = config->metrics.temporality == METRICS_DELTA,
+                                             .is_exponential = config->metrics.histograms == METRICS_EXPONENTIAL};
+    push->terms = (struct otlp_sender_terms){
+        .protocol = otlp->protocol, .compression = otlp->compression, .timeout = otlp->timeout, .export_timeout = otlp->batch.export_timeout};
+    if (is_new)
+        loop_timer_start(&push->proxy->loop, &push->timer, push->interval);
+}
+
+bool metrics_push_is_idle(const struct metrics_push *push) {
+    return push->metrics == NULL || (!push->is_gathering && push->sender.state == OTLP_SENDER_IDLE);
+}
+
+struct export_figures metrics_push_figures(const struct metrics_push *push) {
+    struct export_figures figures = push->figures;
+    figures.waiting = push->sender.state == OTLP_SENDER_IDLE ? 0 : push->sender.records;
+    return figures;
+}
+
+void metrics_push_hurry(struct metrics_push *push, nanoseconds at) {
+    if (!push->is_on)
+        return;
+    push->hurry_at = at;
+    loop_timer_stop(&push->proxy->loop, &push->timer);
+    otlp_sender_hurry(&push->sender, at);
+    if (metrics_push_is_idle(push))
+        gather(push);
+}
+
+void metrics_push_end(struct metrics_push *push) {
+    if (push->metrics == NULL)
+        return;
+    CHECK(!push->is_gathering);
+    push->is_on = false;
+    loop_timer_stop(&push->proxy->loop, &push->timer);
+    if (push->call != NULL && list_is_linked(&push->call->note.link))
+        on_over(push->call); // its answer came
+    const struct otlp_answer none = {.end = ERROR_CANCELLED};
+    push->hurry_at = 1; // what is dropped now is so since the process ends
+    otlp_sender_drop(&push->sender);
+    if (push->sender.state == OTLP_SENDER_UNDER_WAY)
+        otlp_sender_answered(&push->sender, &none);
+    if (push->call != NULL)
+        export_call_destroy(push->call);
+    push->call = NULL;
+    otlp_sender_dispose(&push->sender);
+    otlp_metrics_destroy(push->metrics);
+    push->metrics = NULL;
+    log_event(LOG_INFO, "export_ended", "signal=metrics made=%llu exported=%llu", (unsigned long long)push->figures.made,
+              (unsigned long long)push->figures.exported);
+}

@@ -1,0 +1,53 @@
+// Sends the process's metrics to a collector by OTLP: all figures of /metrics, at even intervals and once more at the end (OpenTelemetry's periodic exporting metric reader).
+// One request at a time; an interval that comes while the last one is not through is left out. Main thread.
+//
+// Owner:      struct exports.
+// Start:      metrics_push_follow, with each set of documents.
+// Callbacks:  none.
+// Cancel:     metrics_push_end.
+// Memory:     the owner's; after metrics_push_end it may go.
+#ifndef APP_METRICS_PUSH_H
+#define APP_METRICS_PUSH_H
+
+#include "agent/otlp_sender.h"
+#include "telemetry/export_metrics.h"
+#include "telemetry/otlp_metrics.h"
+
+struct export_call;
+struct proxy;
+struct telemetry_config;
+
+struct metrics_push {
+    struct proxy *proxy;
+    nanoseconds started;              // the process, by the wall clock
+    struct otlp_metrics *metrics;     // NULL: they were never sent, and what follows is not there
+    const struct otlp_origin *origin; // who tells; borrowed
+    struct otlp_sender sender;
+    struct otlp_sender_terms terms;
+    struct otlp_metrics_terms form;
+    nanoseconds interval;
+    struct timer timer;
+    struct export_call *call; // that is under way; NULL: none
+    bool is_on;
+    bool is_gathering;    // figures were asked for
+    nanoseconds hurry_at; // the process ends then; 0: it does not
+    struct export_figures figures;
+};
+
+void metrics_push_init(struct metrics_push *push, struct proxy *proxy);
+
+// What these documents say holds from now on. `origin` stays.
+void metrics_push_follow(struct metrics_push *push, const struct telemetry_config *config, const struct otlp_origin *origin);
+
+// The process ends at `at`: what has come since the last time is sent. Once.
+void metrics_push_hurry(struct metrics_push *push, nanoseconds at);
+
+bool metrics_push_is_idle(const struct metrics_push *push);
+
+// In data points. Those that wait are of the request at hand.
+struct export_figures metrics_push_figures(const struct metrics_push *push);
+
+// The workers have stopped: what is not sent is dropped and counted.
+void metrics_push_end(struct metrics_push *push);
+
+#endif
