@@ -138,25 +138,37 @@ size_t text_escape_shown(struct bytes text, size_t room, enum text_escape_mode m
     return text.len;
 }
 
-// Of the ASCII that `at` begins with.
-static size_t ascii_length(const unsigned char *at, size_t left) {
-    size_t length = 0;
-    for (uint64_t eight; left - length >= sizeof eight; length += sizeof eight) {
-        memcpy(&eight, at + length, sizeof eight);
-        if ((eight & UINT64_C(0x8080808080808080)) != 0)
+static bool is_ascii(uint64_t eight) {
+    return (eight & UINT64_C(0x8080808080808080)) == 0;
+}
+
+// Copies what of `at` is ASCII up to the first byte that is not, eight bytes at a time: texts are short, and the last eight may be some of those before.
+static size_t copy_ascii(char *out, const unsigned char *at, size_t length) {
+    size_t copied = 0;
+    uint64_t eight;
+    for (; length - copied >= sizeof eight; copied += sizeof eight) {
+        memcpy(&eight, at + copied, sizeof eight);
+        if (!is_ascii(eight))
             break;
+        memcpy(out + copied, &eight, sizeof eight);
     }
-    while (length < left && at[length] < 0x80)
-        length++;
-    return length;
+    if (length >= sizeof eight && length - copied < sizeof eight) {
+        memcpy(&eight, at + length - sizeof eight, sizeof eight);
+        if (is_ascii(eight)) {
+            memcpy(out + length - sizeof eight, &eight, sizeof eight);
+            return length;
+        }
+    }
+    for (; copied < length && at[copied] < 0x80; copied++)
+        out[copied] = (char)at[copied];
+    return copied;
 }
 
 size_t text_to_utf8(char *out, size_t room, struct bytes text, size_t *taken) {
     const unsigned char *const at = (const unsigned char *)text.at;
     size_t read = 0, written = 0;
     while (read < text.len) {
-        const size_t left = text.len - read, ascii = ascii_length(at + read, left < room - written ? left : room - written);
-        memcpy(out + written, at + read, ascii);
+        const size_t left = text.len - read, ascii = copy_ascii(out + written, at + read, left < room - written ? left : room - written);
         read += ascii;
         written += ascii;
         if (read == text.len || written == room)

@@ -38,12 +38,14 @@ static bool parse_id(struct bytes text, uint8_t *id, size_t count) {
     return any != 0;
 }
 
+#define PAIRS(high) \
+    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high "a" high "b" high "c" high "d" high "e" high "f"
+
 char *trace_hex_print(const uint8_t *id, size_t count, char *text) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        *text++ = digits[id[i] >> 4];
-        *text++ = digits[id[i] & 15];
-    }
+    static const char pairs[] = PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7") PAIRS("8") PAIRS("9")
+        PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
+    for (size_t i = 0; i < count; i++, text += 2)
+        memcpy(text, pairs + 2 * (size_t)id[i], 2);
     return text;
 }
 
