@@ -1,7 +1,8 @@
 // The backend of the benchmarks: an HTTP/1.1 keep-alive server on one epoll loop that spends as little processor time as it can, so that what
-// is measured is the proxy before it. The path chooses the reply: /0, /1k, /64k, /1m give that many bytes, /slow?MS gives 1 KiB after MS
-// milliseconds. A request's body (Content-Length) is read and dropped, pipelined requests are answered in order. Used by bench/run.py, the soak
-// and tests. It trusts its clients: no TLS, no chunked requests, no timeouts; what it cannot read ends the connection.
+// is measured is the proxy before it. The path chooses the reply: /0, /1k, /64k, /1m give that many bytes, /v1/traces takes what is exported,
+// /slow?MS gives 1 KiB after MS milliseconds. A request's body (Content-Length) is read and dropped, pipelined requests are answered in order.
+// Used by bench/run.py, the soak and tests. It trusts its clients: no TLS, no chunked requests, no timeouts; what it cannot read ends the
+// connection.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -46,7 +47,8 @@ struct client {
 static struct reply replies[] = {{.path = "/1k", .body_bytes = 1024},
                                  {.path = "/0", .body_bytes = 0},
                                  {.path = "/64k", .body_bytes = 65536},
-                                 {.path = "/1m", .body_bytes = 1048576}};
+                                 {.path = "/1m", .body_bytes = 1048576},
+                                 {.path = "/v1/traces", .body_bytes = 0}};
 
 static int epoll_fd;
 static struct client *held; // clients whose reply waits for its time, in no order: only tests use /slow

@@ -12,7 +12,7 @@ from machine import PROXY_CORE, Failure, cpu_us, family, pinned, pss_kb
 
 MIB = 1024 * 1024
 IDLE_FEW, IDLE_MANY = 64, 3000
-CHAIN_RATE = 15000  # both together nearly fill the core, as the closed loop of `hop` does
+BESIDE_RATE = 15000  # both together nearly fill the core, as the closed loop of `hop` does
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
 @dataclass(frozen=True)
 class Case:
     name: str
-    shape: str  # hop, pair, routes or chain; none: a program of ours that needs no proxy
+    shape: str  # hop, pair, routes, chain or telemetry; none: a program of ours that needs no proxy
     rows: list
     measure: object
     relay: bool = False  # whether the bare relay can do it too
@@ -59,23 +59,38 @@ def h2c(bench, stack):
 def routes(bench, stack):
     """What a thousand routes cost beside one, in turns on the same machine."""
     spent = []
-    for port, process in ((stack.http1, stack.processes[0]), (stack.many, stack.processes[1])):
+    for port, process in zip((stack.http1, *stack.others), stack.processes):
         result = bench.load(port, family(process.pid), connections=64, path="/1k")
         spent.append(sum(result["cpu_us"]) / result["requests"])
     return [spent[0], spent[1] / spent[0]]
 
 
-def chain(bench, stack):
-    """What a chain of policies that let all pass adds. A small difference of large figures on a machine that drifts: so both proxies work on the one core at the same time, each at the
+def beside(bench, stack, first, second):
+    """CPU per request of two hops of the stack. For a small difference of large figures on a machine that drifts: both proxies work on the one core at the same time, each at the
     same fixed rate, and whatever slows one slows the other."""
-    def spent(port, process):
-        result = bench.load(port, family(process.pid), mode="open", rate=CHAIN_RATE, connections=32, path="/1k")
+    def spent(number):
+        port = (stack.http1, *stack.others)[number]
+        result = bench.load(port, family(stack.processes[number].pid), mode="open", rate=BESIDE_RATE, connections=32, path="/1k")
         return sum(result["cpu_us"]) / result["requests"]
 
-    ways = [(stack.http1, stack.processes[0]), (stack.chained, stack.processes[1])]
-    with ThreadPoolExecutor(len(ways)) as both:
-        bare, chained = (running.result() for running in [both.submit(spent, *way) for way in ways])
+    with ThreadPoolExecutor(2) as both:
+        return [running.result() for running in [both.submit(spent, number) for number in (first, second)]]
+
+
+def chain(bench, stack):
+    """What a chain of policies that let all pass adds."""
+    bare, chained = beside(bench, stack, 0, 1)
     return [bare, chained - bare]
+
+
+def telemetry(bench, stack):
+    """What it costs to tell of requests: each way beside the one that it adds to."""
+    silent, usual = beside(bench, stack, 0, 1)
+    added = [usual - silent]
+    for way in (2, 3):
+        without, traced = beside(bench, stack, 1, way)
+        added.append(traced - without)
+    return [silent, *added]
 
 
 def handshake(bench, stack):
@@ -165,6 +180,10 @@ CASES = [
                               Row("routes", "1,000 such routes, as a multiple of one", "", absolute=1.3)], routes),
     Case("chain", "chain", [Row("chain_bare", "no policy, plain hop: CPU per request", "us"),
                             Row("chain_added", "authorization, limit, bulkhead, retry, breaker, deadline, not needed: CPU added", "us", absolute=1.0)], chain),
+    Case("telemetry", "telemetry", [Row("telemetry_none", "nothing told of requests, plain hop: CPU per request", "us"),
+                                    Row("telemetry_usual", "metrics and access log of errors, the default: CPU added", "us", absolute=0.6),
+                                    Row("telemetry_sampled", "1 % of requests traced: CPU added to that", "us", absolute=0.1),
+                                    Row("telemetry_traced", "all requests traced and exported: CPU added to that", "us", absolute=3.0)], telemetry),
     Case("pair", "pair", cpu_row("pair", "mTLS pair, HTTP/1.1 outside: CPU per request, both", 0.75), plain()),
     Case("handshake", "pair", [Row("handshake", "new mTLS connection and one request: CPU", "us", ratio=0.8),
                                Row("resumed", "the same resumed, as a part of the full one", "", absolute=0.4)], handshake),

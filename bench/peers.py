@@ -7,6 +7,7 @@ A peer can be put up in two shapes (Stack):
 Ours alone in further ones, two hops beside each other:
   routes  one with one route, one with a thousand
   chain   one as it is, one with the policies of a service in earnest, none of which ever has anything to say
+  telemetry  one that tells nothing of requests, one as it is, one that traces a hundredth of them, one that traces and exports all
 """
 import os
 import signal
@@ -56,11 +57,29 @@ def dns_name(name):
     return f"{name}.{TRUST_DOMAIN}"
 
 
-class Stack:
-    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `many` (routes), `chained` (chain): the second's."""
+# What a proxy tells of requests, by what is asked for: fields of spec.telemetry, and a policy.
+SILENT = """
+---
+apiVersion: outrigger.dev/v1alpha1
+kind: TelemetryPolicy
+metadata: {name: backend, namespace: bench}
+spec:
+  targetRefs: [{kind: Service, name: backend}]
+  metrics: {disabled: true}
+  accessLog: {disabled: true}
+"""
 
-    def __init__(self, processes, http1, h2c=None, tls=None, many=None, chained=None):
-        self.processes, self.http1, self.h2c, self.tls, self.many, self.chained = processes, http1, h2c, tls, many, chained
+
+def traced(site, share):
+    """The backend takes what is exported, whatever it is."""
+    return f"  telemetry: {{traces: {{endpoint: \"http://{at(site.backend)}\", sampling: {{numerator: 1, denominator: {share}}}}}}}\n"
+
+
+class Stack:
+    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `others`: of processes[1:], where it is several hops."""
+
+    def __init__(self, processes, http1, h2c=None, tls=None, others=()):
+        self.processes, self.http1, self.h2c, self.tls, self.others = processes, http1, h2c, tls, others
 
     def pids(self):
         return [pid for process in self.processes for pid in family(process.pid)]
@@ -290,21 +309,25 @@ spec:
   rules: [{{matches: [{", ".join(matches)}], backendRefs: [{{name: backend, port: 80}}]}}]
 """
 
+    def _hops(self, site, hops):
+        """One hop for each (name, fields of its Proxy's spec, documents beside)."""
+        ports, processes = [], []
+        for name, fields, documents in hops:
+            ports.append(take_port())
+            listener = f'{{name: outbound, role: Outbound, address: "{at(ports[-1])}"}}'
+            processes.append(self._start(site, name, listener, fields + self._entry(at(site.backend), tls=False) + documents))
+        return Stack(processes, ports[0], others=ports[1:])
+
     def routes(self, site):
-        ports, processes = (take_port(), take_port()), []
         own = self._route("own", "/1k")
         others = "".join(self._route(f"route-{number}", f"/part-{number}/of") for number in range(ROUTES - 1))
-        for name, port, documents in zip(("one", "many"), ports, (own, own + others)):
-            listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
-            processes.append(self._start(site, name, listener, self._entry(at(site.backend), tls=False) + documents))
-        return Stack(processes, ports[0], many=ports[1])
+        return self._hops(site, [("one", "", own), ("many", "", own + others)])
 
     def chain(self, site):
-        ports, processes = (take_port(), take_port()), []
-        for name, port, policies in zip(("bare", "chained"), ports, ("", CHAIN)):
-            listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
-            processes.append(self._start(site, name, listener, self._entry(at(site.backend), tls=False) + policies))
-        return Stack(processes, ports[0], chained=ports[1])
+        return self._hops(site, [("bare", "", ""), ("chained", "", CHAIN)])
+
+    def telemetry(self, site):
+        return self._hops(site, [("silent", "", SILENT), ("usual", "", ""), ("sampled", traced(site, 100), ""), ("traced", traced(site, 1), "")])
 
     def pair(self, site):
         http1, tls = take_port(), take_port()
