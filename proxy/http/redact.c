@@ -16,7 +16,7 @@ bool redact_is_secret(struct bytes name) {
     static const struct bytes words[] = {
         BYTES_OF("auth"),       BYTES_OF("cookie"),   BYTES_OF("token"),     BYTES_OF("secret"),  BYTES_OF("passw"),
         BYTES_OF("credential"), BYTES_OF("signatur"), BYTES_OF("jwt"),       BYTES_OF("session"), BYTES_OF("apikey"),
-        BYTES_OF("-key"),       BYTES_OF("_key"),     BYTES_OF("assertion"), BYTES_OF("otp"),
+        BYTES_OF("-key"),       BYTES_OF("_key"),     BYTES_OF("assertion"), BYTES_OF("otp"),     BYTES_OF("accesskey"),
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (contains(name, words[i]))

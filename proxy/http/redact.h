@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#define REDACTED BYTES("(redacted)")
+// OpenTelemetry's word for it in URLs; the same everywhere.
+#define REDACTED BYTES("REDACTED")
 
 // Authorization, cookies, and every other name that tells of a key, a token, a password, a session or a signature, in any case.
 bool redact_is_secret(struct bytes name);

@@ -171,7 +171,7 @@ static void put_rpc(struct draft *draft) {
     put(draft, BYTES("rpc.system.name"), BYTES("grpc"));
     put(draft, BYTES("rpc.method"), is_known ? rpc_method(draft->request) : BYTES("_OTHER"));
     if (!is_known)
-        put(draft, BYTES("rpc.method_original"), draft->request->path);
+        put(draft, BYTES("rpc.method_original"), redact_query(draft->request->path, &draft->stream->pool));
     if (draft->grpc_code != NO_CODE)
         put(draft, BYTES("rpc.status_code"), grpc_code_name(draft->grpc_code));
 }

@@ -91,7 +91,7 @@ def test_changes_by_the_admin_listener_are_told_with_who_and_how(fleet):
     assert hop.post("/logging?level=debug&token=hidden")[0] == 200
     done = audited.line(event="admin", page="/logging")
     assert (done["result"], done["status"], done["listener"]) == ("done", 200, "admin") and done["peer"].startswith("127.0.0.1:")
-    assert done["arguments"] == "level=debug&token=(redacted)" and "hidden" not in audited.path.read_text()
+    assert done["arguments"] == "level=debug&token=REDACTED" and "hidden" not in audited.path.read_text()
     assert exchange(hop.admin, f"POST /drain HTTP/1.1\r\nHost: {hop.admin}\r\nContent-Length: 0\r\n\r\n").status == 401
     refused = audited.line(event="admin", page="/drain")
     assert (refused["result"], refused["status"]) == ("refused", 401)

@@ -203,7 +203,7 @@ static void changes_are_told_with_their_result(void **state) {
     client_ask(&client, &client.admin_address, "POST /nowhere", CHANGE_FIELDS);
     assert_int_equal(client.changes, 0);
     client_ask(&client, &client.admin_address, "POST /logging?level=warn&token=secret", CHANGE_FIELDS);
-    assert_string_equal(client.changed, "/logging level=warn&token=(redacted) 200 127.0.0.1");
+    assert_string_equal(client.changed, "/logging level=warn&token=REDACTED 200 127.0.0.1");
     client_ask(&client, &client.admin_address, "POST /logging?level=loud", CHANGE_FIELDS);
     assert_string_equal(client.changed, "/logging level=loud 400 127.0.0.1");
     client_ask(&client, &client.admin_address, "POST /drain", "Host: localhost\r\nContent-Length: 0\r\n");

@@ -19,6 +19,15 @@ static void names_that_tell_of_secrets(void **state) {
         assert_false(redact_is_secret(bytes_from_text(open[i])));
 }
 
+// Those of OpenTelemetry's conventions for url.full and url.query.
+static void names_of_signed_urls_are_secret(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "sig", "Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId", "awsaccesskeyid", "X-Goog-Signature"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_true(redact_is_secret(bytes_from_text(names[i])));
+}
+
 static void a_query_loses_the_values_of_such_names(void **state) {
     (void)state;
     static const struct {
@@ -28,12 +37,12 @@ static void a_query_loses_the_values_of_such_names(void **state) {
         {"/token=x", "/token=x"},
         {"/a?", "/a?"},
         {"/a?b=c&d", "/a?b=c&d"},
-        {"/a?token=x", "/a?token=(redacted)"},
+        {"/a?token=x", "/a?token=REDACTED"},
         {"/a?token=", "/a?token="},
-        {"/a?b=c&TOKEN=x&d=e", "/a?b=c&TOKEN=(redacted)&d=e"},
-        {"/a?%74oken=x&&key=y", "/a?%74oken=(redacted)&&key=(redacted)"},
-        {"/a?key=1&key=2&key=3", "/a?key=(redacted)&key=(redacted)&key=(redacted)"},
-        {"/?sig=a=b?key=c", "/?sig=(redacted)"},
+        {"/a?b=c&TOKEN=x&d=e", "/a?b=c&TOKEN=REDACTED&d=e"},
+        {"/a?%74oken=x&&key=y", "/a?%74oken=REDACTED&&key=REDACTED"},
+        {"/a?key=1&key=2&key=3", "/a?key=REDACTED&key=REDACTED&key=REDACTED"},
+        {"/?sig=a=b?key=c", "/?sig=REDACTED"},
     };
     struct pool_source chunks;
     struct pool pool;
@@ -51,6 +60,7 @@ static void a_query_loses_the_values_of_such_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_tell_of_secrets),
+        cmocka_unit_test(names_of_signed_urls_are_secret),
         cmocka_unit_test(a_query_loses_the_values_of_such_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
