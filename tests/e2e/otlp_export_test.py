@@ -205,17 +205,21 @@ def test_variables_say_what_documents_do_not(fleet, receiver_of):
     assert "hunter2" not in hop.process.output() and "hunter2" not in json.dumps(hop.page("/config"))
 
 
-def test_a_collector_in_the_mesh_is_reached_by_mutual_tls(fleet, receiver_of):
-    receiver = receiver_of()
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_collector_in_the_mesh_is_reached_by_mutual_tls(fleet, receiver_of, protocol):
+    receiver = receiver_of(protocol)
     backend = fleet.backend()
-    pair = Pair(fleet, receiver.address, near={"telemetry": {"traces": {"endpoint": "http://backend", "batch": SOON}, "accessLog": {"filter": "None"}}})
+    pair = Pair(fleet, receiver.address, protocol="GRPC" if protocol == "grpc" else "HTTP",
+                near={"telemetry": {"traces": {"endpoint": "http://backend", "protocol": PROTOCOLS[protocol], "batch": SOON}, "accessLog": {"filter": "None"}}})
     pair.near.reload([*pair.near.documents, service("plain", [backend.address])])
     for number in range(4):
         assert get(pair.address, f"/{number}", host="plain").status == 200
     assert settled(pair.near, 4) == (4, 4, 0, {})
     assert len(receiver.spans) == 4
-    line = pair.far.logged(path="/v1/traces")
+    line = pair.far.logged(path="/v1/traces" if protocol == "http/protobuf" else "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
     assert line["peer_identity"] == CALLER and line["tls"]
+    assert line.get("grpc_status") == (0 if protocol == "grpc" else None)
+    assert pair.near.figure("outrigger_telemetry_export_retries_total") == 0
 
 
 def test_a_collector_with_tls_is_verified(fleet, receiver_of):
