@@ -104,6 +104,28 @@ static void check_attributes(struct document *document, const struct telemetry_a
     }
 }
 
+// Whether a span may have it beside what it has by itself: a key stands in it once.
+static bool attribute_name_may_be(struct bytes name) {
+    static const struct bytes own[] = {BYTES_OF("http."), BYTES_OF("url."),   BYTES_OF("server."),     BYTES_OF("client."),   BYTES_OF("network."),
+                                       BYTES_OF("rpc."),  BYTES_OF("error."), BYTES_OF("user_agent."), BYTES_OF("outrigger.")};
+    const struct bytes header = BYTES("http.request.header.");
+    if (bytes_starts_with(name, header))
+        return name.len > header.len;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (bytes_starts_with(name, own[i]))
+            return false;
+    return name.len > 0;
+}
+
+static void check_names(struct document *document, const struct telemetry_attribute *attributes, uint32_t count, const struct node *list) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!attribute_name_may_be(attributes[i].name))
+            document_error(document, node_find(node_item(list, i), "name"), NULL,
+                           "%.*s; allowed: http.request.header.NAME, and a name that does not begin as those that spans have by themselves: "
+                           "http., url., server., client., network., rpc., error., user_agent., outrigger.",
+                           BYTES_FORMAT(attributes[i].name));
+}
+
 static void check_labels(struct document *document, const struct telemetry_attribute *labels, uint32_t count, const struct node *list) {
     for (uint32_t i = 0; i < count; i++)
         if (!series_label_may_be(labels[i].name))
@@ -136,6 +158,7 @@ void telemetry_policy_check(struct document *document) {
     telemetry_share_check(document, &spec->rules.traces.sampling, node_find(traces, "sampling"));
     telemetry_share_check(document, &spec->rules.access_log.sampling, node_find(log, "sampling"));
     check_attributes(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
+    check_names(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
     check_attributes(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));
     check_labels(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));
     if (spec->access_log_disabled)

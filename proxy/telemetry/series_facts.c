@@ -25,8 +25,10 @@ bool series_label_may_be(struct bytes name) {
         if (!is_letter && !(i > 0 && c >= '0' && c <= '9'))
             return false;
     }
-    if (bytes_equal(name, BYTES("le")) || bytes_equal(name, BYTES("job")) || bytes_equal(name, BYTES("instance")))
-        return false;
+    static const struct bytes taken[] = {BYTES_OF("le"), BYTES_OF("quantile"), BYTES_OF("job"), BYTES_OF("instance")}; // by Prometheus
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (bytes_equal(name, taken[i]))
+            return false;
     return !is_of_family(name, METRIC_SERVER_DURATION) && !is_of_family(name, METRIC_CLIENT_DURATION) &&
            !is_of_family(name, METRIC_RPC_SERVER_DURATION) && !is_of_family(name, METRIC_RPC_CLIENT_DURATION) &&
            !is_of_family(name, METRIC_OPAQUE_DURATION);

@@ -25,6 +25,11 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(OF_S("  metrics: {labels: [{name: a, from: {type: Header, name: x-api-key}}]}\n"), "for all to read");
     expect_error(OF_S("  metrics: {labels: [{name: service, from: {type: Method}}]}\n"), "no label that these metrics have");
     expect_error(OF_S("  metrics: {labels: [{name: le, from: {type: Method}}]}\n"), "no label that these metrics have");
+    expect_error(OF_S("  metrics: {labels: [{name: quantile, from: {type: Method}}]}\n"), "no label that these metrics have");
+    expect_error(OF_S("  traces: {attributes: [{name: url.full, from: {type: Path}}]}\n"), "url.full; allowed: http.request.header.NAME");
+    expect_error(OF_S("  traces: {attributes: [{name: outrigger.x, from: {type: Path}}]}\n"), "outrigger.x; allowed: http.request.header.NAME");
+    expect_error(OF_S("  traces: {attributes: [{name: http.request.header., from: {type: Path}}]}\n"), "allowed: http.request.header.NAME");
+    expect_error(OF_S("  traces: {attributes: [{name: \"\", from: {type: Path}}]}\n"), "allowed: http.request.header.NAME");
     expect_error(OF_S("  metrics: {labels: [{name: a-b, from: {type: Method}}]}\n"), "letters, digits and _");
     expect_error(OF_S("  metrics: {disabled: true, labels: [{name: a, from: {type: Method}}]}\n"), "is disabled and has other fields");
     expect_error(PROXY("  telemetry: {metrics: {maxSeries: 0}}\n"), "maxSeries");
