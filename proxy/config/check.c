@@ -138,6 +138,26 @@ static bool acts_beside(const struct document *policy) {
     return is_of_telemetry(policy) || (policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy));
 }
 
+static const struct document *find_mesh_config(const struct loading *loading) {
+    const struct document *document = loading->first;
+    while (document != NULL && !is_kind(document, &mesh_config_table))
+        document = document->next;
+    return document;
+}
+
+// Whoever may not write the MeshConfig says nothing for all: its namespace is that of those who run the mesh.
+static void check_mesh_target(struct document *policy, uint32_t index) {
+    const struct document *mesh = find_mesh_config(policy->loading);
+    if (mesh == NULL && policy->loading->is_partial)
+        return;
+    if (mesh == NULL)
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
+                       "Mesh stands beside the MeshConfig alone, and there is none");
+    else if (!bytes_equal(mesh->namespace_name, policy->namespace_name))
+        document_error(policy, node_find(item_of(policy, "targetRefs", index), "kind"), NULL,
+                       "Mesh stands beside the MeshConfig alone; allowed: in its namespace, %.*s", BYTES_FORMAT(mesh->namespace_name));
+}
+
 static void check_target_exists(struct document *policy, uint32_t index, const struct map *names) {
     const struct target_ref *target = &policy_head_of(policy)->targets[index];
     if (target->kind == TARGET_GATEWAY) {
@@ -146,6 +166,10 @@ static void check_target_exists(struct document *policy, uint32_t index, const s
     }
     if (target->kind == TARGET_NAMESPACE)
         return;
+    if (target->kind == TARGET_MESH) {
+        check_mesh_target(policy, index);
+        return;
+    }
     if (target->kind != TARGET_SERVICE) {
         check_route_target(policy, index, names);
         return;

@@ -11,9 +11,10 @@
 
 // TelemetryPolicies (freeze_telemetry.c).
 struct telemetry_index {
-    struct map by_target; // target_key -> struct telemetry_policy_spec
-    uint32_t count;       // of these
-    struct map merged;    // by which of them hold -> struct telemetry_rules
+    struct map by_target;                        // target_key -> struct telemetry_policy_spec
+    uint32_t count;                              // of these
+    const struct telemetry_policy_spec *of_mesh; // NULL: there is none for the Mesh
+    struct map merged;                           // by which of them hold -> struct telemetry_rules
     struct telemetry_rules *defaults;
 };
 

@@ -31,6 +31,8 @@ void freeze_telemetry_begin(struct freezing *freezing) {
             const void *twin = map_put(&index->by_target, key, document->spec);
             CHECK(twin == NULL); // config_check lets a namespace have one policy for a target
             index->count++;
+            if (spec->head.targets[i].kind == TARGET_MESH) // of one namespace, and so one at most
+                index->of_mesh = spec;
         }
     }
 }
@@ -63,14 +65,17 @@ void freeze_telemetry_end(struct freezing *freezing) {
     map_dispose(&freezing->telemetry.merged);
 }
 
-// Takes the groups that none before it had.
-static void take(void *user, const struct target_ref *target) {
-    struct search *search = user;
-    struct bytes key = target_key(search->freezing->loading->scratch, target->namespace_name, target);
-    const struct telemetry_policy_spec *spec = map_get(&search->freezing->telemetry.by_target, key);
+// Takes the groups that none before it had. `spec` NULL: there is no such policy.
+static void take_groups(struct search *search, const struct telemetry_policy_spec *spec) {
     for (uint32_t i = 0; i < TELEMETRY_GROUPS && spec != NULL; i++)
         if (search->taken[i] == NULL && spec->has_group[i])
             search->taken[i] = spec;
+}
+
+static void take(void *user, const struct target_ref *target) {
+    struct search *search = user;
+    struct bytes key = target_key(search->freezing->loading->scratch, target->namespace_name, target);
+    take_groups(search, map_get(&search->freezing->telemetry.by_target, key));
 }
 
 static void take_all(struct search *search, const struct target_ref *targets, uint32_t count) {
@@ -119,9 +124,11 @@ static void take_own(struct search *search, const struct service_config *applica
     freeze_each_application_target(search->freezing, application, take, search);
 }
 
-static void take_own_namespace(struct search *search) {
+// What is least specific.
+static void take_own_namespace_and_mesh(struct search *search) {
     const struct bytes owner = search->freezing->snapshot->proxy.namespace_name;
     take(search, &(struct target_ref){.kind = TARGET_NAMESPACE, .namespace_name = owner, .name = owner});
+    take_groups(search, search->freezing->telemetry.of_mesh);
 }
 
 void freeze_telemetry(struct freezing *freezing, struct destination *destination, const struct service_config *frontend, const struct document *route,
@@ -145,7 +152,7 @@ void freeze_telemetry(struct freezing *freezing, struct destination *destination
     take_own(&search, service->is_application ? service : NULL);
     if (is_without_proxy)
         take(&search, &of_service[count - 1]);
-    take_own_namespace(&search);
+    take_own_namespace_and_mesh(&search);
     destination->telemetry = merge(&search);
 }
 
@@ -160,6 +167,6 @@ void freeze_telemetry_of_listener(struct freezing *freezing, struct listener_con
         take(&search, &(struct target_ref){.kind = TARGET_GATEWAY, .namespace_name = owner, .name = listener->gateway_name});
     }
     take_own(&search, listener->role == ROLE_INBOUND ? listener->service : NULL);
-    take_own_namespace(&search);
+    take_own_namespace_and_mesh(&search);
     listener->telemetry = merge(&search);
 }

@@ -9,15 +9,16 @@
 
 #define TARGET(member) ROW_AT(struct target_ref, member)
 
-static const struct choice target_kinds[] = {{"Service", TARGET_SERVICE, false, "a Service or ServiceEntry of that name"},
-                                             {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
-                                             {"HTTPRoute", TARGET_HTTP_ROUTE, false, "requests that go by the route, or by one rule of it"},
-                                             {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
-                                             {"TLSRoute", TARGET_TLS_ROUTE, false, "connections that go by the route"},
-                                             {"TCPRoute", TARGET_TCP_ROUTE, false, "connections that go by the route"},
-                                             {"Gateway", TARGET_GATEWAY, false, "requests that come in by the Gateway, or by one listener of it"},
-                                             {"Mesh", 0, true, NULL},
-                                             {0}};
+static const struct choice target_kinds[] = {
+    {"Service", TARGET_SERVICE, false, "a Service or ServiceEntry of that name"},
+    {"Namespace", TARGET_NAMESPACE, false, "all services of the policy's namespace"},
+    {"HTTPRoute", TARGET_HTTP_ROUTE, false, "requests that go by the route, or by one rule of it"},
+    {"GRPCRoute", TARGET_GRPC_ROUTE, false, "calls that go by the route, or by one rule of it"},
+    {"TLSRoute", TARGET_TLS_ROUTE, false, "connections that go by the route"},
+    {"TCPRoute", TARGET_TCP_ROUTE, false, "connections that go by the route"},
+    {"Gateway", TARGET_GATEWAY, false, "requests that come in by the Gateway, or by one listener of it"},
+    {"Mesh", TARGET_MESH, false, "of a TelemetryPolicy in the namespace of the MeshConfig: all proxies of the mesh"},
+    {0}};
 static const struct row target_rows[] = {
     {.name = "group", .type = VALUE_TEXT, TARGET(group), .describes = "API group of the target; may be left out"},
     {.name = "kind", .type = VALUE_ENUM, TARGET(kind), .choices = target_kinds, .is_required = true, .describes = "kind of the target"},
@@ -75,11 +76,19 @@ static const struct target_rule {
                     [TARGET_GRPC_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false},
                     [TARGET_TLS_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false},
                     [TARGET_TCP_ROUTE] = {BYTES_OF(GATEWAY_GROUP), true, false},
-                    [TARGET_GATEWAY] = {BYTES_OF(GATEWAY_GROUP), true, false}};
+                    [TARGET_GATEWAY] = {BYTES_OF(GATEWAY_GROUP), true, false},
+                    [TARGET_MESH] = {BYTES_OF("outrigger.dev"), false, false}};
 
 static void refuse_field(struct document *document, const struct node *node, const char *field, const char *allowed) {
     if (node_find(node, field) != NULL)
         document_error(document, node_find(node, field), NULL, "is for %s alone", allowed);
+}
+
+static void check_mesh_target(struct document *document, const struct target_ref *target, const struct node *node) {
+    if (document->kind->spec != &telemetry_policy_table)
+        document_error(document, node_find(node, "kind"), NULL, "Mesh is for a TelemetryPolicy alone");
+    if (document_has(node, "name") && !bytes_equal(target->name, BYTES("default")))
+        document_error(document, node_find(node, "name"), NULL, "%.*s is no name of the mesh; allowed: default", BYTES_FORMAT(target->name));
 }
 
 static void check_target(struct document *document, const struct target_ref *target, const struct node *node) {
@@ -97,6 +106,8 @@ static void check_target(struct document *document, const struct target_ref *tar
     if (target->kind == TARGET_NAMESPACE && document_has(node, "name") && !bytes_equal(target->name, document->namespace_name))
         document_error(document, node_find(node, "name"), NULL, "%.*s is another namespace; allowed: the policy's own, %.*s",
                        BYTES_FORMAT(target->name), BYTES_FORMAT(document->namespace_name));
+    if (target->kind == TARGET_MESH)
+        check_mesh_target(document, target, node);
 }
 
 void targets_check(struct document *document) {

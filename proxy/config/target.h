@@ -5,7 +5,16 @@
 #include "config/document.h"
 #include "config/policy.h"
 
-enum target_kind { TARGET_SERVICE, TARGET_NAMESPACE, TARGET_HTTP_ROUTE, TARGET_GRPC_ROUTE, TARGET_TLS_ROUTE, TARGET_TCP_ROUTE, TARGET_GATEWAY };
+enum target_kind {
+    TARGET_SERVICE,
+    TARGET_NAMESPACE,
+    TARGET_HTTP_ROUTE,
+    TARGET_GRPC_ROUTE,
+    TARGET_TLS_ROUTE,
+    TARGET_TCP_ROUTE,
+    TARGET_GATEWAY,
+    TARGET_MESH
+};
 
 struct target_ref {
     struct bytes group;

@@ -113,7 +113,6 @@ static void unknown_fields_are_errors_with_the_nearest_name(void **state) {
 
 static void fields_of_the_language_that_are_not_built_say_so(void **state) {
     (void)state;
-    expect_policy_error("  targetRefs: [{kind: Mesh, name: s}]\n", "Mesh is not supported by this version; allowed: Service, Namespace");
     expect_policy_error("  targetRefs: [{kind: Service, name: s}]\n  loadBalancer: {locality: {mode: PreferNode}}\n",
                         "spec.loadBalancer.locality.mode: PreferNode is not supported by this version");
 }

@@ -133,6 +133,56 @@ static void at_a_gateway_rules_go_before_routes_and_listeners(void **state) {
     loaded_dispose(&loaded);
 }
 
+#define OF_MESH(groups) TELEMETRY("m", "{kind: Mesh, name: default}", groups)
+
+static void what_is_for_the_mesh_is_least_specific(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot =
+        expect_good(&loaded, PROXY("") PLAIN_ENTRY("s", "") PLAIN_ENTRY("u", "") MESH("  telemetry: {accessLog: {filter: Errors}}\n")
+                                 OF_MESH("  accessLog: {filter: None}\n  traces: {disabled: true}\n  metrics: {disabled: true}\n")
+                                     TELEMETRY("n", "{kind: Namespace, name: default}", "  accessLog: {filter: All}\n")
+                                         TELEMETRY("s", "{kind: Service, name: s}", "  traces: {sampling: {}}\n"));
+    const struct telemetry_rules *of_s = rules_of(snapshot, "default/s:80"), *of_u = rules_of(snapshot, "default/u:80");
+    assert_false(of_s->traces.is_disabled);
+    assert_true(of_u->traces.is_disabled);
+    assert_true(of_s->metrics.is_disabled && of_u->metrics.is_disabled);
+    assert_int_equal(of_s->access_log.filter, LOG_FILTER_ALL);
+    assert_int_equal(of_u->access_log.filter, LOG_FILTER_ALL);
+    assert_true(snapshot->proxy.listeners[0].telemetry->metrics.is_disabled);
+    loaded_dispose(&loaded);
+}
+
+// The proxy's namespace has no part in it.
+static void what_is_for_the_mesh_holds_in_all_namespaces(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(
+        &loaded, PROXY("") PLAIN_ENTRY("s", "") API
+        "kind: MeshConfig\nmetadata: {name: default, namespace: ops}\nspec: {}\n---\n" API
+        "kind: TelemetryPolicy\nmetadata: {name: m, namespace: ops}\nspec: {targetRefs: [{group: outrigger.dev, kind: Mesh, name: default}], "
+        "accessLog: {filter: All}}\n---\n");
+    assert_int_equal(rules_of(snapshot, "default/s:80")->access_log.filter, LOG_FILTER_ALL);
+    loaded_dispose(&loaded);
+}
+
+static void the_mesh_is_a_target_beside_its_config_alone(void **state) {
+    (void)state;
+    expect_error(PROXY("") OF_MESH(""), "Mesh stands beside the MeshConfig alone, and there is none");
+    expect_error(PROXY("") API "kind: MeshConfig\nmetadata: {name: default, namespace: ops}\nspec: {}\n---\n" OF_MESH(""),
+                 "allowed: in its namespace, ops");
+    expect_error(PROXY("") MESH("  telemetry: {}\n") TELEMETRY("m", "{kind: Mesh, name: other}", ""),
+                 "other is no name of the mesh; allowed: default");
+    expect_error(PROXY("") MESH("  telemetry: {}\n") TELEMETRY("m", "{group: x, kind: Mesh, name: default}", ""),
+                 "allowed: \"outrigger.dev\" or none");
+    expect_error(PROXY("") MESH("  telemetry: {}\n") TELEMETRY("m", "{kind: Mesh, name: default, sectionName: a}", ""), "sectionName");
+    expect_error(PROXY("") MESH("  telemetry: {}\n") OF_MESH("") TELEMETRY("n", "{kind: Mesh, name: default}", ""),
+                 "allowed: one TelemetryPolicy for a target");
+    expect_error(PROXY("") MESH("  telemetry: {}\n") API
+                 "kind: TrafficPolicy\nmetadata: {name: t}\nspec: {targetRefs: [{kind: Mesh, name: default}]}\n---\n",
+                 "Mesh is for a TelemetryPolicy alone");
+}
+
 static void blocks_of_the_proxy_win_over_the_mesh_s(void **state) {
     (void)state;
     struct loaded loaded;
@@ -183,6 +233,9 @@ int main(void) {
         cmocka_unit_test(groups_are_taken_whole_from_the_most_specific),
         cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
         cmocka_unit_test(at_a_gateway_rules_go_before_routes_and_listeners),
+        cmocka_unit_test(what_is_for_the_mesh_is_least_specific),
+        cmocka_unit_test(what_is_for_the_mesh_holds_in_all_namespaces),
+        cmocka_unit_test(the_mesh_is_a_target_beside_its_config_alone),
         cmocka_unit_test(blocks_of_the_proxy_win_over_the_mesh_s),
         cmocka_unit_test(there_is_no_audit_log_without_its_block),
         cmocka_unit_test(there_is_one_mesh_config),
