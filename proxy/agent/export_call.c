@@ -31,8 +31,8 @@ struct export_call *export_call_create(struct mailbox *home, enum otlp_signal si
 
 void export_call_destroy(struct export_call *call) {
     struct otlp_answer *answer = &call->answer;
-    struct bytes *const texts[] = {&answer->content_encoding, &answer->retry_after,  &answer->grpc_status,
-                                   &answer->grpc_message,     &answer->grpc_details, &answer->body};
+    struct bytes *const texts[] = {&answer->content_type, &answer->content_encoding, &answer->retry_after, &answer->grpc_status,
+                                   &answer->grpc_message, &answer->grpc_details,     &answer->body};
     mailbox_withdraw_note(call->home, &call->note);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         bytes_drop(texts[i]);
@@ -77,6 +77,7 @@ static void completed(void *user, const struct subrequest_answer *answer) {
     if (answer->end == OK) {
         struct otlp_answer *to = &call->answer;
         to->status = answer->head->status;
+        to->content_type = keep_value(&answer->head->fields, BYTES("content-type"));
         to->content_encoding = keep_value(&answer->head->fields, BYTES("content-encoding"));
         to->retry_after = keep_value(&answer->head->fields, BYTES("retry-after"));
         to->grpc_status = keep_status(answer, BYTES("grpc-status"));

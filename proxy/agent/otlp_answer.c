@@ -10,8 +10,8 @@
 
 #define FRAME_BYTES 5 // gRPC: a byte that says whether the message is compressed, its length
 
-// A later time is no sooner: whoever is told so gives the records up.
-#define RETRY_AFTER_MAX_S UINT64_C(86400)
+// Whoever asks for more is asked once in this time all the same: one wrong word would silence a signal for a day.
+#define RETRY_AFTER_MAX_S UINT64_C(300)
 
 #define DETAILS_BYTES_MAX 8192
 
@@ -43,12 +43,19 @@ static void note_partial(struct otlp_outcome *outcome, int64_t rejected, const c
         set_reason(outcome, rejected > 0 ? "some were rejected" : "a warning", text_of(message));
 }
 
-static void read_protobuf(struct bytes body, struct otlp_outcome *outcome) {
+// Its status has said that they are taken; but perhaps by one that knows nothing of OTLP, as a login page does.
+static void note_strange(struct otlp_outcome *outcome, struct bytes type) {
+    set_reason(outcome, "the answer's body is none of OTLP", type);
+}
+
+static void read_protobuf(struct bytes body, struct bytes type, struct otlp_outcome *outcome) {
     if (body.len > BODY_READ_MAX)
         return;
     Otlp__ExportServiceResponse *response = otlp__export_service_response__unpack(NULL, body.len, (const uint8_t *)body.at);
-    if (response == NULL)
-        return; // its status has said that they are taken
+    if (response == NULL) {
+        note_strange(outcome, type);
+        return;
+    }
     const Otlp__ExportPartialSuccess *partial = response->partial_success;
     if (partial != NULL)
         note_partial(outcome, partial->has_rejected ? partial->rejected : 0, partial->error_message);
@@ -64,28 +71,75 @@ static int64_t integer_of(const json_t *value) {
     return text != NULL && bytes_to_u64(bytes_from_text(text), INT64_MAX, &number) ? (int64_t)number : 0;
 }
 
-static void read_json(struct bytes body, struct otlp_outcome *outcome) {
+static void read_json(struct bytes body, struct bytes type, struct otlp_outcome *outcome) {
     static const char *const names[] = {"rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"};
-    if (body.len > BODY_READ_MAX)
+    if (body.len == 0 || body.len > BODY_READ_MAX)
         return;
     json_t *response = json_loadb(body.at, body.len, 0, NULL);
     const json_t *partial = json_object_get(response, "partialSuccess");
-    int64_t rejected = 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        rejected += integer_of(json_object_get(partial, names[i]));
-    note_partial(outcome, rejected, json_string_value(json_object_get(partial, "errorMessage")));
+    int64_t rejected = 0; // an answer has one of them; of more the largest
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const int64_t number = integer_of(json_object_get(partial, names[i]));
+        rejected = number > rejected ? number : rejected;
+    }
+    if (json_is_object(response))
+        note_partial(outcome, rejected, json_string_value(json_object_get(partial, "errorMessage")));
+    else
+        note_strange(outcome, type);
     json_decref(response);
+}
+
+// We ask for no compression: a body in one is not read.
+static bool is_plain(const struct otlp_answer *answer) {
+    return answer->content_encoding.len == 0 || bytes_equal_nocase(answer->content_encoding, BYTES("identity"));
+}
+
+static bool is_of_type(const struct otlp_answer *answer, struct bytes wanted) {
+    struct bytes rest = answer->content_type, type;
+    return rest.len == 0 || (bytes_next(&rest, ';', &type) && bytes_equal_nocase(bytes_trim(type), wanted));
+}
+
+// A body in another form than the request's counts for nothing.
+static void read_taken(const struct otlp_answer *answer, bool is_json, struct otlp_outcome *outcome) {
+    if (!is_plain(answer) || answer->body.len == 0)
+        return;
+    if (!is_of_type(answer, is_json ? BYTES("application/json") : BYTES("application/x-protobuf")))
+        note_strange(outcome, answer->content_type);
+    else if (is_json)
+        read_json(answer->body, answer->content_type, outcome);
+    else
+        read_protobuf(answer->body, answer->content_type, outcome);
+}
+
+// A google.rpc.Status says why.
+static void read_refusal(const struct otlp_answer *answer, bool is_json, const char *text, struct otlp_outcome *outcome) {
+    const bool is_read = is_plain(answer) && answer->body.len > 0 && answer->body.len <= BODY_READ_MAX;
+    if (is_read && is_json) {
+        json_t *json = json_loadb(answer->body.at, answer->body.len, 0, NULL);
+        set_verdict(outcome, OTLP_REFUSED, text, text_of(json_string_value(json_object_get(json, "message"))));
+        json_decref(json);
+        return;
+    }
+    Rpc__Status *status = is_read ? rpc__status__unpack(NULL, answer->body.len, (const uint8_t *)answer->body.at) : NULL;
+    set_verdict(outcome, OTLP_REFUSED, text, status == NULL ? BYTES_NONE : text_of(status->message));
+    if (status != NULL)
+        rpc__status__free_unpacked(status, NULL);
 }
 
 // ---- when to come again
 
+static bool is_number(struct bytes text) {
+    size_t digits = 0;
+    while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
+        digits++;
+    return text.len > 0 && digits == text.len;
+}
+
 static nanoseconds retry_after_of(struct bytes value, nanoseconds wall) {
     const uint64_t now = wall / NS_PER_S;
     uint64_t seconds;
-    if (value.len == 0)
-        return 0;
-    if (bytes_to_u64(value, UINT64_MAX, &seconds))
-        return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * NS_PER_S;
+    if (is_number(value)) // one that is too large to be read too
+        return (bytes_to_u64(value, RETRY_AFTER_MAX_S, &seconds) ? seconds : RETRY_AFTER_MAX_S) * NS_PER_S;
     if (!http_date_parse(value, now, &seconds) || seconds <= now)
         return 0;
     return (seconds - now < RETRY_AFTER_MAX_S ? seconds - now : RETRY_AFTER_MAX_S) * NS_PER_S;
@@ -174,17 +228,12 @@ static void judge_http(const struct otlp_answer *answer, bool is_json, nanosecon
         break;
     }
     if (answer->status < 200 || answer->status > 299) {
-        const bool is_read = !is_json && answer->body.len <= BODY_READ_MAX;
-        Rpc__Status *status = is_read ? rpc__status__unpack(NULL, answer->body.len, (const uint8_t *)answer->body.at) : NULL;
-        set_verdict(outcome, OTLP_REFUSED, text, status == NULL ? BYTES_NONE : text_of(status->message));
-        if (status != NULL)
-            rpc__status__free_unpacked(status, NULL);
+        read_refusal(answer, is_json, text, outcome);
         return;
     }
+    // 200 is what the specification says; receivers answer 202 and 204 too, and mean the same.
     outcome->verdict = OTLP_TAKEN;
-    // We ask for no compression: a body in one is not read.
-    if (answer->content_encoding.len == 0 || bytes_equal_nocase(answer->content_encoding, BYTES("identity")))
-        is_json ? read_json(answer->body, outcome) : read_protobuf(answer->body, outcome);
+    read_taken(answer, is_json, outcome);
 }
 
 enum {
@@ -223,7 +272,7 @@ static void judge_grpc(const struct otlp_answer *answer, nanoseconds wall, struc
     switch (code) {
     case GRPC_OK:
         outcome->verdict = OTLP_TAKEN;
-        read_protobuf(message_of(answer->body), outcome);
+        read_protobuf(message_of(answer->body), answer->content_type, outcome);
         return;
     case GRPC_CANCELLED:
     case GRPC_DEADLINE:

@@ -15,7 +15,7 @@
 struct otlp_answer {
     enum error end; // OK: it came whole; else what follows counts for nothing
     uint16_t status;
-    struct bytes content_encoding;
+    struct bytes content_type, content_encoding;
     struct bytes retry_after;
     struct bytes grpc_status, grpc_message, grpc_details; // of the trailers, or of the head where there is nothing else
     struct bytes body;

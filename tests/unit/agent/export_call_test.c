@@ -60,11 +60,12 @@ static void over_http_the_body_is_said_to_be_what_it_is(void **state) {
         assert_has(text, "OTel-OTLP-Exporter-");
         assert_has(text, "body 7 encoded"); // longer than clients' bodies may be
         assert_int_equal(has_text(text, "content-encoding: gzip"), i == 0);
-        respond(&world.loopback, 0, 503, "retry-after: 7\ncontent-length: 4\n", "busy");
+        respond(&world.loopback, 0, 503, "retry-after: 7\ncontent-type: text/plain\ncontent-length: 4\n", "busy");
         loopback_settle(&world.loopback);
         assert_int_equal(world.call->answer.end, OK);
         assert_int_equal(world.call->answer.status, 503);
         assert_true(bytes_equal(world.call->answer.retry_after, BYTES("7")));
+        assert_true(bytes_equal(world.call->answer.content_type, BYTES("text/plain")));
         assert_true(bytes_equal(world.call->answer.body, BYTES("busy")));
         world_dispose(&world);
     }

@@ -59,8 +59,8 @@ static void retry_after_is_seconds_or_a_date(void **state) {
     } cases[] = {{"", 0},
                  {"7", 7 * NS_PER_S},
                  {"0", 0},
-                 {"99999999999999999999", 0},
-                 {"1000000", 86400 * NS_PER_S},
+                 {"99999999999999999999", 300 * NS_PER_S},
+                 {"86400", 300 * NS_PER_S},
                  {"Wed, 21 Oct 2015 07:28:30 GMT", 30 * NS_PER_S},
                  {"Wed, 21 Oct 2015 07:27:00 GMT", 0},
                  {"soon", 0},
@@ -149,6 +149,9 @@ static void what_was_rejected_is_counted_and_never_sent_again(void **state) {
     }
     const struct otlp_answer numbers = {.status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedLogRecords\":2},\"x\":1}")};
     assert_int_equal(judge(OTLP_HTTP_JSON, &numbers).rejected, 2);
+    const struct otlp_answer most = {
+        .status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedSpans\":9223372036854775807,\"rejectedDataPoints\":\"9223372036854775807\"}}")};
+    assert_int_equal(judge(OTLP_HTTP_JSON, &most).rejected, INT64_MAX);
     partial.rejected = 0;
     const struct otlp_answer warning = {.status = 200, .body = bytes_from((char *)packed, otlp__export_service_response__pack(&response, packed))};
     assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &warning).rejected, 0);
@@ -177,6 +180,40 @@ static void a_body_that_is_no_answer_says_nothing(void **state) {
     }
 }
 
+static void a_page_in_the_place_of_an_answer_is_remarked(void **state) {
+    (void)state;
+    const struct {
+        struct bytes type, body;
+        enum otlp_protocol protocol;
+        bool is_remarked;
+    } cases[] = {{BYTES("text/html; charset=utf-8"), BYTES("<html>"), OTLP_HTTP_PROTOBUF, true},
+                 {BYTES("text/html"), BYTES("{}"), OTLP_HTTP_JSON, true},
+                 {BYTES("application/json"), BYTES("<html>"), OTLP_HTTP_JSON, true},
+                 {BYTES("application/json; charset=utf-8"), BYTES("{}"), OTLP_HTTP_JSON, false},
+                 {BYTES("text/plain"), BYTES_NONE, OTLP_HTTP_JSON, false},
+                 {BYTES("Application/X-Protobuf"), BYTES("\x0a\x00"), OTLP_HTTP_PROTOBUF, false},
+                 {BYTES_NONE, BYTES("<html>"), OTLP_HTTP_PROTOBUF, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct otlp_answer answer = {.status = 200, .content_type = cases[i].type, .body = cases[i].body};
+        const struct otlp_outcome outcome = judge(cases[i].protocol, &answer);
+        assert_int_equal(outcome.verdict, OTLP_TAKEN);
+        assert_int_equal(outcome.rejected, 0);
+        assert_int_equal(strstr(outcome.reason, "none of OTLP") != NULL, cases[i].is_remarked);
+    }
+}
+
+static void a_refusal_says_why(void **state) {
+    (void)state;
+    struct otlp_answer answer = {.status = 400, .body = BYTES("{\"code\":3,\"message\":\"no such tenant\"}")};
+    assert_string_equal(judge(OTLP_HTTP_JSON, &answer).reason, "status 400: no such tenant");
+    answer.content_encoding = BYTES("gzip");
+    assert_string_equal(judge(OTLP_HTTP_JSON, &answer).reason, "status 400");
+    answer = (struct otlp_answer){.status = 400, .body = BYTES("\x08\x03\x12\x03why")};
+    assert_string_equal(judge(OTLP_HTTP_PROTOBUF, &answer).reason, "status 400: why");
+    answer.content_encoding = BYTES("br");
+    assert_string_equal(judge(OTLP_HTTP_PROTOBUF, &answer).reason, "status 400");
+}
+
 static void without_an_answer_it_is_sent_again(void **state) {
     (void)state;
     static const enum error again[] = {ERROR_CONNECT_REFUSED, ERROR_CONNECT_TIMEOUT,    ERROR_UPSTREAM_RESET, ERROR_REQUEST_TIMEOUT,
@@ -197,6 +234,8 @@ int main(void) {
         cmocka_unit_test(a_used_up_quota_is_final_unless_it_says_when),
         cmocka_unit_test(what_was_rejected_is_counted_and_never_sent_again),
         cmocka_unit_test(a_body_that_is_no_answer_says_nothing),
+        cmocka_unit_test(a_page_in_the_place_of_an_answer_is_remarked),
+        cmocka_unit_test(a_refusal_says_why),
         cmocka_unit_test(without_an_answer_it_is_sent_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
