@@ -71,16 +71,12 @@ static void send_batch(struct exporter *exporter) {
     char *memory = try_alloc(head + size);
     if (memory == NULL)
         return; // it is tried again with the next look
-    const size_t taken = take(exporter, memory + head, size, exporter->batch.max_batch, &records);
+    const size_t taken = take(exporter, memory + head, size, exporter->most, &records);
     CHECK(records > 0);
     const char *begin = otlp_head_write(&exporter->origin, taken, memory + head);
-    const struct bytes request = bytes_from(begin, (size_t)(memory + head + taken - begin));
-    const enum error error = otlp_sender_send(&exporter->sender, &exporter->terms, request, records);
-    free(memory);
-    if (error == OK && exporter->hurry_at > 0)
+    otlp_sender_send(&exporter->sender, memory, bytes_from(begin, (size_t)(memory + head + taken - begin)), records);
+    if (exporter->hurry_at > 0)
         otlp_sender_hurry(&exporter->sender, exporter->hurry_at);
-    if (error != OK)
-        drop(exporter, otlp_figures_reason(error), records);
 }
 
 static void look(struct task *task) {
@@ -93,7 +89,7 @@ static void look(struct task *task) {
         return; // its end looks again
     const uint64_t waiting = waiting_in(exporter);
     const bool is_due = exporter->is_due || exporter->hurry_at > 0 || is_short_of_room(exporter);
-    if (waiting >= exporter->batch.max_batch || (is_due && waiting > 0))
+    if (waiting >= exporter->most || (is_due && waiting > 0))
         send_batch(exporter);
     // What is left of a time that has come is sent behind it.
     exporter->is_due = exporter->is_due && waiting_in(exporter) > 0;
@@ -102,7 +98,8 @@ static void look(struct task *task) {
 static void on_schedule(struct timer *timer) {
     struct exporter *exporter = CONTAINER_OF(timer, struct exporter, schedule);
     exporter->is_due = true;
-    loop_timer_start(exporter->loop, &exporter->schedule, exporter->hurry_at > 0 ? HURRY_LOOK_NS : exporter->batch.schedule_delay);
+    if (exporter->is_on)
+        loop_timer_start(exporter->loop, &exporter->schedule, exporter->hurry_at > 0 ? HURRY_LOOK_NS : exporter->batch.schedule_delay);
     exporter_look(exporter);
 }
 
@@ -111,6 +108,9 @@ static void on_schedule(struct timer *timer) {
 static void done(void *user, const struct otlp_result *result) {
     struct exporter *exporter = user;
     otlp_figures_end(&exporter->figures, result, exporter->hurry_at > 0);
+    // Those that follow are likely as long, record for record.
+    if (result->end == OTLP_END_TOO_LARGE && result->records > 1 && result->records / 2 < exporter->most)
+        exporter->most = (uint32_t)(result->records / 2);
     exporter_look(exporter);
 }
 
@@ -133,18 +133,19 @@ void exporter_init(struct exporter *exporter, struct loop *loop, enum otlp_signa
 }
 
 void exporter_apply(struct exporter *exporter, const struct otlp_config *config, const struct otlp_origin *origin) {
+    otlp_sender_lead(&exporter->sender, config);
     const bool is_new = !exporter->is_on || config == NULL || exporter->batch.schedule_delay != config->batch.schedule_delay;
     exporter->is_on = config != NULL;
     if (!exporter->is_on) {
-        loop_timer_stop(exporter->loop, &exporter->schedule);
+        // Once more then, since workers hear of it later than this thread.
         otlp_sender_drop(&exporter->sender);
         exporter_look(exporter);
         return;
     }
     exporter->origin = *origin;
+    if (exporter->batch.max_batch != config->batch.max_batch)
+        exporter->most = config->batch.max_batch;
     exporter->batch = config->batch;
-    exporter->terms = (struct otlp_sender_terms){
-        .protocol = config->protocol, .compression = config->compression, .timeout = config->timeout, .export_timeout = config->batch.export_timeout};
     if (is_new) // documents that are read again and again put nothing off
         loop_timer_start(exporter->loop, &exporter->schedule, config->batch.schedule_delay);
 }

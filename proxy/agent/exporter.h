@@ -21,8 +21,8 @@ struct exporter {
     struct export_queue *queues; // of all workers; borrowed
     uint32_t queue_count;
     struct otlp_origin origin; // who tells; borrowed
-    struct otlp_sender_terms terms;
     struct otlp_batch batch;
+    uint32_t most;        // records of a request: of `batch`, or fewer since that was too large
     uint32_t turn;        // queue that is taken from first
     bool is_on;           // else what comes is dropped
     bool is_due;          // what there is is sent, however little

@@ -11,19 +11,14 @@ static void tell(const char *signal, const struct otlp_result *result) {
         log_event(LOG_WARN, "export_failed", "signal=%s records=%llu reason=\"%s\"", signal, (unsigned long long)result->records, result->reason);
 }
 
-enum export_drop otlp_figures_reason(enum error error) {
-    return error == ERROR_BODY_TOO_LARGE ? EXPORT_DROP_TOO_LARGE : EXPORT_DROP_MEMORY;
-}
-
 void otlp_figures_end(struct export_figures *figures, const struct otlp_result *result, bool is_ending) {
-    static const enum export_result results[OTLP_ENDS] = {[OTLP_END_EXPORTED] = EXPORT_RESULT_EXPORTED,
-                                                          [OTLP_END_REFUSED] = EXPORT_RESULT_REFUSED,
-                                                          [OTLP_END_TIMEOUT] = EXPORT_RESULT_TIMEOUT,
-                                                          [OTLP_END_TOO_LARGE] = EXPORT_RESULT_TOO_LARGE,
-                                                          [OTLP_END_DROPPED] = EXPORT_RESULT_DROPPED};
+    static const enum export_result results[OTLP_ENDS] = {
+        [OTLP_END_EXPORTED] = EXPORT_RESULT_EXPORTED,   [OTLP_END_REFUSED] = EXPORT_RESULT_REFUSED, [OTLP_END_TIMEOUT] = EXPORT_RESULT_TIMEOUT,
+        [OTLP_END_TOO_LARGE] = EXPORT_RESULT_TOO_LARGE, [OTLP_END_MEMORY] = EXPORT_RESULT_MEMORY,   [OTLP_END_DROPPED] = EXPORT_RESULT_DROPPED};
     static const enum export_drop drops[OTLP_ENDS] = {[OTLP_END_REFUSED] = EXPORT_DROP_NOT_RETRYABLE,
                                                       [OTLP_END_TIMEOUT] = EXPORT_DROP_TIMEOUT,
                                                       [OTLP_END_TOO_LARGE] = EXPORT_DROP_TOO_LARGE,
+                                                      [OTLP_END_MEMORY] = EXPORT_DROP_MEMORY,
                                                       [OTLP_END_DROPPED] = EXPORT_DROP_DISABLED};
     figures->results[results[result->end]]++;
     if (result->end == OTLP_END_EXPORTED) {

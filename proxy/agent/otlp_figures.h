@@ -8,7 +8,4 @@
 // A request is over: counts its records as exported or dropped, and tells the log where they were not all taken. `is_ending`: the process is.
 void otlp_figures_end(struct export_figures *figures, const struct otlp_result *result, bool is_ending);
 
-// Why a request could not be made: of what otlp_sender_send returned.
-enum export_drop otlp_figures_reason(enum error error);
-
 #endif

@@ -2,8 +2,10 @@
 #include "agent/otlp_sender.h"
 
 #include "base/check.h"
+#include "config/url_service.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 // As OpenTelemetry's exporters wait between tries: twice as long each time, from one second to five, some less by chance, so that those that failed together do not come back together.
 #define BACKOFF_FIRST_NS NS_PER_S
@@ -25,6 +27,8 @@ static void set_state(struct otlp_sender *sender, enum otlp_sender_state state) 
 static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejected) {
     loop_timer_stop(sender->loop, &sender->timer);
     bytes_drop(&sender->body);
+    free(sender->memory);
+    sender->memory = NULL;
     const struct otlp_result result = {
         .end = end, .records = sender->records, .rejected = rejected < sender->records ? rejected : sender->records, .reason = sender->reason};
     sender->records = 0;
@@ -33,10 +37,27 @@ static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejec
     sender->done(sender->user, &result);
 }
 
+// Each try is of the form that is wanted now: documents may have changed since the last one.
+static enum error encode(struct otlp_sender *sender) {
+    bytes_drop(&sender->body);
+    return otlp_request_encode(sender->terms.protocol, sender->terms.compression, sender->signal, sender->request, &sender->body);
+}
+
 static void try_now(struct otlp_sender *sender) {
-    const nanoseconds left = sender->give_up_at - sender->loop->now;
-    CHECK(sender->give_up_at > sender->loop->now);
+    const nanoseconds now = sender->loop->now;
+    const enum error error = encode(sender);
+    if (error != OK) {
+        snprintf(sender->reason, sizeof sender->reason, "%s", error_name(error));
+        finish(sender, error == ERROR_BODY_TOO_LARGE ? OTLP_END_TOO_LARGE : OTLP_END_MEMORY, 0);
+        return;
+    }
+    // Its time begins here, not while the receiver wants nothing.
+    if (sender->tries == 0 && sender->terms.export_timeout < sender->give_up_at - now)
+        sender->give_up_at = now + sender->terms.export_timeout;
+    CHECK(sender->give_up_at > now);
+    const nanoseconds left = sender->give_up_at - now;
     set_state(sender, OTLP_SENDER_UNDER_WAY);
+    sender->tried = sender->terms.protocol;
     sender->retries += sender->tries > 0;
     sender->tries++;
     sender->carry(sender->user, &sender->terms, sender->body, sender->terms.timeout < left ? sender->terms.timeout : left);
@@ -75,30 +96,46 @@ void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_s
     timer_init(&sender->timer, on_timer);
 }
 
-enum error otlp_sender_send(struct otlp_sender *sender, const struct otlp_sender_terms *terms, struct bytes request, uint64_t records) {
+void otlp_sender_lead(struct otlp_sender *sender, const struct otlp_config *config) {
+    const struct bytes url = config == NULL || config->url == NULL ? BYTES_NONE : config->url->text;
+    const bool is_other = !bytes_equal(url, sender->url) || (config != NULL && config->protocol != sender->terms.protocol);
+    if (config != NULL)
+        sender->terms = (struct otlp_sender_terms){.protocol = config->protocol,
+                                                   .compression = config->compression,
+                                                   .timeout = config->timeout,
+                                                   .export_timeout = config->batch.export_timeout};
+    sender->is_dropped = sender->is_dropped && config == NULL;
+    if (!is_other)
+        return;
+    bytes_drop(&sender->url);
+    sender->url = url.len > 0 ? bytes_keep(url) : BYTES_NONE;
+    sender->quiet_until = 0;
+    if (sender->state == OTLP_SENDER_HELD) {
+        loop_timer_stop(sender->loop, &sender->timer);
+        loop_timer_start(sender->loop, &sender->timer, 0);
+    }
+}
+
+void otlp_sender_send(struct otlp_sender *sender, char *memory, struct bytes request, uint64_t records) {
     CHECK(sender->state == OTLP_SENDER_IDLE && records > 0);
     const nanoseconds now = sender->loop->now;
-    const enum error error = otlp_request_encode(terms->protocol, terms->compression, sender->signal, request, &sender->body);
-    if (error != OK)
-        return error;
-    sender->terms = *terms;
+    sender->memory = memory;
+    sender->request = request;
     sender->records = records;
     sender->tries = 0;
-    sender->reason[0] = '\0';
-    sender->give_up_at = now + terms->export_timeout;
+    sender->give_up_at = UINT64_MAX;
+    sender->is_dropped = false;
     // The first try is never made from here, so that `done` is not either.
     set_state(sender, OTLP_SENDER_HELD);
-    nanoseconds wait = sender->quiet_until > now ? sender->quiet_until - now : 0;
-    wait = wait < terms->export_timeout ? wait : terms->export_timeout;
-    loop_timer_start(sender->loop, &sender->timer, wait);
-    return OK;
+    snprintf(sender->reason, sizeof sender->reason, "%s", sender->quiet_until > now ? "the receiver has asked to wait" : "");
+    loop_timer_start(sender->loop, &sender->timer, sender->quiet_until > now ? sender->quiet_until - now : 0);
 }
 
 void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *answer) {
     struct otlp_outcome outcome;
     const nanoseconds now = sender->loop->now;
     CHECK(sender->state == OTLP_SENDER_UNDER_WAY);
-    otlp_answer_judge(sender->terms.protocol, answer, loop_wall(sender->loop), &outcome);
+    otlp_answer_judge(sender->tried, answer, loop_wall(sender->loop), &outcome);
     memcpy(sender->reason, outcome.reason, sizeof sender->reason);
     switch (outcome.verdict) {
     case OTLP_TAKEN:
@@ -147,4 +184,5 @@ void otlp_sender_drop(struct otlp_sender *sender) {
 void otlp_sender_dispose(struct otlp_sender *sender) {
     CHECK(sender->state == OTLP_SENDER_IDLE);
     loop_timer_stop(sender->loop, &sender->timer);
+    bytes_drop(&sender->url);
 }

@@ -3,7 +3,7 @@
 //
 // Owner:      who embeds it. Of one thread.
 // Start:      otlp_sender_send.
-// Callbacks:  `carry` of its options, for each try; `done`, once for each otlp_sender_send that returned OK, never from within it.
+// Callbacks:  `carry` of its options, for each try; `done`, once for each otlp_sender_send, never from within it.
 // Cancel:     otlp_sender_drop; while a try is under way `otlp_sender_answered` must still come first.
 // Memory:     the caller's; after otlp_sender_dispose it may go.
 #ifndef AGENT_OTLP_SENDER_H
@@ -24,6 +24,7 @@ enum otlp_end {
     OTLP_END_REFUSED,   // not to be sent again
     OTLP_END_TIMEOUT,   // not taken in its time
     OTLP_END_TOO_LARGE, // for us or for the receiver
+    OTLP_END_MEMORY,    // there was none for its body
     OTLP_END_DROPPED,   // otlp_sender_drop
     OTLP_ENDS
 };
@@ -45,17 +46,21 @@ struct otlp_sender_terms {
 struct otlp_sender {
     struct loop *loop;
     enum otlp_signal signal;
-    struct otlp_sender_terms terms; // of the request at hand
+    struct otlp_sender_terms terms; // of the next try
+    struct bytes url;               // owned: who is asked
+    enum otlp_protocol tried;       // of the last try
     // Begins a try: `body` is the sender's, and stays until otlp_sender_answered, which follows exactly once and never from within.
     void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout);
     void (*done)(void *user, const struct otlp_result *result);
     void *user;
     enum otlp_sender_state state;
-    struct bytes body; // owned
+    char *memory; // owned: `request` lies in it
+    struct bytes request;
+    struct bytes body; // owned: the request in the form of the last try
     uint64_t records;
     unsigned tries;               // of this request that were begun
     uint64_t retries;             // of all: tries after the first
-    nanoseconds give_up_at;       // of the loop's clock
+    nanoseconds give_up_at;       // of the loop's clock; UINT64_MAX: no try was begun
     nanoseconds quiet_until;      // the receiver wants nothing before
     bool is_dropped;              // as soon as the try is over
     char reason[OTLP_REASON_MAX]; // of the last try
@@ -66,9 +71,13 @@ void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_s
                       void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout),
                       void (*done)(void *user, const struct otlp_result *result), void *user);
 
-// It is idle. `request`: a whole Export...ServiceRequest as protobuf, the caller's, with `records` in it, at least one. ERROR_BODY_TOO_LARGE, ERROR_NO_MEMORY: it could not be
-// made a body, and nothing happened.
-MUST_CHECK enum error otlp_sender_send(struct otlp_sender *sender, const struct otlp_sender_terms *terms, struct bytes request, uint64_t records);
+// How and where each try goes from now on. What another receiver has asked for, to be left alone for a while, does not hold for this one: what is held is tried at once.
+// NULL: nothing is sent.
+void otlp_sender_lead(struct otlp_sender *sender, const struct otlp_config *config);
+
+// It is idle and led. `request`: a whole Export...ServiceRequest as protobuf with `records` in it, at least one; it lies in `memory`, which is the sender's from here on (free).
+// Its time begins with the first try: before that it waits as long as the receiver has asked for.
+void otlp_sender_send(struct otlp_sender *sender, char *memory, struct bytes request, uint64_t records);
 
 // The try that was carried is over. The texts of `answer` are the caller's.
 void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *answer);

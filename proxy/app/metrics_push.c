@@ -16,7 +16,7 @@ void metrics_push_init(struct metrics_push *push, struct proxy *proxy) {
 
 // ---- sending
 
-// False: it could not be made a request.
+// False: there is no memory for it.
 static bool send_records(struct metrics_push *push, struct bytes records, uint64_t points) {
     const size_t head = otlp_head_room(push->origin);
     char *memory = try_alloc(head + records.len);
@@ -26,13 +26,10 @@ static bool send_records(struct metrics_push *push, struct bytes records, uint64
     }
     memcpy(memory + head, records.at, records.len);
     const char *begin = otlp_head_write(push->origin, records.len, memory + head);
-    const enum error error = otlp_sender_send(&push->sender, &push->terms, bytes_from(begin, (size_t)(memory + head + records.len - begin)), points);
-    free(memory);
-    if (error != OK)
-        push->figures.dropped[otlp_figures_reason(error)] += points;
-    else if (push->hurry_at > 0)
+    otlp_sender_send(&push->sender, memory, bytes_from(begin, (size_t)(memory + head + records.len - begin)), points);
+    if (push->hurry_at > 0)
         otlp_sender_hurry(&push->sender, push->hurry_at);
-    return error == OK;
+    return true;
 }
 
 static void send_next(struct metrics_push *push) {
@@ -45,10 +42,16 @@ static void send_next(struct metrics_push *push) {
     }
 }
 
+static void gather(struct metrics_push *push);
+
 static void done(void *user, const struct otlp_result *result) {
     struct metrics_push *push = user;
     otlp_figures_end(&push->figures, result, push->hurry_at > 0);
     send_next(push);
+    if (push->is_once_more && push->sender.state == OTLP_SENDER_IDLE) {
+        push->is_once_more = false;
+        gather(push);
+    }
 }
 
 static void on_over(struct export_call *call) {
@@ -115,6 +118,7 @@ void metrics_push_follow(struct metrics_push *push, const struct telemetry_confi
         open_push(push);
     if (push->metrics == NULL)
         return;
+    otlp_sender_lead(&push->sender, push->is_on ? otlp : NULL);
     if (!push->is_on) {
         loop_timer_stop(&push->proxy->loop, &push->timer);
         otlp_sender_drop(&push->sender);
@@ -125,8 +129,6 @@ void metrics_push_follow(struct metrics_push *push, const struct telemetry_confi
     push->interval = config->metrics.interval;
     push->form = (struct otlp_metrics_terms){.is_delta = config->metrics.temporality == METRICS_DELTA,
                                              .is_exponential = config->metrics.histograms == METRICS_EXPONENTIAL};
-    push->terms = (struct otlp_sender_terms){
-        .protocol = otlp->protocol, .compression = otlp->compression, .timeout = otlp->timeout, .export_timeout = otlp->batch.export_timeout};
     if (is_new)
         loop_timer_start(&push->proxy->loop, &push->timer, push->interval);
 }
@@ -149,13 +151,15 @@ void metrics_push_hurry(struct metrics_push *push, nanoseconds at) {
     otlp_sender_hurry(&push->sender, at);
     if (metrics_push_is_idle(push))
         gather(push);
+    else
+        push->is_once_more = !push->is_gathering; // what is under way was counted up to an interval ago
 }
 
 void metrics_push_end(struct metrics_push *push) {
     if (push->metrics == NULL)
         return;
     CHECK(!push->is_gathering);
-    push->is_on = false;
+    push->is_on = push->is_once_more = false;
     loop_timer_stop(&push->proxy->loop, &push->timer);
     if (push->call != NULL && list_is_linked(&push->call->note.link))
         on_over(push->call); // its answer came

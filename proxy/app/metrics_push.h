@@ -23,13 +23,13 @@ struct metrics_push {
     struct otlp_metrics *metrics;     // NULL: they were never sent, and what follows is not there
     const struct otlp_origin *origin; // who tells; borrowed
     struct otlp_sender sender;
-    struct otlp_sender_terms terms;
     struct otlp_metrics_terms form;
     nanoseconds interval;
     struct timer timer;
     struct export_call *call; // that is under way; NULL: none
     bool is_on;
     bool is_gathering;    // figures were asked for
+    bool is_once_more;    // as soon as what is under way is over: the process ends
     nanoseconds hurry_at; // the process ends then; 0: it does not
     struct export_figures figures;
 };

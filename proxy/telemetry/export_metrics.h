@@ -28,6 +28,7 @@ enum export_drop {
     X(REFUSED, "not_retryable") \
     X(TIMEOUT, "timeout")       \
     X(TOO_LARGE, "too_large")   \
+    X(MEMORY, "memory")         \
     X(DROPPED, "given_up") /* the signal was switched off, or the process has ended */
 
 enum export_result {
