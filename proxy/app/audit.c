@@ -48,6 +48,8 @@ static void add(struct audit *audit, struct audit_record *record) {
 
 void audit_process(struct audit *audit, const char *result) {
     add(audit, &(struct audit_record){.event = AUDIT_PROCESS, .fields[AUDIT_FIELD_RESULT] = bytes_from_text(result)});
+    if (audit->records != NULL)
+        export_queue_publish(audit->records); // the process may end before its loop turns again
 }
 
 void audit_admin(struct audit *audit, const struct admin_change *change) {

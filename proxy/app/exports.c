@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// A collector that hangs holds the end of the process up for no longer.
-#define PATIENCE_NS (3 * NS_PER_S)
-
 void exports_init(struct proxy *proxy) {
     struct exports *exports = &proxy->exports;
     const void *variables = environ;
@@ -135,14 +132,14 @@ bool exports_linger(struct proxy *proxy, nanoseconds at) {
         if (!signal->is_open)
             continue;
         if (exports->hurried_at == 0)
-            exporter_hurry(&signal->exporter, at < now + PATIENCE_NS ? at : now + PATIENCE_NS);
+            exporter_hurry(&signal->exporter, at < now + EXPORTS_PATIENCE_NS ? at : now + EXPORTS_PATIENCE_NS);
         waits |= !exporter_is_idle(&signal->exporter);
     }
     if (exports->hurried_at == 0)
-        metrics_push_hurry(&exports->metrics, at < now + PATIENCE_NS ? at : now + PATIENCE_NS);
+        metrics_push_hurry(&exports->metrics, at < now + EXPORTS_PATIENCE_NS ? at : now + EXPORTS_PATIENCE_NS);
     waits |= !metrics_push_is_idle(&exports->metrics);
     exports->hurried_at = exports->hurried_at == 0 ? now : exports->hurried_at;
-    return waits && now < exports->hurried_at + PATIENCE_NS;
+    return waits && now < exports->hurried_at + EXPORTS_PATIENCE_NS;
 }
 
 static void end_signal(struct export_signal *signal) {

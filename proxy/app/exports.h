@@ -9,6 +9,9 @@
 #include "agent/resource.h"
 #include "app/metrics_push.h"
 
+// A collector that hangs holds the end of the process up for no longer.
+#define EXPORTS_PATIENCE_NS (3 * NS_PER_S)
+
 struct export_call;
 struct proxy;
 struct snapshot;
@@ -38,7 +41,7 @@ void exports_init(struct proxy *proxy);
 // What these documents say holds from now on: behind their snapshot, which the workers were sent.
 void exports_follow(struct proxy *proxy, const struct snapshot *fresh);
 
-// The process has nothing else left to do: until `at` at the latest what waits is sent. False: nothing waits any more.
+// The process ends: until `at` at the latest what waits is sent, and what comes. False: nothing waits any more.
 bool exports_linger(struct proxy *proxy, nanoseconds at);
 
 // The workers have stopped: what is left is dropped and counted.

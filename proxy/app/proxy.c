@@ -226,13 +226,29 @@ static void last_call(struct proxy *proxy) {
         worker_drain(&proxy->workers[i], proxy->handed_over);
 }
 
+// Behind it the process makes nothing more that is told, but for what streams tell that are cut off.
+static void tell_end(struct proxy *proxy) {
+    if (!proxy->end_told)
+        audit_process(&proxy->audit, "ended");
+    proxy->end_told = true;
+}
+
+// Telemetry is sent once all else is done; where a stream lasts, in the last part of the time.
+static bool lingers(struct proxy *proxy, bool is_over, nanoseconds took, nanoseconds allowed) {
+    const nanoseconds share = allowed / 4;
+    if (!is_over && took + (share < EXPORTS_PATIENCE_NS ? share : EXPORTS_PATIENCE_NS) < allowed)
+        return true;
+    tell_end(proxy);
+    return exports_linger(proxy, proxy->drain_begun + allowed) || !is_over;
+}
+
 static void on_drain_timer(struct timer *timer) {
     struct proxy *proxy = CONTAINER_OF(timer, struct proxy, drain_timer);
     nanoseconds took = proxy->loop.now - proxy->drain_begun;
     nanoseconds allowed = proxy->documents.snapshot->proxy.limits.drain_timeout;
     bool drained = is_drained(proxy);
     const bool is_over = proxy->last_call && drained && !taps_linger(proxy);
-    if (took >= allowed || (is_over && !exports_linger(proxy, proxy->drain_begun + allowed))) {
+    if (took >= allowed || !lingers(proxy, is_over, took, allowed)) {
         log_event(LOG_INFO, "drained", "took_ms=%llu complete=%s", (unsigned long long)(took / NS_PER_MS), took < allowed ? "true" : "false");
         uv_stop(&proxy->loop.uv);
         return;
@@ -403,7 +419,7 @@ static void end_all(struct proxy *proxy) {
     gatherings_end(proxy);
     taps_end(proxy);
     exports_end(proxy);
-    audit_process(&proxy->audit, "ended");
+    tell_end(proxy);
     line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
     audit_close(&proxy->audit, LOG_PATIENCE_NS);
     acceptor_destroy(proxy->acceptor);

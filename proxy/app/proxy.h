@@ -72,6 +72,7 @@ struct proxy {
     nanoseconds drain_begun;
     struct timer drain_timer;
     bool last_call; // the listening sockets are closed
+    bool end_told;  // to the audit log
     uv_signal_t signals[4];
 };
 

@@ -4,16 +4,19 @@
 
 import json
 import ssl
+import threading
 
 import pytest
 
 from support.authorize import get
+from support.backend import held, message
 from support.fleet import PEERS, accepts, eventually, take_port
 from support.hop import Hop, service
 from support.origin import simple
 from support.otlp_receiver import OtlpReceiver, grpc
 from support.pair import CALLER, Pair
 from support.test_ca import Authority
+from support.wire import Wire
 
 COLLECTOR = PEERS / "otelcol"
 needs_collector = pytest.mark.skipif(not COLLECTOR.exists(), reason=f"the OpenTelemetry Collector is not there: ./dev setup --peers builds it ({COLLECTOR})")
@@ -159,6 +162,23 @@ def test_at_the_end_what_waits_is_sent(fleet, receiver_of):
     hop.process.stop()
     assert len(receiver.spans) == 7
     assert "event=export_ended signal=traces made=7 exported=7" in hop.process.output()
+
+
+def test_at_the_end_a_stream_that_lasts_holds_nothing_back(fleet, receiver_of):
+    receiver, event = receiver_of(), threading.Event()
+    hop = tracing_hop(fleet, traces(receiver, batch={"scheduleDelay": "1h"}), limits={"drainTimeout": "4s"})
+    slow = fleet.backend(held(event, message(200, b"done")))
+    hop.documents.append(service("slow", [slow.address]))
+    hop.start()
+    ask(hop, 3)
+    with Wire(hop.address) as wire:
+        wire.get(host="slow")
+        eventually(lambda: slow.connections and slow.connections[0].requests)
+        hop.process.stop()
+    event.set()
+    assert "complete=false" in hop.process.output()
+    assert len(receiver.spans) == 3
+    assert "event=export_ended signal=traces made=4 exported=3" in hop.process.output()
 
 
 def test_without_a_collector_the_end_does_not_hang(fleet):

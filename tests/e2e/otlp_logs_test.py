@@ -73,6 +73,9 @@ def test_the_audit_log_is_sent_by_workers_and_by_the_main_thread(fleet, receiver
     changed = next(record for record in records if record.event_name == "outrigger.audit.admin")
     assert attributes(changed)["outrigger.page"] == "/logging" and changed.severity_text == "INFO"
     assert "outrigger.access" not in {record.event_name for record in records} and len(hop.log()) == 1
+    hop.process.stop()
+    told = [attributes(record)["outrigger.result"] for record in receiver.spans if record.event_name == "outrigger.audit.process"]
+    assert told == ["ready", "draining", "ending", "ended"]
 
 
 def test_what_makes_no_sense_is_told(fleet):
