@@ -3,10 +3,12 @@
 
 #include "base/check.h"
 #include "telemetry/proto/resource.pb-c.h"
+#include "telemetry/text_escape.h"
 
 #include <stdio.h>
 
 #define ATTRIBUTES_MAX 128 // OpenTelemetry's limit
+#define OWN_MAX 8          // of them those that are there whatever the environment gives
 #define FIELD_1 0x0a       // tag of what has a length
 
 struct attributes {
@@ -21,6 +23,14 @@ void instance_id_make(struct rng *rng, char id[INSTANCE_ID_BYTES]) {
     const int length = snprintf(id, INSTANCE_ID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff),
                                 (unsigned)(high & 0xfff), (unsigned)(low >> 48 & 0x3fff) | 0x8000, (unsigned long long)(low & 0xffffffffffff));
     CHECK(length == INSTANCE_ID_BYTES - 1);
+}
+
+// A receiver that checks its texts refuses the whole request for one that is not UTF-8.
+static bool is_utf8(struct pool *pool, struct bytes text) {
+    size_t taken;
+    char *copy = pool_alloc(pool, text.len + 1);
+    const size_t length = text_to_utf8(copy, text.len, text, &taken); // with a replacement in it it is another text, or finds no room
+    return bytes_equal(bytes_from(copy, length), text);
 }
 
 // The first with a key counts.
@@ -49,7 +59,7 @@ static bool decode(struct pool *pool, struct bytes text, struct bytes *decoded) 
     }
     to[length] = '\0';
     *decoded = bytes_from(to, length);
-    return true;
+    return is_utf8(pool, *decoded);
 }
 
 // "key=value,key=value", percent-encoded. What cannot be read is all of it nothing (specification/resource/sdk.md).
@@ -66,7 +76,7 @@ static bool add_given(struct attributes *attributes, struct bytes list, struct p
                 return false;
         add(&given, key, value);
     }
-    for (uint32_t i = 0; i < given.count; i++)
+    for (uint32_t i = 0; i < given.count && attributes->count < ATTRIBUTES_MAX - OWN_MAX; i++)
         add(attributes, given.items[i].key, given.items[i].value);
     return true;
 }
@@ -85,9 +95,9 @@ static struct bytes field_1(struct pool *pool, const ProtobufCMessage *message) 
 }
 
 static char *text_in(struct pool *pool, struct bytes text) {
-    char *copy = pool_alloc(pool, text.len + 1);
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = '\0';
+    size_t taken;
+    char *copy = pool_alloc(pool, 3 * text.len + 1); // each byte may become U+FFFD
+    copy[text_to_utf8(copy, 3 * text.len, text, &taken)] = '\0';
     return copy;
 }
 

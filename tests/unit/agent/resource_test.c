@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "telemetry/proto/resource.pb-c.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <setjmp.h>
@@ -84,8 +85,9 @@ static void variables_win(void **state) {
 
 static void a_list_that_cannot_be_read_is_nothing(void **state) {
     (void)state;
-    static char lists[][64] = {"OTEL_RESOURCE_ATTRIBUTES=a=1,b",     "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%zz", "OTEL_RESOURCE_ATTRIBUTES=a=1,=2",
-                               "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%00", "OTEL_RESOURCE_ATTRIBUTES=a=1,a=2",   "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%4"};
+    static char lists[][64] = {"OTEL_RESOURCE_ATTRIBUTES=a=1,b=%ff", "OTEL_RESOURCE_ATTRIBUTES=a=1,b=x\xc3", "OTEL_RESOURCE_ATTRIBUTES=a=1,b",
+                               "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%zz", "OTEL_RESOURCE_ATTRIBUTES=a=1,=2",      "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%00",
+                               "OTEL_RESOURCE_ATTRIBUTES=a=1,a=2",   "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%4"};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         struct world world = {.proxy = {.name = BYTES("p"), .namespace_name = BYTES("default")}};
         world_init(&world, (const char *const[]){lists[i], NULL});
@@ -94,6 +96,33 @@ static void a_list_that_cannot_be_read_is_nothing(void **state) {
         assert_string_equal(value_of(&world, "service.name"), "p");
         world_dispose(&world);
     }
+}
+
+static void texts_are_utf8(void **state) {
+    (void)state;
+    struct world world = {.proxy = {.name = BYTES("p"), .namespace_name = BYTES("default")}};
+    char name[] = "OTEL_SERVICE_NAME=k\xfc"
+                  "che",
+         list[] = "OTEL_RESOURCE_ATTRIBUTES=town=K%C3%B6ln";
+    world_init(&world, (const char *const[]){name, list, NULL});
+    assert_string_equal(value_of(&world, "service.name"), "k\xef\xbf\xbd"
+                                                          "che");
+    assert_string_equal(value_of(&world, "town"), "K\xc3\xb6ln");
+    world_dispose(&world);
+}
+
+static void many_attributes_leave_room_for_the_name(void **state) {
+    (void)state;
+    struct world world = {.proxy = {.name = BYTES("p"), .namespace_name = BYTES("default")}};
+    char list[2048] = "OTEL_RESOURCE_ATTRIBUTES=";
+    size_t length = strlen(list);
+    for (int i = 0; i < 140; i++)
+        length += (size_t)snprintf(list + length, sizeof list - length, "%sa%d=1", i == 0 ? "" : ",", i);
+    world_init(&world, (const char *const[]){list, NULL});
+    assert_string_equal(value_of(&world, "service.name"), "p");
+    assert_string_equal(value_of(&world, "telemetry.sdk.version"), OUTRIGGER_VERSION);
+    assert_true(world.resource->n_attributes <= 128);
+    world_dispose(&world);
 }
 
 static void an_id_is_a_uuid_of_version_4(void **state) {
@@ -112,10 +141,9 @@ static void an_id_is_a_uuid_of_version_4(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_proxy_tells_its_service_and_namespace),
-        cmocka_unit_test(variables_win),
-        cmocka_unit_test(a_list_that_cannot_be_read_is_nothing),
-        cmocka_unit_test(an_id_is_a_uuid_of_version_4),
+        cmocka_unit_test(a_proxy_tells_its_service_and_namespace), cmocka_unit_test(variables_win),
+        cmocka_unit_test(a_list_that_cannot_be_read_is_nothing),   cmocka_unit_test(texts_are_utf8),
+        cmocka_unit_test(many_attributes_leave_room_for_the_name), cmocka_unit_test(an_id_is_a_uuid_of_version_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
