@@ -271,9 +271,15 @@ static bool is_switched_off(const struct filling *filling) {
     const struct loading *loading = filling->freezing->loading;
     const char *name = pool_format(loading->scratch, "OTEL_%s_EXPORTER", filling->names->variable).at;
     const struct bytes exporter = otel_variable(loading->environment, name);
-    if (exporter.len > 0 && !bytes_equal(exporter, BYTES("otlp")) && !bytes_equal(exporter, BYTES("none")))
-        warn(filling, name, "%.*s is no exporter; allowed: otlp, none", BYTES_FORMAT(exporter));
-    return bytes_equal(exporter, BYTES("none")) || otel_variable_is_true(loading->environment, "OTEL_SDK_DISABLED");
+    // Somebody who names another exporter wants no OTLP. Metrics can be read by Prometheus whatever is said here.
+    const bool is_other =
+        bytes_equal(exporter, BYTES("console")) || bytes_equal(exporter, BYTES("logging")) || bytes_equal(exporter, BYTES("zipkin"));
+    const bool is_scraped = filling->names->signal == OTLP_METRICS && bytes_equal(exporter, BYTES("prometheus"));
+    const bool is_none = bytes_equal(exporter, BYTES("none")) || is_scraped;
+    if (exporter.len > 0 && !bytes_equal(exporter, BYTES("otlp")) && !is_none)
+        warn(filling, name, "%.*s is no exporter that there is here; allowed: otlp, none%s", BYTES_FORMAT(exporter),
+             filling->names->signal == OTLP_METRICS ? ", prometheus" : "");
+    return is_none || is_other || otel_variable_is_true(loading->environment, "OTEL_SDK_DISABLED");
 }
 
 // One of gRPC may have no scheme: then OTEL_EXPORTER_OTLP_INSECURE says which.
@@ -297,8 +303,8 @@ static void fill_endpoint(const struct filling *filling) {
         return;
     const struct bytes text = url_of(filling, with_scheme(filling, variable.value), variable.is_general);
     if (text.len > URL_BYTES_MAX || !url_parse(text, filling->freezing->loading->scratch, &url, &wrong)) {
-        warn(filling, variable.name, "%.*s is no URL that can be asked; allowed: http:// or https://, a host with or without port, a path",
-             text.len < 100 ? (int)text.len : 100, text.at);
+        // Which text it is stays unsaid: it may have a password in it.
+        warn(filling, variable.name, "is no URL that can be asked; allowed: http:// or https://, a host with or without port, a path");
         return;
     }
     config->endpoint = text;

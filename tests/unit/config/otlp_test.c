@@ -158,6 +158,17 @@ static void it_can_be_switched_off(void **state) {
     }
 }
 
+static void another_exporter_is_no_otlp(void **state) {
+    (void)state;
+    struct loaded loaded;
+    LOAD(&loaded, PROXY(""), "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_METRICS_EXPORTER=prometheus", "OTEL_TRACES_EXPORTER=console");
+    assert_null(loaded.snapshot->proxy.telemetry.otlp[OTLP_METRICS].url); // which can read them anyway
+    assert_null(loaded.snapshot->proxy.telemetry.otlp[OTLP_TRACES].url);
+    assert_int_equal(loaded.warnings.count, 1);
+    assert_true(has_line(&loaded.warnings, "console is no exporter that there is here"));
+    loaded_dispose(&loaded);
+}
+
 static void samplers_and_propagators_are_taken(void **state) {
     (void)state;
     struct loaded loaded;
@@ -193,6 +204,7 @@ static void what_makes_no_sense_is_a_warning(void **state) {
                                    "OTEL_EXPORTER_OTLP_CLIENT_KEY=/k.pem",
                                    "OTEL_TRACES_EXPORTER=zipkin",
                                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://c",
+                                   "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://user:hunter2@c",
                                    "OTEL_PROPAGATORS=jaeger",
                                    "OTEL_TRACES_SAMPLER=always_on"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
@@ -230,6 +242,7 @@ int main(void) {
         IN_FOLDER(variables_fill_what_documents_do_not_say),
         IN_FOLDER(urls_are_built_as_opentelemetry_builds_them),
         IN_FOLDER(it_can_be_switched_off),
+        IN_FOLDER(another_exporter_is_no_otlp),
         IN_FOLDER(samplers_and_propagators_are_taken),
         IN_FOLDER(what_makes_no_sense_is_a_warning),
         IN_FOLDER(wrong_documents_are_refused),
