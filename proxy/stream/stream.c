@@ -474,7 +474,7 @@ static void route(struct stream *stream) {
     else if (stream->proxy->debug_header.len > 0)
         debug_header_begin(stream);
     const enum error error = find_way(stream);
-    if (stream->env->spans != NULL)
+    if (stream->env->spans != NULL || stream->proxy->telemetry.traces.force_header.len > 0)
         tracing_begin(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);

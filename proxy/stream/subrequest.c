@@ -196,7 +196,8 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     client.forwarded_cert = BYTES_NONE;
     struct subrequest *subrequest = create(parent->env, parent->bound, parent->listener, &client, destination, order);
     subrequest->stream->spoken = parent->spoken;
-    tracing_begin_below(subrequest->stream, parent);
+    if (order->kind != SUBREQUEST_KEYS) // which are everybody's, and a stranger's
+        tracing_begin_below(subrequest->stream, parent);
     begin(subrequest, order);
     if (started != NULL)
         *started = subrequest;

@@ -82,17 +82,17 @@ static void make_id(struct rng *rng, uint8_t *id, size_t count) {
 }
 
 // Whether somebody who may asks for it. From all others the field is taken off, so that it asks nobody further on.
-static bool is_forced(struct stream *stream) {
+static bool is_asked_for(struct stream *stream) {
     const struct bytes name = stream->proxy->telemetry.traces.force_header;
     if (name.len == 0)
         return false;
-    const struct bytes value = fields_only_value(&stream->request->fields, name);
     if (fields_find_name(&stream->request->fields, name) == NULL)
         return false;
     if (!debug_header_may_ask(stream, name)) {
         fields_remove_name(&stream->request->fields, name);
         return false;
     }
+    const struct bytes value = fields_only_value(&stream->request->fields, name);
     return bytes_equal(value, BYTES("1")) || bytes_equal_nocase(value, BYTES("true"));
 }
 
@@ -117,19 +117,20 @@ static void settle_state(struct stream *stream, const struct brought *brought, b
         tracing->state = print_state(stream, &state, ot);
 }
 
-static void decide(struct stream *stream, const struct brought *brought) {
+static void decide(struct stream *stream, const struct brought *brought, bool is_forced) {
     struct stream_tracing *tracing = stream->tracing;
     const struct telemetry_share *share = &rules_of(stream)->traces.sampling;
     const bool is_open = brought->decision == UNDECIDED;
     uint64_t threshold = is_open ? trace_threshold(share->numerator, share->denominator) : TRACE_THRESHOLD_NONE;
     bool is_sampled = is_open ? trace_is_sampled(tracing->context.trace_id, BYTES_NONE, threshold) : brought->decision == ACCEPTED;
-    const bool is_forced_here = is_forced(stream) && !is_sampled;
+    const bool is_forced_here = is_forced && !is_sampled;
     if (is_forced_here) {
         is_sampled = true;
         threshold = TRACE_THRESHOLD_NONE;
     }
     tracing->is_recorded = is_sampled;
-    tracing->tells = is_sampled || !brought->has_ids;
+    tracing->tells = is_sampled || is_open || !brought->has_ids;
+    tracing->is_w3c = brought->is_w3c;
     tracing->context.flags = (uint8_t)((tracing->context.flags & ~TRACE_SAMPLED) | (is_sampled ? TRACE_SAMPLED : 0));
     if (is_sampled)
         settle_state(stream, brought, is_open || is_forced_here, threshold);
@@ -137,6 +138,8 @@ static void decide(struct stream *stream, const struct brought *brought) {
         tracing->changes_state = tracing->tells;
     if (!brought->has_ids || (is_sampled && tracing->has_server_span))
         make_id(&stream->env->loop->rng, tracing->context.span_id, SPAN_ID_BYTES);
+    if (is_sampled && !tracing->has_server_span)
+        make_id(&stream->env->loop->rng, tracing->first_id, SPAN_ID_BYTES);
 }
 
 // More baggage than all have to pass on goes no further.
@@ -155,6 +158,7 @@ static void limit_baggage(struct fields *fields) {
 
 void tracing_begin(struct stream *stream) {
     const struct telemetry_propagators *propagators = &stream->proxy->telemetry.traces.propagators;
+    const bool is_forced = !stream->request->opaque && is_asked_for(stream);
     if (stream->env->spans == NULL || stream->request->opaque || rules_of(stream)->traces.is_disabled)
         return;
     CHECK(stream->tracing == NULL && !stream->is_own);
@@ -169,7 +173,7 @@ void tracing_begin(struct stream *stream) {
     memcpy(tracing->parent_id, brought.context.span_id, SPAN_ID_BYTES);
     if (!brought.has_ids)
         make_id(&stream->env->loop->rng, tracing->context.trace_id, TRACE_ID_BYTES);
-    decide(stream, &brought);
+    decide(stream, &brought, is_forced);
     if (propagators->baggage)
         limit_baggage(&stream->request->fields);
 }
@@ -182,12 +186,13 @@ void tracing_begin_below(struct stream *stream, const struct stream *parent) {
     *tracing = *parent->tracing;
     tracing->events = (struct trace_events){0};
     tracing->state = tracing->state.len == 0 ? BYTES_NONE : pool_copy(&stream->pool, tracing->state);
-    if (tracing->has_server_span && tracing->is_recorded) {
-        memcpy(tracing->parent_id, tracing->context.span_id, SPAN_ID_BYTES);
-        tracing->has_parent = true;
-        tracing->parent_is_remote = false;
-    }
     tracing->has_server_span = false;
+    if (!tracing->is_recorded)
+        return;
+    memcpy(tracing->parent_id, parent->tracing->has_server_span ? tracing->context.span_id : tracing->first_id, SPAN_ID_BYTES);
+    tracing->has_parent = true;
+    tracing->parent_is_remote = false;
+    make_id(&stream->env->loop->rng, tracing->first_id, SPAN_ID_BYTES);
 }
 
 // ---- attempts
@@ -207,9 +212,11 @@ void tracing_begin_attempt(struct stream *stream, const struct attempt *before, 
                                            .resend_count = stream->attempts->begun - 1,
                                            .follows = before == NULL ? NULL : before->span,
                                            .is_hedge = is_hedge};
-    make_id(&stream->env->loop->rng, attempt->span->id, SPAN_ID_BYTES);
-    if (tracing->has_server_span || before != NULL)
+    if (tracing->has_server_span || before != NULL) {
+        make_id(&stream->env->loop->rng, attempt->span->id, SPAN_ID_BYTES);
         return;
+    }
+    memcpy(attempt->span->id, tracing->first_id, SPAN_ID_BYTES); // what hangs below the request hangs below it
     // There is no other span for what came before.
     attempt->span->begun = stream->begun;
     attempt->span->events = tracing->events;
@@ -267,11 +274,27 @@ static void tell_b3_multi(const struct stream_tracing *tracing, const struct tra
         fields_add(fields, X_B3_SAMPLED, is_sampled ? BYTES("1") : BYTES("0"));
 }
 
+// What is not recorded goes on as it came, but in no form that the next one would read as nothing, and begin anew: whoever came by another form, or is asked by a head of a filter's own.
+static void tell_what_is_missing(const struct stream_tracing *tracing, struct fields *fields, struct pool *pool) {
+    if (tracing->propagators.tracecontext && (!tracing->is_w3c || fields_find(fields, FIELD_TRACEPARENT) == NULL)) {
+        tell_w3c(tracing, &tracing->context, fields, pool);
+        fields_remove(fields, FIELD_TRACESTATE); // it is of no trace, or of another one
+    }
+    if (tracing->propagators.b3 && fields_find(fields, FIELD_B3) == NULL)
+        tell_b3(tracing, &tracing->context, fields, pool);
+    if (tracing->propagators.b3_multi && fields_find_name(fields, X_B3_TRACE_ID) == NULL)
+        tell_b3_multi(tracing, &tracing->context, fields, pool);
+}
+
 void tracing_tell(struct attempt *attempt) {
     const struct stream_tracing *tracing = attempt->stream->tracing;
     struct fields *fields = &attempt->head.fields;
-    if (tracing == NULL || !tracing->tells)
+    if (tracing == NULL)
         return;
+    if (!tracing->tells) {
+        tell_what_is_missing(tracing, fields, &attempt->pool);
+        return;
+    }
     struct trace_context context = tracing->context;
     if (attempt->span != NULL)
         memcpy(context.span_id, attempt->span->id, SPAN_ID_BYTES);
@@ -294,7 +317,7 @@ void tracing_end(struct stream *stream) {
         return;
     if (!tracing->has_server_span && foremost != NULL && foremost->span != NULL)
         memcpy(tracing->context.span_id, foremost->span->id, SPAN_ID_BYTES);
-    else if (!tracing->has_server_span && tracing->has_parent)
-        make_id(&stream->env->loop->rng, tracing->context.span_id, SPAN_ID_BYTES); // no try was made of it
+    else if (!tracing->has_server_span) // no try was made of it
+        memcpy(tracing->context.span_id, tracing->first_id, SPAN_ID_BYTES);
     trace_spans_write(stream);
 }

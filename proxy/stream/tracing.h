@@ -15,12 +15,15 @@ struct stream_tracing {
     // came.
     struct trace_context context;
     uint8_t parent_id[SPAN_ID_BYTES];
+    uint8_t first_id
+        [SPAN_ID_BYTES]; // where it is recorded and has no SERVER span: of the first try's span, or of the one in its place where no try is made
     bool has_parent;
     bool parent_is_remote;
     bool is_recorded;
     bool is_debug; // by B3
     bool has_server_span;
-    bool tells;         // the heads of requests that are sent on get its context
+    bool tells;         // the heads of requests that are sent on get its context; else in the forms alone that they lack
+    bool is_w3c;        // it came so
     bool changes_state; // and their tracestate is `state`
     struct telemetry_propagators propagators;
     struct bytes state;         // tracestate; empty: none

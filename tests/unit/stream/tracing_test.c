@@ -1,4 +1,6 @@
 // The context of a trace through a stream: what it brings, what is told on, and whether it is recorded, by each form in which requests carry it.
+#include "stream/subrequest.h"
+
 #include "unit/stream/stream_drive.h"
 
 #include "support/span_reader.h"
@@ -316,7 +318,7 @@ static void whoever_leaves_the_decision_to_us_gets_ours(void **state) {
     assert_string_equal(told("b3") + 49, "-1");
     ask(NEVER B3, "inbound", "b3: " TRACE "-" SPAN "\n");
     assert_int_equal(exchange.spans.count, 0);
-    assert_string_equal(told("b3"), TRACE "-" SPAN);
+    assert_string_equal(told("b3"), TRACE "-" SPAN "-0"); // or the next one decides once more
 }
 
 static void a_denial_without_ids_holds_for_what_begins_here(void **state) {
@@ -335,6 +337,99 @@ static void both_forms_are_written_where_both_are_configured(void **state) {
     ask(NEVER ", propagators: [tracecontext, b3]", "inbound", PARENT "b3: 11111111111111111111111111111111-" SPAN "-1\n");
     assert_has(span(0), "trace=" TRACE);
     assert_has(told("b3"), TRACE "-");
+}
+
+static void what_is_not_sampled_is_told_in_each_form_that_it_lacks(void **state) {
+    (void)state;
+    ask(ALWAYS ", propagators: [tracecontext, b3]", "inbound", "b3: " TRACE "-" SPAN "-0\ntracestate: a=1\n");
+    assert_int_equal(exchange.spans.count, 0);
+    assert_string_equal(told("b3"), TRACE "-" SPAN "-0");
+    assert_string_equal(told("traceparent"), "00-" TRACE "-" SPAN "-00");
+    assert_string_equal(told("tracestate"), ""); // of no traceparent
+    ask(ALWAYS ", propagators: [tracecontext, b3, b3multi]", "outbound", PARENT_NOT_SAMPLED "tracestate: a=1\n");
+    assert_string_equal(told("traceparent"), "00-" TRACE "-" SPAN "-00");
+    assert_string_equal(told("tracestate"), "a=1");
+    assert_string_equal(told("b3"), TRACE "-" SPAN "-0");
+    assert_string_equal(told("x-b3-traceid"), TRACE);
+    assert_string_equal(told("x-b3-sampled"), "0");
+    ask(ALWAYS ", propagators: [tracecontext, b3]", "outbound", "traceparent: nonsense\nb3: " TRACE "-" SPAN "-0\n");
+    assert_string_equal(told("traceparent"), "00-" TRACE "-" SPAN "-00");
+}
+
+// ---- requests of filters
+
+#define AGENT                                                                                                                                     \
+    API "kind: ServiceEntry\nmetadata: {name: b}\nspec:\n  hosts: [b]\n  ports: [{name: http, port: 80, protocol: HTTP1}]\n  tls: {mode: None}\n" \
+        "  endpoints: [{address: '127.0.0.1:8002'}]\n---\n"
+
+static void ignore(void *user, const struct subrequest_answer *answer) {
+    (void)user;
+    (void)answer;
+}
+
+// One that asks b by a head of its own, of a stream of `listener`: what b got, and the spans.
+static void ask_aside(const char *traces, const char *listener, const char *fields, enum subrequest_kind kind, enum far_mode mode) {
+    static const union address address = {.v4 = {.sin_family = AF_INET}};
+    static const struct stream_client who = {.address = &address};
+    struct loopback *const world = &exchange.world;
+    struct client client;
+    struct pool pool;
+    struct head head;
+    char documents[4096], request[1024];
+    (void)snprintf(documents, sizeof documents, TRACED("%s") "%s", traces, SERVICE("HTTP1", ONE) AGENT);
+    (void)snprintf(request, sizeof request, "GET a /\n%s", fields);
+    loopback_init(world, documents, NULL);
+    span_reader_init(&exchange.spans, &world->env);
+    client_begin_as(&client, world, loopback_listener(world, listener), &who, HTTP_1_1, request, true);
+    loopback_settle(world);
+    pool_init(&pool, &world->env.loop->pools);
+    head_from_text(&head, &pool, HTTP_1_1, "GET b /who\n");
+    world->far.mode = mode;
+    const struct subrequest_order order = {
+        .kind = kind, .service = snapshot_find_host(world->bound->snapshot, BYTES("b"), 80), .head = &head, .timeout = NS_PER_S, .completed = ignore};
+    assert_int_equal(subrequest_start(client.stream, &order, NULL), OK);
+    loopback_settle(world);
+    exchange.got[0] = '\0';
+    if (mode == FAR_ACCEPT) {
+        (void)snprintf(exchange.got, sizeof exchange.got, "%s", received(world, 1));
+        respond(world, 1, 200, "content-length: 0\n", "");
+    }
+    respond(world, 0, 200, "content-length: 0\n", "");
+    client_dispose(&client);
+    pool_dispose(&pool);
+    (void)span_reader_read(&exchange.spans);
+    span_reader_dispose(&exchange.spans);
+    loopback_dispose(world);
+}
+
+static void what_a_filter_asks_hangs_below_its_request(void **state) {
+    (void)state;
+    static const char *const listeners[] = {"inbound", "outbound"}, *const fields[] = {"", PARENT};
+    for (int i = 0; i < 4; i++)
+        for (int refuses = 0; refuses < 2; refuses++) {
+            ask_aside(ALWAYS, listeners[i % 2], fields[i / 2], SUBREQUEST_AGENT, refuses ? FAR_REFUSE : FAR_ACCEPT);
+            assert_int_equal(exchange.spans.count, 2);
+            assert_has(span(0), "CLIENT GET ");
+            assert_string_equal(span_part(span(0), "parent="), span_part(span(1), "id="));
+            assert_string_not_equal(span_part(span(0), "id="), span_part(span(1), "id="));
+            if (!refuses)
+                assert_string_equal(told_parent(), span_part(span(0), "id="));
+        }
+}
+
+static void what_a_filter_asks_is_told_of_a_trace_that_is_not_sampled(void **state) {
+    (void)state;
+    ask_aside(ALWAYS, "inbound", PARENT_NOT_SAMPLED, SUBREQUEST_AGENT, FAR_ACCEPT);
+    assert_int_equal(exchange.spans.count, 0);
+    assert_string_equal(told("traceparent"), "00-" TRACE "-" SPAN "-00");
+}
+
+// They are fetched for all requests, and whoever has them is a stranger.
+static void a_fetch_of_keys_is_of_nobody_s_trace(void **state) {
+    (void)state;
+    ask_aside(ALWAYS, "inbound", PARENT, SUBREQUEST_KEYS, FAR_ACCEPT);
+    assert_int_equal(exchange.spans.count, 1);
+    assert_string_equal(told("traceparent"), "");
 }
 
 // ---- baggage
@@ -385,6 +480,21 @@ static void a_stranger_has_nothing_recorded_by_it(void **state) {
     assert_string_equal(told("x-debug-trace"), "");
 }
 
+// Further on somebody could obey it.
+static void a_stranger_s_is_taken_off_also_where_there_are_no_traces(void **state) {
+    (void)state;
+    const union address address = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001)}};
+    const struct stream_client who = {.address = &address};
+    struct client client;
+    loopback_init(&exchange.world, TRACED(FORCED) SERVICE("HTTP1", ONE), NULL);
+    client_begin_as(&client, &exchange.world, loopback_listener(&exchange.world, "inbound"), &who, HTTP_1_1, "GET a /\nx-debug-trace: 1\n", true);
+    loopback_settle(&exchange.world);
+    assert_has_not(received(&exchange.world, 0), "x-debug-trace");
+    respond(&exchange.world, 0, 200, "content-length: 0\n", "");
+    client_dispose(&client);
+    loopback_dispose(&exchange.world);
+}
+
 static void without_a_name_for_it_it_is_a_field_as_any_other(void **state) {
     (void)state;
     ask(NEVER, "outbound", "x-debug-trace: 1\n");
@@ -415,10 +525,15 @@ int main(void) {
         cmocka_unit_test(whoever_leaves_the_decision_to_us_gets_ours),
         cmocka_unit_test(a_denial_without_ids_holds_for_what_begins_here),
         cmocka_unit_test(both_forms_are_written_where_both_are_configured),
+        cmocka_unit_test(what_is_not_sampled_is_told_in_each_form_that_it_lacks),
+        cmocka_unit_test(what_a_filter_asks_hangs_below_its_request),
+        cmocka_unit_test(what_a_filter_asks_is_told_of_a_trace_that_is_not_sampled),
+        cmocka_unit_test(a_fetch_of_keys_is_of_nobody_s_trace),
         cmocka_unit_test(baggage_goes_on_unchanged),
         cmocka_unit_test(more_baggage_than_has_to_be_passed_on_is_cut_by_members),
         cmocka_unit_test(whoever_may_has_a_request_recorded),
         cmocka_unit_test(a_stranger_has_nothing_recorded_by_it),
+        cmocka_unit_test(a_stranger_s_is_taken_off_also_where_there_are_no_traces),
         cmocka_unit_test(without_a_name_for_it_it_is_a_field_as_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
