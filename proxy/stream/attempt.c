@@ -384,7 +384,7 @@ void attempt_end(struct attempt *attempt, enum error error) {
     struct loop *loop = stream->env->loop;
     count_retry(attempt, error);
     attempt->state = ATTEMPT_OVER;
-    if (attempt->span != NULL)
+    if (attempt->span != NULL && attempt->span->ended == 0)
         attempt->span->ended = loop->now;
     loop_timer_stop(loop, &attempt->try_timeout);
     if (attempt->endpoint_wait != NULL)

@@ -326,7 +326,10 @@ static void move_on(struct stream *stream, struct attempt *lost) {
     buffer_move(&attempts->last->body, &lost->body, SIZE_MAX); // of which nothing was sent
 }
 
+// A pause that follows is none of its time.
 static void set_aside(struct attempts *attempts, struct attempt *attempt) {
+    if (attempt->span != NULL && attempt->span->ended == 0)
+        attempt->span->ended = attempt->stream->env->loop->now;
     list_remove(&attempt->link);
     list_push_back(&attempts->over, &attempt->link);
 }
@@ -387,6 +390,8 @@ static enum attempts_result give_up(struct stream *stream, struct attempt *settl
         return ATTEMPTS_FAILED;
     }
     attempts->held = NULL;
+    if (held->span != NULL)
+        held->span->ended = held->up.over_at; // it goes on, unless all of it has come
     list_remove(&held->link);
     list_push_back(&attempts->running, &held->link);
     commit(stream, held);

@@ -50,8 +50,8 @@ struct bytes rpc_method(const struct head *request) {
     return slashes == 2 && path.at[0] == '/' ? bytes_from(path.at + 1, path.len - 1) : BYTES_NONE;
 }
 
-// A server that has such a method has answered. One that has none says UNIMPLEMENTED, and who may not call any may have made up its name.
-static bool method_is_known(const struct stream *stream) {
+// A server that has such a method has answered. One that has none says UNIMPLEMENTED.
+bool rpc_method_is_known(const struct stream *stream) {
     const unsigned says_nothing = 1U << 7 | 1U << 12 | 1U << 16;
     const bool is_answer = stream->end == OK && stream->reply == NULL && stream->grpc_status >= 0 && stream->grpc_status <= 16;
     return is_answer && (says_nothing >> stream->grpc_status & 1) == 0;
@@ -76,7 +76,7 @@ static void tell_rpc(const struct stream *stream, struct request_told *told) {
     told->facts.family = is_served(stream) ? SERIES_RPC_SERVER : SERIES_RPC_CLIENT;
     told->facts.status = grpc_code(stream);
     told->method = rpc_method(stream->request);
-    told->method_is_known = method_is_known(stream);
+    told->method_is_known = rpc_method_is_known(stream);
 }
 
 static void tell_facts(const struct stream *stream, struct request_told *told) {

@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 
+#include <stdbool.h>
+
 struct head;
 struct stream;
 
@@ -11,5 +13,8 @@ void stream_count(struct stream *stream);
 
 // "package.Service/Method" of a path "/package.Service/Method"; empty: it has another form.
 struct bytes rpc_method(const struct head *request);
+
+// A stream that is over: whether there is such a method, as far as its answer says. Who may not call any may have made up its name.
+bool rpc_method_is_known(const struct stream *stream);
 
 #endif

@@ -8,6 +8,8 @@
 #include "stream/tracing.h"
 #include "stream/verdict.h"
 
+#define DELAYED BYTES("outrigger.delayed")
+
 // Where what happens now belongs.
 static struct trace_events *events_of(struct stream *stream, const struct attempt *attempt) {
     if (attempt == NULL && !stream->tracing->has_server_span && stream->attempts != NULL)
@@ -83,13 +85,22 @@ void trace_would_pass(struct stream *stream, const struct policy *policy, struct
 
 void trace_delayed(struct stream *stream, const struct policy *policy, struct bytes rule) {
     if (stream_is_recorded(stream))
-        add_policy(stream, add(stream, NULL, policy->is_dry_run ? BYTES("outrigger.would_delay") : BYTES("outrigger.delayed")), policy, rule);
+        add_policy(stream, add(stream, NULL, policy->is_dry_run ? BYTES("outrigger.would_delay") : DELAYED), policy, rule);
+}
+
+// The last one: what was told since then, by other policies, is none of its.
+static const struct trace_event *find_delayed(const struct trace_events *events) {
+    const struct trace_event *delayed = NULL;
+    for (const struct trace_event *event = events->first; event != NULL; event = event->next)
+        if (bytes_equal(event->name, DELAYED))
+            delayed = event;
+    return delayed;
 }
 
 void trace_waited(struct stream *stream, nanoseconds waited) {
     if (!stream_is_recorded(stream))
         return;
-    const struct trace_event *delayed = events_of(stream, NULL)->last;
+    const struct trace_event *delayed = find_delayed(events_of(stream, NULL));
     struct trace_event *event = add(stream, NULL, BYTES("outrigger.waited"));
     for (uint32_t i = 0; event != NULL && delayed != NULL && i < delayed->count; i++)
         *next_value(event, delayed->values[i].key) = delayed->values[i];

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "config/grpc_codes.h"
+#include "http/canonical.h"
 #include "http/headers.h"
 #include "http/redact.h"
 #include "net/tcp.h"
@@ -53,9 +54,12 @@ static struct bytes known_method(const struct head *request) {
     return bytes_equal(request->method_text, BYTES("QUERY")) ? request->method_text : BYTES_NONE;
 }
 
-// What no server has is not named: whoever asks for names that are made up would make as many kinds of spans.
+// What no server has is not named: whoever asks for names that are made up would make as many kinds of spans. Who asks through an outbound listener is the application beside us, whose names
+// are those of its code.
 static bool method_is_known(const struct draft *draft) {
-    return draft->grpc_code != GRPC_UNIMPLEMENTED && rpc_method(draft->request).len > 0;
+    const struct stream *stream = draft->stream;
+    const bool is_stranger_s = role_is_reached(stream->listener->role) && !stream->is_subrequest;
+    return draft->grpc_code != GRPC_UNIMPLEMENTED && rpc_method(draft->request).len > 0 && (!is_stranger_s || rpc_method_is_known(stream));
 }
 
 static struct bytes name_of(const struct draft *draft) {
@@ -109,10 +113,28 @@ static struct outcome outcome_of(const struct draft *draft, enum error error, st
     return is_answer ? failed(status_text(draft), BYTES_NONE) : (struct outcome){0};
 }
 
-// What became of a try: its own error, or that of an answer that broke off.
+// What became of a try: its own error, or that of an answer that broke off. One that was cut by us, since the stream could not go on with it, is what it had said until then; where the client went nobody knows what else
+// it would have said.
 static enum error error_of(const struct attempt *attempt) {
-    const bool broke_off = attempt->error == OK && attempt->answered_after > 0 && attempt->up.error != OK;
-    return broke_off ? attempt->up.error : attempt->error;
+    const enum error own = attempt->error, cut = attempt->up.error;
+    if (attempt->answered_after == 0 || !(own == OK || own == ERROR_CANCELLED) || attempt->stream->end == ERROR_CLIENT_GONE)
+        return own;
+    if (cut != OK && !is_cancellation(cut))
+        return cut;
+    return attempt->up.ended || attempt->is_refusal || attempt->up.codec_stream.head.status >= 400 ? OK : own;
+}
+
+// How the request itself ended is told by its SERVER span; where it has none, by the try that it was left to.
+static bool speaks_for_stream(const struct attempt *attempt) {
+    return !attempt->stream->tracing->has_server_span && attempt == attempts_foremost(attempt->stream->attempts);
+}
+
+static struct outcome outcome_of_attempt(const struct draft *draft, enum error error) {
+    const struct attempt *attempt = draft->attempt;
+    const struct stream *stream = attempt->stream;
+    const struct outcome outcome = outcome_of(draft, error, attempt->detail, false);
+    const bool failed_above = stream->end != OK && !is_cancellation(stream->end) && speaks_for_stream(attempt);
+    return failed_above && outcome.status != SPAN_ERROR ? failed(end_text(stream->end), stream->detail) : outcome;
 }
 
 // ---- attributes
@@ -170,8 +192,8 @@ static void put_rpc(struct draft *draft) {
     const bool is_known = method_is_known(draft);
     put(draft, BYTES("rpc.system.name"), BYTES("grpc"));
     put(draft, BYTES("rpc.method"), is_known ? rpc_method(draft->request) : BYTES("_OTHER"));
-    if (!is_known)
-        put(draft, BYTES("rpc.method_original"), redact_query(draft->request->path, &draft->stream->pool));
+    if (!is_known) // without its query, which is no part of a method, and could hold a secret
+        put(draft, BYTES("rpc.method_original"), bytes_from(draft->request->path.at, bytes_find(draft->request->path, '?')));
     if (draft->grpc_code != NO_CODE)
         put(draft, BYTES("rpc.status_code"), grpc_code_name(draft->grpc_code));
 }
@@ -216,11 +238,16 @@ static void put_url(struct draft *draft) {
     put(draft, BYTES("url.full"), join(&draft->stream->pool, parts, sizeof parts / sizeof parts[0]));
 }
 
-// Who was asked, as whoever asked first called it.
+static struct bytes first_of(const struct head *head, enum field_id id) {
+    const struct bytes list = field_value(head, id);
+    return bytes_trim(bytes_from(list.at, bytes_find(list, ',')));
+}
+
+// Who was asked, as whoever asked first called it; and by which scheme, for the port.
 static void put_server_name(struct draft *draft) {
-    const struct bytes forwarded = field_value(draft->request, FIELD_X_FORWARDED_HOST);
-    const struct bytes first = bytes_trim(bytes_from(forwarded.at, bytes_find(forwarded, ',')));
-    put_host(draft, first.len > 0 ? first : draft->request->authority, draft->request->scheme);
+    const struct bytes host = first_of(draft->request, FIELD_X_FORWARDED_HOST), scheme = first_of(draft->request, FIELD_X_FORWARDED_PROTO);
+    const bool is_scheme = bytes_equal_nocase(scheme, BYTES("https")) || bytes_equal_nocase(scheme, BYTES("http"));
+    put_host(draft, authority_is_valid(host) ? host : draft->request->authority, is_scheme ? scheme : draft->request->scheme);
 }
 
 // What a request has of it; false: nothing.
@@ -352,7 +379,8 @@ static void write_own_span(struct stream *stream, enum span_kind kind) {
     else
         put_http(&draft);
     if (kind == SPAN_CLIENT) {
-        put_url(&draft);
+        if (!stream->request_is_grpc)
+            put_url(&draft);
         put_host(&draft, draft.request->authority, draft.request->scheme);
     } else {
         if (!stream->request_is_grpc)
@@ -391,7 +419,7 @@ static void write_attempt(struct stream *stream, const struct attempt *attempt) 
     draft.status = attempt->answered_after > 0 ? attempt->up.codec_stream.head.status : 0;
     draft.grpc_code = draft.status > 0 ? attempt_grpc_code(attempt) : NO_CODE;
     const enum error error = error_of(attempt);
-    const struct outcome outcome = outcome_of(&draft, error, attempt->detail, false);
+    const struct outcome outcome = outcome_of_attempt(&draft, error);
     struct span_head head = {.context = tracing->context,
                              .parent_is_remote = !tracing->has_server_span && tracing->parent_is_remote,
                              .kind = SPAN_CLIENT,
@@ -413,9 +441,11 @@ static void write_attempt(struct stream *stream, const struct attempt *attempt) 
     put_host(&draft, draft.request->authority, draft.request->scheme);
     put_endpoint(&draft);
     put(&draft, BYTES("error.type"), outcome.type);
-    if (span->resend_count > 0)
+    if (span->resend_count > 0 && !stream->request_is_grpc)
         span_number(&draft.writer, BYTES("http.request.resend_count"), span->resend_count);
-    put_ours(&draft, error);
+    put_ours(&draft, speaks_for_stream(attempt) && stream->end != OK ? stream->end : error);
+    if (speaks_for_stream(attempt))
+        put(&draft, BYTES("outrigger.policy"), stream->policy);
     if (attempt->refusal != OK)
         put(&draft, BYTES("outrigger.refusal"), bytes_from_text(error_name(attempt->refusal)));
     put_link(&draft, span);

@@ -1,6 +1,8 @@
 // What spans say: one for each try, linked, with how each went; names, statuses and attributes by the conventions; and the events of what was decided.
 #include "unit/stream/stream_drive.h"
 
+#include "config/policy.h"
+#include "stream/trace_event.h"
 #include "support/span_reader.h"
 #include "telemetry/series_reading.h"
 #include "telemetry/trace_context.h"
@@ -238,6 +240,77 @@ static void methods_that_nobody_knows_are_no_names(void **state) {
     end(1);
 }
 
+static void a_wait_is_of_the_policy_that_made_it(void **state) {
+    (void)state;
+    const struct policy limits = {.label = BYTES("limits")}, audit = {.label = BYTES("audit")};
+    begin_in(TRACED, "inbound", "GET a /\n");
+    trace_delayed(client.stream, &limits, BYTES("queue"));
+    trace_would_pass(client.stream, &audit, BYTES("deny"));
+    trace_waited(client.stream, 5 * NS_PER_MS);
+    respond(&world, 0, 200, "content-length: 0\n", "");
+    assert_has(line(0), "[outrigger.waited+0: outrigger.policy=limits outrigger.rule=queue outrigger.waited_ms=5]");
+    end(1);
+}
+
+// ---- what broke off
+
+static void an_answer_that_breaks_off_is_an_error_whatever_its_status(void **state) {
+    (void)state;
+    static const char *const listeners[] = {"outbound", "inbound"};
+    for (int i = 0; i < 2; i++) {
+        begin_in(TRACED SERVICE("HTTP1", ONE), listeners[i], "GET a /\n");
+        far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 10\n", "abc", false);
+        far_break(far_conn(&world.far, 0));
+        assert_has(line(0), " status=ERROR:");
+        assert_has(line(0), " http.response.status_code=200 ");
+        assert_has(line(0), " error.type=response_incomplete ");
+        assert_has(line(0), " outrigger.end=response_incomplete ");
+        end(1);
+    }
+}
+
+static void an_answer_is_what_its_try_says_though_its_client_got_none_of_it(void **state) {
+    (void)state;
+    begin(TRACED SERVICE("HTTP1", ONE), "GET a /\n");
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 10\n", "abc", false);
+    client_fail(&client, ERROR_CLIENT_GONE);
+    assert_has(line(0), " status=UNSET: ");
+    assert_has(line(0), " outrigger.end=client_gone ");
+    end(1);
+}
+
+static void how_the_request_ended_is_told_by_its_last_try_where_there_is_no_other_span(void **state) {
+    (void)state;
+    begin(TRACED SERVICE("HTTP1", ONE) POLICY("  timeouts: {idle: 2s}\n"), "GET a /\n");
+    loopback_pass(&world, 3 * NS_PER_S);
+    assert_int_equal(client.status, 504);
+    assert_has(line(0), " status=ERROR:");
+    assert_has(line(0), " outrigger.end=request_timeout ");
+    assert_has(line(0), " outrigger.policy=TrafficPolicy/default/a: timeouts.idle");
+    end(1);
+    begin(TRACED SERVICE("HTTP1", ONE), "GET a /\n");
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 10\n", "abc", false);
+    stream_fail(client.stream, ERROR_BODY_TOO_LARGE, BYTES("of the answer"));
+    loopback_settle(&world);
+    assert_has(line(0), " status=ERROR:of the answer http.request.method=GET http.response.status_code=200 ");
+    assert_has(line(0), " error.type=body_too_large ");
+    assert_has(line(0), " outrigger.end=body_too_large ");
+    end(1);
+}
+
+// The rest of an answer that is held comes while the retry waits: it is none of the try's time.
+static void a_pause_is_no_time_of_the_try_before_it(void **state) {
+    (void)state;
+    begin(TRACED SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 1, conditions: [GatewayError], budget: {percent: 100, minPerSecond: 100}}\n"),
+          "GET a /\n");
+    loopback_pass(&world, 7 * NS_PER_MS);
+    respond(&world, 0, 503, "content-length: 0\nretry-after: 1\n", "");
+    loopback_pass(&world, 2 * NS_PER_S);
+    far_respond(far_conn(&world.far, 0), far_request(far_conn(&world.far, 0), 1), 200, "content-length: 0\n", "", true);
+    assert_has(line(0), " took=7 ");
+    end(2);
+}
+
 // ---- a gateway
 
 #define GATEWAY_API "apiVersion: gateway.networking.k8s.io/v1\n"
@@ -262,6 +335,45 @@ static void a_gateway_serves_and_asks(void **state) {
     assert_has(served, " parent=00f067aa0ba902b7 flags=301 ");
     assert_has(served, " http.route=HTTPRoute/default/r: all server.address=shop.example server.port=80 ");
     end(2);
+}
+
+static void a_gateway_s_try_that_broke_off_is_an_error(void **state) {
+    (void)state;
+    begin_in(EDGE, "edge", "GET shop.example /a\n");
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 10\n", "abc", false);
+    far_break(far_conn(&world.far, 0));
+    for (unsigned i = 0; i < 2; i++)
+        assert_has(line(i), " status=ERROR:");
+    assert_has(line(0), " error.type=response_incomplete ");
+    assert_has_not(line(0), "cancelled");
+    end(2);
+}
+
+// The gateway puts words of its own in the place of the answer: the try is what the other side said.
+static void a_far_proxy_s_refusal_is_an_error_of_the_try(void **state) {
+    (void)state;
+    begin_in(EDGE, "edge", "GET shop.example /a\n");
+    client.stream->attempts->last->mesh = true;
+    respond(&world, 0, 503, "content-length: 0\noutrigger-refused: memory_limit\n", "");
+    assert_has(line(0), " status=ERROR:");
+    assert_has(line(0), " error.type=503 ");
+    assert_has(line(0), " outrigger.refusal=memory_limit");
+    assert_has_not(line(0), "cancelled");
+    assert_has(line(1), " status=ERROR:");
+    assert_has(line(1), " outrigger.end=memory_limit ");
+    end(2);
+}
+
+static void a_name_that_is_none_is_not_told(void **state) {
+    (void)state;
+    begin_in(TRACED, "inbound", "GET a /\nx-forwarded-host: user@secret host\nx-forwarded-proto: https\n");
+    respond(&world, 0, 200, "content-length: 0\n", "");
+    assert_has(line(0), " server.address=a server.port=443 ");
+    end(1);
+    begin_in(TRACED, "inbound", "GET a /\nx-forwarded-host: shop.example, other\nx-forwarded-proto: https, http\n");
+    respond(&world, 0, 200, "content-length: 0\n", "");
+    assert_has(line(0), " server.address=shop.example server.port=443 ");
+    end(1);
 }
 
 // ---- gRPC
@@ -317,7 +429,39 @@ static void a_method_that_its_server_does_not_know_is_no_name(void **state) {
     assert_has(line(0), " rpc.method=_OTHER rpc.method_original=/pkg.Service/Method rpc.status_code=UNIMPLEMENTED ");
     end(1);
     call_path("outbound", 12, "POST a /pkg.Service/Method?token=hush\ncontent-type: application/grpc\nte: trailers\n");
-    assert_has(line(0), " rpc.method_original=/pkg.Service/Method?token=REDACTED ");
+    assert_has(line(0), " rpc.method_original=/pkg.Service/Method rpc.status_code=UNIMPLEMENTED ");
+    end(1);
+}
+
+// Who may call nothing here, or calls what nobody could be asked about, may have made up its name.
+static void a_method_that_a_caller_may_have_made_up_is_no_name(void **state) {
+    (void)state;
+    call("inbound", 7);
+    assert_has(line(0), "SERVER grpc trace=");
+    assert_has(line(0), " rpc.method=_OTHER rpc.method_original=/pkg.Service/Method rpc.status_code=PERMISSION_DENIED ");
+    end(1);
+    call("outbound", 7); // our own application's code has named it
+    assert_has(line(0), "CLIENT pkg.Service/Method trace=");
+    end(1);
+}
+
+static void a_call_of_grpc_tells_no_attributes_of_http(void **state) {
+    (void)state;
+    loopback_init(&world, TRACED SERVICE("GRPC", TWO) POLICY("  retry: {attempts: 1, codes: [503], budget: {percent: 100, minPerSecond: 100}}\n"),
+                  NULL);
+    world.far.mode = FAR_REFUSE;
+    span_reader_init(&spans, &world.env);
+    static const union address address = {.v4 = {.sin_family = AF_INET}};
+    static const struct stream_client who = {.address = &address};
+    client_begin_as(&client, &world, loopback_listener(&world, "outbound"), &who, HTTP_2,
+                    "POST a /pkg/Service/Method?token=s3cret\ncontent-type: application/grpc\nte: trailers\n", true);
+    loopback_settle(&world);
+    assert_has(line(0), " rpc.method_original=/pkg/Service/Method server.address=a ");
+    assert_has(line(1), "retry_of");
+    assert_has_not(line(1), "resend_count");
+    end(2);
+    begin(TRACED SERVICE("GRPC", ONE), "POST nobody /pkg.Service/Method\ncontent-type: application/grpc\nte: trailers\n");
+    assert_has_not(line(0), "url.full");
     end(1);
 }
 
@@ -399,10 +543,20 @@ int main(void) {
         cmocka_unit_test(a_client_that_goes_is_no_error),
         cmocka_unit_test(an_ejection_is_told_in_the_try_that_brought_it_about),
         cmocka_unit_test(methods_that_nobody_knows_are_no_names),
+        cmocka_unit_test(a_wait_is_of_the_policy_that_made_it),
+        cmocka_unit_test(an_answer_that_breaks_off_is_an_error_whatever_its_status),
+        cmocka_unit_test(an_answer_is_what_its_try_says_though_its_client_got_none_of_it),
+        cmocka_unit_test(how_the_request_ended_is_told_by_its_last_try_where_there_is_no_other_span),
+        cmocka_unit_test(a_pause_is_no_time_of_the_try_before_it),
         cmocka_unit_test(a_gateway_serves_and_asks),
+        cmocka_unit_test(a_gateway_s_try_that_broke_off_is_an_error),
+        cmocka_unit_test(a_far_proxy_s_refusal_is_an_error_of_the_try),
+        cmocka_unit_test(a_name_that_is_none_is_not_told),
         cmocka_unit_test(a_call_of_grpc_is_named_by_its_method_and_tells_its_code),
         cmocka_unit_test(which_codes_are_errors_hangs_on_the_side),
         cmocka_unit_test(a_method_that_its_server_does_not_know_is_no_name),
+        cmocka_unit_test(a_method_that_a_caller_may_have_made_up_is_no_name),
+        cmocka_unit_test(a_call_of_grpc_tells_no_attributes_of_http),
         cmocka_unit_test(a_policy_s_attributes_are_told),
         cmocka_unit_test(a_policy_s_sampling_counts_before_the_proxy_s),
         cmocka_unit_test(a_policy_switches_traces_off),
