@@ -323,6 +323,17 @@ static void warn_of_files(const struct filling *filling) {
     }
 }
 
+// What a span has room for is the same everywhere (telemetry/span.h), and so are the methods that have names.
+static void warn_of_span_rules(const struct filling *filling) {
+    static const char *const names[] = {
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",      "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",       "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",      "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",      "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (otel_variable(filling->freezing->loading->environment, names[i]).len > 0)
+            warn(filling, names[i], "is not read; what spans have room for, and which methods have names, is the same in all proxies");
+}
+
 // ---- traces
 
 static void fill_propagators(const struct filling *filling, struct telemetry_propagators *propagators) {
@@ -421,6 +432,8 @@ void freeze_otlp(struct freezing *freezing, const struct document *mesh) {
             fill_propagators(&filling, &freezing->snapshot->proxy.telemetry.traces.propagators);
             fill_sampling(&filling, &freezing->snapshot->proxy.telemetry.traces.sampling);
         }
+        if (signals[i].signal == OTLP_TRACES)
+            warn_of_span_rules(&filling);
         if (i == 0 && otel_variable(loading->environment, "OTEL_CONFIG_FILE").len > 0)
             warn(&filling, "OTEL_CONFIG_FILE", "is not read, and no other OTEL_* variable is either, as OpenTelemetry has it; documents say it all");
     }

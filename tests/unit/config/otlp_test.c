@@ -206,7 +206,16 @@ static void what_makes_no_sense_is_a_warning(void **state) {
                                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://c",
                                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://user:hunter2@c",
                                    "OTEL_PROPAGATORS=jaeger",
-                                   "OTEL_TRACES_SAMPLER=always_on"};
+                                   "OTEL_TRACES_SAMPLER=always_on",
+                                   "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=1",
+                                   "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT=1",
+                                   "OTEL_SPAN_EVENT_COUNT_LIMIT=1",
+                                   "OTEL_SPAN_LINK_COUNT_LIMIT=1",
+                                   "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT=1",
+                                   "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT=1",
+                                   "OTEL_ATTRIBUTE_COUNT_LIMIT=1",
+                                   "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=1",
+                                   "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS=GET,BREW"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         struct loaded loaded;
         const struct otlp_config *otlp = LOAD(&loaded, PROXY(""), "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", variables[i]);
