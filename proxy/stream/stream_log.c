@@ -35,6 +35,16 @@ static bool find_trace(const struct stream *stream, struct trace_context *contex
     return field != NULL && traceparent_parse(field->value, context);
 }
 
+// Whether that is among those chosen: by its randomness as whoever began it has told it in tracestate's `ot`, else by its id.
+static bool trace_is_chosen(const struct stream *stream, const struct trace_context *trace, uint64_t threshold) {
+    const struct field *parent = stream->request == NULL ? NULL : fields_find(&stream->request->fields, FIELD_TRACEPARENT);
+    struct trace_context told;
+    if (parent == NULL || !traceparent_parse(parent->value, &told) || memcmp(told.trace_id, trace->trace_id, TRACE_ID_BYTES) != 0)
+        return trace_is_sampled(trace->trace_id, BYTES_NONE, threshold); // its tracestate is of no trace, or of another one
+    const struct tracestate state = tracing_read_state(stream->request);
+    return trace_is_sampled(trace->trace_id, state.is_invalid ? BYTES_NONE : tracestate_value(&state, BYTES("ot")), threshold);
+}
+
 // By what all proxies on its way know, so that they choose the same requests.
 static bool is_sampled(const struct stream *stream, const struct telemetry_share *share) {
     struct trace_context context;
@@ -43,7 +53,7 @@ static bool is_sampled(const struct stream *stream, const struct telemetry_share
         return true;
     const uint64_t threshold = trace_threshold(share->numerator, share->denominator);
     if (find_trace(stream, &context))
-        return trace_is_sampled(context.trace_id, BYTES_NONE, threshold);
+        return trace_is_chosen(stream, &context, threshold);
     const uint64_t number = request_id.len > 0 ? hash_with_key(0, 0, request_id) : rng_next(&stream->env->loop->rng);
     return number >> 8 >= threshold; // of 56 bits, as a trace's
 }

@@ -63,9 +63,9 @@ static struct brought read_request(const struct stream *stream, const struct tel
     return brought;
 }
 
-static struct tracestate read_state(const struct stream *stream) {
+struct tracestate tracing_read_state(const struct head *request) {
     struct tracestate state = {0};
-    const struct fields *fields = &stream->request->fields;
+    const struct fields *fields = &request->fields;
     for (const struct field *field = fields_find(fields, FIELD_TRACESTATE); field != NULL; field = fields_find_next(fields, field))
         tracestate_add(&state, field->value);
     return state;
@@ -108,7 +108,7 @@ static void settle_state(struct stream *stream, const struct brought *brought, b
     struct tracestate state = {0};
     char text[TRACE_OT_BYTES_MAX];
     if (brought->is_w3c)
-        state = read_state(stream);
+        state = tracing_read_state(stream->request);
     struct bytes ot = tracestate_value(&state, BYTES("ot"));
     if (is_chosen_here)
         ot = bytes_from(text, trace_ot_print(ot, threshold, text));

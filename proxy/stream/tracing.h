@@ -50,6 +50,9 @@ void tracing_begin(struct stream *stream);
 // `stream` is a subrequest, on behalf of `parent`: its spans are below that one's.
 void tracing_begin_below(struct stream *stream, const struct stream *parent);
 
+// All of a request's tracestate; of the trace that its traceparent names. Its members point into the head.
+struct tracestate tracing_read_state(const struct head *request);
+
 // stream->attempts->last was begun, since `before` (NULL: it is the first) was not enough. In the place of `lost`: the other counts as never made.
 void tracing_begin_attempt(struct stream *stream, const struct attempt *before, bool is_hedge);
 void tracing_replace_attempt(struct attempt *attempt, struct attempt *lost);

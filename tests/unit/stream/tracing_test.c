@@ -86,6 +86,20 @@ static const char *told_parent(void) {
     return id;
 }
 
+// One after the other over one connection: the n-th request is what the server got n-th.
+static void ask_again(struct loopback *world, unsigned number, const char *request) {
+    struct client client;
+    client_ask(&client, world, request);
+    far_respond(far_conn(&world->far, 0), far_request(far_conn(&world->far, 0), number), 200, "content-length: 0\n", "", true);
+    assert_int_equal(client.status, 200);
+    client_dispose(&client);
+    char last[32];
+    (void)snprintf(last, sizeof last, "stream %u\n", number + 1);
+    const char *got = strstr(received(world, 0), last);
+    assert_non_null(got);
+    (void)snprintf(exchange.got, sizeof exchange.got, "%s", got);
+}
+
 // ---- the access log
 
 static void a_line_of_the_log_leads_to_its_span(void **state) {
@@ -99,6 +113,32 @@ static void a_line_of_the_log_leads_to_its_span(void **state) {
         assert_string_equal(exchange.world.record.trace_id, TRACE);
         assert_string_equal(exchange.world.record.span_id, "");
     }
+}
+
+// By what whoever began the trace has told of it, so that all proxies log the same requests; a tracestate that is not valid tells nothing.
+static void the_log_samples_by_the_randomness_that_is_told(void **state) {
+    (void)state;
+    static const char *const states[] = {"", "tracestate: ot=rv:7fffffffffffff\n", "tracestate: ot=rv:7fffffffffffff,A=1\n",
+                                         "tracestate: a=1\ntracestate: ot=rv:80000000000000\n"};
+    static const unsigned lines[] = {1, 0, 1, 1};
+    for (int traced = 0; traced < 2; traced++)
+        for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+            struct loopback *const world = &exchange.world;
+            char request[256];
+            (void)snprintf(request, sizeof request, "GET a /\n%s%s", PARENT, states[i]);
+            loopback_init(
+                world,
+                API "kind: Proxy\nmetadata: {name: p}\nspec:\n  listeners: [{name: outbound, role: Outbound, address: '127.0.0.1:15001'}]\n"
+                    "  telemetry: {accessLog: {path: /dev/null, filter: All, sampling: {numerator: 1, denominator: 2}}}\n---\n" SERVICE("HTTP1", ONE),
+                NULL);
+            if (traced)
+                span_reader_init(&exchange.spans, &world->env);
+            ask_again(world, 0, request);
+            assert_int_equal(world->record.count, lines[i]);
+            if (traced)
+                span_reader_dispose(&exchange.spans);
+            loopback_dispose(world);
+        }
 }
 
 // ---- W3C
@@ -199,20 +239,6 @@ static void several_lines_of_tracestate_go_on_as_they_came(void **state) {
     assert_has(span(0), " state=a=1,b=2 ");
     assert_has(exchange.got, "tracestate: a=1\n");
     assert_has(exchange.got, "tracestate: b=2\n");
-}
-
-// One after the other over one connection: the n-th request is what the server got n-th.
-static void ask_again(struct loopback *world, unsigned number, const char *request) {
-    struct client client;
-    client_ask(&client, world, request);
-    far_respond(far_conn(&world->far, 0), far_request(far_conn(&world->far, 0), number), 200, "content-length: 0\n", "", true);
-    assert_int_equal(client.status, 200);
-    client_dispose(&client);
-    char last[32];
-    (void)snprintf(last, sizeof last, "stream %u\n", number + 1);
-    const char *got = strstr(received(world, 0), last);
-    assert_non_null(got);
-    (void)snprintf(exchange.got, sizeof exchange.got, "%s", got);
 }
 
 static void sampling_is_the_same_share_everywhere(void **state) {
@@ -505,6 +531,7 @@ static void without_a_name_for_it_it_is_a_field_as_any_other(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_of_the_log_leads_to_its_span),
+        cmocka_unit_test(the_log_samples_by_the_randomness_that_is_told),
         cmocka_unit_test(a_recorded_trace_goes_on_with_our_span_as_parent),
         cmocka_unit_test(what_is_not_recorded_goes_on_as_it_came),
         cmocka_unit_test(where_no_trace_was_begun_one_begins),
