@@ -226,7 +226,8 @@ static void fill_headers(const struct filling *filling) {
     for (unsigned number = 1; bytes_next(&rest, ',', &pair); number++) {
         if (config->header_count == OTLP_HEADERS_MAX)
             warn(filling, variable.name, "has more than %d headers: the others are left out", OTLP_HEADERS_MAX);
-        else if (read_header(filling->freezing->pool, pair, &config->headers[config->header_count]))
+        else if (read_header(filling->freezing->pool, pair, &config->headers[config->header_count]) &&
+                 !otlp_header_has_twin(config, config->header_count))
             config->header_count++;
         else
             warn(filling, variable.name, "header %u is none that may be sent: it is left out", number);

@@ -39,24 +39,38 @@ static const struct row logs_batch_rows[] = {OTLP_BATCH_ROWS(OTLP_LOGS, "1s"), {
 const struct table otlp_logs_batch_table = {.describes = "how records of logs are sent together", .rows = logs_batch_rows};
 const struct table otlp_traces_batch_table = {.describes = "how spans are sent together", .rows = traces_batch_rows};
 
+static bool begins_with(struct bytes name, struct bytes prefix) {
+    return name.len >= prefix.len && bytes_equal_nocase(bytes_from(name.at, prefix.len), prefix);
+}
+
 bool otlp_header_is_free(struct bytes name) {
-    static const struct bytes taken[] = {BYTES_OF("content-type"),
-                                         BYTES_OF("content-encoding"),
-                                         BYTES_OF("content-length"),
-                                         BYTES_OF("host"),
-                                         BYTES_OF("transfer-encoding"),
-                                         BYTES_OF("connection"),
-                                         BYTES_OF("te"),
-                                         BYTES_OF("upgrade"),
-                                         BYTES_OF("user-agent"),
-                                         BYTES_OF("expect"),
-                                         BYTES_OF("via")};
-    if (!is_token(name) || bytes_starts_with(name, BYTES("grpc-")) || bytes_starts_with(name, BYTES("outrigger-")))
+    static const struct bytes taken[] = {BYTES_OF("content-type"), BYTES_OF("content-encoding"),  BYTES_OF("content-length"),
+                                         BYTES_OF("host"),         BYTES_OF("transfer-encoding"), BYTES_OF("connection"),
+                                         BYTES_OF("te"),           BYTES_OF("upgrade"),           BYTES_OF("user-agent"),
+                                         BYTES_OF("expect"),       BYTES_OF("accept-encoding"),   BYTES_OF("trailer"),
+                                         BYTES_OF("keep-alive"),   BYTES_OF("proxy-connection"),  BYTES_OF("via")};
+    if (!is_token(name) || begins_with(name, BYTES("grpc-")) || begins_with(name, BYTES("outrigger-")))
         return false;
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (bytes_equal_nocase(name, taken[i]))
             return false;
     return true;
+}
+
+bool otlp_header_has_twin(const struct otlp_config *config, uint32_t number) {
+    const struct bytes name = config->headers[number].name;
+    for (uint32_t i = 0; i < number; i++)
+        if (bytes_equal_nocase(config->headers[i].name, name))
+            return true;
+    return false;
+}
+
+// Of these the decoder has told.
+static bool is_same_text(const struct otlp_config *config, uint32_t number) {
+    for (uint32_t i = 0; i < number; i++)
+        if (bytes_equal(config->headers[i].name, config->headers[number].name))
+            return true;
+    return false;
 }
 
 static void check_header(struct document *document, const struct otlp_header *header, const struct node *node) {
@@ -80,8 +94,12 @@ void otlp_check(struct document *document, const struct otlp_config *config, con
         document_error(document, endpoint, NULL, "is too long; allowed: %d bytes", ENDPOINT_BYTES_MAX);
     else
         url_check(document, config->endpoint, endpoint);
-    for (uint32_t i = 0; i < config->header_count; i++)
-        check_header(document, &config->headers[i], node_item(node_find(node, "headers"), i));
+    for (uint32_t i = 0; i < config->header_count; i++) {
+        const struct node *item = node_item(node_find(node, "headers"), i);
+        check_header(document, &config->headers[i], item);
+        if (!item->bad && otlp_header_has_twin(config, i) && !is_same_text(config, i))
+            document_error(document, node_find(item, "name"), NULL, "differs from the name of another header in nothing but case");
+    }
     if (batch != NULL && !batch->bad && config->batch.max_batch > config->batch.max_queue)
         document_error(document, batch, NULL,
                        "has batches of %u records, of which at most %u can wait; allowed: maxBatchSize of at most maxQueueSize",

@@ -70,6 +70,9 @@ void otlp_check_files(struct document *document, const struct otlp_config *confi
 // Whether requests may have that field beside those that they have.
 bool otlp_header_is_free(struct bytes name);
 
+// Whether one before that `number` has the same name, in whatever case.
+bool otlp_header_has_twin(const struct otlp_config *config, uint32_t number);
+
 // What a file says that has the value of a header.
 struct bytes otlp_header_value(struct bytes text);
 

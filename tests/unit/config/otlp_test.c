@@ -146,6 +146,18 @@ static void urls_are_built_as_opentelemetry_builds_them(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void of_two_headers_of_a_name_the_first_counts(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct otlp_config *otlp =
+        LOAD(&loaded, PROXY(""), "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=x-a=1,X-A=2,x-b=3");
+    assert_int_equal(otlp->header_count, 2);
+    assert_bytes(otlp->headers[0].value, "1");
+    assert_bytes(otlp->headers[1].name, "x-b");
+    assert_int_equal(loaded.warnings.count, 1);
+    loaded_dispose(&loaded);
+}
+
 static void it_can_be_switched_off(void **state) {
     (void)state;
     static char variables[][40] = {"OTEL_SDK_DISABLED=True", "OTEL_TRACES_EXPORTER=none", "OTEL_CONFIG_FILE=/x"};
@@ -235,6 +247,9 @@ static void wrong_documents_are_refused(void **state) {
     (void)state;
     expect_error(TRACES("endpoint: 'c:4318'"), "no URL that can be asked");
     expect_error(TRACES("endpoint: 'http://c', headers: [{name: host, value: a}]"), "no header that may be said here");
+    expect_error(TRACES("endpoint: 'http://c', headers: [{name: Grpc-Timeout, value: a}]"), "no header that may be said here");
+    expect_error(TRACES("endpoint: 'http://c', headers: [{name: accept-encoding, value: gzip}]"), "no header that may be said here");
+    expect_error(TRACES("endpoint: 'http://c', headers: [{name: x-a, value: a}, {name: X-A, value: a}]"), "in nothing but case");
     expect_error(TRACES("endpoint: 'http://c', headers: [{name: a}]"), "needs one of value and valueFile");
     expect_error(TRACES("endpoint: 'http://c', headers: [{name: a, value: ' b'}]"), "no value that a header can have");
     expect_error(TRACES("endpoint: 'http://c', headers: [{name: a, valueFile: nowhere}]"), "nowhere");
@@ -250,6 +265,7 @@ int main(void) {
         IN_FOLDER(a_mesh_s_block_holds_where_the_proxy_has_none),
         IN_FOLDER(variables_fill_what_documents_do_not_say),
         IN_FOLDER(urls_are_built_as_opentelemetry_builds_them),
+        IN_FOLDER(of_two_headers_of_a_name_the_first_counts),
         IN_FOLDER(it_can_be_switched_off),
         IN_FOLDER(another_exporter_is_no_otlp),
         IN_FOLDER(samplers_and_propagators_are_taken),
