@@ -59,17 +59,29 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct filling *fil
         config_errors_add(warnings, (struct place){ENVIRONMENT, 0}, NULL, name, "%s", text);
 }
 
-// OTEL_EXPORTER_OTLP_..., that of the signal before that of all.
-static struct variable find(const struct filling *filling, const char *what) {
+// OTEL_EXPORTER_OTLP_..., of the signal or for all.
+static struct variable find_one(const struct filling *filling, const char *what, bool is_general) {
     struct pool *scratch = filling->freezing->loading->scratch;
-    const struct otel_environment *environment = filling->freezing->loading->environment;
-    struct variable variable = {.name = pool_format(scratch, "OTEL_EXPORTER_OTLP_%s_%s", filling->names->variable, what).at};
-    variable.value = otel_variable(environment, variable.name);
-    if (variable.value.len > 0)
-        return variable;
-    variable = (struct variable){.name = pool_format(scratch, "OTEL_EXPORTER_OTLP_%s", what).at, .is_general = true};
-    variable.value = otel_variable(environment, variable.name);
+    struct variable variable = {.is_general = is_general};
+    variable.name = is_general ? pool_format(scratch, "OTEL_EXPORTER_OTLP_%s", what).at
+                               : pool_format(scratch, "OTEL_EXPORTER_OTLP_%s_%s", filling->names->variable, what).at;
+    variable.value = otel_variable(filling->freezing->loading->environment, variable.name);
     return variable;
+}
+
+// That of the signal before that of all.
+static struct variable find(const struct filling *filling, const char *what) {
+    const struct variable own = find_one(filling, what, false);
+    return own.value.len > 0 ? own : find_one(filling, what, true);
+}
+
+// The same where that of the signal counts as not set if it makes no sense: `take` warns then, and returns false.
+static void take_first(const struct filling *filling, const char *what, bool (*take)(const struct filling *filling, struct variable variable)) {
+    for (int i = 0; i < 2; i++) {
+        const struct variable variable = find_one(filling, what, i == 1);
+        if (variable.value.len > 0 && take(filling, variable))
+            return;
+    }
 }
 
 static bool is_given(const struct filling *filling, const char *field) {
@@ -78,33 +90,29 @@ static bool is_given(const struct filling *filling, const char *field) {
 
 // ---- single fields
 
-static void fill_protocol(const struct filling *filling) {
+static bool take_protocol(const struct filling *filling, struct variable variable) {
     static const struct {
         struct bytes name;
         enum otlp_protocol protocol;
     } names[] = {{BYTES_OF("http/protobuf"), OTLP_HTTP_PROTOBUF}, {BYTES_OF("grpc"), OTLP_GRPC}, {BYTES_OF("http/json"), OTLP_HTTP_JSON}};
-    const struct variable variable = find(filling, "PROTOCOL");
-    if (is_given(filling, "protocol") || variable.value.len == 0)
-        return;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (bytes_equal(variable.value, names[i].name)) {
             filling->config->protocol = names[i].protocol;
-            return;
+            return true;
         }
     }
     warn(filling, variable.name, "%.*s is no protocol; allowed: http/protobuf, grpc, http/json", BYTES_FORMAT(variable.value));
+    return false;
 }
 
-static void fill_compression(const struct filling *filling) {
-    const struct variable variable = find(filling, "COMPRESSION");
-    if (is_given(filling, "compression") || variable.value.len == 0)
-        return;
-    if (bytes_equal(variable.value, BYTES("gzip")))
-        filling->config->compression = OTLP_COMPRESSION_GZIP;
-    else if (bytes_equal(variable.value, BYTES("none")))
-        filling->config->compression = OTLP_COMPRESSION_NONE;
-    else
+static bool take_compression(const struct filling *filling, struct variable variable) {
+    const bool is_gzip = bytes_equal(variable.value, BYTES("gzip"));
+    if (!is_gzip && !bytes_equal(variable.value, BYTES("none"))) {
         warn(filling, variable.name, "%.*s is no compression; allowed: gzip, none", BYTES_FORMAT(variable.value));
+        return false;
+    }
+    filling->config->compression = is_gzip ? OTLP_COMPRESSION_GZIP : OTLP_COMPRESSION_NONE;
+    return true;
 }
 
 // A number from `min` to `max`. False: it is not set, or none.
@@ -121,10 +129,12 @@ static bool read_number(const struct filling *filling, struct variable variable,
 #define MS_MAX 3600000 // as of the fields of documents
 #define RECORDS_MAX 65536
 
-static void fill_timeout(const struct filling *filling) {
+static bool take_timeout(const struct filling *filling, struct variable variable) {
     uint64_t ms;
-    if (!is_given(filling, "timeout") && read_number(filling, find(filling, "TIMEOUT"), 1, MS_MAX, &ms))
-        filling->config->timeout = ms * NS_PER_MS;
+    if (!read_number(filling, variable, 1, MS_MAX, &ms))
+        return false;
+    filling->config->timeout = ms * NS_PER_MS;
+    return true;
 }
 
 // OTEL_BSP_..., OTEL_BLRP_...
@@ -291,25 +301,26 @@ static struct bytes with_scheme(const struct filling *filling, struct bytes valu
     return pool_format(filling->freezing->pool, "%s://%.*s", is_insecure ? "http" : "https", BYTES_FORMAT(value));
 }
 
-static void fill_endpoint(const struct filling *filling) {
-    struct otlp_config *config = filling->config;
+static bool take_endpoint(const struct filling *filling, struct variable variable) {
+    const struct bytes text = url_of(filling, with_scheme(filling, variable.value), variable.is_general);
     struct service_url url;
     const char *wrong;
-    if (config->endpoint.len > 0) {
-        config->url_text = url_of(filling, config->endpoint, is_without_path(config->endpoint));
-        return;
-    }
-    const struct variable variable = find(filling, "ENDPOINT");
-    if (is_given(filling, "endpoint") || variable.value.len == 0 || is_switched_off(filling))
-        return;
-    const struct bytes text = url_of(filling, with_scheme(filling, variable.value), variable.is_general);
     if (text.len > URL_BYTES_MAX || !url_parse(text, filling->freezing->loading->scratch, &url, &wrong)) {
         // Which text it is stays unsaid: it may have a password in it.
         warn(filling, variable.name, "is no URL that can be asked; allowed: http:// or https://, a host with or without port, a path");
-        return;
+        return false;
     }
-    config->endpoint = text;
-    config->url_text = text;
+    filling->config->endpoint = text;
+    filling->config->url_text = text;
+    return true;
+}
+
+static void fill_endpoint(const struct filling *filling) {
+    struct otlp_config *config = filling->config;
+    if (config->endpoint.len > 0)
+        config->url_text = url_of(filling, config->endpoint, is_without_path(config->endpoint));
+    else if (!is_given(filling, "endpoint") && find(filling, "ENDPOINT").value.len > 0 && !is_switched_off(filling))
+        take_first(filling, "ENDPOINT", take_endpoint);
 }
 
 // What of these is set says that somebody relies on it: the collector would not be reached, or not as is meant.
@@ -420,10 +431,13 @@ void freeze_otlp(struct freezing *freezing, const struct document *mesh) {
                                         .node = mesh_fields_telemetry(freezing->proxy, mesh, signals[i].block),
                                         .config = &freezing->snapshot->proxy.telemetry.otlp[signals[i].signal]};
         freeze_headers(&filling);
-        fill_protocol(&filling);
-        fill_compression(&filling);
+        if (!is_given(&filling, "protocol"))
+            take_first(&filling, "PROTOCOL", take_protocol);
+        if (!is_given(&filling, "compression"))
+            take_first(&filling, "COMPRESSION", take_compression);
         fill_headers(&filling);
-        fill_timeout(&filling);
+        if (!is_given(&filling, "timeout"))
+            take_first(&filling, "TIMEOUT", take_timeout);
         fill_batch(&filling);
         fill_metrics(&filling);
         fill_endpoint(&filling);

@@ -158,6 +158,21 @@ static void of_two_headers_of_a_name_the_first_counts(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void behind_a_variable_that_makes_no_sense_the_general_one_counts(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct otlp_config *otlp =
+        LOAD(&loaded, PROXY(""), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://c", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c",
+             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http", "OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=br",
+             "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=1s", "OTEL_EXPORTER_OTLP_TIMEOUT=1000");
+    assert_bytes(otlp->url_text, "http://c/v1/traces");
+    assert_int_equal(otlp->protocol, OTLP_HTTP_JSON);
+    assert_int_equal(otlp->compression, OTLP_COMPRESSION_GZIP);
+    assert_int_equal(otlp->timeout, NS_PER_S);
+    assert_int_equal(loaded.warnings.count, 4);
+    loaded_dispose(&loaded);
+}
+
 static void it_can_be_switched_off(void **state) {
     (void)state;
     static char variables[][40] = {"OTEL_SDK_DISABLED=True", "OTEL_TRACES_EXPORTER=none", "OTEL_CONFIG_FILE=/x"};
@@ -266,6 +281,7 @@ int main(void) {
         IN_FOLDER(variables_fill_what_documents_do_not_say),
         IN_FOLDER(urls_are_built_as_opentelemetry_builds_them),
         IN_FOLDER(of_two_headers_of_a_name_the_first_counts),
+        IN_FOLDER(behind_a_variable_that_makes_no_sense_the_general_one_counts),
         IN_FOLDER(it_can_be_switched_off),
         IN_FOLDER(another_exporter_is_no_otlp),
         IN_FOLDER(samplers_and_propagators_are_taken),
