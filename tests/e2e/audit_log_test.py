@@ -137,6 +137,7 @@ def test_the_file_is_opened_anew_by_signal(fleet):
     audited.line(event="process", result="ready")
     audited.path.rename(f"{audited.path}.1")
     audited.hop.process.signal(signal.SIGUSR1)
+    eventually(audited.path.exists)
     exchange(audited.address, "GET /secret HTTP/1.1\r\nHost: app\r\n\r\n")
     audited.line(event="denied")
 
