@@ -243,7 +243,7 @@ static void counters_and_gauges_of_workers(void **state) {
         for (size_t i = 0; i < retries->sum->n_data_points; i++) {
             const Otlp__NumberDataPoint *point = retries->sum->data_points[i];
             if (strcmp(attribute(point->attributes, point->n_attributes, "reason")->string_value, "reset") == 0)
-                is_found = point->as_int == (int64_t)(2 * round);
+                is_found = point->as_int == 2 * (int64_t)round;
         }
         assert_true(is_found);
     }
