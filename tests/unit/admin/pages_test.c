@@ -276,7 +276,6 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         "\noutrigger_config_pending_errors 3\n",
         "\noutrigger_identity_not_after_timestamp_seconds{identity=\"spiffe://a/b\"} 1767225599\n",
         "\noutrigger_retries_total{reason=\"code\"} 17\n",
-        "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",http_request_method=\"GET\",",
         "\noutrigger_request_ends_total{direction=\"inbound\",service=\"school/courses:80\",end=\"ok\"} 1\n",
         "\noutrigger_limit{limit=\"connections\",scope=\"listener/inbound\"} 10\n",
         "\noutrigger_limit_use{limit=\"connections\",scope=\"listener/metrics\"} 1\n",
@@ -285,6 +284,8 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         "\nprocess_resident_memory_bytes ",
         "\nprocess_start_time_seconds ",
     };
+    assert_non_null(strstr(response, "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",http_request_method=\"GET\","
+                                     "url_scheme=\"http\",http_response_status_code=\"200\"} 1\n"));
     assert_non_null(strstr(response, "\noutrigger_build_info{version=\"" OUTRIGGER_VERSION "\"} 1\n"));
     for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
         assert_non_null(strstr(response, lines[i]));
