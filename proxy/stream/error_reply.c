@@ -97,6 +97,26 @@ int error_grpc_status(enum error error) {
     return reply_of(error)->grpc;
 }
 
+uint16_t error_grpc_of_http(unsigned status) {
+    switch (status) {
+    case 400:
+        return 13;
+    case 401:
+        return 16;
+    case 403:
+        return 7;
+    case 404:
+        return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        return 14;
+    default:
+        return 2;
+    }
+}
+
 // Text for a quoted string of JSON, a structured field or a percent-encoded grpc-message: what would need escaping there is left out, since it is ours or an address.
 static struct bytes plain(struct pool *pool, struct bytes text) {
     if (text.len == 0)

@@ -20,6 +20,9 @@ enum error error_end(enum error error);
 uint16_t error_status(enum error error);
 int error_grpc_status(enum error error);
 
+// The code that clients of gRPC take an answer without grpc-status for, by its status (grpc/doc/http-grpc-status-mapping.md): UNKNOWN where that says nothing.
+uint16_t error_grpc_of_http(unsigned status);
+
 // Whether clients of the stream's listener may see what is behind it: at a gateway only where spec.edge.proxyStatus says so.
 bool error_reply_tells(const struct stream *stream);
 

@@ -60,25 +60,7 @@ static uint64_t grpc_code_of(const struct head *head) {
     uint64_t code;
     if (field != NULL)
         return bytes_to_u64(field->value, GRPC_CODE_COUNT - 1, &code) ? code : GRPC_UNKNOWN;
-    switch (head->status) {
-    case 200:
-        return 0;
-    case 400:
-        return 13;
-    case 401:
-        return 16;
-    case 403:
-        return 7;
-    case 404:
-        return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-        return 14;
-    default:
-        return GRPC_UNKNOWN;
-    }
+    return head->status == 200 ? 0 : error_grpc_of_http(head->status);
 }
 
 static enum retry_reason reason_of_answer(const struct stream *stream, const struct attempt *attempt) {

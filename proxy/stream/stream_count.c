@@ -3,38 +3,15 @@
 
 #include "net/tcp.h"
 #include "stream/error_reply.h"
-#include "stream/request_key.h"
-#include "stream/stream.h"
+#include "stream/stream_telemetry.h"
 #include "stream/tracing.h"
-
-// Of a response without grpc-status (gRPC's http-grpc-status-mapping).
-static uint16_t code_of_status(unsigned status) {
-    switch (status) {
-    case 400:
-    case 431:
-        return 13;
-    case 401:
-        return 16;
-    case 403:
-        return 7;
-    case 404:
-        return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-        return 14;
-    default:
-        return 2;
-    }
-}
 
 static uint16_t grpc_code(const struct stream *stream) {
     if (stream->grpc_status >= 0)
         return (uint16_t)stream->grpc_status;
     if (stream->end != OK)
         return (uint16_t)error_grpc_status(stream->end);
-    return code_of_status(stream->status);
+    return error_grpc_of_http(stream->status);
 }
 
 struct bytes rpc_method(const struct head *request) {
@@ -91,22 +68,12 @@ static void tell_facts(const struct stream *stream, struct request_told *told) {
 
 #define VALUES_BYTES_MAX (SERIES_LABELS_MAX * (SERIES_LABEL_VALUE_MAX + 1))
 
-static struct bytes value_of(struct stream *stream, const struct request_key_part *from, char address[ADDRESS_TEXT_MAX]) {
-    struct request_key_part part = *from;
-    struct bytes value;
-    if (from->type == KEY_CLIENT_ADDRESS) {
-        const union address *client = stream_client_address(stream);
-        return client == NULL ? BYTES_NONE : bytes_from(address, address_print_ip(client, address, ADDRESS_TEXT_MAX));
-    }
-    return request_key_value_guarded(&(struct request_key){.parts = &part, .count = 1}, stream, &value) ? value : BYTES_NONE;
-}
-
 // What the request has for the labels of its policies, a NUL behind each; of what it lacks nothing.
 static struct bytes write_values(struct stream *stream, const struct telemetry_rules *rules, char text[VALUES_BYTES_MAX]) {
     size_t length = 0;
     for (uint32_t i = 0; i < rules->metrics.label_count; i++) {
         char address[ADDRESS_TEXT_MAX];
-        const struct bytes value = value_of(stream, &rules->metrics.labels[i].from, address);
+        const struct bytes value = stream_telemetry_value(stream, &rules->metrics.labels[i].from, address);
         const size_t end = bytes_find(value, '\0');
         const size_t size = end < SERIES_LABEL_VALUE_MAX ? end : SERIES_LABEL_VALUE_MAX;
         if (size > 0)
@@ -129,7 +96,7 @@ void stream_count(struct stream *stream) {
     struct bound_destination *destination = destination_of(stream);
     // What a histogram of requests is to show is how long the answer took, not for how long a tunnel was used.
     const nanoseconds until = stream->has_tunnel && stream->switched_at > 0 ? stream->switched_at : env->loop->now;
-    const struct telemetry_rules *rules = destination != NULL ? destination->config->telemetry : stream->listener->telemetry;
+    const struct telemetry_rules *rules = stream_telemetry_rules(stream);
     struct request_told told = {.duration = until - stream->begun, .wall = loop_wall(env->loop)};
     char values[VALUES_BYTES_MAX];
     request_metrics_count(destination != NULL ? &destination->cluster->metrics : env->unrouted, stream->end);

@@ -9,16 +9,13 @@
 #include "stream/log_parts.h"
 #include "stream/stream.h"
 #include "stream/stream_count.h"
+#include "stream/stream_telemetry.h"
 #include "stream/tap_feed.h"
 #include "stream/tracing.h"
 
 #include <stdio.h>
 
 #define REASONS_TEXT_MAX (REASONS_MAX * 16 + 1) // the longest is "connect_failure"
-
-static const struct telemetry_rules *rules_of(const struct stream *stream) {
-    return stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
-}
 
 static struct bytes value_of(const struct head *head, enum field_id id) {
     const struct field *field = head == NULL ? NULL : fields_find(&head->fields, id);
@@ -63,7 +60,7 @@ static bool has_failed(const struct stream *stream) {
 }
 
 static bool is_wanted(const struct stream *stream) {
-    const struct telemetry_rules *rules = rules_of(stream);
+    const struct telemetry_rules *rules = stream_telemetry_rules(stream);
     switch (rules->access_log.filter) {
     case LOG_FILTER_ALL:
         return has_failed(stream) || is_sampled(stream, &rules->access_log.sampling);

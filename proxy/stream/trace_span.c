@@ -2,7 +2,6 @@
 #include "stream/trace_span.h"
 
 #include "base/check.h"
-#include "config/grpc_codes.h"
 #include "http/canonical.h"
 #include "http/headers.h"
 #include "http/redact.h"
@@ -10,9 +9,10 @@
 #include "stream/attempt_outcome.h"
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
-#include "stream/request_key.h"
 #include "stream/stream_count.h"
+#include "stream/stream_telemetry.h"
 #include "stream/tracing.h"
+#include "telemetry/series_facts.h"
 
 #include <stdio.h>
 
@@ -37,15 +37,6 @@ struct outcome {
 };
 
 // ---- words
-
-static struct bytes grpc_code_name(int32_t code) {
-    static const struct bytes names[] = {[0] = BYTES_OF("OK"),
-#define X(word, number, meaning) [number] = BYTES_OF(#word),
-                                         GRPC_CODE_LIST(X)
-#undef X
-    };
-    return code >= 0 && (size_t)code < sizeof names / sizeof names[0] ? names[code] : BYTES("UNKNOWN");
-}
 
 // Of those that semantic conventions know; empty: it is none. HTTP's QUERY has no number of its own in this proxy.
 static struct bytes known_method(const struct head *request) {
@@ -103,7 +94,7 @@ static struct outcome outcome_of(const struct draft *draft, enum error error, st
         return (struct outcome){0};
     if (draft->stream->request_is_grpc && draft->grpc_code != NO_CODE) {
         const bool is_error = is_server ? is_servers_code(draft->grpc_code) : draft->grpc_code != 0;
-        return is_error ? failed(grpc_code_name(draft->grpc_code), detail) : (struct outcome){0};
+        return is_error ? failed(rpc_status_name((uint16_t)draft->grpc_code), detail) : (struct outcome){0};
     }
     const bool is_answer = draft->status >= 400;
     if (is_answer && is_server && draft->status < 500)
@@ -195,7 +186,7 @@ static void put_rpc(struct draft *draft) {
     if (!is_known) // without its query, which is no part of a method, and could hold a secret
         put(draft, BYTES("rpc.method_original"), bytes_from(draft->request->path.at, bytes_find(draft->request->path, '?')));
     if (draft->grpc_code != NO_CODE)
-        put(draft, BYTES("rpc.status_code"), grpc_code_name(draft->grpc_code));
+        put(draft, BYTES("rpc.status_code"), rpc_status_name((uint16_t)draft->grpc_code));
 }
 
 static struct bytes field_value(const struct head *head, enum field_id id) {
@@ -250,23 +241,13 @@ static void put_server_name(struct draft *draft) {
     put_host(draft, authority_is_valid(host) ? host : draft->request->authority, is_scheme ? scheme : draft->request->scheme);
 }
 
-// What a request has of it; false: nothing.
-static bool read_part(struct stream *stream, const struct request_key_part *part, struct bytes *value) {
-    struct request_key_part alone = *part;
-    char text[ADDRESS_TEXT_MAX];
-    if (part->type != KEY_CLIENT_ADDRESS)
-        return request_key_value_guarded(&(struct request_key){.parts = &alone, .count = 1}, stream, value);
-    *value = pool_copy(&stream->pool, bytes_from(text, address_print_ip(stream_client_address(stream), text, sizeof text)));
-    return true;
-}
-
 static void put_policy_s_attributes(struct draft *draft) {
-    const struct stream *stream = draft->stream;
-    const struct telemetry_rules *rules = stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
+    const struct telemetry_rules *rules = stream_telemetry_rules(draft->stream);
     for (uint32_t i = 0; i < rules->traces.attribute_count; i++) {
         const struct telemetry_attribute *attribute = &rules->traces.attributes[i];
-        struct bytes value;
-        if (!read_part(draft->stream, &attribute->from, &value) || value.len == 0)
+        char address[ADDRESS_TEXT_MAX];
+        const struct bytes value = stream_telemetry_value(draft->stream, &attribute->from, address);
+        if (value.len == 0)
             continue;
         if (bytes_starts_with(attribute->name, BYTES("http.request.header."))) // by convention a list
             span_list(&draft->writer, attribute->name, value);

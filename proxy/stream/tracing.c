@@ -5,6 +5,7 @@
 #include "http/headers.h"
 #include "stream/attempts.h"
 #include "stream/debug_header.h"
+#include "stream/stream_telemetry.h"
 #include "stream/trace_span.h"
 
 #define X_B3_TRACE_ID BYTES("X-B3-TraceId")
@@ -12,10 +13,6 @@
 #define X_B3_PARENT_ID BYTES("X-B3-ParentSpanId")
 #define X_B3_SAMPLED BYTES("X-B3-Sampled")
 #define X_B3_FLAGS BYTES("X-B3-Flags")
-
-static const struct telemetry_rules *rules_of(const struct stream *stream) {
-    return stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
-}
 
 // ---- what the request brought
 
@@ -119,7 +116,7 @@ static void settle_state(struct stream *stream, const struct brought *brought, b
 
 static void decide(struct stream *stream, const struct brought *brought, bool is_forced) {
     struct stream_tracing *tracing = stream->tracing;
-    const struct telemetry_share *share = &rules_of(stream)->traces.sampling;
+    const struct telemetry_share *share = &stream_telemetry_rules(stream)->traces.sampling;
     const bool is_open = brought->decision == UNDECIDED;
     uint64_t threshold = is_open ? trace_threshold(share->numerator, share->denominator) : TRACE_THRESHOLD_NONE;
     bool is_sampled = is_open ? trace_is_sampled(tracing->context.trace_id, BYTES_NONE, threshold) : brought->decision == ACCEPTED;
@@ -159,7 +156,7 @@ static void limit_baggage(struct fields *fields) {
 void tracing_begin(struct stream *stream) {
     const struct telemetry_propagators *propagators = &stream->proxy->telemetry.traces.propagators;
     const bool is_forced = !stream->request->opaque && is_asked_for(stream);
-    if (stream->env->spans == NULL || stream->request->opaque || rules_of(stream)->traces.is_disabled)
+    if (stream->env->spans == NULL || stream->request->opaque || stream_telemetry_rules(stream)->traces.is_disabled)
         return;
     CHECK(stream->tracing == NULL && !stream->is_own);
     struct stream_tracing *tracing = pool_alloc_zeroed(&stream->pool, sizeof *tracing);

@@ -38,7 +38,7 @@ static struct bytes version_name(uint8_t version) {
     return version == 10 ? BYTES("1.0") : version == 11 ? BYTES("1.1") : version == 20 ? BYTES("2") : BYTES_NONE;
 }
 
-static struct bytes rpc_status_name(uint16_t code) {
+struct bytes rpc_status_name(uint16_t code) {
     static const struct bytes names[] = {
         BYTES_OF("OK"),
         BYTES_OF("CANCELLED"),

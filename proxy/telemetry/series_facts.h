@@ -24,6 +24,9 @@ void series_facts_end(struct series_facts *facts, enum error end);
 #define SERIES_LABEL_NAME_MAX 63
 #define SERIES_LABEL_VALUE_MAX 128
 
+// "UNAVAILABLE", of a code of gRPC; of one that there is not "UNKNOWN".
+struct bytes rpc_status_name(uint16_t code);
+
 // Whether series may have a label of that name.
 bool series_label_may_be(struct bytes name);
 
