@@ -12,12 +12,12 @@
 #include "stream/stream_count.h"
 #include "stream/stream_telemetry.h"
 #include "stream/tracing.h"
+#include "telemetry/convention.h"
 #include "telemetry/series_facts.h"
 
 #include <stdio.h>
 
 #define GRPC_UNIMPLEMENTED 12
-#define NO_CODE (-1)
 
 // A span on its way.
 struct draft {
@@ -25,9 +25,10 @@ struct draft {
     struct stream *stream;
     const struct attempt *attempt; // NULL: the stream's own
     const struct head *request;
-    int32_t grpc_code; // NO_CODE: none
+    int32_t grpc_code; // CONVENTION_NO_CODE: none
     unsigned status;   // 0: none
     nanoseconds wall_ahead;
+    char digits[CONVENTION_DIGITS_MAX]; // of its status as error.type
 };
 
 struct outcome {
@@ -37,13 +38,6 @@ struct outcome {
 };
 
 // ---- words
-
-// Of those that semantic conventions know; empty: it is none. HTTP's QUERY has no number of its own in this proxy.
-static struct bytes known_method(const struct head *request) {
-    if (request->method != METHOD_OTHER)
-        return method_text(request->method);
-    return bytes_equal(request->method_text, BYTES("QUERY")) ? request->method_text : BYTES_NONE;
-}
 
 // What no server has is not named: whoever asks for names that are made up would make as many kinds of spans. Who asks through an outbound listener is the application beside us, whose names
 // are those of its code.
@@ -56,52 +50,34 @@ static bool method_is_known(const struct draft *draft) {
 static struct bytes name_of(const struct draft *draft) {
     if (draft->stream->request_is_grpc)
         return method_is_known(draft) ? rpc_method(draft->request) : BYTES("grpc");
-    const struct bytes known = known_method(draft->request), method = known.len > 0 ? known : BYTES("HTTP");
+    const struct bytes known = convention_method(draft->request->method_text), method = known.len > 0 ? known : BYTES("HTTP");
     const struct route_rule *rule = draft->stream->rule;
     if (draft->attempt != NULL || !draft->stream->tracing->has_server_span || rule == NULL)
         return method;
     return pool_format(&draft->stream->pool, "%.*s %.*s", BYTES_FORMAT(method), BYTES_FORMAT(rule->label));
 }
 
-static struct bytes status_text(const struct draft *draft) {
-    return pool_digits(&draft->stream->pool, draft->status);
-}
-
 // ---- how it went
-
-// Nobody's fault: whoever asked has lost interest.
-static bool is_cancellation(enum error error) {
-    return error == ERROR_CANCELLED || error == ERROR_CLIENT_GONE;
-}
 
 static struct outcome failed(struct bytes type, struct bytes message) {
     return (struct outcome){SPAN_ERROR, type, message};
 }
 
 static struct bytes end_text(enum error error) {
-    return error == OK ? BYTES_NONE : bytes_from_text(error_name(is_cancellation(error) ? error : error_end(error)));
-}
-
-// A server is not to blame for what its caller does wrong.
-static bool is_servers_code(int32_t code) {
-    return code == 2 || code == 4 || code == GRPC_UNIMPLEMENTED || code == 13 || code == 14 || code == 15;
+    return error == OK ? BYTES_NONE : bytes_from_text(error_name(convention_is_cancellation(error) ? error : error_end(error)));
 }
 
 // `error`: why it broke or was refused; OK: it was answered by somebody else.
-static struct outcome outcome_of(const struct draft *draft, enum error error, struct bytes detail, bool is_server) {
-    const struct bytes type = end_text(error);
-    if (is_cancellation(error))
-        return (struct outcome){0};
-    if (draft->stream->request_is_grpc && draft->grpc_code != NO_CODE) {
-        const bool is_error = is_server ? is_servers_code(draft->grpc_code) : draft->grpc_code != 0;
-        return is_error ? failed(rpc_status_name((uint16_t)draft->grpc_code), detail) : (struct outcome){0};
-    }
-    const bool is_answer = draft->status >= 400;
-    if (is_answer && is_server && draft->status < 500)
-        return (struct outcome){0};
-    if (error != OK)
-        return failed(type, detail);
-    return is_answer ? failed(status_text(draft), BYTES_NONE) : (struct outcome){0};
+static struct outcome outcome_of(struct draft *draft, enum error error, struct bytes detail, bool is_server) {
+    const bool is_rpc = draft->stream->request_is_grpc;
+    const struct convention_outcome facts = {
+        .is_server = is_server,
+        .status = (uint16_t)draft->status,
+        .grpc_code = is_rpc ? draft->grpc_code : CONVENTION_NO_CODE,
+        .end = error == OK || convention_is_cancellation(error) ? error : error_end(error),
+    };
+    const struct bytes type = convention_error_type(&facts, draft->digits);
+    return type.len > 0 ? failed(type, error != OK || facts.grpc_code != CONVENTION_NO_CODE ? detail : BYTES_NONE) : (struct outcome){0};
 }
 
 // What became of a try: its own error, or that of an answer that broke off. One that was cut by us, since the stream could not go on with it, is what it had said until then; where the client went nobody knows what else
@@ -110,7 +86,7 @@ static enum error error_of(const struct attempt *attempt) {
     const enum error own = attempt->error, cut = attempt->up.error;
     if (attempt->answered_after == 0 || !(own == OK || own == ERROR_CANCELLED) || attempt->stream->end == ERROR_CLIENT_GONE)
         return own;
-    if (cut != OK && !is_cancellation(cut))
+    if (cut != OK && !convention_is_cancellation(cut))
         return cut;
     return attempt->up.ended || attempt->is_refusal || attempt->up.codec_stream.head.status >= 400 ? OK : own;
 }
@@ -120,11 +96,11 @@ static bool speaks_for_stream(const struct attempt *attempt) {
     return !attempt->stream->tracing->has_server_span && attempt == attempts_foremost(attempt->stream->attempts);
 }
 
-static struct outcome outcome_of_attempt(const struct draft *draft, enum error error) {
+static struct outcome outcome_of_attempt(struct draft *draft, enum error error) {
     const struct attempt *attempt = draft->attempt;
     const struct stream *stream = attempt->stream;
     const struct outcome outcome = outcome_of(draft, error, attempt->detail, false);
-    const bool failed_above = stream->end != OK && !is_cancellation(stream->end) && speaks_for_stream(attempt);
+    const bool failed_above = stream->end != OK && !convention_is_cancellation(stream->end) && speaks_for_stream(attempt);
     return failed_above && outcome.status != SPAN_ERROR ? failed(end_text(stream->end), stream->detail) : outcome;
 }
 
@@ -134,21 +110,9 @@ static void put(struct draft *draft, struct bytes key, struct bytes value) {
     span_text(&draft->writer, key, value);
 }
 
-// "host:port", or without a port, of an IPv6 address with brackets; the host is told without them. `port` stays where there is none.
-static struct bytes split_host(struct bytes text, uint64_t *port) {
-    size_t split = text.len;
-    while (split > 0 && text.at[split - 1] >= '0' && text.at[split - 1] <= '9')
-        split--;
-    const bool has_port = split > 1 && split < text.len && text.at[split - 1] == ':';
-    const struct bytes host = has_port ? bytes_from(text.at, split - 1) : text;
-    if (has_port)
-        (void)bytes_to_u64(bytes_from(text.at + split, text.len - split), UINT16_MAX, port);
-    return host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']' ? bytes_from(host.at + 1, host.len - 2) : host;
-}
-
 static void put_host(struct draft *draft, struct bytes text, struct bytes scheme) {
     uint64_t port = bytes_equal_nocase(scheme, BYTES("https")) ? 443 : 80;
-    const struct bytes host = split_host(text, &port);
+    const struct bytes host = convention_host(text, &port);
     if (host.len == 0)
         return;
     put(draft, BYTES("server.address"), host);
@@ -171,8 +135,8 @@ static void put_version(struct draft *draft, enum http_version version) {
 
 static void put_http(struct draft *draft) {
     const struct head *request = draft->request;
-    const struct bytes method = known_method(request);
-    put(draft, BYTES("http.request.method"), method.len > 0 ? method : BYTES("_OTHER"));
+    const struct bytes method = convention_method(request->method_text);
+    put(draft, BYTES("http.request.method"), method.len > 0 ? method : CONVENTION_OTHER);
     if (method.len == 0)
         put(draft, BYTES("http.request.method_original"), request->method_text);
     if (draft->status > 0)
@@ -182,10 +146,10 @@ static void put_http(struct draft *draft) {
 static void put_rpc(struct draft *draft) {
     const bool is_known = method_is_known(draft);
     put(draft, BYTES("rpc.system.name"), BYTES("grpc"));
-    put(draft, BYTES("rpc.method"), is_known ? rpc_method(draft->request) : BYTES("_OTHER"));
+    put(draft, BYTES("rpc.method"), is_known ? rpc_method(draft->request) : CONVENTION_OTHER);
     if (!is_known) // without its query, which is no part of a method, and could hold a secret
         put(draft, BYTES("rpc.method_original"), bytes_from(draft->request->path.at, bytes_find(draft->request->path, '?')));
-    if (draft->grpc_code != NO_CODE)
+    if (draft->grpc_code != CONVENTION_NO_CODE)
         put(draft, BYTES("rpc.status_code"), rpc_status_name((uint16_t)draft->grpc_code));
 }
 
@@ -316,7 +280,7 @@ static struct draft draft_of(struct stream *stream, const struct attempt *attemp
     return (struct draft){.stream = stream,
                           .attempt = attempt,
                           .request = attempt == NULL || attempt->never_sent ? stream->request : &attempt->head,
-                          .grpc_code = NO_CODE,
+                          .grpc_code = CONVENTION_NO_CODE,
                           .wall_ahead = loop_wall(loop) - loop->now};
 }
 
@@ -383,7 +347,7 @@ static void put_endpoint(struct draft *draft) {
     const struct attempt *attempt = draft->attempt;
     uint64_t port = 0;
     if (attempt->endpoint != NULL) {
-        put(draft, BYTES("network.peer.address"), split_host(attempt->endpoint->links->text, &port));
+        put(draft, BYTES("network.peer.address"), convention_host(attempt->endpoint->links->text, &port));
         span_number(&draft->writer, BYTES("network.peer.port"), (int64_t)port);
     }
     if (attempt->answered_after > 0)
@@ -398,7 +362,7 @@ static void write_attempt(struct stream *stream, const struct attempt *attempt) 
     if (memory == NULL)
         return;
     draft.status = attempt->answered_after > 0 ? attempt->up.codec_stream.head.status : 0;
-    draft.grpc_code = draft.status > 0 ? attempt_grpc_code(attempt) : NO_CODE;
+    draft.grpc_code = draft.status > 0 ? attempt_grpc_code(attempt) : CONVENTION_NO_CODE;
     const enum error error = error_of(attempt);
     const struct outcome outcome = outcome_of_attempt(&draft, error);
     struct span_head head = {.context = tracing->context,
