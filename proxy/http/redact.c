@@ -12,16 +12,44 @@ static bool contains(struct bytes name, struct bytes word) {
     return false;
 }
 
+static bool contains_one(struct bytes name, const struct bytes *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (contains(name, words[i]))
+            return true;
+    return false;
+}
+
 bool redact_is_secret(struct bytes name) {
     static const struct bytes words[] = {
         BYTES_OF("auth"),       BYTES_OF("cookie"),   BYTES_OF("token"),     BYTES_OF("secret"),  BYTES_OF("passw"),
         BYTES_OF("credential"), BYTES_OF("signatur"), BYTES_OF("jwt"),       BYTES_OF("session"), BYTES_OF("apikey"),
         BYTES_OF("-key"),       BYTES_OF("_key"),     BYTES_OF("assertion"), BYTES_OF("otp"),     BYTES_OF("accesskey"),
     };
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (contains(name, words[i]))
-            return true;
-    return bytes_equal_nocase(name, BYTES("key")) || bytes_equal_nocase(name, BYTES("sig"));
+    return contains_one(name, words, sizeof words / sizeof words[0]) || bytes_equal_nocase(name, BYTES("key")) ||
+           bytes_equal_nocase(name, BYTES("sig"));
+}
+
+// "https://user:password@" in front of a host.
+static struct bytes without_user(struct bytes url) {
+    size_t begin = bytes_find(url, ':');
+    if (!bytes_starts_with(bytes_from(url.at + begin, url.len - begin), BYTES("://")))
+        return url;
+    begin += 3;
+    const struct bytes rest = bytes_from(url.at + begin, url.len - begin);
+    const struct bytes authority = bytes_from(rest.at, bytes_find(rest, '/'));
+    for (size_t i = authority.len; i-- > 0;)
+        if (authority.at[i] == '@')
+            return bytes_from(rest.at + i + 1, rest.len - i - 1);
+    return url;
+}
+
+struct bytes redact_url(struct bytes name, struct bytes value) {
+    static const struct bytes words[] = {BYTES_OF("refer"), BYTES_OF("location"), BYTES_OF("url"),    BYTES_OF("uri"), BYTES_OF("path"),
+                                         BYTES_OF("link"),  BYTES_OF("refresh"),  BYTES_OF("target"), BYTES_OF("dest")};
+    if (!contains_one(name, words, sizeof words / sizeof words[0]))
+        return value;
+    const size_t query = bytes_find(value, '?'), fragment = bytes_find(value, '#');
+    return without_user(bytes_from(value.at, query < fragment ? query : fragment));
 }
 
 // Of "name=value", with the name as whoever reads the form understands it.

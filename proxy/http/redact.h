@@ -1,4 +1,4 @@
-// What of a message people are not shown by pages and traces: values that let whoever has them in. Judged by the name that a value stands under.
+// What of a message people are not shown by pages, logs and traces: values that let whoever has them in. Judged by the name that a value stands under.
 #ifndef HTTP_REDACT_H
 #define HTTP_REDACT_H
 
@@ -12,6 +12,10 @@
 
 // Authorization, cookies, and every other name that tells of a key, a token, a password, a session or a signature, in any case.
 bool redact_is_secret(struct bytes name);
+
+// What may be shown of the value that stands under `name`: all of it, but of a field or parameter that has a URL in it (Referer, Location, X-Forwarded-Uri, ...) neither user nor
+// password, nor what stands behind the path, which may be a token. A part of `value`.
+struct bytes redact_url(struct bytes name, struct bytes value);
 
 // A path whose query has such names: without their values. `target` itself where it has none, else in `pool`.
 struct bytes redact_query(struct bytes target, struct pool *pool);

@@ -3,6 +3,7 @@
 
 #include "http/form.h"
 #include "http/headers.h"
+#include "http/redact.h"
 #include "stream/request_key.h"
 #include "stream/stream.h"
 
@@ -60,7 +61,7 @@ size_t log_headers_print(const struct stream *stream, char text[LOG_PARTS_MAX]) 
             add_mark(&pairs, '&');
         add(&pairs, log->headers[i]);
         add_mark(&pairs, '=');
-        add(&pairs, field->value);
+        add(&pairs, redact_url(log->headers[i], field->value));
     }
     return (size_t)(pairs.at - text);
 }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "http/headers.h"
+#include "http/redact.h"
 #include "net/tcp.h"
 #include "stream/attempts.h"
 #include "stream/log_parts.h"
@@ -73,14 +74,18 @@ static bool is_wanted(const struct stream *stream) {
 }
 
 // For templates.
-static struct bytes find_field(const void *message, enum access_part part, struct bytes name) {
+static bool find_field(const void *message, enum access_part part, struct bytes name, struct bytes *value) {
     const struct stream *stream = message;
     const struct head *head = part == ACCESS_REQUEST_HEAD ? stream->request : part == ACCESS_RESPONSE_HEAD ? stream->response : NULL;
     const struct fields *fields = part == ACCESS_RESPONSE_TRAILERS ? stream->response_trailers : head == NULL ? NULL : &head->fields;
-    if (part == ACCESS_REQUEST_HEAD && head != NULL && bytes_equal_nocase(name, BYTES(":scheme")))
-        return head->scheme;
     const struct field *field = fields == NULL ? NULL : fields_find_name(fields, name);
-    return field == NULL ? BYTES_NONE : field->value;
+    if (part == ACCESS_REQUEST_HEAD && head != NULL && bytes_equal_nocase(name, BYTES(":scheme")))
+        *value = head->scheme;
+    else if (field != NULL)
+        *value = redact_url(name, field->value);
+    else
+        return false;
+    return true;
 }
 
 // Why each retry was made, in their order. Returns the length.

@@ -44,7 +44,8 @@ static struct value digits(bool there, uint64_t number) {
 }
 
 struct bytes access_path(const struct access_record *record) {
-    return bytes_from(record->path.at, bytes_find(record->path, '?'));
+    const size_t query = bytes_find(record->path, '?'), fragment = bytes_find(record->path, '#');
+    return bytes_from(record->path.at, query < fragment ? query : fragment);
 }
 
 // Fields that are texts of the record as they stand there.

@@ -1,8 +1,8 @@
 // The access log: one line for each stream, from a plain record: JSON, or text by a template. Formats into the caller's memory; writes no file, decides no filter.
 //
 // Whatever a peer sent, the line is valid UTF-8, has no line feed but its last byte and is at most ACCESS_LOG_LINE_MAX long, and as JSON it is valid: values
-// are escaped and, when too long, cut (marked by "..."). There is no place for credentials: no field of a request is logged but those named here,
-// and the query of a path, which may carry tokens, is cut off.
+// are escaped and, when too long, cut (marked by "..."). There is no place for credentials: no field of a request is logged but those named here and by
+// documents, and queries, which may carry tokens, are cut off: of the path, and by whoever makes the record of all else that has a URL in it.
 #ifndef TELEMETRY_ACCESS_LOG_H
 #define TELEMETRY_ACCESS_LOG_H
 
@@ -62,12 +62,12 @@ struct access_record {
     struct bytes user_agent;
     struct bytes keys;    // what told it apart: "Header x-api-key=0123456789abcdef&..."
     struct bytes headers; // "x-tier=free&...", as a form writes it
-    // For templates: the first field of that name, in any case; empty: there is none. ":scheme" of the request is one too. NULL: nobody knows.
-    struct bytes (*find_field)(const void *message, enum access_part part, struct bytes name);
+    // For templates: the first field of that name, in any case, as far as it may be shown. False: there is none. ":scheme" of the request is one too. NULL: nobody knows.
+    bool (*find_field)(const void *message, enum access_part part, struct bytes name, struct bytes *value);
     const void *message;
 };
 
-// The path as lines have it: without its query.
+// The path as lines have it: without its query, and without a fragment, which only a path that is refused has.
 struct bytes access_path(const struct access_record *record);
 
 // X(identifier, name, most bytes of its value in a line, after escaping; what it is): all fields, in the order of JSON. Identities may be 2,048 bytes long; the part that

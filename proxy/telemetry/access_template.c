@@ -299,19 +299,26 @@ static void add_moment(struct access_line *line, struct bytes format, nanosecond
     }
 }
 
-static struct bytes find_named(const struct access_record *record, enum access_operator operation, struct bytes name) {
-    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":authority")))
-        return record->authority;
-    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":method")))
-        return record->method;
-    if (operation == OPERATOR_REQ && bytes_equal_nocase(name, BYTES(":path")))
-        return access_path(record);
+// What is there as a field of the record.
+static bool find_known(const struct access_record *record, struct bytes name, struct bytes *value) {
+    if (bytes_equal_nocase(name, BYTES(":authority")))
+        *value = record->authority;
+    else if (bytes_equal_nocase(name, BYTES(":method")))
+        *value = record->method;
+    else if (bytes_equal_nocase(name, BYTES(":path")))
+        *value = access_path(record);
+    return value->len > 0;
+}
+
+static bool find_named(const struct access_record *record, enum access_operator operation, struct bytes name, struct bytes *value) {
+    if (operation == OPERATOR_REQ && find_known(record, name, value))
+        return true;
     if (record->find_field == NULL || name.len == 0)
-        return BYTES_NONE;
+        return false;
     const enum access_part part = operation == OPERATOR_REQ    ? ACCESS_REQUEST_HEAD
                                   : operation == OPERATOR_RESP ? ACCESS_RESPONSE_HEAD
                                                                : ACCESS_RESPONSE_TRAILERS;
-    return record->find_field(record->message, part, name);
+    return record->find_field(record->message, part, name, value);
 }
 
 static bool add_text(struct access_line *line, struct bytes text, uint32_t most) {
@@ -320,9 +327,9 @@ static bool add_text(struct access_line *line, struct bytes text, uint32_t most)
 }
 
 static bool add_named(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
-    struct bytes value = find_named(record, piece->operation, piece->name);
-    if (value.len == 0)
-        value = find_named(record, piece->operation, piece->otherwise);
+    struct bytes value = BYTES_NONE;
+    if (!find_named(record, piece->operation, piece->name, &value))
+        (void)find_named(record, piece->operation, piece->otherwise, &value);
     const bool is_time = piece->operation == OPERATOR_RESP && bytes_equal_nocase(piece->name, BYTES("x-envoy-upstream-service-time"));
     if (value.len > 0 || !is_time || record->upstream_duration == 0)
         return add_text(line, value, piece->most);

@@ -57,11 +57,38 @@ static void a_query_loses_the_values_of_such_names(void **state) {
     pool_source_dispose(&chunks);
 }
 
+static void a_url_loses_what_may_let_somebody_in(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *value, *shown;
+    } cases[] = {
+        {"Referer", "https://a/b?reset_token=hidden", "https://a/b"},
+        {"location", "/cb#access_token=hidden", "/cb"},
+        {"Content-Location", "/cb#a?b", "/cb"},
+        {"X-Envoy-Original-Path", "/a?b#c", "/a"},
+        {"x-forwarded-uri", "/?code=hidden", "/"},
+        {"X-Original-URL", "?hidden", ""},
+        {"Link", "<https://a/b?c>; rel=next", "<https://a/b"},
+        {"Destination", "https://user:hidden@a/b", "a/b"},
+        {"referer", "https://a@b:hidden@c", "c"},
+        {"referer", "https://a/b@c", "https://a/b@c"},
+        {"referer", "a@b", "a@b"},
+        {"referer", "", ""},
+        {"user-agent", "what? #1", "what? #1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct bytes shown = redact_url(bytes_from_text(cases[i].name), bytes_from_text(cases[i].value));
+        if (!bytes_equal(shown, bytes_from_text(cases[i].shown)))
+            fail_msg("%s: %.*s", cases[i].value, BYTES_FORMAT(shown));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_tell_of_secrets),
         cmocka_unit_test(names_of_signed_urls_are_secret),
         cmocka_unit_test(a_query_loses_the_values_of_such_names),
+        cmocka_unit_test(a_url_loses_what_may_let_somebody_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -475,11 +475,13 @@ static void a_policy_s_attributes_are_told(void **state) {
                                                  "    - {name: tenant, from: {type: Header, name: x-tenant}}\n"
                                                  "    - {name: http.request.header.x-tier, from: {type: Header, name: x-tier}}\n"
                                                  "    - {name: none, from: {type: Header, name: x-none}}\n"
-                                                 "    - {name: who, from: {type: ClientAddress}}\n"),
-          "GET a /\nx-tenant: acme\nx-tier: free\n");
+                                                 "    - {name: who, from: {type: ClientAddress}}\n"
+                                                 "    - {name: came_from, from: {type: Header, name: referer}}\n"),
+          "GET a /\nx-tenant: acme\nx-tier: free\nreferer: https://b/c?token=s3cret\n");
     respond(&world, 0, 200, "content-length: 0\n", "");
-    assert_has(line(0), " tenant=acme http.request.header.x-tier=(free) who=0.0.0.0");
+    assert_has(line(0), " tenant=acme http.request.header.x-tier=(free) who=0.0.0.0 came_from=https://b/c");
     assert_has_not(line(0), " none=");
+    assert_has_not(line(0), "s3cret");
     end(1);
 }
 

@@ -34,9 +34,10 @@ static void require(bool holds) {
         abort();
 }
 
-static struct bytes same_field(const void *message, enum access_part part, struct bytes name) {
+static bool same_field(const void *message, enum access_part part, struct bytes name, struct bytes *value) {
     const struct access_record *record = message;
-    return part == ACCESS_REQUEST_HEAD ? name : record->user_agent;
+    *value = part == ACCESS_REQUEST_HEAD ? name : record->user_agent;
+    return true;
 }
 
 // By a template, of others' bytes too, it is one line.

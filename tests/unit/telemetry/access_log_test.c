@@ -252,10 +252,16 @@ static void what_is_wrong_in_a_template_is_told(void **state) {
     assert_int_equal(form.count, ACCESS_TEMPLATE_PIECES_MAX);
 }
 
-static struct bytes some_field(const void *message, enum access_part part, struct bytes name) {
+static bool some_field(const void *message, enum access_part part, struct bytes name, struct bytes *value) {
     static const char *const parts[] = {"request", "response", "trailer"};
     (void)message;
-    return bytes_equal_nocase(name, BYTES("X-Here")) ? bytes_from_text(parts[part]) : BYTES_NONE;
+    if (bytes_equal_nocase(name, BYTES("X-Here")))
+        *value = bytes_from_text(parts[part]);
+    else if (bytes_equal_nocase(name, BYTES("X-Empty")))
+        *value = BYTES("");
+    else
+        return false;
+    return true;
 }
 
 static void operators_of_envoy_are_taken(void **state) {
@@ -273,6 +279,7 @@ static void operators_of_envoy_are_taken(void **state) {
         {"%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS%", "200 - via_upstream -\n"},
         {"%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "0 1024 1 1\n"},
         {"%REQ(x-here)% %RESP(X-HERE):3% %TRAILER(X-Gone?X-Here)% %REQ(x-gone)%", "request res trailer -\n"},
+        {"%REQ(x-empty?x-here)%|%REQ(x-gone?x-here)%", "-|request\n"}, // what is there and empty has nothing in its place
         {"%REQ(:AUTHORITY)% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "courses:80 127.0.0.1:8000 school/courses:80 1\n"},
         {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_ADDRESS%",
          "10.0.0.7:40000 10.0.0.7 0.0.0.0:15006\n"},
