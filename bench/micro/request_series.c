@@ -96,7 +96,7 @@ static double scrape_of(uint32_t histograms) {
     struct series_registry *registry = series_registry_create();
     struct series_set sets[2];
     struct series_scope *scopes[2];
-    series_registry_set(registry, SERIES_MAX_MAX, false);
+    series_registry_set(registry, SERIES_MAX_MAX, false, 1);
     for (unsigned i = 0; i < 2; i++) {
         series_set_init(&sets[i], registry);
         scopes[i] = series_scope_take(&sets[i], BYTES("school/courses:80"), BYTES("HTTPRoute/school/courses: split"), BYTES_NONE);
@@ -123,7 +123,7 @@ int main(void) {
         rpc[i] = rpc_told(i, names[i], sizeof names[i]);
     }
     const double same = measure(&set, scope, http, 1), one_of_many = measure(&set, scope, http, KINDS), call = measure(&set, scope, rpc, KINDS);
-    series_registry_set(registry, 1, false);
+    series_registry_set(registry, 1, false, 1);
     struct request_told beyond = http_told(0);
     beyond.facts.status = 599;
     const double overflow = measure(&set, scope, &beyond, 1);

@@ -193,7 +193,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     health_checker_apply(proxy->checker, fresh);
     resolver_apply(proxy->resolver, fresh);
     series_registry_set(live_shared_series(proxy->shared), fresh->proxy.telemetry.metrics.max_series,
-                        fresh->proxy.telemetry.metrics.histograms == METRICS_EXPONENTIAL);
+                        fresh->proxy.telemetry.metrics.histograms == METRICS_EXPONENTIAL, clock_wall_ns());
     ca_files_forget(proxy->ca_files); // sets of endpoints of the documents before are gone too
     if (proxy->live)
         acceptor_begin(proxy->acceptor);

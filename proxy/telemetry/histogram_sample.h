@@ -20,14 +20,14 @@ struct exemplar {
     nanoseconds wall;  // when
 };
 
-struct exponential_histogram;
+struct exponential_totals;
 
 struct histogram_sample {
     const struct bytes *labels;           // values of the family's labels (exposition_add); empty ones are left out
     struct bytes more_names, more_values; // of further labels, a NUL behind each
     const uint64_t *buckets;              // DURATION_BUCKETS
     nanoseconds sum;
-    const struct exponential_histogram *exponential; // the same durations; NULL: not recorded
+    const struct exponential_totals *exponential; // those of them that came since they are recorded so (series_totals.h); NULL: none
     nanoseconds begun;                               // by the wall clock; 0: with the process
     const struct exemplar *exemplars;                // at most one for each bucket
     uint32_t exemplar_count;

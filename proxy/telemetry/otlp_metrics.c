@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "telemetry/exponential_histogram.h"
 #include "telemetry/otlp_names.h"
+#include "telemetry/series_totals.h"
 #include "telemetry/text_escape.h"
 
 #include <stdlib.h>
@@ -450,7 +451,7 @@ static void write_growth(struct otlp_metrics *metrics, const struct told *now, c
 void otlp_metrics_histogram(struct otlp_metrics *metrics, const struct histogram_sample *sample) {
     struct told now = {.begun = sample->begun, .sum = sample->sum};
     memcpy(now.buckets, sample->buckets, sizeof now.buckets);
-    add_exponential(&now, sample->exponential);
+    add_exponential(&now, sample->exponential != NULL ? &sample->exponential->histogram : NULL);
     if (!metrics->terms.is_delta) {
         put_histogram_labels(metrics, sample);
         write_histogram(metrics, &now, sample);
@@ -469,7 +470,8 @@ static void write_overflow(struct otlp_metrics *metrics) {
     struct bytes labels[METRIC_LABELS_MAX] = {0};
     bool is_new;
     labels[metric_label_count(metrics->family) - 1] = BYTES("true");
-    put_histogram_labels(metrics, &(struct histogram_sample){.labels = labels, .exponential = metrics->overflow.exponential});
+    const struct exponential_totals some = {0};
+    put_histogram_labels(metrics, &(struct histogram_sample){.labels = labels, .exponential = metrics->overflow.exponential != NULL ? &some : NULL});
     struct told *before = told_of(metrics, &is_new);
     struct told growth = {0};
     set_told(&growth, &metrics->overflow);

@@ -28,7 +28,7 @@ void series_set_dispose(struct series_set *set) {
     CHECK(list_is_empty(&set->scopes) && set->count == 0 && set->readings == 0);
     map_dispose(&set->by_key);
     for (int family = 0; family < SERIES_FAMILIES; family++)
-        free(set->overflow[family].exponential);
+        series_totals_clear(&set->overflow[family]);
 }
 
 // --- scopes ---
@@ -95,24 +95,10 @@ struct series_scope *series_scope_unrouted(struct series_set *set) {
 
 // --- leaving ---
 
-static void add_exponential(struct series_totals *to, const struct exponential_histogram *from) {
-    if (from == NULL)
-        return;
-    if (to->exponential == NULL) {
-        to->exponential = alloc_or_abort(sizeof *to->exponential);
-        exponential_init(to->exponential);
-    }
-    exponential_add(to->exponential, from);
-}
-
 static void fold(struct series_set *set, struct request_series *series) {
-    struct series_totals *overflow = &set->overflow[series->facts.family];
-    for (int i = 0; i < DURATION_BUCKETS; i++)
-        overflow->buckets[i] += series->totals.buckets[i];
-    overflow->sum += series->totals.sum;
-    add_exponential(overflow, series->totals.exponential);
+    series_totals_add(&set->overflow[series->facts.family], &series->totals, NULL);
     series_registry_leave(set->registry, (enum series_family)series->facts.family, series->fingerprint);
-    free(series->totals.exponential);
+    series_totals_clear(&series->totals);
     free(series->exemplars);
     free(series);
     set->count--;
@@ -281,18 +267,6 @@ static struct request_series *series_for(struct series_set *set, struct series_s
     return series != NULL ? series : begin(set, scope, told, &method, &values);
 }
 
-static void count(const struct series_set *set, struct series_totals *totals, unsigned bucket, nanoseconds duration) {
-    totals->buckets[bucket]++;
-    totals->sum += duration;
-    if (!series_registry_is_exponential(set->registry))
-        return;
-    if (totals->exponential == NULL) {
-        totals->exponential = alloc_or_abort(sizeof *totals->exponential);
-        exponential_init(totals->exponential);
-    }
-    exponential_record(totals->exponential, duration);
-}
-
 // Most series use few buckets: room grows with them.
 static struct exemplar *exemplar_of(struct request_series *series, unsigned bucket) {
     for (unsigned i = 0; i < series->exemplar_count; i++)
@@ -314,7 +288,8 @@ void series_count(struct series_set *set, struct series_scope *scope, const stru
     CHECK(told->facts.family < SERIES_FAMILIES && told->facts.status < 600);
     struct request_series *series = series_for(set, scope, told);
     const unsigned bucket = duration_bucket(told->duration);
-    count(set, series != NULL ? &series->totals : &set->overflow[told->facts.family], bucket, told->duration);
+    series_totals_count(series != NULL ? &series->totals : &set->overflow[told->facts.family], bucket, told->duration,
+                        series_registry_exponential_since(set->registry));
     if (series == NULL)
         return;
     scope->newest = series;

@@ -12,17 +12,11 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "telemetry/exponential_histogram.h"
 #include "telemetry/series_facts.h"
+#include "telemetry/series_totals.h"
 
 // Longer names of methods are _OTHER.
 #define SERIES_METHOD_MAX 256
-
-struct series_totals {
-    uint64_t buckets[DURATION_BUCKETS];
-    nanoseconds sum;
-    struct exponential_histogram *exponential; // owned; NULL: not asked for, or nothing came since it is
-};
 
 struct series_text {
     struct bytes text; // owned

@@ -5,9 +5,11 @@
 
 // --- a worker's copies ---
 
-static void copy_totals(struct series_totals *to, const struct series_totals *from, struct pool *pool) {
+// What is recorded in exponential histograms no more is not told any more.
+static void copy_totals(struct series_totals *to, const struct series_totals *from, nanoseconds since, struct pool *pool) {
     *to = *from;
-    if (from->exponential == NULL)
+    to->exponential = NULL;
+    if (from->exponential == NULL || from->exponential->since != since)
         return;
     to->exponential = pool_alloc(pool, sizeof *to->exponential);
     *to->exponential = *from->exponential;
@@ -15,25 +17,18 @@ static void copy_totals(struct series_totals *to, const struct series_totals *fr
 
 static struct series_row *add_row(struct series_reading *reading, struct pool *pool, const struct series_totals *totals) {
     struct series_row *row = pool_alloc_zeroed(pool, sizeof *row);
-    copy_totals(&row->totals, totals, pool);
+    copy_totals(&row->totals, totals, series_registry_exponential_since(reading->set->registry), pool);
     row->next = reading->rows;
     reading->rows = row;
     reading->count++;
     return row;
 }
 
-static bool is_used(const struct series_totals *totals) {
-    for (int i = 0; i < DURATION_BUCKETS; i++)
-        if (totals->buckets[i] > 0)
-            return true;
-    return false;
-}
-
 void series_reading_begin(struct series_reading *reading, struct series_set *set, struct pool *pool) {
     *reading = (struct series_reading){.set = set, .next = set->scopes.next};
     series_set_hold(set);
     for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
-        if (!is_used(&set->overflow[family]))
+        if (series_totals_are_none(&set->overflow[family]))
             continue;
         struct series_row *row = add_row(reading, pool, &set->overflow[family]);
         row->facts.family = (uint8_t)family;
@@ -105,16 +100,6 @@ static struct bytes key_of(const struct series_row *row, struct pool *pool) {
     return bytes_from(text, size);
 }
 
-static void add_totals(struct series_totals *to, const struct series_totals *from) {
-    for (int i = 0; i < DURATION_BUCKETS; i++)
-        to->buckets[i] += from->buckets[i];
-    to->sum += from->sum;
-    if (to->exponential == NULL)
-        to->exponential = from->exponential;
-    else if (from->exponential != NULL)
-        exponential_add(to->exponential, from->exponential);
-}
-
 // Of two for one bucket the newer.
 static void add_exemplars(struct series_row *to, const struct series_row *from) {
     if (from->exemplar_count == 0)
@@ -132,8 +117,8 @@ static void add_exemplars(struct series_row *to, const struct series_row *from) 
     }
 }
 
-static void add_row_to(struct series_row *to, const struct series_row *from) {
-    add_totals(&to->totals, &from->totals);
+static void add_row_to(struct series_row *to, const struct series_row *from, struct pool *pool) {
+    series_totals_add(&to->totals, &from->totals, pool);
     add_exemplars(to, from);
     if (from->begun < to->begun)
         to->begun = from->begun;
@@ -157,7 +142,7 @@ struct series_rows series_rows_merge(struct series_row *const *workers, uint32_t
             const struct bytes key = key_of(row, pool);
             struct series_row *same = map_get(&places, key);
             if (same != NULL) {
-                add_row_to(same, row);
+                add_row_to(same, row, pool);
                 continue;
             }
             map_put(&places, key, row);

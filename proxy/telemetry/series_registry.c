@@ -32,7 +32,7 @@ struct family {
 struct series_registry {
     pthread_mutex_t lock;
     _Atomic uint32_t max;
-    _Atomic bool exponential;
+    _Atomic nanoseconds exponential_since; // 0: not
     struct family families[SERIES_FAMILIES];
 };
 
@@ -52,14 +52,15 @@ void series_registry_destroy(struct series_registry *registry) {
     free(registry);
 }
 
-void series_registry_set(struct series_registry *registry, uint32_t max, bool exponential) {
-    CHECK(max > 0 && max <= SERIES_MAX_MAX);
+void series_registry_set(struct series_registry *registry, uint32_t max, bool exponential, nanoseconds wall) {
+    CHECK(max > 0 && max <= SERIES_MAX_MAX && wall > 0);
+    const nanoseconds since = atomic_load_explicit(&registry->exponential_since, memory_order_relaxed);
     atomic_store_explicit(&registry->max, max, memory_order_relaxed);
-    atomic_store_explicit(&registry->exponential, exponential, memory_order_relaxed);
+    atomic_store_explicit(&registry->exponential_since, !exponential ? 0 : since == 0 ? wall : since, memory_order_relaxed);
 }
 
-bool series_registry_is_exponential(const struct series_registry *registry) {
-    return atomic_load_explicit(&registry->exponential, memory_order_relaxed);
+nanoseconds series_registry_exponential_since(const struct series_registry *registry) {
+    return atomic_load_explicit(&registry->exponential_since, memory_order_relaxed);
 }
 
 uint32_t series_registry_count(const struct series_registry *registry, enum series_family family) {

@@ -31,11 +31,11 @@ struct series_registry *series_registry_create(void);
 // No worker has a series any more.
 void series_registry_destroy(struct series_registry *registry);
 
-// Any thread. `max`: series of each family; those that are there stay. `exponential`: durations are recorded in exponential histograms too.
-void series_registry_set(struct series_registry *registry, uint32_t max, bool exponential);
+// Any thread. `max`: series of each family; those that are there stay. `exponential`: durations are recorded in exponential histograms too, from now (`wall`) on where they were not.
+void series_registry_set(struct series_registry *registry, uint32_t max, bool exponential, nanoseconds wall);
 
-// Any worker, lock-free.
-bool series_registry_is_exponential(const struct series_registry *registry);
+// Any worker, lock-free. 0: they are not.
+nanoseconds series_registry_exponential_since(const struct series_registry *registry);
 
 // A worker begins a series; false: there are too many. `*begun`: when the first worker did, by the wall clock.
 MUST_CHECK bool series_registry_enter(struct series_registry *registry, enum series_family family, uint64_t fingerprint, nanoseconds wall,

@@ -179,7 +179,7 @@ static void deltas_add_up_whatever_comes_and_goes(void **state) {
             come++;
         }
         if (round == 5)
-            series_registry_set(registry, 1, false);
+            series_registry_set(registry, 1, false, 1);
         write_once(&delta, round * 60);
         decode();
         assert_int_equal(counted(), come);
@@ -198,7 +198,7 @@ static void deltas_add_up_whatever_comes_and_goes(void **state) {
 static void exponential_histograms_are_told_where_they_were_recorded(void **state) {
     (void)state;
     const struct otlp_metrics_terms terms = {.is_delta = true, .is_exponential = true};
-    series_registry_set(registry, 100, true);
+    series_registry_set(registry, 100, true, 1);
     struct series_scope *scope = take(BYTES_NONE);
     for (unsigned round = 1; round <= 3; round++) {
         for (unsigned i = 0; i < 50; i++) {

@@ -181,7 +181,7 @@ static void beyond_the_cap_all_is_one_series(void **state) {
     (void)state;
     struct series_scope *scope = take();
     char name[64];
-    series_registry_set(registry, 10, false);
+    series_registry_set(registry, 10, false, 1);
     for (unsigned i = 0; i < 1000; i++) {
         snprintf(name, sizeof name, "a.B/M%u", i);
         struct request_told told = call(name, true);
@@ -334,13 +334,47 @@ static void exponential_histograms_are_kept_where_they_are_asked_for(void **stat
     series_count(&set, scope, &told);
     struct series_rows rows = read_all(&set);
     assert_null(rows.items[0]->totals.exponential);
-    series_registry_set(registry, 10, true);
+    series_registry_set(registry, 10, true, 5);
     series_count(&set, scope, &told);
     rows = read_all(&set);
-    assert_int_equal(rows.items[0]->totals.exponential->buckets[0], 1);
+    assert_int_equal(rows.items[0]->totals.exponential->histogram.buckets[0], 1);
     series_scope_unref(&set, scope);
     rows = read_all(&set);
-    assert_int_equal(rows.items[0]->totals.exponential->buckets[0], 1); // of the overflow now
+    assert_int_equal(rows.items[0]->totals.exponential->histogram.buckets[0], 1); // of the overflow now
+}
+
+static const struct exponential_totals *exponential_of(struct series_set *of) {
+    return read_all(of).items[0]->totals.exponential;
+}
+
+// Count, sum and start of an exponential histogram are those of one time: since it was switched on. What was before is the rest of the series.
+static void exponential_histograms_begin_anew_each_time_they_are_switched_on(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    const struct request_told told = get(200);
+    for (unsigned i = 0; i < 5; i++)
+        series_count(&set, scope, &told);
+    series_registry_set(registry, 10, true, 7);
+    assert_null(exponential_of(&set));
+    series_count(&set, scope, &told);
+    series_registry_set(registry, 10, true, 8); // other documents that say the same
+    series_count(&set, scope, &told);
+    const struct exponential_totals *now = exponential_of(&set);
+    assert_int_equal(now->since, 7);
+    assert_int_equal(now->histogram.buckets[0], 2);
+    assert_int_equal(now->buckets[0], 2);
+    assert_int_equal(now->sum, 2 * NS_PER_MS);
+    series_registry_set(registry, 10, false, 9);
+    assert_null(exponential_of(&set));
+    series_count(&set, scope, &told);
+    series_registry_set(registry, 10, true, 10);
+    assert_null(exponential_of(&set));
+    series_count(&set, scope, &told);
+    now = exponential_of(&set);
+    assert_int_equal(now->since, 10);
+    assert_int_equal(now->buckets[0], 1);
+    assert_int_equal(total_of(&(struct series_rows){read_all(&set).items, 1}), 9);
+    series_scope_unref(&set, scope);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -357,6 +391,7 @@ int main(void) {
         TEST(rows_of_workers_are_one),
         TEST(the_last_sampled_request_of_a_bucket_is_its_exemplar),
         TEST(exponential_histograms_are_kept_where_they_are_asked_for),
+        TEST(exponential_histograms_begin_anew_each_time_they_are_switched_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static void each_series_counts_once_for_all_workers(void **state) {
     (void)state;
     struct series_registry *registry = series_registry_create();
     nanoseconds begun = 0;
-    series_registry_set(registry, 2, false);
+    series_registry_set(registry, 2, false, 1);
     assert_true(series_registry_enter(registry, SERIES_HTTP_SERVER, hash_mix(1), 100, &begun));
     assert_true(series_registry_enter(registry, SERIES_HTTP_SERVER, hash_mix(1), 200, &begun)); // another worker
     assert_int_equal(begun, 100);
@@ -75,7 +75,7 @@ static void workers_come_and_go_at_once(void **state) {
     (void)state;
     struct series_registry *registry = series_registry_create();
     pthread_t workers[3];
-    series_registry_set(registry, 40, false);
+    series_registry_set(registry, 40, false, 1);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&workers[i], NULL, come_and_go, registry), 0);
     for (unsigned i = 0; i < 3; i++)
