@@ -64,15 +64,26 @@ static void open_signal(struct export_signal *signal, const struct otlp_config *
     signal->is_open = true;
 }
 
+// That of logs stays once it is there: documents say who writes to it, and while it is sent nowhere the exporter counts what comes.
 static void attach(struct export_signal *signal, bool is_on) {
     struct proxy *proxy = signal->proxy;
-    if (signal->is_attached == is_on)
+    if (signal->is_attached == is_on || (!is_on && signal->signal == OTLP_LOGS))
         return;
     signal->is_attached = is_on;
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_export_queue(&proxy->workers[i], signal->signal, is_on ? &signal->queues[i] : NULL);
     if (signal->signal == OTLP_LOGS)
-        audit_send_by(&proxy->audit, is_on ? &signal->queues[proxy->worker_count] : NULL);
+        audit_send_by(&proxy->audit, &signal->queues[proxy->worker_count]);
+}
+
+void exports_prepare(struct proxy *proxy, const struct snapshot *fresh) {
+    struct export_signal *logs = &proxy->exports.signals[OTLP_LOGS];
+    const struct otlp_config *config = &fresh->proxy.telemetry.otlp[OTLP_LOGS];
+    if (config->url == NULL || proxy->exports.hurried_at > 0)
+        return;
+    if (!logs->is_open)
+        open_signal(logs, config);
+    attach(logs, true);
 }
 
 static void follow(struct export_signal *signal, const struct otlp_config *config) {

@@ -38,6 +38,9 @@ struct exports {
 // Before documents are read, which variables fill.
 void exports_init(struct proxy *proxy);
 
+// Before the workers are sent the snapshot of these documents: by it they write records of logs, for which there must be a queue by then.
+void exports_prepare(struct proxy *proxy, const struct snapshot *fresh);
+
 // What these documents say holds from now on: behind their snapshot, which the workers were sent.
 void exports_follow(struct proxy *proxy, const struct snapshot *fresh);
 

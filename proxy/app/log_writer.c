@@ -31,10 +31,14 @@ void log_writer_apply(struct log_writer *writer, const struct access_log_config 
     CHECK(good); // config has tried it
 }
 
-// What finds no room the queue counts.
+// What finds no room the queue counts. There is none as long as nobody has said where records go.
 static void send_record(struct log_writer *writer, const struct access_record *record) {
     struct export_queue *queue = *writer->records;
-    char *room = queue == NULL ? NULL : export_queue_room(queue);
+    if (queue == NULL) {
+        metric_add(&writer->metrics->log_nowhere, 1);
+        return;
+    }
+    char *room = export_queue_room(queue);
     if (room == NULL)
         return;
     export_queue_add(queue, log_record_of_access(record, room));

@@ -184,6 +184,7 @@ static enum error on_documents(void *user, struct snapshot *fresh, struct config
     if (error != OK)
         return error;
     follow_logs(proxy, fresh); // before the first lines of them
+    exports_prepare(proxy, fresh);
     ca_files_follow(proxy->ca_files, fresh);
     struct chain_set *chains = chain_set_create(snapshot_ref(fresh), filter_types, &proxy->policies, &proxy->loop);
     for (uint32_t i = 0; i < proxy->worker_count; i++)

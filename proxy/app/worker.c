@@ -531,7 +531,10 @@ void worker_detach_tap(struct worker *worker, struct tap_feed *feed) {
 void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, struct export_queue *queue) {
     struct queue_change *change = alloc_zeroed_or_abort(1, sizeof *change);
     *change = (struct queue_change){signal, queue};
-    post_in_order(worker, set_export_queue, change);
+    if (signal == OTLP_LOGS)
+        post(worker, set_export_queue, change); // never too early
+    else
+        post_in_order(worker, set_export_queue, change);
 }
 
 void worker_export(struct worker *worker, struct export_call *call) {

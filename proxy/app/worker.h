@@ -98,7 +98,8 @@ MUST_CHECK enum error worker_ask(struct worker *worker, struct worker_report *re
 void worker_attach_tap(struct worker *worker, struct tap_feed *feed);
 void worker_detach_tap(struct worker *worker, struct tap_feed *feed);
 
-// Where it writes what it tells of a signal; NULL: nowhere. The queue stays until the worker has stopped.
+// Where it writes what it tells of a signal; NULL: nowhere. The queue stays until the worker has stopped. Of logs it is there before any snapshot that is sent behind it, of traces once those are in
+// force that were sent before.
 void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, struct export_queue *queue);
 
 // Sends a request of telemetry: export_call.h tells when it is over.

@@ -132,8 +132,9 @@
       "Other workers that could not be told to give up a connection, their mailbox being full.")                                                     \
     X(log_written, COUNTER, SUM, PLAIN, "outrigger_access_log_lines_total", "", "Lines of the access log that were written.")                        \
     X(log_dropped, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"full\"",                                                     \
-      "Lines of the access log that are lost: its file takes them too slowly, or not at all.")                                                       \
+      "Lines of the access log that are lost: its file takes them too slowly, or not at all, or they are records that nothing says a place for.")    \
     X(log_failed, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"failed\"", "")                                                \
+    X(log_nowhere, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"nowhere\"", "")                                              \
     X(audit_written, COUNTER, SUM, PLAIN, "outrigger_audit_log_lines_total", "", "Lines of the audit log that were written.")                        \
     X(audit_dropped, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"full\"",                                                    \
       "Lines of the audit log that are lost: its file takes them too slowly, or not at all.")                                                        \

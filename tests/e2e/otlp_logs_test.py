@@ -1,6 +1,8 @@
 # presets: dev release
 """The access log and the audit log as log records of OpenTelemetry: what a strict receiver decodes is what happened, with the ids of its trace."""
 
+import threading
+
 import pytest
 
 from support.authorize import authorize
@@ -8,7 +10,7 @@ from support.backend import reply
 from support.fleet import BIN, eventually
 from support.hop import Hop, service
 from support.otlp_receiver import OtlpReceiver
-from support.wire import exchange
+from support.wire import Wire, exchange
 
 PROTOCOLS = {"http/protobuf": "HTTPProtobuf", "http/json": "HTTPJSON", "grpc": "GRPC"}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -57,6 +59,55 @@ def test_the_filter_holds_for_records_too(fleet, receiver):
         exchange(hop.address, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
     records = eventually(lambda: receiver.spans)
     assert [attributes(record)["server.address"] for record in records] == ["bad"]
+
+
+def test_what_ends_while_documents_change_is_in_one_place_or_the_other(fleet):
+    """From a file to a collector and back, with so many services that workers switch over in many turns."""
+    receiver = OtlpReceiver("http/protobuf", signal="logs")
+    to_file = {"accessLog": {"path": str(fleet.folder / "hop" / "access.log"), "filter": "All"}}
+    to_collector = {"accessLog": {"format": "OTLP", "filter": "All"}, "logs": {"endpoint": f"http://{receiver.address}", "batch": {"maxQueueSize": 65536, "scheduleDelay": "20ms"}}}
+    hop = Hop(fleet, [service(f"s{number}", [f"127.0.0.1:{number + 1}"]) for number in range(400)], start=False, workers=2)
+    hop.proxy["spec"]["telemetry"] = to_file
+    hop.start()
+    is_over = threading.Event()
+    counts = []
+
+    def ask():
+        count = 0
+        with Wire(hop.address) as wire:
+            while not is_over.is_set():
+                wire.send("GET / HTTP/1.1\r\nHost: nobody\r\n\r\n" * 8)
+                for _ in range(8):
+                    assert wire.response().status == 502
+                count += 8
+        counts.append(count)
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for telemetry in (to_collector, to_file, to_collector):
+        hop.proxy["spec"]["telemetry"] = telemetry
+        for document in hop.documents[1:]:  # all of them change, so that there is something to switch over
+            document["spec"]["endpoints"][0]["weight"] = document["spec"]["endpoints"][0].get("weight", 1) + 1
+        hop.reload()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert len(counts) == 3
+    made = hop.figure("outrigger_telemetry_records_total")
+    eventually(lambda: len(hop.log()) + made == sum(counts), what=f"{sum(counts)} = {made} and {len(hop.log())} lines")
+    disabled = hop.figure("outrigger_telemetry_records_dropped_total", reason="disabled")  # what still waited when it was to go to the file again
+    hop.process.stop()
+    assert len(receiver.spans) == made - disabled > 0
+    receiver.close()
+
+
+def test_records_that_have_nowhere_to_go_are_counted(fleet):
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200)).address]}, start=False)
+    hop.proxy["spec"]["telemetry"] = {"accessLog": {"format": "OTLP", "filter": "All"}}
+    hop.start()
+    for _ in range(3):
+        assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
+    eventually(lambda: hop.figure("outrigger_access_log_dropped_total", reason="nowhere") == 3)
 
 
 def test_the_audit_log_is_sent_by_workers_and_by_the_main_thread(fleet, receiver):
