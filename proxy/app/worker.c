@@ -345,6 +345,7 @@ static void set_export_queue(void *receiver, void *argument) {
     publish(&worker->publish); // what was added to one that goes
     worker->queues[change->signal] = change->queue;
     worker->env.spans = worker->queues[OTLP_TRACES];
+    worker->env.log_records = worker->queues[OTLP_LOGS];
     free(change);
 }
 

@@ -418,7 +418,8 @@ static void fill_sampling(const struct filling *filling, struct telemetry_share 
 
 // What nobody would send is not asked for either.
 static bool sends_logs(const struct telemetry_config *telemetry) {
-    return telemetry->access_log.format == LOG_FORMAT_OTLP || (telemetry->audit_log.is_kept && telemetry->audit_log.format == AUDIT_FORMAT_OTLP);
+    return telemetry->traces.events == TRACE_EVENTS_LOG || telemetry->access_log.format == LOG_FORMAT_OTLP ||
+           (telemetry->audit_log.is_kept && telemetry->audit_log.format == AUDIT_FORMAT_OTLP);
 }
 
 void freeze_otlp(struct freezing *freezing, const struct document *mesh) {

@@ -52,9 +52,14 @@ static void look_at_formats(struct freezing *freezing) {
         warn_of_nowhere(freezing, "spec.telemetry.accessLog.format");
     if (sends_audit && config->otlp[OTLP_LOGS].url == NULL)
         warn_of_nowhere(freezing, "spec.telemetry.auditLog.format");
-    if (config->access_log.format != LOG_FORMAT_OTLP && !sends_audit && config->otlp[OTLP_LOGS].endpoint.len > 0)
+    const bool sends_events = config->traces.events == TRACE_EVENTS_LOG;
+    if (sends_events && config->otlp[OTLP_LOGS].url == NULL)
+        config_errors_add(freezing->loading->warnings, snapshot->proxy.place, NULL, "spec.telemetry.traces.events",
+                          "records of the log go where spec.telemetry.logs.endpoint or OTEL_EXPORTER_OTLP_ENDPOINT says, "
+                          "and neither is set: what is decided stays in spans");
+    if (config->access_log.format != LOG_FORMAT_OTLP && !sends_audit && !sends_events && config->otlp[OTLP_LOGS].endpoint.len > 0)
         config_errors_add(freezing->loading->warnings, snapshot->proxy.place, NULL, "spec.telemetry.logs.endpoint",
-                          "neither accessLog nor auditLog has format OTLP: nothing is sent there");
+                          "neither accessLog nor auditLog has format OTLP, and traces.events is not Log: nothing is sent there");
     if (sends_access)
         snapshot->has_access_log = false;
 }

@@ -18,6 +18,12 @@ static const struct choice propagators[] = {
     {"none", PROPAGATOR(none), false, "alone: none is read or written"},
     {0}};
 
+static const struct choice event_places[] = {
+    {"Span", TRACE_EVENTS_SPAN, false, "events of the span in which it happened"},
+    {"Log", TRACE_EVENTS_LOG, false,
+     "log records with the ids of that span, which go where spec.telemetry.logs says; where that has no endpoint, still events of the span"},
+    {0}};
+
 static const struct row traces_rows[] = {
     {.name = "sampling",
      .type = VALUE_OBJECT,
@@ -31,6 +37,12 @@ static const struct row traces_rows[] = {
      .fallback = "tracecontext baggage",
      .describes = "the forms in which requests carry the context of their trace: read in this order, "
                   "and all written into what is sent on"},
+    {.name = "events",
+     .type = VALUE_ENUM,
+     ROW_AT(struct mesh_fields, telemetry.traces.events),
+     .choices = event_places,
+     .fallback = "Span",
+     .describes = "what becomes of that which filters, retries and breakers decide about a request whose trace is recorded"},
     {.name = "forceHeader",
      .type = VALUE_TEXT,
      ROW_AT(struct mesh_fields, telemetry.traces.force_header),
@@ -91,7 +103,8 @@ static const struct row logs_rows[] = {
     OTLP_ROWS(OTLP_LOGS),
     {.name = "batch", .type = VALUE_OBJECT, .object = &otlp_logs_batch_table, .describes = "how records of logs are sent together"},
     {0}};
-static const struct table logs_table = {.describes = "where records of logs go: those of accessLog and auditLog with format OTLP", .rows = logs_rows};
+static const struct table logs_table = {
+    .describes = "where records of logs go: those of accessLog and auditLog with format OTLP, and of traces with events Log", .rows = logs_rows};
 
 static const struct row telemetry_rows[] = {{.name = "accessLog", .type = VALUE_OBJECT, .object = &access_log_table, .describes = "the access log"},
                                             {.name = "auditLog", .type = VALUE_OBJECT, .object = &audit_log_table, .describes = "the audit log"},

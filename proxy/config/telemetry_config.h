@@ -50,6 +50,9 @@ struct telemetry_propagators {
     bool tracecontext, baggage, b3, b3_multi, none;
 };
 
+// Where what was decided about a request is told.
+enum trace_events_place { TRACE_EVENTS_SPAN, TRACE_EVENTS_LOG };
+
 // spec.telemetry. Each block is the Proxy's where it has that block, else the MeshConfig's, else its defaults.
 struct telemetry_config {
     struct access_log_config access_log;
@@ -58,6 +61,7 @@ struct telemetry_config {
     struct {
         struct telemetry_share sampling; // of traces that begin here, where no policy says another one
         struct telemetry_propagators propagators;
+        enum trace_events_place events;
         struct bytes force_header; // by which a request asks to be recorded; empty: none does
     } traces;
     struct {

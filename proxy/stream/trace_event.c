@@ -36,9 +36,9 @@ static struct trace_event *add(struct stream *stream, const struct attempt *atte
     return event;
 }
 
-static struct trace_value *next_value(struct trace_event *event, struct bytes key) {
+static struct log_value *next_value(struct trace_event *event, struct bytes key) {
     CHECK(event->count < TRACE_EVENT_VALUES_MAX);
-    struct trace_value *value = &event->values[event->count++];
+    struct log_value *value = &event->values[event->count++];
     value->key = key;
     return value;
 }

@@ -1,5 +1,5 @@
-// What was decided about a request, as events of the span that it happened in: so that a trace explains itself. Told where decisions are told anyway (verdict.c, attempts.c,
-// attempt.c, breaking.c); filters need no code for it. No-ops for a stream whose spans are not recorded.
+// What was decided about a request, as events of the span that it happened in, or as records of the log that lead there: so that a trace explains itself. Told where decisions
+// are told anyway (verdict.c, attempts.c, attempt.c, breaking.c); filters need no code for it. No-ops for a stream whose spans are not recorded.
 //
 // An event of the stream belongs to its SERVER span; in an outbound listener, which has none, to the span of the try that was begun last, and before there is one, to the first.
 // An event of an attempt belongs to its CLIENT span, where it has one.
@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "stream/retry_rule.h"
+#include "telemetry/log_record.h"
 #include "telemetry/span.h"
 
 struct attempt;
@@ -17,18 +18,12 @@ struct verdict;
 
 #define TRACE_EVENT_VALUES_MAX 5
 
-struct trace_value {
-    struct bytes key;
-    struct bytes text; // empty: it is the number
-    uint64_t number;
-};
-
 struct trace_event {
     struct trace_event *next;
     nanoseconds at; // of the loop
     struct bytes name;
     uint32_t count;
-    struct trace_value values[TRACE_EVENT_VALUES_MAX];
+    struct log_value values[TRACE_EVENT_VALUES_MAX];
 };
 
 // In the pool of whom they are of.

@@ -244,17 +244,47 @@ static void put_client_of(struct draft *draft) {
 
 // ---- events and links
 
+// Where there is no queue of the log (none is set up, or not yet) they stay what they are without it: nothing is lost.
+static bool are_records(const struct stream *stream) {
+    return stream->tracing->events_are_records && stream->env->log_records != NULL;
+}
+
 static void put_events(struct draft *draft, const struct trace_events *events) {
+    if (are_records(draft->stream))
+        return;
     for (const struct trace_event *event = events->first; event != NULL; event = event->next) {
         span_event_begin(&draft->writer, event->name, event->at + draft->wall_ahead);
         for (uint32_t i = 0; i < event->count; i++) {
-            const struct trace_value *value = &event->values[i];
+            const struct log_value *value = &event->values[i];
             if (value->text.len > 0)
                 span_text(&draft->writer, value->key, value->text);
             else
                 span_number(&draft->writer, value->key, (int64_t)value->number);
         }
         span_event_end(&draft->writer);
+    }
+}
+
+// Where they are no events of the span: whether there is room for that or not. What finds no room itself the queue counts.
+static void write_records(const struct draft *draft, const uint8_t *span_id, const struct trace_events *events) {
+    const struct stream *stream = draft->stream;
+    const struct stream_env *env = stream->env;
+    if (!are_records(stream))
+        return;
+    for (const struct trace_event *event = events->first; event != NULL; event = event->next) {
+        char *const memory = export_queue_room(env->log_records);
+        if (memory == NULL)
+            continue;
+        const struct log_event record = {.at = event->at + draft->wall_ahead,
+                                         .observed = loop_wall(env->loop),
+                                         .trace_id = stream->tracing->context.trace_id,
+                                         .span_id = span_id,
+                                         .flags = stream->tracing->context.flags,
+                                         .name = event->name,
+                                         .values = event->values,
+                                         .count = event->count};
+        export_queue_add(env->log_records, log_record_of_event(&record, memory));
+        loop_flush(env->loop, env->publish);
     }
 }
 
@@ -304,6 +334,7 @@ static void finish(struct draft *draft) {
 static void write_own_span(struct stream *stream, enum span_kind kind) {
     const struct stream_tracing *tracing = stream->tracing;
     struct draft draft = draft_of(stream, NULL);
+    write_records(&draft, tracing->context.span_id, &tracing->events);
     char *const memory = room_of(stream);
     if (memory == NULL)
         return;
@@ -358,6 +389,7 @@ static void write_attempt(struct stream *stream, const struct attempt *attempt) 
     const struct stream_tracing *tracing = stream->tracing;
     const struct attempt_span *span = attempt->span;
     struct draft draft = draft_of(stream, attempt);
+    write_records(&draft, span->id, &span->events);
     char *const memory = room_of(stream);
     if (memory == NULL)
         return;

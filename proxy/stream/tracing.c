@@ -162,6 +162,7 @@ void tracing_begin(struct stream *stream) {
     struct stream_tracing *tracing = pool_alloc_zeroed(&stream->pool, sizeof *tracing);
     stream->tracing = tracing;
     tracing->propagators = *propagators;
+    tracing->events_are_records = stream->proxy->telemetry.traces.events == TRACE_EVENTS_LOG;
     tracing->has_server_span = stream->listener->role != ROLE_OUTBOUND;
     const struct brought brought = read_request(stream, propagators);
     tracing->context = brought.context;

@@ -22,9 +22,10 @@ struct stream_tracing {
     bool is_recorded;
     bool is_debug; // by B3
     bool has_server_span;
-    bool tells;         // the heads of requests that are sent on get its context; else in the forms alone that they lack
-    bool is_w3c;        // it came so
-    bool changes_state; // and their tracestate is `state`
+    bool tells;              // the heads of requests that are sent on get its context; else in the forms alone that they lack
+    bool is_w3c;             // it came so
+    bool changes_state;      // and their tracestate is `state`
+    bool events_are_records; // of the log, where somebody sends those
     struct telemetry_propagators propagators;
     struct bytes state;         // tracestate; empty: none
     struct trace_events events; // of the SERVER span; where there is none, of the first try

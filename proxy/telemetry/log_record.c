@@ -4,13 +4,12 @@
 #include "base/check.h"
 #include "telemetry/access_line.h"
 #include "telemetry/otlp_wire.h"
-#include "telemetry/trace_context.h"
 
 #include <assert.h>
 
 #define SCOPE_LOG_RECORDS 2
 enum { RECORD_TIME = 1, RECORD_SEVERITY_NUMBER, RECORD_SEVERITY_TEXT, RECORD_ATTRIBUTES = 6, RECORD_ATTRIBUTES_DROPPED };
-enum { RECORD_TRACE_ID = 9, RECORD_SPAN_ID, RECORD_OBSERVED, RECORD_EVENT_NAME };
+enum { RECORD_FLAGS = 8, RECORD_TRACE_ID, RECORD_SPAN_ID, RECORD_OBSERVED, RECORD_EVENT_NAME };
 
 #define TAIL_BYTES 6 // how many attributes were dropped: a tag and 32 bits
 static_assert(LOG_RECORD_BYTES_MAX <= WIRE_MESSAGE_MAX, "a length of two bytes");
@@ -111,17 +110,27 @@ static enum log_severity severity_of(const struct access_record *record) {
     return record->status >= 500 || record->status == 0 ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARN;
 }
 
-// `text` is hexadecimal, or empty: then there is no such field.
-static char *put_id(char *at, char tag, struct bytes text, size_t count) {
-    uint8_t id[TRACE_ID_BYTES];
+// `text` is hexadecimal, or empty: then NULL, for no id.
+static const uint8_t *id_of(struct bytes text, uint8_t *id, size_t count) {
     if (text.len != 2 * count)
-        return at;
+        return NULL;
     for (size_t i = 0; i < count; i++) {
         const int octet = bytes_octet_of_hex(bytes_from(text.at + 2 * i, 2));
         CHECK(octet >= 0); // we have printed it
         id[i] = (uint8_t)octet;
     }
-    return wire_bytes(at, tag, id, count);
+    return id;
+}
+
+static char *put_id(char *at, char tag, const uint8_t *id, size_t count) {
+    return id == NULL ? at : wire_bytes(at, tag, id, count);
+}
+
+static char *put_flags(char *at, uint8_t flags) {
+    if (flags == 0)
+        return at;
+    *at++ = WIRE_FIXED32(RECORD_FLAGS);
+    return wire_fixed(at, flags, 4);
 }
 
 static struct bytes severity_text(enum log_severity severity) {
@@ -131,7 +140,8 @@ static struct bytes severity_text(enum log_severity severity) {
 struct record_head {
     nanoseconds at, observed;
     enum log_severity severity;
-    struct bytes trace_id, span_id; // hexadecimal; empty: none
+    const uint8_t *trace_id, *span_id; // NULL: none
+    uint8_t flags;                     // of the trace
     struct bytes event_name;
 };
 
@@ -142,6 +152,7 @@ static struct record_writer begin(const struct record_head *head, char *memory) 
     *at++ = WIRE_VARINT(RECORD_SEVERITY_NUMBER);
     *at++ = (char)head->severity;
     at = wire_bytes(at, WIRE_LENGTH(RECORD_SEVERITY_TEXT), level.at, level.len);
+    at = put_flags(at, head->flags);
     at = put_id(at, WIRE_LENGTH(RECORD_TRACE_ID), head->trace_id, TRACE_ID_BYTES);
     at = put_id(at, WIRE_LENGTH(RECORD_SPAN_ID), head->span_id, SPAN_ID_BYTES);
     at = wire_time(at, WIRE_FIXED64(RECORD_OBSERVED), head->observed);
@@ -160,14 +171,34 @@ static size_t end(const struct record_writer *writer, char *memory) {
 }
 
 size_t log_record_of_access(const struct access_record *record, char memory[LOG_RECORD_BYTES_MAX]) {
+    uint8_t trace_id[TRACE_ID_BYTES], span_id[SPAN_ID_BYTES];
     const struct record_head head = {.at = record->start_wall,
                                      .observed = record->start_wall + record->duration,
                                      .severity = severity_of(record),
-                                     .trace_id = record->trace_id,
-                                     .span_id = record->span_id,
+                                     .trace_id = id_of(record->trace_id, trace_id, sizeof trace_id),
+                                     .span_id = id_of(record->span_id, span_id, sizeof span_id),
                                      .event_name = BYTES(LOG_EVENT_ACCESS)};
     struct record_writer writer = begin(&head, memory);
     put_fields(&writer, record);
+    return end(&writer, memory);
+}
+
+size_t log_record_of_event(const struct log_event *event, char memory[LOG_RECORD_BYTES_MAX]) {
+    const struct record_head head = {.at = event->at,
+                                     .observed = event->observed,
+                                     .severity = LOG_SEVERITY_INFO,
+                                     .trace_id = event->trace_id,
+                                     .span_id = event->span_id,
+                                     .flags = event->flags,
+                                     .event_name = event->name};
+    struct record_writer writer = begin(&head, memory);
+    for (uint32_t i = 0; i < event->count; i++) {
+        const struct log_value *value = &event->values[i];
+        if (value->text.len > 0)
+            put_text(&writer, value->key, value->text);
+        else
+            put_number(&writer, value->key, value->number);
+    }
     return end(&writer, memory);
 }
 
@@ -217,13 +248,14 @@ size_t log_record_of_audit(const struct audit_record *record, char memory[LOG_RE
         AUDIT_EVENT_LIST(X)
 #undef X
     };
+    uint8_t trace_id[TRACE_ID_BYTES];
     const bool is_refused = record->event == AUDIT_DENIED || bytes_equal(record->fields[AUDIT_FIELD_RESULT], BYTES("refused"));
     const struct record_head head = {.at = record->wall,
                                      .observed = record->wall,
                                      .severity = record->event == AUDIT_LOST ? LOG_SEVERITY_ERROR
                                                  : is_refused                ? LOG_SEVERITY_WARN
                                                                              : LOG_SEVERITY_INFO,
-                                     .trace_id = record->fields[AUDIT_FIELD_TRACE_ID],
+                                     .trace_id = id_of(record->fields[AUDIT_FIELD_TRACE_ID], trace_id, sizeof trace_id),
                                      .event_name = names[record->event]};
     struct record_writer writer = begin(&head, memory);
     for (enum audit_field field = 0; field < AUDIT_FIELD_COUNT; field++)

@@ -129,6 +129,25 @@ def test_the_audit_log_is_sent_by_workers_and_by_the_main_thread(fleet, receiver
     assert told == ["ready", "draining", "ending", "ended"]
 
 
+def test_what_was_decided_is_a_record_that_leads_to_its_span(fleet, receiver):
+    traces = OtlpReceiver("http/protobuf")
+    hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend(reply(200)).address}}, outbound=False, service="app", start=False,
+              policies=[authorize("guard", "Deny", {"name": "secret", "matches": [{"path": {"type": "PathPrefix", "value": "/secret"}}]})])
+    soon = {"batch": {"scheduleDelay": "20ms"}}
+    hop.proxy["spec"]["telemetry"].update(traces={"endpoint": f"http://{traces.address}", "events": "Log", **soon},
+                                          logs={"endpoint": f"http://{receiver.address}", "protocol": PROTOCOLS[receiver.protocol], **soon})
+    hop.start()
+    assert exchange(hop.inbound["in"], f"GET /secret HTTP/1.1\r\nHost: app\r\ntraceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n\r\n").status == 403
+    [record] = eventually(lambda: receiver.spans)
+    [span] = eventually(lambda: traces.spans)
+    traces.close()
+    assert (record.event_name, record.severity_text, record.trace_id.hex(), record.span_id) == ("outrigger.refused", "INFO", TRACE, span.span_id)
+    assert {"outrigger.policy": "AuthorizationPolicy/default/guard", "outrigger.rule": "secret", "outrigger.end": "denied"}.items() <= attributes(record).items()
+    assert span.start_time_unix_nano <= record.time_unix_nano <= span.end_time_unix_nano <= record.observed_time_unix_nano
+    assert not span.events and span.dropped_events_count == 0
+    assert len(hop.log()) == 1
+
+
 def test_what_makes_no_sense_is_told(fleet):
     hop = Hop(fleet, {"a": ["127.0.0.1:1"]}, start=False)
     hop.proxy["spec"]["telemetry"] = {"accessLog": {"format": "OTLP", "path": "/log"}, "logs": {"endpoint": "ftp://x"}}
@@ -137,7 +156,7 @@ def test_what_makes_no_sense_is_told(fleet):
     assert done.returncode == 3 and "accessLog.path: is not for format OTLP" in said and "logs.endpoint" in said
     hop.proxy["spec"]["telemetry"] = {"logs": {"endpoint": "http://127.0.0.1:4318"}}
     done = fleet.run([BIN / "outrigger", "check", hop.write()])
-    assert done.returncode == 0 and "has format OTLP: nothing is sent there" in done.stdout + done.stderr
+    assert done.returncode == 0 and "nothing is sent there" in done.stdout + done.stderr
     hop.proxy["spec"]["telemetry"] = {"accessLog": {"format": "OTLP"}, "auditLog": {"format": "OTLP"}}
     done = fleet.run([BIN / "outrigger", "check", hop.write()])
     said = done.stdout + done.stderr

@@ -2,6 +2,7 @@
 #include "support/span_reader.h"
 
 #include "base/check.h"
+#include "telemetry/proto/logs.pb-c.h"
 #include "telemetry/proto/trace.pb-c.h"
 
 #include <inttypes.h>
@@ -17,23 +18,28 @@ static void on_note(struct note *note) {
 }
 
 static void publish(struct task *task) {
-    export_queue_publish(&CONTAINER_OF(task, struct span_reader, publish)->queue);
+    struct span_reader *reader = CONTAINER_OF(task, struct span_reader, publish);
+    export_queue_publish(&reader->queue);
+    export_queue_publish(&reader->records);
 }
 
 void span_reader_init(struct span_reader *reader, struct stream_env *env) {
-    reader->count = 0;
+    reader->count = reader->record_count = 0;
     mailbox_init(&reader->home, 4, on_wake, NULL);
     export_queue_init(&reader->queue, SPAN_LINES_MAX, SPAN_LINES_MAX, &reader->home, on_note, NULL);
+    export_queue_init(&reader->records, SPAN_LINES_MAX, SPAN_LINES_MAX, &reader->home, on_note, NULL);
     task_init(&reader->publish, publish);
     reader->env = env;
     env->spans = &reader->queue;
+    env->log_records = &reader->records;
     env->publish = &reader->publish;
 }
 
 void span_reader_dispose(struct span_reader *reader) {
     task_cancel(&reader->publish);
-    reader->env->spans = NULL;
+    reader->env->spans = reader->env->log_records = NULL;
     export_queue_dispose(&reader->queue);
+    export_queue_dispose(&reader->records);
     mailbox_dispose(&reader->home);
 }
 
@@ -98,8 +104,9 @@ static void say(char *line, const Otlp__Span *span) {
         add(line, " dropped=%u,%u,%u", span->dropped_attributes_count, span->dropped_events_count, span->dropped_links_count);
 }
 
+static char joined[EXPORT_RECORD_MAX * SPAN_LINES_MAX];
+
 unsigned span_reader_read(struct span_reader *reader) {
-    static char joined[EXPORT_RECORD_MAX * SPAN_LINES_MAX];
     uint32_t records;
     const size_t length = export_queue_take(&reader->queue, SPAN_LINES_MAX, joined, sizeof joined, &records);
     Otlp__ScopeSpans *spans = otlp__scope_spans__unpack(NULL, length, (const uint8_t *)joined);
@@ -108,6 +115,27 @@ unsigned span_reader_read(struct span_reader *reader) {
         say(reader->lines[reader->count++], spans->spans[i]);
     otlp__scope_spans__free_unpacked(spans, NULL);
     return reader->count;
+}
+
+static void say_record(char *line, const Otlp__LogRecord *record) {
+    line[0] = '\0';
+    add(line, "%s %s", record->event_name, record->severity_text);
+    add_id(line, " trace=", record->trace_id);
+    add_id(line, " id=", record->span_id);
+    CHECK(record->observed_time_unix_nano >= record->time_unix_nano);
+    add(line, " at=%" PRIu64, record->time_unix_nano / NS_PER_MS);
+    add_attributes(line, record->attributes, record->n_attributes);
+}
+
+unsigned span_reader_read_records(struct span_reader *reader) {
+    uint32_t records;
+    const size_t length = export_queue_take(&reader->records, SPAN_LINES_MAX, joined, sizeof joined, &records);
+    Otlp__ScopeLogs *logs = otlp__scope_logs__unpack(NULL, length, (const uint8_t *)joined);
+    CHECK(logs != NULL && logs->n_log_records == records && reader->record_count + records <= SPAN_LINES_MAX);
+    for (uint32_t i = 0; i < records; i++)
+        say_record(reader->record_lines[reader->record_count++], logs->log_records[i]);
+    otlp__scope_logs__free_unpacked(logs, NULL);
+    return reader->record_count;
 }
 
 const char *span_part(const char *line, const char *key) {

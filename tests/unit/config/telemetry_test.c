@@ -133,6 +133,28 @@ static void at_a_gateway_rules_go_before_routes_and_listeners(void **state) {
     loaded_dispose(&loaded);
 }
 
+static void what_is_decided_goes_to_the_log_where_that_goes_somewhere(void **state) {
+    (void)state;
+    struct loaded loaded;
+    assert_int_equal(expect_good(&loaded, PROXY(""))->proxy.telemetry.traces.events, TRACE_EVENTS_SPAN);
+    loaded_dispose(&loaded);
+    const struct snapshot *snapshot =
+        expect_good(&loaded, MESH("  telemetry: {logs: {endpoint: 'http://o.example'}}\n") PROXY("  telemetry: {traces: {events: Log}}\n"));
+    assert_int_equal(snapshot->proxy.telemetry.traces.events, TRACE_EVENTS_LOG);
+    assert_non_null(snapshot->proxy.telemetry.otlp[OTLP_LOGS].url);
+    assert_int_equal(loaded.warnings.count, 0);
+    loaded_dispose(&loaded);
+    expect_good(&loaded, PROXY("  telemetry: {traces: {events: Log}}\n"));
+    assert_int_equal(loaded.warnings.count, 1);
+    assert_true(has_line(&loaded.warnings, "spec.telemetry.traces.events: records of the log go where spec.telemetry.logs.endpoint or"));
+    loaded_dispose(&loaded);
+    // The Proxy's block is whole, and has none.
+    expect_good(&loaded,
+                MESH("  telemetry: {traces: {events: Log}, logs: {endpoint: 'http://o.example'}}\n") PROXY("  telemetry: {logs: {timeout: 1s}}\n"));
+    assert_int_equal(loaded.warnings.count, 1);
+    loaded_dispose(&loaded);
+}
+
 #define OF_MESH(groups) TELEMETRY("m", "{kind: Mesh, name: default}", groups)
 
 static void what_is_for_the_mesh_is_least_specific(void **state) {
@@ -233,6 +255,7 @@ int main(void) {
         cmocka_unit_test(groups_are_taken_whole_from_the_most_specific),
         cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
         cmocka_unit_test(at_a_gateway_rules_go_before_routes_and_listeners),
+        cmocka_unit_test(what_is_decided_goes_to_the_log_where_that_goes_somewhere),
         cmocka_unit_test(what_is_for_the_mesh_is_least_specific),
         cmocka_unit_test(what_is_for_the_mesh_holds_in_all_namespaces),
         cmocka_unit_test(the_mesh_is_a_target_beside_its_config_alone),

@@ -7,12 +7,13 @@
 #include "telemetry/series_reading.h"
 #include "telemetry/trace_context.h"
 
-#define TRACED_WITH(more)                                                                                                      \
+#define TRACED_WITH(more) TRACED_BY("", more)
+#define TRACED_BY(traces, more)                                                                                                \
     API "kind: Proxy\nmetadata: {name: p}\nspec:\n"                                                                            \
         "  listeners:\n"                                                                                                       \
         "  - {name: outbound, role: Outbound, address: '127.0.0.1:15001'}\n"                                                   \
         "  - {name: inbound, role: Inbound, address: '127.0.0.1:15006', forwardTo: '127.0.0.1:8009', mtls: {mode: Disable}}\n" \
-        "  telemetry: {accessLog: {path: /dev/null, filter: All}, traces: {sampling: {numerator: 1}}}\n" more "---\n"
+        "  telemetry: {accessLog: {path: /dev/null, filter: All}, traces: {sampling: {numerator: 1}" traces "}}\n" more "---\n"
 #define TRACED TRACED_WITH("")
 #define GENEROUS "  retry: {attempts: 2, conditions: [ConnectFailure, GatewayError], budget: {percent: 100, minPerSecond: 100}}\n"
 
@@ -158,6 +159,49 @@ static void a_pause_before_a_retry_is_told(void **state) {
     assert_int_equal(client.status, 200);
     assert_has(line(1), "outrigger.reason=gateway_error outrigger.pause_ms=1");
     end(2);
+}
+
+#define TOLD_IN_THE_LOG TRACED_BY(", events: Log}, logs: {endpoint: 'http://o.example'", "")
+
+static void what_was_decided_may_be_records_of_the_log(void **state) {
+    (void)state;
+    begin(TOLD_IN_THE_LOG SERVICE("HTTP1", TWO) POLICY(IN_TURN GENEROUS), "GET a /\n");
+    respond(&world, 0, 503, "content-length: 0\n", "");
+    respond(&world, 1, 200, "content-length: 0\n", "");
+    const char *const retried = line(1);
+    assert_has_not(retried, "[");
+    assert_int_equal(span_reader_read_records(&spans), 1);
+    char ids[96];
+    (void)snprintf(ids, sizeof ids, "outrigger.retried INFO trace=%s id=%s at=", span_part(retried, "trace="), span_part(retried, "id="));
+    assert_has(spans.record_lines[0], ids);
+    assert_has(spans.record_lines[0], " outrigger.policy=TrafficPolicy/default/a outrigger.reason=gateway_error outrigger.pause_ms=");
+    end(2);
+}
+
+static void with_no_queue_of_the_log_what_was_decided_stays_in_its_span(void **state) {
+    (void)state;
+    begin(TOLD_IN_THE_LOG SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 1, conditions: [GatewayError]}\n"), "POST a /\n");
+    world.env.log_records = NULL;
+    respond(&world, 0, 503, "content-length: 0\n", "");
+    assert_has(line(0), "[outrigger.retry_refused");
+    end(1);
+}
+
+// A span that has no room takes none of them with it, and what has no room is counted.
+static void records_have_room_of_their_own(void **state) {
+    (void)state;
+    begin(TOLD_IN_THE_LOG SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 1, conditions: [GatewayError]}\n"), "POST a /\n");
+    spans.queue.records_max = 0;
+    respond(&world, 0, 503, "content-length: 0\n", "");
+    assert_int_equal(span_reader_read_records(&spans), 1);
+    assert_has(spans.record_lines[0], " outrigger.reason=method");
+    end(0);
+    begin(TOLD_IN_THE_LOG SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 1, conditions: [GatewayError]}\n"), "POST a /\n");
+    spans.records.records_max = 0;
+    respond(&world, 0, 503, "content-length: 0\n", "");
+    assert_int_equal(span_reader_read_records(&spans), 0);
+    assert_int_equal(metric_read(&spans.records.dropped), 1);
+    end(1);
 }
 
 static void why_there_was_no_further_try_is_told(void **state) {
@@ -538,6 +582,9 @@ int main(void) {
         cmocka_unit_test(an_error_is_told_by_its_status_and_4xx_is_the_clients),
         cmocka_unit_test(each_try_has_a_span_that_is_linked_to_the_one_before),
         cmocka_unit_test(a_pause_before_a_retry_is_told),
+        cmocka_unit_test(what_was_decided_may_be_records_of_the_log),
+        cmocka_unit_test(with_no_queue_of_the_log_what_was_decided_stays_in_its_span),
+        cmocka_unit_test(records_have_room_of_their_own),
         cmocka_unit_test(why_there_was_no_further_try_is_told),
         cmocka_unit_test(a_hedge_is_linked_to_what_it_hedges_and_losing_is_no_error),
         cmocka_unit_test(what_could_not_be_connected_to_is_an_error_by_its_name),

@@ -147,6 +147,38 @@ static void hostile_values_leave_a_valid_record(void **state) {
     otlp__log_record__free_unpacked(read, NULL);
 }
 
+static void what_was_decided_is_told_with_the_ids_of_its_span(void **state) {
+    (void)state;
+    static char huge[65536];
+    memset(huge, '\xff', sizeof huge);
+    struct log_value values[10] = {{.key = BYTES("outrigger.policy"), .text = BYTES("RateLimitPolicy/shop/pay")},
+                                   {.key = BYTES("outrigger.retry_after_ms"), .number = 1500}};
+    struct log_event event = {.at = UINT64_C(1767225599) * NS_PER_S,
+                              .observed = UINT64_C(1767225600) * NS_PER_S,
+                              .trace_id = (const uint8_t *)"\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c",
+                              .span_id = (const uint8_t *)"\xb7\xad\x6b\x71\x69\x20\x33\x31",
+                              .flags = 1,
+                              .name = BYTES("outrigger.refused"),
+                              .values = values,
+                              .count = 2};
+    Otlp__LogRecord *read = unpacked(log_record_of_event(&event, memory));
+    assert_true(read->time_unix_nano == event.at && read->observed_time_unix_nano == event.observed);
+    assert_string_equal(read->event_name, "outrigger.refused");
+    assert_int_equal(read->severity_number, LOG_SEVERITY_INFO);
+    assert_memory_equal(read->trace_id.data, event.trace_id, 16);
+    assert_memory_equal(read->span_id.data, event.span_id, 8);
+    assert_int_equal(read->flags, 1);
+    assert_int_equal(read->n_attributes, 2);
+    assert_text(read, "outrigger.policy", "RateLimitPolicy/shop/pay");
+    assert_number(read, "outrigger.retry_after_ms", 1500);
+    otlp__log_record__free_unpacked(read, NULL);
+    for (event.count = 0; event.count < 10; event.count++)
+        values[event.count] = (struct log_value){.key = BYTES("outrigger.reason"), .text = bytes_from(huge, sizeof huge)};
+    read = unpacked(log_record_of_event(&event, memory));
+    assert_true(read->dropped_attributes_count > 0 && read->n_attributes > 0);
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
 static void a_line_of_the_audit_log_is_told_too(void **state) {
     (void)state;
     char huge[4096];
@@ -176,9 +208,8 @@ static void a_line_of_the_audit_log_is_told_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_is_told_by_convention),
-        cmocka_unit_test(severity_goes_by_the_outcome),
-        cmocka_unit_test(hostile_values_leave_a_valid_record),
+        cmocka_unit_test(a_request_is_told_by_convention),     cmocka_unit_test(severity_goes_by_the_outcome),
+        cmocka_unit_test(hostile_values_leave_a_valid_record), cmocka_unit_test(what_was_decided_is_told_with_the_ids_of_its_span),
         cmocka_unit_test(a_line_of_the_audit_log_is_told_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
