@@ -22,3 +22,19 @@ def fleet(request):
     started = Fleet()
     yield started
     started.close(failed=getattr(request.node, "has_failed", False))
+
+
+@pytest.fixture
+def receiver_of():
+    """Makes OtlpReceivers: receiver_of("grpc", "logs"). At the end none may have seen a fault."""
+    from support.otlp_receiver import OtlpReceiver  # runs protoc: for those alone that need it
+
+    receivers = []
+
+    def make(*arguments, **options):
+        receivers.append(OtlpReceiver(*arguments, **options))
+        return receivers[-1]
+
+    yield make
+    for receiver in receivers:
+        receiver.close()

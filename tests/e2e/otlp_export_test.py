@@ -1,7 +1,8 @@
 # presets: dev release
 # seconds: 40
-"""Spans on their way to a collector: all protocols against a strict receiver and OpenTelemetry's own Collector, what happens while nobody is there, and that each span is counted once."""
+"""Spans on their way to a collector: all protocols against a strict receiver, what happens while nobody is there, and that each span is counted once."""
 
+import gzip
 import json
 import ssl
 import threading
@@ -10,32 +11,16 @@ import pytest
 
 from support.authorize import get
 from support.backend import held, message
-from support.fleet import PEERS, accepts, eventually, take_port
+from support.fleet import eventually, take_port
+from support.h2_peer import h2_server
 from support.hop import Hop, service
 from support.origin import simple
-from support.otlp_receiver import OtlpReceiver, grpc
+from support.otlp_receiver import PROTOCOLS, generate, grpc, settled, told
 from support.pair import CALLER, Pair
 from support.test_ca import Authority
 from support.wire import Wire
 
-COLLECTOR = PEERS / "otelcol"
-needs_collector = pytest.mark.skipif(not COLLECTOR.exists(), reason=f"the OpenTelemetry Collector is not there: ./dev setup --peers builds it ({COLLECTOR})")
-
-PROTOCOLS = {"http/protobuf": "HTTPProtobuf", "http/json": "HTTPJSON", "grpc": "GRPC"}
 SOON = {"scheduleDelay": "20ms", "exportTimeout": "60s"}
-
-
-@pytest.fixture
-def receiver_of():
-    receivers = []
-
-    def make(*arguments, **options):
-        receivers.append(OtlpReceiver(*arguments, **options))
-        return receivers[-1]
-
-    yield make
-    for receiver in receivers:
-        receiver.close()
 
 
 def traces(receiver, **more):
@@ -55,24 +40,6 @@ def ask(hop, count):
         assert get(hop.address, f"/{number}", host="backend").status == 200
 
 
-def told(hop, signal="traces"):
-    """made, exported, waiting, and what was dropped by its reason."""
-    figures = hop.figures()
-    one = {name: figures.get((f"outrigger_telemetry_records_{name}", (("signal", signal),)), 0) for name in ("total", "exported_total", "waiting")}
-    dropped = {dict(labels)["reason"]: value for (name, labels), value in figures.items()
-               if name == "outrigger_telemetry_records_dropped_total" and dict(labels)["signal"] == signal and value}
-    assert one["total"] == one["exported_total"] + one["waiting"] + sum(dropped.values()), (one, dropped)
-    return one["total"], one["exported_total"], one["waiting"], dropped
-
-
-def settled(hop, made):
-    """The same once so many were made and none waits."""
-    def look():
-        figures = told(hop)
-        return figures if figures[0] == made and figures[2] == 0 else None
-    return eventually(look, what=f"{made} spans are sent or dropped")
-
-
 @pytest.mark.parametrize("compression", ["None", "Gzip"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_each_span_comes_once(fleet, receiver_of, protocol, compression):
@@ -89,6 +56,25 @@ def test_each_span_comes_once(fleet, receiver_of, protocol, compression):
     # It tells of itself nowhere else: neither in the log nor among the requests of a service.
     assert len(hop.log()) == 20
     assert hop.figure("outrigger_telemetry_export_retries_total") == 0
+
+
+def test_grpc_says_that_its_message_is_compressed(fleet):
+    """Which a library for gRPC takes as it comes: seen on the wire."""
+    requests = []
+
+    def answer(server, request):
+        requests.append(request)
+        server.respond(request.stream, headers=[("content-type", "application/grpc")], trailers=[("grpc-status", "0")])
+
+    receiver = fleet.backend(h2_server(answer))
+    hop = tracing_hop(fleet, {"endpoint": f"http://{receiver.address}", "protocol": "GRPC", "compression": "Gzip", "batch": SOON})
+    hop.start()
+    ask(hop, 1)
+    assert settled(hop, 1) == (1, 1, 0, {})
+    body = requests[0].body
+    assert requests[0].header("grpc-encoding") == "gzip" and body[0] == 1 and int.from_bytes(body[1:5], "big") == len(body) - 5
+    message = generate()[0].ExportTraceServiceRequest.FromString(gzip.decompress(body[5:]))
+    assert len(message.resource_spans[0].scope_spans[0].spans) == 1
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -256,60 +242,6 @@ def test_a_collector_with_tls_is_verified(fleet, receiver_of):
         if roots is authority:
             settled(hop, 2)
         else:
-            eventually(lambda: hop.figure("outrigger_telemetry_export_retries_total") > 0, what="a retry")
+            eventually(lambda: "event=export_retry signal=traces" in hop.process.output(), what="a retry")
+            assert 'reason="tls_failed"' in hop.process.output()
     assert len(receiver.spans) == 2
-
-
-# --- OpenTelemetry's own ---
-
-
-class Collector:
-    """The Collector, which decodes what it gets and passes it on, one request for one, to `behind`."""
-
-    def __init__(self, fleet, behind):
-        self.fleet = fleet
-        self.grpc, self.http = fleet.address(), fleet.address()
-        at_once = {"endpoint": f"http://{behind.address}", "sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}
-        config = {"receivers": {"otlp": {"protocols": {"grpc": {"endpoint": self.grpc}, "http": {"endpoint": self.http}}}},
-                  "exporters": {"otlp_http": at_once},
-                  "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp_http"]}}, "telemetry": {"metrics": {"level": "none"}}}}
-        self.config = fleet.write("collector.yaml", json.dumps(config))
-        self.process = None
-        self.start()
-
-    def start(self):
-        self.process = self.fleet.start("otelcol", [COLLECTOR, "--config", f"file:{self.config}"], accepts(self.http))
-
-    def endpoint(self, protocol):
-        return f"http://{self.grpc if protocol == 'grpc' else self.http}"
-
-
-@needs_collector
-@pytest.mark.parametrize("compression", ["None", "Gzip"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_opentelemetry_s_collector_takes_it(fleet, receiver_of, protocol, compression):
-    behind = receiver_of(sender="collector for tests")
-    collector = Collector(fleet, behind)
-    hop = tracing_hop(fleet, {"endpoint": collector.endpoint(protocol), "protocol": PROTOCOLS[protocol], "compression": compression, "batch": SOON})
-    hop.start()
-    ask(hop, 20)
-    assert settled(hop, 20) == (20, 20, 0, {})
-    assert len({span.span_id for span in behind.spans}) == len(behind.spans) == 20
-
-
-@needs_collector
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_collector_that_is_killed_under_load_loses_nothing_but_what_the_queue_had_no_room_for(fleet, receiver_of, protocol):
-    behind = receiver_of(sender="collector for tests")
-    collector = Collector(fleet, behind)
-    hop = tracing_hop(fleet, {"endpoint": collector.endpoint(protocol), "protocol": PROTOCOLS[protocol], "batch": {**SOON, "maxQueueSize": 64, "maxBatchSize": 16}})
-    hop.start()
-    ask(hop, 40)
-    settled(hop, 40)
-    collector.process.kill()
-    ask(hop, 200)
-    eventually(lambda: told(hop)[3].get("queue_full", 0) > 0, what="the queue is full")
-    collector.start()
-    made, exported, waiting, dropped = settled(hop, 240)
-    assert set(dropped) == {"queue_full"} and exported == 240 - dropped["queue_full"]
-    assert len({span.span_id for span in behind.spans}) == exported

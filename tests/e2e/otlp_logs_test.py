@@ -9,18 +9,15 @@ from support.authorize import authorize
 from support.backend import reply
 from support.fleet import BIN, eventually
 from support.hop import Hop, service
-from support.otlp_receiver import OtlpReceiver
+from support.otlp_receiver import PROTOCOLS
 from support.wire import Wire, exchange
 
-PROTOCOLS = {"http/protobuf": "HTTPProtobuf", "http/json": "HTTPJSON", "grpc": "GRPC"}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(params=PROTOCOLS)
-def receiver(request):
-    receiver = OtlpReceiver(request.param, signal="logs")
-    yield receiver
-    receiver.close()
+def receiver(receiver_of, request):
+    return receiver_of(request.param, "logs")
 
 
 def logging_hop(fleet, receiver, **log):
@@ -61,9 +58,9 @@ def test_the_filter_holds_for_records_too(fleet, receiver):
     assert [attributes(record)["server.address"] for record in records] == ["bad"]
 
 
-def test_what_ends_while_documents_change_is_in_one_place_or_the_other(fleet):
+def test_what_ends_while_documents_change_is_in_one_place_or_the_other(fleet, receiver_of):
     """From a file to a collector and back, with so many services that workers switch over in many turns."""
-    receiver = OtlpReceiver("http/protobuf", signal="logs")
+    receiver = receiver_of(signal="logs")
     to_file = {"accessLog": {"path": str(fleet.folder / "hop" / "access.log"), "filter": "All"}}
     to_collector = {"accessLog": {"format": "OTLP", "filter": "All"}, "logs": {"endpoint": f"http://{receiver.address}", "batch": {"maxQueueSize": 65536, "scheduleDelay": "20ms"}}}
     hop = Hop(fleet, [service(f"s{number}", [f"127.0.0.1:{number + 1}"]) for number in range(400)], start=False, workers=2)
@@ -98,7 +95,6 @@ def test_what_ends_while_documents_change_is_in_one_place_or_the_other(fleet):
     disabled = hop.figure("outrigger_telemetry_records_dropped_total", reason="disabled")  # what still waited when it was to go to the file again
     hop.process.stop()
     assert len(receiver.spans) == made - disabled > 0
-    receiver.close()
 
 
 def test_records_that_have_nowhere_to_go_are_counted(fleet):

@@ -9,23 +9,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from support.authorize import get
 from support.fleet import eventually, split_address
 from support.hop import Hop, service
-from support.otlp_receiver import OtlpReceiver
+from support.otlp_receiver import PROTOCOLS
 
-PROTOCOLS = {"http/protobuf": "HTTPProtobuf", "http/json": "HTTPJSON", "grpc": "GRPC"}
 DURATION = "http.client.request.duration"
-
-
-@pytest.fixture
-def receiver_of():
-    receivers = []
-
-    def make(protocol="http/protobuf", signal="metrics"):
-        receivers.append(OtlpReceiver(protocol, signal=signal))
-        return receivers[-1]
-
-    yield make
-    for receiver in receivers:
-        receiver.close()
 
 
 def pushing(fleet, receiver, environment=None, **block):
@@ -59,7 +45,7 @@ def ask(hop, count):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_figures_are_those_of_the_page(fleet, receiver_of, protocol):
-    receiver = receiver_of(protocol)
+    receiver = receiver_of(protocol, "metrics")
     hop = pushing(fleet, receiver, **({"compression": "Gzip"} if protocol == "http/protobuf" else {}))
     ask(hop, 7)
     eventually(lambda: newest(receiver) and sum(point.count for point in newest(receiver).histogram.data_points) == 7)
@@ -83,7 +69,7 @@ def test_the_figures_are_those_of_the_page(fleet, receiver_of, protocol):
 
 
 def test_deltas_add_up_over_reloads_and_to_the_end(fleet, receiver_of):
-    receiver = receiver_of()
+    receiver = receiver_of(signal="metrics")
     hop = pushing(fleet, receiver, temporality="Delta")
     ask(hop, 5)
     eventually(lambda: metrics_of(receiver, DURATION))
@@ -101,7 +87,7 @@ def test_deltas_add_up_over_reloads_and_to_the_end(fleet, receiver_of):
 
 
 def test_histograms_can_be_exponential(fleet, receiver_of):
-    receiver = receiver_of()
+    receiver = receiver_of(signal="metrics")
     hop = pushing(fleet, receiver, histograms="Exponential")
     ask(hop, 20)
     eventually(lambda: newest(receiver) and sum(point.count for point in newest(receiver).exponential_histogram.data_points) == 20)
@@ -113,7 +99,7 @@ def test_histograms_can_be_exponential(fleet, receiver_of):
 
 
 def test_variables_fill_what_documents_do_not_say(fleet, receiver_of):
-    receiver = receiver_of()
+    receiver = receiver_of(signal="metrics")
     hop = pushing(fleet, receiver, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver.address}", "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
                                                 "OTEL_METRIC_EXPORT_INTERVAL": "100", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta", "OTEL_SERVICE_NAME": "courses"})
     ask(hop, 3)
@@ -124,7 +110,7 @@ def test_variables_fill_what_documents_do_not_say(fleet, receiver_of):
 
 
 def test_a_collector_that_is_not_there_costs_only_points(fleet, receiver_of):
-    receiver = receiver_of()
+    receiver = receiver_of(signal="metrics")
     hop = pushing(fleet, receiver, exportTimeout="300ms")
     receiver.stop()
     ask(hop, 3)
@@ -135,7 +121,7 @@ def test_a_collector_that_is_not_there_costs_only_points(fleet, receiver_of):
 
 def test_exemplars_lead_to_the_trace(fleet, receiver_of):
     """The last sampled request of a bucket, in OpenMetrics and in OTLP: its ids are those of its span."""
-    receiver, spans = receiver_of(), receiver_of(signal="traces")
+    receiver, spans = receiver_of(signal="metrics"), receiver_of(signal="traces")
     hop = Hop(fleet, [service("backend", [fleet.backend().address])], start=False)
     hop.proxy["spec"]["telemetry"] |= {"metrics": {"endpoint": f"http://{receiver.address}", "interval": "100ms"},
                                        "traces": {"endpoint": f"http://{spans.address}", "batch": {"scheduleDelay": "20ms"}}}

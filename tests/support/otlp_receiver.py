@@ -1,4 +1,4 @@
-"""A strict receiver of OTLP for tests: HTTP (protobuf and JSON) or gRPC, decoded with what protoc makes of proxy/telemetry/proto.
+"""A strict receiver of OTLP for tests: HTTP (protobuf and JSON) or gRPC, decoded with what protoc makes of proxy/telemetry/proto. And what a proxy says of what it sent.
 
     receiver = OtlpReceiver("http/protobuf"); ... receiver.spans ... receiver.close()
 
@@ -28,11 +28,13 @@ from pathlib import Path
 import grpc
 from google.protobuf import json_format
 
-from support.fleet import take_port
+from support.fleet import eventually, take_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROTOS = ROOT / "proxy" / "telemetry" / "proto"
 IDS = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
+# As variables name them, and as documents do.
+PROTOCOLS = {"http/protobuf": "HTTPProtobuf", "http/json": "HTTPJSON", "grpc": "GRPC"}
 SIGNALS = {"traces": ("ExportTraceServiceRequest", "resource_spans", "scope_spans", "spans", "trace.v1.TraceService"),
            "logs": ("ExportLogsServiceRequest", "resource_logs", "scope_logs", "log_records", "logs.v1.LogsService"),
            "metrics": ("ExportMetricsServiceRequest", "resource_metrics", "scope_metrics", "metrics", "metrics.v1.MetricsService")}
@@ -311,3 +313,31 @@ def unknown(message):
                 if unknown(item):
                     return True
     return False
+
+
+# --- what the proxy says ---
+
+
+def told(hop, signal="traces"):
+    """made, exported, waiting, and what was dropped by its reason."""
+    figures = hop.figures()
+    one = {name: figures.get((f"outrigger_telemetry_records_{name}", (("signal", signal),)), 0) for name in ("total", "exported_total", "waiting")}
+    dropped = {dict(labels)["reason"]: value for (name, labels), value in figures.items()
+               if name == "outrigger_telemetry_records_dropped_total" and dict(labels)["signal"] == signal and value}
+    assert one["total"] == one["exported_total"] + one["waiting"] + sum(dropped.values()), (one, dropped)
+    return one["total"], one["exported_total"], one["waiting"], dropped
+
+
+def settled(hop, made, signal="traces"):
+    """The same once so many were made and none waits."""
+    def look():
+        figures = told(hop, signal)
+        return figures if figures[0] == made and figures[2] == 0 else None
+    return eventually(look, what=f"{made} records of {signal} are sent or dropped")
+
+
+def ended(hop, signal):
+    """made and exported, as a proxy that has ended said."""
+    found = re.search(rf"event=export_ended signal={signal} made=(\d+) exported=(\d+)", hop.process.output())
+    assert found, hop.process.output()[-2000:]
+    return int(found[1]), int(found[2])
