@@ -43,6 +43,8 @@ void export_call_destroy(struct export_call *call) {
 
 static void finish(struct export_call *call, enum error end) {
     call->answer.end = end;
+    call->subrequest = NULL;
+    *call->under_way = NULL;
     mailbox_leave_note(call->home, &call->note);
 }
 
@@ -127,11 +129,14 @@ static void make_head(struct head *head, const struct export_call *call, const s
 }
 
 // The documents may be others than those that the body was made by: what it is goes by the call, where it goes by them.
-void export_call_run(struct export_call *call, struct stream_env *env, struct bound_snapshot *bound) {
+void export_call_run(struct export_call *call, struct stream_env *env, struct bound_snapshot *bound, struct export_call **under_way) {
     const struct otlp_config *config = bound == NULL ? NULL : &bound->snapshot->proxy.telemetry.otlp[call->signal];
     struct pool pool;
     struct head head;
     struct buffer body;
+    CHECK(*under_way == NULL);
+    call->under_way = under_way;
+    *under_way = call;
     if (config == NULL || config->url == NULL || env->refuses_streams) {
         finish(call, env->refuses_streams ? ERROR_MEMORY_LIMIT : ERROR_NO_ENDPOINT);
         return;
@@ -148,9 +153,14 @@ void export_call_run(struct export_call *call, struct stream_env *env, struct bo
                                            .answer_bytes_max = OTLP_ANSWER_BYTES_MAX,
                                            .completed = completed,
                                            .user = call};
-    const enum error error = subrequest_start_own(env, bound, &order);
+    const enum error error = subrequest_start_own(env, bound, &order, &call->subrequest);
     if (error != OK)
         finish(call, error);
     buffer_dispose(&body);
     pool_dispose(&pool);
+}
+
+void export_call_cancel(struct export_call *call) {
+    subrequest_cancel(call->subrequest);
+    finish(call, ERROR_CANCELLED);
 }

@@ -114,20 +114,14 @@ static void done(void *user, const struct otlp_result *result) {
     exporter_look(exporter);
 }
 
-static void pass_on(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
-    struct exporter *exporter = user;
-    exporter->carry(exporter->user, terms, body, timeout);
-}
-
 // ---- from outside
 
 void exporter_init(struct exporter *exporter, struct loop *loop, enum otlp_signal signal, struct export_queue *queues, uint32_t queue_count,
-                   void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout), void *user) {
+                   struct otlp_carrier carrier) {
     static const char *const names[OTLP_SIGNALS] = {[OTLP_TRACES] = "traces", [OTLP_METRICS] = "metrics", [OTLP_LOGS] = "logs"};
     CHECK(queue_count > 0);
-    *exporter = (struct exporter){
-        .loop = loop, .carry = carry, .user = user, .queues = queues, .queue_count = queue_count, .figures = {.signal = names[signal]}};
-    otlp_sender_init(&exporter->sender, loop, signal, pass_on, done, exporter);
+    *exporter = (struct exporter){.loop = loop, .queues = queues, .queue_count = queue_count, .figures = {.signal = names[signal]}};
+    otlp_sender_init(&exporter->sender, loop, signal, carrier, done, exporter);
     timer_init(&exporter->schedule, on_schedule);
     task_init(&exporter->look, look);
 }
@@ -169,12 +163,9 @@ bool exporter_is_idle(const struct exporter *exporter) {
 }
 
 void exporter_end(struct exporter *exporter) {
-    const struct otlp_answer none = {.end = ERROR_CANCELLED};
     exporter->hurry_at = exporter->loop->now > 0 ? exporter->loop->now : 1;
     exporter->is_on = false;
-    otlp_sender_drop(&exporter->sender);
-    if (exporter->sender.state == OTLP_SENDER_UNDER_WAY)
-        otlp_sender_answered(&exporter->sender, &none);
+    otlp_sender_end(&exporter->sender);
     drop_all(exporter, EXPORT_DROP_SHUTDOWN);
     loop_timer_stop(exporter->loop, &exporter->schedule);
     task_cancel(&exporter->look);

@@ -3,7 +3,7 @@
 //
 // Owner:      who embeds it.
 // Start:      exporter_init; it sends once exporter_apply has told it how and where.
-// Callbacks:  `carry`, as of an otlp_sender.
+// Callbacks:  those of the carrier, as of an otlp_sender.
 // Cancel:     exporter_end.
 // Memory:     the caller's; after exporter_dispose it may go.
 #ifndef AGENT_EXPORTER_H
@@ -15,8 +15,6 @@
 
 struct exporter {
     struct loop *loop;
-    void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout);
-    void *user; // of `carry`
     struct otlp_sender sender;
     struct export_queue *queues; // of all workers; borrowed
     uint32_t queue_count;
@@ -34,7 +32,7 @@ struct exporter {
 
 // `queues` stay while the exporter is there; what they tell of a full batch (export_queue_init, on_note) is passed on by exporter_look.
 void exporter_init(struct exporter *exporter, struct loop *loop, enum otlp_signal signal, struct export_queue *queues, uint32_t queue_count,
-                   void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout), void *user);
+                   struct otlp_carrier carrier);
 
 // How records are sent from now on. `config` NULL: not at all: those that wait are dropped.
 void exporter_apply(struct exporter *exporter, const struct otlp_config *config, const struct otlp_origin *origin);

@@ -31,3 +31,8 @@ void otlp_figures_end(struct export_figures *figures, const struct otlp_result *
     }
     tell(figures->signal, result);
 }
+
+void otlp_figures_tell_end(const struct export_figures *figures) {
+    log_event(LOG_INFO, "export_ended", "signal=%s made=%llu exported=%llu", figures->signal, (unsigned long long)figures->made,
+              (unsigned long long)figures->exported);
+}

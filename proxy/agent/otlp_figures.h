@@ -8,4 +8,7 @@
 // A request is over: counts its records as exported or dropped, and tells the log where they were not all taken. `is_ending`: the process is.
 void otlp_figures_end(struct export_figures *figures, const struct otlp_result *result, bool is_ending);
 
+// The process has ended: all that was made, and what of it was exported, in the log.
+void otlp_figures_tell_end(const struct export_figures *figures);
+
 #endif

@@ -60,7 +60,8 @@ static void try_now(struct otlp_sender *sender) {
     sender->tried = sender->terms.protocol;
     sender->retries += sender->tries > 0;
     sender->tries++;
-    sender->carry(sender->user, &sender->terms, sender->body, sender->terms.timeout < left ? sender->terms.timeout : left);
+    sender->is_elsewhere = sender->is_cancelled = false;
+    sender->carrier.carry(sender->carrier.user, &sender->terms, sender->body, sender->terms.timeout < left ? sender->terms.timeout : left);
 }
 
 static void on_timer(struct timer *timer) {
@@ -89,10 +90,17 @@ static bool hold_until(struct otlp_sender *sender, nanoseconds at) {
     return true;
 }
 
-void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal,
-                      void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout),
+static void cancel_try(struct otlp_sender *sender) {
+    CHECK(sender->state == OTLP_SENDER_UNDER_WAY);
+    if (!sender->is_cancelled) {
+        sender->is_cancelled = true;
+        sender->carrier.cancel(sender->carrier.user);
+    }
+}
+
+void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal, struct otlp_carrier carrier,
                       void (*done)(void *user, const struct otlp_result *result), void *user) {
-    *sender = (struct otlp_sender){.loop = loop, .signal = signal, .carry = carry, .done = done, .user = user};
+    *sender = (struct otlp_sender){.loop = loop, .signal = signal, .carrier = carrier, .done = done, .user = user};
     timer_init(&sender->timer, on_timer);
 }
 
@@ -113,6 +121,9 @@ void otlp_sender_lead(struct otlp_sender *sender, const struct otlp_config *conf
     if (sender->state == OTLP_SENDER_HELD) {
         loop_timer_stop(sender->loop, &sender->timer);
         loop_timer_start(sender->loop, &sender->timer, 0);
+    } else if (sender->state == OTLP_SENDER_UNDER_WAY) {
+        sender->is_elsewhere = true;
+        cancel_try(sender);
     }
 }
 
@@ -137,6 +148,7 @@ void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *
     CHECK(sender->state == OTLP_SENDER_UNDER_WAY);
     otlp_answer_judge(sender->tried, answer, loop_wall(sender->loop), &outcome);
     memcpy(sender->reason, outcome.reason, sizeof sender->reason);
+    sender->is_cancelled = false;
     switch (outcome.verdict) {
     case OTLP_TAKEN:
         sender->quiet_until = 0;
@@ -151,11 +163,14 @@ void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *
     case OTLP_AGAIN:
         break;
     }
-    if (outcome.retry_after > 0)
-        sender->quiet_until = now + outcome.retry_after; // for those that follow, too
+    nanoseconds at = now; // another receiver has asked for nothing
+    if (!sender->is_elsewhere)
+        at = now + (outcome.retry_after > 0 ? outcome.retry_after : backoff(sender));
+    if (!sender->is_elsewhere && outcome.retry_after > 0)
+        sender->quiet_until = at; // for those that follow, too
     if (sender->is_dropped)
         finish(sender, OTLP_END_DROPPED, 0);
-    else if (!hold_until(sender, outcome.retry_after > 0 ? sender->quiet_until : now + backoff(sender)))
+    else if (!hold_until(sender, at))
         finish(sender, OTLP_END_TIMEOUT, 0);
 }
 
@@ -175,10 +190,17 @@ void otlp_sender_hurry(struct otlp_sender *sender, nanoseconds at) {
 }
 
 void otlp_sender_drop(struct otlp_sender *sender) {
-    if (sender->state == OTLP_SENDER_HELD)
+    if (sender->state == OTLP_SENDER_HELD) {
         finish(sender, OTLP_END_DROPPED, 0);
-    else if (sender->state == OTLP_SENDER_UNDER_WAY)
+    } else if (sender->state == OTLP_SENDER_UNDER_WAY) {
         sender->is_dropped = true;
+        cancel_try(sender);
+    }
+}
+
+void otlp_sender_end(struct otlp_sender *sender) {
+    if (sender->state != OTLP_SENDER_IDLE)
+        finish(sender, OTLP_END_DROPPED, 0);
 }
 
 void otlp_sender_dispose(struct otlp_sender *sender) {

@@ -3,8 +3,8 @@
 //
 // Owner:      who embeds it. Of one thread.
 // Start:      otlp_sender_send.
-// Callbacks:  `carry` of its options, for each try; `done`, once for each otlp_sender_send, never from within it.
-// Cancel:     otlp_sender_drop; while a try is under way `otlp_sender_answered` must still come first.
+// Callbacks:  those of its carrier, for each try; `done`, once for each otlp_sender_send, never from within it.
+// Cancel:     otlp_sender_drop; while a try is under way `otlp_sender_answered` still comes first. otlp_sender_end where none will come any more.
 // Memory:     the caller's; after otlp_sender_dispose it may go.
 #ifndef AGENT_OTLP_SENDER_H
 #define AGENT_OTLP_SENDER_H
@@ -43,14 +43,22 @@ struct otlp_sender_terms {
     nanoseconds export_timeout; // of all of them
 };
 
+// Who brings requests to a receiver, and answers back.
+struct otlp_carrier {
+    // Begins a try: `body` is the sender's, and stays until otlp_sender_answered, which follows exactly once and never from within.
+    void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout);
+    // Nobody wants the answer of the try that is under way: otlp_sender_answered comes soon. At most once for a try.
+    void (*cancel)(void *user);
+    void *user;
+};
+
 struct otlp_sender {
     struct loop *loop;
     enum otlp_signal signal;
     struct otlp_sender_terms terms; // of the next try
     struct bytes url;               // owned: who is asked
     enum otlp_protocol tried;       // of the last try
-    // Begins a try: `body` is the sender's, and stays until otlp_sender_answered, which follows exactly once and never from within.
-    void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout);
+    struct otlp_carrier carrier;
     void (*done)(void *user, const struct otlp_result *result);
     void *user;
     enum otlp_sender_state state;
@@ -63,16 +71,18 @@ struct otlp_sender {
     nanoseconds give_up_at;       // of the loop's clock; UINT64_MAX: no try was begun
     nanoseconds quiet_until;      // the receiver wants nothing before
     bool is_dropped;              // as soon as the try is over
+    bool is_elsewhere;            // the receiver that the try went to is no more the one that is asked
+    bool is_cancelled;            // the try
     char reason[OTLP_REASON_MAX]; // of the last try
     struct timer timer;
 };
 
-void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal,
-                      void (*carry)(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout),
+// `user`: of `done`.
+void otlp_sender_init(struct otlp_sender *sender, struct loop *loop, enum otlp_signal signal, struct otlp_carrier carrier,
                       void (*done)(void *user, const struct otlp_result *result), void *user);
 
-// How and where each try goes from now on. What another receiver has asked for, to be left alone for a while, does not hold for this one: what is held is tried at once.
-// NULL: nothing is sent.
+// How and where each try goes from now on. Where that is another receiver, nothing waits for the last one: what is held is tried at once, what is under way is cancelled and
+// tried again. NULL: nothing is sent.
 void otlp_sender_lead(struct otlp_sender *sender, const struct otlp_config *config);
 
 // It is idle and led. `request`: a whole Export...ServiceRequest as protobuf with `records` in it, at least one; it lies in `memory`, which is the sender's from here on (free).
@@ -85,8 +95,11 @@ void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *
 // What is to be done is to be done until `at`, and without waiting between tries for longer than that leaves room for: the process is about to end.
 void otlp_sender_hurry(struct otlp_sender *sender, nanoseconds at);
 
-// Gives up what it has: `done` comes at once where no try is under way, else with the end of that.
+// Gives up what it has: `done` comes at once where no try is under way, else with the end of that, which is cancelled.
 void otlp_sender_drop(struct otlp_sender *sender);
+
+// No answer will come any more: gives up what it has, and `done` comes at once.
+void otlp_sender_end(struct otlp_sender *sender);
 
 // It is idle.
 void otlp_sender_dispose(struct otlp_sender *sender);

@@ -1,7 +1,7 @@
 // See exports.h. The main thread.
 #include "app/exports.h"
 
-#include "agent/export_call.h"
+#include "agent/otlp_figures.h"
 #include "app/proxy.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -19,35 +19,12 @@ void exports_init(struct proxy *proxy) {
     metrics_push_init(&exports->metrics, proxy);
 }
 
-// ---- requests
-
-static void on_over(struct export_call *call) {
-    struct export_signal *signal = call->user;
-    const struct otlp_sender *sender = &signal->exporter.sender;
-    CHECK(signal->call == call);
-    signal->call = NULL;
-    otlp_sender_answered(&signal->exporter.sender, &call->answer);
-    export_call_destroy(call);
-    // Once for a request: what becomes of it may show only after all of its time.
-    if (sender->state == OTLP_SENDER_HELD && sender->tries == 1)
-        log_event(LOG_INFO, "export_retry", "signal=%s records=%llu reason=\"%s\"", signal->exporter.figures.signal,
-                  (unsigned long long)sender->records, sender->reason);
-}
-
-static void carry(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
-    struct export_signal *signal = user;
-    struct proxy *proxy = signal->proxy;
-    CHECK(signal->call == NULL);
-    signal->call = export_call_create(&proxy->loop.mailbox, signal->signal, terms, body, timeout, on_over, signal);
-    worker_export(&proxy->workers[0], signal->call);
-}
+// ---- signals
 
 static void on_note(struct note *note) {
     struct export_signal *signal = CONTAINER_OF(note, struct export_queue, note)->user;
     exporter_look(&signal->exporter);
 }
-
-// ---- signals
 
 // One of each worker; of logs one of the main thread too, for its part of the audit log.
 static uint32_t queue_count(const struct export_signal *signal) {
@@ -60,7 +37,8 @@ static void open_signal(struct export_signal *signal, const struct otlp_config *
     signal->queues = alloc_zeroed_or_abort(queue_count(signal), sizeof signal->queues[0]);
     for (uint32_t i = 0; i < queue_count(signal); i++)
         export_queue_init(&signal->queues[i], config->batch.max_queue, share, &proxy->loop.mailbox, on_note, signal);
-    exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, queue_count(signal), carry, signal);
+    exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, queue_count(signal), export_carrier_ops(&signal->carrier));
+    export_carrier_init(&signal->carrier, proxy, &signal->exporter.sender, signal->exporter.figures.signal);
     signal->is_open = true;
 }
 
@@ -156,15 +134,10 @@ bool exports_linger(struct proxy *proxy, nanoseconds at) {
 static void end_signal(struct export_signal *signal) {
     if (signal->signal == OTLP_LOGS)
         audit_send_by(&signal->proxy->audit, NULL);
-    if (signal->call != NULL && list_is_linked(&signal->call->note.link))
-        on_over(signal->call); // its answer came
+    export_carrier_end(&signal->carrier);
     exporter_end(&signal->exporter);
-    if (signal->call != NULL)
-        export_call_destroy(signal->call);
-    signal->call = NULL;
     const struct export_figures figures = exporter_figures(&signal->exporter);
-    log_event(LOG_INFO, "export_ended", "signal=%s made=%llu exported=%llu", figures.signal, (unsigned long long)figures.made,
-              (unsigned long long)figures.exported);
+    otlp_figures_tell_end(&figures);
     exporter_dispose(&signal->exporter);
     for (uint32_t i = 0; i < queue_count(signal); i++)
         export_queue_dispose(&signal->queues[i]);

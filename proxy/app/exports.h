@@ -1,18 +1,15 @@
-// What the process tells a collector: an exporter for each signal that is sent in batches, the queues of all workers, and the way of its requests: to a worker, and back.
-//
-// All go by the first worker. Which one it is makes no difference to whoever asks for telemetry, and one keeps the connections to the collector few and in use; a worker does
-// for it what it does for any request, of which there are a few in a second at most.
+// What the process tells a collector: an exporter for each signal that is sent in batches, the queues of all workers, and the push of metrics.
 #ifndef APP_EXPORTS_H
 #define APP_EXPORTS_H
 
 #include "agent/exporter.h"
 #include "agent/resource.h"
+#include "app/export_carrier.h"
 #include "app/metrics_push.h"
 
 // A collector that hangs holds the end of the process up for no longer.
 #define EXPORTS_PATIENCE_NS (3 * NS_PER_S)
 
-struct export_call;
 struct proxy;
 struct snapshot;
 
@@ -23,7 +20,7 @@ struct export_signal {
     bool is_attached;            // workers write
     struct export_queue *queues; // one for each worker
     struct exporter exporter;
-    struct export_call *call; // that is under way; NULL: none
+    struct export_carrier carrier;
 };
 
 struct exports {

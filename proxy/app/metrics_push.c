@@ -2,11 +2,9 @@
 #include "app/metrics_push.h"
 
 #include "admin/pages.h"
-#include "agent/export_call.h"
 #include "agent/otlp_figures.h"
 #include "app/figures.h"
 #include "base/check.h"
-#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -54,21 +52,6 @@ static void done(void *user, const struct otlp_result *result) {
     }
 }
 
-static void on_over(struct export_call *call) {
-    struct metrics_push *push = call->user;
-    CHECK(push->call == call);
-    push->call = NULL;
-    otlp_sender_answered(&push->sender, &call->answer);
-    export_call_destroy(call);
-}
-
-static void carry(void *user, const struct otlp_sender_terms *terms, struct bytes body, nanoseconds timeout) {
-    struct metrics_push *push = user;
-    CHECK(push->call == NULL);
-    push->call = export_call_create(&push->proxy->loop.mailbox, OTLP_METRICS, terms, body, timeout, on_over, push);
-    worker_export(&push->proxy->workers[0], push->call);
-}
-
 // ---- figures
 
 static void on_figures(struct admin_query *query) {
@@ -106,7 +89,8 @@ static void on_timer(struct timer *timer) {
 
 static void open_push(struct metrics_push *push) {
     push->metrics = otlp_metrics_create(push->started);
-    otlp_sender_init(&push->sender, &push->proxy->loop, OTLP_METRICS, carry, done, push);
+    otlp_sender_init(&push->sender, &push->proxy->loop, OTLP_METRICS, export_carrier_ops(&push->carrier), done, push);
+    export_carrier_init(&push->carrier, push->proxy, &push->sender, push->figures.signal);
     timer_init(&push->timer, on_timer);
 }
 
@@ -161,19 +145,11 @@ void metrics_push_end(struct metrics_push *push) {
     CHECK(!push->is_gathering);
     push->is_on = push->is_once_more = false;
     loop_timer_stop(&push->proxy->loop, &push->timer);
-    if (push->call != NULL && list_is_linked(&push->call->note.link))
-        on_over(push->call); // its answer came
-    const struct otlp_answer none = {.end = ERROR_CANCELLED};
+    export_carrier_end(&push->carrier);
     push->hurry_at = 1; // what is dropped now is so since the process ends
-    otlp_sender_drop(&push->sender);
-    if (push->sender.state == OTLP_SENDER_UNDER_WAY)
-        otlp_sender_answered(&push->sender, &none);
-    if (push->call != NULL)
-        export_call_destroy(push->call);
-    push->call = NULL;
+    otlp_sender_end(&push->sender);
     otlp_sender_dispose(&push->sender);
     otlp_metrics_destroy(push->metrics);
     push->metrics = NULL;
-    log_event(LOG_INFO, "export_ended", "signal=metrics made=%llu exported=%llu", (unsigned long long)push->figures.made,
-              (unsigned long long)push->figures.exported);
+    otlp_figures_tell_end(&push->figures);
 }

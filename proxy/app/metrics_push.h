@@ -10,10 +10,10 @@
 #define APP_METRICS_PUSH_H
 
 #include "agent/otlp_sender.h"
+#include "app/export_carrier.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/otlp_metrics.h"
 
-struct export_call;
 struct proxy;
 struct telemetry_config;
 
@@ -23,10 +23,10 @@ struct metrics_push {
     struct otlp_metrics *metrics;     // NULL: they were never sent, and what follows is not there
     const struct otlp_origin *origin; // who tells; borrowed
     struct otlp_sender sender;
+    struct export_carrier carrier;
     struct otlp_metrics_terms form;
     nanoseconds interval;
     struct timer timer;
-    struct export_call *call; // that is under way; NULL: none
     bool is_on;
     bool is_gathering;    // figures were asked for
     bool is_once_more;    // as soon as what is under way is over: the process ends

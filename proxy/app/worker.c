@@ -351,7 +351,16 @@ static void set_export_queue(void *receiver, void *argument) {
 
 static void run_export(void *receiver, void *argument) {
     struct worker *worker = receiver;
-    export_call_run(argument, &worker->env, worker->bound);
+    struct export_call *call = argument;
+    export_call_run(call, &worker->env, worker->bound, &worker->exports[call->signal]);
+}
+
+// What is under way is what was meant: it comes in order, behind that one and before any other.
+static void cancel_export(void *receiver, void *argument) {
+    struct worker *worker = receiver;
+    const enum otlp_signal *signal = argument;
+    if (worker->exports[*signal] != NULL)
+        export_call_cancel(worker->exports[*signal]);
 }
 
 static void stop(void *receiver, void *argument) {
@@ -540,6 +549,11 @@ void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, str
 
 void worker_export(struct worker *worker, struct export_call *call) {
     post_in_order(worker, run_export, call);
+}
+
+void worker_cancel_export(struct worker *worker, enum otlp_signal signal) {
+    static enum otlp_signal signals[OTLP_SIGNALS] = {OTLP_TRACES, OTLP_METRICS, OTLP_LOGS};
+    post_in_order(worker, cancel_export, &signals[signal]);
 }
 
 void worker_stop(struct worker *worker) {

@@ -53,6 +53,7 @@ struct worker {
     _Atomic uint32_t closings; // how often it was told to close listening sockets, and has
     struct reports reports;
     struct export_queue *queues[OTLP_SIGNALS]; // of telemetry; NULL: that signal is not sent
+    struct export_call *exports[OTLP_SIGNALS]; // requests of telemetry that are under way; NULL: none of that signal
     struct task publish;                       // what was added to them
     bool stopping;
 };
@@ -104,6 +105,9 @@ void worker_set_export_queue(struct worker *worker, enum otlp_signal signal, str
 
 // Sends a request of telemetry: export_call.h tells when it is over.
 void worker_export(struct worker *worker, struct export_call *call);
+
+// Ends the one of this signal that was sent last, unless it is over already.
+void worker_cancel_export(struct worker *worker, enum otlp_signal signal);
 
 // Ends all connections and the thread, and waits for it.
 void worker_stop(struct worker *worker);

@@ -204,7 +204,8 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     return OK;
 }
 
-enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order) {
+enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order,
+                                struct subrequest **started) {
     // It came by no listener, from this machine: what is asked of a stream's is told so.
     static const struct listener_config nowhere = {.name = BYTES_OF("own"), .role = ROLE_OUTBOUND};
     const union address here = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
@@ -217,6 +218,7 @@ enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *b
     subrequest->stream->is_own = true;
     subrequest->stream->spoken = HTTP_1_1;
     begin(subrequest, order);
+    *started = subrequest;
     return OK;
 }
 

@@ -1,7 +1,7 @@
-// A request that a filter makes: to authorize another one, to revalidate what it has stored, to fetch keys, or a copy that nobody waits for; or one that the proxy makes by itself, to tell
-// its telemetry. A stream whose downstream
-// is its owner in the place of a client: it has a head and a body that is whole when it begins, runs attempts and no filters above them, is tried once, and makes no
-// subrequests itself. It is counted among the requests of its service, but for the proxy's own, and has no line of its own in the access log.
+// A request that a filter makes: to authorize another one, to revalidate what it has stored, to fetch keys, or a copy that nobody waits for; or one that the proxy makes by
+// itself, to tell its telemetry. It is a stream whose downstream is its owner in the place of a client: it has a head and a body that is whole when it begins, runs attempts
+// and no filters above them, is tried once, and makes no subrequests itself. It is counted among the requests of its service, but for the proxy's own, and has no line of its
+// own in the access log.
 //
 // Owner:      itself. Whoever starts it may forget it, and must be there for `completed` unless it cancels.
 // Start:      subrequest_start, subrequest_start_own.
@@ -51,8 +51,9 @@ struct subrequest;
 // `started` may be NULL.
 MUST_CHECK enum error subrequest_start(struct stream *parent, const struct subrequest_order *order, struct subrequest **started);
 
-// One of the proxy's own, to a service of `bound`. The same errors, with SUBREQUESTS_OWN_MAX.
-MUST_CHECK enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order);
+// One of the proxy's own, to a service of `bound`. The same errors, with SUBREQUESTS_OWN_MAX. `*started` is set before this returns, and where it starts alone.
+MUST_CHECK enum error subrequest_start_own(struct stream_env *env, struct bound_snapshot *bound, const struct subrequest_order *order,
+                                           struct subrequest **started);
 
 // It is not over. `user` becomes a copy of what `user` points to, in its own memory: for an owner that may go before it. Returns that.
 void *subrequest_keep(struct subrequest *subrequest, const void *user, size_t size);

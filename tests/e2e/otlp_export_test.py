@@ -197,6 +197,29 @@ def test_a_reload_leads_elsewhere_and_switches_off(fleet, receiver_of):
     assert len(first.spans) == 5
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_reload_away_from_a_collector_that_hangs_takes_effect_at_once(fleet, receiver_of, protocol):
+    """While a request is under way: it is taken back, and sent to where the new documents say. What waits by any time-out would fail this."""
+    first, second = receiver_of(protocol), receiver_of("http/json")
+    patient = {"timeout": "1h", "batch": {**SOON, "exportTimeout": "1h"}}
+    hop = tracing_hop(fleet, traces(first, **patient))
+    first.answers.append("hang")
+    hop.start()
+    ask(hop, 3)
+    eventually(lambda: first.requests, what="a request hangs")
+    ask(hop, 4)
+    hop.proxy["spec"]["telemetry"]["traces"] = traces(second, **patient)
+    hop.reload()
+    assert settled(hop, 7) == (7, 7, 0, {})
+    assert len(second.spans) == 7 and first.spans == []
+    second.answers.append("hang")
+    ask(hop, 2)
+    eventually(lambda: second.answers == [], what="a request hangs")
+    del hop.proxy["spec"]["telemetry"]["traces"]
+    hop.reload()
+    assert settled(hop, 9) == (9, 7, 0, {"disabled": 2})
+
+
 def test_variables_say_what_documents_do_not(fleet, receiver_of):
     receiver = receiver_of("grpc")
     hop = tracing_hop(fleet, {"batch": SOON})

@@ -15,6 +15,7 @@ struct world {
     struct export_call *call;
     struct otlp_sender_terms terms;
     unsigned over;
+    struct export_call *under_way;
 };
 
 static void on_over(struct export_call *call) {
@@ -30,7 +31,7 @@ static void world_init(struct world *world, const char *documents, enum otlp_pro
 }
 
 static void run(struct world *world) {
-    export_call_run(world->call, &world->loopback.env, world->loopback.bound);
+    export_call_run(world->call, &world->loopback.env, world->loopback.bound, &world->under_way);
     assert_int_equal(world->over, 0);
     loopback_settle(&world->loopback);
 }
@@ -98,6 +99,21 @@ static void grpc_has_its_status_in_trailers_or_in_the_head(void **state) {
     }
 }
 
+static void one_that_is_cancelled_is_over_at_once(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world, WORLD("HTTPProtobuf"), OTLP_HTTP_PROTOBUF, OTLP_COMPRESSION_NONE);
+    run(&world);
+    assert_has(received(&world.loopback, 0), "head POST http a /v1/traces");
+    assert_ptr_equal(world.under_way, world.call);
+    export_call_cancel(world.call);
+    assert_null(world.under_way);
+    loopback_settle(&world.loopback);
+    assert_int_equal(world.call->answer.end, ERROR_CANCELLED);
+    assert_int_equal(world.loopback.env.subrequest_count, 0);
+    world_dispose(&world);
+}
+
 static void what_cannot_be_sent_comes_back_all_the_same(void **state) {
     (void)state;
     struct world world;
@@ -122,6 +138,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_http_the_body_is_said_to_be_what_it_is),
         cmocka_unit_test(grpc_has_its_status_in_trailers_or_in_the_head),
+        cmocka_unit_test(one_that_is_cancelled_is_over_at_once),
         cmocka_unit_test(what_cannot_be_sent_comes_back_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

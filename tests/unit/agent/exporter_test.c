@@ -39,6 +39,7 @@ struct world {
     uint64_t carried; // records of it
     nanoseconds carried_at;
     unsigned tries;
+    unsigned cancelled;
 };
 
 // Each record of these tests has 9 bytes, the envelope 8 to 10 more.
@@ -58,6 +59,12 @@ static void carry(void *user, const struct otlp_sender_terms *terms, struct byte
     world->tries++;
 }
 
+static void cancel(void *user) {
+    struct world *world = user;
+    CHECK(world->is_carried);
+    world->cancelled++;
+}
+
 static void on_note(struct note *note) {
     struct export_queue *queue = CONTAINER_OF(note, struct export_queue, note);
     exporter_look(queue->user);
@@ -68,7 +75,7 @@ static void world_init(struct world *world) {
     check_loop_init(&world->check);
     for (int i = 0; i < WORKERS; i++)
         export_queue_init(&world->queues[i], QUEUE, BATCH / WORKERS, &world->check.loop.mailbox, on_note, &world->exporter);
-    exporter_init(&world->exporter, &world->check.loop, OTLP_TRACES, world->queues, WORKERS, carry, world);
+    exporter_init(&world->exporter, &world->check.loop, OTLP_TRACES, world->queues, WORKERS, (struct otlp_carrier){carry, cancel, world});
     world->config = (struct otlp_config){
         .timeout = 10 * NS_PER_S, .batch = {.schedule_delay = 5 * NS_PER_S, .export_timeout = 30 * NS_PER_S, .max_queue = QUEUE, .max_batch = BATCH}};
     exporter_apply(&world->exporter, &world->config, &world->origin);
@@ -413,6 +420,39 @@ static void another_receiver_has_asked_for_nothing(void **state) {
     world_dispose(&world);
 }
 
+static void a_try_that_hangs_is_cancelled_for_another_receiver(void **state) {
+    (void)state;
+    static const struct service_url third = {.text = BYTES_OF("http://third/")};
+    struct world world;
+    world_init(&world);
+    add(&world, 0, BATCH);
+    pass(&world, SOON);
+    exporter_apply(&world.exporter, &world.config, &world.origin); // the same one
+    assert_int_equal(world.cancelled, 0);
+    world.config.url = &other;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    assert_int_equal(world.cancelled, 1);
+    answer(&world, (struct otlp_answer){.end = ERROR_CANCELLED});
+    assert_int_equal(world.tries, 2); // at once
+    // An answer that was on its way all the same counts; what it asks for does not.
+    world.config.url = &third;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    assert_int_equal(world.cancelled, 2);
+    answer(&world, (struct otlp_answer){.status = 503, .retry_after = BYTES("200")});
+    assert_int_equal(world.tries, 3);
+    answer_status(&world, 200);
+    assert_int_equal(exporter_figures(&world.exporter).exported, BATCH);
+    add(&world, 0, BATCH);
+    pass(&world, SOON);
+    assert_int_equal(world.tries, 4);
+    exporter_apply(&world.exporter, NULL, NULL);
+    assert_int_equal(world.cancelled, 3);
+    answer(&world, (struct otlp_answer){.end = ERROR_CANCELLED});
+    assert_int_equal(dropped(&world, EXPORT_DROP_DISABLED), BATCH);
+    assert_counted(&world);
+    world_dispose(&world);
+}
+
 static void a_batch_that_waits_goes_in_the_form_that_is_wanted_then(void **state) {
     (void)state;
     struct world world;
@@ -554,6 +594,7 @@ int main(void) {
         cmocka_unit_test(a_wait_is_cut_short_at_the_end),
         cmocka_unit_test(a_long_wait_loses_no_more_than_the_batch_at_hand),
         cmocka_unit_test(another_receiver_has_asked_for_nothing),
+        cmocka_unit_test(a_try_that_hangs_is_cancelled_for_another_receiver),
         cmocka_unit_test(a_batch_that_waits_goes_in_the_form_that_is_wanted_then),
         cmocka_unit_test(what_is_switched_on_again_is_not_given_up),
         cmocka_unit_test(what_comes_after_the_switch_is_dropped_too),

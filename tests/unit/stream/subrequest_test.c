@@ -273,6 +273,7 @@ struct own {
     enum error end;
     unsigned status;
     char trailer[16]; // x-end
+    struct subrequest *started;
 };
 
 static void own_completed(void *user, const struct subrequest_answer *answer) {
@@ -314,7 +315,7 @@ static void one_of_its_own_needs_no_request_and_counts_for_no_service(void **sta
     struct own own;
     own_init(&own);
     const struct subrequest_order order = own_order(&own);
-    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), OK);
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order, &own.started), OK);
     assert_int_equal(own.told, 0);
     loopback_settle(&own.world);
     assert_has(received(&own.world, 0), "head POST http b /v1/traces");
@@ -336,11 +337,11 @@ static void its_own_have_a_bound_of_their_own(void **state) {
     own_init(&own);
     const struct subrequest_order order = own_order(&own);
     own.world.env.refuses_streams = true;
-    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), ERROR_MEMORY_LIMIT);
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order, &own.started), ERROR_MEMORY_LIMIT);
     own.world.env.refuses_streams = false;
     for (unsigned i = 0; i < SUBREQUESTS_OWN_MAX; i++)
-        assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), OK);
-    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order), ERROR_FULL);
+        assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order, &own.started), OK);
+    assert_int_equal(subrequest_start_own(&own.world.env, own.world.bound, &order, &own.started), ERROR_FULL);
     loopback_settle(&own.world);
     subrequests_cancel_all(&own.world.env);
     loopback_settle(&own.world);
