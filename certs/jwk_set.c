@@ -1,9 +1,9 @@
 // JWK Sets to keys of OpenSSL: members as RFC 7518 section 6 and RFC 8037 have them, and what each key is for. See jwk_set.h.
 #include "certs/jwk_set.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/pool.h"
-#include "certs/base64url.h"
 #include "certs/json.h"
 
 #include <jansson.h>
@@ -50,7 +50,7 @@ struct octets {
 
 static bool read_octets(const json_t *key, const char *name, struct octets *octets) {
     const struct bytes text = json_member_text(key, name);
-    return text.len > 0 && base64url_room(text.len) <= sizeof octets->at && base64url_decode(text, octets->at, &octets->length);
+    return text.len > 0 && base64_room(text.len) <= sizeof octets->at && base64url_decode(text, octets->at, &octets->length);
 }
 
 static EVP_PKEY *key_from(const char *type, OSSL_PARAM *parameters) {

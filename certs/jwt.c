@@ -1,9 +1,9 @@
 // Tokens: reading, judging, verifying, in that order, each by itself. See jwt.h.
 #include "certs/jwt.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/pool.h"
-#include "certs/base64url.h"
 #include "certs/json.h"
 
 #include <jansson.h>
@@ -43,7 +43,7 @@ const char *jwt_fault_text(enum jwt_fault fault) {
 // ---- reading
 
 static struct json_t *read_part(struct bytes part) {
-    unsigned char *octets = try_alloc(base64url_room(part.len));
+    unsigned char *octets = try_alloc(base64_room(part.len));
     size_t length;
     json_t *object = NULL;
     if (octets != NULL && base64url_decode(part, octets, &length)) {
@@ -93,7 +93,7 @@ enum jwt_fault jwt_read(struct bytes token, struct jwt *jwt) {
         return JWT_MALFORMED;
     jwt->header = read_part(parts[0]);
     jwt->payload = jwt->header == NULL ? NULL : read_part(parts[1]);
-    jwt->signature = try_alloc(base64url_room(parts[2].len));
+    jwt->signature = try_alloc(base64_room(parts[2].len));
     if (jwt->payload == NULL || jwt->signature == NULL || !base64url_decode(parts[2], jwt->signature, &jwt->signature_length) ||
         !read_time(jwt->payload, "exp", &jwt->has_expiry, &expires))
         return JWT_MALFORMED;

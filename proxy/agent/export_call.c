@@ -59,7 +59,7 @@ static struct bytes keep_status(const struct subrequest_answer *answer, struct b
     return value.len > 0 ? value : keep_value(&answer->head->fields, name);
 }
 
-// The whole body as one text; BYTES_NONE where there is none, or no memory for it: then nothing is read of it.
+// All that was kept of the body as one text; BYTES_NONE where there is none, or no memory for it: then nothing is read of it.
 static struct bytes keep_body(struct buffer *body) {
     const size_t length = body->length;
     char *to = length == 0 ? NULL : try_alloc(length);
@@ -86,6 +86,7 @@ static void completed(void *user, const struct subrequest_answer *answer) {
         to->grpc_message = keep_status(answer, BYTES("grpc-message"));
         to->grpc_details = keep_status(answer, BYTES("grpc-status-details-bin"));
         to->body = keep_body(answer->body);
+        to->is_cut = answer->is_cut;
     }
     finish(call, answer->end);
 }
@@ -151,6 +152,7 @@ void export_call_run(struct export_call *call, struct stream_env *env, struct bo
                                            .body = &body,
                                            .timeout = call->timeout,
                                            .answer_bytes_max = OTLP_ANSWER_BYTES_MAX,
+                                           .answer_bytes_kept = OTLP_ANSWER_BYTES_KEPT,
                                            .completed = completed,
                                            .user = call};
     const enum error error = subrequest_start_own(env, bound, &order, &call->subrequest);

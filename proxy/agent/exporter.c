@@ -1,7 +1,6 @@
 // Takes batches out of queues and hands them to the sender. See exporter.h.
 #include "agent/exporter.h"
 
-#include "agent/otlp_figures.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -107,7 +106,7 @@ static void on_schedule(struct timer *timer) {
 
 static void done(void *user, const struct otlp_result *result) {
     struct exporter *exporter = user;
-    otlp_figures_end(&exporter->figures, result, exporter->hurry_at > 0);
+    otlp_figures_end(&exporter->figures, &exporter->telling, result, exporter->hurry_at > 0, exporter->loop->now);
     // Those that follow are likely as long, record for record.
     if (result->end == OTLP_END_TOO_LARGE && result->records > 1 && result->records / 2 < exporter->most)
         exporter->most = (uint32_t)(result->records / 2);

@@ -9,7 +9,7 @@
 #ifndef AGENT_EXPORTER_H
 #define AGENT_EXPORTER_H
 
-#include "agent/otlp_sender.h"
+#include "agent/otlp_figures.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/export_queue.h"
 
@@ -28,6 +28,7 @@ struct exporter {
     struct timer schedule;
     struct task look;
     struct export_figures figures; // what is counted here
+    struct otlp_telling telling;
 };
 
 // `queues` stay while the exporter is there; what they tell of a full batch (export_queue_init, on_note) is passed on by exporter_look.

@@ -1,11 +1,12 @@
-// The tables of the specification, and what is read of bodies: partial_success, google.rpc.Status, RetryInfo. See otlp_answer.h.
+// The tables of the specification, what is read of bodies, and when to come again. See otlp_answer.h.
 #include "agent/otlp_answer.h"
 
+#include "agent/otlp_remark.h"
+#include "base/base64.h"
 #include "http/date.h"
-#include "telemetry/proto/collector.pb-c.h"
 #include "telemetry/proto/status.pb-c.h"
+#include "telemetry/text_escape.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 #define FRAME_BYTES 5 // gRPC: a byte that says whether the message is compressed, its length
@@ -15,15 +16,16 @@
 
 #define DETAILS_BYTES_MAX 8192
 
-// What a receiver remarks is shorter. Of a longer body nothing is read: some megabytes of empty fields would become a hundred.
-#define BODY_READ_MAX 65536
+// What is ours of a reason.
+#define REASON_OWN_MAX 48
 
+// What others wrote stands in quotes in a line of the log.
 static void set_reason(struct otlp_outcome *outcome, const char *text, struct bytes more) {
-    snprintf(outcome->reason, sizeof outcome->reason, "%s%s%.*s", text, more.len > 0 ? ": " : "", (int)(more.len < 100 ? more.len : 100),
-             more.len > 0 ? more.at : "");
-    for (char *at = outcome->reason; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ' || *at == '"')
-            *at = ' ';
+    char *end = outcome->reason + sizeof outcome->reason - 1;
+    char *at = outcome->reason + snprintf(outcome->reason, REASON_OWN_MAX, "%s%s", text, more.len > 0 ? ": " : "");
+    if (more.len > 0)
+        at = text_escape(at, end, more, TEXT_ESCAPE_JSON);
+    *at = '\0';
 }
 
 static void set_verdict(struct otlp_outcome *outcome, enum otlp_verdict verdict, const char *text, struct bytes more) {
@@ -33,60 +35,18 @@ static void set_verdict(struct otlp_outcome *outcome, enum otlp_verdict verdict,
 
 // ---- bodies
 
-static struct bytes text_of(const char *text) {
-    return text == NULL ? BYTES_NONE : bytes_from_text(text);
-}
-
-static void note_partial(struct otlp_outcome *outcome, int64_t rejected, const char *message) {
-    outcome->rejected = rejected > 0 ? (uint64_t)rejected : 0;
-    if (rejected > 0 || (message != NULL && message[0] != '\0'))
-        set_reason(outcome, rejected > 0 ? "some were rejected" : "a warning", text_of(message));
-}
-
 // Its status has said that they are taken; but perhaps by one that knows nothing of OTLP, as a login page does.
 static void note_strange(struct otlp_outcome *outcome, struct bytes type) {
     set_reason(outcome, "the answer's body is none of OTLP", type);
 }
 
-static void read_protobuf(struct bytes body, struct bytes type, struct otlp_outcome *outcome) {
-    if (body.len > BODY_READ_MAX)
-        return;
-    Otlp__ExportServiceResponse *response = otlp__export_service_response__unpack(NULL, body.len, (const uint8_t *)body.at);
-    if (response == NULL) {
-        note_strange(outcome, type);
-        return;
-    }
-    const Otlp__ExportPartialSuccess *partial = response->partial_success;
-    if (partial != NULL)
-        note_partial(outcome, partial->has_rejected ? partial->rejected : 0, partial->error_message);
-    otlp__export_service_response__free_unpacked(response, NULL);
-}
-
-// A number of 64 bits is a text, and may be a number.
-static int64_t integer_of(const json_t *value) {
-    if (json_is_integer(value))
-        return json_integer_value(value);
-    uint64_t number;
-    const char *text = json_string_value(value);
-    return text != NULL && bytes_to_u64(bytes_from_text(text), INT64_MAX, &number) ? (int64_t)number : 0;
-}
-
-static void read_json(struct bytes body, struct bytes type, struct otlp_outcome *outcome) {
-    static const char *const names[] = {"rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"};
-    if (body.len == 0 || body.len > BODY_READ_MAX)
-        return;
-    json_t *response = json_loadb(body.at, body.len, 0, NULL);
-    const json_t *partial = json_object_get(response, "partialSuccess");
-    int64_t rejected = 0; // an answer has one of them; of more the largest
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const int64_t number = integer_of(json_object_get(partial, names[i]));
-        rejected = number > rejected ? number : rejected;
-    }
-    if (json_is_object(response))
-        note_partial(outcome, rejected, json_string_value(json_object_get(partial, "errorMessage")));
-    else
-        note_strange(outcome, type);
-    json_decref(response);
+static void read_taken_body(const struct otlp_answer *answer, struct bytes body, bool is_json, struct otlp_outcome *outcome) {
+    struct otlp_remark remark;
+    if (!otlp_remark_of_taken(body, is_json, answer->is_cut, &remark))
+        note_strange(outcome, answer->content_type);
+    else if (remark.rejected > 0 || remark.text.len > 0)
+        set_reason(outcome, remark.rejected > 0 ? "some were rejected" : "a warning", remark.text);
+    outcome->rejected = remark.rejected;
 }
 
 // We ask for no compression: a body in one is not read.
@@ -105,25 +65,15 @@ static void read_taken(const struct otlp_answer *answer, bool is_json, struct ot
         return;
     if (!is_of_type(answer, is_json ? BYTES("application/json") : BYTES("application/x-protobuf")))
         note_strange(outcome, answer->content_type);
-    else if (is_json)
-        read_json(answer->body, answer->content_type, outcome);
     else
-        read_protobuf(answer->body, answer->content_type, outcome);
+        read_taken_body(answer, answer->body, is_json, outcome);
 }
 
 // A google.rpc.Status says why.
 static void read_refusal(const struct otlp_answer *answer, bool is_json, const char *text, struct otlp_outcome *outcome) {
-    const bool is_read = is_plain(answer) && answer->body.len > 0 && answer->body.len <= BODY_READ_MAX;
-    if (is_read && is_json) {
-        json_t *json = json_loadb(answer->body.at, answer->body.len, 0, NULL);
-        set_verdict(outcome, OTLP_REFUSED, text, text_of(json_string_value(json_object_get(json, "message"))));
-        json_decref(json);
-        return;
-    }
-    Rpc__Status *status = is_read ? rpc__status__unpack(NULL, answer->body.len, (const uint8_t *)answer->body.at) : NULL;
-    set_verdict(outcome, OTLP_REFUSED, text, status == NULL ? BYTES_NONE : text_of(status->message));
-    if (status != NULL)
-        rpc__status__free_unpacked(status, NULL);
+    struct otlp_remark remark;
+    const bool is_read = is_plain(answer) && answer->body.len > 0 && otlp_remark_of_refusal(answer->body, is_json, answer->is_cut, &remark);
+    set_verdict(outcome, OTLP_REFUSED, text, is_read ? remark.text : BYTES_NONE);
 }
 
 // ---- when to come again
@@ -143,39 +93,6 @@ static nanoseconds retry_after_of(struct bytes value, nanoseconds wall) {
     if (!http_date_parse(value, now, &seconds) || seconds <= now)
         return 0;
     return (seconds - now < RETRY_AFTER_MAX_S ? seconds - now : RETRY_AFTER_MAX_S) * NS_PER_S;
-}
-
-static int digit_of(char c) {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-// With or without padding, as gRPC has it (grpc/doc/PROTOCOL-HTTP2.md, "-bin"). Returns how many bytes; 0: it is none, or too long.
-static size_t decode_base64(struct bytes text, uint8_t *out, size_t size) {
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t length = 0;
-    while (text.len > 0 && text.at[text.len - 1] == '=')
-        text.len--;
-    for (size_t i = 0; i < text.len; i++) {
-        const int digit = digit_of(text.at[i]);
-        if (digit < 0)
-            return 0;
-        bits = bits << 6 | (uint32_t)digit;
-        have += 6;
-        if (have < 8)
-            continue;
-        have -= 8;
-        if (length == size)
-            return 0;
-        out[length++] = (uint8_t)(bits >> have);
-    }
-    return length;
 }
 
 static bool read_retry_info(const Rpc__Any *any, nanoseconds *delay) {
@@ -198,8 +115,9 @@ static bool read_retry_info(const Rpc__Any *any, nanoseconds *delay) {
 // Whether the details of a gRPC status have a RetryInfo; then `*delay` is what it says.
 static bool find_retry_info(struct bytes details, nanoseconds *delay) {
     uint8_t bytes[DETAILS_BYTES_MAX];
-    const size_t length = decode_base64(details, bytes, sizeof bytes);
-    Rpc__Status *status = length == 0 ? NULL : rpc__status__unpack(NULL, length, bytes);
+    size_t length;
+    const bool is_read = base64_room(details.len) <= sizeof bytes && base64_decode(details, bytes, &length) && length > 0;
+    Rpc__Status *status = is_read ? rpc__status__unpack(NULL, length, bytes) : NULL;
     bool found = false;
     for (size_t i = 0; status != NULL && i < status->n_details && !found; i++)
         found = read_retry_info(status->details[i], delay);
@@ -247,14 +165,16 @@ enum {
     GRPC_DATA_LOSS = 15
 };
 
-// The message of an answer that is one frame, not compressed.
-static struct bytes message_of(struct bytes body) {
+// The message of an answer that is one frame, not compressed; of one that was cut what is there.
+static struct bytes message_of(const struct otlp_answer *answer) {
+    const struct bytes body = answer->body;
     if (body.len < FRAME_BYTES || body.at[0] != 0)
         return BYTES_NONE;
     size_t length = 0;
     for (int i = 1; i < FRAME_BYTES; i++)
         length = length << 8 | (unsigned char)body.at[i];
-    return length <= body.len - FRAME_BYTES ? bytes_from(body.at + FRAME_BYTES, length) : BYTES_NONE;
+    const size_t there = body.len - FRAME_BYTES;
+    return length <= there || answer->is_cut ? bytes_from(body.at + FRAME_BYTES, length < there ? length : there) : BYTES_NONE;
 }
 
 static void judge_grpc(const struct otlp_answer *answer, nanoseconds wall, struct otlp_outcome *outcome) {
@@ -263,8 +183,10 @@ static void judge_grpc(const struct otlp_answer *answer, nanoseconds wall, struc
     // What is in between and speaks no gRPC answers by a status alone (grpc/doc/http-grpc-status-mapping.md).
     if (answer->grpc_status.len == 0 || !bytes_to_u64(answer->grpc_status, 99, &code)) {
         judge_http(answer, false, wall, outcome);
-        if (outcome->verdict == OTLP_TAKEN)
+        if (outcome->verdict == OTLP_TAKEN) {
+            *outcome = (struct otlp_outcome){0};
             set_verdict(outcome, OTLP_REFUSED, "an answer without grpc-status", BYTES_NONE);
+        }
         return;
     }
     snprintf(text, sizeof text, "grpc-status %u", (unsigned)code);
@@ -272,7 +194,7 @@ static void judge_grpc(const struct otlp_answer *answer, nanoseconds wall, struc
     switch (code) {
     case GRPC_OK:
         outcome->verdict = OTLP_TAKEN;
-        read_protobuf(message_of(answer->body), answer->content_type, outcome);
+        read_taken_body(answer, message_of(answer), false, outcome);
         return;
     case GRPC_CANCELLED:
     case GRPC_DEADLINE:

@@ -11,6 +11,9 @@
 // A longer answer is none (the protocol's bound).
 #define OTLP_ANSWER_BYTES_MAX (4U * 1024 * 1024)
 
+// Of a body so much is kept, and read: what a receiver remarks stands at its front.
+#define OTLP_ANSWER_BYTES_KEPT (64U * 1024)
+
 // As it came: what of it says something. Absent fields are empty.
 struct otlp_answer {
     enum error end; // OK: it came whole; else what follows counts for nothing
@@ -19,6 +22,7 @@ struct otlp_answer {
     struct bytes retry_after;
     struct bytes grpc_status, grpc_message, grpc_details; // of the trailers, or of the head where there is nothing else
     struct bytes body;
+    bool is_cut; // the body is longer
 };
 
 enum otlp_verdict {
@@ -28,13 +32,14 @@ enum otlp_verdict {
     OTLP_TOO_LARGE
 };
 
-#define OTLP_REASON_MAX 160
+#define OTLP_REASON_MAX 240
 
 struct otlp_outcome {
     enum otlp_verdict verdict;
-    nanoseconds retry_after;      // OTLP_AGAIN: not before; 0: not said
-    uint64_t rejected;            // OTLP_TAKEN: records that were not
-    char reason[OTLP_REASON_MAX]; // in few words; of OTLP_TAKEN what the receiver remarks, empty: nothing
+    nanoseconds retry_after; // OTLP_AGAIN: not before; 0: not said
+    uint64_t rejected;       // OTLP_TAKEN: records that were not; perhaps more than there are
+    char reason
+        [OTLP_REASON_MAX]; // in few words; of OTLP_TAKEN what the receiver remarks, empty: nothing. Can stand in quotes: UTF-8, quotes and controls escaped
 };
 
 // `wall`: the time of day, for a date in Retry-After.

@@ -3,15 +3,29 @@
 
 #include "base/log.h"
 
-static void tell(const char *signal, const struct otlp_result *result) {
-    if (result->end == OTLP_END_EXPORTED && result->reason[0] != '\0')
-        log_event(LOG_WARN, "export_partial", "signal=%s records=%llu rejected=%llu reason=\"%s\"", signal, (unsigned long long)result->records,
-                  (unsigned long long)result->rejected, result->reason);
-    else if (result->end != OTLP_END_EXPORTED)
-        log_event(LOG_WARN, "export_failed", "signal=%s records=%llu reason=\"%s\"", signal, (unsigned long long)result->records, result->reason);
+#include <stdio.h>
+
+// From one line to the next about the same.
+#define QUIET_NS (10 * NS_PER_S)
+
+static void tell(const char *signal, struct otlp_telling *telling, const struct otlp_result *result, nanoseconds now) {
+    const bool is_taken = result->end == OTLP_END_EXPORTED;
+    if (is_taken && result->reason[0] == '\0')
+        return;
+    if (telling->end == result->end && now < telling->quiet_until) {
+        telling->untold++;
+        return;
+    }
+    char rejected[40] = "";
+    if (is_taken)
+        snprintf(rejected, sizeof rejected, " rejected=%llu", (unsigned long long)result->rejected);
+    log_event(LOG_WARN, is_taken ? "export_partial" : "export_failed", "signal=%s records=%llu%s reason=\"%s\" untold=%llu", signal,
+              (unsigned long long)result->records, rejected, result->reason, (unsigned long long)telling->untold);
+    *telling = (struct otlp_telling){.end = result->end, .quiet_until = now + QUIET_NS};
 }
 
-void otlp_figures_end(struct export_figures *figures, const struct otlp_result *result, bool is_ending) {
+void otlp_figures_end(struct export_figures *figures, struct otlp_telling *telling, const struct otlp_result *result, bool is_ending,
+                      nanoseconds now) {
     static const enum export_result results[OTLP_ENDS] = {
         [OTLP_END_EXPORTED] = EXPORT_RESULT_EXPORTED,   [OTLP_END_REFUSED] = EXPORT_RESULT_REFUSED, [OTLP_END_TIMEOUT] = EXPORT_RESULT_TIMEOUT,
         [OTLP_END_TOO_LARGE] = EXPORT_RESULT_TOO_LARGE, [OTLP_END_MEMORY] = EXPORT_RESULT_MEMORY,   [OTLP_END_DROPPED] = EXPORT_RESULT_DROPPED};
@@ -29,7 +43,7 @@ void otlp_figures_end(struct export_figures *figures, const struct otlp_result *
     } else {
         figures->dropped[drops[result->end]] += result->records;
     }
-    tell(figures->signal, result);
+    tell(figures->signal, telling, result, now);
 }
 
 void otlp_figures_tell_end(const struct export_figures *figures) {

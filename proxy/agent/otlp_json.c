@@ -1,6 +1,7 @@
 // Walks a message by the description that protobuf-c has of it. See otlp_json.h.
 #include "agent/otlp_json.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/pool.h"
 #include "telemetry/proto/collector.pb-c.h"
@@ -105,20 +106,12 @@ static void put_hex(struct printer *printer, const ProtobufCBinaryData *data) {
 }
 
 static void put_base64(struct printer *printer, const ProtobufCBinaryData *data) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *to = reserve(printer, (data->len + 2) / 3 * 4 + 2);
+    char *to = reserve(printer, base64_length(data->len) + 2);
     if (to == NULL)
         return;
     char *end = to;
     *end++ = '"';
-    for (size_t i = 0; i < data->len; i += 3) {
-        const size_t left = data->len - i;
-        const uint32_t bits = (uint32_t)data->data[i] << 16 | (left > 1 ? (uint32_t)data->data[i + 1] << 8 : 0) | (left > 2 ? data->data[i + 2] : 0);
-        *end++ = digits[bits >> 18];
-        *end++ = digits[bits >> 12 & 63];
-        *end++ = left > 1 ? digits[bits >> 6 & 63] : '=';
-        *end++ = left > 2 ? digits[bits & 63] : '=';
-    }
+    end = base64_encode(data->data, data->len, end);
     *end++ = '"';
     commit(printer, (size_t)(end - to));
 }

@@ -2,7 +2,6 @@
 #include "app/metrics_push.h"
 
 #include "admin/pages.h"
-#include "agent/otlp_figures.h"
 #include "app/figures.h"
 #include "base/check.h"
 
@@ -44,7 +43,7 @@ static void gather(struct metrics_push *push);
 
 static void done(void *user, const struct otlp_result *result) {
     struct metrics_push *push = user;
-    otlp_figures_end(&push->figures, result, push->hurry_at > 0);
+    otlp_figures_end(&push->figures, &push->telling, result, push->hurry_at > 0, push->proxy->loop.now);
     send_next(push);
     if (push->is_once_more && push->sender.state == OTLP_SENDER_IDLE) {
         push->is_once_more = false;

@@ -9,7 +9,7 @@
 #ifndef APP_METRICS_PUSH_H
 #define APP_METRICS_PUSH_H
 
-#include "agent/otlp_sender.h"
+#include "agent/otlp_figures.h"
 #include "app/export_carrier.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/otlp_metrics.h"
@@ -32,6 +32,7 @@ struct metrics_push {
     bool is_once_more;    // as soon as what is under way is over: the process ends
     nanoseconds hurry_at; // the process ends then; 0: it does not
     struct export_figures figures;
+    struct otlp_telling telling;
 };
 
 void metrics_push_init(struct metrics_push *push, struct proxy *proxy);

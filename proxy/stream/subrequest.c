@@ -18,7 +18,7 @@ struct subrequest {
     const struct head *answered;          // lies in the stream's memory
     const struct fields *answer_trailers; // the same
     struct buffer body;
-    size_t answer_bytes_max;
+    size_t answer_bytes, answer_bytes_max, answer_bytes_kept; // that came of it; may come; are kept
     bool drops_body;
     struct timer timer;
     void (*completed)(void *user, const struct subrequest_answer *answer); // NULL: cancelled
@@ -44,12 +44,13 @@ static void send_body(struct stream_sink *sink, struct buffer *body, bool end, c
         buffer_clear(body);
         return;
     }
-    if (subrequest->body.length + body->length <= subrequest->answer_bytes_max) {
-        buffer_move(&subrequest->body, body, SIZE_MAX);
-        return;
-    }
+    subrequest->answer_bytes += body->length;
+    const bool is_too_long = subrequest->answer_bytes > subrequest->answer_bytes_max;
+    if (!is_too_long)
+        buffer_move(&subrequest->body, body, subrequest->answer_bytes_kept - subrequest->body.length);
     buffer_clear(body);
-    stream_fail(subrequest->stream, ERROR_BODY_TOO_LARGE, BYTES("answer of a subrequest"));
+    if (is_too_long)
+        stream_fail(subrequest->stream, ERROR_BODY_TOO_LARGE, BYTES("answer of a subrequest"));
 }
 
 static void consumed(struct stream_sink *sink, size_t count) {
@@ -74,6 +75,7 @@ static void done(struct stream_sink *sink) {
     const struct subrequest_answer answer = {.end = subrequest->stream->end,
                                              .head = subrequest->answered,
                                              .body = &subrequest->body,
+                                             .is_cut = subrequest->answer_bytes > subrequest->body.length,
                                              .trailers = subrequest->answer_trailers,
                                              .stream = subrequest->stream};
     if (subrequest->completed != NULL)
@@ -157,6 +159,7 @@ static struct subrequest *create(struct stream_env *env, struct bound_snapshot *
     subrequest->client = *client->address;
     subrequest->kind = order->kind;
     subrequest->answer_bytes_max = order->answer_bytes_max;
+    subrequest->answer_bytes_kept = order->answer_bytes_kept > 0 ? order->answer_bytes_kept : order->answer_bytes_max;
     subrequest->drops_body = order->drops_body;
     subrequest->completed = order->completed;
     subrequest->user = order->user;

@@ -26,7 +26,8 @@
 struct subrequest_answer {
     enum error end;                // OK: the answer came, whole
     const struct head *head;       // with an error the reply that it stands for; NULL: none
-    struct buffer *body;           // at most answer_bytes_max
+    struct buffer *body;           // at most answer_bytes_kept
+    bool is_cut;                   // there was more of it
     const struct fields *trailers; // NULL: none came
     struct stream *stream;         // its own: what is made of the answer may lie in its pool
 };
@@ -39,6 +40,7 @@ struct subrequest_order {
     const struct fields *trailers;        // copied; NULL: none
     nanoseconds timeout;                  // for the whole answer
     size_t answer_bytes_max;              // a longer body ends it with ERROR_BODY_TOO_LARGE
+    size_t answer_bytes_kept;             // what is longer is read and thrown away; 0: all that may be
     bool drops_body;                      // the answer's body is read and thrown away, however long
     void (*completed)(void *user, const struct subrequest_answer *answer);
     void *user;

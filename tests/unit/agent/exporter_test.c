@@ -3,6 +3,7 @@
 #include "agent/exporter.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "config/url_service.h"
 #include "support/check_loop.h"
 #include "support/quiet_log.h"
@@ -453,6 +454,33 @@ static void a_try_that_hangs_is_cancelled_for_another_receiver(void **state) {
     world_dispose(&world);
 }
 
+static unsigned lines;
+
+static void count_line(enum log_level level, const char *line) {
+    lines += level == LOG_WARN && strstr(line, "event=export_failed") != NULL;
+}
+
+static void a_receiver_that_refuses_all_fills_no_log(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    lines = 0;
+    log_redirect(count_line);
+    for (unsigned i = 0; i < 100; i++) { // in ten seconds
+        add(&world, 0, BATCH);
+        pass(&world, 97 * NS_PER_MS);
+        answer_status(&world, i == 50 ? 413 : 400);
+    }
+    assert_int_equal(lines, 3); // the first, another one, and as the first again
+    pass(&world, 10 * NS_PER_S);
+    add(&world, 0, BATCH);
+    pass(&world, SOON);
+    answer_status(&world, 400);
+    assert_int_equal(lines, 4);
+    be_quiet(NULL);
+    world_dispose(&world);
+}
+
 static void a_batch_that_waits_goes_in_the_form_that_is_wanted_then(void **state) {
     (void)state;
     struct world world;
@@ -595,6 +623,7 @@ int main(void) {
         cmocka_unit_test(a_long_wait_loses_no_more_than_the_batch_at_hand),
         cmocka_unit_test(another_receiver_has_asked_for_nothing),
         cmocka_unit_test(a_try_that_hangs_is_cancelled_for_another_receiver),
+        cmocka_unit_test(a_receiver_that_refuses_all_fills_no_log),
         cmocka_unit_test(a_batch_that_waits_goes_in_the_form_that_is_wanted_then),
         cmocka_unit_test(what_is_switched_on_again_is_not_given_up),
         cmocka_unit_test(what_comes_after_the_switch_is_dropped_too),

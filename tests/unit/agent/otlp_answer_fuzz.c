@@ -2,6 +2,7 @@
 #include "agent/otlp_answer.h"
 
 #include "base/check.h"
+#include "telemetry/text_escape.h"
 
 #include <string.h>
 
@@ -24,13 +25,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                                                   : BYTES("0"),
                                        .grpc_message = rest,
                                        .grpc_details = rest,
-                                       .body = rest};
+                                       .body = rest,
+                                       .is_cut = (data[0] & 0x08) != 0};
     struct otlp_outcome outcome;
     otlp_answer_judge((enum otlp_protocol)(data[0] % 3), &answer, 1445412480 * NS_PER_S, &outcome);
     CHECK(outcome.retry_after <= 301 * NS_PER_S);
     CHECK(memchr(outcome.reason, '\0', sizeof outcome.reason) != NULL);
-    for (const char *at = outcome.reason; *at != '\0'; at++)
-        CHECK((unsigned char)*at >= ' ' && *at != '"');
+    const struct bytes reason = bytes_from_text(outcome.reason);
+    char copy[OTLP_REASON_MAX * 3];
+    size_t taken;
+    CHECK(bytes_equal(bytes_from(copy, text_to_utf8(copy, sizeof copy, reason, &taken)), reason));
+    for (size_t i = 0; i < reason.len; i++) {
+        CHECK((unsigned char)reason.at[i] >= ' ' && reason.at[i] != '"' && reason.at[i] != 0x7F);
+        i += reason.at[i] == '\\'; // what is escaped is one more
+        CHECK(i < reason.len);
+    }
     CHECK(outcome.rejected == 0 || outcome.verdict == OTLP_TAKEN);
     return 0;
 }

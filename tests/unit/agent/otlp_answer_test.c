@@ -145,17 +145,99 @@ static void what_was_rejected_is_counted_and_never_sent_again(void **state) {
         const struct otlp_outcome outcome = judge((enum otlp_protocol)protocol, &answers[protocol]);
         assert_int_equal(outcome.verdict, OTLP_TAKEN);
         assert_int_equal(outcome.rejected, 3);
-        assert_string_equal(outcome.reason, "some were rejected: too  old  ");
+        assert_string_equal(outcome.reason, "some were rejected: too \\\"old\\\"\\n");
     }
     const struct otlp_answer numbers = {.status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedLogRecords\":2},\"x\":1}")};
     assert_int_equal(judge(OTLP_HTTP_JSON, &numbers).rejected, 2);
     const struct otlp_answer most = {
         .status = 200, .body = BYTES("{\"partialSuccess\":{\"rejectedSpans\":9223372036854775807,\"rejectedDataPoints\":\"9223372036854775807\"}}")};
-    assert_int_equal(judge(OTLP_HTTP_JSON, &most).rejected, INT64_MAX);
+    assert_in_range(judge(OTLP_HTTP_JSON, &most).rejected, INT64_MAX, UINT64_MAX);
+    static const struct {
+        const char *number;
+        uint64_t least;
+    } numbers_beyond[] = {{"\"18446744073709551615\"", UINT64_MAX},
+                          {"\"18446744073709551616\"", UINT64_MAX},
+                          {"18446744073709551616", INT64_MAX},
+                          {"1e300", INT64_MAX},
+                          {"\"99999999999999999999999999999999999999\"", UINT64_MAX},
+                          {"-1", 0},
+                          {"\"-1\"", 0},
+                          {"\"\"", 0},
+                          {"null", 0}};
+    for (size_t i = 0; i < sizeof numbers_beyond / sizeof numbers_beyond[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"partialSuccess\":{\"rejectedSpans\":%s}}", numbers_beyond[i].number);
+        const struct otlp_answer answer = {.status = 200, .body = bytes_from_text(text)};
+        const uint64_t rejected = judge(OTLP_HTTP_JSON, &answer).rejected;
+        assert_true(numbers_beyond[i].least == 0 ? rejected == 0 : rejected >= numbers_beyond[i].least);
+    }
     partial.rejected = 0;
     const struct otlp_answer warning = {.status = 200, .body = bytes_from((char *)packed, otlp__export_service_response__pack(&response, packed))};
     assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &warning).rejected, 0);
     assert_non_null(strstr(judge(OTLP_HTTP_PROTOBUF, &warning).reason, "a warning"));
+}
+
+// A message of 70 KB, of which the front is kept: how many were rejected stands before it. In JSON wherever it is cut inside of that.
+static void of_a_long_remark_the_front_is_read(void **state) {
+    (void)state;
+    static char body[OTLP_ANSWER_BYTES_KEPT];
+    size_t at = 0;
+    memset(body, 'x', sizeof body);
+    memcpy(body, "\x0a\xf6\xa2\x04\x08\x07\x12\xf0\xa2\x04", 10); // 70006 bytes: 7, and a text of 70000
+    const struct otlp_answer protobuf = {.status = 200, .body = bytes_from(body, sizeof body), .is_cut = true};
+    assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &protobuf).rejected, 7);
+    assert_non_null(strstr(judge(OTLP_HTTP_PROTOBUF, &protobuf).reason, "some were rejected: xxx"));
+    assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &(struct otlp_answer){.status = 200, .body = protobuf.body}).rejected, 0); // whole, and wrong
+    memmove(body + 5, body, sizeof body - 5);
+    memcpy(body, "\0\0\1\x11\x7c", 5);
+    const struct otlp_answer grpc = {.status = 200, .grpc_status = BYTES("0"), .body = protobuf.body, .is_cut = true};
+    assert_int_equal(judge(OTLP_GRPC, &grpc).rejected, 7);
+    static const char front[] = "{\"partialSuccess\":{\"rejectedLogRecords\":\"7\",\"errorMessage\":\"";
+    static const char *const signs[] = {"\xc3\xa9", "\\n", "\\u00e9", "\\\"", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        memcpy(body, front, sizeof front - 1);
+        for (at = sizeof front - 1; at + strlen(signs[i]) <= 2000; at += strlen(signs[i]))
+            memcpy(body + at, signs[i], strlen(signs[i]));
+        for (size_t length = at - 8; length < at; length++) {
+            const struct otlp_answer json = {.status = 200, .body = bytes_from(body, length), .is_cut = true};
+            assert_int_equal(judge(OTLP_HTTP_JSON, &json).rejected, 7);
+        }
+    }
+    static const char *const others[] = {"{", "[[[[[[[[[[[[[[[[[[\"x", "{\"partialSuccess\":{\"rejected", "\"", "<html>", "{\"a\":\"\\"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const struct otlp_answer json = {.status = 200, .body = bytes_from_text(others[i]), .is_cut = true};
+        assert_int_equal(judge(OTLP_HTTP_JSON, &json).rejected, 0);
+    }
+    const struct otlp_answer refusal = {.status = 400, .body = bytes_from(body, 0), .is_cut = true};
+    assert_string_equal(judge(OTLP_HTTP_JSON, &refusal).reason, "status 400");
+    memcpy(body, "\x08\x03\x12\xf0\xa2\x04why", 9);
+    assert_non_null(
+        strstr(judge(OTLP_HTTP_PROTOBUF, &(struct otlp_answer){.status = 400, .body = protobuf.body, .is_cut = true}).reason, "400: why"));
+}
+
+// In quotes, in one line, in UTF-8: whatever it was.
+static void no_remark_breaks_a_line(void **state) {
+    (void)state;
+    static const struct {
+        struct bytes message;
+        const char *wanted;
+    } cases[] = {{BYTES("ends in \\"), "grpc-status 3: ends in \\\\"},
+                 {BYTES("\xff\x7f\xc2\x85\xe2\x82"), "grpc-status 3: \xef\xbf\xbd\\u007f\\u0085\xef\xbf\xbd\xef\xbf\xbd"},
+                 {BYTES("a \"quote\"\r\n"), "grpc-status 3: a \\\"quote\\\"\\r\\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct otlp_answer answer = {.status = 200, .grpc_status = BYTES("3"), .grpc_message = cases[i].message};
+        assert_string_equal(judge(OTLP_GRPC, &answer).reason, cases[i].wanted);
+    }
+    char umlauts[600];
+    for (size_t i = 0; i < sizeof umlauts; i += 2)
+        memcpy(umlauts + i, "\xc3\xa4", 2);
+    for (size_t begin = 0; begin < 2; begin++) {
+        const struct otlp_answer answer = {.status = 200, .grpc_status = BYTES("3"), .grpc_message = bytes_from(umlauts + begin, 590)};
+        const char *reason = judge(OTLP_GRPC, &answer).reason;
+        const size_t length = strlen(reason);
+        assert_true(length > 200 && length < OTLP_REASON_MAX);
+        assert_string_equal(reason + length - 5, "\xc3\xa4...");
+    }
 }
 
 static void a_body_that_is_no_answer_says_nothing(void **state) {
@@ -233,6 +315,8 @@ int main(void) {
         cmocka_unit_test(retry_after_is_seconds_or_a_date),
         cmocka_unit_test(a_used_up_quota_is_final_unless_it_says_when),
         cmocka_unit_test(what_was_rejected_is_counted_and_never_sent_again),
+        cmocka_unit_test(of_a_long_remark_the_front_is_read),
+        cmocka_unit_test(no_remark_breaks_a_line),
         cmocka_unit_test(a_body_that_is_no_answer_says_nothing),
         cmocka_unit_test(a_page_in_the_place_of_an_answer_is_remarked),
         cmocka_unit_test(a_refusal_says_why),

@@ -1,8 +1,6 @@
 // Sets of keys: which keys are taken, which are passed over, and which documents are refused as a whole.
 #include "certs/jwk_set.h"
 
-#include "certs/base64url.h"
-
 #include "support/test_jwt.h"
 
 #include <openssl/evp.h>
@@ -142,21 +140,6 @@ static void there_are_bounds(void **state) {
     free(text);
 }
 
-// RFC 7515 appendix C, and what would be a second spelling of the same.
-static void base64url_has_one_spelling(void **state) {
-    (void)state;
-    unsigned char octets[16];
-    size_t length;
-    assert_true(base64url_decode(BYTES("A-z_4ME"), octets, &length));
-    assert_int_equal(length, 5);
-    assert_memory_equal(octets, ((const unsigned char[]){3, 236, 255, 224, 193}), 5);
-    assert_true(base64url_decode(BYTES(""), octets, &length));
-    assert_int_equal(length, 0);
-    static const char *const others[] = {"A-z_4MF", "A-z_4ME=", "A+z/4ME", "A-z_4", "A", "AA==", "A A", "A-z_\n4ME"};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        assert_false(base64url_decode(bytes_from_text(others[i]), octets, &length));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_for_signatures_are_taken_and_others_passed_over),
@@ -164,7 +147,6 @@ int main(void) {
         cmocka_unit_test(short_rsa_keys_are_passed_over),
         cmocka_unit_test(a_key_that_is_malformed_refuses_all),
         cmocka_unit_test(there_are_bounds),
-        cmocka_unit_test(base64url_has_one_spelling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

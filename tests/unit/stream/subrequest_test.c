@@ -21,6 +21,7 @@ struct asker {
     enum error end;
     unsigned status;
     char body[64];
+    bool is_cut;
 };
 
 static void completed(void *user, const struct subrequest_answer *answer) {
@@ -28,6 +29,7 @@ static void completed(void *user, const struct subrequest_answer *answer) {
     asker->told++;
     asker->end = answer->end;
     asker->status = answer->head == NULL ? 0 : answer->head->status;
+    asker->is_cut = answer->is_cut;
     struct bytes body = buffer_front(answer->body);
     snprintf(asker->body, sizeof asker->body, "%.*s", BYTES_FORMAT(body));
 }
@@ -131,6 +133,31 @@ static void an_answer_that_is_too_long_is_an_error(void **state) {
     assert_int_equal(asker.told, 1);
     assert_int_equal(asker.end, ERROR_BODY_TOO_LARGE);
     asker_dispose(&asker);
+}
+
+static void of_a_long_answer_the_front_may_be_enough(void **state) {
+    (void)state;
+    static const struct {
+        const char *head, *body;
+        enum error end;
+        bool is_cut;
+    } cases[] = {{"content-length: 10\n", "0123456789", OK, false},
+                 {"content-length: 20\n", "0123456789abcdefghij", OK, true},
+                 {"content-length: 21\n", "0123456789abcdefghijk", ERROR_BODY_TOO_LARGE, true}}; // what is not kept is counted all the same
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct asker asker;
+        asker_init(&asker);
+        struct subrequest_order order = order_of(&asker);
+        order.answer_bytes_max = 20;
+        order.answer_bytes_kept = 10;
+        start_as(&asker, "GET b /\n", &order);
+        respond(&asker.world, 1, 200, cases[i].head, cases[i].body);
+        assert_int_equal(asker.end, cases[i].end);
+        assert_int_equal(asker.is_cut, cases[i].is_cut);
+        if (asker.end == OK)
+            assert_string_equal(asker.body, "0123456789");
+        asker_dispose(&asker);
+    }
 }
 
 static void a_body_that_nobody_wants_may_be_of_any_length(void **state) {
@@ -355,6 +382,7 @@ int main(void) {
         cmocka_unit_test(its_owner_gets_head_and_body_once),
         cmocka_unit_test(it_outlives_the_stream_that_asked),
         cmocka_unit_test(an_answer_that_is_too_long_is_an_error),
+        cmocka_unit_test(of_a_long_answer_the_front_may_be_enough),
         cmocka_unit_test(a_body_that_nobody_wants_may_be_of_any_length),
         cmocka_unit_test(its_time_is_bounded),
         cmocka_unit_test(it_is_tried_once),
