@@ -125,8 +125,8 @@ def test_the_audit_log_is_sent_by_workers_and_by_the_main_thread(fleet, receiver
     assert told == ["ready", "draining", "ending", "ended"]
 
 
-def test_what_was_decided_is_a_record_that_leads_to_its_span(fleet, receiver):
-    traces = OtlpReceiver("http/protobuf")
+def test_what_was_decided_is_a_record_that_leads_to_its_span(fleet, receiver, receiver_of):
+    traces = receiver_of("http/protobuf", "traces")
     hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend(reply(200)).address}}, outbound=False, service="app", start=False,
               policies=[authorize("guard", "Deny", {"name": "secret", "matches": [{"path": {"type": "PathPrefix", "value": "/secret"}}]})])
     soon = {"batch": {"scheduleDelay": "20ms"}}
@@ -136,7 +136,6 @@ def test_what_was_decided_is_a_record_that_leads_to_its_span(fleet, receiver):
     assert exchange(hop.inbound["in"], f"GET /secret HTTP/1.1\r\nHost: app\r\ntraceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n\r\n").status == 403
     [record] = eventually(lambda: receiver.spans)
     [span] = eventually(lambda: traces.spans)
-    traces.close()
     assert (record.event_name, record.severity_text, record.trace_id.hex(), record.span_id) == ("outrigger.refused", "INFO", TRACE, span.span_id)
     assert {"outrigger.policy": "AuthorizationPolicy/default/guard", "outrigger.rule": "secret", "outrigger.end": "denied"}.items() <= attributes(record).items()
     assert span.start_time_unix_nano <= record.time_unix_nano <= span.end_time_unix_nano <= record.observed_time_unix_nano
