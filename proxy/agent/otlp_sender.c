@@ -37,9 +37,12 @@ static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejec
     sender->done(sender->user, &result);
 }
 
-// Each try is of the form that is wanted now: documents may have changed since the last one.
+// Each try is of the form that is wanted now: documents may have changed since the last one. Where it is that of the last one so is the body.
 static enum error encode(struct otlp_sender *sender) {
+    if (sender->body.len > 0 && sender->tried == sender->terms.protocol && sender->compressed == sender->terms.compression)
+        return OK;
     bytes_drop(&sender->body);
+    sender->compressed = sender->terms.compression;
     return otlp_request_encode(sender->terms.protocol, sender->terms.compression, sender->signal, sender->request, &sender->body);
 }
 

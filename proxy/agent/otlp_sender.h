@@ -59,6 +59,7 @@ struct otlp_sender {
     struct bytes url;               // owned: who is asked
     enum otlp_protocol tried;       // of the last try
     struct otlp_carrier carrier;
+    enum otlp_compression compressed;
     void (*done)(void *user, const struct otlp_result *result);
     void *user;
     enum otlp_sender_state state;

@@ -7,11 +7,28 @@
 
 #include <stdlib.h>
 
+static void set_state(struct metrics_push *push, enum metrics_push_state state) {
+    static const bool legal[3][3] = {
+        [METRICS_PUSH_RESTS] = {[METRICS_PUSH_GATHERS] = true},
+        [METRICS_PUSH_GATHERS] = {[METRICS_PUSH_RESTS] = true, [METRICS_PUSH_SENDS] = true},
+        [METRICS_PUSH_SENDS] = {[METRICS_PUSH_RESTS] = true},
+    };
+    CHECK(legal[push->state][state]);
+    push->state = state;
+}
+
 void metrics_push_init(struct metrics_push *push, struct proxy *proxy) {
     *push = (struct metrics_push){.proxy = proxy, .started = clock_wall_ns(), .figures = {.signal = "metrics"}};
 }
 
 // ---- sending
+
+static void gather(struct metrics_push *push);
+
+static void drop_rest(struct metrics_push *push, enum export_drop reason) {
+    push->figures.dropped[push->hurry_at > 0 ? EXPORT_DROP_SHUTDOWN : reason] += otlp_metrics_left(push->metrics);
+    otlp_metrics_drop(push->metrics);
+}
 
 // False: there is no memory for it.
 static bool send_records(struct metrics_push *push, struct bytes records, uint64_t points) {
@@ -19,11 +36,14 @@ static bool send_records(struct metrics_push *push, struct bytes records, uint64
     char *memory = try_alloc(head + records.len);
     if (memory == NULL) {
         push->figures.dropped[EXPORT_DROP_MEMORY] += points;
+        otlp_metrics_settle(push->metrics, false);
         return false;
     }
     memcpy(memory + head, records.at, records.len);
     const char *begin = otlp_head_write(push->origin, records.len, memory + head);
     otlp_sender_send(&push->sender, memory, bytes_from(begin, (size_t)(memory + head + records.len - begin)), points);
+    if (push->give_up_at > 0)
+        otlp_sender_hurry(&push->sender, push->give_up_at);
     if (push->hurry_at > 0)
         otlp_sender_hurry(&push->sender, push->hurry_at);
     return true;
@@ -32,23 +52,28 @@ static bool send_records(struct metrics_push *push, struct bytes records, uint64
 static void send_next(struct metrics_push *push) {
     struct bytes records;
     uint64_t points;
-    while (push->is_on && otlp_metrics_next(push->metrics, OTLP_RECORDS_BYTES_MAX, &records, &points)) {
-        push->figures.made += points;
+    if (!push->is_on)
+        drop_rest(push, EXPORT_DROP_DISABLED);
+    while (otlp_metrics_next(push->metrics, &records, &points))
         if (send_records(push, records, points))
             return;
-    }
-}
-
-static void gather(struct metrics_push *push);
-
-static void done(void *user, const struct otlp_result *result) {
-    struct metrics_push *push = user;
-    otlp_figures_end(&push->figures, &push->telling, result, push->hurry_at > 0, push->proxy->loop.now);
-    send_next(push);
-    if (push->is_once_more && push->sender.state == OTLP_SENDER_IDLE) {
+    set_state(push, METRICS_PUSH_RESTS);
+    if (push->is_once_more && push->is_on) {
         push->is_once_more = false;
         gather(push);
     }
+}
+
+// All of a push has one time: when a piece has used it up there is none for the others.
+static void done(void *user, const struct otlp_result *result) {
+    struct metrics_push *push = user;
+    otlp_figures_end(&push->figures, &push->telling, result, push->hurry_at > 0, push->proxy->loop.now);
+    if (push->give_up_at == 0 && push->sender.tries > 0)
+        push->give_up_at = push->sender.give_up_at;
+    otlp_metrics_settle(push->metrics, result->end == OTLP_END_EXPORTED);
+    if (result->end == OTLP_END_TIMEOUT)
+        drop_rest(push, EXPORT_DROP_TIMEOUT);
+    send_next(push);
 }
 
 // ---- figures
@@ -56,12 +81,16 @@ static void done(void *user, const struct otlp_result *result) {
 static void on_figures(struct admin_query *query) {
     struct metrics_push *push = query->owner;
     struct exposition exposition;
-    push->is_gathering = false;
     if (push->is_on && !push->proxy->gatherings.closed) { // else some workers were not asked
-        otlp_metrics_begin(push->metrics, &exposition, &push->form, clock_wall_ns());
+        otlp_metrics_begin(push->metrics, &exposition, &push->form, push->asked, clock_wall_ns());
         metrics_expose(&exposition, &query->figures);
         exposition_end(&exposition);
+        push->figures.made += otlp_metrics_left(push->metrics);
+        push->give_up_at = 0;
+        set_state(push, METRICS_PUSH_SENDS);
         send_next(push);
+    } else {
+        set_state(push, METRICS_PUSH_RESTS);
     }
     pool_dispose(&query->pool);
     free(query);
@@ -73,14 +102,15 @@ static void gather(struct metrics_push *push) {
     query->done = on_figures;
     query->owner = push;
     pool_init(&query->pool, &push->proxy->loop.pools);
-    push->is_gathering = true;
+    push->asked = clock_wall_ns();
+    set_state(push, METRICS_PUSH_GATHERS);
     proxy_admin_source.collect(push->proxy, query);
 }
 
 static void on_timer(struct timer *timer) {
     struct metrics_push *push = CONTAINER_OF(timer, struct metrics_push, timer);
     loop_timer_start(&push->proxy->loop, &push->timer, push->interval);
-    if (metrics_push_is_idle(push))
+    if (push->state == METRICS_PUSH_RESTS)
         gather(push);
 }
 
@@ -104,6 +134,7 @@ void metrics_push_follow(struct metrics_push *push, const struct telemetry_confi
     otlp_sender_lead(&push->sender, push->is_on ? otlp : NULL);
     if (!push->is_on) {
         loop_timer_stop(&push->proxy->loop, &push->timer);
+        drop_rest(push, EXPORT_DROP_DISABLED);
         otlp_sender_drop(&push->sender);
         return;
     }
@@ -117,12 +148,13 @@ void metrics_push_follow(struct metrics_push *push, const struct telemetry_confi
 }
 
 bool metrics_push_is_idle(const struct metrics_push *push) {
-    return push->metrics == NULL || (!push->is_gathering && push->sender.state == OTLP_SENDER_IDLE);
+    return push->state == METRICS_PUSH_RESTS;
 }
 
 struct export_figures metrics_push_figures(const struct metrics_push *push) {
     struct export_figures figures = push->figures;
-    figures.waiting = push->sender.state == OTLP_SENDER_IDLE ? 0 : push->sender.records;
+    figures.waiting = push->sender.records + otlp_metrics_left(push->metrics);
+    figures.retries = push->sender.retries;
     return figures;
 }
 
@@ -132,21 +164,22 @@ void metrics_push_hurry(struct metrics_push *push, nanoseconds at) {
     push->hurry_at = at;
     loop_timer_stop(&push->proxy->loop, &push->timer);
     otlp_sender_hurry(&push->sender, at);
-    if (metrics_push_is_idle(push))
+    push->is_once_more = push->state == METRICS_PUSH_SENDS; // what is under way was counted up to an interval ago
+    if (push->state == METRICS_PUSH_RESTS)
         gather(push);
-    else
-        push->is_once_more = !push->is_gathering; // what is under way was counted up to an interval ago
 }
 
 void metrics_push_end(struct metrics_push *push) {
     if (push->metrics == NULL)
         return;
-    CHECK(!push->is_gathering);
+    CHECK(push->state != METRICS_PUSH_GATHERS);
+    push->hurry_at = 1; // what is dropped now is so since the process ends
     push->is_on = push->is_once_more = false;
     loop_timer_stop(&push->proxy->loop, &push->timer);
+    drop_rest(push, EXPORT_DROP_SHUTDOWN);
     export_carrier_end(&push->carrier);
-    push->hurry_at = 1; // what is dropped now is so since the process ends
     otlp_sender_end(&push->sender);
+    CHECK(push->state == METRICS_PUSH_RESTS);
     otlp_sender_dispose(&push->sender);
     otlp_metrics_destroy(push->metrics);
     push->metrics = NULL;

@@ -1,5 +1,5 @@
 // Sends the process's metrics to a collector by OTLP: all figures of /metrics, at even intervals and once more at the end (OpenTelemetry's periodic exporting metric reader).
-// One request at a time; an interval that comes while the last one is not through is left out. Main thread.
+// In pieces, one request at a time, all within one exportTimeout of the first; an interval that comes while the last one is not through is left out. Main thread.
 //
 // Owner:      struct exports.
 // Start:      metrics_push_follow, with each set of documents.
@@ -17,6 +17,11 @@
 struct proxy;
 struct telemetry_config;
 
+//   RESTS -> GATHERS          an interval is over, or the process ends
+//   GATHERS -> SENDS, RESTS   figures are there, and written; or they are not wanted any more
+//   SENDS -> RESTS            all pieces were sent, or dropped
+enum metrics_push_state { METRICS_PUSH_RESTS, METRICS_PUSH_GATHERS, METRICS_PUSH_SENDS };
+
 struct metrics_push {
     struct proxy *proxy;
     nanoseconds started;              // the process, by the wall clock
@@ -27,10 +32,12 @@ struct metrics_push {
     struct otlp_metrics_terms form;
     nanoseconds interval;
     struct timer timer;
+    enum metrics_push_state state;
     bool is_on;
-    bool is_gathering;    // figures were asked for
-    bool is_once_more;    // as soon as what is under way is over: the process ends
-    nanoseconds hurry_at; // the process ends then; 0: it does not
+    bool is_once_more;      // as soon as what is under way is over: the process ends
+    nanoseconds asked;      // figures were, by the wall clock
+    nanoseconds give_up_at; // all pieces of this time; 0: none was tried
+    nanoseconds hurry_at;   // the process ends then; 0: it does not
     struct export_figures figures;
     struct otlp_telling telling;
 };
@@ -45,7 +52,7 @@ void metrics_push_hurry(struct metrics_push *push, nanoseconds at);
 
 bool metrics_push_is_idle(const struct metrics_push *push);
 
-// In data points. Those that wait are of the request at hand.
+// In data points. Those that wait are of the push at hand. Metrics were sent at some time.
 struct export_figures metrics_push_figures(const struct metrics_push *push);
 
 // The workers have stopped: what is not sent is dropped and counted.

@@ -88,35 +88,49 @@ void exponential_record(struct exponential_histogram *histogram, nanoseconds dur
     histogram->buckets[index - histogram->offset]++;
 }
 
+uint64_t exponential_count(const struct exponential_histogram *histogram) {
+    uint64_t count = histogram->zeros;
+    for (uint32_t i = 0; i < histogram->used; i++)
+        count += histogram->buckets[i];
+    return count;
+}
+
+// Brings both to one scale, and `to` to have a place for each bucket of `other`, which has some.
+static void match(struct exponential_histogram *to, struct exponential_histogram *other) {
+    if (to->used == 0)
+        to->scale = other->scale;
+    downscale(other, other->scale > to->scale ? other->scale - to->scale : 0);
+    downscale(to, to->scale > other->scale ? to->scale - other->scale : 0);
+    include(to, other->offset, last_of(other));
+    downscale(other, other->scale - to->scale);
+}
+
 void exponential_add(struct exponential_histogram *to, const struct exponential_histogram *from) {
     struct exponential_histogram added = *from;
     to->zeros += added.zeros;
     if (added.used == 0)
         return;
-    if (to->used == 0)
-        to->scale = added.scale;
-    downscale(&added, added.scale > to->scale ? added.scale - to->scale : 0);
-    downscale(to, to->scale > added.scale ? to->scale - added.scale : 0);
-    include(to, added.offset, last_of(&added));
-    downscale(&added, added.scale - to->scale);
+    match(to, &added);
     for (uint32_t i = 0; i < added.used; i++)
         to->buckets[added.offset - to->offset + (int32_t)i] += added.buckets[i];
 }
 
-static uint64_t less(uint64_t value, uint64_t taken) {
-    return value > taken ? value - taken : 0;
+void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *taken) {
+    struct exponential_histogram less = *taken;
+    from->zeros -= less.zeros;
+    if (less.used == 0)
+        return;
+    match(from, &less);
+    for (uint32_t i = 0; i < less.used; i++)
+        from->buckets[less.offset - from->offset + (int32_t)i] -= less.buckets[i];
 }
 
-void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *earlier) {
-    struct exponential_histogram taken = *earlier;
-    from->zeros = less(from->zeros, taken.zeros);
-    if (taken.used == 0 || from->used == 0)
-        return;
-    downscale(&taken, taken.scale > from->scale ? taken.scale - from->scale : 0);
-    downscale(from, from->scale > taken.scale ? from->scale - taken.scale : 0);
-    for (uint32_t i = 0; i < taken.used; i++) {
-        const int32_t place = taken.offset - from->offset + (int32_t)i;
-        if (place >= 0 && place < (int32_t)from->used)
-            from->buckets[place] = less(from->buckets[place], taken.buckets[i]);
-    }
+static uint64_t clipped(uint64_t value) {
+    return value >> 63 == 0 ? value : 0;
+}
+
+void exponential_clip(struct exponential_histogram *histogram) {
+    histogram->zeros = clipped(histogram->zeros);
+    for (uint32_t i = 0; i < histogram->used; i++)
+        histogram->buckets[i] = clipped(histogram->buckets[i]);
 }

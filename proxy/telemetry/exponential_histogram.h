@@ -24,10 +24,13 @@ void exponential_init(struct exponential_histogram *histogram);
 
 void exponential_record(struct exponential_histogram *histogram, nanoseconds duration);
 
+uint64_t exponential_count(const struct exponential_histogram *histogram);
+
 // Adds `from`; the coarser of the two scales is that of the sum, or a coarser one.
 void exponential_add(struct exponential_histogram *to, const struct exponential_histogram *from);
 
-// Takes away what was in it once: an earlier state of the same one. Where that is not so nothing goes below zero.
-void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *earlier);
+// Takes away `taken`: exponential_add undoes it, also where more is taken than there was. What is below zero then exponential_clip makes zero.
+void exponential_subtract(struct exponential_histogram *from, const struct exponential_histogram *taken);
+void exponential_clip(struct exponential_histogram *histogram);
 
 #endif

@@ -28,8 +28,8 @@ struct histogram_sample {
     const uint64_t *buckets;              // DURATION_BUCKETS
     nanoseconds sum;
     const struct exponential_totals *exponential; // those of them that came since they are recorded so (series_totals.h); NULL: none
-    nanoseconds begun;                               // by the wall clock; 0: with the process
-    const struct exemplar *exemplars;                // at most one for each bucket
+    nanoseconds begun;                            // by the wall clock; 0: with the process
+    const struct exemplar *exemplars;             // at most one for each bucket
     uint32_t exemplar_count;
 };
 

@@ -164,7 +164,7 @@ void exposition_begin(struct exposition *exposition, enum metric metric) {
 
 void exposition_add(struct exposition *exposition, const struct bytes *labels, uint64_t value) {
     if (exposition->otlp != NULL) {
-        otlp_metrics_number(exposition->otlp, labels, NULL, value, false);
+        otlp_metrics_number(exposition->otlp, labels, value, false);
         return;
     }
     append_name(exposition);
@@ -175,7 +175,7 @@ void exposition_add(struct exposition *exposition, const struct bytes *labels, u
 
 void exposition_add_seconds(struct exposition *exposition, const struct bytes *labels, nanoseconds value) {
     if (exposition->otlp != NULL) {
-        otlp_metrics_number(exposition->otlp, labels, NULL, value, true);
+        otlp_metrics_number(exposition->otlp, labels, value, true);
         return;
     }
     append_name(exposition);
@@ -186,7 +186,7 @@ void exposition_add_seconds(struct exposition *exposition, const struct bytes *l
 
 void exposition_add_constant(struct exposition *exposition, const char *labels, uint64_t value) {
     if (exposition->otlp != NULL) {
-        otlp_metrics_number(exposition->otlp, NULL, labels, value, false);
+        otlp_metrics_constant(exposition->otlp, labels, value, false);
         return;
     }
     append_constant_labels(exposition, labels);
@@ -195,7 +195,7 @@ void exposition_add_constant(struct exposition *exposition, const char *labels, 
 
 void exposition_add_constant_seconds(struct exposition *exposition, const char *labels, nanoseconds value) {
     if (exposition->otlp != NULL) {
-        otlp_metrics_number(exposition->otlp, NULL, labels, value, true);
+        otlp_metrics_constant(exposition->otlp, labels, value, true);
         return;
     }
     append_constant_labels(exposition, labels);

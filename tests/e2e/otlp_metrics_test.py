@@ -2,6 +2,7 @@
 """Metrics on their way to a collector: the same figures as /metrics, in all protocols, cumulative or as deltas, with exponential histograms, and once more at the end."""
 
 import http.client
+import re
 
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
@@ -9,7 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from support.authorize import get
 from support.fleet import eventually, split_address
 from support.hop import Hop, service
-from support.otlp_receiver import PROTOCOLS
+from support.otlp_receiver import PROTOCOLS, told
 
 DURATION = "http.client.request.duration"
 
@@ -41,6 +42,14 @@ def newest(receiver, name=DURATION):
 def ask(hop, count):
     for _ in range(count):
         assert get(hop.address, "/", host="backend").status == 200
+
+
+def page_of(hop):
+    connection = http.client.HTTPConnection(*split_address(hop.metrics), timeout=60)
+    connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+    page = connection.getresponse().read().decode()
+    connection.close()
+    return page
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -94,7 +103,9 @@ def test_histograms_can_be_exponential(fleet, receiver_of):
     point = newest(receiver).exponential_histogram.data_points[0]
     assert sum(point.positive.bucket_counts) + point.zero_count == 20 and len(point.positive.bucket_counts) <= 160
     base = 2 ** (2 ** -point.scale)
-    assert base ** point.positive.offset * 0.99 < point.sum and labels_of(point)["http.response.status_code"] == 200
+    counts = point.positive.bucket_counts
+    low = sum(count * base ** (point.positive.offset + place) for place, count in enumerate(counts))
+    assert low * 0.999 <= point.sum <= low * base * 1.001 and labels_of(point)["http.response.status_code"] == 200
     assert hop.figure("http_client_request_duration_seconds_count") == 20  # the page has its own
 
 
@@ -119,6 +130,42 @@ def test_a_collector_that_is_not_there_costs_only_points(fleet, receiver_of):
     eventually(lambda: newest(receiver) and sum(point.count for point in newest(receiver).histogram.data_points) == 3)
 
 
+def test_tries_again_are_counted_and_told(fleet, receiver_of):
+    receiver = receiver_of(signal="metrics")
+    receiver.answers += [503, 503]
+    hop = pushing(fleet, receiver)
+    ask(hop, 2)
+    eventually(lambda: newest(receiver))
+    assert hop.figure("outrigger_telemetry_export_retries_total", signal="metrics") == 2
+    assert len(re.findall(r"event=export_retry signal=metrics records=\d+ reason=", hop.process.output())) == 1
+    assert hop.figure("outrigger_telemetry_records_dropped_total", signal="metrics") == 0
+
+
+def test_points_that_are_not_sent_are_counted(fleet, receiver_of):
+    """Pushes of several pieces that nobody takes, and a signal that is switched off meanwhile: each point is exported, dropped, or waits."""
+    receiver = receiver_of(signal="metrics")
+    hop = pushing(fleet, receiver, temporality="Delta", exportTimeout="2s")
+    hop.documents.append({"apiVersion": "outrigger.dev/v1alpha1", "kind": "TelemetryPolicy", "metadata": {"name": "many", "namespace": "default"},
+                          "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "backend"}], "metrics": {"labels": [{"name": "tenant", "from": {"type": "Header", "name": "x-tenant"}}]}}})
+    hop.reload()
+    connection = http.client.HTTPConnection(*split_address(hop.address), timeout=60)
+    receiver.stop()
+    for number in range(900):
+        connection.request("GET", "/", headers={"Host": "backend", "x-tenant": f"{number:0120}"})
+        connection.getresponse().read()
+    connection.close()
+    eventually(lambda: told(hop, "metrics")[2] > 900)  # which adds up
+    del hop.proxy["spec"]["telemetry"]["metrics"]["endpoint"]
+    hop.reload()
+    eventually(lambda: told(hop, "metrics")[2] == 0)
+    assert told(hop, "metrics")[3]["disabled"] > 900
+    # What was not taken is told once there is somebody.
+    receiver.start()
+    hop.proxy["spec"]["telemetry"]["metrics"]["endpoint"] = f"http://{receiver.address}"
+    hop.reload()
+    eventually(lambda: sum(point.count for metric in metrics_of(receiver, DURATION) for point in metric.histogram.data_points) == 900)
+
+
 def test_exemplars_lead_to_the_trace(fleet, receiver_of):
     """The last sampled request of a bucket, in OpenMetrics and in OTLP: its ids are those of its span."""
     receiver, spans = receiver_of(signal="metrics"), receiver_of(signal="traces")
@@ -129,10 +176,7 @@ def test_exemplars_lead_to_the_trace(fleet, receiver_of):
     ask(hop, 1)
     eventually(lambda: spans.spans)
     ids = (spans.spans[0].trace_id.hex(), spans.spans[0].span_id.hex())
-    connection = http.client.HTTPConnection(*split_address(hop.metrics), timeout=60)
-    connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
-    families = list(openmetrics.text_string_to_metric_families(connection.getresponse().read().decode()))
-    connection.close()
+    families = list(openmetrics.text_string_to_metric_families(page_of(hop)))
     found = [sample.exemplar for family in families for sample in family.samples if sample.exemplar]
     assert [(one.labels["trace_id"], one.labels["span_id"]) for one in found] == [ids]
     assert found[0].value == hop.figure("http_client_request_duration_seconds_sum")

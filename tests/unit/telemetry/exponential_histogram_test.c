@@ -12,13 +12,6 @@
 
 #include <cmocka.h>
 
-static uint64_t count_of(const struct exponential_histogram *histogram) {
-    uint64_t count = histogram->zeros;
-    for (uint32_t i = 0; i < histogram->used; i++)
-        count += histogram->buckets[i];
-    return count;
-}
-
 static void one_duration_is_in_the_finest_bucket(void **state) {
     (void)state;
     struct exponential_histogram histogram;
@@ -55,7 +48,7 @@ static void it_grows_coarser_where_it_must(void **state) {
     assert_int_equal(histogram.buckets[0], 1);
     assert_int_equal(histogram.buckets[histogram.used - 1], 1);
     exponential_record(&histogram, UINT64_MAX);
-    assert_int_equal(count_of(&histogram), 3);
+    assert_int_equal(exponential_count(&histogram), 3);
 }
 
 static nanoseconds some_duration(struct rng *rng) {
@@ -88,21 +81,39 @@ static void sums_are_as_if_all_were_recorded_in_one(void **state) {
         }
         sum = one;
         exponential_add(&sum, &other);
-        assert_int_equal(count_of(&sum), first + second);
+        assert_int_equal(exponential_count(&sum), first + second);
         if (all.used > 0)
             assert_true(is_alike(&all, &sum));
         // And what was there before taken away again leaves what came since.
         exponential_subtract(&sum, &one);
-        assert_int_equal(count_of(&sum), second);
+        assert_int_equal(exponential_count(&sum), second);
     }
+}
+
+// What is taken away too much is owed: added again it is as before; clipped it is nothing.
+static void more_than_there_was_can_be_taken(void **state) {
+    (void)state;
+    struct exponential_histogram one, other;
+    exponential_init(&one);
+    exponential_init(&other);
+    exponential_record(&one, NS_PER_S);
+    exponential_record(&other, NS_PER_MS);
+    exponential_record(&other, 0);
+    struct exponential_histogram left = one;
+    exponential_subtract(&left, &other);
+    struct exponential_histogram clipped = left;
+    exponential_clip(&clipped);
+    assert_int_equal(exponential_count(&clipped), 1);
+    exponential_add(&left, &other);
+    exponential_clip(&left);
+    assert_int_equal(exponential_count(&left), 1);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_duration_is_in_the_finest_bucket),
-        cmocka_unit_test(upper_bounds_are_inclusive),
-        cmocka_unit_test(it_grows_coarser_where_it_must),
-        cmocka_unit_test(sums_are_as_if_all_were_recorded_in_one),
+        cmocka_unit_test(one_duration_is_in_the_finest_bucket), cmocka_unit_test(upper_bounds_are_inclusive),
+        cmocka_unit_test(it_grows_coarser_where_it_must),       cmocka_unit_test(sums_are_as_if_all_were_recorded_in_one),
+        cmocka_unit_test(more_than_there_was_can_be_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
