@@ -10,6 +10,7 @@
 #define AGENT_EXPORTER_H
 
 #include "agent/otlp_figures.h"
+#include "agent/otlp_request.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/export_queue.h"
 

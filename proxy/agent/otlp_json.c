@@ -1,4 +1,4 @@
-// Walks a message by the description that protobuf-c has of it. See otlp_json.h.
+// Walks the envelope by hand and each message in it by the description that protobuf-c has of it. See otlp_json.h.
 #include "agent/otlp_json.h"
 
 #include "base/base64.h"
@@ -258,25 +258,109 @@ static void put_message(struct printer *printer, const ProtobufCMessage *message
     put(printer, BYTES("}"));
 }
 
-enum error otlp_json_print(enum otlp_signal signal, struct bytes request, size_t size_max, struct bytes *json) {
+// ---- the envelope: one resource, one scope, and its records
+
+struct otlp_json {
+    struct printer printer;
+    const ProtobufCMessageDescriptor *record;
+    struct bytes records; // that are left
+    bool is_begun;        // one was printed
+};
+
+// The content of the first field, which is one that has a length: all of these bytes are our own.
+static struct bytes take_field(struct bytes *rest) {
+    size_t length = 0, at = 1;
+    for (unsigned shift = 0;; shift += 7) {
+        CHECK(at < rest->len && shift < 35);
+        const unsigned char byte = (unsigned char)rest->at[at++];
+        length |= (size_t)(byte & 0x7F) << shift;
+        if ((byte & 0x80) == 0)
+            break;
+    }
+    CHECK(length <= rest->len - at);
+    const struct bytes content = bytes_from(rest->at + at, length);
+    *rest = bytes_from(content.at + length, rest->len - at - length);
+    return content;
+}
+
+static void put_packed(struct printer *printer, const ProtobufCMessageDescriptor *descriptor, struct bytes packed) {
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, packed.len, (const uint8_t *)packed.at);
+    if (message == NULL) { // it is what we have encoded: memory was not there
+        printer->error = ERROR_NO_MEMORY;
+        return;
+    }
+    put_message(printer, message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static const ProtobufCMessageDescriptor *type_of(const ProtobufCFieldDescriptor *field) {
+    return field->descriptor;
+}
+
+// {"resourceSpans":[{"resource":{...},"scopeSpans":[{"scope":{...},"spans":[
+static void put_front(struct otlp_json *json, const ProtobufCMessageDescriptor *request, struct bytes packed) {
+    struct printer *printer = &json->printer;
+    const ProtobufCFieldDescriptor *resources = &request->fields[0];
+    const ProtobufCFieldDescriptor *of_resource = type_of(resources)->fields; // the resource, then its scopes
+    const ProtobufCFieldDescriptor *of_scope = type_of(&of_resource[1])->fields;
+    struct bytes resource = take_field(&packed);
+    put(printer, BYTES("{"));
+    put_name(printer, resources->name);
+    put(printer, BYTES("[{"));
+    put_name(printer, of_resource[0].name);
+    put_packed(printer, type_of(&of_resource[0]), take_field(&resource));
+    put(printer, BYTES(","));
+    put_name(printer, of_resource[1].name);
+    struct bytes scope = take_field(&resource);
+    CHECK(packed.len == 0 && resource.len == 0);
+    put(printer, BYTES("[{"));
+    put_name(printer, of_scope[0].name);
+    put_packed(printer, type_of(&of_scope[0]), take_field(&scope));
+    put(printer, BYTES(","));
+    put_name(printer, of_scope[1].name);
+    put(printer, BYTES("["));
+    json->record = type_of(&of_scope[1]);
+    json->records = scope;
+}
+
+enum error otlp_json_create(enum otlp_signal signal, struct bytes request, size_t size_max, struct otlp_json **json) {
     static const ProtobufCMessageDescriptor *const requests[OTLP_SIGNALS] = {[OTLP_TRACES] = &otlp__export_trace_service_request__descriptor,
                                                                              [OTLP_METRICS] = &otlp__export_metrics_service_request__descriptor,
                                                                              [OTLP_LOGS] = &otlp__export_logs_service_request__descriptor};
-    *json = BYTES_NONE;
-    struct printer printer = {.capacity = request.len * 2 + NUMBER_BYTES_MAX, .size_max = size_max};
-    printer.at = try_alloc(printer.capacity);
-    ProtobufCMessage *message =
-        printer.at == NULL ? NULL : protobuf_c_message_unpack(requests[signal], NULL, request.len, (const uint8_t *)request.at);
-    if (message == NULL) { // it is what we have encoded: memory was not there
-        free(printer.at);
+    const struct printer printer = {
+        .at = try_alloc(request.len * 2 + NUMBER_BYTES_MAX), .capacity = request.len * 2 + NUMBER_BYTES_MAX, .size_max = size_max};
+    *json = NULL;
+    if (printer.at == NULL)
         return ERROR_NO_MEMORY;
+    *json = alloc_zeroed_or_abort(1, sizeof **json);
+    (*json)->printer = printer;
+    put_front(*json, requests[signal], request);
+    return OK; // what was wrong shows in the first step
+}
+
+enum error otlp_json_step(struct otlp_json *json, size_t bytes, bool *is_done) {
+    struct printer *printer = &json->printer;
+    const size_t before = json->records.len;
+    while (printer->error == OK && json->records.len > 0 && before - json->records.len < bytes) {
+        if (json->is_begun)
+            put(printer, BYTES(","));
+        json->is_begun = true;
+        put_packed(printer, json->record, take_field(&json->records));
     }
-    put_message(&printer, message);
-    protobuf_c_message_free_unpacked(message, NULL);
-    if (printer.error != OK) {
-        free(printer.at);
-        return printer.error;
-    }
-    *json = bytes_from(printer.at, printer.length);
-    return OK;
+    *is_done = json->records.len == 0;
+    if (*is_done)
+        put(printer, BYTES("]}]}]}"));
+    return printer->error;
+}
+
+struct bytes otlp_json_take(struct otlp_json *json) {
+    const struct bytes text = bytes_from(json->printer.at, json->printer.length);
+    json->printer.at = NULL;
+    return text;
+}
+
+void otlp_json_destroy(struct otlp_json *json) {
+    if (json != NULL)
+        free(json->printer.at);
+    free(json);
 }

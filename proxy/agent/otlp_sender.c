@@ -15,17 +15,24 @@
 #define TRY_LEAST_NS (100 * NS_PER_MS)
 
 static void set_state(struct otlp_sender *sender, enum otlp_sender_state state) {
-    static const bool legal[3][3] = {
-        [OTLP_SENDER_IDLE] = {[OTLP_SENDER_HELD] = true, [OTLP_SENDER_UNDER_WAY] = true},
-        [OTLP_SENDER_HELD] = {[OTLP_SENDER_UNDER_WAY] = true, [OTLP_SENDER_IDLE] = true},
+    static const bool legal[4][4] = {
+        [OTLP_SENDER_IDLE] = {[OTLP_SENDER_HELD] = true},
+        [OTLP_SENDER_HELD] = {[OTLP_SENDER_ENCODING] = true, [OTLP_SENDER_UNDER_WAY] = true, [OTLP_SENDER_IDLE] = true},
+        [OTLP_SENDER_ENCODING] = {[OTLP_SENDER_UNDER_WAY] = true, [OTLP_SENDER_HELD] = true, [OTLP_SENDER_IDLE] = true},
         [OTLP_SENDER_UNDER_WAY] = {[OTLP_SENDER_HELD] = true, [OTLP_SENDER_IDLE] = true},
     };
     CHECK(legal[sender->state][state]);
     sender->state = state;
 }
 
+static void drop_encoder(struct otlp_sender *sender) {
+    otlp_encoder_destroy(sender->encoder);
+    sender->encoder = NULL;
+}
+
 static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejected) {
     loop_timer_stop(sender->loop, &sender->timer);
+    drop_encoder(sender);
     bytes_drop(&sender->body);
     free(sender->memory);
     sender->memory = NULL;
@@ -37,42 +44,57 @@ static void finish(struct otlp_sender *sender, enum otlp_end end, uint64_t rejec
     sender->done(sender->user, &result);
 }
 
-// Each try is of the form that is wanted now: documents may have changed since the last one. Where it is that of the last one so is the body.
-static enum error encode(struct otlp_sender *sender) {
-    if (sender->body.len > 0 && sender->tried == sender->terms.protocol && sender->compressed == sender->terms.compression)
-        return OK;
-    bytes_drop(&sender->body);
-    sender->compressed = sender->terms.compression;
-    return otlp_request_encode(sender->terms.protocol, sender->terms.compression, sender->signal, sender->request, &sender->body);
-}
-
-static void try_now(struct otlp_sender *sender) {
+static void carry(struct otlp_sender *sender) {
     const nanoseconds now = sender->loop->now;
-    const enum error error = encode(sender);
-    if (error != OK) {
-        snprintf(sender->reason, sizeof sender->reason, "%s", error_name(error));
-        finish(sender, error == ERROR_BODY_TOO_LARGE ? OTLP_END_TOO_LARGE : OTLP_END_MEMORY, 0);
-        return;
-    }
     // Its time begins here, not while the receiver wants nothing.
-    if (sender->tries == 0 && sender->terms.export_timeout < sender->give_up_at - now)
-        sender->give_up_at = now + sender->terms.export_timeout;
+    if (sender->tries == 0 && sender->tried.export_timeout < sender->give_up_at - now)
+        sender->give_up_at = now + sender->tried.export_timeout;
     CHECK(sender->give_up_at > now);
     const nanoseconds left = sender->give_up_at - now;
     set_state(sender, OTLP_SENDER_UNDER_WAY);
-    sender->tried = sender->terms.protocol;
     sender->retries += sender->tries > 0;
     sender->tries++;
     sender->is_elsewhere = sender->is_cancelled = false;
-    sender->carrier.carry(sender->carrier.user, &sender->terms, sender->body, sender->terms.timeout < left ? sender->terms.timeout : left);
+    sender->carrier.carry(sender->carrier.user, &sender->tried, sender->body, sender->tried.timeout < left ? sender->tried.timeout : left);
+}
+
+static void go_on(struct otlp_sender *sender, enum error error) {
+    bool is_done = false;
+    if (error == OK)
+        error = otlp_encoder_step(sender->encoder, &is_done);
+    if (error != OK) {
+        snprintf(sender->reason, sizeof sender->reason, "%s", error_name(error));
+        finish(sender, error == ERROR_BODY_TOO_LARGE ? OTLP_END_TOO_LARGE : OTLP_END_MEMORY, 0);
+    } else if (is_done) {
+        sender->body = otlp_encoder_take(sender->encoder);
+        drop_encoder(sender);
+        carry(sender);
+    } else {
+        loop_timer_start(sender->loop, &sender->timer, 0);
+    }
+}
+
+// Each try is of the form that is wanted now: documents may have changed since the last one. Where it is that of the last one so is the body.
+static void try_now(struct otlp_sender *sender) {
+    const struct otlp_sender_terms last = sender->tried;
+    sender->tried = sender->terms;
+    if (sender->body.len > 0 && last.protocol == sender->tried.protocol && last.compression == sender->tried.compression) {
+        carry(sender);
+        return;
+    }
+    set_state(sender, OTLP_SENDER_ENCODING);
+    bytes_drop(&sender->body);
+    go_on(sender, otlp_encoder_create(sender->tried.protocol, sender->tried.compression, sender->signal, sender->request, &sender->encoder));
 }
 
 static void on_timer(struct timer *timer) {
     struct otlp_sender *sender = CONTAINER_OF(timer, struct otlp_sender, timer);
-    if (sender->give_up_at > sender->loop->now)
-        try_now(sender);
-    else
+    if (sender->give_up_at <= sender->loop->now)
         finish(sender, OTLP_END_TIMEOUT, 0); // it was hurried meanwhile
+    else if (sender->state == OTLP_SENDER_ENCODING)
+        go_on(sender, OK);
+    else
+        try_now(sender);
 }
 
 static nanoseconds backoff(struct otlp_sender *sender) {
@@ -121,7 +143,10 @@ void otlp_sender_lead(struct otlp_sender *sender, const struct otlp_config *conf
     bytes_drop(&sender->url);
     sender->url = url.len > 0 ? bytes_keep(url) : BYTES_NONE;
     sender->quiet_until = 0;
-    if (sender->state == OTLP_SENDER_HELD) {
+    if (sender->state == OTLP_SENDER_HELD || sender->state == OTLP_SENDER_ENCODING) {
+        if (sender->state == OTLP_SENDER_ENCODING)
+            set_state(sender, OTLP_SENDER_HELD); // it is made anew
+        drop_encoder(sender);
         loop_timer_stop(sender->loop, &sender->timer);
         loop_timer_start(sender->loop, &sender->timer, 0);
     } else if (sender->state == OTLP_SENDER_UNDER_WAY) {
@@ -149,7 +174,7 @@ void otlp_sender_answered(struct otlp_sender *sender, const struct otlp_answer *
     struct otlp_outcome outcome;
     const nanoseconds now = sender->loop->now;
     CHECK(sender->state == OTLP_SENDER_UNDER_WAY);
-    otlp_answer_judge(sender->tried, answer, loop_wall(sender->loop), &outcome);
+    otlp_answer_judge(sender->tried.protocol, answer, loop_wall(sender->loop), &outcome);
     memcpy(sender->reason, outcome.reason, sizeof sender->reason);
     sender->is_cancelled = false;
     switch (outcome.verdict) {
@@ -193,7 +218,7 @@ void otlp_sender_hurry(struct otlp_sender *sender, nanoseconds at) {
 }
 
 void otlp_sender_drop(struct otlp_sender *sender) {
-    if (sender->state == OTLP_SENDER_HELD) {
+    if (sender->state == OTLP_SENDER_HELD || sender->state == OTLP_SENDER_ENCODING) {
         finish(sender, OTLP_END_DROPPED, 0);
     } else if (sender->state == OTLP_SENDER_UNDER_WAY) {
         sender->is_dropped = true;

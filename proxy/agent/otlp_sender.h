@@ -10,13 +10,14 @@
 #define AGENT_OTLP_SENDER_H
 
 #include "agent/otlp_answer.h"
-#include "agent/otlp_request.h"
+#include "agent/otlp_encoder.h"
 #include "net/loop.h"
 
-//   IDLE -> HELD, UNDER_WAY     a request was given: at once, or once the receiver's wait is over
-//   HELD -> UNDER_WAY, IDLE     time to try; or given up
-//   UNDER_WAY -> HELD, IDLE     to be sent again; or done
-enum otlp_sender_state { OTLP_SENDER_IDLE, OTLP_SENDER_HELD, OTLP_SENDER_UNDER_WAY };
+//   IDLE -> HELD                     a request was given; it waits for the next turn, or for as long as the receiver wants
+//   HELD -> ENCODING, UNDER_WAY, IDLE  time to try: its body is to be made, or is that of the last try; or given up
+//   ENCODING -> UNDER_WAY, HELD, IDLE  its body is made, some of it in each turn; it is to be made anew, in another form; or given up
+//   UNDER_WAY -> HELD, IDLE          to be sent again; or done
+enum otlp_sender_state { OTLP_SENDER_IDLE, OTLP_SENDER_HELD, OTLP_SENDER_ENCODING, OTLP_SENDER_UNDER_WAY };
 
 // What became of the records of a request.
 enum otlp_end {
@@ -57,9 +58,9 @@ struct otlp_sender {
     enum otlp_signal signal;
     struct otlp_sender_terms terms; // of the next try
     struct bytes url;               // owned: who is asked
-    enum otlp_protocol tried;       // of the last try
+    struct otlp_sender_terms tried; // of the last try
+    struct otlp_encoder *encoder;   // of ENCODING; else NULL
     struct otlp_carrier carrier;
-    enum otlp_compression compressed;
     void (*done)(void *user, const struct otlp_result *result);
     void *user;
     enum otlp_sender_state state;

@@ -10,6 +10,7 @@
 #define APP_METRICS_PUSH_H
 
 #include "agent/otlp_figures.h"
+#include "agent/otlp_request.h"
 #include "app/export_carrier.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/otlp_metrics.h"

@@ -1,6 +1,7 @@
 // What is sent, as bytes: the envelope around records, JSON, gzip, gRPC's frame.
-#include "agent/otlp_request.h"
+#include "agent/otlp_encoder.h"
 
+#include "agent/otlp_request.h"
 #include "base/pool.h"
 #include "telemetry/proto/collector.pb-c.h"
 
@@ -75,6 +76,23 @@ static struct bytes make_request(unsigned count, const char *name) {
     return request;
 }
 
+// All steps at once. `*steps`: how many; NULL: nobody asks.
+static enum error encode(enum otlp_protocol protocol, enum otlp_compression compression, struct bytes request, struct bytes *body, unsigned *steps) {
+    struct otlp_encoder *encoder;
+    bool is_done = false;
+    unsigned count = 0;
+    *body = BYTES_NONE;
+    enum error error = otlp_encoder_create(protocol, compression, OTLP_TRACES, request, &encoder);
+    for (; error == OK && !is_done; count++)
+        error = otlp_encoder_step(encoder, &is_done);
+    if (error == OK)
+        *body = otlp_encoder_take(encoder);
+    otlp_encoder_destroy(encoder);
+    if (steps != NULL)
+        *steps = count;
+    return error;
+}
+
 static void records_stand_in_one_resource_and_one_scope(void **state) {
     (void)state;
     static const unsigned counts[] = {1, 2, 700};
@@ -97,7 +115,7 @@ static void json_has_otlp_s_own_forms(void **state) {
     (void)state;
     struct bytes request = make_request(1, "a\n\x01/\xff");
     struct bytes json;
-    assert_int_equal(otlp_request_encode(OTLP_HTTP_JSON, OTLP_COMPRESSION_NONE, OTLP_TRACES, request, &json), OK);
+    assert_int_equal(encode(OTLP_HTTP_JSON, OTLP_COMPRESSION_NONE, request, &json, NULL), OK);
     static const char wanted[] = "{\"resourceSpans\":[{\"resource\":{},\"scopeSpans\":[{\"scope\":{\"name\":\"out\"},\"spans\":[{"
                                  "\"traceId\":\"4bf92f35000000000000000000000036\",\"spanId\":\"00f00000000000b7\","
                                  "\"name\":\"a\\n\\u0001/\xef\xbf\xbd\",\"kind\":3,\"startTimeUnixNano\":\"1700000000123456789\",\"attributes\":["
@@ -113,7 +131,7 @@ static void json_has_otlp_s_own_forms(void **state) {
 // Owned.
 static struct bytes inflate_all(struct bytes text) {
     z_stream stream = {.next_in = (unsigned char *)(uintptr_t)text.at, .avail_in = (uInt)text.len};
-    const size_t size = 1 << 22;
+    const size_t size = OTLP_BODY_BYTES_MAX;
     char *out = alloc_or_abort(size);
     assert_int_equal(inflateInit2(&stream, MAX_WBITS + 16), Z_OK);
     stream.next_out = (unsigned char *)out;
@@ -132,8 +150,8 @@ static void compressed_it_is_the_same(void **state) {
     for (size_t i = 0; i < 3; i++) {
         const size_t frame = protocols[i] == OTLP_GRPC ? 5 : 0;
         struct bytes request = make_request(20, "GET"), plain, packed;
-        assert_int_equal(otlp_request_encode(protocols[i], OTLP_COMPRESSION_NONE, OTLP_TRACES, request, &plain), OK);
-        assert_int_equal(otlp_request_encode(protocols[i], OTLP_COMPRESSION_GZIP, OTLP_TRACES, request, &packed), OK);
+        assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_NONE, request, &plain, NULL), OK);
+        assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_GZIP, request, &packed, NULL), OK);
         assert_true(packed.len < plain.len / 2);
         struct bytes all = inflate_all(bytes_from(packed.at + frame, packed.len - frame));
         assert_int_equal(all.len, plain.len - frame);
@@ -150,7 +168,7 @@ static void grpc_has_a_frame_with_flag_and_length(void **state) {
     struct bytes request = make_request(3, "GET"), body;
     for (int gzip = 0; gzip < 2; gzip++) {
         const enum otlp_compression compression = gzip ? OTLP_COMPRESSION_GZIP : OTLP_COMPRESSION_NONE;
-        assert_int_equal(otlp_request_encode(OTLP_GRPC, compression, OTLP_TRACES, request, &body), OK);
+        assert_int_equal(encode(OTLP_GRPC, compression, request, &body, NULL), OK);
         const unsigned char *at = (const unsigned char *)body.at;
         assert_int_equal(at[0], gzip);
         assert_int_equal((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4], body.len - 5);
@@ -159,22 +177,55 @@ static void grpc_has_a_frame_with_flag_and_length(void **state) {
     bytes_drop(&request);
 }
 
+// A request of 1 MiB takes many steps; none of them does more than its share, and what comes of it is the same.
+static void a_large_one_is_made_in_steps(void **state) {
+    (void)state;
+    struct bytes request = make_request(9000, "GET"), plain, packed;
+    unsigned steps;
+    assert_true(request.len > 1000000);
+    for (size_t i = 0; i < 3; i++) {
+        const bool is_json = protocols[i] == OTLP_HTTP_JSON;
+        const size_t frame = protocols[i] == OTLP_GRPC ? 5 : 0;
+        assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_NONE, request, &plain, &steps), OK);
+        assert_in_range(steps, is_json ? request.len / 40000 : 1, is_json ? request.len / 30000 : 1);
+        const unsigned printed = is_json ? steps : 0;
+        assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_GZIP, request, &packed, &steps), OK);
+        assert_in_range(steps, printed + plain.len / 65536, printed + plain.len / 65536 + 1);
+        struct bytes all = inflate_all(bytes_from(packed.at + frame, packed.len - frame));
+        assert_int_equal(all.len, plain.len - frame);
+        assert_memory_equal(all.at, plain.at + frame, all.len);
+        bytes_drop(&all);
+        bytes_drop(&plain);
+        bytes_drop(&packed);
+    }
+    // It may be left at any time.
+    struct otlp_encoder *encoder;
+    for (unsigned left = 0; left < 60; left += 7) {
+        bool is_done = false;
+        assert_int_equal(otlp_encoder_create(OTLP_HTTP_JSON, OTLP_COMPRESSION_GZIP, OTLP_TRACES, request, &encoder), OK);
+        for (unsigned i = 0; i < left && !is_done; i++)
+            assert_int_equal(otlp_encoder_step(encoder, &is_done), OK);
+        otlp_encoder_destroy(encoder);
+    }
+    bytes_drop(&request);
+}
+
 static void what_is_too_large_or_has_no_memory_is_no_body(void **state) {
     (void)state;
     struct bytes large = bytes_from(alloc_zeroed_or_abort(1, OTLP_BODY_BYTES_MAX + 1), OTLP_BODY_BYTES_MAX + 1), body;
-    assert_int_equal(otlp_request_encode(OTLP_HTTP_PROTOBUF, OTLP_COMPRESSION_GZIP, OTLP_TRACES, large, &body), ERROR_BODY_TOO_LARGE);
+    assert_int_equal(encode(OTLP_HTTP_PROTOBUF, OTLP_COMPRESSION_GZIP, large, &body, NULL), ERROR_BODY_TOO_LARGE);
     assert_null(body.at);
     bytes_drop(&large);
     struct bytes request =
         make_request(14000, "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"); // as JSON it grows
     assert_true(request.len < OTLP_BODY_BYTES_MAX);
-    assert_int_equal(otlp_request_encode(OTLP_HTTP_JSON, OTLP_COMPRESSION_NONE, OTLP_TRACES, request, &body), ERROR_BODY_TOO_LARGE);
+    assert_int_equal(encode(OTLP_HTTP_JSON, OTLP_COMPRESSION_NONE, request, &body, NULL), ERROR_BODY_TOO_LARGE);
     assert_null(body.at);
     bytes_drop(&request);
     request = make_request(2, "GET");
     for (size_t i = 0; i < 3; i++) {
         try_alloc_fail_after(1);
-        assert_int_equal(otlp_request_encode(protocols[i], OTLP_COMPRESSION_GZIP, OTLP_TRACES, request, &body), ERROR_NO_MEMORY);
+        assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_GZIP, request, &body, NULL), ERROR_NO_MEMORY);
         assert_null(body.at);
     }
     try_alloc_fail_after(0);
@@ -187,6 +238,7 @@ int main(void) {
         cmocka_unit_test(json_has_otlp_s_own_forms),
         cmocka_unit_test(compressed_it_is_the_same),
         cmocka_unit_test(grpc_has_a_frame_with_flag_and_length),
+        cmocka_unit_test(a_large_one_is_made_in_steps),
         cmocka_unit_test(what_is_too_large_or_has_no_memory_is_no_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
