@@ -2,14 +2,13 @@
 #include "telemetry/access_template.h"
 
 #include "base/check.h"
+#include "telemetry/access_flags.h"
 #include "telemetry/access_line.h"
+#include "telemetry/access_moment.h"
 #include "telemetry/text_escape.h"
 
 // Of a value of others, as long as nothing says less: so long that what fields say is not cut either.
 #define VALUE_MAX 352
-
-// Of a moment by its format.
-#define TIME_MAX 128
 
 static const struct {
     const char *name;
@@ -74,29 +73,6 @@ static bool take_field(struct bytes *rest, struct access_piece *piece, struct by
     return piece->field != ACCESS_FIELD_COUNT;
 }
 
-// The letter of strftime's that stands at `at`, behind a percent sign, with a digit before `f`.
-static bool is_time_letter(struct bytes format, size_t at, size_t *length) {
-    *length = 1;
-    if (at < format.len && format.at[at] >= '1' && format.at[at] <= '9') {
-        *length = 2;
-        return at + 1 < format.len && format.at[at + 1] == 'f';
-    }
-    const struct bytes letters = BYTES("YmdeHMSsfFTDjyabABZzIp%");
-    return at < format.len && bytes_find(letters, format.at[at]) < letters.len;
-}
-
-static bool is_time_format(struct bytes format) {
-    size_t length;
-    for (size_t i = 0; i < format.len; i++) {
-        if (format.at[i] != '%')
-            continue;
-        if (!is_time_letter(format, i + 1, &length))
-            return false;
-        i += length;
-    }
-    return format.len > 0;
-}
-
 // "(...)" where the operator has such a thing. False: form->why says why not.
 static bool take_arguments(struct access_template *form, struct bytes *rest, struct access_piece *piece) {
     const enum access_arguments arguments = operators[piece->operation].arguments;
@@ -115,9 +91,8 @@ static bool take_arguments(struct access_template *form, struct bytes *rest, str
         piece->otherwise = mark < text.len ? skip(text, mark + 1) : BYTES_NONE;
         form->why = piece->name.len == 0 || (mark < text.len && piece->otherwise.len == 0) ? "needs the name of a field in parentheses" : NULL;
     }
-    if (arguments == ARGUMENTS_TIME && is_there && !is_time_format(text))
-        form->why =
-            "has no format of a time that is known here; allowed: %Y %m %d %e %H %M %S %s %f %1f to %9f %F %T %D %j %y %a %b %A %B %I %p %Z %z";
+    if (arguments == ARGUMENTS_TIME && is_there && !access_moment_is_format(text))
+        form->why = "has no format of a time that is known here; allowed: " ACCESS_MOMENT_LETTERS;
     if (arguments == ARGUMENTS_CODE && is_there && !bytes_equal(text, BYTES("CAMEL_STRING")) && !bytes_equal(text, BYTES("SNAKE_STRING")) &&
         !bytes_equal(text, BYTES("NUMBER")))
         form->why = "is written as CAMEL_STRING, SNAKE_STRING or NUMBER";
@@ -196,109 +171,6 @@ bool access_template_parse(struct bytes text, struct access_template *form, stru
 
 // ---- writing
 
-static void add_moment_letter(struct access_line *line, const struct calendar *moment, nanoseconds wall, char letter, unsigned digits) {
-    static const char *const days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
-                                         "July",    "August",   "September", "October", "November", "December"};
-    static const uint32_t powers[] = {0, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
-    switch (letter) {
-    case 'Y':
-        access_line_add_padded(line, moment->year, 4);
-        break;
-    case 'y':
-        access_line_add_padded(line, moment->year, 2);
-        break;
-    case 'm':
-        access_line_add_padded(line, moment->month, 2);
-        break;
-    case 'd':
-        access_line_add_padded(line, moment->day, 2);
-        break;
-    case 'e':
-        access_line_add(line, moment->day < 10 ? BYTES(" ") : BYTES(""));
-        access_line_add_number(line, moment->day);
-        break;
-    case 'j':
-        access_line_add_padded(line, moment->day_of_year, 3);
-        break;
-    case 'H':
-        access_line_add_padded(line, moment->hour, 2);
-        break;
-    case 'I':
-        access_line_add_padded(line, (moment->hour + 11) % 12 + 1, 2);
-        break;
-    case 'p':
-        access_line_add(line, moment->hour < 12 ? BYTES("AM") : BYTES("PM"));
-        break;
-    case 'M':
-        access_line_add_padded(line, moment->minute, 2);
-        break;
-    case 'S':
-        access_line_add_padded(line, moment->second, 2);
-        break;
-    case 's':
-        access_line_add_number(line, wall / NS_PER_S);
-        break;
-    case 'f':
-        access_line_add_padded(line, moment->nanosecond / powers[digits], digits);
-        break;
-    case 'a':
-        access_line_add(line, bytes_from(days[moment->weekday], 3));
-        break;
-    case 'A':
-        access_line_add(line, bytes_from_text(days[moment->weekday]));
-        break;
-    case 'b':
-        access_line_add(line, bytes_from(months[moment->month - 1], 3));
-        break;
-    case 'B':
-        access_line_add(line, bytes_from_text(months[moment->month - 1]));
-        break;
-    case 'Z':
-        access_line_add(line, BYTES("UTC"));
-        break;
-    case 'z':
-        access_line_add(line, BYTES("+0000"));
-        break;
-    default:
-        CHECK(letter == '%');
-        access_line_add(line, BYTES("%"));
-    }
-}
-
-// Letters that stand for several.
-static struct bytes meant_by(char letter) {
-    return letter == 'F' ? BYTES("%Y-%m-%d") : letter == 'T' ? BYTES("%H:%M:%S") : letter == 'D' ? BYTES("%m/%d/%y") : BYTES_NONE;
-}
-
-static void add_plain_moment(struct access_line *line, struct bytes format, const struct calendar *moment, nanoseconds wall) {
-    for (size_t i = 0; i < format.len; i++)
-        if (format.at[i] == '%')
-            add_moment_letter(line, moment, wall, format.at[++i], 9);
-        else
-            access_line_add(line, bytes_from(format.at + i, 1));
-}
-
-// There is room for TIME_MAX bytes; a format that makes more is cut.
-static void add_moment(struct access_line *line, struct bytes format, nanoseconds wall) {
-    const struct calendar moment = calendar_of(wall);
-    const char *const most = line->at + TIME_MAX - 20; // the longest letter's
-    for (size_t i = 0; i < format.len && line->at < most; i++) {
-        if (format.at[i] != '%') {
-            access_line_add(line, bytes_from(format.at + i, 1));
-            continue;
-        }
-        const char letter = format.at[++i];
-        const struct bytes several = meant_by(letter);
-        if (several.len > 0)
-            add_plain_moment(line, several, &moment, wall);
-        else if (letter >= '1' && letter <= '9')
-            add_moment_letter(line, &moment, wall, format.at[++i], (unsigned)(letter - '0'));
-        else
-            add_moment_letter(line, &moment, wall, letter, 9);
-    }
-}
-
 // What is there as a field of the record.
 static bool find_known(const struct access_record *record, struct bytes name, struct bytes *value) {
     if (bytes_equal_nocase(name, BYTES(":authority")))
@@ -335,66 +207,6 @@ static bool add_named(struct access_line *line, const struct access_record *reco
         return add_text(line, value, piece->most);
     access_line_add_number(line, record->upstream_duration / NS_PER_MS);
     return true;
-}
-
-// https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage, RESPONSE_FLAGS: the nearest that there is.
-static struct bytes flag_of(enum error end) {
-    switch (end) {
-    case ERROR_NO_ENDPOINT:
-        return BYTES("UH");
-    case ERROR_CONNECT_REFUSED:
-    case ERROR_CONNECT_TIMEOUT:
-    case ERROR_TLS_FAILED:
-    case ERROR_IDENTITY_MISMATCH:
-        return BYTES("UF");
-    case ERROR_BREAKER_OPEN:
-    case ERROR_POOL_FULL:
-    case ERROR_BULKHEAD_FULL:
-    case ERROR_QUEUE_TIMEOUT:
-        return BYTES("UO");
-    case ERROR_ROUTE_NOT_FOUND:
-    case ERROR_HOST_UNKNOWN:
-    case ERROR_MISDIRECTED:
-        return BYTES("NR");
-    case ERROR_BACKEND_INVALID:
-        return BYTES("NC");
-    case ERROR_DNS_ERROR:
-    case ERROR_DNS_TIMEOUT:
-        return BYTES("DF");
-    case ERROR_UPSTREAM_RESET:
-    case ERROR_RESPONSE_INCOMPLETE:
-        return BYTES("UC");
-    case ERROR_RESPONSE_MALFORMED:
-    case ERROR_UPGRADE_FAILED:
-        return BYTES("UPE");
-    case ERROR_REQUEST_TIMEOUT:
-    case ERROR_TRY_TIMEOUT:
-    case ERROR_DEADLINE_EXPIRED:
-        return BYTES("UT");
-    case ERROR_HEADER_TIMEOUT:
-    case ERROR_BODY_TIMEOUT:
-        return BYTES("SI");
-    case ERROR_CLIENT_GONE:
-        return BYTES("DC");
-    case ERROR_RATE_LIMITED:
-    case ERROR_QUOTA_EXCEEDED:
-        return BYTES("RL");
-    case ERROR_UNAUTHENTICATED:
-    case ERROR_DENIED:
-        return BYTES("UAEX");
-    case ERROR_FAULT:
-        return BYTES("FI");
-    case ERROR_MEMORY_LIMIT:
-        return BYTES("OM");
-    case ERROR_BAD_REQUEST:
-    case ERROR_FRAMING_INVALID:
-    case ERROR_HEADERS_TOO_LARGE:
-    case ERROR_URI_TOO_LONG:
-    case ERROR_VERSION_UNSUPPORTED:
-        return BYTES("DPE");
-    default:
-        return BYTES_NONE; // it has none that is near
-    }
 }
 
 // InvalidArgument, INVALID_ARGUMENT; a number that has no name stays one.
@@ -455,7 +267,7 @@ static struct bytes text_of(const struct access_record *record, enum access_oper
     case OPERATOR_RESPONSE_CODE_DETAILS:
         return record->end == OK && record->attempts > 0 ? BYTES("via_upstream") : bytes_from_text(error_name(record->end));
     case OPERATOR_RESPONSE_FLAGS:
-        return flag_of(record->end);
+        return access_flag_of(record->end);
     case OPERATOR_CONNECTION_TERMINATION_DETAILS:
         return record->end == OK ? BYTES_NONE : record->detail;
     case OPERATOR_UPSTREAM_TRANSPORT_FAILURE_REASON:
@@ -478,7 +290,7 @@ static struct bytes text_of(const struct access_record *record, enum access_oper
 static bool add_operator(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
     switch (piece->operation) {
     case OPERATOR_START_TIME:
-        add_moment(line, piece->name.len > 0 ? piece->name : BYTES("%FT%T.%3fZ"), record->start_wall);
+        access_moment_add(line, piece->name.len > 0 ? piece->name : BYTES("%FT%T.%3fZ"), record->start_wall);
         return true;
     case OPERATOR_REQ:
     case OPERATOR_RESP:
