@@ -95,7 +95,8 @@ static enum filter_result refuse(struct stream *stream, const struct asking *ask
                                                     .rule = rule_name(external->config, asking->rule),
                                                     .reason = reason,
                                                     .state = external->states[asking->rule],
-                                                    .fields = fields});
+                                                    .fields = fields,
+                                                    .by_agent = true});
 }
 
 static void take_off(struct stream *stream, struct bytes name) {

@@ -326,10 +326,12 @@ void server_conn_open(struct downstream_listener *listener, int socket) {
     timer_init(&conn->timer, server_conn_on_timer);
     conn->address = conn->transport->peer;
     conn->client.address = &conn->address;
+    conn->local = conn->transport->local;
+    conn->client.local = &conn->local;
     conn->client.address_hash = &conn->address_hash;
     conn->drains_at = conn->ends_at = UINT64_MAX;
     conn->opened_at = conn->idle_since = downstream->env->loop->now;
-    conn->number = ++downstream->connections_made;
+    conn->number = conn->client.number = ++downstream->connections_made;
     list_push_front(&downstream->live, &conn->live);
     list_push_back(&listener->connections, &conn->link);
     listener->connection_count++;

@@ -34,6 +34,7 @@ struct server_conn {
     struct list streams;   // struct server_stream
     struct stream_client client;
     union address address;     // of the client; the transport's goes before the last stream does
+    union address local;       // our own; the same
     uint64_t address_hash;     // as in struct stream_client
     struct spiffe_id identity; // likewise; its text is owned
     union address destination; // where it was going before it was redirected to us; all zero: not known

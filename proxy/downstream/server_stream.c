@@ -98,8 +98,10 @@ static void on_failed(void *owner, struct codec_stream *codec_stream, enum error
     server_stream_close_head(stream);
     if (stream->finished)
         release_when_done(stream);
-    else
+    else {
+        stream_on_refused(stream->stream, &codec_stream->head);
         stream_on_failed(stream->stream, error);
+    }
 }
 
 static void on_writable(void *owner, struct codec_stream *codec_stream) {

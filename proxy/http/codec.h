@@ -107,7 +107,8 @@ struct codec_handler {
 
     // Once at most: the peer reset the stream, or sent something that cannot be passed on. Server, with stream->codec still set (`sent` is then
     // PROGRESS_HEAD): `error` names the reply, which may be sent as a response or not at all (`reset`); behind it HTTP/1 closes the connection, HTTP/2
-    // only the stream. Otherwise the codec has forgotten the stream. ERROR_REFUSED_STREAM: provably not processed.
+    // only the stream. Where its head was not delivered, stream->head has what was read of it, unchecked, for logs alone. Otherwise the codec has forgotten the stream.
+    // ERROR_REFUSED_STREAM: provably not processed.
     void (*failed)(void *owner, struct codec_stream *stream, enum error error);
 
     // send_body was short before and there is room again; or, HTTP/2, the stream was forgotten without another event (codec_stream_is_done) outside of

@@ -128,6 +128,8 @@ static void fail_response(struct h1_codec *h1, enum error error) {
 
 static void fail(struct h1_codec *h1, enum error error) {
     CHECK(error != OK);
+    if (h1->codec.role == CODEC_SERVER && h1->stream != NULL && h1->stream->received == PROGRESS_HEAD && error != ERROR_MEMORY_LIMIT)
+        h1_request_refused(h1);
     h1_section_reset(&h1->section);
     if (h1->codec.role == CODEC_SERVER)
         fail_request(h1, error);

@@ -361,6 +361,23 @@ enum error h1_request_head(struct h1_codec *h1, bool *end) {
     return error;
 }
 
+void h1_request_refused(struct h1_codec *h1) {
+    struct head *head = &h1->stream->head;
+    struct notes notes = {0};
+    if (!h1->section.began)
+        return; // not even its method is known to be whole
+    const char *text = h1_section_copy(&h1->section, head->fields.pool);
+    head->method_text = bytes_from_text(llhttp_method_name((llhttp_method_t)h1->parser.method));
+    (void)check_version(h1, head);
+    if (head->fields.count == 0)
+        read_fields(&h1->section, text, &head->fields, &notes);
+    const struct field *host = fields_find(&head->fields, FIELD_HOST);
+    if (head->authority.len == 0 && host != NULL)
+        head->authority = host->value;
+    if (head->path.len == 0)
+        head->path = span_text(text, h1->section.start);
+}
+
 static bool has_no_body(const struct codec_stream *stream) {
     uint16_t status = stream->head.status;
     return status < 200 || status == 204 || status == 304 || stream->method == METHOD_HEAD;

@@ -106,6 +106,9 @@ void h1_section_reset(struct h1_section *section);
 // Makes a head or trailers of the complete section, in the stream. *end: no body follows.
 MUST_CHECK enum error h1_request_head(struct h1_codec *h1, bool *end);
 MUST_CHECK enum error h1_response_head(struct h1_codec *h1, bool *end);
+
+// The request is refused before its head is complete: puts what was read of it into stream->head, as it came, unchecked. For logs alone.
+void h1_request_refused(struct h1_codec *h1);
 void h1_trailers(struct h1_codec *h1);
 
 // h1_write.c

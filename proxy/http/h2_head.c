@@ -53,10 +53,9 @@ static void receive_pseudo_field(struct h2_codec *codec, const struct received_f
     if (bytes_equal(field->name, BYTES(":status"))) {
         receive_status(stream, field->value);
     } else if (bytes_equal(field->name, BYTES(":path"))) {
-        if (field->value.len > codec->base.limits.url_bytes)
-            receiving->refusal = ERROR_URI_TOO_LONG;
-        else
-            stream->head.path = keep(stream, field->value);
+        const bool is_long = field->value.len > codec->base.limits.url_bytes;
+        receiving->refusal = is_long ? ERROR_URI_TOO_LONG : receiving->refusal;
+        stream->head.path = keep(stream, is_long ? bytes_from(field->value.at, codec->base.limits.url_bytes) : field->value); // for logs
     } else if (bytes_equal(field->name, BYTES(":method"))) {
         receive_method(stream, field->value);
     } else if (bytes_equal(field->name, BYTES(":scheme"))) {
@@ -223,7 +222,7 @@ static void join_cookie_crumbs(struct h2_receiving *receiving) {
     fields_set_known(fields, FIELD_COOKIE, bytes_from(joined, (size_t)(at - joined)));
 }
 
-// The request gets an answer that names the error; its body, if any, is not wanted.
+// The request gets an answer that names the error; its body, if any, is not wanted. What of its head was received stays, for logs.
 static void refuse(struct h2_codec *codec, struct codec_stream *stream, enum error error) {
     CHECK(stream->sent == PROGRESS_HEAD);
     stream->received = PROGRESS_BROKEN;

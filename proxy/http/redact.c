@@ -29,6 +29,13 @@ bool redact_is_secret(struct bytes name) {
            bytes_equal_nocase(name, BYTES("sig"));
 }
 
+struct bytes redact_user(struct bytes authority) {
+    for (size_t i = authority.len; i-- > 0;)
+        if (authority.at[i] == '@')
+            return bytes_from(authority.at + i + 1, authority.len - i - 1);
+    return authority;
+}
+
 // "https://user:password@" in front of a host.
 static struct bytes without_user(struct bytes url) {
     size_t begin = bytes_find(url, ':');
@@ -36,11 +43,8 @@ static struct bytes without_user(struct bytes url) {
         return url;
     begin += 3;
     const struct bytes rest = bytes_from(url.at + begin, url.len - begin);
-    const struct bytes authority = bytes_from(rest.at, bytes_find(rest, '/'));
-    for (size_t i = authority.len; i-- > 0;)
-        if (authority.at[i] == '@')
-            return bytes_from(rest.at + i + 1, rest.len - i - 1);
-    return url;
+    const struct bytes authority = bytes_from(rest.at, bytes_find(rest, '/')), host = redact_user(authority);
+    return host.len == authority.len ? url : bytes_from(host.at, rest.len - (authority.len - host.len));
 }
 
 struct bytes redact_url(struct bytes name, struct bytes value) {

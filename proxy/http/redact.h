@@ -17,6 +17,9 @@ bool redact_is_secret(struct bytes name);
 // password, nor what stands behind the path, which may be a token. A part of `value`.
 struct bytes redact_url(struct bytes name, struct bytes value);
 
+// An authority without user and password in front of it: what no request may have, and a refused one can.
+struct bytes redact_user(struct bytes authority);
+
 // A path whose query has such names: without their values. `target` itself where it has none, else in `pool`.
 struct bytes redact_query(struct bytes target, struct pool *pool);
 

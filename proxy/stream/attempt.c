@@ -160,6 +160,7 @@ static bool send_head(struct attempt *attempt) {
         if (error == OK) {
             if (end)
                 attempts->body_taken = true;
+            attempt->local = conn->transport->local;
             return true;
         }
         if (error != ERROR_FULL)

@@ -34,6 +34,7 @@ struct attempt {
     struct endpoint_wait *endpoint_wait; // for the first answer of a name server; NULL: it never waited
     struct conn_waiter waiter;
     struct upstream_stream up;
+    union address local;      // our end of its connection, once it was had
     struct head head;         // what is sent
     struct buffer body;       // to be sent
     struct bytes upgrade_key; // that we have made for it and whose answer is checked; empty: none (upgrade.h)

@@ -93,12 +93,18 @@ void stream_on_end(struct stream *stream, const struct fields *trailers) {
     if (stream->state == STREAM_DONE)
         return;
     stream->request_ended = true;
+    stream->request_took = stream->env->loop->now - stream->begun;
     stream->request_trailers = trailers != NULL ? forward_trailers(stream, trailers) : NULL;
     stream_wake(stream);
 }
 
 void stream_on_writable(struct stream *stream) {
     stream_wake(stream);
+}
+
+void stream_on_refused(struct stream *stream, const struct head *head) {
+    if (!stream->request_arrived)
+        stream->refused = head;
 }
 
 void stream_on_failed(struct stream *stream, enum error error) {

@@ -36,6 +36,8 @@ struct stream_client {
     const union address *address;
     uint64_t *address_hash;           // of `address`, kept by request_key.c from request to request; 0: not worked out yet. NULL: nobody keeps it
     const union address *destination; // where the connection was going before it was redirected to us; NULL: not known
+    const union address *local;       // our end of it; NULL: not known
+    uint64_t number;                  // of its connection, among those of its worker
     const struct spiffe_id *identity; // NULL: none was shown
     bool is_kin;                      // and it is of our own trust domain
     struct bytes server_name;         // that a client from outside asked for in its handshake with a gateway; empty: none
@@ -51,6 +53,7 @@ struct refusal {
     const struct fields *fields; // NULL: none
     uint16_t status;             // of a fault
     int grpc_status;             // the same
+    bool by_agent;               // of external authorization
 };
 
 struct claims;
@@ -79,7 +82,8 @@ struct stream {
     struct task release;
 
     // the request
-    struct head *request; // the sink's; changed by filters
+    struct head *request;       // the sink's; changed by filters
+    const struct head *refused; // the sink's, where there is none since it was refused: what had been read of it, for logs alone; NULL: nothing
     const struct fields *request_trailers;
     struct buffer request_body; // received, not yet passed on
     uint64_t request_bytes;
@@ -115,6 +119,7 @@ struct stream {
     nanoseconds begun, deadline; // deadline: UINT64_MAX: none
     bool deadline_by_caller;     // it is his time, which is shorter than the policy's
     nanoseconds active_at;       // a byte of body or a head moved
+    nanoseconds request_took;    // from `begun` to the request's end; 0: it has none yet, or came whole
     nanoseconds switched_at;     // when the 101 went down, or an opaque connection was made; 0: not yet
     nanoseconds upstream_took;   // from the last attempt's start to its response head
     struct timer watch;          // idle and slow bodies
@@ -140,6 +145,9 @@ void stream_on_head(struct stream *stream, struct head *request, bool end);
 void stream_on_body(struct stream *stream, struct block *block, struct bytes piece);
 void stream_on_end(struct stream *stream, const struct fields *trailers);
 void stream_on_writable(struct stream *stream);
+
+// Before stream_on_failed, where the request was refused as it was being read: logs say what of it is in `head`, which must live as long as the stream.
+void stream_on_refused(struct stream *stream, const struct head *head);
 
 // The request is broken (a reply to it is still possible as far as the sink takes one), or nobody waits for an answer any more:
 // with ERROR_CLIENT_GONE since the client went, else for why we closed its connection.

@@ -38,7 +38,8 @@ static void tell(struct stream *stream, const struct policy *policy, const struc
                                        .retry_after = verdict->retry_after,
                                        .fields = verdict->fields,
                                        .status = verdict->status,
-                                       .grpc_status = verdict->grpc_status};
+                                       .grpc_status = verdict->grpc_status,
+                                       .by_agent = verdict->by_agent};
 }
 
 enum filter_result verdict_refuse(struct stream *stream, const struct verdict *verdict) {

@@ -14,6 +14,7 @@ struct verdict {
     const struct fields *fields; // that the reply carries beside; in the stream's pool; NULL: none
     uint16_t status;             // of ERROR_FAULT alone, whose row says "as configured"
     int grpc_status;             // the same
+    bool by_agent;               // of external authorization
 };
 
 // For filters, from decide and charge; the result is theirs to return: REPLIED, or CONTINUE in a dry run. The reply is that of errors.md, with Retry-After (RFC 9110 section 10.2.3,

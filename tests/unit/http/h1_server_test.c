@@ -513,6 +513,39 @@ static void head_that_never_ends_is_refused_before_it_takes_memory(void **state)
     h1_drive_dispose(&drive);
 }
 
+// For logs: who is refused on what.
+static void what_was_read_of_a_refused_head_is_kept(void **state) {
+    (void)state;
+    static const struct {
+        const char *in, *shown;
+    } cases[] = {
+        {"GET /a#b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", "GET a /a#b 2"},
+        {"GET /a HTTP/1.1\r\nHost: u:p@a\r\n\r\n", "GET u:p@a /a 1"},
+        {"TRACE /a HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE a /a 1"},
+        {"POST /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "POST a /a 2"},
+        {"GET /a HTTP/1.7\r\nHost: a\r\n\r\n", "GET  /a 0"},
+        {"GET", "   0"}, // and then the client went
+        {"GET /a HTTP/1.1\r\nHost: a\r\nX: y", "GET a /a 2"},
+    };
+    struct codec_limits limits = codec_owner_limits();
+    for (size_t i = 0; i < 3 * (sizeof cases / sizeof cases[0]); i++) {
+        static const enum h1_split splits[] = {SPLIT_WHOLE, SPLIT_BYTES, SPLIT_RANDOM};
+        struct h1_drive drive;
+        char shown[128];
+        h1_drive_init(&drive, CODEC_SERVER, &limits);
+        drive.split = splits[i % 3];
+        rng_init(&drive.rng, i);
+        h1_feed(&drive, bytes_from_text(cases[i / 3].in));
+        h1_feed_end(&drive);
+        assert_true(drive.owner.streams->has_failed);
+        const struct head *head = &drive.owner.streams->stream.head;
+        (void)snprintf(shown, sizeof shown, "%.*s %.*s %.*s %u", BYTES_FORMAT(head->method_text), BYTES_FORMAT(head->authority),
+                       BYTES_FORMAT(head->path), head->fields.count);
+        assert_string_equal(shown, cases[i / 3].shown);
+        h1_drive_dispose(&drive);
+    }
+}
+
 static void head_gathered_without_memory_is_refused(void **state) {
     (void)state;
     struct codec_limits limits = codec_owner_limits();
@@ -714,6 +747,7 @@ int main(void) {
         cmocka_unit_test(heads_are_bounded),
         cmocka_unit_test(head_that_never_ends_is_refused_before_it_takes_memory),
         cmocka_unit_test(head_gathered_without_memory_is_refused),
+        cmocka_unit_test(what_was_read_of_a_refused_head_is_kept),
         cmocka_unit_test(fields_of_the_connection_are_taken_out),
         cmocka_unit_test(trailers_are_for_1_1),
         cmocka_unit_test(connection_cannot_take_away_what_decisions_rest_on),
