@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "telemetry/log_record.h"
 
+#include <unistd.h>
+
 static void publish(struct task *task) {
     struct log_writer *writer = CONTAINER_OF(task, struct log_writer, publish);
     line_writer_publish(writer->lines, writer->source);
@@ -29,6 +31,8 @@ void log_writer_apply(struct log_writer *writer, const struct access_log_config 
     writer->text = bytes_keep(config->template);
     bool good = access_template_parse(writer->text, &writer->form, &wrong);
     CHECK(good); // config has tried it
+    if (gethostname(writer->host_name, sizeof writer->host_name) == 0)
+        writer->form.host_name = bytes_from(writer->host_name, strnlen(writer->host_name, sizeof writer->host_name));
 }
 
 // What finds no room the queue counts. There is none as long as nobody has said where records go.

@@ -9,6 +9,8 @@
 #include "telemetry/export_queue.h"
 #include "telemetry/worker_metrics.h"
 
+#include <limits.h>
+
 // Room for lines of one worker: about a thousand usual ones. Touched as lines go through.
 #define LOG_RING_BYTES ((size_t)512 * 1024)
 
@@ -20,6 +22,7 @@ struct log_writer {
     struct task publish;
     struct bytes text; // of the template, which points into it; owned
     struct access_template form;
+    char host_name[HOST_NAME_MAX + 1];
     bool has_form;                       // else JSON
     struct export_queue *const *records; // the worker's, of records that are sent: NULL while none are
     struct task *publish_records;        // makes visible what was added to it

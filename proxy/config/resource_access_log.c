@@ -26,11 +26,13 @@ static const struct row access_log_rows[] = {
     {.name = "format", .type = VALUE_ENUM, LOG(format), .choices = log_formats, .fallback = "JSON", .describes = "form of a line"},
     {.name = "template",
      .type = VALUE_TEXT,
+     .is_line = true,
      LOG(template),
      .fallback = "%{time} %{peer} \"%{method} %{authority}%{path} HTTP/%{version}\" %{status} %{end} %{response_bytes} %{duration_us}us %{service} "
                  "%{endpoint} %{request_id}",
-     .describes =
-         "Text: %{name} stands for a field of JSON, %% for a percent sign; operators as Envoy has them, such as %REQ(USER-AGENT)%, are taken too"},
+     .describes = "Text: %{name} stands for a field of JSON, %% for a percent sign; operators as Envoy has them, such as %REQ(USER-AGENT)%, are "
+                  "taken too; one "
+                  "line feed at its end is left out"},
     {.name = "filter", .type = VALUE_ENUM, LOG(filter), .choices = log_filters, .fallback = "Errors", .describes = "which requests are logged"},
     {.name = "sampling",
      .type = VALUE_OBJECT,
@@ -53,6 +55,7 @@ static const struct row access_log_rows[] = {
      .describes = "headers of requests that are logged as they are, such as x-tier; none whose name tells of a key, a token or a session"},
     {0}};
 const struct table access_log_table = {.describes = "one line for each request", .rows = access_log_rows};
+
 // Names such as :authority are no fields.
 static bool is_secret(struct bytes name) {
     return name.len > 0 && name.at[0] != ':' && redact_is_secret(name);

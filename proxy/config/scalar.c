@@ -58,6 +58,8 @@ static void decode_text(const struct target *target, struct bytes text) {
         }
         break;
     default:
+        if (target->row->is_line && bytes_ends_with(text, BYTES("\n")))
+            text.len--;
         if (!is_clean(text)) {
             wrong(target, "a text with no control characters");
             return;

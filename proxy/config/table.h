@@ -44,6 +44,7 @@ struct row {
     uint32_t offset;
     uint32_t width; // bytes of the C value
     bool is_required;
+    bool is_line;                 // VALUE_TEXT: one line feed at its end, as block scalars have it, is no part of it
     bool is_group;                // merged kinds: taken whole from the most specific policy that has it
     const char *fallback;         // the default as a document would say it (words of VALUE_FLAGS with spaces between); NULL: none, all bits zero
     uint64_t min, max;            // VALUE_INTEGER, VALUE_DURATION, VALUE_QUANTITY, VALUE_NUMBERS; VALUE_LIST: number of items

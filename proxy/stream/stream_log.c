@@ -14,9 +14,19 @@
 #include "stream/tap_feed.h"
 #include "stream/tracing.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define REASONS_TEXT_MAX (REASONS_MAX * 16 + 1) // the longest is "connect_failure"
+
+// What is known of the request: of one that was refused as it was read, what was read of it.
+static const struct head *head_of(const struct stream *stream) {
+    return stream->request != NULL ? stream->request : stream->refused;
+}
+
+static bool is_opaque(const struct stream *stream) {
+    return stream->request != NULL && stream->request->opaque;
+}
 
 static struct bytes value_of(const struct head *head, enum field_id id) {
     const struct field *field = head == NULL ? NULL : fields_find(&head->fields, id);
@@ -29,8 +39,7 @@ static bool find_trace(const struct stream *stream, struct trace_context *contex
         *context = stream->tracing->context;
         return true;
     }
-    const struct field *field = stream->request == NULL ? NULL : fields_find(&stream->request->fields, FIELD_TRACEPARENT);
-    return field != NULL && traceparent_parse(field->value, context);
+    return traceparent_parse(value_of(head_of(stream), FIELD_TRACEPARENT), context);
 }
 
 // Whether that is among those chosen: by its randomness as whoever began it has told it in tracestate's `ot`, else by its id.
@@ -76,16 +85,28 @@ static bool is_wanted(const struct stream *stream) {
 // For templates.
 static bool find_field(const void *message, enum access_part part, struct bytes name, struct bytes *value) {
     const struct stream *stream = message;
-    const struct head *head = part == ACCESS_REQUEST_HEAD ? stream->request : part == ACCESS_RESPONSE_HEAD ? stream->response : NULL;
+    const struct head *head = part == ACCESS_REQUEST_HEAD ? head_of(stream) : part == ACCESS_RESPONSE_HEAD ? stream->response : NULL;
     const struct fields *fields = part == ACCESS_RESPONSE_TRAILERS ? stream->response_trailers : head == NULL ? NULL : &head->fields;
     const struct field *field = fields == NULL ? NULL : fields_find_name(fields, name);
-    if (part == ACCESS_REQUEST_HEAD && head != NULL && bytes_equal_nocase(name, BYTES(":scheme")))
-        *value = head->scheme;
-    else if (field != NULL)
+    if (field != NULL)
         *value = redact_url(name, field->value);
-    else
-        return false;
-    return true;
+    return field != NULL;
+}
+
+static const union address *local_address(const struct stream *stream) {
+    return stream->client.destination != NULL ? stream->client.destination : stream->client.local;
+}
+
+static const union address *upstream_local_address(const struct stream *stream) {
+    const struct attempt *foremost = stream->attempts == NULL ? NULL : attempts_foremost(stream->attempts);
+    return foremost == NULL || foremost->never_sent ? NULL : &foremost->local;
+}
+
+static_assert(ADDRESS_TEXT_MAX <= ACCESS_ADDRESS_MAX, "an address fits");
+
+static size_t print_address(const void *message, enum access_address which, char text[ACCESS_ADDRESS_MAX]) {
+    const union address *address = which == ACCESS_LOCAL ? local_address(message) : upstream_local_address(message);
+    return address == NULL ? 0 : address_print(address, text, ACCESS_ADDRESS_MAX);
 }
 
 // Why each retry was made, in their order. Returns the length.
@@ -111,17 +132,24 @@ struct printed {
     char headers[LOG_PARTS_MAX];
 };
 
-static void add_request(struct access_record *record, const struct head *request) {
+// Of one that was refused nobody has seen to it that its host and path are such.
+static void add_request(struct access_record *record, const struct head *request, bool is_checked) {
     record->method = request->method_text;
-    record->authority = request->authority;
-    record->path = request->path;
+    record->authority = is_checked ? request->authority : redact_user(request->authority);
+    record->path = is_checked ? request->path : redact_url(BYTES("url"), request->path);
+    record->scheme = request->scheme;
+    record->server_scheme = request->scheme;
+    record->server = record->is_server && is_checked ? stream_telemetry_server(request, &record->server_scheme) : record->authority;
     record->version = (uint8_t)request->version;
     record->request_id = value_of(request, FIELD_X_REQUEST_ID);
     record->user_agent = value_of(request, FIELD_USER_AGENT);
 }
 
-static void add_attempts(struct access_record *record, const struct attempts *attempts) {
-    const struct endpoint *endpoint = attempts_foremost(attempts)->endpoint;
+static void add_attempts(struct access_record *record, const struct attempts *attempts, nanoseconds begun) {
+    const struct attempt *foremost = attempts_foremost(attempts);
+    const struct endpoint *endpoint = foremost->endpoint;
+    if (foremost->answered_after > 0)
+        record->response_after = foremost->begun + foremost->answered_after - begun;
     record->attempts = attempts->begun;
     record->retried_by = attempts->retried_by;
     record->ejected = attempts->ejected;
@@ -142,23 +170,28 @@ static struct access_record record_of(const struct stream *stream, nanoseconds d
         .listener = stream->listener->name,
         .direction = directions[stream->listener->role],
         .tls = stream->client.secure,
-        .status = stream->status,
+        .is_opaque = is_opaque(stream),
+        .is_server = role_is_reached(stream->listener->role),
+        .status = is_opaque(stream) ? 0 : stream->status, // there a head is only how codecs tell each other
         .grpc_status = stream->grpc_status,
         .end = stream->end,
         .detail = stream->detail,
         .policy = stream->policy,
+        .by_agent = stream->refusal.by_agent,
         .delayed = stream->delayed,
         .dry_run = stream->dry_run,
         .request_bytes = stream->request_bytes,
         .response_bytes = stream->response_bytes,
         .upstream_duration = stream->upstream_took,
+        .request_took = stream->request_took,
         .server_name = stream->client.server_name,
-        .local = stream->listener->address.text,
+        .connection = stream->client.number,
         .find_field = find_field,
+        .print_address = print_address,
         .message = stream,
     };
-    if (stream->request != NULL)
-        add_request(&record, stream->request);
+    if (head_of(stream) != NULL)
+        add_request(&record, head_of(stream), stream->request != NULL);
     if (stream->client.identity != NULL)
         record.peer_identity = stream->client.identity->text;
     if (stream->destination != NULL)
@@ -166,13 +199,14 @@ static struct access_record record_of(const struct stream *stream, nanoseconds d
     if (stream->rule != NULL)
         record.route = stream->rule->label;
     if (stream->attempts != NULL)
-        add_attempts(&record, stream->attempts);
+        add_attempts(&record, stream->attempts, stream->begun);
     return record;
 }
 
 static void print_rest(struct stream *stream, struct access_record *record, struct printed *to) {
     struct trace_context context;
     if (find_trace(stream, &context)) {
+        record->trace_flags = context.flags;
         trace_hex_print(context.trace_id, TRACE_ID_BYTES, to->trace_id);
         record->trace_id = bytes_from(to->trace_id, sizeof to->trace_id);
     }

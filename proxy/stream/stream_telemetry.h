@@ -10,6 +10,9 @@ static inline const struct telemetry_rules *stream_telemetry_rules(const struct 
     return stream->destination != NULL ? stream->destination->config->telemetry : stream->listener->telemetry;
 }
 
+// Whom a request asks and by which scheme, as whoever asked first called it: X-Forwarded-Host and -Proto where they are a host and a scheme, else its own.
+struct bytes stream_telemetry_server(const struct head *request, struct bytes *scheme);
+
 // Empty: the request lacks it, or has it more than once. Of what has a URL in it, as much as may be shown (http/redact). Lies in the request, or in `address`.
 struct bytes stream_telemetry_value(struct stream *stream, const struct request_key_part *from, char address[ADDRESS_TEXT_MAX]);
 

@@ -2,7 +2,6 @@
 #include "stream/trace_span.h"
 
 #include "base/check.h"
-#include "http/canonical.h"
 #include "http/headers.h"
 #include "http/redact.h"
 #include "net/tcp.h"
@@ -111,7 +110,7 @@ static void put(struct draft *draft, struct bytes key, struct bytes value) {
 }
 
 static void put_host(struct draft *draft, struct bytes text, struct bytes scheme) {
-    uint64_t port = bytes_equal_nocase(scheme, BYTES("https")) ? 443 : 80;
+    uint64_t port = convention_port(scheme);
     const struct bytes host = convention_host(text, &port);
     if (host.len == 0)
         return;
@@ -193,16 +192,10 @@ static void put_url(struct draft *draft) {
     put(draft, BYTES("url.full"), join(&draft->stream->pool, parts, sizeof parts / sizeof parts[0]));
 }
 
-static struct bytes first_of(const struct head *head, enum field_id id) {
-    const struct bytes list = field_value(head, id);
-    return bytes_trim(bytes_from(list.at, bytes_find(list, ',')));
-}
-
-// Who was asked, as whoever asked first called it; and by which scheme, for the port.
 static void put_server_name(struct draft *draft) {
-    const struct bytes host = first_of(draft->request, FIELD_X_FORWARDED_HOST), scheme = first_of(draft->request, FIELD_X_FORWARDED_PROTO);
-    const bool is_scheme = bytes_equal_nocase(scheme, BYTES("https")) || bytes_equal_nocase(scheme, BYTES("http"));
-    put_host(draft, authority_is_valid(host) ? host : draft->request->authority, is_scheme ? scheme : draft->request->scheme);
+    struct bytes scheme;
+    const struct bytes server = stream_telemetry_server(draft->request, &scheme);
+    put_host(draft, server, scheme);
 }
 
 static void put_policy_s_attributes(struct draft *draft) {

@@ -1,7 +1,7 @@
 // A table in the form of a switch. See access_flags.h.
 #include "telemetry/access_flags.h"
 
-struct bytes access_flag_of(enum error end) {
+struct bytes access_flag_of(enum error end, bool by_agent) {
     switch (end) {
     case ERROR_NO_ENDPOINT:
         return BYTES("UH");
@@ -44,7 +44,7 @@ struct bytes access_flag_of(enum error end) {
         return BYTES("RL");
     case ERROR_UNAUTHENTICATED:
     case ERROR_DENIED:
-        return BYTES("UAEX");
+        return by_agent ? BYTES("UAEX") : BYTES_NONE;
     case ERROR_FAULT:
         return BYTES("FI");
     case ERROR_MEMORY_LIMIT:

@@ -6,7 +6,9 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-// Empty: it went well, or none is near.
-struct bytes access_flag_of(enum error end);
+#include <stdbool.h>
+
+// `by_agent`: external authorization has refused it, for which alone Envoy has a flag. Empty: it went well, or none is near.
+struct bytes access_flag_of(enum error end, bool by_agent);
 
 #endif

@@ -21,6 +21,11 @@
 // Where a field of a message is looked for.
 enum access_part { ACCESS_REQUEST_HEAD, ACCESS_RESPONSE_HEAD, ACCESS_RESPONSE_TRAILERS };
 
+// ACCESS_LOCAL: that the client has connected to; where it was redirected to us, before that. ACCESS_UPSTREAM_LOCAL: our end of the last attempt's connection.
+enum access_address { ACCESS_LOCAL, ACCESS_UPSTREAM_LOCAL };
+
+#define ACCESS_ADDRESS_MAX 64
+
 // Texts are borrowed for the call; empty ones are left out of the line, and so is what concerns an upstream when there was no attempt.
 struct access_record {
     nanoseconds start_wall; // when the head was complete, since 1970
@@ -30,13 +35,17 @@ struct access_record {
     struct bytes method;
     struct bytes authority; // as received
     struct bytes path;      // as received, canonical; its query is left out
+    struct bytes scheme;    // of the request; empty: it has none
     uint8_t version;        // of the client's side: 10, 11, 20, as enum http_version
+    bool is_opaque;         // no HTTP: a connection whose bytes are passed on
+    bool is_server;         // whoever it came from has reached this listener; else it is sent on for the application beside
     bool tls;               // of the client's side
-    uint16_t status;        // sent to the client; 0: none
+    uint16_t status;        // sent to the client; 0: none, or opaque
     int32_t grpc_status;    // ACCESS_LOG_NO_GRPC_STATUS: none
     enum error end;
     struct bytes detail;    // why, in few words, where `end` does not say all
     struct bytes policy;    // "kind/namespace/name: rule" that refused; empty: none
+    bool by_agent;          // the same: an agent of external authorization, by it
     struct bytes delayed;   // the same, of those that made it wait: "kind/namespace/name: rule, ..."
     struct bytes dry_run;   // the same, with ": end" behind each, of what would have been refused but for a dry run
     uint64_t request_bytes; // of the bodies, as received and as sent
@@ -51,19 +60,26 @@ struct access_record {
     struct bytes ejected_by;       // by whose rule, and why
     struct bytes retry_refused;    // why there was no further one although a condition was met
     nanoseconds upstream_duration; // from the last attempt's start to its response head; 0: none came
+    nanoseconds request_took;      // from the head of the request to its end, where that came later
+    nanoseconds response_after;    // from the head of the request to that of the last attempt's response; 0: none came
     struct bytes client;           // its address as a trusted proxy tells it; empty: the peer is the client
     struct bytes peer;             // address of the client's connection
     struct bytes peer_identity;
     struct bytes server_name; // that the client asked for in its handshake
-    struct bytes local;       // address that it has connected to
+    struct bytes server;      // whom it asks, with a port or without, as whoever asked first called it
+    struct bytes server_scheme;
+    uint64_t connection; // number of its connection among those of its worker
     struct bytes request_id;
     struct bytes trace_id; // hexadecimal, as the request has it, or as it was given to it; empty: none
     struct bytes span_id;  // the same, of the request's own span; empty: it has none
+    uint8_t trace_flags;   // of traceparent
     struct bytes user_agent;
     struct bytes keys;    // what told it apart: "Header x-api-key=0123456789abcdef&..."
     struct bytes headers; // "x-tier=free&...", as a form writes it
-    // For templates: the first field of that name, in any case, as far as it may be shown. False: there is none. ":scheme" of the request is one too. NULL: nobody knows.
+    // For templates: the first field of that name, in any case, as far as it may be shown. False: there is none. NULL: nobody knows.
     bool (*find_field)(const void *message, enum access_part part, struct bytes name, struct bytes *value);
+    // For templates: an address that only they tell, at most ACCESS_ADDRESS_MAX bytes. Returns its length; 0: it is not known. NULL: nobody knows.
+    size_t (*print_address)(const void *message, enum access_address which, char text[ACCESS_ADDRESS_MAX]);
     const void *message;
 };
 

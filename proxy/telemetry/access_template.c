@@ -5,6 +5,8 @@
 #include "telemetry/access_flags.h"
 #include "telemetry/access_line.h"
 #include "telemetry/access_moment.h"
+#include "telemetry/convention.h"
+#include "telemetry/series_facts.h"
 #include "telemetry/text_escape.h"
 
 // Of a value of others, as long as nothing says less: so long that what fields say is not cut either.
@@ -36,6 +38,15 @@ static const struct {
     {OPERATOR_TRACE_ID, ACCESS_TRACE_ID},
     {OPERATOR_SPAN_ID, ACCESS_SPAN_ID},
     {OPERATOR_GRPC_STATUS_NUMBER, ACCESS_GRPC_STATUS},
+};
+
+// Operators that others are called, too.
+static const struct {
+    enum access_operator operation, same_as;
+} synonyms[] = {
+    {OPERATOR_REQUEST_HEADER, OPERATOR_REQ},
+    {OPERATOR_RESPONSE_HEADER, OPERATOR_RESP},
+    {OPERATOR_RESPONSE_TRAILER, OPERATOR_TRAILER},
 };
 
 const char *access_operator_name(enum access_operator operation) {
@@ -115,6 +126,9 @@ static bool take_most(struct access_template *form, struct bytes *rest, struct a
 }
 
 static void resolve(struct access_piece *piece) {
+    for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
+        if (synonyms[i].operation == piece->operation)
+            piece->operation = synonyms[i].same_as;
     for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
         if (aliases[i].operation == piece->operation)
             piece->field = aliases[i].field;
@@ -146,6 +160,7 @@ static bool take_operator(struct access_template *form, struct bytes *rest, stru
 
 bool access_template_parse(struct bytes text, struct access_template *form, struct bytes *wrong) {
     form->count = 0;
+    form->host_name = BYTES_NONE;
     form->why = NULL;
     struct bytes rest = text;
     while (rest.len > 0) {
@@ -173,12 +188,14 @@ bool access_template_parse(struct bytes text, struct access_template *form, stru
 
 // What is there as a field of the record.
 static bool find_known(const struct access_record *record, struct bytes name, struct bytes *value) {
-    if (bytes_equal_nocase(name, BYTES(":authority")))
+    if (bytes_equal_nocase(name, BYTES(":authority")) || bytes_equal_nocase(name, BYTES("host")))
         *value = record->authority;
     else if (bytes_equal_nocase(name, BYTES(":method")))
         *value = record->method;
     else if (bytes_equal_nocase(name, BYTES(":path")))
         *value = access_path(record);
+    else if (bytes_equal_nocase(name, BYTES(":scheme")))
+        *value = record->scheme;
     return value->len > 0;
 }
 
@@ -198,53 +215,117 @@ static bool add_text(struct access_line *line, struct bytes text, uint32_t most)
     return text.len > 0;
 }
 
+static bool add_number(struct access_line *line, bool is_there, uint64_t number) {
+    if (is_there)
+        access_line_add_number(line, number);
+    return is_there;
+}
+
 static bool add_named(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
     struct bytes value = BYTES_NONE;
-    if (!find_named(record, piece->operation, piece->name, &value))
-        (void)find_named(record, piece->operation, piece->otherwise, &value);
-    const bool is_time = piece->operation == OPERATOR_RESP && bytes_equal_nocase(piece->name, BYTES("x-envoy-upstream-service-time"));
-    if (value.len > 0 || !is_time || record->upstream_duration == 0)
-        return add_text(line, value, piece->most);
-    access_line_add_number(line, record->upstream_duration / NS_PER_MS);
+    const bool is_response = piece->operation == OPERATOR_RESP;
+    if (is_response && bytes_equal_nocase(piece->name, BYTES(":status")))
+        return add_number(line, record->status > 0, record->status);
+    const bool is_there = find_named(record, piece->operation, piece->name, &value) || find_named(record, piece->operation, piece->otherwise, &value);
+    if (!is_there && is_response && bytes_equal_nocase(piece->name, BYTES("x-envoy-upstream-service-time")))
+        return add_number(line, record->upstream_duration > 0, record->upstream_duration / NS_PER_MS);
+    return add_text(line, value, piece->most);
+}
+
+// InvalidArgument, INVALID_ARGUMENT or 3, by the word `form`; a number that has no name stays one. False: there is none.
+static bool add_grpc_status(struct access_line *line, int32_t status, struct bytes form) {
+    static const char *const names[] = {"OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+                                        "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+                                        "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+                                        "DataLoss", "Unauthenticated"};
+    if (status < 0)
+        return false;
+    if ((size_t)status >= sizeof names / sizeof names[0] || bytes_equal(form, BYTES("NUMBER")))
+        access_line_add_number(line, (uint64_t)status);
+    else
+        access_line_add(line, bytes_equal(form, BYTES("SNAKE_STRING")) ? rpc_status_name((uint16_t)status) : bytes_from_text(names[status]));
     return true;
 }
 
-// InvalidArgument, INVALID_ARGUMENT; a number that has no name stays one.
-static void add_grpc_status(struct access_line *line, int32_t status, bool is_snake) {
-    static const char *const names[][2] = {{"OK", "OK"},
-                                           {"Canceled", "CANCELLED"},
-                                           {"Unknown", "UNKNOWN"},
-                                           {"InvalidArgument", "INVALID_ARGUMENT"},
-                                           {"DeadlineExceeded", "DEADLINE_EXCEEDED"},
-                                           {"NotFound", "NOT_FOUND"},
-                                           {"AlreadyExists", "ALREADY_EXISTS"},
-                                           {"PermissionDenied", "PERMISSION_DENIED"},
-                                           {"ResourceExhausted", "RESOURCE_EXHAUSTED"},
-                                           {"FailedPrecondition", "FAILED_PRECONDITION"},
-                                           {"Aborted", "ABORTED"},
-                                           {"OutOfRange", "OUT_OF_RANGE"},
-                                           {"Unimplemented", "UNIMPLEMENTED"},
-                                           {"Internal", "INTERNAL"},
-                                           {"Unavailable", "UNAVAILABLE"},
-                                           {"DataLoss", "DATA_LOSS"},
-                                           {"Unauthenticated", "UNAUTHENTICATED"}};
-    if ((size_t)status < sizeof names / sizeof names[0])
-        access_line_add(line, bytes_from_text(names[status][is_snake]));
-    else
-        access_line_add_number(line, (uint64_t)status);
+// ---- addresses
+
+// Which parts of an address are told.
+enum address_form { ADDRESS_WHOLE, ADDRESS_WITHOUT_PORT, ADDRESS_PORT };
+
+enum address_of { OF_CLIENT, OF_PEER, OF_LOCAL, OF_ENDPOINT, OF_UPSTREAM_LOCAL };
+
+static const struct {
+    enum access_operator operation;
+    enum address_of of;
+    enum address_form form;
+} addresses[] = {
+    {OPERATOR_DOWNSTREAM_REMOTE_ADDRESS, OF_CLIENT, ADDRESS_WHOLE},
+    {OPERATOR_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT, OF_CLIENT, ADDRESS_WITHOUT_PORT},
+    {OPERATOR_DOWNSTREAM_REMOTE_PORT, OF_CLIENT, ADDRESS_PORT},
+    {OPERATOR_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT, OF_PEER, ADDRESS_WITHOUT_PORT},
+    {OPERATOR_DOWNSTREAM_DIRECT_REMOTE_PORT, OF_PEER, ADDRESS_PORT},
+    {OPERATOR_DOWNSTREAM_LOCAL_ADDRESS, OF_LOCAL, ADDRESS_WHOLE},
+    {OPERATOR_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT, OF_LOCAL, ADDRESS_WITHOUT_PORT},
+    {OPERATOR_DOWNSTREAM_LOCAL_PORT, OF_LOCAL, ADDRESS_PORT},
+    {OPERATOR_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT, OF_ENDPOINT, ADDRESS_WITHOUT_PORT},
+    {OPERATOR_UPSTREAM_REMOTE_PORT, OF_ENDPOINT, ADDRESS_PORT},
+    {OPERATOR_UPSTREAM_LOCAL_ADDRESS, OF_UPSTREAM_LOCAL, ADDRESS_WHOLE},
+    {OPERATOR_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT, OF_UPSTREAM_LOCAL, ADDRESS_WITHOUT_PORT},
+    {OPERATOR_UPSTREAM_LOCAL_PORT, OF_UPSTREAM_LOCAL, ADDRESS_PORT},
+};
+
+static struct bytes printed(const struct access_record *record, enum access_address which, char text[ACCESS_ADDRESS_MAX]) {
+    return record->print_address == NULL ? BYTES_NONE : bytes_from(text, record->print_address(record->message, which, text));
 }
 
-// "10.0.0.7" of "10.0.0.7:40000", "2001:db8::1" of "[2001:db8::1]:40000"; an address with no port stays as it is.
-static struct bytes without_port(struct bytes address) {
-    size_t colons = 0, last = 0;
-    for (size_t i = 0; i < address.len; i++)
-        if (address.at[i] == ':') {
-            colons++;
-            last = i;
-        }
-    if (address.len > 0 && address.at[0] == '[')
-        return bytes_from(address.at + 1, bytes_find(address, ']') - 1);
-    return bytes_from(address.at, colons == 1 ? last : address.len);
+static struct bytes address_of(const struct access_record *record, enum address_of of, char text[ACCESS_ADDRESS_MAX]) {
+    switch (of) {
+    case OF_CLIENT:
+        return record->client.len > 0 ? record->client : record->peer;
+    case OF_PEER:
+        return record->peer;
+    case OF_LOCAL:
+        return printed(record, ACCESS_LOCAL, text);
+    case OF_ENDPOINT:
+        return record->endpoint;
+    case OF_UPSTREAM_LOCAL:
+        return printed(record, ACCESS_UPSTREAM_LOCAL, text);
+    }
+    return BYTES_NONE;
+}
+
+// A client that a proxy tells of has no port, as Envoy says it: "10.0.0.7:0", "[2001:db8::1]:0".
+static void add_with_port_0(struct access_line *line, struct bytes client) {
+    const bool has_brackets = bytes_find(client, ':') < client.len;
+    access_line_add(line, has_brackets ? BYTES("[") : BYTES(""));
+    access_line_add(line, client);
+    access_line_add(line, has_brackets ? BYTES("]:0") : BYTES(":0"));
+}
+
+// False: it is no operator of an address; else *is_there: it has a value. An address is never so long that it had to be cut.
+static bool add_address(struct access_line *line, const struct access_record *record, enum access_operator operation, bool *is_there) {
+    size_t i = 0;
+    while (i < sizeof addresses / sizeof addresses[0] && addresses[i].operation != operation)
+        i++;
+    if (i == sizeof addresses / sizeof addresses[0])
+        return false;
+    char text[ACCESS_ADDRESS_MAX];
+    uint64_t port = 0;
+    const struct bytes address = address_of(record, addresses[i].of, text);
+    const bool is_told_of = addresses[i].of == OF_CLIENT && record->client.len > 0;
+    const struct bytes host = is_told_of ? address : convention_host(address, &port);
+    *is_there = address.len > 0;
+    if (!*is_there)
+        return true;
+    if (addresses[i].form == ADDRESS_PORT)
+        access_line_add_number(line, port);
+    else if (addresses[i].form == ADDRESS_WITHOUT_PORT)
+        access_line_add_some(line, host);
+    else if (is_told_of)
+        add_with_port_0(line, address);
+    else
+        access_line_add_some(line, address);
+    return true;
 }
 
 static bool has_failed_to_connect(enum error end) {
@@ -259,27 +340,20 @@ static struct bytes protocol_of(const struct access_record *record) {
 }
 
 // Operators that are texts as they stand.
-static struct bytes text_of(const struct access_record *record, enum access_operator operation) {
-    const struct bytes client = record->client.len > 0 ? record->client : record->peer;
+static struct bytes text_of(const struct access_template *form, const struct access_record *record, enum access_operator operation) {
     switch (operation) {
     case OPERATOR_PROTOCOL:
         return protocol_of(record);
     case OPERATOR_RESPONSE_CODE_DETAILS:
         return record->end == OK && record->attempts > 0 ? BYTES("via_upstream") : bytes_from_text(error_name(record->end));
     case OPERATOR_RESPONSE_FLAGS:
-        return access_flag_of(record->end);
+        return access_flag_of(record->end, record->by_agent);
     case OPERATOR_CONNECTION_TERMINATION_DETAILS:
-        return record->end == OK ? BYTES_NONE : record->detail;
+        return record->is_opaque && record->end != OK ? record->detail : BYTES_NONE;
     case OPERATOR_UPSTREAM_TRANSPORT_FAILURE_REASON:
         return has_failed_to_connect(record->end) ? record->detail : BYTES_NONE;
-    case OPERATOR_DOWNSTREAM_REMOTE_ADDRESS:
-        return client;
-    case OPERATOR_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-        return without_port(client);
-    case OPERATOR_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT:
-        return without_port(record->peer);
-    case OPERATOR_DOWNSTREAM_LOCAL_ADDRESS:
-        return record->local;
+    case OPERATOR_HOSTNAME:
+        return form->host_name;
     default:
         CHECK(operation == OPERATOR_REQUESTED_SERVER_NAME);
         return record->server_name;
@@ -287,7 +361,9 @@ static struct bytes text_of(const struct access_record *record, enum access_oper
 }
 
 // There is room for VALUE_MAX bytes. False: it has no value.
-static bool add_operator(struct access_line *line, const struct access_record *record, const struct access_piece *piece) {
+static bool add_operator(struct access_line *line, const struct access_template *form, const struct access_record *record,
+                         const struct access_piece *piece) {
+    bool is_there;
     switch (piece->operation) {
     case OPERATOR_START_TIME:
         access_moment_add(line, piece->name.len > 0 ? piece->name : BYTES("%FT%T.%3fZ"), record->start_wall);
@@ -297,24 +373,23 @@ static bool add_operator(struct access_line *line, const struct access_record *r
     case OPERATOR_TRAILER:
         return add_named(line, record, piece);
     case OPERATOR_RESPONSE_CODE:
-        access_line_add_number(line, record->status);
-        return true;
+        return add_number(line, true, record->status);
     case OPERATOR_UPSTREAM_REQUEST_ATTEMPT_COUNT:
-        access_line_add_number(line, record->attempts);
-        return true;
+        return add_number(line, true, record->attempts);
     case OPERATOR_DURATION:
-        access_line_add_number(line, record->duration / NS_PER_MS);
-        return true;
+        return add_number(line, true, record->duration / NS_PER_MS);
+    case OPERATOR_REQUEST_DURATION:
+        return add_number(line, true, record->request_took / NS_PER_MS);
+    case OPERATOR_RESPONSE_DURATION:
+        return add_number(line, record->response_after > 0, record->response_after / NS_PER_MS);
+    case OPERATOR_RESPONSE_TX_DURATION:
+        return add_number(line, record->response_after > 0, (record->duration - record->response_after) / NS_PER_MS);
+    case OPERATOR_CONNECTION_ID:
+        return add_number(line, true, record->connection);
     case OPERATOR_GRPC_STATUS:
-        if (record->grpc_status < 0)
-            return false;
-        if (bytes_equal(piece->name, BYTES("NUMBER")))
-            access_line_add_number(line, (uint64_t)record->grpc_status);
-        else
-            add_grpc_status(line, record->grpc_status, bytes_equal(piece->name, BYTES("SNAKE_STRING")));
-        return true;
+        return add_grpc_status(line, record->grpc_status, piece->name);
     default:
-        return add_text(line, text_of(record, piece->operation), VALUE_MAX);
+        return add_address(line, record, piece->operation, &is_there) ? is_there : add_text(line, text_of(form, record, piece->operation), VALUE_MAX);
     }
 }
 
@@ -329,7 +404,7 @@ size_t access_log_format_text(const struct access_template *form, const struct a
             continue;
         if ((size_t)(line.end - line.at) < (is_field ? access_field_max(piece->field) : VALUE_MAX))
             break;
-        if (!(is_field ? access_line_add_field(&line, record, piece->field) : add_operator(&line, record, piece)))
+        if (!(is_field ? access_line_add_field(&line, record, piece->field) : add_operator(&line, form, record, piece)))
             access_line_add_some(&line, BYTES("-"));
     }
     *line.at++ = '\n';

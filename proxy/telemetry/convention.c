@@ -23,6 +23,10 @@ struct bytes convention_host(struct bytes place, uint64_t *port) {
     return host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']' ? bytes_from(host.at + 1, host.len - 2) : host;
 }
 
+uint16_t convention_port(struct bytes scheme) {
+    return bytes_equal_nocase(scheme, BYTES("https")) ? 443 : 80;
+}
+
 bool convention_is_cancellation(enum error end) {
     return end == ERROR_CANCELLED || end == ERROR_CLIENT_GONE;
 }

@@ -17,6 +17,9 @@ struct bytes convention_method(struct bytes method);
 // The host of "host:port", or of a host alone: of an IPv6 address without its brackets. `port` stays as it is where there is none.
 struct bytes convention_host(struct bytes place, uint64_t *port);
 
+// Of a host that none stands behind.
+uint16_t convention_port(struct bytes scheme);
+
 // Nobody's fault: whoever asked has lost interest.
 bool convention_is_cancellation(enum error end);
 

@@ -90,11 +90,20 @@ static bool some_field(const void *message, enum access_part part, struct bytes 
     return true;
 }
 
+static size_t some_address(const void *message, enum access_address which, char text[ACCESS_ADDRESS_MAX]) {
+    (void)message;
+    return (size_t)snprintf(text, ACCESS_ADDRESS_MAX, "%s", which == ACCESS_LOCAL ? "10.0.0.9:80" : "[2001:db8::9]:50000");
+}
+
 static void operators_of_envoy_are_taken(void **state) {
     (void)state;
     struct access_record record = usual_record();
     record.find_field = some_field;
-    record.local = BYTES("0.0.0.0:15006");
+    record.print_address = some_address;
+    record.scheme = BYTES("https");
+    record.connection = 17;
+    record.request_took = 2 * NS_PER_MS;
+    record.response_after = NS_PER_MS / 2;
     record.trace_id = BYTES("0af7651916cd43dd8448eb211c80319c");
     record.route = BYTES("HTTPRoute/school/r: one");
     static const char *const lines[][2] = {
@@ -107,14 +116,50 @@ static void operators_of_envoy_are_taken(void **state) {
         {"%REQ(x-here)% %RESP(X-HERE):3% %TRAILER(X-Gone?X-Here)% %REQ(x-gone)%", "request res trailer -\n"},
         {"%REQ(x-empty?x-here)%|%REQ(x-gone?x-here)%", "-|request\n"}, // what is there and empty has nothing in its place
         {"%REQ(:AUTHORITY)% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "courses:80 127.0.0.1:8000 school/courses:80 1\n"},
-        {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_ADDRESS%",
-         "10.0.0.7:40000 10.0.0.7 0.0.0.0:15006\n"},
+        {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%", "10.0.0.7:40000 10.0.0.7 40000\n"},
+        {"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT%", "10.0.0.9:80 10.0.0.9 80\n"},
+        {"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%", "[2001:db8::9]:50000 2001:db8::9 50000\n"},
+        {"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% %CONNECTION_ID% %HOSTNAME%", "127.0.0.1 8000 17 -\n"},
+        {"%REQUEST_HEADER(x-here)% %RESPONSE_HEADER(x-here):3% %RESPONSE_TRAILER(x-here)%", "request res trailer\n"},
+        {"%REQ(HOST)% %REQ(:SCHEME)% %RESP(:STATUS)%", "courses:80 https 200\n"},
+        {"%REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "2 0 0\n"},
         {"%DOWNSTREAM_PEER_URI_SAN% %ROUTE_NAME%", "spiffe://school.local/ns/school/sa/frontend HTTPRoute/school/r: one\n"},
         {"%TRACE_ID% %SPAN_ID% %REQUESTED_SERVER_NAME%", "0af7651916cd43dd8448eb211c80319c - -\n"},
         {"%%%{status}%RESPONSE_CODE%%%", "%200200%\n"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_string_equal(format_text(lines[i][0], &record), lines[i][1]);
+}
+
+// A proxy that is trusted tells an address, and no port.
+static void a_client_that_is_told_of_has_no_port(void **state) {
+    (void)state;
+    static const char *const lines[][2] = {{"192.0.2.1", "192.0.2.1:0 192.0.2.1 0 10.0.0.7:40000 40000\n"},
+                                           {"2001:db8::1", "[2001:db8::1]:0 2001:db8::1 0 10.0.0.7:40000 40000\n"}};
+    struct access_record record = usual_record();
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        record.client = bytes_from_text(lines[i][0]);
+        assert_string_equal(format_text("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT% "
+                                        "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_PORT%",
+                                        &record),
+                            lines[i][1]);
+    }
+}
+
+static void what_is_not_known_is_a_dash(void **state) {
+    (void)state;
+    const struct access_record record = {.grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
+    for (enum access_operator operation = 0; operation < ACCESS_OPERATOR_COUNT; operation++) {
+        char template[64];
+        snprintf(template, sizeof template, "%%%s%%", access_operator_name(operation));
+        struct access_template form;
+        struct bytes wrong;
+        if (!access_template_parse(bytes_from_text(template), &form, &wrong) || operation == OPERATOR_START_TIME)
+            continue; // REQ and its like need a name
+        const char *text = format_text(template, &record);
+        if (strcmp(text, "-\n") != 0 && strcmp(text, "0\n") != 0)
+            assert_string_equal(text, operation == OPERATOR_RESPONSE_CODE_DETAILS ? "ok\n" : "-\n");
+    }
 }
 
 static void codes_of_grpc_are_written_as_is_wanted(void **state) {
@@ -137,7 +182,7 @@ static void ends_have_the_nearest_flag(void **state) {
                 {ERROR_TLS_FAILED, "UF tls_failed why\n"},
                 {ERROR_BREAKER_OPEN, "UO breaker_open -\n"},
                 {ERROR_RATE_LIMITED, "RL rate_limited -\n"},
-                {ERROR_DENIED, "UAEX denied -\n"},
+                {ERROR_DENIED, "- denied -\n"},
                 {ERROR_CLIENT_GONE, "DC client_gone -\n"},
                 {ERROR_REQUEST_TIMEOUT, "UT request_timeout -\n"},
                 {ERROR_LOOP, "- loop -\n"}};
@@ -147,7 +192,12 @@ static void ends_have_the_nearest_flag(void **state) {
         record.end = ends[i].end;
         assert_string_equal(format_text("%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON%", &record), ends[i].line);
     }
+    assert_string_equal(format_text("%CONNECTION_TERMINATION_DETAILS%", &record), "-\n");
+    record.is_opaque = true;
     assert_string_equal(format_text("%CONNECTION_TERMINATION_DETAILS%", &record), "why\n");
+    record.end = ERROR_DENIED;
+    record.by_agent = true;
+    assert_string_equal(format_text("%RESPONSE_FLAGS%", &record), "UAEX\n");
 }
 
 static void an_operator_that_is_wrong_says_why(void **state) {
@@ -210,6 +260,8 @@ int main(void) {
         cmocka_unit_test(a_template_knows_every_field_of_json),
         cmocka_unit_test(what_is_wrong_in_a_template_is_told),
         cmocka_unit_test(operators_of_envoy_are_taken),
+        cmocka_unit_test(a_client_that_is_told_of_has_no_port),
+        cmocka_unit_test(what_is_not_known_is_a_dash),
         cmocka_unit_test(codes_of_grpc_are_written_as_is_wanted),
         cmocka_unit_test(ends_have_the_nearest_flag),
         cmocka_unit_test(an_operator_that_is_wrong_says_why),
