@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "telemetry/access_line.h"
+#include "telemetry/convention.h"
 #include "telemetry/otlp_wire.h"
+#include "telemetry/series_facts.h"
 
 #include <assert.h>
 
@@ -22,18 +24,16 @@ struct record_writer {
 
 // ---- attributes
 
-// Fields that have a name in OpenTelemetry's conventions; the others have our own.
+// Fields that have a name in OpenTelemetry's conventions; the others have our own, as they all have of opaque bytes.
 static const struct {
     enum access_field field;
     struct bytes key;
 } conventions[] = {
-    {ACCESS_METHOD, BYTES_OF("http.request.method")},
     {ACCESS_PATH, BYTES_OF("url.path")},
     {ACCESS_VERSION, BYTES_OF("network.protocol.version")},
     {ACCESS_STATUS, BYTES_OF("http.response.status_code")},
     {ACCESS_REQUEST_BYTES, BYTES_OF("http.request.body.size")},
     {ACCESS_RESPONSE_BYTES, BYTES_OF("http.response.body.size")},
-    {ACCESS_CLIENT, BYTES_OF("client.address")},
     {ACCESS_USER_AGENT, BYTES_OF("user_agent.original")},
 };
 
@@ -43,8 +43,8 @@ static const struct bytes own_keys[] = {
 #undef X
 };
 
-static struct bytes key_of(enum access_field field) {
-    for (size_t i = 0; i < sizeof conventions / sizeof conventions[0]; i++)
+static struct bytes key_of(const struct access_record *record, enum access_field field) {
+    for (size_t i = 0; i < sizeof conventions / sizeof conventions[0] && !record->is_opaque; i++)
         if (conventions[i].field == field)
             return conventions[i].key;
     return own_keys[field];
@@ -65,49 +65,89 @@ static void put_number(struct record_writer *writer, struct bytes key, uint64_t 
     put(writer, key, &(struct wire_value){.put = wire_value_number, .number = (int64_t)number});
 }
 
-// "host" and port of "host:port"; port 0: there is none.
-static void put_place(struct record_writer *writer, struct bytes place, struct bytes address_key, struct bytes port_key) {
-    uint64_t port = 0;
-    size_t end = place.len;
-    while (end > 0 && place.at[end - 1] >= '0' && place.at[end - 1] <= '9')
-        end--;
-    const bool has_port =
-        end > 1 && end < place.len && place.at[end - 1] == ':' && bytes_to_u64(bytes_from(place.at + end, place.len - end), 65535, &port);
-    put_text(writer, address_key, has_port ? bytes_from(place.at, end - 1) : place);
-    if (has_port)
+// Host and port of `place`; what has no port has `usual_port`, 0: none.
+static void put_place(struct record_writer *writer, struct bytes place, uint64_t usual_port, struct bytes address_key, struct bytes port_key) {
+    uint64_t port = usual_port;
+    put_text(writer, address_key, convention_host(place, &port));
+    if (place.len > 0 && port > 0)
         put_number(writer, port_key, port);
 }
 
-// What a field says in another way, or the record's own head.
+// An address with its port: a socket of the file system has none, and is left out.
+static void put_peer(struct record_writer *writer, struct bytes peer) {
+    if (bytes_find(peer, ':') < peer.len)
+        put_place(writer, peer, 0, BYTES("network.peer.address"), BYTES("network.peer.port"));
+}
+
+// Whom it came from, and what it was sent to: as in spans the peer is that of the side that tells.
+static void put_ends(struct record_writer *writer, const struct access_record *record) {
+    uint64_t port = 0;
+    put_peer(writer, record->is_server ? record->peer : record->endpoint);
+    if (!record->is_server)
+        put_text(writer, own_keys[ACCESS_PEER], record->peer);
+    else if (record->client.len > 0)
+        put_text(writer, BYTES("client.address"), record->client);
+    else if (bytes_find(record->peer, ':') < record->peer.len)
+        put_text(writer, BYTES("client.address"), convention_host(record->peer, &port));
+}
+
+static void put_request(struct record_writer *writer, const struct access_record *record) {
+    const struct bytes method = convention_method(record->method);
+    if (record->is_opaque)
+        return;
+    if (record->method.len > 0)
+        put_text(writer, BYTES("http.request.method"), method.len > 0 ? method : CONVENTION_OTHER);
+    if (method.len == 0)
+        put_text(writer, BYTES("http.request.method_original"), record->method);
+    put_text(writer, BYTES("url.scheme"), record->scheme);
+    put_place(writer, record->server, convention_port(record->server_scheme), BYTES("server.address"), BYTES("server.port"));
+    if (record->grpc_status < 0)
+        return;
+    put_text(writer, BYTES("rpc.system.name"), BYTES("grpc"));
+    put_text(writer, BYTES("rpc.status_code"), rpc_status_name((uint16_t)record->grpc_status));
+}
+
+// What put_request and put_ends say, or the record's own head.
 static bool is_special(enum access_field field) {
-    return field == ACCESS_TIME || field == ACCESS_TRACE_ID || field == ACCESS_SPAN_ID || field == ACCESS_TLS || field == ACCESS_AUTHORITY ||
-           field == ACCESS_PEER;
+    return field == ACCESS_TIME || field == ACCESS_TRACE_ID || field == ACCESS_SPAN_ID || field == ACCESS_TLS || field == ACCESS_METHOD ||
+           field == ACCESS_AUTHORITY || field == ACCESS_GRPC_STATUS || field == ACCESS_CLIENT || field == ACCESS_PEER;
+}
+
+static struct convention_outcome outcome_of(const struct access_record *record, bool is_server) {
+    return (struct convention_outcome){.is_server = is_server, .status = record->status, .grpc_code = record->grpc_status, .end = record->end};
 }
 
 static void put_fields(struct record_writer *writer, const struct access_record *record) {
+    char digits[CONVENTION_DIGITS_MAX];
+    const struct convention_outcome outcome = outcome_of(record, record->is_server);
+    put_request(writer, record);
+    put_ends(writer, record);
+    put_text(writer, BYTES("error.type"), convention_error_type(&outcome, digits));
     for (enum access_field field = 0; field < ACCESS_FIELD_COUNT; field++) {
         struct access_value value;
         if (is_special(field) || !access_value_of(record, field, &value))
             continue;
         if (value.is_number)
-            put_number(writer, key_of(field), value.number);
+            put_number(writer, key_of(record, field), value.number);
         else
-            put_text(writer, key_of(field), value.text);
+            put_text(writer, key_of(record, field), value.text);
     }
-    put_text(writer, BYTES("url.scheme"), record->tls ? BYTES("https") : BYTES("http"));
-    put_place(writer, record->authority, BYTES("server.address"), BYTES("server.port"));
-    put_place(writer, record->peer, BYTES("network.peer.address"), BYTES("network.peer.port"));
-    if (record->end != OK)
-        put_text(writer, BYTES("error.type"), bytes_from_text(error_name(record->end)));
 }
 
 // ---- the record
 
+// Of opaque bytes there is no status that would say whose fault it is.
+static bool is_refusal(enum error end) {
+    return end == ERROR_UNAUTHENTICATED || end == ERROR_DENIED || end == ERROR_RATE_LIMITED || end == ERROR_QUOTA_EXCEEDED;
+}
+
 static enum log_severity severity_of(const struct access_record *record) {
-    const bool has_failed = record->end != OK || record->status >= 400 || record->grpc_status > 0;
-    if (!has_failed)
+    char digits[CONVENTION_DIGITS_MAX];
+    const struct convention_outcome as_server = outcome_of(record, true);
+    if (record->end == OK && record->status < 400 && record->grpc_status <= 0)
         return LOG_SEVERITY_INFO;
-    return record->status >= 500 || record->status == 0 ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARN;
+    const bool is_error = convention_error_type(&as_server, digits).len > 0 && !(record->is_opaque && is_refusal(record->end));
+    return is_error ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARN;
 }
 
 // `text` is hexadecimal, or empty: then NULL, for no id.
@@ -177,6 +217,7 @@ size_t log_record_of_access(const struct access_record *record, char memory[LOG_
                                      .severity = severity_of(record),
                                      .trace_id = id_of(record->trace_id, trace_id, sizeof trace_id),
                                      .span_id = id_of(record->span_id, span_id, sizeof span_id),
+                                     .flags = record->trace_flags,
                                      .event_name = BYTES(LOG_EVENT_ACCESS)};
     struct record_writer writer = begin(&head, memory);
     put_fields(&writer, record);
@@ -233,9 +274,9 @@ static void put_audit_field(struct record_writer *writer, enum audit_field field
     if (text.len == 0 || field == AUDIT_FIELD_TRACE_ID)
         return;
     if (field == AUDIT_FIELD_AUTHORITY)
-        put_place(writer, text, BYTES("server.address"), BYTES("server.port"));
+        put_place(writer, text, 0, BYTES("server.address"), BYTES("server.port"));
     else if (field == AUDIT_FIELD_PEER)
-        put_place(writer, text, BYTES("network.peer.address"), BYTES("network.peer.port"));
+        put_peer(writer, text);
     else if (audit_keys[field].is_number && bytes_to_u64(text, UINT64_MAX, &number))
         put_number(writer, audit_key_of(field), number);
     else

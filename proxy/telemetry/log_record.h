@@ -1,9 +1,9 @@
 // Writes a request, a line of the audit log, or what was decided about a request, as one record of a log as OTLP has it: field 2 (log_records) of ScopeLogs with tag and length, as
-// telemetry/export_queue takes it, in one pass and into memory of its caller. Attributes have OpenTelemetry's names where it has them, else "outrigger." and the name of the
-// access log's field.
+// telemetry/export_queue takes it, in one pass and into memory of its caller. Attributes have OpenTelemetry's names where it has them, and say what spans of the same request say
+// (convention.h). The others are "outrigger." and the name of the log's field.
 //
-// Whatever is put into it, what comes out is a valid message of at most LOG_RECORD_BYTES_MAX bytes with valid UTF-8: texts are cut, attributes for which there is no room are left out and
-// counted in the record itself (dropped_attributes_count).
+// Whatever is put into it, what comes out is a valid message of at most LOG_RECORD_BYTES_MAX bytes with valid UTF-8. Texts are cut; attributes for which there is no room are left
+// out, and counted in the record itself (dropped_attributes_count).
 #ifndef TELEMETRY_LOG_RECORD_H
 #define TELEMETRY_LOG_RECORD_H
 
@@ -18,7 +18,7 @@
 #define LOG_EVENT_ACCESS "outrigger.access"
 #define LOG_EVENT_AUDIT "outrigger.audit."
 
-// OpenTelemetry's numbers. ERROR: it failed with a status of 500 or more, or with none; WARN: with another one, or a code of gRPC's but 0; INFO: it went well.
+// OpenTelemetry's numbers. ERROR: what makes a SERVER span one of an error; WARN: it failed otherwise, as by its caller's fault; INFO: it went well.
 enum log_severity { LOG_SEVERITY_INFO = 9, LOG_SEVERITY_WARN = 13, LOG_SEVERITY_ERROR = 17 };
 
 // What was decided about a request.

@@ -53,6 +53,12 @@ static struct access_record usual_record(void) {
         .method = BYTES("GET"),
         .authority = BYTES("courses:80"),
         .path = BYTES("/courses/1?token=secret"),
+        .scheme = BYTES("https"),
+        .is_server = true,
+        .server = BYTES("school.example"),
+        .server_scheme = BYTES("https"),
+        .endpoint = BYTES("10.0.0.1:8000"),
+        .trace_flags = 3,
         .version = 11,
         .tls = true,
         .status = 200,
@@ -83,10 +89,12 @@ static void a_request_is_told_by_convention(void **state) {
     assert_text(read, "network.protocol.version", "1.1");
     assert_number(read, "http.response.status_code", 200);
     assert_number(read, "http.response.body.size", 1024);
-    assert_text(read, "server.address", "courses");
-    assert_number(read, "server.port", 80);
-    assert_text(read, "network.peer.address", "[2001:db8::7]");
+    assert_text(read, "server.address", "school.example");
+    assert_number(read, "server.port", 443);
+    assert_text(read, "network.peer.address", "2001:db8::7");
     assert_number(read, "network.peer.port", 40000);
+    assert_text(read, "client.address", "2001:db8::7");
+    assert_true(read->flags == 3);
     assert_text(read, "user_agent.original", "curl/8");
     assert_text(read, "outrigger.service", "school/courses:80");
     assert_number(read, "outrigger.duration_us", 1234);
@@ -96,31 +104,94 @@ static void a_request_is_told_by_convention(void **state) {
     otlp__log_record__free_unpacked(read, NULL);
 }
 
-static void severity_goes_by_the_outcome(void **state) {
+static void severity_and_error_go_by_the_outcome_as_in_spans(void **state) {
     (void)state;
     static const struct {
         uint16_t status;
         int32_t grpc_status;
         enum error end;
         enum log_severity severity;
-    } cases[] = {{200, -1, OK, LOG_SEVERITY_INFO},
-                 {200, 0, OK, LOG_SEVERITY_INFO},
-                 {404, -1, OK, LOG_SEVERITY_WARN},
-                 {200, 5, OK, LOG_SEVERITY_WARN},
-                 {403, -1, ERROR_DENIED, LOG_SEVERITY_WARN},
-                 {500, -1, OK, LOG_SEVERITY_ERROR},
-                 {503, -1, ERROR_NO_ENDPOINT, LOG_SEVERITY_ERROR},
-                 {0, -1, ERROR_CLIENT_GONE, LOG_SEVERITY_ERROR}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *error, *of_client; // error.type, where it was reached and where it was sent; NULL: none
+    } cases[] = {{200, -1, OK, LOG_SEVERITY_INFO, NULL, NULL},
+                 {200, 0, OK, LOG_SEVERITY_INFO, NULL, NULL},
+                 {404, -1, OK, LOG_SEVERITY_WARN, NULL, "404"},
+                 {200, 5, OK, LOG_SEVERITY_WARN, NULL, "NOT_FOUND"},
+                 {200, 13, OK, LOG_SEVERITY_ERROR, "INTERNAL", "INTERNAL"},
+                 {403, -1, ERROR_DENIED, LOG_SEVERITY_WARN, NULL, "denied"},
+                 {500, -1, OK, LOG_SEVERITY_ERROR, "500", "500"},
+                 {503, -1, ERROR_NO_ENDPOINT, LOG_SEVERITY_ERROR, "no_endpoint", "no_endpoint"},
+                 {200, -1, ERROR_RESPONSE_INCOMPLETE, LOG_SEVERITY_ERROR, "response_incomplete", "response_incomplete"},
+                 {0, -1, ERROR_CLIENT_GONE, LOG_SEVERITY_WARN, NULL, NULL}};
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof cases[0]); i++) {
         struct access_record record = usual_record();
-        record.status = cases[i].status;
-        record.grpc_status = cases[i].grpc_status;
-        record.end = cases[i].end;
+        record.is_server = i % 2 == 0;
+        record.status = cases[i / 2].status;
+        record.grpc_status = cases[i / 2].grpc_status;
+        record.end = cases[i / 2].end;
         Otlp__LogRecord *read = written(&record);
-        assert_int_equal(read->severity_number, cases[i].severity);
-        assert_int_equal(attribute(read, "error.type") != NULL, cases[i].end != OK);
+        const char *expected = record.is_server ? cases[i / 2].error : cases[i / 2].of_client;
+        assert_int_equal(read->severity_number, cases[i / 2].severity);
+        assert_int_equal(attribute(read, "error.type") != NULL, expected != NULL);
+        if (expected != NULL)
+            assert_text(read, "error.type", expected);
+        if (record.grpc_status >= 0)
+            assert_text(read, "rpc.system.name", "grpc");
         otlp__log_record__free_unpacked(read, NULL);
     }
+}
+
+static void a_method_that_nobody_knows_is_none(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    record.method = BYTES("BREW");
+    Otlp__LogRecord *read = written(&record);
+    assert_text(read, "http.request.method", "_OTHER");
+    assert_text(read, "http.request.method_original", "BREW");
+    otlp__log_record__free_unpacked(read, NULL);
+    record.method = BYTES_NONE; // of what could not be read
+    read = written(&record);
+    assert_null(attribute(read, "http.request.method"));
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
+// Whoever is told of a request that is sent on is the client: its peer is whom it was sent to.
+static void the_peer_of_what_is_sent_on_is_the_endpoint(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    record.is_server = false;
+    Otlp__LogRecord *read = written(&record);
+    assert_text(read, "network.peer.address", "10.0.0.1");
+    assert_number(read, "network.peer.port", 8000);
+    assert_text(read, "outrigger.peer", "[2001:db8::7]:40000");
+    assert_null(attribute(read, "client.address"));
+    otlp__log_record__free_unpacked(read, NULL);
+    record = usual_record();
+    record.peer = BYTES("unix");
+    record.client = BYTES("192.0.2.1");
+    read = written(&record);
+    assert_text(read, "client.address", "192.0.2.1");
+    assert_null(attribute(read, "network.peer.address"));
+    otlp__log_record__free_unpacked(read, NULL);
+}
+
+static void opaque_bytes_are_no_request_of_http(void **state) {
+    (void)state;
+    struct access_record record = usual_record();
+    record.is_opaque = true;
+    record.method = record.path = record.user_agent = BYTES_NONE;
+    record.version = 0;
+    record.status = 0;
+    Otlp__LogRecord *read = written(&record);
+    assert_int_equal(read->severity_number, LOG_SEVERITY_INFO);
+    for (size_t i = 0; i < read->n_attributes; i++)
+        assert_true(strncmp(read->attributes[i]->key, "http.", 5) != 0 && strncmp(read->attributes[i]->key, "url.", 4) != 0);
+    assert_number(read, "outrigger.response_bytes", 1024);
+    otlp__log_record__free_unpacked(read, NULL);
+    record.end = ERROR_DENIED;
+    read = written(&record);
+    assert_int_equal(read->severity_number, LOG_SEVERITY_WARN);
+    assert_text(read, "error.type", "denied");
+    otlp__log_record__free_unpacked(read, NULL);
 }
 
 // What does not fit is counted; what is there is whole, and UTF-8 (protobuf-c's texts end with NUL: one inside would cut them).
@@ -208,8 +279,13 @@ static void a_line_of_the_audit_log_is_told_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_is_told_by_convention),     cmocka_unit_test(severity_goes_by_the_outcome),
-        cmocka_unit_test(hostile_values_leave_a_valid_record), cmocka_unit_test(what_was_decided_is_told_with_the_ids_of_its_span),
+        cmocka_unit_test(a_request_is_told_by_convention),
+        cmocka_unit_test(severity_and_error_go_by_the_outcome_as_in_spans),
+        cmocka_unit_test(a_method_that_nobody_knows_is_none),
+        cmocka_unit_test(the_peer_of_what_is_sent_on_is_the_endpoint),
+        cmocka_unit_test(opaque_bytes_are_no_request_of_http),
+        cmocka_unit_test(hostile_values_leave_a_valid_record),
+        cmocka_unit_test(what_was_decided_is_told_with_the_ids_of_its_span),
         cmocka_unit_test(a_line_of_the_audit_log_is_told_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
