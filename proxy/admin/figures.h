@@ -14,7 +14,6 @@
 #include "telemetry/dns_metrics.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/health_metrics.h"
-#include "telemetry/request_metrics.h"
 #include "telemetry/series_reading.h"
 #include "telemetry/worker_metrics.h"
 
@@ -165,8 +164,6 @@ struct admin_figures {
     struct worker_metrics workers;
     struct tls_counters tls;
     struct dns_metrics dns;
-    struct request_ends *ends;
-    uint32_t end_count;
     struct series_rows series;
     struct export_figures exports[OTLP_SIGNALS];
     uint32_t export_count;

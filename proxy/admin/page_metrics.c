@@ -217,7 +217,6 @@ void metrics_expose(struct exposition *page, const struct admin_figures *figures
     worker_metrics_expose(page, &figures->workers);
     add_tls(page, &figures->tls);
     dns_metrics_expose(page, &figures->dns);
-    request_metrics_expose(page, figures->ends, figures->end_count);
     series_rows_expose(page, &figures->series);
     export_metrics_expose(page, figures->exports, figures->export_count);
     add_policies(page, figures);

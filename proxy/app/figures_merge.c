@@ -63,10 +63,6 @@ static void merge_endpoints(struct admin_service *to, const struct admin_service
 // --- services ---
 
 static void merge_row(struct report_row *to, const struct report_row *from, struct pool *pool) {
-    if (to->requests == NULL)
-        to->requests = from->requests;
-    else if (from->requests != NULL)
-        request_metrics_merge(to->requests, from->requests);
     if (to->health == NULL)
         to->health = from->health; // one for all workers
     if (to->service != NULL && from->service != NULL) {
@@ -103,7 +99,6 @@ static uint32_t merge_rows(struct report_row *rows, uint32_t count, const struct
 static void set_rows(const struct proxy *proxy, const struct report_row *rows, uint32_t count, struct admin_query *query) {
     struct admin_figures *figures = &query->figures;
     figures->services = pool_alloc(&query->pool, (count + 1) * sizeof *figures->services);
-    figures->ends = pool_alloc(&query->pool, (count + 1) * sizeof *figures->ends);
     figures->health = pool_alloc(&query->pool, (count + 1) * sizeof *figures->health);
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].service != NULL) {
@@ -113,17 +108,7 @@ static void set_rows(const struct proxy *proxy, const struct report_row *rows, u
         }
         if (rows[i].health != NULL)
             figures->health[figures->health_count++] = *rows[i].health;
-        if (rows[i].requests != NULL)
-            figures->ends[figures->end_count++] =
-                (struct request_ends){.direction = rows[i].direction, .service = rows[i].config->key, .metrics = rows[i].requests};
     }
-    if ((query->wants & ADMIN_WANT_COUNTERS) == 0)
-        return;
-    struct request_metrics *unrouted = pool_alloc_zeroed(&query->pool, sizeof *unrouted);
-    for (uint32_t i = 0; i < proxy->worker_count; i++)
-        request_metrics_merge(unrouted, &proxy->workers[i].unrouted);
-    figures->ends[figures->end_count++] =
-        (struct request_ends){.direction = REQUEST_OUTBOUND, .service = BYTES(REQUEST_SERVICE_UNKNOWN), .metrics = unrouted};
 }
 
 // --- series of requests ---

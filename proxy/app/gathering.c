@@ -3,6 +3,8 @@
 
 #include "app/figures.h"
 #include "base/check.h"
+#include "telemetry/series_registry.h"
+#include "upstream/live_shared.h"
 
 #include <stdlib.h>
 
@@ -13,6 +15,7 @@ struct gathering {
     struct list link;
     struct proxy *proxy;
     struct admin_query *query;
+    uint64_t number; // of series_registry.h
     struct worker_report reports[WORKERS_MAX];
     uint32_t asked; // the first so many workers
     uint32_t outstanding;
@@ -29,6 +32,15 @@ static void free_gathering(struct gathering *gathering) {
     free(gathering);
 }
 
+// Those before the oldest that is under way are over.
+static void settle(const struct proxy *proxy) {
+    struct series_registry *registry = live_shared_series(proxy->shared);
+    const struct list *active = &proxy->gatherings.active;
+    const bool is_none = list_is_empty(active);
+    series_registry_gathered(registry,
+                             is_none ? series_registry_gatherings(registry) : LIST_ENTRY(list_first(active), struct gathering, link)->number - 1);
+}
+
 // What the reports hold is shown before they are freed.
 static void finish(struct gathering *gathering) {
     struct proxy *proxy = gathering->proxy;
@@ -43,6 +55,7 @@ static void finish_active(struct gathering *gathering) {
     struct proxy *proxy = gathering->proxy;
     proxy->gatherings.active_count--;
     finish(gathering);
+    settle(proxy);
     start_next(proxy);
 }
 
@@ -80,6 +93,7 @@ static void start_next(struct proxy *proxy) {
         }
         list_push_back(&gatherings->active, &gathering->link);
         gatherings->active_count++;
+        gathering->number = series_registry_gather(live_shared_series(proxy->shared));
         ask(gathering);
     }
 }

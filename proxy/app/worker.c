@@ -441,7 +441,6 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .loop = &worker->loop,
         .upstream = &worker->upstream,
         .metrics = &worker->metrics,
-        .unrouted = &worker->unrouted,
         .log = log_writer_write,
         .log_user = &worker->log,
         .audit = audit_writer_add_request,

@@ -25,7 +25,6 @@ struct worker {
     pthread_t thread;
     uint32_t number;
     struct worker_metrics metrics;
-    struct request_metrics unrouted;
     struct upstream upstream;
     struct downstream downstream;
     struct stream_env env;

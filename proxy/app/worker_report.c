@@ -28,13 +28,6 @@ void worker_report_dispose(struct worker_report *report) {
 
 // --- one service ---
 
-static bool has_counted(const struct request_metrics *metrics) {
-    for (unsigned end = 0; end <= ERROR_COUNT; end++)
-        if (metric_read(&metrics->ends[end]) > 0)
-            return true;
-    return false;
-}
-
 static struct bytes endpoint_key(const struct endpoint *endpoint, struct pool *pool) {
     char address[ENDPOINT_ADDRESS_TEXT_MAX];
     endpoint_address_print(&endpoint->address, address);
@@ -193,11 +186,7 @@ static struct health_series *health_figures(const struct cluster *cluster, struc
 // Returns how much work it was.
 static uint32_t copy_service(struct worker_report *report, const struct bound_destination *service, nanoseconds now) {
     struct report_row *row = &report->rows[report->row_count++];
-    *row = (struct report_row){.config = service->config->service, .direction = service->role == FILTER_INBOUND ? REQUEST_INBOUND : REQUEST_OUTBOUND};
-    if ((report->wants & ADMIN_WANT_COUNTERS) != 0 && has_counted(&service->cluster->metrics)) {
-        row->requests = pool_alloc_zeroed(&report->pool, sizeof *row->requests);
-        request_metrics_merge(row->requests, &service->cluster->metrics);
-    }
+    *row = (struct report_row){.config = service->config->service};
     if ((report->wants & ADMIN_WANT_COUNTERS) != 0)
         row->health = health_figures(service->cluster, &report->pool);
     cluster_health_look(service->cluster);
@@ -222,9 +211,10 @@ static bool is_complete(const struct worker_report *report) {
     return !has_services_left(report) && report->series.set == NULL && report->clients_before == 0 && report->endpoints_before == 0;
 }
 
-static void let_go(struct worker_report *report) {
+static void let_go(struct reports *reports, struct worker_report *report) {
     list_remove(&report->link);
     series_reading_end(&report->series);
+    upstream_tidy_series(reports->upstream);
     if (report->bound != NULL)
         bound_unpin(report->bound);
     report->bound = NULL;
@@ -243,7 +233,7 @@ static void copy_slice(struct task *task) {
     else if (work < REPORT_SLICE && !is_complete(report))
         report_connections(report, reports, REPORT_SLICE - work);
     if (is_complete(report)) {
-        let_go(report);
+        let_go(reports, report);
         // Where the mailbox is full the report stays the first one: the next turn tries again.
         if (loop_send(report->home, report->done, report) != OK)
             list_push_front(&reports->under_way, &report->link);
@@ -279,5 +269,5 @@ void reports_add(struct reports *reports, struct worker_report *report, struct b
 void reports_drop(struct reports *reports) {
     task_cancel(&reports->task);
     while (!list_is_empty(&reports->under_way))
-        let_go(LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link));
+        let_go(reports, LIST_ENTRY(list_first(&reports->under_way), struct worker_report, link));
 }

@@ -24,10 +24,8 @@ struct json_t; // jansson
 
 struct report_row {
     const struct service_config *config; // in the snapshot
-    enum request_direction direction;
-    struct request_metrics *requests; // NULL: not wanted, or nothing was counted
-    struct health_series *health;     // the same
-    struct admin_service *service;    // NULL: not wanted
+    struct health_series *health;        // NULL: not wanted, or nothing was counted
+    struct admin_service *service;       // NULL: not wanted
 };
 
 struct worker_report {

@@ -239,7 +239,6 @@ static void open_world(struct simulation *simulation) {
     simulation->env = (struct stream_env){.loop = &simulation->loop,
                                           .upstream = &simulation->upstream,
                                           .metrics = &simulation->metrics,
-                                          .unrouted = &simulation->unrouted,
                                           .unanswered_max = UINT32_MAX,
                                           .log = log_nothing};
     list_init(&simulation->env.subrequests);

@@ -12,7 +12,6 @@
 struct simulation {
     struct loop loop;
     struct worker_metrics metrics;
-    struct request_metrics unrouted;
     struct live_shared *shared;
     struct h2_memory *h2_memory;
     struct upstream upstream;

@@ -22,8 +22,10 @@ void bound_let_go(struct bound_destination *destination) {
         keepsake_unref(first);
     }
     if (destination->series != NULL)
-        series_scope_unref(&destination->cluster->upstream->series, destination->series);
-    destination->series = NULL;
+        upstream_unref_series(destination->cluster->upstream, destination->series);
+    if (destination->ends != NULL)
+        upstream_unref_series(destination->cluster->upstream, destination->ends);
+    destination->series = destination->ends = NULL;
     cluster_unref(destination->cluster);
 }
 
@@ -47,16 +49,18 @@ static struct bytes write_labels(const struct destination *config, char text[LAB
     return bytes_from(text, length);
 }
 
-static struct series_scope *find_series(const struct bound_destination *destination) {
+static void find_series(struct bound_destination *destination) {
     const struct destination *config = destination->config;
+    struct series_set *set = &destination->cluster->upstream->series;
     char labels[LABELS_BYTES_MAX];
-    return series_scope_find(&destination->cluster->upstream->series, config->service->key, label_of(config), write_labels(config, labels));
+    destination->series = series_scope_find(set, config->service->key, label_of(config), write_labels(config, labels));
+    destination->ends = series_scope_find(set, config->service->key, BYTES_NONE, BYTES_NONE);
 }
 
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config) {
     struct bound_destination shared = {.config = config, .cluster = destination->cluster, .role = destination->role};
     cluster_ref(shared.cluster);
-    shared.series = find_series(&shared);
+    find_series(&shared);
     return shared;
 }
 
@@ -127,7 +131,7 @@ bool bound_next(struct bound_snapshot *bound) {
         .attempt_chain = bound->chains->attempt_chains[index],
         .role = chain_role(config->service),
     };
-    bound->destinations[index].series = find_series(&bound->destinations[index]);
+    find_series(&bound->destinations[index]);
     bound->bound_count++;
     return true;
 }
@@ -152,6 +156,12 @@ struct series_scope *bound_series(struct bound_destination *destination) {
         destination->series =
             series_scope_take(&destination->cluster->upstream->series, config->service->key, label_of(config), write_labels(config, labels));
     return destination->series;
+}
+
+struct series_scope *bound_ends(struct bound_destination *destination) {
+    if (destination->ends == NULL)
+        destination->ends = series_scope_take(&destination->cluster->upstream->series, destination->config->service->key, BYTES_NONE, BYTES_NONE);
+    return destination->ends;
 }
 
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service) {

@@ -12,6 +12,7 @@ struct bound_destination {
     const struct chain *chain;
     const struct chain *attempt_chain; // of each attempt
     struct series_scope *series;       // of config->rule and its service; one reference; NULL: not used yet
+    struct series_scope *ends;         // the same of its service alone
     enum filter_role role;             // inbound: the application behind a listener
     int64_t share;                     // of a rule's backend: how far it is behind what its weight gives it
     struct keepsake *keepsakes;        // by `next`, one for each listener; one reference each
@@ -63,8 +64,9 @@ void bound_unpin(struct bound_snapshot *bound);
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config);
 void bound_let_go(struct bound_destination *destination);
 
-// Where its requests are counted. Borrowed.
+// Where its requests are counted, and how they ended. Borrowed.
 struct series_scope *bound_series(struct bound_destination *destination);
+struct series_scope *bound_ends(struct bound_destination *destination);
 
 // The service as such, whatever routes it has.
 struct bound_destination *bound_find(struct bound_snapshot *bound, const struct service_config *service);

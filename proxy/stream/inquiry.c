@@ -15,7 +15,6 @@ struct stream *inquiry_begin(struct inquiry_desk *desk, const struct stream_env 
     desk->env = *of;
     desk->env.streams = open;
     desk->env.metrics = &desk->metrics;
-    desk->env.unrouted = &desk->unrouted;
     desk->env.log = discard;
     desk->env.spans = NULL;
     desk->env.taps = NULL;

@@ -9,7 +9,6 @@
 struct inquiry_desk {
     struct stream_env env;
     struct worker_metrics metrics;
-    struct request_metrics unrouted;
 };
 
 // A stream without a sink that never advances by itself; its explanation is begun. `of`: the worker's env as it is now. The client's texts must live until inquiry_end.

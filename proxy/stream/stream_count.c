@@ -5,10 +5,11 @@
 #include "stream/error_reply.h"
 #include "stream/stream_telemetry.h"
 #include "stream/tracing.h"
+#include "telemetry/text_escape.h"
 
 static uint16_t grpc_code(const struct stream *stream) {
     if (stream->grpc_status >= 0)
-        return (uint16_t)stream->grpc_status;
+        return stream->grpc_status > 16 ? 2 : (uint16_t)stream->grpc_status; // what there is not is UNKNOWN, and no series of its own
     if (stream->end != OK)
         return (uint16_t)error_grpc_status(stream->end);
     return error_grpc_of_http(stream->status);
@@ -56,9 +57,15 @@ static void tell_rpc(const struct stream *stream, struct request_told *told) {
     told->method_is_known = rpc_method_is_known(stream);
 }
 
+static enum request_direction direction_of(const struct stream *stream) {
+    static const enum request_direction directions[] = {
+        [ROLE_OUTBOUND] = REQUEST_OUTBOUND, [ROLE_INBOUND] = REQUEST_INBOUND, [ROLE_GATEWAY] = REQUEST_GATEWAY, [ROLE_TCP] = REQUEST_OUTBOUND};
+    return stream->is_subrequest ? REQUEST_OUTBOUND : directions[stream->listener->role];
+}
+
 static void tell_facts(const struct stream *stream, struct request_told *told) {
     if (stream->request != NULL && stream->request->opaque)
-        told->facts = (struct series_facts){.family = SERIES_OPAQUE, .is_inbound = stream->listener->role == ROLE_INBOUND};
+        told->facts = (struct series_facts){.family = SERIES_OPAQUE, .direction = (uint8_t)direction_of(stream)};
     else if (stream->request_is_grpc)
         tell_rpc(stream, told);
     else
@@ -74,11 +81,7 @@ static struct bytes write_values(struct stream *stream, const struct telemetry_r
     for (uint32_t i = 0; i < rules->metrics.label_count; i++) {
         char address[ADDRESS_TEXT_MAX];
         const struct bytes value = stream_telemetry_value(stream, &rules->metrics.labels[i].from, address);
-        const size_t end = bytes_find(value, '\0');
-        const size_t size = end < SERIES_LABEL_VALUE_MAX ? end : SERIES_LABEL_VALUE_MAX;
-        if (size > 0)
-            memcpy(text + length, value.at, size);
-        length += size;
+        length += text_to_label(text + length, SERIES_LABEL_VALUE_MAX, bytes_from(value.at, bytes_find(value, '\0')));
         text[length++] = '\0';
     }
     return bytes_from(text, length);
@@ -99,7 +102,8 @@ void stream_count(struct stream *stream) {
     const struct telemetry_rules *rules = stream_telemetry_rules(stream);
     struct request_told told = {.duration = until - stream->begun, .wall = loop_wall(env->loop)};
     char values[VALUES_BYTES_MAX];
-    request_metrics_count(destination != NULL ? &destination->cluster->metrics : env->unrouted, stream->end);
+    struct series_scope *ends = destination != NULL ? bound_ends(destination) : series_scope_unrouted(&env->upstream->series);
+    series_count_end(&env->upstream->series, ends, direction_of(stream), stream->end, told.wall);
     if (rules->metrics.is_disabled)
         return;
     tell_facts(stream, &told);

@@ -14,7 +14,6 @@ struct stream_env {
     struct loop *loop;
     struct upstream *upstream;
     struct worker_metrics *metrics;
-    struct request_metrics *unrouted; // requests for which no service was found
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
     void (*audit)(void *audit_user, const struct access_record *record); // one that was refused, where the audit log wants to hear of it

@@ -35,6 +35,8 @@ static void append_labels(struct exposition *exposition, const struct bytes *val
     const char *const *names = exposition->family->labels;
     const char *separator = "{";
     for (unsigned i = 0; names[i] != NULL; i++) {
+        if (values[i].len == 0)
+            continue;
         append_text(exposition, separator);
         append_label(exposition, names[i], values[i]);
         separator = ",";
@@ -171,6 +173,14 @@ void exposition_add(struct exposition *exposition, const struct bytes *labels, u
     CHECK(exposition->family->type != METRIC_HISTOGRAM);
     append_labels(exposition, labels);
     append_value(exposition, value);
+}
+
+void exposition_add_since(struct exposition *exposition, const struct bytes *labels, uint64_t value, nanoseconds begun) {
+    CHECK(exposition->family->type == METRIC_COUNTER);
+    if (exposition->otlp != NULL)
+        otlp_metrics_since(exposition->otlp, labels, value, begun);
+    else
+        exposition_add(exposition, labels, value);
 }
 
 void exposition_add_seconds(struct exposition *exposition, const struct bytes *labels, nanoseconds value) {

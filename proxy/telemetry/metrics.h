@@ -1,7 +1,7 @@
 // Names of metrics, and their exposition as Prometheus text 0.0.4 or OpenMetrics 1.0.
 //
 // There is no registry: families are const tables (the one below, and that of worker_metrics.h), figures are read where they live when somebody asks,
-// and written family by family into a buffer. Used by the admin pages on the main thread; counting itself is in request_metrics.h and worker_metrics.h.
+// and written family by family into a buffer. Used by the admin pages on the main thread; counting itself is in request_series.h and worker_metrics.h.
 #ifndef TELEMETRY_METRICS_H
 #define TELEMETRY_METRICS_H
 
@@ -68,7 +68,8 @@ struct metric_family {
     X(LIMIT_USE, GAUGE, "outrigger_limit_use", "How much of a limit is in use.", "limit", "scope")                                                   \
     X(LIMIT_PEAK, GAUGE, "outrigger_limit_use_peak", "The most of a limit that was in use at once.", "limit", "scope")                               \
     X(LIMIT_HITS, COUNTER, "outrigger_limit_hits_total", "How often a limit refused something.", "limit", "scope")                                   \
-    X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end")               \
+    X(REQUEST_ENDS, COUNTER, "outrigger_request_ends_total", "Requests that ended, by how they ended.", "direction", "service", "end",               \
+      "otel_metric_overflow")                                                                                                                        \
     X(SERVER_DURATION, HISTOGRAM, "http_server_request_duration_seconds",                                                                            \
       "Time from the head of a request to its end, inbound and at a gateway; gRPC is not among them.", "service", "http_route",                      \
       "http_request_method", "url_scheme", "http_response_status_code", "error_type", "network_protocol_version", "otel_metric_overflow")            \
@@ -157,8 +158,11 @@ void exposition_begin(struct exposition *exposition, enum metric metric);
 void exposition_begin_family(struct exposition *exposition, const struct metric_family *family);
 
 // One sample of the current family, a counter or gauge. `labels`: as many values as the family has names, of any bytes: they are escaped, and bytes
-// that are not UTF-8 are replaced.
+// that are not UTF-8 are replaced. Empty ones are left out.
 void exposition_add(struct exposition *exposition, const struct bytes *labels, uint64_t value);
+
+// The same of a counter that began at `begun`, by the wall clock (0: with the process).
+void exposition_add_since(struct exposition *exposition, const struct bytes *labels, uint64_t value, nanoseconds begun);
 
 // The same for a time, written in seconds.
 void exposition_add_seconds(struct exposition *exposition, const struct bytes *labels, nanoseconds value);

@@ -219,37 +219,53 @@ static nanoseconds first_begin(const struct otlp_metrics *metrics, nanoseconds b
     return begun > 0 ? begun : since;
 }
 
-// Behind its attributes. A number that did not grow is not told as a delta.
-static void write_number(struct otlp_metrics *metrics, char *at, uint64_t value, bool is_seconds) {
-    nanoseconds begun = metrics->started;
-    struct told *told = NULL;
-    struct told_totals growth = {0};
-    if (metrics->mode != CUMULATIVE && metrics->family->type == METRIC_COUNTER) {
-        told = told_of(&metrics->told, bytes_from(metrics->point, (size_t)(at - metrics->point)), first_begin(metrics, 0));
-        if (told == NULL)
-            return;
-        growth.value = told_counter_growth(told, value);
-    }
-    if (told != NULL && metrics->mode == DELTA) {
-        value = growth.value;
-        begun = told->since;
-    }
-    if (told != NULL && metrics->mode == DELTA && value == 0) {
+// Behind its attributes. A counter of which something was told before, in delta.
+static void write_growth(struct otlp_metrics *metrics, char *at, struct told *told, uint64_t value, bool is_seconds, nanoseconds begun) {
+    const struct told_totals growth = {.value = told_counter_growth(&metrics->told, told, value)};
+    if (metrics->mode == DELTA && growth.value == 0) { // what did not grow is not told
         told->since = metrics->now;
         return;
     }
+    if (metrics->mode == DELTA) {
+        value = growth.value;
+        begun = told->since > begun ? told->since : begun;
+    }
     at = otlp_point_value(otlp_point_times(at, begun, metrics->now), value, is_seconds);
     add_point(metrics, at, OTLP_POINT_NUMBER);
+    remember(metrics, told, &growth);
+}
+
+// `begun`: 0: with the process.
+static void write_number(struct otlp_metrics *metrics, char *at, uint64_t value, bool is_seconds, nanoseconds begun) {
+    const nanoseconds since = begun > 0 ? begun : metrics->started;
+    if (metrics->mode == CUMULATIVE || metrics->family->type != METRIC_COUNTER) {
+        add_point(metrics, otlp_point_value(otlp_point_times(at, since, metrics->now), value, is_seconds), OTLP_POINT_NUMBER);
+        return;
+    }
+    struct told *told = told_of(&metrics->told, bytes_from(metrics->point, (size_t)(at - metrics->point)), first_begin(metrics, begun));
     if (told != NULL)
-        remember(metrics, told, &growth);
+        write_growth(metrics, at, told, value, is_seconds, since);
 }
 
 void otlp_metrics_number(struct otlp_metrics *metrics, const struct bytes *labels, uint64_t value, bool is_seconds) {
-    write_number(metrics, put_labels(metrics, metrics->point, labels), value, is_seconds);
+    write_number(metrics, put_labels(metrics, metrics->point, labels), value, is_seconds, 0);
 }
 
 void otlp_metrics_constant(struct otlp_metrics *metrics, const char *labels, uint64_t value, bool is_seconds) {
-    write_number(metrics, put_constant(metrics, metrics->point, labels), value, is_seconds);
+    write_number(metrics, put_constant(metrics, metrics->point, labels), value, is_seconds, 0);
+}
+
+static bool is_overflow(const struct otlp_metrics *metrics, const struct bytes *labels) {
+    return otlp_has_overflow(metrics->family) && labels[metric_label_count(metrics->family) - 1].len > 0;
+}
+
+void otlp_metrics_since(struct otlp_metrics *metrics, const struct bytes *labels, uint64_t value, nanoseconds begun) {
+    if (metrics->mode != CUMULATIVE && is_overflow(metrics, labels)) {
+        metrics->has_overflow = true;
+        metrics->overflow.buckets[0] = value;
+    } else {
+        write_number(metrics, put_labels(metrics, metrics->point, labels), value, false, begun);
+    }
 }
 
 // --- histograms ---
@@ -321,10 +337,6 @@ static void add_growth(struct otlp_metrics *metrics, char *at, struct told *told
     }
 }
 
-static bool is_overflow(const struct otlp_metrics *metrics, const struct histogram_sample *sample) {
-    return otlp_has_overflow(metrics->family) && sample->labels[metric_label_count(metrics->family) - 1].len > 0;
-}
-
 static void keep_overflow(struct otlp_metrics *metrics, const struct histogram_sample *sample) {
     struct series_totals *overflow = &metrics->overflow;
     metrics->has_overflow = true;
@@ -340,7 +352,7 @@ void otlp_metrics_histogram(struct otlp_metrics *metrics, const struct histogram
     struct histogram_sample wanted = *sample;
     if (!metrics->terms.is_exponential)
         wanted.exponential = NULL;
-    if (metrics->mode != CUMULATIVE && is_overflow(metrics, &wanted)) {
+    if (metrics->mode != CUMULATIVE && is_overflow(metrics, wanted.labels)) {
         keep_overflow(metrics, &wanted);
         return;
     }
@@ -362,8 +374,13 @@ static void write_overflow(struct otlp_metrics *metrics) {
     labels[metric_label_count(metrics->family) - 1] = BYTES("true");
     if (told->since == 0)
         told->since = metrics->started;
+    char *const at = put_labels(metrics, metrics->point, labels);
+    if (metrics->family->type == METRIC_COUNTER) {
+        write_growth(metrics, at, told, metrics->overflow.buckets[0], false, metrics->started);
+        return;
+    }
     add_growth(
-        metrics, put_labels(metrics, metrics->point, labels), told,
+        metrics, at, told,
         &(struct histogram_sample){
             .labels = labels, .buckets = metrics->overflow.buckets, .sum = metrics->overflow.sum, .exponential = metrics->overflow.exponential});
 }

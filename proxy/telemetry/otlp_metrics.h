@@ -46,6 +46,9 @@ void otlp_metrics_family(struct otlp_metrics *metrics, const struct metric_famil
 // `labels` as exposition_add has them, or constant ones in their final form. A time where `is_seconds`.
 void otlp_metrics_number(struct otlp_metrics *metrics, const struct bytes *labels, uint64_t value, bool is_seconds);
 void otlp_metrics_constant(struct otlp_metrics *metrics, const char *labels, uint64_t value, bool is_seconds);
+
+// A counter as exposition_add_since has it.
+void otlp_metrics_since(struct otlp_metrics *metrics, const struct bytes *labels, uint64_t value, nanoseconds begun);
 void otlp_metrics_histogram(struct otlp_metrics *metrics, const struct histogram_sample *sample);
 void otlp_metrics_end(struct otlp_metrics *metrics);
 

@@ -184,9 +184,15 @@ void told_end_family(struct told_memory *memory) {
 
 // --- growth ---
 
-uint64_t told_counter_growth(struct told *told, uint64_t now) {
-    if (now < told->totals.value)
-        told->totals.value = 0;
+uint64_t told_counter_growth(struct told_memory *memory, struct told *told, uint64_t now) {
+    struct told *overflow = &memory->family->overflow;
+    if (told == overflow)
+        return clipped(now - told->totals.value);
+    if (now < told->totals.value) {
+        const uint64_t rest = told->totals.value - now;
+        overflow->totals.value += memory->family->has_overflow ? rest : 0;
+        told->totals.value = memory->family->has_overflow ? now : 0;
+    }
     return now - told->totals.value;
 }
 

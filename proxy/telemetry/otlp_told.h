@@ -51,8 +51,8 @@ struct told *told_of_overflow(struct told_memory *memory);
 // All series of the current family came: those that did not are forgotten, their sums moved to the overflow.
 void told_end_family(struct told_memory *memory);
 
-// `*growth`: what is to be told of a counter that is at `now`. What has become less began anew.
-uint64_t told_counter_growth(struct told *told, uint64_t now);
+// What is to be told of a counter that is at `now`. What has become less is for the overflow to tell; where the family has none it began anew.
+uint64_t told_counter_growth(struct told_memory *memory, struct told *told, uint64_t now);
 
 // What is to be told of a histogram, in `growth` (told_totals_clear). What has become less is for the overflow to tell; where the family has none it began anew.
 // Without `exponential` where that does not have just what the buckets have: since the last time it began, or was told of otherwise.

@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/pool.h"
-#include "telemetry/request_metrics.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,11 +19,15 @@ void series_set_init(struct series_set *set, struct series_registry *registry) {
     *set = (struct series_set){.registry = registry};
     map_init(&set->by_key);
     list_init(&set->scopes);
+    series_left_init(&set->left);
 }
 
 void series_set_dispose(struct series_set *set) {
     if (set->unrouted != NULL)
         series_scope_unref(set, set->unrouted);
+    while (series_set_tidy(set, UINT32_MAX))
+        continue;
+    series_left_dispose(&set->left);
     CHECK(list_is_empty(&set->scopes) && set->count == 0 && set->readings == 0);
     map_dispose(&set->by_key);
     for (int family = 0; family < SERIES_FAMILIES; family++)
@@ -61,8 +64,8 @@ struct series_scope *series_scope_find(struct series_set *set, struct bytes serv
     return set->by_key.count == 0 ? NULL : ref(map_get(&set->by_key, write_key(text, service, route, labels)));
 }
 
-static struct bytes cut_off(struct bytes *rest) {
-    const size_t end = bytes_find(*rest, '\n');
+static struct bytes cut_off(struct bytes *rest, char separator) {
+    const size_t end = bytes_find(*rest, separator);
     const struct bytes part = bytes_from(rest->at, end);
     const size_t skipped = end < rest->len ? end + 1 : end;
     *rest = bytes_from(rest->at + skipped, rest->len - skipped);
@@ -76,10 +79,10 @@ struct series_scope *series_scope_take(struct series_set *set, struct bytes serv
     char text[KEY_BYTES_MAX];
     scope = alloc_zeroed_or_abort(1, sizeof *scope);
     scope->key = bytes_keep(write_key(text, service, route, labels));
-    scope->hash = hash_bytes(scope->key);
     scope->labels = scope->key;
-    scope->service = cut_off(&scope->labels);
-    scope->route = cut_off(&scope->labels);
+    scope->service = cut_off(&scope->labels, '\n');
+    scope->route = cut_off(&scope->labels, '\n');
+    scope->hash = hash_bytes(bytes_from(scope->key.at, scope->key.len - scope->labels.len));
     list_init(&scope->link);
     map_init(&scope->texts);
     map_put(&set->by_key, scope->key, scope);
@@ -95,10 +98,12 @@ struct series_scope *series_scope_unrouted(struct series_set *set) {
 
 // --- leaving ---
 
-static void fold(struct series_set *set, struct request_series *series) {
-    series_totals_add(&set->overflow[series->facts.family], &series->totals, NULL);
-    series_registry_leave(set->registry, (enum series_family)series->facts.family, series->fingerprint);
-    series_totals_clear(&series->totals);
+static void leave(struct series_set *set, struct request_series *series) {
+    const enum series_family family = (enum series_family)series->facts.family;
+    struct series_part part = {.family = family, .fingerprint = series->fingerprint, .life = series->life.number, .totals = series->totals};
+    part.is_dead = series_registry_leave(set->registry, family, series->fingerprint);
+    part.awaits = series_registry_gatherings(set->registry);
+    series_left_add(&set->left, set->registry, &part, &set->overflow[family]);
     free(series->exemplars);
     free(series);
     set->count--;
@@ -116,16 +121,24 @@ static void drop_texts(struct series_scope *scope) {
     map_dispose(&scope->texts);
 }
 
-static void forget(struct series_set *set, struct series_scope *scope) {
-    for (uint32_t i = 0; i < scope->capacity; i++)
-        if (scope->slots[i] != NULL)
-            fold(set, scope->slots[i]);
-    free(scope->slots);
+static void forget(struct series_scope *scope) {
     drop_texts(scope);
-    map_remove(&set->by_key, scope->key);
     list_remove(&scope->link);
     bytes_drop(&scope->key);
     free(scope);
+}
+
+// Whoever takes that service from now on makes another scope.
+static void begin_leaving(struct series_set *set, struct series_scope *scope) {
+    CHECK(scope->references == 0 && !scope->has_left && set->readings == 0);
+    scope->has_left = true;
+    scope->newest = scope->newest_end = NULL;
+    scope->capacity = 0;
+    free(scope->slots);
+    scope->slots = NULL;
+    map_remove(&set->by_key, scope->key);
+    list_remove(&scope->link);
+    list_push_front(&set->scopes, &scope->link);
 }
 
 void series_scope_unref(struct series_set *set, struct series_scope *scope) {
@@ -133,26 +146,55 @@ void series_scope_unref(struct series_set *set, struct series_scope *scope) {
     if (--scope->references > 0)
         return;
     if (set->readings == 0)
-        forget(set, scope);
+        begin_leaving(set, scope);
     else
         set->has_left = true;
+}
+
+// Those that lost their last reference while somebody was reading, and were not taken again meanwhile.
+static void find_left(struct series_set *set) {
+    set->has_left = false;
+    LIST_EACH(&set->scopes, node, following) {
+        struct series_scope *scope = LIST_ENTRY(node, struct series_scope, link);
+        if (scope->references == 0 && !scope->has_left)
+            begin_leaving(set, scope);
+    }
+}
+
+static struct series_scope *first_left(const struct series_set *set) {
+    struct series_scope *scope = list_is_empty(&set->scopes) ? NULL : LIST_ENTRY(list_first(&set->scopes), struct series_scope, link);
+    return scope != NULL && scope->has_left ? scope : NULL;
+}
+
+bool series_set_is_untidy(const struct series_set *set) {
+    return set->readings == 0 && (set->has_left || first_left(set) != NULL || series_left_is_due(&set->left, set->registry));
+}
+
+bool series_set_tidy(struct series_set *set, uint32_t most) {
+    if (set->readings > 0)
+        return false;
+    if (set->has_left)
+        find_left(set);
+    for (struct series_scope *scope = first_left(set); scope != NULL && most > 0; scope = first_left(set)) {
+        for (; scope->first != NULL && most > 0; most--) {
+            struct request_series *series = scope->first;
+            scope->first = series->next;
+            leave(set, series);
+        }
+        if (scope->first != NULL)
+            return true;
+        forget(scope);
+    }
+    return series_left_look(&set->left, set->registry, set->overflow, &most) || first_left(set) != NULL;
 }
 
 void series_set_hold(struct series_set *set) {
     set->readings++;
 }
 
-// A scope that was taken again meanwhile stays.
 void series_set_let_go(struct series_set *set) {
     CHECK(set->readings > 0);
-    if (--set->readings > 0 || !set->has_left)
-        return;
-    set->has_left = false;
-    LIST_EACH(&set->scopes, node, following) {
-        struct series_scope *scope = LIST_ENTRY(node, struct series_scope, link);
-        if (scope->references == 0)
-            forget(set, scope);
-    }
+    set->readings--;
 }
 
 // --- one request ---
@@ -189,8 +231,9 @@ static uint32_t home_of(const struct series_facts *facts, const struct series_te
 static struct request_series *find(const struct series_scope *scope, const struct series_facts *facts, const struct series_text *method,
                                    const struct series_text *values) {
     const uint64_t number = facts_number(facts);
-    if (scope->newest != NULL && is_it(scope->newest, number, method, values))
-        return scope->newest;
+    struct request_series *newest = facts->family == SERIES_ENDS ? scope->newest_end : scope->newest;
+    if (newest != NULL && is_it(newest, number, method, values))
+        return newest;
     if (scope->capacity == 0)
         return NULL;
     const uint32_t mask = scope->capacity - 1;
@@ -227,26 +270,48 @@ static struct series_text *keep_text(struct series_scope *scope, const struct te
     return kept;
 }
 
-static uint64_t fingerprint_of(const struct series_scope *scope, const struct series_facts *facts, uint64_t method, uint64_t values) {
-    return hash_mix(hash_mix(hash_mix(scope->hash ^ facts_number(facts)) ^ method) + values);
+// Of the labels that it has, in whatever order policies ask for them: those that it lacks are not written.
+static uint64_t labels_hash(struct bytes names, struct bytes values) {
+    uint64_t hash = 0;
+    while (names.len > 0 && values.len > 0) {
+        const struct bytes name = cut_off(&names, '\0'), value = cut_off(&values, '\0');
+        char text[SERIES_LABEL_NAME_MAX + 1 + SERIES_LABEL_VALUE_MAX];
+        CHECK(name.len <= SERIES_LABEL_NAME_MAX && value.len <= SERIES_LABEL_VALUE_MAX);
+        if (value.len == 0)
+            continue;
+        memcpy(text, name.at, name.len);
+        text[name.len] = '\0';
+        memcpy(text + name.len + 1, value.at, value.len);
+        hash += hash_bytes(bytes_from(text, name.len + 1 + value.len));
+    }
+    return hash;
+}
+
+static uint64_t fingerprint_of(const struct series_scope *scope, const struct request_told *told, uint64_t method) {
+    return hash_mix(hash_mix(hash_mix(scope->hash ^ facts_number(&told->facts)) ^ method) + labels_hash(scope->labels, told->values));
 }
 
 // NULL: there are too many.
 static struct request_series *begin(struct series_set *set, struct series_scope *scope, const struct request_told *told,
                                     const struct text_look *method, const struct text_look *values) {
-    const uint64_t fingerprint = fingerprint_of(scope, &told->facts, method->hash, values->hash);
-    nanoseconds begun;
-    if (!series_registry_enter(set->registry, (enum series_family)told->facts.family, fingerprint, told->wall, &begun))
+    const uint64_t fingerprint = fingerprint_of(scope, told, method->hash);
+    struct series_life life;
+    if (!series_registry_enter(set->registry, (enum series_family)told->facts.family, fingerprint, told->wall, &life))
         return NULL;
     struct request_series *series = alloc_zeroed_or_abort(1, sizeof *series);
     series->facts = told->facts;
     series->method = method->hash == 0 ? NULL : keep_text(scope, method, told->method);
     series->values = keep_text(scope, values, told->values);
-    series->begun = begun;
+    series->life = life;
     series->fingerprint = fingerprint;
     if ((scope->count + 1) * 2 > scope->capacity)
         grow(scope);
     place(scope->slots, scope->capacity, series);
+    if (scope->last != NULL)
+        scope->last->next = series;
+    else
+        scope->first = series;
+    scope->last = series;
     scope->count++;
     set->count++;
     return series;
@@ -285,7 +350,7 @@ static struct exemplar *exemplar_of(struct request_series *series, unsigned buck
 }
 
 void series_count(struct series_set *set, struct series_scope *scope, const struct request_told *told) {
-    CHECK(told->facts.family < SERIES_FAMILIES && told->facts.status < 600);
+    CHECK(told->facts.family < SERIES_ENDS && told->facts.status < 600);
     struct request_series *series = series_for(set, scope, told);
     const unsigned bucket = duration_bucket(told->duration);
     series_totals_count(series != NULL ? &series->totals : &set->overflow[told->facts.family], bucket, told->duration,
@@ -299,4 +364,14 @@ void series_count(struct series_set *set, struct series_scope *scope, const stru
     *exemplar = (struct exemplar){.bucket = (uint8_t)bucket, .value = told->duration, .wall = told->wall};
     memcpy(exemplar->trace_id, told->trace_id, sizeof exemplar->trace_id);
     memcpy(exemplar->span_id, told->span_id, sizeof exemplar->span_id);
+}
+
+void series_count_end(struct series_set *set, struct series_scope *scope, enum request_direction direction, enum error end, nanoseconds wall) {
+    CHECK(end <= OK && -(int)end <= ERROR_COUNT && scope->route.len == 0 && scope->labels.len == 0);
+    const struct request_told told = {.facts = {.family = SERIES_ENDS, .direction = (uint8_t)direction, .error = (uint8_t) - (int)end}, .wall = wall};
+    struct request_series *series = series_for(set, scope, &told);
+    struct series_totals *totals = series != NULL ? &series->totals : &set->overflow[SERIES_ENDS];
+    totals->buckets[0]++;
+    if (series != NULL)
+        scope->newest_end = series;
 }

@@ -2,10 +2,20 @@
 #include "telemetry/series_facts.h"
 
 #include "base/check.h"
-#include "telemetry/request_metrics.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+#define X(name) BYTES_OF(name),
+static const struct bytes method_names[] = {REQUEST_METHOD_LIST(X)};
+#undef X
+static_assert(sizeof(method_names) / sizeof(*method_names) == REQUEST_METHODS, "a name for each method");
+
+struct bytes request_method_name(unsigned method) {
+    CHECK(method < REQUEST_METHODS);
+    return method_names[method];
+}
 
 static bool is_of_family(struct bytes name, enum metric metric) {
     const char *const *labels = metric_family(metric)->labels;
@@ -67,6 +77,13 @@ static bool is_rpc_error(const struct series_facts *facts) {
     return facts->family == SERIES_RPC_CLIENT ? facts->status != 0 : facts->status > 16 || (of_servers >> facts->status & 1) != 0;
 }
 
+static struct bytes direction_name(uint8_t direction) {
+    static const struct bytes names[] = {
+        [REQUEST_OUTBOUND] = BYTES_OF("outbound"), [REQUEST_INBOUND] = BYTES_OF("inbound"), [REQUEST_GATEWAY] = BYTES_OF("gateway")};
+    CHECK(direction < sizeof names / sizeof names[0]);
+    return names[direction];
+}
+
 static bool is_rpc(const struct series_facts *facts) {
     return facts->family == SERIES_RPC_SERVER || facts->family == SERIES_RPC_CLIENT;
 }
@@ -126,9 +143,12 @@ void series_label_values(const struct series_facts *facts, struct bytes service,
     case SERIES_RPC_CLIENT:
         memcpy(values, (const struct bytes[]){service, route, grpc, method, address, port, status, error}, 8 * sizeof *values);
         break;
-    case SERIES_OPAQUE: {
-        const struct bytes direction = facts->is_inbound ? BYTES("inbound") : BYTES("outbound");
-        memcpy(values, (const struct bytes[]){direction, service, route, error}, 4 * sizeof *values);
+    case SERIES_OPAQUE:
+        memcpy(values, (const struct bytes[]){direction_name(facts->direction), service, route, error}, 4 * sizeof *values);
+        break;
+    case SERIES_ENDS: {
+        const struct bytes end = bytes_from_text(error_name((enum error) - (int)facts->error));
+        memcpy(values, (const struct bytes[]){direction_name(facts->direction), service, end}, 3 * sizeof *values);
         break;
     }
     case SERIES_FAMILIES:

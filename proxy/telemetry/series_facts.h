@@ -6,14 +6,30 @@
 #include "telemetry/metrics.h"
 #include "telemetry/series_registry.h"
 
+// Stands for all that none of our words is for.
+#define REQUEST_OTHER "_OTHER"
+
+// Stands for a service in metrics where none was found; no service has a key like it.
+#define REQUEST_SERVICE_UNKNOWN "unknown"
+
+// In the order of enum http_method, which is not known here (same row of the layers): "_OTHER" first. A test compares the two.
+#define REQUEST_METHOD_LIST(X) X(REQUEST_OTHER) X("GET") X("HEAD") X("POST") X("PUT") X("DELETE") X("CONNECT") X("OPTIONS") X("TRACE") X("PATCH")
+#define REQUEST_METHODS 10
+
+// `method`: enum http_method.
+struct bytes request_method_name(unsigned method);
+
+// By what listener it came; what a proxy asks for by itself goes out.
+enum request_direction { REQUEST_OUTBOUND, REQUEST_INBOUND, REQUEST_GATEWAY };
+
 struct series_facts {
-    uint8_t family;  // enum series_family
-    uint8_t method;  // HTTP: enum http_method
-    uint8_t version; // HTTP: enum http_version
-    bool is_secure;  // HTTP server: https
-    uint16_t status; // HTTP: that of the response, 0: none was sent; RPC: the code
-    uint8_t error;   // what went wrong, as a negated enum error; 0: nothing, or the status says it
-    bool is_inbound; // opaque: who began it
+    uint8_t family;    // enum series_family
+    uint8_t method;    // HTTP: enum http_method
+    uint8_t version;   // HTTP: enum http_version
+    bool is_secure;    // HTTP server: https
+    uint16_t status;   // HTTP: that of the response, 0: none was sent; RPC: the code
+    uint8_t error;     // what went wrong, as a negated enum error; 0: nothing, or the status says it. Ends: how it ended
+    uint8_t direction; // opaque, ends: enum request_direction
 };
 
 // Sets `error`, once the others are: by the conventions a caller that leaves, and what a server refuses with 4xx or the like, is no error of ours.

@@ -24,51 +24,74 @@ static struct series_row *add_row(struct series_reading *reading, struct pool *p
     return row;
 }
 
-void series_reading_begin(struct series_reading *reading, struct series_set *set, struct pool *pool) {
-    *reading = (struct series_reading){.set = set, .next = set->scopes.next};
-    series_set_hold(set);
-    for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
-        if (series_totals_are_none(&set->overflow[family]))
-            continue;
-        struct series_row *row = add_row(reading, pool, &set->overflow[family]);
-        row->facts.family = (uint8_t)family;
-        row->is_overflow = true;
-    }
+static void add_overflow(struct series_reading *reading, struct pool *pool, unsigned family, const struct series_totals *totals) {
+    struct series_row *row = add_row(reading, pool, totals);
+    row->facts.family = (uint8_t)family;
+    row->is_overflow = true;
 }
 
-static void copy_scope(struct series_reading *reading, const struct series_scope *scope, struct pool *pool) {
-    const struct bytes service = pool_copy(pool, scope->service), route = pool_copy(pool, scope->route), labels = pool_copy(pool, scope->labels);
-    for (uint32_t i = 0; i < scope->capacity; i++) {
-        const struct request_series *series = scope->slots[i];
-        if (series == NULL)
-            continue;
-        struct series_row *row = add_row(reading, pool, &series->totals);
-        row->facts = series->facts;
-        row->service = service;
-        row->route = route;
-        row->labels = labels;
-        row->begun = series->begun;
-        if (series->method != NULL)
-            row->method = pool_copy(pool, series->method->text);
-        if (series->values != NULL)
-            row->values = pool_copy(pool, series->values->text);
-        if (series->exemplar_count == 0)
-            continue;
-        row->exemplar_count = series->exemplar_count;
-        row->exemplars = pool_alloc(pool, DURATION_BUCKETS * sizeof *row->exemplars); // room for those of other workers
-        memcpy(row->exemplars, series->exemplars, row->exemplar_count * sizeof *row->exemplars);
+void series_reading_begin(struct series_reading *reading, struct series_set *set, struct pool *pool) {
+    *reading = (struct series_reading){.set = set, .scope = set->scopes.next, .part = set->left.parts.next};
+    series_set_hold(set);
+    for (unsigned family = 0; family < SERIES_FAMILIES; family++)
+        if (!series_totals_are_none(&set->overflow[family]))
+            add_overflow(reading, pool, family, &set->overflow[family]);
+}
+
+static void copy_series(struct series_reading *reading, const struct request_series *series, struct pool *pool) {
+    struct series_row *row = add_row(reading, pool, &series->totals);
+    row->facts = series->facts;
+    row->service = reading->service;
+    row->route = reading->route;
+    row->labels = reading->labels;
+    row->fingerprint = series->fingerprint;
+    row->life = series->life;
+    if (series->method != NULL)
+        row->method = pool_copy(pool, series->method->text);
+    if (series->values != NULL)
+        row->values = pool_copy(pool, series->values->text);
+    if (series->exemplar_count == 0)
+        return;
+    row->exemplar_count = row->exemplar_capacity = series->exemplar_count;
+    row->exemplars = pool_alloc(pool, row->exemplar_count * sizeof *row->exemplars);
+    memcpy(row->exemplars, series->exemplars, row->exemplar_count * sizeof *row->exemplars);
+}
+
+// The next series, or the step to the next scope: those that come behind the last one of a scope meanwhile may be missed.
+static void copy_next(struct series_reading *reading, struct pool *pool) {
+    const struct series_scope *scope = LIST_ENTRY(reading->scope, struct series_scope, link);
+    if (reading->series == NULL && scope->first != NULL) {
+        reading->service = pool_copy(pool, scope->service);
+        reading->route = pool_copy(pool, scope->route);
+        reading->labels = pool_copy(pool, scope->labels);
+        reading->series = scope->first;
     }
+    if (reading->series != NULL) {
+        copy_series(reading, reading->series, pool);
+        reading->series = reading->series->next;
+    }
+    if (reading->series == NULL)
+        reading->scope = reading->scope->next;
+}
+
+static void copy_part(struct series_reading *reading, struct pool *pool) {
+    const struct series_part *part = LIST_ENTRY(reading->part, struct series_part, link);
+    struct series_row *row = add_row(reading, pool, &part->totals);
+    row->facts.family = (uint8_t)part->family;
+    row->has_left = true;
+    row->fingerprint = part->fingerprint;
+    row->life.number = part->life;
+    reading->part = reading->part->next;
 }
 
 bool series_reading_go_on(struct series_reading *reading, struct pool *pool, uint32_t most) {
-    CHECK(reading->set != NULL);
-    for (uint32_t copied = 0; copied < most && reading->next != &reading->set->scopes; reading->next = reading->next->next) {
-        const struct series_scope *scope = LIST_ENTRY(reading->next, struct series_scope, link);
-        if (scope->count > 0)
-            copy_scope(reading, scope, pool);
-        copied += 1 + scope->count;
-    }
-    if (reading->next != &reading->set->scopes)
+    struct series_set *set = reading->set;
+    CHECK(set != NULL);
+    for (; most > 0 && reading->scope != &set->scopes; most--)
+        copy_next(reading, pool);
+    for (; most > 0 && reading->part != &set->left.parts; most--)
+        copy_part(reading, pool);
+    if (reading->scope != &set->scopes || reading->part != &set->left.parts)
         return true;
     series_reading_end(reading);
     return false;
@@ -82,74 +105,108 @@ void series_reading_end(struct series_reading *reading) {
 
 // --- of all workers ---
 
-static struct bytes key_of(const struct series_row *row, struct pool *pool) {
-    const struct bytes parts[] = {
-        bytes_from((const char *)&row->facts, sizeof row->facts), row->service, row->route, row->method, row->labels, row->values};
-    size_t size = 1;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        size += parts[i].len + 1;
-    char *text = pool_alloc(pool, size);
-    text[0] = row->is_overflow ? 'o' : 's';
-    size = 1;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].len > 0)
-            memcpy(text + size, parts[i].at, parts[i].len);
-        size += parts[i].len;
-        text[size++] = '\n';
-    }
-    return bytes_from(text, size);
-}
-
-// Of two for one bucket the newer.
-static void add_exemplars(struct series_row *to, const struct series_row *from) {
-    if (from->exemplar_count == 0)
+static void add_exemplar(struct series_row *to, const struct exemplar *exemplar, struct pool *pool) {
+    uint32_t place = 0;
+    while (place < to->exemplar_count && to->exemplars[place].bucket != exemplar->bucket)
+        place++;
+    if (place < to->exemplar_count) { // of two for one bucket the newer
+        if (exemplar->wall > to->exemplars[place].wall)
+            to->exemplars[place] = *exemplar;
         return;
-    if (to->exemplar_count == 0)
-        to->exemplars = from->exemplars;
-    for (uint32_t i = 0; i < from->exemplar_count; i++) {
-        uint32_t place = 0;
-        while (place < to->exemplar_count && to->exemplars[place].bucket != from->exemplars[i].bucket)
-            place++;
-        if (place == to->exemplar_count)
-            to->exemplars[to->exemplar_count++] = from->exemplars[i];
-        else if (from->exemplars[i].wall > to->exemplars[place].wall)
-            to->exemplars[place] = from->exemplars[i];
+    }
+    if (to->exemplar_count == to->exemplar_capacity) {
+        struct exemplar *larger = pool_alloc(pool, DURATION_BUCKETS * sizeof *larger);
+        if (to->exemplar_count > 0)
+            memcpy(larger, to->exemplars, to->exemplar_count * sizeof *larger);
+        to->exemplars = larger;
+        to->exemplar_capacity = DURATION_BUCKETS;
+    }
+    to->exemplars[to->exemplar_count++] = *exemplar;
+}
+
+// Rows that were found so far, as they came, and by the fingerprints of their series; those of the overflow by their family.
+struct merge {
+    struct pool *pool;
+    struct series_rows rows;
+    uint32_t *slots; // open addressing, at most half full: place in `rows`, from 1
+    uint32_t mask;
+    struct series_row *overflow[SERIES_FAMILIES];
+};
+
+// 0: there is none.
+static uint32_t *place_of(const struct merge *merge, uint64_t fingerprint) {
+    uint32_t place = (uint32_t)fingerprint & merge->mask;
+    while (merge->slots[place] != 0 && merge->rows.items[merge->slots[place] - 1]->fingerprint != fingerprint)
+        place = (place + 1) & merge->mask;
+    return &merge->slots[place];
+}
+
+static void add_to_overflow(struct merge *merge, const struct series_row *row) {
+    struct series_row **overflow = &merge->overflow[row->facts.family];
+    if (*overflow == NULL) {
+        *overflow = pool_alloc_zeroed(merge->pool, sizeof **overflow);
+        (*overflow)->facts.family = row->facts.family;
+        (*overflow)->is_overflow = true;
+    }
+    series_totals_add(&(*overflow)->totals, &row->totals, merge->pool);
+}
+
+// Of two lives of a series the older is over, though one worker was asked before it was.
+static void add_living(struct merge *merge, struct series_row *row) {
+    uint32_t *place = place_of(merge, row->fingerprint);
+    if (*place == 0) {
+        merge->rows.items[merge->rows.count] = row;
+        *place = ++merge->rows.count;
+        return;
+    }
+    struct series_row **same = &merge->rows.items[*place - 1];
+    if ((*same)->life.number == row->life.number) {
+        series_totals_add(&(*same)->totals, &row->totals, merge->pool);
+        for (uint32_t i = 0; i < row->exemplar_count; i++)
+            add_exemplar(*same, &row->exemplars[i], merge->pool);
+    } else if ((*same)->life.number > row->life.number) {
+        add_to_overflow(merge, row);
+    } else {
+        add_to_overflow(merge, *same);
+        *same = row;
     }
 }
 
-static void add_row_to(struct series_row *to, const struct series_row *from, struct pool *pool) {
-    series_totals_add(&to->totals, &from->totals, pool);
-    add_exemplars(to, from);
-    if (from->begun < to->begun)
-        to->begun = from->begun;
+static void add_left(struct merge *merge, const struct series_row *row) {
+    const uint32_t place = *place_of(merge, row->fingerprint);
+    struct series_row *same = place > 0 ? merge->rows.items[place - 1] : NULL;
+    if (same != NULL && same->life.number == row->life.number)
+        series_totals_add(&same->totals, &row->totals, merge->pool);
+    else
+        add_to_overflow(merge, row);
 }
 
 struct series_rows series_rows_merge(struct series_row *const *workers, uint32_t count, struct pool *pool) {
-    struct series_rows rows = {0};
-    struct map places;
-    uint32_t most = 0;
+    struct merge merge = {.pool = pool};
+    uint32_t most = 0, capacity = 8;
     for (uint32_t i = 0; i < count; i++)
         for (const struct series_row *row = workers[i]; row != NULL; row = row->next)
             most++;
-    rows.items = pool_alloc(pool, (most + 1) * sizeof rows.items[0]);
-    map_init(&places);
+    while (capacity < 2 * most)
+        capacity *= 2;
+    merge.mask = capacity - 1;
+    merge.slots = pool_alloc_zeroed(pool, capacity * sizeof merge.slots[0]);
+    merge.rows.items = pool_alloc(pool, (most + SERIES_FAMILIES) * sizeof merge.rows.items[0]);
     for (uint32_t i = 0; i < count; i++)
-        for (struct series_row *row = workers[i]; row != NULL; row = row->next) {
-            if (count == 1) { // all differ
-                rows.items[rows.count++] = row;
-                continue;
-            }
-            const struct bytes key = key_of(row, pool);
-            struct series_row *same = map_get(&places, key);
-            if (same != NULL) {
-                add_row_to(same, row, pool);
-                continue;
-            }
-            map_put(&places, key, row);
-            rows.items[rows.count++] = row;
+        for (struct series_row *row = workers[i]; row != NULL; row = row->next)
+            if (!row->is_overflow && !row->has_left)
+                add_living(&merge, row);
+    for (uint32_t i = 0; i < count; i++)
+        for (const struct series_row *row = workers[i]; row != NULL; row = row->next) {
+            if (row->is_overflow)
+                add_to_overflow(&merge, row);
+            else if (row->has_left)
+                add_left(&merge, row);
         }
-    map_dispose(&places);
-    return rows;
+    for (unsigned family = 0; family < SERIES_FAMILIES; family++)
+        if (merge.overflow[family] != NULL)
+            merge.rows.items[merge.rows.count++] = merge.overflow[family];
+    return merge.rows;
 }
 
 // --- writing ---
@@ -162,36 +219,39 @@ static void expose(struct exposition *exposition, const struct series_row *row) 
         values[metric_label_count(exposition->family) - 1] = BYTES("true");
     else
         series_label_values(&row->facts, row->service, row->route, row->method, number, values);
-    exposition_add_histogram_sample(exposition, &(struct histogram_sample){
-                                                    .labels = values,
-                                                    .more_names = row->labels,
-                                                    .more_values = row->values,
-                                                    .buckets = row->totals.buckets,
-                                                    .sum = row->totals.sum,
-                                                    .exponential = row->totals.exponential,
-                                                    .begun = row->begun,
-                                                    .exemplars = row->exemplars,
-                                                    .exemplar_count = row->exemplar_count,
-                                                });
+    if (row->facts.family == SERIES_ENDS)
+        exposition_add_since(exposition, values, row->totals.buckets[0], row->life.begun);
+    else
+        exposition_add_histogram_sample(exposition, &(struct histogram_sample){
+                                                        .labels = values,
+                                                        .more_names = row->labels,
+                                                        .more_values = row->values,
+                                                        .buckets = row->totals.buckets,
+                                                        .sum = row->totals.sum,
+                                                        .exponential = row->totals.exponential,
+                                                        .begun = row->life.begun,
+                                                        .exemplars = row->exemplars,
+                                                        .exemplar_count = row->exemplar_count,
+                                                    });
 }
 
 void series_rows_expose(struct exposition *exposition, const struct series_rows *rows) {
-    static const enum metric metrics[SERIES_FAMILIES] = {[SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,
-                                                         [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
-                                                         [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION,
-                                                         [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
-                                                         [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION};
+    static const enum metric metrics[SERIES_FAMILIES] = {
+        [SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,    [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
+        [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION, [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
+        [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION,         [SERIES_ENDS] = METRIC_REQUEST_ENDS};
+    uint32_t counts[SERIES_FAMILIES] = {0};
     for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
         exposition_begin(exposition, metrics[family]);
-        for (uint32_t i = 0; i < rows->count; i++)
-            if (rows->items[i]->facts.family == family)
-                expose(exposition, rows->items[i]);
+        for (uint32_t i = 0; i < rows->count; i++) {
+            if (rows->items[i]->facts.family != family)
+                continue;
+            counts[family] += !rows->items[i]->is_overflow;
+            expose(exposition, rows->items[i]);
+        }
     }
-    uint32_t counts[SERIES_FAMILIES] = {0};
-    for (uint32_t i = 0; i < rows->count; i++)
-        counts[rows->items[i]->facts.family] += !rows->items[i]->is_overflow;
     exposition_begin(exposition, METRIC_METRIC_SERIES);
-    for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
+    for (unsigned family = 0; family < SERIES_ENDS; family++) {
         const struct bytes name = bytes_from_text(metric_family(metrics[family])->name);
         exposition_add(exposition, &name, counts[family]);
     }

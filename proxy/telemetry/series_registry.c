@@ -17,8 +17,8 @@
 
 struct entry {
     uint64_t fingerprint;
-    uint32_t workers; // 0: the place is free
-    nanoseconds begun;
+    uint32_t parts; // 0: the place is free
+    struct series_life life;
 };
 
 struct family {
@@ -33,6 +33,10 @@ struct series_registry {
     pthread_mutex_t lock;
     _Atomic uint32_t max;
     _Atomic nanoseconds exponential_since; // 0: not
+    uint64_t lives;                        // that have begun
+    _Atomic uint64_t ended;                // of these
+    _Atomic uint64_t gathers;              // the number of the last one that has begun
+    _Atomic uint64_t gathered;             // all up to that one are over
     struct family families[SERIES_FAMILIES];
 };
 
@@ -80,7 +84,7 @@ static bool filter_has(const struct family *family, uint64_t fingerprint) {
 // The entry of that series, or the free place that it would have.
 static struct entry *find(struct entry *entries, uint32_t capacity, uint64_t fingerprint) {
     uint32_t place = (uint32_t)(fingerprint >> 32) & (capacity - 1);
-    while (entries[place].workers > 0 && entries[place].fingerprint != fingerprint)
+    while (entries[place].parts > 0 && entries[place].fingerprint != fingerprint)
         place = (place + 1) & (capacity - 1);
     return &entries[place];
 }
@@ -89,37 +93,42 @@ static void grow(struct family *family) {
     const uint32_t capacity = family->capacity == 0 ? 64 : family->capacity * 2;
     struct entry *larger = alloc_zeroed_or_abort(capacity, sizeof *larger);
     for (uint32_t i = 0; i < family->capacity; i++)
-        if (family->entries[i].workers > 0)
+        if (family->entries[i].parts > 0)
             *find(larger, capacity, family->entries[i].fingerprint) = family->entries[i];
     free(family->entries);
     family->entries = larger;
     family->capacity = capacity;
 }
 
-static bool enter(struct series_registry *registry, struct family *family, uint64_t fingerprint, nanoseconds wall, nanoseconds *begun) {
+static uint32_t max_of(const struct series_registry *registry, enum series_family which) {
+    return which == SERIES_ENDS ? SERIES_MAX_MAX : atomic_load_explicit(&registry->max, memory_order_relaxed);
+}
+
+static bool enter(struct series_registry *registry, enum series_family which, uint64_t fingerprint, nanoseconds wall, struct series_life *life) {
+    struct family *family = &registry->families[which];
     const uint32_t count = family->count;
     if ((count + 1) * 2 > family->capacity)
         grow(family);
     struct entry *entry = find(family->entries, family->capacity, fingerprint);
-    if (entry->workers == 0) {
-        if (count >= atomic_load_explicit(&registry->max, memory_order_relaxed))
+    if (entry->parts == 0) {
+        if (count >= max_of(registry, which))
             return false;
-        *entry = (struct entry){.fingerprint = fingerprint, .begun = wall};
+        *entry = (struct entry){.fingerprint = fingerprint, .life = {.number = ++registry->lives, .begun = wall}};
         filter_set(family, fingerprint);
         atomic_store_explicit(&family->count, count + 1, memory_order_relaxed);
     }
-    entry->workers++;
-    *begun = entry->begun;
+    entry->parts++;
+    *life = entry->life;
     return true;
 }
 
-bool series_registry_enter(struct series_registry *registry, enum series_family which, uint64_t fingerprint, nanoseconds wall, nanoseconds *begun) {
-    struct family *family = &registry->families[which];
-    const bool is_full = series_registry_count(registry, which) >= atomic_load_explicit(&registry->max, memory_order_relaxed);
-    if (is_full && !filter_has(family, fingerprint))
+bool series_registry_enter(struct series_registry *registry, enum series_family which, uint64_t fingerprint, nanoseconds wall,
+                           struct series_life *life) {
+    const bool is_full = series_registry_count(registry, which) >= max_of(registry, which);
+    if (is_full && !filter_has(&registry->families[which], fingerprint))
         return false;
     CHECK(pthread_mutex_lock(&registry->lock) == 0);
-    const bool is_entered = enter(registry, family, fingerprint, wall, begun);
+    const bool is_entered = enter(registry, which, fingerprint, wall, life);
     CHECK(pthread_mutex_unlock(&registry->lock) == 0);
     return is_entered;
 }
@@ -129,7 +138,7 @@ static void filter_renew(struct family *family) {
     for (uint32_t i = 0; i < FILTER_WORDS; i++)
         atomic_store_explicit(&family->filter[i], 0, memory_order_relaxed);
     for (uint32_t i = 0; i < family->capacity; i++)
-        if (family->entries[i].workers > 0)
+        if (family->entries[i].parts > 0)
             filter_set(family, family->entries[i].fingerprint);
     family->gone = 0;
 }
@@ -138,7 +147,7 @@ static void filter_renew(struct family *family) {
 static void take_out(struct family *family, struct entry *entry) {
     const uint32_t mask = family->capacity - 1;
     uint32_t hole = (uint32_t)(entry - family->entries);
-    for (uint32_t i = (hole + 1) & mask; family->entries[i].workers > 0; i = (i + 1) & mask) {
+    for (uint32_t i = (hole + 1) & mask; family->entries[i].parts > 0; i = (i + 1) & mask) {
         const uint32_t home = (uint32_t)(family->entries[i].fingerprint >> 32) & mask;
         if (((i - home) & mask) < ((i - hole) & mask))
             continue;
@@ -151,12 +160,46 @@ static void take_out(struct family *family, struct entry *entry) {
         filter_renew(family);
 }
 
-void series_registry_leave(struct series_registry *registry, enum series_family which, uint64_t fingerprint) {
+bool series_registry_leave(struct series_registry *registry, enum series_family which, uint64_t fingerprint) {
     struct family *family = &registry->families[which];
     CHECK(pthread_mutex_lock(&registry->lock) == 0);
     struct entry *entry = find(family->entries, family->capacity, fingerprint);
-    CHECK(entry->workers > 0);
-    if (--entry->workers == 0)
+    CHECK(entry->parts > 0);
+    const bool is_last = --entry->parts == 0;
+    if (is_last) {
         take_out(family, entry);
+        atomic_fetch_add_explicit(&registry->ended, 1, memory_order_relaxed);
+    }
     CHECK(pthread_mutex_unlock(&registry->lock) == 0);
+    return is_last;
+}
+
+bool series_registry_lives(struct series_registry *registry, enum series_family which, uint64_t fingerprint, uint64_t life) {
+    const struct family *family = &registry->families[which];
+    CHECK(pthread_mutex_lock(&registry->lock) == 0);
+    const struct entry *entry = find(family->entries, family->capacity, fingerprint);
+    const bool lives = entry->parts > 0 && entry->life.number == life;
+    CHECK(pthread_mutex_unlock(&registry->lock) == 0);
+    return lives;
+}
+
+// Who sees under the lock that a life is over sees each gathering that was told of it before: it had begun then.
+uint64_t series_registry_gather(struct series_registry *registry) {
+    return atomic_fetch_add_explicit(&registry->gathers, 1, memory_order_relaxed) + 1;
+}
+
+void series_registry_gathered(struct series_registry *registry, uint64_t number) {
+    atomic_store_explicit(&registry->gathered, number, memory_order_relaxed);
+}
+
+uint64_t series_registry_gatherings(const struct series_registry *registry) {
+    return atomic_load_explicit(&registry->gathers, memory_order_relaxed);
+}
+
+bool series_registry_is_over(const struct series_registry *registry, uint64_t number) {
+    return atomic_load_explicit(&registry->gathered, memory_order_relaxed) >= number;
+}
+
+uint64_t series_registry_changes(const struct series_registry *registry) {
+    return atomic_load_explicit(&registry->ended, memory_order_relaxed) + atomic_load_explicit(&registry->gathered, memory_order_relaxed);
 }

@@ -183,3 +183,20 @@ size_t text_to_utf8(char *out, size_t room, struct bytes text, size_t *taken) {
     *taken = read;
     return written;
 }
+
+size_t text_to_label(char *out, size_t room, struct bytes text) {
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t written = 0;
+    for (size_t i = 0; i < text.len;) {
+        const bool stays = plain[at[i]] || at[i] == '"' || at[i] == '\\' || at[i] == '\n'; // these are escaped there
+        struct unit unit = {.text = {text.at[i]}, .length = 1, .taken = 1};
+        if (!stays)
+            unit = next_unit(at + i, text.len - i, TEXT_ESCAPE_LABEL);
+        if (unit.length > room - written)
+            break;
+        memcpy(out + written, unit.text, unit.length);
+        written += unit.length;
+        i += unit.taken;
+    }
+    return written;
+}

@@ -26,4 +26,7 @@ size_t text_escape_shown(struct bytes text, size_t room, enum text_escape_mode m
 // Returns how much was written; *taken: for how much of `text` that stands.
 size_t text_to_utf8(char *out, size_t room, struct bytes text, size_t *taken);
 
+// The same with what TEXT_ESCAPE_LABEL replaces: what comes out is told apart by a page of metrics exactly where its bytes differ.
+size_t text_to_label(char *out, size_t room, struct bytes text);
+
 #endif

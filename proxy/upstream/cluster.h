@@ -2,7 +2,6 @@
 #ifndef UPSTREAM_CLUSTER_H
 #define UPSTREAM_CLUSTER_H
 
-#include "telemetry/request_metrics.h"
 #include "upstream/answer_times.h"
 #include "upstream/conn_places.h"
 #include "upstream/endpoint.h"
@@ -43,7 +42,6 @@ struct cluster {
     struct list awaiting;     // struct endpoint_wait.link
     struct service_shared *shared;
     struct conn_places places;
-    struct request_metrics metrics;
     struct answer_times answer_times; // where requests are hedged
     uint32_t waiting;                 // requests that wait for a connection, or for the first answer of a name server
     uint32_t waiting_peak;

@@ -9,6 +9,25 @@
 
 #include <stdlib.h>
 
+// Of series, each with a lock and some memory to free: 0.2 us.
+#define TIDY_SLICE 128
+
+static void tidy_series(struct task *task) {
+    struct upstream *upstream = CONTAINER_OF(task, struct upstream, series_task);
+    if (series_set_tidy(&upstream->series, TIDY_SLICE))
+        loop_wake(upstream->loop, task);
+}
+
+void upstream_tidy_series(struct upstream *upstream) {
+    if (series_set_is_untidy(&upstream->series))
+        loop_wake(upstream->loop, &upstream->series_task);
+}
+
+void upstream_unref_series(struct upstream *upstream, struct series_scope *scope) {
+    series_scope_unref(&upstream->series, scope);
+    upstream_tidy_series(upstream);
+}
+
 void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_metrics *metrics, struct live_shared *shared,
                    struct h2_memory *h2_memory) {
     *upstream = (struct upstream){.connect = tcp_connect, .loop = loop, .metrics = metrics, .shared = shared, .h2_memory = h2_memory};
@@ -16,6 +35,7 @@ void upstream_init(struct upstream *upstream, struct loop *loop, struct worker_m
     map_init(&upstream->peers);
     map_init(&upstream->authorities);
     series_set_init(&upstream->series, live_shared_series(shared));
+    task_init(&upstream->series_task, tidy_series);
     list_init(&upstream->live);
     live_shared_join(shared, loop, upstream);
 }
@@ -139,6 +159,7 @@ void upstream_dispose(struct upstream *upstream) {
     CHECK(upstream->connections == 0 && upstream->clusters.count == 0 && upstream->peers.count == 0);
     map_dispose(&upstream->clusters);
     map_dispose(&upstream->peers);
+    task_cancel(&upstream->series_task);
     series_set_dispose(&upstream->series);
     bytes_drop(&upstream->zone);
     bytes_drop(&upstream->region);

@@ -34,6 +34,7 @@ struct upstream {
     struct bytes zone, region;        // where we are; owned
     struct map clusters;              // service key -> struct cluster; those of the newest snapshot
     struct series_set series;         // of requests; their scopes are those that bound snapshots have
+    struct task series_task;          // some of those that have left go, in each turn
     struct map peers;                 // endpoint_peer.key -> struct endpoint_peer; those of endpoints that live
     struct list live;                 // struct upstream_conn.live: all, the newest first, also of clusters and endpoints that only streams still hold
     uint64_t connections_made;        // numbers them
@@ -64,6 +65,12 @@ struct credentials *upstream_credentials(const struct upstream *upstream, const 
 
 // False: no connection to that peer can be made yet, whoever is there.
 bool upstream_has_credentials(const struct upstream *upstream, const struct endpoint_peer *peer);
+
+// One reference to a scope of the worker's series goes.
+void upstream_unref_series(struct upstream *upstream, struct series_scope *scope);
+
+// Series that have left may be forgotten now: a reading is over.
+void upstream_tidy_series(struct upstream *upstream);
 
 // Another worker has requests that wait for a connection of a service that has as many as it may, over all workers: closes an idle one of ours.
 void upstream_give_places(struct upstream *upstream);

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.backend import held, message, reply
 from support.fleet import eventually, http_get, split_address
 from support.h2_peer import H2Client
-from support.hop import Hop, traffic
+from support.hop import Hop, service, traffic
 from support.wire import Wire, exchange
 
 SERVICE = {"direction": "outbound", "service": "default/backend:80"}
@@ -109,6 +109,64 @@ def test_inbound_requests_are_of_the_server_side(fleet):
     hop.logged(direction="inbound")
     assert hop.figure("outrigger_request_ends_total", direction="inbound") == 1
     assert hop.figure("http_server_request_duration_seconds_count", url_scheme="http", http_response_status_code="200") == 1
+
+
+def half(event):
+    """Answers at once; /slow with half a body, the other half once `event` is set."""
+    def script(connection):
+        while (request := connection.read_request()) is not None:
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx")
+            if request.target == "/slow":
+                event.wait()
+            connection.send(b"x")
+    return script
+
+
+def test_series_of_a_service_that_workers_leave_one_by_one_do_not_fall(fleet):
+    """A download holds the service on one worker after it left the documents: what the other worker has counted stays in the series until that is over too, then all moves to the overflow at once."""
+    event = threading.Event()
+    backend, other = fleet.backend(half(event)).address, fleet.backend(reply(200, b"x")).address
+    hop = Hop(fleet, [service("backend", [backend]), service("other", [other])], workers=2)
+
+    def counts():
+        figures = hop.figures()
+        names = ("http_client_request_duration_seconds_count", "outrigger_request_ends_total")
+        return [(sum(value for (sample, labels), value in figures.items() if sample == name and ("service", "default/backend:80") in labels),
+                 sum(value for (sample, labels), value in figures.items() if sample == name and ("otel_metric_overflow", "true") in labels)) for name in names]
+
+    with Wire(hop.address) as one, Wire(hop.address) as two:  # each has a worker
+        for wire, count in ((one, 6), (two, 3)):
+            for _ in range(count):
+                assert wire.get("/").response().status == 200
+        two.get("/slow").take_until(b"\r\n\r\n")
+        before = hop.documents
+        assert counts() == [(9, 0)] * 2
+        hop.reload([document for document in before if document["metadata"]["name"] != "backend"])
+        for _ in range(3):
+            assert counts() == [(9, 0)] * 2
+        hop.reload(before)  # the other worker begins a part of the same series
+        assert one.get("/").response().status == 200
+        assert counts() == [(10, 0)] * 2
+        hop.reload([document for document in before if document["metadata"]["name"] != "backend"])
+        assert counts() == [(10, 0)] * 2
+        event.set()
+        two.take(2)
+        seen = []
+        eventually(lambda: seen.append(counts()) or seen[-1] == [(0, 11)] * 2)
+        assert all(sum(of) >= 10 for both in seen for of in both)
+    hop.reload(before)
+    assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
+    eventually(lambda: counts() == [(1, 11)] * 2)
+
+
+def test_directions_are_those_of_the_listeners(fleet):
+    """Also of requests that no service is found for."""
+    hop = Hop(fleet, {"backend": [fleet.backend(reply(200, b"x")).address]}, inbound={"in": {"forwardTo": fleet.backend().address}})
+    assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n").status == 502
+    assert exchange(hop.inbound["in"], "GET / HTTP/1.1\r\nHost: whatever\r\n\r\n").status == 200
+    hop.logged(2)
+    assert hop.figure("outrigger_request_ends_total", direction="outbound", service="unknown", end="host_unknown") == 1
+    assert hop.figure("outrigger_request_ends_total", direction="inbound", end="ok") == 1
 
 
 def test_scrapes_and_traffic_go_on_together(fleet):

@@ -74,7 +74,6 @@ void loopback_init(struct loopback *world, const char *documents, const struct f
         .loop = &world->far.check.loop,
         .upstream = &world->far.upstream,
         .metrics = &world->far.metrics,
-        .unrouted = &world->unrouted,
         .log = record,
         .log_user = world,
     };

@@ -46,7 +46,6 @@ struct loopback_record {
 struct loopback {
     struct fake_upstream far;
     struct stream_env env;
-    struct request_metrics unrouted;
     struct bound_snapshot *bound;
     const struct filter_type *const *filters;
     struct policy_states states;

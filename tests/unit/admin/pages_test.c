@@ -247,21 +247,18 @@ static void config_before_any_was_accepted_shows_the_errors(void **state) {
 
 static void metrics_are_one_page_with_every_family_once(void **state) {
     (void)state;
-    static struct request_metrics requests;
-    struct request_ends ends[] = {{REQUEST_INBOUND, BYTES("school/courses:80"), &requests}};
     struct series_row row = {
         .facts = {.family = SERIES_HTTP_SERVER, .method = 1, .status = 200}, .service = BYTES("school/courses:80"), .totals = {.buckets = {1}}};
-    struct series_row *rows[] = {&row};
+    struct series_row end = {
+        .facts = {.family = SERIES_ENDS, .direction = REQUEST_INBOUND}, .service = BYTES("school/courses:80"), .totals = {.buckets = {1}}};
+    struct series_row *rows[] = {&row, &end};
     struct admin_limit limits[] = {
         {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
     struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
-    request_metrics_count(&requests, OK);
     metric_set(&client.figures.workers.retries_for_code, 17);
     client.figures.ready = true;
     client.figures.worker_count = 2;
-    client.figures.ends = ends;
-    client.figures.end_count = 1;
-    client.figures.series = (struct series_rows){.items = rows, .count = 1};
+    client.figures.series = (struct series_rows){.items = rows, .count = 2};
     client.figures.limits = limits;
     client.figures.limit_count = 1;
     client.figures.identity = (struct admin_identity){.given = true, .certificates = &certificate, .certificate_count = 1};

@@ -262,8 +262,10 @@ static void counters_say_what_happened(void **state) {
     assert_int_equal(retries_of(&world), 0);
     assert_int_equal(endpoint->links->requests, 1);
     assert_int_equal(endpoint->links->failures, 0); // it has answered
-    const struct request_metrics *metrics = &fake_upstream_cluster(&world.far, "default/a:80")->metrics;
-    assert_int_equal(metric_read(&metrics->ends[0]), 1);
+    struct series_scope *scope = series_scope_find(&world.far.upstream.series, BYTES("default/a:80"), BYTES_NONE, BYTES_NONE);
+    assert_int_equal(scope->newest_end->facts.error, -OK);
+    assert_int_equal(scope->newest_end->totals.buckets[0], 1);
+    upstream_unref_series(&world.far.upstream, scope);
     client_dispose(&client);
     loopback_dispose(&world);
 }

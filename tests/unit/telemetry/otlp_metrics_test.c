@@ -120,6 +120,8 @@ static struct request_told told_of(uint16_t status, nanoseconds duration) {
 
 static void write_once(const struct otlp_metrics_terms *terms, unsigned seconds) {
     struct exposition exposition;
+    while (series_set_tidy(&set, 100))
+        continue;
     const struct series_rows rows = read_all();
     otlp_metrics_begin(metrics, &exposition, terms, STARTED + seconds * NS_PER_S - NS_PER_MS, STARTED + seconds * NS_PER_S);
     series_rows_expose(&exposition, &rows);
@@ -174,6 +176,61 @@ static uint64_t counted(void) {
     for (size_t i = 0; metric != NULL && i < metric->histogram->n_data_points; i++)
         count += metric->histogram->data_points[i]->count;
     return count;
+}
+
+// What is written alike is one series, from whichever documents it comes: nothing is told again.
+static void what_was_told_is_not_told_again(void **state) {
+    (void)state;
+    struct series_scope *one = take(BYTES("one")),
+                        *two = series_scope_take(&set, BYTES("school/courses:80"), BYTES("one"), bytes_from("tenant\0", 7));
+    struct request_told told = told_of(200, NS_PER_MS);
+    series_count(&set, one, &told);
+    told.wall = 9;
+    told.values = bytes_from("\0", 1);
+    series_count(&set, two, &told);
+    for (unsigned round = 1; round <= 3; round++) {
+        write_once(&delta, round * 60);
+        decode();
+        assert_int_equal(counted(), round == 1 ? 2 : 0);
+    }
+    series_scope_unref(&set, one);
+    series_scope_unref(&set, two);
+}
+
+static uint64_t ended(uint64_t *overflow) {
+    const Otlp__Metric *metric = find("outrigger.request_ends");
+    uint64_t count = 0;
+    *overflow = 0;
+    for (size_t i = 0; metric != NULL && i < metric->sum->n_data_points; i++) {
+        const Otlp__NumberDataPoint *point = metric->sum->data_points[i];
+        *(attribute(point->attributes, point->n_attributes, "otel.metric.overflow") != NULL ? overflow : &count) += (uint64_t)point->as_int;
+    }
+    return count;
+}
+
+// Counters too: what a service had told before it left is no news of the overflow, what it had not told is, and one that returns begins anew.
+static void deltas_of_ends_add_up_whatever_comes_and_goes(void **state) {
+    (void)state;
+    uint64_t overflow, all = 0;
+    struct series_scope *stays = series_scope_take(&set, BYTES("school/one:80"), BYTES_NONE, BYTES_NONE);
+    for (unsigned round = 1; round <= 6; round++) {
+        struct series_scope *goes = series_scope_take(&set, BYTES("school/two:80"), BYTES_NONE, BYTES_NONE);
+        for (unsigned i = 0; i < round; i++)
+            series_count_end(&set, goes, REQUEST_OUTBOUND, OK, STARTED + round * 60 * NS_PER_S - 1);
+        series_count_end(&set, stays, REQUEST_OUTBOUND, OK, STARTED + 1);
+        if (round % 2 == 0)
+            series_scope_unref(&set, goes); // with what nobody was told of yet
+        write_once(&delta, round * 60);
+        decode();
+        all += ended(&overflow) + overflow;
+        assert_int_equal(all, round * (round + 1) / 2 + round);
+        if (round % 2 == 1)
+            series_scope_unref(&set, goes);
+    }
+    series_scope_unref(&set, stays);
+    write_once(&delta, 600);
+    decode();
+    assert_null(find("outrigger.request_ends"));
 }
 
 // Sums of what is told each time are what was counted in between, while rules leave, return, and are beyond the bound.
@@ -547,7 +604,7 @@ static void many_series_are_several_pieces(void **state) {
         pieces++;
         otlp_metrics_settle(metrics, true);
     }
-    assert_int_equal(all, 599 + SERIES_FAMILIES); // and how many series there are
+    assert_int_equal(all, 599 + SERIES_ENDS); // and how many series there are of durations
     assert_int_equal(pieces, 2);
     series_scope_unref(&set, scope);
 }
@@ -557,6 +614,8 @@ static void many_series_are_several_pieces(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_histogram_has_its_convention_bounds_and_exemplars),
+        TEST(what_was_told_is_not_told_again),
+        TEST(deltas_of_ends_add_up_whatever_comes_and_goes),
         TEST(deltas_add_up_whatever_comes_and_goes),
         TEST(exponential_histograms_are_told_where_they_were_recorded),
         TEST(what_was_not_taken_is_told_once_more),

@@ -1,6 +1,7 @@
 // Series of requests: what makes one, what is bounded, and that no request is lost or counted twice, whatever comes and goes.
 #include "telemetry/series_reading.h"
 
+#include "http/message.h"
 #include "support/one_pool.h"
 
 #include <setjmp.h>
@@ -47,6 +48,8 @@ static struct series_scope *take(void) {
 
 static struct series_rows read_all(struct series_set *of) {
     struct series_reading reading;
+    while (series_set_tidy(of, 1))
+        continue;
     series_reading_begin(&reading, of, &pool);
     while (series_reading_go_on(&reading, &pool, 1))
         continue;
@@ -229,7 +232,7 @@ static void totals_survive_what_leaves_and_returns(void **state) {
         for (uint32_t i = 0; i < rows.count; i++)
             if (!rows.items[i]->is_overflow) {
                 assert_int_equal(count_of(rows.items[i]), 10);
-                assert_int_equal(rows.items[i]->begun, round);
+                assert_int_equal(rows.items[i]->life.begun, round);
             }
         series_scope_unref(&set, scope);
         rows = read_all(&set);
@@ -257,10 +260,284 @@ static void what_leaves_during_a_reading_is_read_once(void **state) {
         continue;
     struct series_rows rows = series_rows_merge(&reading.rows, 1, &pool);
     assert_int_equal(total_of(&rows), 2);
+    while (series_set_tidy(&set, 1))
+        continue;
     assert_int_equal(set.by_key.count, 1); // the one that is used
     series_scope_unref(&set, second);
     rows = read_all(&set);
     assert_int_equal(total_of(&rows), 2);
+}
+
+// Two workers, and what is gathered of both at one time.
+struct pair {
+    struct series_set other;
+    struct series_scope *one, *two;
+};
+
+static void pair_begin(struct pair *pair, const char *labels, size_t length) {
+    series_set_init(&pair->other, registry);
+    pair->one = series_scope_take(&set, SERVICE, ROUTE, bytes_from(labels, length));
+    pair->two = series_scope_take(&pair->other, SERVICE, ROUTE, bytes_from(labels, length));
+}
+
+static void pair_end(struct pair *pair) {
+    series_set_dispose(&pair->other);
+}
+
+static struct series_row *copy_of(struct series_set *of) {
+    struct series_reading reading;
+    series_reading_begin(&reading, of, &pool);
+    while (series_reading_go_on(&reading, &pool, 1))
+        continue;
+    return reading.rows;
+}
+
+static struct series_rows gather(struct pair *pair) {
+    struct series_row *lists[] = {copy_of(&set), copy_of(&pair->other)};
+    return series_rows_merge(lists, 2, &pool);
+}
+
+static void tidy(struct pair *pair) {
+    while (series_set_is_untidy(&set) || series_set_is_untidy(&pair->other)) {
+        (void)series_set_tidy(&set, 1);
+        (void)series_set_tidy(&pair->other, 1);
+    }
+}
+
+static void count_times(struct series_set *of, struct series_scope *scope, unsigned times, nanoseconds wall) {
+    struct request_told told = get(200);
+    told.wall = wall;
+    for (unsigned i = 0; i < times; i++)
+        series_count(of, scope, &told);
+}
+
+// The series that is no overflow; NULL: there is none. `overflow`: how many requests that has.
+static const struct series_row *the_series(const struct series_rows *rows, uint64_t *overflow) {
+    const struct series_row *found = NULL;
+    *overflow = 0;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        if (rows->items[i]->is_overflow)
+            *overflow += count_of(rows->items[i]);
+        else {
+            assert_null(found);
+            found = rows->items[i];
+        }
+    }
+    return found;
+}
+
+// A tunnel holds the service on one worker for long after the other has let it go.
+static void a_series_does_not_shrink_as_workers_leave_it_one_by_one(void **state) {
+    (void)state;
+    struct pair pair;
+    uint64_t overflow;
+    pair_begin(&pair, "", 0);
+    count_times(&set, pair.one, 60, 5);
+    count_times(&pair.other, pair.two, 40, 6);
+    series_scope_unref(&set, pair.one);
+    tidy(&pair);
+    struct series_rows rows = gather(&pair);
+    const struct series_row *series = the_series(&rows, &overflow);
+    assert_int_equal(count_of(series), 100);
+    assert_int_equal(series->life.begun, 5);
+    assert_int_equal(overflow, 0);
+    count_times(&pair.other, pair.two, 1, 7);                       // at the tunnel's end
+    pair.one = series_scope_take(&set, SERVICE, ROUTE, BYTES_NONE); // and the service is back
+    count_times(&set, pair.one, 2, 8);
+    series_scope_unref(&pair.other, pair.two);
+    tidy(&pair);
+    rows = gather(&pair);
+    series = the_series(&rows, &overflow);
+    assert_int_equal(count_of(series), 103);
+    assert_int_equal(series->life.begun, 5);
+    series_scope_unref(&set, pair.one);
+    tidy(&pair);
+    rows = gather(&pair);
+    assert_null(the_series(&rows, &overflow));
+    assert_int_equal(overflow, 103);
+    assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 0);
+    pair_end(&pair);
+}
+
+// A gathering is told by one worker of what the other has of a life that is over by then: whatever the second may forget waits until it is over.
+static void nothing_moves_under_a_gathering(void **state) {
+    (void)state;
+    struct pair pair;
+    uint64_t overflow;
+    pair_begin(&pair, "", 0);
+    count_times(&set, pair.one, 60, 5);
+    count_times(&pair.other, pair.two, 40, 6);
+    series_scope_unref(&set, pair.one);
+    tidy(&pair);
+    const uint64_t gathering = series_registry_gather(registry);
+    struct series_row *lists[2] = {NULL, copy_of(&pair.other)}, *same = copy_of(&pair.other);
+    series_scope_unref(&pair.other, pair.two);
+    tidy(&pair);
+    pair.one = series_scope_take(&set, SERVICE, ROUTE, BYTES_NONE);
+    lists[0] = copy_of(&set);
+    struct series_rows rows = series_rows_merge(lists, 2, &pool);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 100);
+    assert_int_equal(overflow, 0);
+    count_times(&set, pair.one, 3, 9); // the same series lives again
+    lists[0] = copy_of(&set);
+    lists[1] = same; // rows are added up in place
+    rows = series_rows_merge(lists, 2, &pool);
+    const struct series_row *series = the_series(&rows, &overflow);
+    assert_int_equal(count_of(series), 3);
+    assert_int_equal(series->life.begun, 9);
+    assert_int_equal(overflow, 100);
+    assert_int_equal(set.left.by_life.count, 1);
+    series_registry_gathered(registry, gathering);
+    assert_true(series_set_is_untidy(&set));
+    tidy(&pair);
+    assert_int_equal(set.left.by_life.count, 0);
+    rows = gather(&pair);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 3);
+    assert_int_equal(overflow, 100);
+    series_scope_unref(&set, pair.one);
+    pair_end(&pair);
+}
+
+// Reloads come and go while a tunnel holds the other worker's part: what is kept of this one does not grow.
+static void what_leaves_again_and_again_is_one_part(void **state) {
+    (void)state;
+    struct pair pair;
+    uint64_t overflow;
+    pair_begin(&pair, "", 0);
+    count_times(&pair.other, pair.two, 1, 1);
+    for (unsigned i = 0; i < 10; i++) {
+        count_times(&set, pair.one, 1, 2);
+        series_scope_unref(&set, pair.one);
+        tidy(&pair);
+        pair.one = series_scope_take(&set, SERVICE, ROUTE, BYTES_NONE);
+    }
+    assert_int_equal(set.left.by_life.count, 1);
+    const struct series_rows rows = gather(&pair);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 11);
+    series_scope_unref(&set, pair.one);
+    series_scope_unref(&pair.other, pair.two);
+    tidy(&pair);
+    assert_true(list_is_empty(&set.left.parts));
+    pair_end(&pair);
+}
+
+// A reload adds a label while something holds the documents before: requests that have nothing for it are of one series, whichever documents they began with.
+static void scopes_with_other_labels_have_the_same_series(void **state) {
+    (void)state;
+    struct pair pair;
+    uint64_t overflow;
+    struct series_scope *before = take();
+    pair_begin(&pair, "tenant\0", 7);
+    struct request_told told = get(200);
+    series_count(&set, before, &told);
+    told.values = bytes_from("\0", 1);
+    series_count(&set, pair.one, &told);
+    series_count(&pair.other, pair.two, &told);
+    struct series_rows rows = gather(&pair);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 3);
+    assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 1);
+    series_scope_unref(&set, before);
+    tidy(&pair);
+    rows = gather(&pair);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 3);
+    told.values = bytes_from("acme\0", 5);
+    series_count(&set, pair.one, &told);
+    assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 2);
+    rows = read_all(&set); // of one worker too
+    assert_int_equal(rows.count, 2);
+    series_scope_unref(&set, pair.one);
+    series_scope_unref(&pair.other, pair.two);
+    pair_end(&pair);
+}
+
+static void the_order_of_a_policys_labels_makes_no_series(void **state) {
+    (void)state;
+    uint64_t overflow;
+    struct series_scope *one = series_scope_take(&set, SERVICE, ROUTE, bytes_from("a\0b\0", 4));
+    struct series_scope *two = series_scope_take(&set, SERVICE, ROUTE, bytes_from("b\0c\0a\0", 6));
+    struct request_told told = get(200);
+    told.values = bytes_from("1\0"
+                             "2\0",
+                             4);
+    series_count(&set, one, &told);
+    told.values = bytes_from("2\0\0"
+                             "1\0",
+                             5);
+    series_count(&set, two, &told);
+    struct series_rows rows = read_all(&set);
+    assert_int_equal(count_of(the_series(&rows, &overflow)), 2);
+    told.values = bytes_from("1\0\0"
+                             "2\0",
+                             5);
+    series_count(&set, two, &told);
+    rows = read_all(&set);
+    assert_int_equal(rows.count, 2);
+    series_scope_unref(&set, one);
+    series_scope_unref(&set, two);
+}
+
+// Neither a copy nor the forgetting of many series is done in one turn.
+static void many_series_are_copied_and_forgotten_some_at_a_time(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    struct series_reading reading;
+    char name[64];
+    uint32_t turns = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "a.B/M%u", i);
+        const struct request_told told = call(name, true);
+        series_count(&set, scope, &told);
+    }
+    series_reading_begin(&reading, &set, &pool);
+    while (series_reading_go_on(&reading, &pool, 10)) {
+        assert_int_equal(reading.count, 10 * ++turns);
+        snprintf(name, sizeof name, "a.B/Other%u", turns);
+        const struct request_told told = call(name, true); // the table grows meanwhile
+        series_count(&set, scope, &told);
+    }
+    assert_true(turns >= 100);
+    struct series_rows rows = series_rows_merge(&reading.rows, 1, &pool);
+    assert_true(rows.count >= 1000);
+    assert_int_equal(total_of(&rows), rows.count);
+    series_scope_unref(&set, scope);
+    const uint32_t before = set.count;
+    assert_true(series_set_tidy(&set, 10));
+    assert_int_equal(set.count, before - 10);
+    scope = take(); // is back before all has gone
+    const struct request_told told = call("a.B/M1", true);
+    series_count(&set, scope, &told);
+    rows = read_all(&set);
+    assert_int_equal(total_of(&rows), before + 1);
+    assert_int_equal(set.count, 1);
+    series_scope_unref(&set, scope);
+}
+
+static void ends_are_series_of_their_service(void **state) {
+    (void)state;
+    struct series_scope *scope = series_scope_take(&set, SERVICE, BYTES_NONE, BYTES_NONE);
+    for (unsigned i = 0; i < 3; i++)
+        series_count_end(&set, scope, REQUEST_GATEWAY, OK, 5);
+    series_count_end(&set, scope, REQUEST_GATEWAY, ERROR_NO_ENDPOINT, 6);
+    const struct request_told told = get(200);
+    series_count(&set, scope, &told);
+    struct series_rows rows = read_all(&set);
+    char *text = expose(&rows, EXPOSITION_PROMETHEUS);
+    assert_non_null(strstr(text, "\noutrigger_request_ends_total{direction=\"gateway\",service=\"school/courses:80\",end=\"ok\"} 3\n"));
+    assert_non_null(strstr(text, "\noutrigger_request_ends_total{direction=\"gateway\",service=\"school/courses:80\",end=\"no_endpoint\"} 1\n"));
+    assert_null(strstr(text, "outrigger_metric_series{family=\"outrigger_request_ends_total\"}"));
+    free(text);
+    series_scope_unref(&set, scope);
+    rows = read_all(&set);
+    text = expose(&rows, EXPOSITION_PROMETHEUS);
+    assert_non_null(strstr(text, "\noutrigger_request_ends_total{otel_metric_overflow=\"true\"} 4\n"));
+    free(text);
+}
+
+static void methods_have_the_names_that_messages_give_them(void **state) {
+    (void)state;
+    assert_int_equal(REQUEST_METHODS, METHOD_COUNT);
+    for (unsigned method = 1; method < METHOD_COUNT; method++)
+        assert_true(bytes_equal(request_method_name(method), method_text((enum http_method)method)));
 }
 
 static void rows_of_workers_are_one(void **state) {
@@ -389,6 +666,14 @@ int main(void) {
         TEST(totals_survive_what_leaves_and_returns),
         TEST(what_leaves_during_a_reading_is_read_once),
         TEST(rows_of_workers_are_one),
+        TEST(a_series_does_not_shrink_as_workers_leave_it_one_by_one),
+        TEST(nothing_moves_under_a_gathering),
+        TEST(what_leaves_again_and_again_is_one_part),
+        TEST(scopes_with_other_labels_have_the_same_series),
+        TEST(the_order_of_a_policys_labels_makes_no_series),
+        TEST(many_series_are_copied_and_forgotten_some_at_a_time),
+        TEST(ends_are_series_of_their_service),
+        TEST(methods_have_the_names_that_messages_give_them),
         TEST(the_last_sampled_request_of_a_bucket_is_its_exemplar),
         TEST(exponential_histograms_are_kept_where_they_are_asked_for),
         TEST(exponential_histograms_begin_anew_each_time_they_are_switched_on),
