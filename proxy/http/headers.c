@@ -56,6 +56,7 @@ static const struct bytes spellings[] = {
     [FIELD_X_REQUEST_TIMEOUT_MS] = SPELLING("X-Request-Timeout-Ms"),
 };
 static_assert(sizeof(spellings) / sizeof(spellings[0]) == FIELD_COUNT, "every known field has a spelling");
+static_assert(FIELD_COUNT <= 64, "each has a bit in fields.ids");
 
 // Folds the case of eight letters at once: where `lower` has a letter (bit 0x40: names here are made of a-z and '-') the bit that tells the
 // case is ignored. `length` is a constant wherever this is called, so that the loops become a few compares with constants.
@@ -227,6 +228,7 @@ void fields_copy(struct fields *to, const struct fields *from, struct pool *pool
         to->items[to->count++] = *field;
     }
     to->bytes = from->bytes;
+    to->ids = from->ids;
 }
 
 struct field *fields_add(struct fields *fields, struct bytes name, struct bytes value) {
@@ -256,7 +258,7 @@ bool field_name_reads_as(struct bytes name, struct bytes wanted) {
     return is_equal;
 }
 
-struct field *fields_find(const struct fields *fields, enum field_id id) {
+struct field *fields_search(const struct fields *fields, enum field_id id) {
     return find_from(fields, 0, id);
 }
 
@@ -293,7 +295,7 @@ void fields_remove_field(struct fields *fields, struct field *field) {
 
 uint32_t fields_remove(struct fields *fields, enum field_id id) {
     uint32_t count = 0;
-    for (struct field *field = find_from(fields, 0, id); field != NULL; field = fields_find_next(fields, field)) {
+    for (struct field *field = fields_find(fields, id); field != NULL; field = fields_find_next(fields, field)) {
         fields_remove_field(fields, field);
         count++;
     }

@@ -26,6 +26,7 @@ static inline struct field *fields_add_reserved(struct fields *fields, struct by
     struct field *field = &fields->items[fields->count++];
     *field = (struct field){.name = name, .value = value, .id = id};
     fields->bytes += (uint32_t)(name.len + value.len);
+    fields->ids |= UINT64_C(1) << id;
     return field;
 }
 
@@ -48,8 +49,13 @@ struct bytes field_name(enum field_id id);
 // Whether a field of this name may be read as the one that is wanted: in any case, and with `_` for `-`, since what reads CGI's variables takes the one for the other.
 bool field_name_reads_as(struct bytes name, struct bytes wanted);
 
+// What fields_find does where there may be one.
+struct field *fields_search(const struct fields *fields, enum field_id id);
+
 // The first with that id, NULL when there is none.
-struct field *fields_find(const struct fields *fields, enum field_id id);
+static inline struct field *fields_find(const struct fields *fields, enum field_id id) {
+    return (fields->ids >> id & 1) == 0 ? NULL : fields_search(fields, id);
+}
 
 // The next with the id of `after`, behind it; NULL when there is none.
 struct field *fields_find_next(const struct fields *fields, const struct field *after);

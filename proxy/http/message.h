@@ -88,6 +88,7 @@ struct fields {
     uint32_t count; // removed ones included
     uint32_t capacity;
     uint32_t bytes; // of names and values, for the limit on heads
+    uint64_t ids;   // a bit for each field_id that one of them has, or had: most searches are for what is not there
 };
 
 // The one protocol that a request may ask to go on with (RFC 6455, RFC 8441), whatever the connection: as a GET with `protocol` set and no body, answered with 101
