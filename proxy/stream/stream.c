@@ -470,6 +470,17 @@ static enum error find_way(struct stream *stream) {
     return error == OK && !stream->request_ends_here ? route_choose(stream) : error;
 }
 
+static void begin_tracing(struct stream *stream) {
+    if (stream->env->spans != NULL || stream->proxy->telemetry.traces.force_header.len > 0)
+        tracing_begin(stream);
+}
+
+// Over before it was known where it goes, as what its client takes back with the bytes behind it: told of all the same.
+static void begin_unrouted(struct stream *stream) {
+    stream->request_is_grpc = head_is_grpc(stream->request);
+    begin_tracing(stream);
+}
+
 // Where the request goes, and by which chain.
 static void route(struct stream *stream) {
     struct head *request = stream->request;
@@ -480,8 +491,7 @@ static void route(struct stream *stream) {
     else if (stream->proxy->debug_header.len > 0)
         debug_header_begin(stream);
     const enum error error = find_way(stream);
-    if (stream->env->spans != NULL || stream->proxy->telemetry.traces.force_header.len > 0)
-        tracing_begin(stream);
+    begin_tracing(stream);
     if (error != OK) {
         stream_fail(stream, error, BYTES_NONE);
         return;
@@ -694,8 +704,11 @@ static void stream_advance(struct task *task) {
         return;
     if (stream->request_error != OK)
         note_request_error(stream);
-    if (stream->state == STREAM_HEAD && stream->end == OK && stream->request_arrived)
+    const bool is_new = stream->state == STREAM_HEAD && stream->request_arrived;
+    if (is_new && stream->end == OK)
         stream->is_subrequest ? begin_subrequest(stream) : route(stream);
+    else if (is_new && stream->tracing == NULL && !stream->is_subrequest)
+        begin_unrouted(stream);
     if (stream->state == STREAM_CHAIN && stream->end == OK && stream->reply == NULL)
         run_chain(stream);
     if (stream->state == STREAM_UPSTREAM && stream->end == OK && stream->reply == NULL)

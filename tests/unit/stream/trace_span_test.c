@@ -21,12 +21,16 @@ static struct loopback world;
 static struct span_reader spans;
 static struct client client;
 
-static void begin_in(const char *documents, const char *listener, const char *request) {
+static void arrive_in(const char *documents, const char *listener, const char *request) {
     static const union address address = {.v4 = {.sin_family = AF_INET}};
     static const struct stream_client who = {.address = &address};
     loopback_init(&world, documents, NULL);
     span_reader_init(&spans, &world.env);
     client_begin_as(&client, &world, loopback_listener(&world, listener), &who, HTTP_1_1, request, true);
+}
+
+static void begin_in(const char *documents, const char *listener, const char *request) {
+    arrive_in(documents, listener, request);
     loopback_settle(&world);
 }
 
@@ -263,6 +267,17 @@ static void a_client_that_goes_is_no_error(void **state) {
     assert_has(line(0), "SERVER GET ");
     assert_has(line(0), " status=UNSET: ");
     assert_has(line(0), " outrigger.end=client_gone ");
+    end(1);
+}
+
+static void what_its_client_takes_back_at_once_is_told_all_the_same(void **state) {
+    (void)state;
+    arrive_in(TRACED, "inbound", "GET a /x\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n");
+    client_fail(&client, ERROR_CLIENT_GONE);
+    loopback_settle(&world);
+    assert_has(line(0), "SERVER GET trace=4bf92f3577b34da6a3ce929d0e0e4736 ");
+    assert_has(line(0), " url.path=/x ");
+    assert_has(line(0), " outrigger.end=client_gone");
     end(1);
 }
 
@@ -593,6 +608,7 @@ int main(void) {
         cmocka_unit_test(what_could_not_be_connected_to_is_an_error_by_its_name),
         cmocka_unit_test(a_request_that_goes_nowhere_has_a_span_of_its_own),
         cmocka_unit_test(a_client_that_goes_is_no_error),
+        cmocka_unit_test(what_its_client_takes_back_at_once_is_told_all_the_same),
         cmocka_unit_test(an_ejection_is_told_in_the_try_that_brought_it_about),
         cmocka_unit_test(methods_that_nobody_knows_are_no_names),
         cmocka_unit_test(a_wait_is_of_the_policy_that_made_it),
