@@ -5,12 +5,17 @@
 #include "base/check.h"
 #include "config/errors.h"
 #include "config/resource_telemetry_policy.h"
+#include "telemetry/trace_context.h"
 
 // What was found so far, the most specific first.
 struct search {
     struct freezing *freezing;
     const struct telemetry_policy_spec *taken[TELEMETRY_GROUPS];
 };
+
+static void fill_threshold(struct telemetry_rules *rules) {
+    rules->traces.threshold = trace_threshold(rules->traces.sampling.numerator, rules->traces.sampling.denominator);
+}
 
 void freeze_telemetry_begin(struct freezing *freezing) {
     const struct telemetry_config *config = &freezing->snapshot->proxy.telemetry;
@@ -19,6 +24,7 @@ void freeze_telemetry_begin(struct freezing *freezing) {
     map_init(&index->merged);
     index->defaults = pool_alloc_zeroed(freezing->pool, sizeof(*index->defaults));
     index->defaults->traces.sampling = config->traces.sampling;
+    fill_threshold(index->defaults);
     index->defaults->access_log.filter = config->access_log.filter;
     index->defaults->access_log.sampling = config->access_log.sampling;
     freezing->snapshot->has_access_log = config->access_log.filter != LOG_FILTER_NONE;
@@ -97,6 +103,7 @@ static void fill(const struct search *search, struct telemetry_rules *rules) {
         rules->traces = traces->rules.traces;
         if (!traces->has_sampling)
             rules->traces.sampling = defaults->traces.sampling;
+        fill_threshold(rules);
     }
     if (log != NULL) {
         rules->access_log = log->rules.access_log;

@@ -87,6 +87,7 @@ struct telemetry_rules {
     struct {
         bool is_disabled; // no spans
         struct telemetry_share sampling;
+        uint64_t threshold; // the same as telemetry/trace_context's T: worked out once
         const struct telemetry_attribute *attributes;
         uint32_t attribute_count;
     } traces;

@@ -70,12 +70,15 @@ struct tracestate tracing_read_state(const struct head *request) {
 
 // ---- what becomes of it
 
-static void make_id(struct rng *rng, uint8_t *id, size_t count) {
-    for (size_t at = 0; at < count; at += sizeof(uint64_t)) {
-        const uint64_t random = rng_next(rng);
-        memcpy(id + at, &random, sizeof random);
-    }
-    id[0] |= id[count - 1] == 0; // all zeros are no id
+static void make_span_id(struct stream *stream, uint8_t id[SPAN_ID_BYTES]) {
+    uint64_t random = rng_next(&stream->env->loop->rng);
+    random += random == 0; // all zeros are no id
+    memcpy(id, &random, SPAN_ID_BYTES);
+}
+
+static void make_trace_id(struct stream *stream, uint8_t id[TRACE_ID_BYTES]) {
+    make_span_id(stream, id);
+    make_span_id(stream, id + SPAN_ID_BYTES);
 }
 
 // Whether somebody who may asks for it. From all others the field is taken off, so that it asks nobody further on.
@@ -116,9 +119,8 @@ static void settle_state(struct stream *stream, const struct brought *brought, b
 
 static void decide(struct stream *stream, const struct brought *brought, bool is_forced) {
     struct stream_tracing *tracing = stream->tracing;
-    const struct telemetry_share *share = &stream_telemetry_rules(stream)->traces.sampling;
     const bool is_open = brought->decision == UNDECIDED;
-    uint64_t threshold = is_open ? trace_threshold(share->numerator, share->denominator) : TRACE_THRESHOLD_NONE;
+    uint64_t threshold = is_open ? stream_telemetry_rules(stream)->traces.threshold : TRACE_THRESHOLD_NONE;
     bool is_sampled = is_open ? trace_is_sampled(tracing->context.trace_id, BYTES_NONE, threshold) : brought->decision == ACCEPTED;
     const bool is_forced_here = is_forced && !is_sampled;
     if (is_forced_here) {
@@ -134,9 +136,9 @@ static void decide(struct stream *stream, const struct brought *brought, bool is
     else
         tracing->changes_state = tracing->tells;
     if (!brought->has_ids || (is_sampled && tracing->has_server_span))
-        make_id(&stream->env->loop->rng, tracing->context.span_id, SPAN_ID_BYTES);
+        make_span_id(stream, tracing->context.span_id);
     if (is_sampled && !tracing->has_server_span)
-        make_id(&stream->env->loop->rng, tracing->first_id, SPAN_ID_BYTES);
+        make_span_id(stream, tracing->first_id);
 }
 
 // More baggage than all have to pass on goes no further.
@@ -169,8 +171,10 @@ void tracing_begin(struct stream *stream) {
     tracing->is_debug = brought.is_debug;
     tracing->has_parent = tracing->parent_is_remote = brought.has_ids;
     memcpy(tracing->parent_id, brought.context.span_id, SPAN_ID_BYTES);
-    if (!brought.has_ids)
-        make_id(&stream->env->loop->rng, tracing->context.trace_id, TRACE_ID_BYTES);
+    if (!brought.has_ids) {
+        make_trace_id(stream, tracing->context.trace_id);
+        tracing->context.flags = TRACE_RANDOM;
+    }
     decide(stream, &brought, is_forced);
     if (propagators->baggage)
         limit_baggage(&stream->request->fields);
@@ -190,7 +194,7 @@ void tracing_begin_below(struct stream *stream, const struct stream *parent) {
     memcpy(tracing->parent_id, parent->tracing->has_server_span ? tracing->context.span_id : tracing->first_id, SPAN_ID_BYTES);
     tracing->has_parent = true;
     tracing->parent_is_remote = false;
-    make_id(&stream->env->loop->rng, tracing->first_id, SPAN_ID_BYTES);
+    make_span_id(stream, tracing->first_id);
 }
 
 // ---- attempts
@@ -211,7 +215,7 @@ void tracing_begin_attempt(struct stream *stream, const struct attempt *before, 
                                            .follows = before == NULL ? NULL : before->span,
                                            .is_hedge = is_hedge};
     if (tracing->has_server_span || before != NULL) {
-        make_id(&stream->env->loop->rng, attempt->span->id, SPAN_ID_BYTES);
+        make_span_id(stream, attempt->span->id);
         return;
     }
     memcpy(attempt->span->id, tracing->first_id, SPAN_ID_BYTES); // what hangs below the request hangs below it

@@ -164,10 +164,10 @@ def test_one_of_many_is_recorded_and_all_proxies_agree(fleet):
         application, following = chain.ask()
         trace, _, flag = context(application)
         assert context(following)[0] == trace and context(following)[2] == flag
-        assert (flag == "01") == (int(trace[18:], 16) >= 3 << 54)
-        assert application.values("tracestate") == following.values("tracestate") == (["ot=th:c"] if flag == "01" else [])
+        assert (flag == "03") == (int(trace[18:], 16) >= 3 << 54)
+        assert application.values("tracestate") == following.values("tracestate") == (["ot=th:c"] if flag == "03" else [])
         flags.add(flag)
-    assert flags == {"00", "01"}
+    assert flags == {"02", "03"}
 
 
 # ---- B3
@@ -221,9 +221,9 @@ def test_b3_in_several_fields(b3multi, fields, told):
 
 def test_whoever_may_has_a_request_recorded(fleet):
     chain = Chain(fleet, sampling={"numerator": 0}, forceHeader="x-debug-trace")
-    assert [context(request)[2] for request in chain.ask("x-debug-trace: 1")] == ["01", "01"]
+    assert [context(request)[2] for request in chain.ask("x-debug-trace: 1")] == ["03", "03"]
     assert [context(request)[2] for request in chain.ask(f"traceparent: 00-{TRACE}-{SPAN}-00", "x-debug-trace: true")] == ["01", "01"]
-    assert [context(request)[2] for request in chain.ask()] == ["00", "00"]
+    assert [context(request)[2] for request in chain.ask()] == ["02", "02"]
 
 
 def test_without_an_endpoint_nothing_is_touched(fleet):

@@ -254,7 +254,7 @@ static void a_request_that_goes_nowhere_has_a_span_of_its_own(void **state) {
     begin(TRACED SERVICE("HTTP1", ONE), "GET nobody /\n");
     assert_int_equal(client.status, 502);
     assert_has(line(0), "CLIENT GET ");
-    assert_has(line(0), " parent=- flags=101 ");
+    assert_has(line(0), " parent=- flags=103 ");
     assert_has(line(0), " status=ERROR:nobody ");
     assert_has(line(0), " error.type=host_unknown ");
     end(1);
@@ -547,7 +547,7 @@ static void a_policy_s_attributes_are_told(void **state) {
 static void a_policy_s_sampling_counts_before_the_proxy_s(void **state) {
     (void)state;
     begin(TRACED SERVICE("HTTP1", ONE) TELEMETRY("  traces: {sampling: {numerator: 0}}\n"), "GET a /\n");
-    assert_has(received(&world, 0), "-00\n");
+    assert_has(received(&world, 0), "-02\n");
     respond(&world, 0, 200, "content-length: 0\n", "");
     end(0);
 }

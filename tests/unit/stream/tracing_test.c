@@ -171,8 +171,8 @@ static void where_no_trace_was_begun_one_begins(void **state) {
     (void)state;
     ask(ALWAYS, "inbound", "");
     assert_int_equal(exchange.spans.count, 1);
-    assert_has(span(0), " parent=- flags=101 state=ot=th:0 ");
-    assert_string_equal(told("traceparent") + 52, "-01");
+    assert_has(span(0), " parent=- flags=103 state=ot=th:0 ");
+    assert_string_equal(told("traceparent") + 52, "-03");
     assert_string_equal(told_parent(), span_part(span(0), "id="));
     assert_string_equal(told("tracestate"), "ot=th:0");
 }
@@ -182,7 +182,7 @@ static void a_root_that_is_not_sampled_is_told_on(void **state) {
     ask(NEVER, "outbound", "tracestate: a=1\n");
     assert_int_equal(exchange.spans.count, 0);
     assert_int_equal(strlen(told("traceparent")), 55);
-    assert_string_equal(told("traceparent") + 52, "-00");
+    assert_string_equal(told("traceparent") + 52, "-02");
     assert_string_equal(told("tracestate"), ""); // nobody's trace any more
 }
 
@@ -255,7 +255,7 @@ static void sampling_is_the_same_share_everywhere(void **state) {
         (void)snprintf(digits, sizeof digits, "%.2s", told("traceparent") + 3 + 18); // the highest of the low 56 bits
         const bool is_sampled = strtoul(digits, NULL, 16) >= 0xc0;
         assert_int_equal(exchange.spans.count, is_sampled);
-        assert_string_equal(told("traceparent") + 52, is_sampled ? "-01" : "-00");
+        assert_string_equal(told("traceparent") + 52, is_sampled ? "-03" : "-02");
         assert_string_equal(told("tracestate"), is_sampled ? "ot=th:c" : "");
         recorded += is_sampled;
     }
@@ -488,7 +488,7 @@ static void more_baggage_than_has_to_be_passed_on_is_cut_by_members(void **state
 static void whoever_may_has_a_request_recorded(void **state) {
     (void)state;
     ask(FORCED, "outbound", "x-debug-trace: 1\n");
-    assert_has(span(0), " parent=- flags=101 state=- ");
+    assert_has(span(0), " parent=- flags=103 state=- ");
     assert_string_equal(told("tracestate"), ""); // no probability has chosen it
     assert_string_equal(told("x-debug-trace"), "1");
     ask(FORCED, "outbound", "x-debug-trace: True\n" PARENT_NOT_SAMPLED "tracestate: a=1,ot=th:8;rv:0123456789abcd\n");
