@@ -3,15 +3,19 @@
 A case's `measure` gets the bench and one peer's stack and returns a value for each of its rows. It runs once per round and peer, on a stack that
 was just started and is stopped afterwards; the rounds of all peers are interleaved.
 """
+import http.client
 import json
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from machine import PROXY_CORE, Failure, cpu_us, family, pinned, pss_kb
+from support.fleet import http_get
 
 MIB = 1024 * 1024
 IDLE_FEW, IDLE_MANY = 64, 3000
+SCRAPED_LINES = 10_000
 BESIDE_RATE = 15000  # both together nearly fill the core, as the closed loop of `hop` does
 
 
@@ -28,7 +32,7 @@ class Row:
 @dataclass(frozen=True)
 class Case:
     name: str
-    shape: str  # hop, pair, routes, chain or telemetry; none: a program of ours that needs no proxy
+    shape: str  # hop, pair, routes, chain, telemetry or scraped; none: a program of ours that needs no proxy
     rows: list
     measure: object
     relay: bool = False  # whether the bare relay can do it too
@@ -91,6 +95,41 @@ def telemetry(bench, stack):
         without, traced = beside(bench, stack, 1, way)
         added.append(traced - without)
     return [silent, *added]
+
+
+def fill_series(stack):
+    """Requests of as many tenants as make SCRAPED_LINES lines of /metrics, each tenant's histogram being 17 of them."""
+    load = http.client.HTTPConnection("127.0.0.1", stack.http1, timeout=10)
+    for tenant in range(SCRAPED_LINES // 17 + 1):
+        load.request("GET", "/1k", headers={"x-tenant": f"tenant-{tenant}"})
+        load.getresponse().read()
+    load.close()
+    page = http_get(f"127.0.0.1:{stack.metrics}", "/metrics")[1]
+    if page.count(b"tenant=") < SCRAPED_LINES:
+        raise Failure(f"the page has {page.count(b'tenant=')} lines of tenants")
+
+
+def scraped(bench, stack):
+    """What whoever asks waits for longer while the page is asked for each second, which is fifteen times as often as usual. In turns on the same process."""
+    def p50():
+        return bench.load(stack.http1, [], mode="open", rate=BESIDE_RATE, connections=32, path="/1k")["latency_us"]["p50"]
+
+    def scrape():
+        while True:
+            http_get(f"127.0.0.1:{stack.metrics}", "/metrics")
+            if over.wait(1):
+                return
+
+    fill_series(stack)
+    over, alone = threading.Event(), p50()
+    with ThreadPoolExecutor(1) as beside_it:
+        scraping = beside_it.submit(scrape)
+        try:
+            loaded = p50()
+        finally:
+            over.set()
+        scraping.result()
+    return [alone, loaded / alone]
 
 
 def handshake(bench, stack):
@@ -184,6 +223,8 @@ CASES = [
                                     Row("telemetry_usual", "metrics and access log of errors, the default: CPU added", "us", absolute=0.6),
                                     Row("telemetry_sampled", "1 % of requests traced: CPU added to that", "us", absolute=0.1),
                                     Row("telemetry_traced", "all requests traced and exported: CPU added to that", "us", absolute=3.0)], telemetry),
+    Case("scraped", "scraped", [Row("scraped_alone", "fixed rate, plain hop with 10,000 series: p50", "us"),
+                                Row("scraped", "the same while they are scraped each second, as a multiple", "", absolute=1.05)], scraped),
     Case("pair", "pair", cpu_row("pair", "mTLS pair, HTTP/1.1 outside: CPU per request, both", 0.75), plain()),
     Case("handshake", "pair", [Row("handshake", "new mTLS connection and one request: CPU", "us", ratio=0.8),
                                Row("resumed", "the same resumed, as a part of the full one", "", absolute=0.4)], handshake),

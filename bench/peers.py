@@ -8,6 +8,7 @@ Ours alone in further ones, two hops beside each other:
   routes  one with one route, one with a thousand
   chain   one as it is, one with the policies of a service in earnest, none of which ever has anything to say
   telemetry  one that tells nothing of requests, one as it is, one that traces a hundredth of them, one that traces and exports all
+  scraped    one whose histograms a policy tells apart by a tenant, with the address of its /metrics
 """
 import os
 import signal
@@ -70,16 +71,28 @@ spec:
 """
 
 
+TENANTS = """
+---
+apiVersion: outrigger.dev/v1alpha1
+kind: TelemetryPolicy
+metadata: {name: backend, namespace: bench}
+spec:
+  targetRefs: [{kind: Service, name: backend}]
+  metrics: {labels: [{name: tenant, from: {type: Header, name: x-tenant}}]}
+"""
+
+
 def traced(site, share):
     """The backend takes what is exported, whatever it is."""
     return f"  telemetry: {{traces: {{endpoint: \"http://{at(site.backend)}\", sampling: {{numerator: 1, denominator: {share}}}}}}}\n"
 
 
 class Stack:
-    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `others`: of processes[1:], where it is several hops."""
+    """A peer that runs: `processes` from the load's side to the backend's; ports: `http1`, `h2c` (hop), `tls` (pair: the second proxy's), `others`: of processes[1:], where it is several hops; `metrics`: of its
+    page (scraped)."""
 
-    def __init__(self, processes, http1, h2c=None, tls=None, others=()):
-        self.processes, self.http1, self.h2c, self.tls, self.others = processes, http1, h2c, tls, others
+    def __init__(self, processes, http1, h2c=None, tls=None, others=(), metrics=None):
+        self.processes, self.http1, self.h2c, self.tls, self.others, self.metrics = processes, http1, h2c, tls, others, metrics
 
     def pids(self):
         return [pid for process in self.processes for pid in family(process.pid)]
@@ -283,8 +296,8 @@ spec:
     def _identity(site, name):
         return f"  identity: {{source: Files, certificate: {site.pki}/{name}.crt, privateKey: {site.pki}/{name}.key, trustBundle: {site.pki}/ca.crt}}\n"
 
-    def _start(self, site, name, listener, more):
-        metrics = take_port()
+    def _start(self, site, name, listener, more, metrics=None):
+        metrics = metrics or take_port()
         path = site.write(f"{name}/all.yaml", self._proxy(site, name, listener, metrics) + more)
         return site.start(name, [self.program, "--config", path.parent], answers(at(metrics)))
 
@@ -328,6 +341,11 @@ spec:
 
     def telemetry(self, site):
         return self._hops(site, [("silent", "", SILENT), ("usual", "", ""), ("sampled", traced(site, 100), ""), ("traced", traced(site, 1), "")])
+
+    def scraped(self, site):
+        port, metrics = take_port(), take_port()
+        listener = f'{{name: outbound, role: Outbound, address: "{at(port)}"}}'
+        return Stack([self._start(site, "scraped", listener, self._entry(at(site.backend), tls=False) + TENANTS, metrics)], port, metrics=metrics)
 
     def pair(self, site):
         http1, tls = take_port(), take_port()
