@@ -63,6 +63,14 @@ static void drop_all(struct exporter *exporter, enum export_drop reason) {
     free(scratch);
 }
 
+// What comes late is dropped too: workers hear later than this thread that nothing is sent any more.
+static void drop_and_release(struct exporter *exporter) {
+    drop_all(exporter, EXPORT_DROP_DISABLED);
+    for (uint32_t i = 0; i < exporter->queue_count; i++)
+        if (export_queue_is_free(&exporter->queues[i]) && export_queue_waiting(&exporter->queues[i]) == 0)
+            export_queue_release(&exporter->queues[i]);
+}
+
 static void send_batch(struct exporter *exporter) {
     const size_t head = otlp_head_room(&exporter->origin);
     const size_t size = size_of_batch(exporter);
@@ -81,7 +89,7 @@ static void send_batch(struct exporter *exporter) {
 static void look(struct task *task) {
     struct exporter *exporter = CONTAINER_OF(task, struct exporter, look);
     if (!exporter->is_on) {
-        drop_all(exporter, EXPORT_DROP_DISABLED);
+        drop_and_release(exporter);
         return;
     }
     if (exporter->sender.state != OTLP_SENDER_IDLE)
@@ -125,6 +133,14 @@ void exporter_init(struct exporter *exporter, struct loop *loop, enum otlp_signa
     task_init(&exporter->look, look);
 }
 
+// All queues together tell of a batch that is full. Of more records than one of them has room for none ever would be.
+static void set_most(struct exporter *exporter, uint32_t max_batch) {
+    const uint32_t room = exporter->queues[0].records_max;
+    exporter->most = max_batch < room ? max_batch : room;
+    for (uint32_t i = 0; i < exporter->queue_count; i++)
+        export_queue_set_batch(&exporter->queues[i], (exporter->most + exporter->queue_count - 1) / exporter->queue_count);
+}
+
 void exporter_apply(struct exporter *exporter, const struct otlp_config *config, const struct otlp_origin *origin) {
     otlp_sender_lead(&exporter->sender, config);
     const bool is_new = !exporter->is_on || config == NULL || exporter->batch.schedule_delay != config->batch.schedule_delay;
@@ -137,7 +153,7 @@ void exporter_apply(struct exporter *exporter, const struct otlp_config *config,
     }
     exporter->origin = *origin;
     if (exporter->batch.max_batch != config->batch.max_batch)
-        exporter->most = config->batch.max_batch;
+        set_most(exporter, config->batch.max_batch);
     exporter->batch = config->batch;
     if (is_new) // documents that are read again and again put nothing off
         loop_timer_start(exporter->loop, &exporter->schedule, config->batch.schedule_delay);

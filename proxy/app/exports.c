@@ -33,10 +33,9 @@ static uint32_t queue_count(const struct export_signal *signal) {
 
 static void open_signal(struct export_signal *signal, const struct otlp_config *config) {
     struct proxy *proxy = signal->proxy;
-    const uint32_t share = (config->batch.max_batch + proxy->worker_count - 1) / proxy->worker_count;
     signal->queues = alloc_zeroed_or_abort(queue_count(signal), sizeof signal->queues[0]);
     for (uint32_t i = 0; i < queue_count(signal); i++)
-        export_queue_init(&signal->queues[i], config->batch.max_queue, share, &proxy->loop.mailbox, on_note, signal);
+        export_queue_init(&signal->queues[i], config->batch.max_queue, config->batch.max_batch, &proxy->loop.mailbox, on_note, signal);
     exporter_init(&signal->exporter, &proxy->loop, signal->signal, signal->queues, queue_count(signal), export_carrier_ops(&signal->carrier));
     export_carrier_init(&signal->carrier, proxy, &signal->exporter.sender, signal->exporter.figures.signal);
     signal->is_open = true;
@@ -48,6 +47,8 @@ static void attach(struct export_signal *signal, bool is_on) {
     if (signal->is_attached == is_on || (!is_on && signal->signal == OTLP_LOGS))
         return;
     signal->is_attached = is_on;
+    for (uint32_t i = 0; is_on && i < queue_count(signal); i++)
+        export_queue_give(&signal->queues[i]);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_export_queue(&proxy->workers[i], signal->signal, is_on ? &signal->queues[i] : NULL);
     if (signal->signal == OTLP_LOGS)

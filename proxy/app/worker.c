@@ -342,7 +342,8 @@ struct queue_change {
 static void set_export_queue(void *receiver, void *argument) {
     struct worker *worker = receiver;
     struct queue_change *change = argument;
-    publish(&worker->publish); // what was added to one that goes
+    if (worker->queues[change->signal] != NULL)
+        export_queue_let_go(worker->queues[change->signal]);
     worker->queues[change->signal] = change->queue;
     worker->env.spans = worker->queues[OTLP_TRACES];
     worker->env.log_records = worker->queues[OTLP_LOGS];

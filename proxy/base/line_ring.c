@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void line_ring_init(struct line_ring *ring, size_t size, size_t line_max) {
     CHECK(size > 0 && (size & (size - 1)) == 0 && line_max <= size);
@@ -20,6 +22,15 @@ void line_ring_init(struct line_ring *ring, size_t size, size_t line_max) {
 void line_ring_dispose(struct line_ring *ring) {
     free(ring->bytes);
     ring->bytes = NULL;
+}
+
+void line_ring_release(struct line_ring *ring) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)ring->bytes + page - 1) & ~(page - 1); // whole pages of it alone
+    const uintptr_t end = ((uintptr_t)ring->bytes + ring->size + ring->line_max) & ~(page - 1);
+    CHECK(ring->added == atomic_load(&ring->taken));
+    if (begin < end)
+        (void)madvise(ring->bytes + (begin - (uintptr_t)ring->bytes), end - begin, MADV_DONTNEED); // else it stays
 }
 
 char *line_ring_room(struct line_ring *ring) {

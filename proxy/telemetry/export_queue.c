@@ -52,10 +52,34 @@ void export_queue_publish(struct export_queue *queue) {
     const bool has_become_short = is_short(queue, waiting) && !queue->told_of_room;
     atomic_store_explicit(&queue->published, queue->added, memory_order_release);
     queue->told_of_room = is_short(queue, waiting);
-    if (queue->added - queue->told < queue->batch && !has_become_short)
+    if (queue->added - queue->told < atomic_load_explicit(&queue->batch, memory_order_relaxed) && !has_become_short)
         return;
     queue->told = queue->added;
     mailbox_leave_note(queue->home, &queue->note);
+}
+
+void export_queue_let_go(struct export_queue *queue) {
+    export_queue_publish(queue);
+    atomic_fetch_add_explicit(&queue->let_gos, 1, memory_order_release);
+    mailbox_leave_note(queue->home, &queue->note);
+}
+
+void export_queue_give(struct export_queue *queue) {
+    queue->gives++;
+}
+
+void export_queue_set_batch(struct export_queue *queue, uint32_t batch) {
+    CHECK(batch > 0 && batch <= queue->records_max);
+    atomic_store_explicit(&queue->batch, batch, memory_order_relaxed);
+}
+
+bool export_queue_is_free(const struct export_queue *queue) {
+    return atomic_load_explicit(&queue->let_gos, memory_order_acquire) == queue->gives;
+}
+
+void export_queue_release(struct export_queue *queue) {
+    CHECK(export_queue_is_free(queue) && export_queue_waiting(queue) == 0);
+    line_ring_release(&queue->ring);
 }
 
 uint64_t export_queue_waiting(const struct export_queue *queue) {

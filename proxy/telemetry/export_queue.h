@@ -21,13 +21,15 @@
 
 struct export_queue {
     struct line_ring ring;
-    uint32_t records_max; // that wait at a time
-    uint32_t batch;
-    struct mailbox *home; // of the reader's thread
+    uint32_t records_max;   // that wait at a time
+    _Atomic uint32_t batch; // the reader's
+    struct mailbox *home;   // of the reader's thread
     struct note note;
-    void *user; // the reader's own
+    void *user;     // the reader's own
+    uint32_t gives; // to a writer; the reader's
     // The writer's.
     uint64_t added;             // records
+    _Atomic uint32_t let_gos;   // how often it was let go
     uint64_t told;              // `added` when the reader was last told
     bool told_of_room;          // that there is not much left
     struct metric_cell queued;  // records ever added
@@ -36,7 +38,7 @@ struct export_queue {
     _Atomic uint64_t taken;     // records; the reader's
 };
 
-// Room for `records_max` records of usual length (some 512 bytes); `batch` is at most as many, and at least 1.
+// Room for `records_max` records of usual length (some 512 bytes); `batch` is at most as many, and at least 1: export_queue_set_batch.
 void export_queue_init(struct export_queue *queue, uint32_t records_max, uint32_t batch, struct mailbox *home, void (*on_note)(struct note *note),
                        void *user);
 
@@ -54,7 +56,22 @@ void export_queue_add(struct export_queue *queue, size_t length);
 // What was added can be read: once a turn of the loop, however many there are. Tells the reader where a batch is full, or half of the room is taken.
 void export_queue_publish(struct export_queue *queue);
 
+// Nothing is written any more. Tells the reader.
+void export_queue_let_go(struct export_queue *queue);
+
 // --- the reader's thread ---
+
+// It is about to be given to a writer, who lets it go some time.
+void export_queue_give(struct export_queue *queue);
+
+// From how many more records on the reader is told.
+void export_queue_set_batch(struct export_queue *queue, uint32_t batch);
+
+// Whoever had it has let it go.
+bool export_queue_is_free(const struct export_queue *queue);
+
+// It is free and nothing waits: gives back the memory that records have touched.
+void export_queue_release(struct export_queue *queue);
 
 // Records that wait.
 uint64_t export_queue_waiting(const struct export_queue *queue);

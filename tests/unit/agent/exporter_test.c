@@ -481,6 +481,30 @@ static void a_receiver_that_refuses_all_fills_no_log(void **state) {
     world_dispose(&world);
 }
 
+// It began with BATCH, of which each worker tells by its half.
+static void another_size_of_batches_holds_at_once(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.config.batch.max_batch = 4;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    add(&world, 0, 4);
+    pass(&world, SOON);
+    assert_int_equal(world.carried, 4);
+    answer_status(&world, 200);
+    world.config.batch.max_batch = 10 * QUEUE; // for which there is no room: a full queue is a batch
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    add(&world, 0, QUEUE - 1);
+    pass(&world, SOON);
+    assert_int_equal(world.tries, 1);
+    add(&world, 1, QUEUE / WORKERS);
+    pass(&world, SOON);
+    assert_int_equal(world.carried, QUEUE);
+    answer_status(&world, 200);
+    assert_counted(&world);
+    world_dispose(&world);
+}
+
 static void a_batch_that_waits_goes_in_the_form_that_is_wanted_then(void **state) {
     (void)state;
     struct world world;
@@ -624,6 +648,7 @@ int main(void) {
         cmocka_unit_test(another_receiver_has_asked_for_nothing),
         cmocka_unit_test(a_try_that_hangs_is_cancelled_for_another_receiver),
         cmocka_unit_test(a_receiver_that_refuses_all_fills_no_log),
+        cmocka_unit_test(another_size_of_batches_holds_at_once),
         cmocka_unit_test(a_batch_that_waits_goes_in_the_form_that_is_wanted_then),
         cmocka_unit_test(what_is_switched_on_again_is_not_given_up),
         cmocka_unit_test(what_comes_after_the_switch_is_dropped_too),

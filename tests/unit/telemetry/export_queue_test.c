@@ -177,6 +177,47 @@ static void between_threads_each_is_taken_or_counted(void **state) {
     assert_int_equal(metric_read(&queue.queued), taken);
 }
 
+// A signal that was switched off holds no memory; one that is switched on again finds its queue as it was.
+static void what_was_let_go_gives_its_memory_back(void **state) {
+    (void)state;
+    uint32_t records;
+    export_queue_give(&queue);
+    assert_false(export_queue_is_free(&queue));
+    for (unsigned i = 0; i < 40; i++)
+        add(500, 'x');
+    export_queue_let_go(&queue);
+    mailbox_receive(&home, NULL);
+    assert_int_equal(notes, 1); // what is there can be read
+    assert_true(export_queue_is_free(&queue));
+    export_queue_give(&queue); // meanwhile it is wanted again
+    assert_false(export_queue_is_free(&queue));
+    export_queue_let_go(&queue);
+    while (export_queue_waiting(&queue) > 0)
+        export_queue_take(&queue, 99, out, sizeof out, &records);
+    assert_int_equal(queue.ring.bytes[8192], 'x');
+    export_queue_release(&queue);
+    for (size_t i = 4096; i < 16384; i++) // all that lies in whole pages
+        assert_int_equal(queue.ring.bytes[i], 0);
+    export_queue_give(&queue);
+    add(10, 'y');
+    export_queue_publish(&queue);
+    assert_int_equal(export_queue_take(&queue, 99, out, sizeof out, &records), 13);
+    assert_int_equal(out[3], 'y');
+}
+
+static void a_batch_may_get_another_size(void **state) {
+    (void)state;
+    export_queue_set_batch(&queue, 2);
+    add(10, 'a');
+    export_queue_publish(&queue);
+    mailbox_receive(&home, NULL);
+    assert_int_equal(notes, 0);
+    add(10, 'b');
+    export_queue_publish(&queue);
+    mailbox_receive(&home, NULL);
+    assert_int_equal(notes, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_are_taken_whole_and_in_order, set_up, tear_down),
@@ -185,6 +226,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(long_records_are_bounded_by_their_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_reader_is_told_of_each_full_batch_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(between_threads_each_is_taken_or_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_let_go_gives_its_memory_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_may_get_another_size, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
