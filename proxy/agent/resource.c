@@ -2,21 +2,14 @@
 #include "agent/resource.h"
 
 #include "base/check.h"
+#include "config/otel_resource.h"
 #include "telemetry/proto/resource.pb-c.h"
 #include "telemetry/text_escape.h"
 
 #include <stdio.h>
 
-#define ATTRIBUTES_MAX 128 // OpenTelemetry's limit
-#define OWN_MAX 8          // of them those that are there whatever the environment gives
-#define FIELD_1 0x0a       // tag of what has a length
-
-struct attributes {
-    struct {
-        struct bytes key, value;
-    } items[ATTRIBUTES_MAX];
-    uint32_t count;
-};
+#define OWN_MAX 8    // attributes that are there whatever the environment gives
+#define FIELD_1 0x0a // tag of what has a length
 
 void instance_id_make(struct rng *rng, char id[INSTANCE_ID_BYTES]) {
     const uint64_t high = rng_next(rng), low = rng_next(rng);
@@ -25,60 +18,15 @@ void instance_id_make(struct rng *rng, char id[INSTANCE_ID_BYTES]) {
     CHECK(length == INSTANCE_ID_BYTES - 1);
 }
 
-// A receiver that checks its texts refuses the whole request for one that is not UTF-8.
-static bool is_utf8(struct pool *pool, struct bytes text) {
-    size_t taken;
-    char *copy = pool_alloc(pool, text.len + 1);
-    const size_t length = text_to_utf8(copy, text.len, text, &taken); // with a replacement in it it is another text, or finds no room
-    return bytes_equal(bytes_from(copy, length), text);
-}
-
 // The first with a key counts.
-static void add(struct attributes *attributes, struct bytes key, struct bytes value) {
-    if (value.len == 0 || attributes->count == ATTRIBUTES_MAX)
+static void add(struct otel_attributes *attributes, struct bytes key, struct bytes value) {
+    if (value.len == 0 || attributes->count == OTEL_ATTRIBUTES_MAX)
         return;
     for (uint32_t i = 0; i < attributes->count; i++)
         if (bytes_equal(attributes->items[i].key, key))
             return;
     attributes->items[attributes->count].key = key;
     attributes->items[attributes->count++].value = value;
-}
-
-static bool decode(struct pool *pool, struct bytes text, struct bytes *decoded) {
-    char *to = pool_alloc(pool, text.len + 1);
-    size_t length = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int octet = (unsigned char)text.at[i];
-        if (octet == '%') {
-            octet = bytes_octet_of_hex(bytes_from(text.at + i + 1, text.len - i - 1));
-            i += 2;
-        }
-        if (octet <= 0)
-            return false;
-        to[length++] = (char)octet;
-    }
-    to[length] = '\0';
-    *decoded = bytes_from(to, length);
-    return is_utf8(pool, *decoded);
-}
-
-// "key=value,key=value", percent-encoded. What cannot be read is all of it nothing (specification/resource/sdk.md).
-static bool add_given(struct attributes *attributes, struct bytes list, struct pool *pool) {
-    struct attributes given = {.count = 0};
-    struct bytes pair, key, value;
-    while (bytes_next(&list, ',', &pair)) {
-        const size_t split = bytes_find(pair, '=');
-        if (split == 0 || split == pair.len || !decode(pool, bytes_trim(bytes_from(pair.at, split)), &key) ||
-            !decode(pool, bytes_trim(bytes_from(pair.at + split + 1, pair.len - split - 1)), &value))
-            return false;
-        for (uint32_t i = 0; i < given.count; i++)
-            if (bytes_equal(given.items[i].key, key))
-                return false;
-        add(&given, key, value);
-    }
-    for (uint32_t i = 0; i < given.count && attributes->count < ATTRIBUTES_MAX - OWN_MAX; i++)
-        add(attributes, given.items[i].key, given.items[i].value);
-    return true;
 }
 
 static struct bytes field_1(struct pool *pool, const ProtobufCMessage *message) {
@@ -101,7 +49,7 @@ static char *text_in(struct pool *pool, struct bytes text) {
     return copy;
 }
 
-static struct bytes encode(const struct attributes *attributes, struct pool *pool) {
+static struct bytes encode(const struct otel_attributes *attributes, struct pool *pool) {
     Otlp__Resource resource = OTLP__RESOURCE__INIT;
     resource.n_attributes = attributes->count;
     resource.attributes = pool_alloc(pool, attributes->count * sizeof(resource.attributes[0]) + 1);
@@ -119,11 +67,14 @@ static struct bytes encode(const struct attributes *attributes, struct pool *poo
 }
 
 struct otlp_origin resource_encode(const struct proxy_config *proxy, const struct otel_environment *environment, const char *instance_id,
-                                   struct pool *pool, bool *is_readable) {
+                                   struct pool *pool) {
     static char scope_name[] = "outrigger", scope_version[] = OUTRIGGER_VERSION;
-    struct attributes attributes = {.count = 0};
+    struct otel_attributes attributes = {.count = 0};
+    struct otel_attributes given;
     add(&attributes, BYTES("service.name"), otel_variable(environment, "OTEL_SERVICE_NAME"));
-    *is_readable = add_given(&attributes, otel_variable(environment, "OTEL_RESOURCE_ATTRIBUTES"), pool);
+    (void)otel_resource_read(environment, pool, &given); // who froze the documents has told of one that cannot be read
+    for (uint32_t i = 0; i < given.count && attributes.count < OTEL_ATTRIBUTES_MAX - OWN_MAX; i++)
+        add(&attributes, given.items[i].key, given.items[i].value);
     add(&attributes, BYTES("service.name"), proxy->service);
     add(&attributes, BYTES("service.name"), proxy->name);
     add(&attributes, BYTES("service.namespace"), proxy->namespace_name);

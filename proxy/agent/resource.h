@@ -12,8 +12,8 @@
 void instance_id_make(struct rng *rng, char id[INSTANCE_ID_BYTES]);
 
 // The bytes lie in `pool`. `environment` may be NULL. service.name is that of OTEL_SERVICE_NAME, of OTEL_RESOURCE_ATTRIBUTES, the Proxy's service, its name, in this order;
-// OTEL_RESOURCE_ATTRIBUTES is nothing at all where one of its attributes cannot be read: `*is_readable`; of more than 120 the rest is left out. All texts are UTF-8.
+// of OTEL_RESOURCE_ATTRIBUTES (config/otel_resource.h) at most 120. All texts are UTF-8.
 struct otlp_origin resource_encode(const struct proxy_config *proxy, const struct otel_environment *environment, const char *instance_id,
-                                   struct pool *pool, bool *is_readable);
+                                   struct pool *pool);
 
 #endif

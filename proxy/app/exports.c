@@ -86,11 +86,8 @@ static void drop_origin(struct otlp_origin *origin) {
 static void renew_origin(struct proxy *proxy, const struct proxy_config *config) {
     struct exports *exports = &proxy->exports;
     struct pool pool;
-    bool is_readable;
     pool_init(&pool, &proxy->loop.pools);
-    const struct otlp_origin origin = resource_encode(config, exports->environment, exports->instance_id, &pool, &is_readable);
-    if (!is_readable)
-        log_event(LOG_WARN, "environment", "variable=OTEL_RESOURCE_ATTRIBUTES reason=\"one of its attributes cannot be read: all are left out\"");
+    const struct otlp_origin origin = resource_encode(config, exports->environment, exports->instance_id, &pool);
     drop_origin(&exports->origin);
     exports->origin = (struct otlp_origin){.resource = bytes_keep(origin.resource), .scope = bytes_keep(origin.scope)};
     pool_dispose(&pool);

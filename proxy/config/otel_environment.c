@@ -1,8 +1,6 @@
 // A list of texts. See otel_environment.h.
 #include "config/otel_environment.h"
 
-#include "base/pool.h"
-
 #include <stdlib.h>
 
 #define PREFIX BYTES("OTEL_")
@@ -59,4 +57,22 @@ struct bytes otel_variable(const struct otel_environment *environment, const cha
 
 bool otel_variable_is_true(const struct otel_environment *environment, const char *name) {
     return bytes_equal_nocase(otel_variable(environment, name), BYTES("true"));
+}
+
+struct bytes otel_percent_decode(struct pool *pool, struct bytes text) {
+    char *decoded = pool_alloc(pool, text.len + 1);
+    size_t length = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] != '%') {
+            decoded[length++] = text.at[i];
+            continue;
+        }
+        const int octet = bytes_octet_of_hex(bytes_from(text.at + i + 1, text.len - i - 1));
+        if (octet < 0)
+            return BYTES_NONE;
+        decoded[length++] = (char)octet;
+        i += 2;
+    }
+    decoded[length] = '\0';
+    return bytes_from(decoded, length);
 }

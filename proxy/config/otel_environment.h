@@ -4,6 +4,7 @@
 #define CONFIG_OTEL_ENVIRONMENT_H
 
 #include "base/bytes.h"
+#include "base/pool.h"
 
 struct otel_environment;
 
@@ -16,5 +17,8 @@ struct bytes otel_variable(const struct otel_environment *environment, const cha
 
 // "true" in any case; whatever else it is means false.
 bool otel_variable_is_true(const struct otel_environment *environment, const char *name);
+
+// Part of a variable that is a list, as in the baggage of W3C: %20 stands for a space. A NUL stands behind it. BYTES_NONE: it is no such text.
+struct bytes otel_percent_decode(struct pool *pool, struct bytes text);
 
 #endif

@@ -15,6 +15,10 @@ enum otlp_compression { OTLP_COMPRESSION_NONE, OTLP_COMPRESSION_GZIP };
 
 #define OTLP_HEADERS_MAX 16
 
+// What documents and variables may say.
+#define OTLP_MS_MAX 3600000
+#define OTLP_RECORDS_MAX 65536
+
 // A field of each request. Its value may be a credential: nothing shows it.
 struct otlp_header {
     struct bytes name, value;

@@ -33,36 +33,36 @@ extern const struct table otlp_header_table, otlp_traces_batch_table, otlp_logs_
          .fallback = "None",                                                                                                                        \
          .describes = "of the body of requests"},                                                                                                   \
     {                                                                                                                                               \
-        .name = "timeout", .type = VALUE_DURATION, OTLP_AT(signal, timeout), .min = NS_PER_MS, .max = 3600 * NS_PER_S, .fallback = "10s",           \
+        .name = "timeout", .type = VALUE_DURATION, OTLP_AT(signal, timeout), .min = NS_PER_MS, .max = OTLP_MS_MAX * NS_PER_MS, .fallback = "10s",   \
         .describes = "for the answer to a request"                                                                                                  \
     }
 // `delay`: by default.
-#define OTLP_BATCH_ROWS(signal, delay)                                                                                                       \
-    {.name = "scheduleDelay",                                                                                                                \
-     .type = VALUE_DURATION,                                                                                                                 \
-     OTLP_AT(signal, batch.schedule_delay),                                                                                                  \
-     .min = NS_PER_MS,                                                                                                                       \
-     .max = 3600 * NS_PER_S,                                                                                                                 \
-     .fallback = delay,                                                                                                                      \
-     .describes = "from one request to the next, unless a batch is full before"},                                                            \
-        {.name = "exportTimeout",                                                                                                            \
-         .type = VALUE_DURATION,                                                                                                             \
-         OTLP_AT(signal, batch.export_timeout),                                                                                              \
-         .min = NS_PER_MS,                                                                                                                   \
-         .max = 3600 * NS_PER_S,                                                                                                             \
-         .fallback = "30s",                                                                                                                  \
-         .describes = "for a batch with all of its tries; what is not taken by then is dropped and counted"},                                \
-        {.name = "maxQueueSize",                                                                                                             \
-         .type = VALUE_INTEGER,                                                                                                              \
-         OTLP_AT(signal, batch.max_queue),                                                                                                   \
-         .min = 1,                                                                                                                           \
-         .max = 65536,                                                                                                                       \
-         .fallback = "2048",                                                                                                                 \
-         .describes =                                                                                                                        \
-             "records that may wait in each worker; what comes while so many do is dropped and counted. Taken at the start of the process"}, \
-    {                                                                                                                                        \
-        .name = "maxBatchSize", .type = VALUE_INTEGER, OTLP_AT(signal, batch.max_batch), .min = 1, .max = 65536, .fallback = "512",          \
-        .describes = "records of one request: when so many wait they are sent at once"                                                       \
+#define OTLP_BATCH_ROWS(signal, delay)                                                                                                         \
+    {.name = "scheduleDelay",                                                                                                                  \
+     .type = VALUE_DURATION,                                                                                                                   \
+     OTLP_AT(signal, batch.schedule_delay),                                                                                                    \
+     .min = NS_PER_MS,                                                                                                                         \
+     .max = OTLP_MS_MAX * NS_PER_MS,                                                                                                           \
+     .fallback = delay,                                                                                                                        \
+     .describes = "from one request to the next, unless a batch is full before"},                                                              \
+        {.name = "exportTimeout",                                                                                                              \
+         .type = VALUE_DURATION,                                                                                                               \
+         OTLP_AT(signal, batch.export_timeout),                                                                                                \
+         .min = NS_PER_MS,                                                                                                                     \
+         .max = OTLP_MS_MAX * NS_PER_MS,                                                                                                       \
+         .fallback = "30s",                                                                                                                    \
+         .describes = "for a batch with all of its tries; what is not taken by then is dropped and counted"},                                  \
+        {.name = "maxQueueSize",                                                                                                               \
+         .type = VALUE_INTEGER,                                                                                                                \
+         OTLP_AT(signal, batch.max_queue),                                                                                                     \
+         .min = 1,                                                                                                                             \
+         .max = OTLP_RECORDS_MAX,                                                                                                              \
+         .fallback = "2048",                                                                                                                   \
+         .describes =                                                                                                                          \
+             "records that may wait in each worker; what comes while so many do is dropped and counted. Taken at the start of the process"},   \
+    {                                                                                                                                          \
+        .name = "maxBatchSize", .type = VALUE_INTEGER, OTLP_AT(signal, batch.max_batch), .min = 1, .max = OTLP_RECORDS_MAX, .fallback = "512", \
+        .describes = "records of one request: when so many wait they are sent at once"                                                         \
     }
 void otlp_check(struct document *document, const struct otlp_config *config, const struct node *node);
 void otlp_check_files(struct document *document, const struct otlp_config *config, const char *block); // of that name

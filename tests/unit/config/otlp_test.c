@@ -173,6 +173,23 @@ static void behind_a_variable_that_makes_no_sense_the_general_one_counts(void **
     loaded_dispose(&loaded);
 }
 
+// In what way is tests/unit/agent/resource_test.c's.
+static void attributes_that_cannot_be_read_are_a_warning_where_something_is_sent(void **state) {
+    (void)state;
+    struct loaded loaded;
+    static const char *const unreadable = "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%zz";
+    LOAD(&loaded, TRACES("endpoint: 'http://c'"), unreadable);
+    assert_int_equal(loaded.warnings.count, 1);
+    assert_true(has_line(&loaded.warnings, "environment: OTEL_RESOURCE_ATTRIBUTES: one of its attributes cannot be read"));
+    loaded_dispose(&loaded);
+    LOAD(&loaded, PROXY(""), unreadable);
+    assert_int_equal(loaded.warnings.count, 0);
+    loaded_dispose(&loaded);
+    LOAD(&loaded, TRACES("endpoint: 'http://c'"), "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%20");
+    assert_int_equal(loaded.warnings.count, 0);
+    loaded_dispose(&loaded);
+}
+
 static void it_can_be_switched_off(void **state) {
     (void)state;
     static char variables[][40] = {"OTEL_SDK_DISABLED=True", "OTEL_TRACES_EXPORTER=none", "OTEL_CONFIG_FILE=/x"};
@@ -282,6 +299,7 @@ int main(void) {
         IN_FOLDER(urls_are_built_as_opentelemetry_builds_them),
         IN_FOLDER(of_two_headers_of_a_name_the_first_counts),
         IN_FOLDER(behind_a_variable_that_makes_no_sense_the_general_one_counts),
+        IN_FOLDER(attributes_that_cannot_be_read_are_a_warning_where_something_is_sent),
         IN_FOLDER(it_can_be_switched_off),
         IN_FOLDER(another_exporter_is_no_otlp),
         IN_FOLDER(samplers_and_propagators_are_taken),
