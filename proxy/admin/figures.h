@@ -14,6 +14,8 @@
 #include "telemetry/dns_metrics.h"
 #include "telemetry/export_metrics.h"
 #include "telemetry/health_metrics.h"
+#include "telemetry/loop_metrics.h"
+#include "telemetry/process_metrics.h"
 #include "telemetry/series_reading.h"
 #include "telemetry/worker_metrics.h"
 
@@ -165,6 +167,9 @@ struct admin_figures {
     struct tls_counters tls;
     struct dns_metrics dns;
     struct series_rows series;
+    const struct loop_metrics *loops; // of workers, then of the main thread
+    uint32_t loop_count;
+    struct process_figures process;
     struct export_figures exports[OTLP_SIGNALS];
     uint32_t export_count;
     struct admin_policy *policies; // the first ADMIN_POLICIES_MAX of rules, and of breakers of endpoints; all others of these are one, "_other"

@@ -32,11 +32,25 @@ static void add_config(struct exposition *page, const struct admin_config *confi
     exposition_begin(page, METRIC_CONFIG_LOAD_DURATION);
     exposition_add_seconds(page, NULL, config->load_duration);
     add_number(page, METRIC_CONFIG_FILES, config->loads.files);
+    add_number(page, METRIC_METRIC_SERIES_MAX, config->snapshot != NULL ? config->snapshot->proxy.telemetry.metrics.max_series : 0);
     exposition_begin(page, METRIC_CONFIG_DOCUMENTS);
     for (const struct kind *kind = config_kinds; kind->name != NULL; kind++) {
         struct bytes name = bytes_from_text(kind->name);
         exposition_add(page, &name, config->loads.by_kind[kind - config_kinds]);
     }
+}
+
+// Serial numbers are those of an issuer: two roots of one domain may have the same. Of those the one that ends first.
+static bool is_first_of_serial(const struct admin_identity *identity, uint32_t index) {
+    const struct admin_certificate *one = &identity->certificates[index];
+    for (uint32_t i = 0; i < identity->certificate_count; i++) {
+        const struct admin_certificate *other = &identity->certificates[i];
+        if (i == index || !bytes_equal(other->role, one->role) || !bytes_equal(other->id, one->id) || !bytes_equal(other->serial, one->serial))
+            continue;
+        if (other->not_after < one->not_after || (other->not_after == one->not_after && i < index))
+            return false;
+    }
+    return true;
 }
 
 static void add_identity(struct exposition *page, const struct admin_identity *identity) {
@@ -49,7 +63,7 @@ static void add_identity(struct exposition *page, const struct admin_identity *i
     exposition_begin(page, METRIC_TRUST_ROOT_NOT_AFTER);
     for (uint32_t i = 0; i < identity->certificate_count; i++) {
         const struct admin_certificate *root = &identity->certificates[i];
-        if (bytes_equal(root->role, BYTES("trust bundle")))
+        if (bytes_equal(root->role, BYTES("trust bundle")) && is_first_of_serial(identity, i))
             exposition_add(page, (const struct bytes[]){root->id, root->serial}, (uint64_t)root->not_after);
     }
     add_results(page, METRIC_IDENTITY_LOADS, identity->accepted, identity->refused);
@@ -91,6 +105,13 @@ static void add_ca_sets(struct exposition *page, const struct admin_identity *id
     }
 }
 
+static void add_ca_set_ends(struct exposition *page, const struct admin_identity *identity) {
+    exposition_begin(page, METRIC_CA_SET_NOT_AFTER);
+    for (uint32_t i = 0; i < identity->ca_set_count; i++)
+        if (identity->ca_sets[i].subject.len > 0)
+            exposition_add_seconds(page, &identity->ca_sets[i].files, (nanoseconds)identity->ca_sets[i].first_end * NS_PER_S);
+}
+
 static void add_handshakes(struct exposition *page, struct bytes side, const struct tls_role_counters *counters) {
     uint64_t resumed = metric_read(&counters->resumed);
     uint64_t all = metric_read(&counters->handshakes);
@@ -130,7 +151,7 @@ static void add_limits(struct exposition *page, const struct admin_figures *figu
         for (uint32_t i = 0; i < figures->limit_count; i++) {
             const struct admin_limit *limit = &figures->limits[i];
             const uint64_t values[] = {limit->value, limit->use, limit->peak, limit->hits};
-            if (has_sample(limit, known[family]))
+            if (has_sample(limit, known[family]) && (family > 0 || limit->value > 0)) // 0: there is none, and use by it is no share
                 exposition_add(page, (const struct bytes[]){limit->name, limit->scope}, values[family]);
         }
     }
@@ -214,6 +235,7 @@ void metrics_expose(struct exposition *page, const struct admin_figures *figures
     add_identity(page, &figures->identity);
     add_edges(page, &figures->identity);
     add_ca_sets(page, &figures->identity);
+    add_ca_set_ends(page, &figures->identity);
     worker_metrics_expose(page, &figures->workers);
     add_tls(page, &figures->tls);
     dns_metrics_expose(page, &figures->dns);
@@ -223,15 +245,27 @@ void metrics_expose(struct exposition *page, const struct admin_figures *figures
     add_breakers(page, figures);
     health_metrics_expose(page, figures->health, figures->health_count);
     add_limits(page, figures);
-    process_metrics_expose(page);
+    loop_metrics_expose(page, figures->loops, figures->loop_count);
+    process_metrics_expose(page, &figures->process);
+}
+
+// Of several lines one list (RFC 9110 section 5.3).
+static struct bytes accept_of(struct admin_query *query) {
+    const struct fields *fields = query->request->fields;
+    struct bytes all = BYTES_NONE;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        if (bytes_equal_nocase(field->name, BYTES("accept")))
+            all = all.len == 0 ? field->value : pool_format(&query->pool, "%.*s, %.*s", BYTES_FORMAT(all), BYTES_FORMAT(field->value));
+    }
+    return all;
 }
 
 void page_metrics(struct admin_query *query) {
     struct exposition page;
     struct buffer text;
     admin_text_init(query, &text);
-    const struct field *accept = fields_find_name(query->request->fields, BYTES("accept"));
-    const enum exposition_format format = exposition_negotiate(accept != NULL ? accept->value : BYTES_NONE);
+    const enum exposition_format format = exposition_negotiate(accept_of(query));
     exposition_init(&page, &text, format);
     metrics_expose(&page, &query->figures);
     exposition_end(&page);

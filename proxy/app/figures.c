@@ -23,6 +23,20 @@ static void fill_state(const struct proxy *proxy, struct admin_figures *figures)
     figures->worker_count = proxy->worker_count;
 }
 
+static void fill_loops(const struct proxy *proxy, struct pool *pool, struct admin_figures *figures) {
+    struct loop_metrics *loops = pool_alloc(pool, (proxy->worker_count + 1) * sizeof *loops);
+    struct loop_cells main_thread;
+    const nanoseconds longest = turn_times_longest(&proxy->loop.turn_times, proxy->loop.now);
+    for (uint32_t i = 0; i < proxy->worker_count; i++)
+        loops[i] = loop_metrics_of(pool_format(pool, "worker-%u", i), &proxy->workers[i].metrics.loop);
+    loop_cells_set(&main_thread, &proxy->loop.turn_times);
+    loops[proxy->worker_count] = loop_metrics_of(BYTES("main"), &main_thread);
+    figures->loops = loops;
+    figures->loop_count = proxy->worker_count + 1;
+    if (longest > metric_read(&figures->workers.loop_turn_longest))
+        metric_set(&figures->workers.loop_turn_longest, longest);
+}
+
 static void fill_counters(const struct proxy *proxy, struct admin_figures *figures) {
     const struct worker_metrics *cells[WORKERS_MAX];
     for (uint32_t i = 0; i < proxy->worker_count; i++) {
@@ -86,8 +100,13 @@ static void fill_memory(struct proxy *proxy, struct pool *pool, struct admin_mem
 void figures_complete(struct proxy *proxy, struct admin_query *query) {
     if (admin_query_is_wanted(query)) {
         fill_state(proxy, &query->figures);
-        if ((query->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS)) != 0)
+        if ((query->wants & (ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS)) != 0) {
             fill_counters(proxy, &query->figures);
+            process_figures_look(&proxy->process, proxy->loop.now);
+            query->figures.process = proxy->process;
+        }
+        if ((query->wants & ADMIN_WANT_COUNTERS) != 0)
+            fill_loops(proxy, &query->pool, &query->figures);
         if ((query->wants & ADMIN_WANT_COUNTERS) != 0)
             figures_fill_policies(proxy, &query->pool, &query->figures);
         if ((query->wants & ADMIN_WANT_LIMITS) != 0)

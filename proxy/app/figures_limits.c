@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 
 #define OWN_LIMITS_MAX (32 + WORKER_LISTENERS_MAX + WORKERS_MAX)
@@ -91,22 +90,14 @@ static void add_times(struct rows *rows, const struct limits_config *config, con
 
 // --- memory and descriptors ---
 
-static void add_descriptors(struct rows *rows, const struct worker_metrics *metrics) {
+static void add_descriptors(struct rows *rows, const struct admin_figures *figures) {
     struct rlimit limits;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL || getrlimit(RLIMIT_NOFILE, &limits) != 0) {
-        if (folder != NULL)
-            closedir(folder);
+    if (figures->process.descriptors == 0 || getrlimit(RLIMIT_NOFILE, &limits) != 0)
         return;
-    }
-    uint64_t count = 0;
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
     struct admin_limit *limit = add(rows, BYTES("descriptors"), BYTES("descriptors"), limits.rlim_cur,
                                     BYTES("of this process, as the system allows; else connections are refused"));
-    set_use(limit, count - 3); // without ".", ".." and the folder's own
-    set_hits(limit, metric_read(&metrics->downstream_refused_descriptors));
+    set_use(limit, figures->process.descriptors);
+    set_hits(limit, metric_read(&figures->workers.downstream_refused_descriptors));
 }
 
 static uint64_t percent_of(uint64_t part, uint64_t whole) {
@@ -165,7 +156,7 @@ void figures_fill_limits(struct proxy *proxy, struct admin_query *query) {
     add_times(&rows, &config->limits, &figures->workers);
     add_budget(&rows, &config->limits, &figures->workers, &proxy->memory);
     add_memory(&rows, &figures->workers);
-    add_descriptors(&rows, &figures->workers);
+    add_descriptors(&rows, figures);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         add_mailbox(&rows, &proxy->workers[i].loop, pool_format(&query->pool, "worker/%u", i), metric_read(&proxy->workers[i].metrics.mailbox_full));
     add_taps(&rows, &proxy->taps);

@@ -389,6 +389,7 @@ static void start_workers(struct proxy *proxy) {
     proxy->shared = live_shared_create();
     proxy->policies = (struct policy_states){.live = policy_state_set_create(), .shadow = policy_state_set_create()};
     memory_budget_open_own(&proxy->memory);
+    process_figures_init(&proxy->process);
     proxy->ticket_keys = ticket_keys_create();
     proxy->edges = (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .owner = proxy};
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;

@@ -17,6 +17,7 @@
 #include "identity/ca_files.h"
 #include "identity/file_identity.h"
 #include "net/tls.h"
+#include "telemetry/process_metrics.h"
 #include "upstream/health_checker.h"
 #include "upstream/resolver.h"
 
@@ -32,6 +33,7 @@ struct proxy {
     struct live_shared *shared;
     struct policy_states policies; // their live state
     struct memory_budget memory;
+    struct process_figures process;
     struct line_writer *log_lines; // of the access log
     struct audit audit;
     struct worker *workers;

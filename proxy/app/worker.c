@@ -40,15 +40,11 @@ static void copy_gauges(struct worker *worker) {
     metric_set(&metrics->tls_bytes_free, tls_memory_kept());
     metric_set(&metrics->windows_grown, h2_memory_windows_grown(worker->h2_memory));
     metric_set(&metrics->windows_refused, h2_memory_windows_refused(worker->h2_memory));
-    metric_set(&metrics->loop_turns, loop->turns);
     metric_set(&metrics->wake_left, loop->turns_cut);
     metric_set(&metrics->wake_waiting, tasks_in(&loop->wake));
     metric_set(&metrics->mailbox_waiting, waiting);
-    metric_set(&metrics->loop_turn_longest, loop->busy_longest);
-    metric_set(&metrics->loop_busy, loop->busy);
-    metric_set(&metrics->loop_slow_10ms, loop->turns_slow[0]);
-    metric_set(&metrics->loop_slow_100ms, loop->turns_slow[1]);
-    metric_set(&metrics->loop_slow_1s, loop->turns_slow[2]);
+    metric_set(&metrics->loop_turn_longest, turn_times_longest(&loop->turn_times, loop->now));
+    loop_cells_set(&metrics->loop, &loop->turn_times);
 }
 
 static void note_open(struct worker *worker) {

@@ -74,13 +74,7 @@ static void turn_now(struct loop *loop) {
     loop_enter(loop);
     nanoseconds begun = loop->now;
     loop_turn(loop, begun);
-    nanoseconds busy = clock_monotonic_ns() - begun;
-    loop->busy += busy;
-    if (busy > loop->busy_longest)
-        loop->busy_longest = busy;
-    nanoseconds bound = 10 * NS_PER_MS;
-    for (unsigned i = 0; i < LOOP_SLOW_COUNT && busy > bound; i++, bound *= 10)
-        loop->turns_slow[i]++;
+    turn_times_add(&loop->turn_times, clock_monotonic_ns() - begun, begun);
 }
 
 static void on_check(uv_check_t *check) {

@@ -14,11 +14,10 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/timer_wheel.h"
+#include "base/turn_times.h"
 
 #include <stdbool.h>
 #include <uv.h>
-
-#define LOOP_SLOW_COUNT 3
 
 // Something that is run once later in the turn. Embedded in a stream, connection or whatever waits; `run` is set once.
 struct task {
@@ -55,10 +54,8 @@ struct loop {
     uv_timer_t alarm;     // armed for the wheel's next deadline
     nanoseconds alarm_at;
     uint64_t turns;
-    uint64_t turns_cut;                   // that left streams for the next
-    nanoseconds busy_longest;             // longest turn without poll
-    nanoseconds busy;                     // all turns, without poll
-    uint64_t turns_slow[LOOP_SLOW_COUNT]; // that took longer than 10 ms, 100 ms, 1 s
+    uint64_t turns_cut;           // that left streams for the next
+    struct turn_times turn_times; // without poll
 };
 
 // `receiver` is what messages sent to this loop get.

@@ -2,6 +2,7 @@
 #include "telemetry/metrics.h"
 
 #include "base/check.h"
+#include "base/turn_times.h"
 #include "telemetry/exposition_text.h"
 #include "telemetry/otlp_metrics.h"
 #include "telemetry/text_escape.h"
@@ -18,8 +19,18 @@ static const struct bytes bound_names[][DURATION_BUCKETS] = {
                                 BYTES_OF("7.5"), BYTES_OF("10.0"), BYTES_OF("+Inf")},
 };
 
+static const struct bytes turn_names[][TURN_BUCKETS] = {
+    [EXPOSITION_PROMETHEUS] = {BYTES_OF("0.0001"), BYTES_OF("0.001"), BYTES_OF("0.005"), BYTES_OF("0.02"), BYTES_OF("0.1"), BYTES_OF("1"),
+                               BYTES_OF("+Inf")},
+    [EXPOSITION_OPENMETRICS] = {BYTES_OF("0.0001"), BYTES_OF("0.001"), BYTES_OF("0.005"), BYTES_OF("0.02"), BYTES_OF("0.1"), BYTES_OF("1.0"),
+                                BYTES_OF("+Inf")},
+};
+
 // Labels of one series, without braces: those of the family and those that policies add, of at most LABEL_VALUE_MAX bytes each.
 #define LABELS_TEXT_MAX 12288
+
+// And what stands around them in a line, but for an exemplar.
+#define FRONT_TEXT_MAX (LABELS_TEXT_MAX + 256)
 
 struct text {
     char *at, *end;
@@ -93,31 +104,48 @@ static const struct exemplar *exemplar_for(const struct histogram_sample *sample
     return NULL;
 }
 
-static void add_bucket(struct exposition *exposition, const struct histogram_sample *sample, unsigned bucket, struct bytes labels, uint64_t count) {
+// What a bucket's line begins with: `name_bucket{a="x",le="`.
+static struct bytes write_front(const struct exposition *exposition, struct bytes labels, char *front) {
+    struct text text = {front, front + FRONT_TEXT_MAX};
+    put(&text, bytes_from_text(exposition->family->name));
+    put(&text, BYTES("_bucket{"));
+    put(&text, labels);
+    put(&text, BYTES("le=\""));
+    return bytes_from(front, (size_t)(text.at - front));
+}
+
+static void add_bucket(struct exposition *exposition, const struct histogram_sample *sample, unsigned bucket, struct bytes front, uint64_t count) {
     char end[NUMBER_TEXT_MAX + 32];
     struct text text = {end, end + sizeof end};
     const struct exemplar *exemplar = exposition->format == EXPOSITION_OPENMETRICS ? exemplar_for(sample, bucket) : NULL;
-    buffer_append(exposition->out, bytes_from_text(exposition->family->name));
-    buffer_append(exposition->out, BYTES("_bucket{"));
-    buffer_append(exposition->out, labels);
-    put(&text, BYTES("le=\""));
-    put(&text, bound_names[exposition->format][bucket]);
+    put(&text, sample->are_turns ? turn_names[exposition->format][bucket] : bound_names[exposition->format][bucket]);
     put(&text, BYTES("\"} "));
     text.at += exposition_number_text(text.at, count);
+    if (exemplar == NULL)
+        put(&text, BYTES("\n"));
+    buffer_append(exposition->out, front);
     buffer_append(exposition->out, bytes_from(end, (size_t)(text.at - end)));
-    if (exemplar != NULL)
-        add_exemplar(exposition, exemplar);
+    if (exemplar == NULL)
+        return;
+    add_exemplar(exposition, exemplar);
     buffer_append(exposition->out, BYTES("\n"));
 }
 
-static void add_total(struct exposition *exposition, const char *suffix, struct bytes labels) {
-    buffer_append(exposition->out, bytes_from_text(exposition->family->name));
-    buffer_append(exposition->out, bytes_from_text(suffix));
-    if (labels.len == 0)
-        return;
-    buffer_append(exposition->out, BYTES("{"));
-    buffer_append(exposition->out, bytes_from(labels.at, labels.len - 1)); // without the comma
-    buffer_append(exposition->out, BYTES("}"));
+// `name_sum{a="x"} 1.5`.
+static void add_total(struct exposition *exposition, const char *suffix, struct bytes labels, struct bytes number) {
+    char line[FRONT_TEXT_MAX];
+    struct text text = {line, line + sizeof line};
+    put(&text, bytes_from_text(exposition->family->name));
+    put(&text, bytes_from_text(suffix));
+    if (labels.len > 0) {
+        put(&text, BYTES("{"));
+        put(&text, bytes_from(labels.at, labels.len - 1)); // without the comma
+        put(&text, BYTES("}"));
+    }
+    put(&text, BYTES(" "));
+    put(&text, number);
+    put(&text, BYTES("\n"));
+    buffer_append(exposition->out, bytes_from(line, (size_t)(text.at - line)));
 }
 
 void exposition_add_histogram_sample(struct exposition *exposition, const struct histogram_sample *sample) {
@@ -126,19 +154,15 @@ void exposition_add_histogram_sample(struct exposition *exposition, const struct
         otlp_metrics_histogram(exposition->otlp, sample);
         return;
     }
-    char labels_text[LABELS_TEXT_MAX], number[NUMBER_TEXT_MAX + 2] = " ";
+    char labels_text[LABELS_TEXT_MAX], front_text[FRONT_TEXT_MAX], number[NUMBER_TEXT_MAX];
     const struct bytes labels = bytes_from(labels_text, write_labels(exposition, sample, labels_text));
+    const struct bytes front = write_front(exposition, labels, front_text);
+    const unsigned buckets = sample->are_turns ? TURN_BUCKETS : DURATION_BUCKETS;
     uint64_t count = 0;
-    for (unsigned i = 0; i < DURATION_BUCKETS; i++) {
+    for (unsigned i = 0; i < buckets; i++) {
         count += sample->buckets[i];
-        add_bucket(exposition, sample, i, labels, count);
+        add_bucket(exposition, sample, i, front, count);
     }
-    add_total(exposition, "_sum", labels);
-    size_t length = 1 + exposition_seconds_text(number + 1, sample->sum);
-    number[length++] = '\n';
-    buffer_append(exposition->out, bytes_from(number, length));
-    add_total(exposition, "_count", labels);
-    length = 1 + exposition_number_text(number + 1, count);
-    number[length++] = '\n';
-    buffer_append(exposition->out, bytes_from(number, length));
+    add_total(exposition, "_sum", labels, bytes_from(number, exposition_seconds_text(number, sample->sum)));
+    add_total(exposition, "_count", labels, bytes_from(number, exposition_number_text(number, count)));
 }

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // OpenTelemetry's bounds for the duration of requests: the 14 upper bounds (inclusive), then one bucket without bound.
@@ -26,6 +27,7 @@ struct histogram_sample {
     const struct bytes *labels;           // values of the family's labels (exposition_add); empty ones are left out
     struct bytes more_names, more_values; // of further labels, a NUL behind each
     const uint64_t *buckets;              // DURATION_BUCKETS
+    bool are_turns;                       // the first TURN_BUCKETS are used, by turn_bound
     nanoseconds sum;
     const struct exponential_totals *exponential; // those of them that came since they are recorded so (series_totals.h); NULL: none
     nanoseconds begun;                            // by the wall clock; 0: with the process

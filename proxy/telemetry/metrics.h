@@ -59,6 +59,8 @@ struct metric_family {
       "result")                                                                                                                                      \
     X(CA_SET_LOADS, COUNTER, "outrigger_ca_set_loads_total", "Sets of CA certificates for servers outside the mesh read, by result.", "files",       \
       "result")                                                                                                                                      \
+    X(CA_SET_NOT_AFTER, GAUGE, "outrigger_ca_set_not_after_timestamp_seconds",                                                                       \
+      "When the first certificate ends of a set of CA certificates for servers outside the mesh.", "files")                                          \
     X(TLS_HANDSHAKES, COUNTER, "outrigger_tls_handshakes_total", "TLS handshakes that were completed.", "side", "kind")                              \
     X(TLS_FAILURES, COUNTER, "outrigger_tls_failures_total", "TLS handshakes that failed, by why.", "side", "reason")                                \
     X(TLS_TICKETS, COUNTER, "outrigger_tls_tickets_total", "Session tickets sent to clients.", NULL)                                                 \
@@ -86,6 +88,7 @@ struct metric_family {
       "Time until an opaque connection was led through to its endpoint, or failed.", "direction", "service", "route", "error_type",                  \
       "otel_metric_overflow")                                                                                                                        \
     X(METRIC_SERIES, GAUGE, "outrigger_metric_series", "Series of each family of histograms of requests, of telemetry.metrics.maxSeries.", "family") \
+    X(METRIC_SERIES_MAX, GAUGE, "outrigger_metric_series_max", "Series that each of these families may have: telemetry.metrics.maxSeries.", NULL)    \
     X(DNS_LOOKUPS, COUNTER, "outrigger_dns_lookups_total", "Look-ups of names that ended, by outcome.", "outcome")                                   \
     X(DNS_LOOKUP_DURATION, HISTOGRAM, "outrigger_dns_lookup_duration_seconds", "How long look-ups took.", NULL)                                      \
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
@@ -118,6 +121,8 @@ struct metric_family {
     X(EXPORT_CAPACITY, GAUGE, "outrigger_telemetry_queue_capacity", "Records that may wait in the queues of all workers.", "signal")                 \
     X(EXPORT_RESULTS, COUNTER, "outrigger_telemetry_exports_total", "Requests to a collector, by how all tries ended.", "signal", "result")          \
     X(EXPORT_RETRIES, COUNTER, "outrigger_telemetry_export_retries_total", "Tries of such requests after the first.", "signal")                      \
+    X(LOOP_TURN, HISTOGRAM, "outrigger_loop_turn_seconds",                                                                                           \
+      "How long turns of event loops took, without their wait for events: so long all else of that thread waited.", "thread")                        \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system time of this process.", NULL)                                              \
     X(PROCESS_RESIDENT, GAUGE, "process_resident_memory_bytes", "Resident memory of this process.", NULL)                                            \
     X(PROCESS_START, GAUGE, "process_start_time_seconds", "When this process started.", NULL)                                                        \

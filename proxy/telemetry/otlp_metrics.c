@@ -287,7 +287,7 @@ static void add_histogram(struct otlp_metrics *metrics, char *at, const struct h
     if (kind == OTLP_POINT_EXPONENTIAL)
         at = otlp_point_exponential(at, figures->exponential, figures->sum);
     else
-        at = otlp_point_explicit(at, figures->buckets, figures->sum);
+        at = otlp_point_explicit(at, figures->buckets, figures->sum, sample->are_turns);
     add_point(metrics, otlp_point_exemplars(at, kind, sample, heard), kind);
 }
 

@@ -2,6 +2,7 @@
 #include "telemetry/otlp_points.h"
 
 #include "base/check.h"
+#include "base/turn_times.h"
 #include "telemetry/metrics.h"
 #include "telemetry/otlp_wire.h"
 
@@ -50,19 +51,20 @@ static char *put_count_and_sum(char *at, uint64_t count, nanoseconds sum) {
     return wire_double(at, seconds_of(sum));
 }
 
-char *otlp_point_explicit(char *at, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum) {
+char *otlp_point_explicit(char *at, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum, bool are_turns) {
+    const unsigned bounds = are_turns ? TURN_BOUNDS : DURATION_BOUNDS;
     uint64_t count = 0;
-    for (unsigned i = 0; i < DURATION_BUCKETS; i++)
+    for (unsigned i = 0; i <= bounds; i++)
         count += buckets[i];
     at = put_count_and_sum(at, count, sum);
     *at++ = WIRE_LENGTH(6);
-    at = wire_varint(at, (uint64_t)DURATION_BUCKETS * 8);
-    for (unsigned i = 0; i < DURATION_BUCKETS; i++)
+    at = wire_varint(at, (uint64_t)(bounds + 1) * 8);
+    for (unsigned i = 0; i <= bounds; i++)
         at = wire_fixed64(at, buckets[i]);
     *at++ = WIRE_LENGTH(7);
-    at = wire_varint(at, (uint64_t)DURATION_BOUNDS * 8);
-    for (unsigned i = 0; i < DURATION_BOUNDS; i++)
-        at = wire_double(at, seconds_of(duration_bound(i)));
+    at = wire_varint(at, (uint64_t)bounds * 8);
+    for (unsigned i = 0; i < bounds; i++)
+        at = wire_double(at, seconds_of(are_turns ? turn_bound(i) : duration_bound(i)));
     return at;
 }
 

@@ -23,8 +23,8 @@ char *otlp_point_times(char *at, nanoseconds begun, nanoseconds now);
 // A time where `is_seconds`.
 char *otlp_point_value(char *at, uint64_t value, bool is_seconds);
 
-// Count, sum and buckets.
-char *otlp_point_explicit(char *at, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum);
+// Count, sum and buckets; those of turns where `are_turns`.
+char *otlp_point_explicit(char *at, const uint64_t buckets[DURATION_BUCKETS], nanoseconds sum, bool are_turns);
 char *otlp_point_exponential(char *at, const struct exponential_histogram *histogram, nanoseconds sum);
 
 // Those after `since`.

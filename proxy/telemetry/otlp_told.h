@@ -54,7 +54,7 @@ void told_end_family(struct told_memory *memory);
 // What is to be told of a counter that is at `now`. What has become less is for the overflow to tell; where the family has none it began anew.
 uint64_t told_counter_growth(struct told_memory *memory, struct told *told, uint64_t now);
 
-// What is to be told of a histogram, in `growth` (told_totals_clear). What has become less is for the overflow to tell; where the family has none it began anew.
+// The same of a histogram, in `growth` (told_totals_clear).
 // Without `exponential` where that does not have just what the buckets have: since the last time it began, or was told of otherwise.
 void told_growth(struct told_memory *memory, struct told *told, const struct histogram_sample *now, struct told_totals *growth);
 

@@ -4,9 +4,13 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define COUNT_AFTER (10 * NS_PER_S)
 
 static nanoseconds of_timeval(struct timeval time) {
     return (nanoseconds)time.tv_sec * NS_PER_S + (nanoseconds)time.tv_usec * NS_PER_US;
@@ -41,31 +45,36 @@ static bool read_stat(uint64_t *start_ticks, uint64_t *pages) {
                   pages) == 2;
 }
 
-static void add_stat(struct exposition *exposition) {
+static uint64_t count_descriptors(void) {
+    uint64_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        return 0;
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count - 3; // without ".", ".." and the folder's own
+}
+
+void process_figures_init(struct process_figures *figures) {
     uint64_t start_ticks, pages;
+    *figures = (struct process_figures){0};
     if (!read_stat(&start_ticks, &pages))
         return;
     struct timespec boot;
     clock_gettime(CLOCK_BOOTTIME, &boot);
-    nanoseconds up = (nanoseconds)boot.tv_sec * NS_PER_S + (nanoseconds)boot.tv_nsec;
-    nanoseconds started = start_ticks * (NS_PER_S / (nanoseconds)sysconf(_SC_CLK_TCK));
-    add(exposition, METRIC_PROCESS_RESIDENT, pages * (uint64_t)sysconf(_SC_PAGESIZE));
-    exposition_begin(exposition, METRIC_PROCESS_START);
-    exposition_add_seconds(exposition, NULL, clock_wall_ns() - (up - started));
+    const nanoseconds up = (nanoseconds)boot.tv_sec * NS_PER_S + (nanoseconds)boot.tv_nsec;
+    figures->started = clock_wall_ns() - (up - start_ticks * (NS_PER_S / (nanoseconds)sysconf(_SC_CLK_TCK)));
 }
 
-static void add_descriptors(struct exposition *exposition) {
-    uint64_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder != NULL) {
-        while (readdir(folder) != NULL)
-            count++;
-        closedir(folder);
-        add(exposition, METRIC_PROCESS_OPEN_FDS, count - 3); // without ".", ".." and the folder's own
+void process_figures_look(struct process_figures *figures, nanoseconds now) {
+    struct stat folder;
+    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0) {
+        figures->descriptors = (uint64_t)folder.st_size;
+    } else if (figures->counted_at == 0 || now >= figures->counted_at + COUNT_AFTER) {
+        figures->descriptors = count_descriptors();
+        figures->counted_at = now;
     }
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        add(exposition, METRIC_PROCESS_MAX_FDS, limit.rlim_cur);
 }
 
 uint64_t process_resident_bytes(void) {
@@ -73,8 +82,18 @@ uint64_t process_resident_bytes(void) {
     return read_stat(&start_ticks, &pages) ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-void process_metrics_expose(struct exposition *exposition) {
+void process_metrics_expose(struct exposition *exposition, const struct process_figures *figures) {
+    const uint64_t resident = process_resident_bytes();
+    struct rlimit limit;
     add_cpu(exposition);
-    add_stat(exposition);
-    add_descriptors(exposition);
+    if (resident > 0)
+        add(exposition, METRIC_PROCESS_RESIDENT, resident);
+    if (figures->started > 0) {
+        exposition_begin(exposition, METRIC_PROCESS_START);
+        exposition_add_seconds(exposition, NULL, figures->started);
+    }
+    if (figures->descriptors > 0)
+        add(exposition, METRIC_PROCESS_OPEN_FDS, figures->descriptors);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        add(exposition, METRIC_PROCESS_MAX_FDS, limit.rlim_cur);
 }

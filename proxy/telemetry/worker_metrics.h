@@ -6,6 +6,7 @@
 
 #include "base/metric_cell.h"
 #include "telemetry/limit_metrics.h"
+#include "telemetry/loop_metrics.h"
 #include "telemetry/metrics.h"
 
 // X(field, type, merge, unit, name, labels, help). Rows of one name stand together; the help of the first counts. `labels` are constant, in their final form.
@@ -157,15 +158,10 @@
     X(tls_bytes_free, GAUGE, SUM, PLAIN, "outrigger_tls_buffers_free_bytes", "", "Buffers of TLS records that are kept for the next.")               \
     X(memory_level, GAUGE, MAX, PLAIN, "outrigger_memory_level", "",                                                                                 \
       "What is shed for want of memory: 0 nothing, 1 free lists, 2 idle connections, 3 requests, 4 connections.")                                    \
-    X(loop_turns, COUNTER, SUM, PLAIN, "outrigger_loop_turns_total", "", "Turns of the event loops.")                                                \
-    X(loop_busy, COUNTER, SUM, NS, "outrigger_loop_busy_seconds_total", "", "Time that turns of the event loops took: all of it is all of a core.")  \
-    X(loop_slow_10ms, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"10ms\"", "Turns of the event loops that held others up.")      \
-    X(loop_slow_100ms, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"100ms\"", "")                                                 \
-    X(loop_slow_1s, COUNTER, SUM, PLAIN, "outrigger_loop_turns_slow_total", "over=\"1s\"", "")                                                       \
     X(wake_waiting, GAUGE, SUM, PLAIN, "outrigger_loop_wake_list", "",                                                                               \
       "Streams and other tasks that waited for their turn when an event loop was last looked at.")                                                   \
     X(mailbox_waiting, GAUGE, SUM, PLAIN, "outrigger_mailbox_waiting", "", "Messages that waited for workers then.")                                 \
-    X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop.")                           \
+    X(loop_turn_longest, GAUGE, MAX, NS, "outrigger_loop_turn_longest_seconds", "", "The longest turn of any event loop in the last minute or two.") \
     X(config_generation, GAUGE, LEAST, PLAIN, "outrigger_worker_config_generation", "",                                                              \
       "Number of the set of documents that every worker has reached.")                                                                               \
     X(snapshots_bound, GAUGE, MAX, PLAIN, "outrigger_worker_snapshots", "",                                                                          \
@@ -176,6 +172,7 @@ struct worker_metrics {
     WORKER_METRIC_LIST(X)
 #undef X
     struct limit_cells limits[LIMIT_METRIC_COUNT]; // exposed with what each is set to, not by this table
+    struct loop_cells loop;                        // of each worker alone
 };
 
 // All zero is the initial state: no init. The worker bumps the cells: metric_add(&metrics->attempts, 1).

@@ -18,6 +18,7 @@ from support.pair import Pair
 from support.wire import exchange
 
 METRICS = operations.metrics()
+ENDS = re.findall(r'X\([A-Z_0-9]+, "([a-z_]+)"\)', (operations.ROOT / "proxy" / "base" / "error.h").read_text(encoding="utf-8"))
 DOCS = operations.ROOT / "docs"
 RULES = DOCS / "prometheus" / "alerts.yaml"
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -66,7 +67,16 @@ def test_the_dashboard_and_the_alerts_name_metrics_that_there_are():
         for name, matchers in re.findall(r"\b((?:outrigger|http|rpc|process)_[a-z0-9_]+)\{([^}]*)\}", query):
             for label in re.findall(r"([a-z_]+)\s*[=!]", matchers):
                 name = re.sub(r"_(bucket|count|sum)$", "", name)
-                assert label == "instance" or re.search(rf"\b{label}\b", labels[name]), (name, label)
+                assert label in ("instance", "le") or re.search(rf"\b{label}\b", labels[name]), (name, label)
+        for label in re.findall(r"[a-z_]+", " ".join(re.findall(r"\bby \(([^)]*)\)", query))):
+            assert label in ("instance", "le", "job") or any(re.search(rf"\b{label}\b", labels[name]) for name in used), (query, label)
+        for wanted in "|".join(re.findall(r'\bend=~?"([^"]*)"', query)).split("|"):
+            assert any(re.fullmatch(wanted, end) for end in ("", *ENDS)), (query, wanted)
+
+
+def test_each_alert_has_a_test():
+    names = set(re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8")))
+    assert names == set(re.findall(r"alertname: (\w+)", RULES.with_name("alerts_test.yaml").read_text(encoding="utf-8")))
 
 
 def test_promtool_takes_the_alerts_and_their_test():

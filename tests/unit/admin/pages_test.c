@@ -245,6 +245,15 @@ static void config_before_any_was_accepted_shows_the_errors(void **state) {
     json_decref(value);
 }
 
+// Accept in several lines is one list (RFC 9110 section 5.3).
+static void what_is_accepted_may_stand_in_several_lines(void **state) {
+    (void)state;
+    client.figures.config = (struct admin_config){.snapshot = small_snapshot()};
+    const char *response = client_ask(&client, &client.metrics_address, "GET /metrics",
+                                      "Host: a\r\nAccept: text/plain;q=0.5\r\nX: application/json\r\naccept: application/openmetrics-text\r\n");
+    assert_non_null(strcasestr(response, "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
+}
+
 static void metrics_are_one_page_with_every_family_once(void **state) {
     (void)state;
     struct series_row row = {
@@ -253,15 +262,23 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         .facts = {.family = SERIES_ENDS, .direction = REQUEST_INBOUND}, .service = BYTES("school/courses:80"), .totals = {.buckets = {1}}};
     struct series_row *rows[] = {&row, &end};
     struct admin_limit limits[] = {
-        {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1}};
-    struct admin_certificate certificate = {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599};
+        {.name = BYTES("connections"), .scope = BYTES("listener/inbound"), .value = 10, .known = ADMIN_LIMIT_ALL, .use = 1},
+        {.name = BYTES("bufferBlocks"), .known = ADMIN_LIMIT_USE, .use = 7}, // that has none
+    };
+    // Roots of two makers may have one number.
+    struct admin_certificate certificates[] = {
+        {.role = BYTES("identity"), .id = BYTES("spiffe://a/b"), .not_after = 1767225599},
+        {.role = BYTES("trust bundle"), .id = BYTES("a"), .serial = BYTES("01"), .not_after = 1767225600},
+        {.role = BYTES("trust bundle"), .id = BYTES("a"), .serial = BYTES("01"), .not_after = 1767225500},
+    };
     metric_set(&client.figures.workers.retries_for_code, 17);
     client.figures.ready = true;
     client.figures.worker_count = 2;
+    client.figures.process = (struct process_figures){.started = 1700000000 * NS_PER_S, .descriptors = 9};
     client.figures.series = (struct series_rows){.items = rows, .count = 2};
     client.figures.limits = limits;
-    client.figures.limit_count = 1;
-    client.figures.identity = (struct admin_identity){.given = true, .certificates = &certificate, .certificate_count = 1};
+    client.figures.limit_count = 2;
+    client.figures.identity = (struct admin_identity){.given = true, .certificates = certificates, .certificate_count = 3};
     client.figures.config = (struct admin_config){.snapshot = small_snapshot(), .error_count = 3};
     const char *response = client_ask(&client, &client.metrics_address, "GET /metrics", "Host: 10.0.0.1:15020\r\n");
     assert_int_equal(status_of(response), 200);
@@ -276,16 +293,22 @@ static void metrics_are_one_page_with_every_family_once(void **state) {
         "\noutrigger_request_ends_total{direction=\"inbound\",service=\"school/courses:80\",end=\"ok\"} 1\n",
         "\noutrigger_limit{limit=\"connections\",scope=\"listener/inbound\"} 10\n",
         "\noutrigger_limit_use{limit=\"connections\",scope=\"listener/metrics\"} 1\n",
+        "\noutrigger_limit_use{limit=\"bufferBlocks\"} 7\n",
+        "\noutrigger_trust_root_not_after_timestamp_seconds{trust_domain=\"a\",serial=\"01\"} 1767225500\n",
         "\nprocess_cpu_seconds_total ",
-        "\nprocess_open_fds ",
+        "\nprocess_open_fds 9\n",
         "\nprocess_resident_memory_bytes ",
-        "\nprocess_start_time_seconds ",
+        "\nprocess_start_time_seconds 1700000000\n",
     };
     assert_non_null(strstr(response, "\nhttp_server_request_duration_seconds_count{service=\"school/courses:80\",http_request_method=\"GET\","
                                      "url_scheme=\"http\",http_response_status_code=\"200\"} 1\n"));
     assert_non_null(strstr(response, "\noutrigger_build_info{version=\"" OUTRIGGER_VERSION "\"} 1\n"));
     for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
         assert_non_null(strstr(response, lines[i]));
+    assert_null(strstr(response, "outrigger_limit{limit=\"bufferBlocks\""));
+    const char *root = strstr(response, "\noutrigger_trust_root_not_after_timestamp_seconds{");
+    assert_non_null(root);
+    assert_null(strstr(root + 1, "\noutrigger_trust_root_not_after_timestamp_seconds{"));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         char type[128];
         snprintf(type, sizeof(type), "\n# TYPE %s ", metric_family(metric)->name);
@@ -316,6 +339,7 @@ int main(void) {
         TEST(config_shows_the_last_good_set_and_pending_errors),
         TEST(config_before_any_was_accepted_shows_the_errors),
         TEST(metrics_are_one_page_with_every_family_once),
+        TEST(what_is_accepted_may_stand_in_several_lines),
         TEST(version_names_the_program_and_its_libraries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

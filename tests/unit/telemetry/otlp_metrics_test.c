@@ -369,6 +369,24 @@ static void counters_are_told_from_when_they_are_there(void **state) {
     assert_int_equal(find("outrigger.config_loads")->sum->data_points[0]->as_int, 4);
 }
 
+// Turns of loops have bounds of their own.
+static void a_histogram_of_turns_has_its_own_bounds(void **state) {
+    (void)state;
+    struct exposition exposition;
+    struct loop_metrics loop = {.thread = BYTES("main"), .buckets = {[0] = 5, [TURN_BUCKETS - 1] = 1}, .sum = 2 * NS_PER_S};
+    otlp_metrics_begin(metrics, &exposition, &cumulative, STARTED, STARTED + NS_PER_S);
+    loop_metrics_expose(&exposition, &loop, 1);
+    exposition_end(&exposition);
+    decode();
+    const Otlp__HistogramDataPoint *point = find("outrigger.loop_turn")->histogram->data_points[0];
+    assert_int_equal(point->n_explicit_bounds, TURN_BOUNDS);
+    assert_int_equal(point->n_bucket_counts, TURN_BUCKETS);
+    assert_true(point->explicit_bounds[0] == 0.0001 && point->explicit_bounds[TURN_BOUNDS - 1] == 1);
+    assert_int_equal(point->bucket_counts[0], 5);
+    assert_int_equal(point->count, 6);
+    assert_true(point->sum == 2);
+}
+
 static void one_label_set_is_told_once(void **state) {
     (void)state;
     for (unsigned round = 1; round <= 3; round++) {
@@ -622,6 +640,7 @@ int main(void) {
         TEST(deltas_begin_where_cumulative_ended),
         TEST(deltas_add_up_where_workers_let_go_apart),
         TEST(counters_are_told_from_when_they_are_there),
+        TEST(a_histogram_of_turns_has_its_own_bounds),
         TEST(one_label_set_is_told_once),
         TEST(count_and_sum_of_an_exponential_histogram_are_of_the_same),
         TEST(deltas_add_up_over_a_change_of_histograms),
