@@ -315,13 +315,14 @@ static void a_wait_is_of_the_policy_that_made_it(void **state) {
 
 static void an_answer_that_breaks_off_is_an_error_whatever_its_status(void **state) {
     (void)state;
-    static const char *const listeners[] = {"outbound", "inbound"};
-    for (int i = 0; i < 2; i++) {
-        begin_in(TRACED SERVICE("HTTP1", ONE), listeners[i], "GET a /\n");
-        far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 10\n", "abc", false);
+    static const char *const listeners[] = {"outbound", "inbound"}, *const told[] = {" http.response.status_code=200 ",
+                                                                                     " http.response.status_code=404 "};
+    for (int i = 0; i < 4; i++) {
+        begin_in(TRACED SERVICE("HTTP1", ONE), listeners[i % 2], "GET a /\n");
+        far_respond(far_conn(&world.far, 0), only_request(&world, 0), i < 2 ? 200 : 404, "content-length: 10\n", "abc", false);
         far_break(far_conn(&world.far, 0));
         assert_has(line(0), " status=ERROR:");
-        assert_has(line(0), " http.response.status_code=200 ");
+        assert_has(line(0), told[i / 2]);
         assert_has(line(0), " error.type=response_incomplete ");
         assert_has(line(0), " outrigger.end=response_incomplete ");
         end(1);
