@@ -82,7 +82,7 @@ static void send_batch(struct exporter *exporter) {
     CHECK(records > 0);
     const char *begin = otlp_head_write(&exporter->origin, taken, memory + head);
     otlp_sender_send(&exporter->sender, memory, bytes_from(begin, (size_t)(memory + head + taken - begin)), records);
-    if (exporter->hurry_at > 0)
+    if (exporter->is_ending)
         otlp_sender_hurry(&exporter->sender, exporter->hurry_at);
 }
 
@@ -95,7 +95,7 @@ static void look(struct task *task) {
     if (exporter->sender.state != OTLP_SENDER_IDLE)
         return; // its end looks again
     const uint64_t waiting = waiting_in(exporter);
-    const bool is_due = exporter->is_due || exporter->hurry_at > 0 || is_short_of_room(exporter);
+    const bool is_due = exporter->is_due || exporter->is_ending || is_short_of_room(exporter);
     if (waiting >= exporter->most || (is_due && waiting > 0))
         send_batch(exporter);
     // What is left of a time that has come is sent behind it.
@@ -106,7 +106,7 @@ static void on_schedule(struct timer *timer) {
     struct exporter *exporter = CONTAINER_OF(timer, struct exporter, schedule);
     exporter->is_due = true;
     if (exporter->is_on)
-        loop_timer_start(exporter->loop, &exporter->schedule, exporter->hurry_at > 0 ? HURRY_LOOK_NS : exporter->batch.schedule_delay);
+        loop_timer_start(exporter->loop, &exporter->schedule, exporter->is_ending ? HURRY_LOOK_NS : exporter->batch.schedule_delay);
     exporter_look(exporter);
 }
 
@@ -114,7 +114,7 @@ static void on_schedule(struct timer *timer) {
 
 static void done(void *user, const struct otlp_result *result) {
     struct exporter *exporter = user;
-    otlp_figures_end(&exporter->figures, &exporter->telling, result, exporter->hurry_at > 0, exporter->loop->now);
+    otlp_figures_end(&exporter->figures, &exporter->telling, result, exporter->is_ending, exporter->loop->now);
     // Those that follow are likely as long, record for record.
     if (result->end == OTLP_END_TOO_LARGE && result->records > 1 && result->records / 2 < exporter->most)
         exporter->most = (uint32_t)(result->records / 2);
@@ -164,7 +164,7 @@ void exporter_look(struct exporter *exporter) {
 }
 
 void exporter_hurry(struct exporter *exporter, nanoseconds at) {
-    CHECK(at > 0);
+    exporter->is_ending = true;
     exporter->hurry_at = at;
     otlp_sender_hurry(&exporter->sender, at);
     loop_timer_stop(exporter->loop, &exporter->schedule);
@@ -178,7 +178,7 @@ bool exporter_is_idle(const struct exporter *exporter) {
 }
 
 void exporter_end(struct exporter *exporter) {
-    exporter->hurry_at = exporter->loop->now > 0 ? exporter->loop->now : 1;
+    exporter->is_ending = true;
     exporter->is_on = false;
     otlp_sender_end(&exporter->sender);
     drop_all(exporter, EXPORT_DROP_SHUTDOWN);

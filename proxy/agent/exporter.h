@@ -25,7 +25,8 @@ struct exporter {
     uint32_t turn;        // queue that is taken from first
     bool is_on;           // else what comes is dropped
     bool is_due;          // what there is is sent, however little
-    nanoseconds hurry_at; // the process ends then; 0: it does not
+    bool is_ending;       // the process
+    nanoseconds hurry_at; // where it is: what there is is to be sent by then
     struct timer schedule;
     struct task look;
     struct export_figures figures; // what is counted here

@@ -175,7 +175,10 @@ static void put_value(struct printer *printer, const ProtobufCFieldDescriptor *f
         put_text(printer, *(char *const *)at);
         break;
     case PROTOBUF_C_TYPE_BYTES:
-        is_id(field->name) ? put_hex(printer, at) : put_base64(printer, at);
+        if (is_id(field->name))
+            put_hex(printer, at);
+        else
+            put_base64(printer, at);
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
         put_message(printer, *(ProtobufCMessage *const *)at);

@@ -26,7 +26,7 @@ void metrics_push_init(struct metrics_push *push, struct proxy *proxy) {
 static void gather(struct metrics_push *push);
 
 static void drop_rest(struct metrics_push *push, enum export_drop reason) {
-    push->figures.dropped[push->hurry_at > 0 ? EXPORT_DROP_SHUTDOWN : reason] += otlp_metrics_left(push->metrics);
+    push->figures.dropped[push->is_ending ? EXPORT_DROP_SHUTDOWN : reason] += otlp_metrics_left(push->metrics);
     otlp_metrics_drop(push->metrics);
 }
 
@@ -44,7 +44,7 @@ static bool send_records(struct metrics_push *push, struct bytes records, uint64
     otlp_sender_send(&push->sender, memory, bytes_from(begin, (size_t)(memory + head + records.len - begin)), points);
     if (push->give_up_at > 0)
         otlp_sender_hurry(&push->sender, push->give_up_at);
-    if (push->hurry_at > 0)
+    if (push->is_ending)
         otlp_sender_hurry(&push->sender, push->hurry_at);
     return true;
 }
@@ -67,7 +67,7 @@ static void send_next(struct metrics_push *push) {
 // All of a push has one time: when a piece has used it up there is none for the others.
 static void done(void *user, const struct otlp_result *result) {
     struct metrics_push *push = user;
-    otlp_figures_end(&push->figures, &push->telling, result, push->hurry_at > 0, push->proxy->loop.now);
+    otlp_figures_end(&push->figures, &push->telling, result, push->is_ending, push->proxy->loop.now);
     if (push->give_up_at == 0 && push->sender.tries > 0)
         push->give_up_at = push->sender.give_up_at;
     otlp_metrics_settle(push->metrics, result->end == OTLP_END_EXPORTED);
@@ -161,6 +161,7 @@ struct export_figures metrics_push_figures(const struct metrics_push *push) {
 void metrics_push_hurry(struct metrics_push *push, nanoseconds at) {
     if (!push->is_on)
         return;
+    push->is_ending = true;
     push->hurry_at = at;
     loop_timer_stop(&push->proxy->loop, &push->timer);
     otlp_sender_hurry(&push->sender, at);
@@ -173,7 +174,7 @@ void metrics_push_end(struct metrics_push *push) {
     if (push->metrics == NULL)
         return;
     CHECK(push->state != METRICS_PUSH_GATHERS);
-    push->hurry_at = 1; // what is dropped now is so since the process ends
+    push->is_ending = true;
     push->is_on = push->is_once_more = false;
     loop_timer_stop(&push->proxy->loop, &push->timer);
     drop_rest(push, EXPORT_DROP_SHUTDOWN);

@@ -38,7 +38,8 @@ struct metrics_push {
     bool is_once_more;      // as soon as what is under way is over: the process ends
     nanoseconds asked;      // figures were, by the wall clock
     nanoseconds give_up_at; // all pieces of this time; 0: none was tried
-    nanoseconds hurry_at;   // the process ends then; 0: it does not
+    bool is_ending;         // the process
+    nanoseconds hurry_at;   // where it is: what there is is to be sent by then
     struct export_figures figures;
     struct otlp_telling telling;
 };
