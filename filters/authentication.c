@@ -31,7 +31,6 @@ struct authenticator {
 struct authenticated {
     bool has_begun;
     bool has_waited;
-    struct claims *claims; // one reference; NULL: none
     struct jwks_waiter waiter;
 };
 
@@ -226,11 +225,14 @@ static bool say_the_same(const struct claims *a, const struct claims *b) {
     return is_same;
 }
 
-// Takes over the reference.
-static enum filter_result believe(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated,
-                                  uint32_t index, struct claims *claims) {
+static void drop_claims(void *argument) {
+    claims_unref(argument);
+}
+
+// Takes over the reference, until the stream goes: at its end logs and metrics tell of claims.
+static enum filter_result believe(struct stream *stream, const struct authenticator *authenticator, uint32_t index, struct claims *claims) {
     const struct jwt_provider *provider = &authenticator->config->providers[index];
-    authenticated->claims = claims;
+    (void)pool_on_dispose(&stream->pool, drop_claims, claims);
     explain_rule(stream, provider->name);
     explain_text(stream, "issuer", provider->rules.issuer);
     explain_number(stream, "claims", claims->count);
@@ -286,7 +288,7 @@ static enum filter_result verify_once(struct stream *stream, const struct authen
     if (claims == NULL)
         return refuse(stream, authenticator, index, true, "it says too much");
     token_cache_put(state->cache, token, version, jwt->expires_s + (int64_t)provider->rules.skew_s, claims);
-    return believe(stream, authenticator, authenticated, index, claims);
+    return believe(stream, authenticator, index, claims);
 }
 
 static enum filter_result verify(struct stream *stream, const struct authenticator *authenticator, struct authenticated *authenticated,
@@ -325,7 +327,7 @@ static enum filter_result judge(struct stream *stream, const struct authenticato
     uint32_t index;
     struct claims *known = find_known(stream, authenticator, found, now_s, &index);
     if (known != NULL)
-        return believe(stream, authenticator, authenticated, index, known);
+        return believe(stream, authenticator, index, known);
     struct jwt jwt;
     enum filter_result result;
     enum jwt_fault fault = jwt_read(found->token, &jwt);
@@ -365,16 +367,11 @@ static enum filter_result decide(struct stream *stream, const void *config, void
 }
 
 static void end(struct stream *stream, const void *config, void *state) {
+    (void)stream;
     (void)config;
     struct authenticated *authenticated = state;
     if (authenticated->has_begun)
         jwks_leave(&authenticated->waiter);
-    if (authenticated->claims == NULL)
-        return;
-    if (stream->claims == authenticated->claims)
-        stream->claims = NULL;
-    claims_unref(authenticated->claims);
-    authenticated->claims = NULL;
 }
 
 const struct filter_type filter_authentication = {

@@ -5,11 +5,13 @@
 #include "cli/canned_answers.h"
 #include "filters/registry.h"
 #include "http/form.h"
+#include "stream/claims.h"
 #include "stream/stream_sink.h"
 #include "stream/subrequest.h"
 #include "upstream/upstream_change.h"
 
 #include <arpa/inet.h>
+#include <jansson.h>
 #include <stdlib.h>
 
 // When the virtual clock begins.
@@ -32,6 +34,7 @@ struct replayed {
     union address address;
     struct spiffe_id identity;
     struct head head;
+    struct claims *claims; // that stand for what the log has hashes of; one reference; NULL: none
 };
 
 // --- in the place of the client
@@ -66,6 +69,9 @@ static void done(struct stream_sink *sink) {
     const nanoseconds until = replayed->sent_at > 0 ? replayed->sent_at : simulation->loop.now;
     list_remove(&replayed->link);
     report_add(simulation->report, replayed->request, replayed->stream, until - replayed->stream->begun);
+    replayed->stream->claims = NULL;
+    if (replayed->claims != NULL)
+        claims_unref(replayed->claims);
     stream_release(replayed->stream);
 }
 
@@ -117,7 +123,7 @@ static void add_field(struct head *head, struct bytes name, struct bytes value) 
 }
 
 // A part of a key is replayed as its hash: it tells requests apart as what it stands for did.
-static void add_part(struct replayed *replayed, struct bytes name, struct bytes value) {
+static void add_part(struct replayed *replayed, json_t *claims, struct bytes name, struct bytes value) {
     struct head *head = &replayed->head;
     struct pool *pool = &replayed->stream->pool;
     struct bytes rest = name, type;
@@ -129,9 +135,12 @@ static void add_part(struct replayed *replayed, struct bytes name, struct bytes 
     else if (bytes_equal(type, BYTES("Query")))
         head->path = pool_format(pool, "%.*s%c%.*s=%.*s", BYTES_FORMAT(head->path), bytes_find(head->path, '?') < head->path.len ? '&' : '?',
                                  BYTES_FORMAT(rest), BYTES_FORMAT(value));
+    else if (bytes_equal(type, BYTES("JWTClaim")))
+        json_object_set_new(claims, pool_format(pool, "%.*s", BYTES_FORMAT(rest)).at, json_stringn(value.at, value.len));
 }
 
-static void add_pairs(struct replayed *replayed, struct bytes pairs, bool are_headers) {
+// `claims` NULL: they are headers.
+static void add_pairs(struct replayed *replayed, struct bytes pairs, json_t *claims) {
     struct pool *pool = &replayed->stream->pool;
     struct bytes pair;
     while (bytes_next(&pairs, '&', &pair)) {
@@ -140,10 +149,10 @@ static void add_pairs(struct replayed *replayed, struct bytes pairs, bool are_he
             continue; // it was cut
         const struct bytes name = form_decode(bytes_from(pair.at, equals), pool);
         const struct bytes value = form_decode(bytes_from(pair.at + equals + 1, pair.len - equals - 1), pool);
-        if (are_headers)
+        if (claims == NULL)
             add_field(&replayed->head, name, value);
         else
-            add_part(replayed, name, value);
+            add_part(replayed, claims, name, value);
     }
 }
 
@@ -160,8 +169,12 @@ static void make_head(struct replayed *replayed) {
     head->content_length = -1;
     add_field(head, BYTES("user-agent"), request->user_agent);
     add_field(head, BYTES("referer"), request->referer);
-    add_pairs(replayed, request->headers, true);
-    add_pairs(replayed, request->keys, false);
+    json_t *claims = json_object();
+    add_pairs(replayed, request->headers, NULL);
+    add_pairs(replayed, request->keys, claims);
+    if (json_object_size(claims) > 0)
+        replayed->stream->claims = replayed->claims = claims_create(claims);
+    json_decref(claims);
 }
 
 static void begin(struct simulation *simulation, const struct logged *request) {

@@ -12,6 +12,7 @@ import yaml
 from support.backend import reply
 from support.fleet import BIN
 from support.hop import API, Hop, service
+from support.token import Issuer, jwks
 from support.wire import Wire
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "limits"
@@ -131,6 +132,32 @@ def test_keys_are_logged_as_hashes_and_tiers_as_they_are(fleet):
         found = rules(report)["RateLimitPolicy/default/l", "plans"]
         assert (found["requests"], found["refused"]) == (12, 1 + 3 + 3), part
         assert not any("plans" in note for note in report["not_simulated"])
+
+
+@pytest.mark.parametrize("is_told_by", ["keys", "limit"])
+def test_claims_of_tokens_are_logged_as_hashes(fleet, is_told_by):
+    """Which no other field has: of spec.telemetry.accessLog.keys, or of a limit in force."""
+    issuer, backend = Issuer(), fleet.backend(reply(200, b"x"))
+    part = {"type": "JWTClaim", "name": "realm.tenant"}
+    tokens = policy("AuthenticationPolicy", "t", jwt=[{"name": "main", "issuer": "https://id.example", "jwks": {"file": str(fleet.write("keys", jwks(issuer)))}}])
+    rule = {"name": "tenants", "key": [part], "limits": [{"requests": 100, "per": "1h"}]}
+    telemetry = {"accessLog": {"path": str(fleet.folder / "keys.log"), "filter": "All", **({"keys": [part]} if is_told_by == "keys" else {})}}
+    hop = Hop(fleet, [service("auth", ["127.0.0.1:3"])], inbound={"in": {"forwardTo": backend.address}}, outbound=False, service="auth", telemetry=telemetry,
+              policies=[tokens] + ([limits(rule)] if is_told_by == "limit" else []))
+    hop.access_log = fleet.folder / "keys.log"
+    with Wire(hop.inbound["in"]) as wire:
+        for number in range(6):
+            token = issuer.token(realm={"tenant": f"secret-{number % 2}"})
+            assert wire.get("/", headers=(f"Authorization: Bearer {token}",)).response().status == 200
+        assert wire.get("/").response().status == 200  # without a token
+    lines = hop.logged(7, status=200)
+    assert len({line["keys"] for line in lines[:6]}) == 2 and lines[0]["keys"].startswith("JWTClaim+realm.tenant=") and "keys" not in lines[6]
+    assert "secret" not in hop.access_log.read_text(encoding="utf-8")
+    config = fleet.write("simulated.yaml", documents(limits({**rule, "limits": [{"requests": 2, "per": "1h"}]})))
+    report = json.loads(run(fleet, "--json", config, hop.access_log).stdout)
+    found = rules(report)["RateLimitPolicy/default/l", "tenants"]
+    assert (found["requests"], found["refused"]) == (6, 2) or (found["requests"], found["refused"]) == (7, 2), found
+    assert not any("realm.tenant" in note for note in report["not_simulated"])
 
 
 def test_a_limit_in_force_has_its_keys_logged(fleet):
