@@ -16,6 +16,7 @@ struct telemetry_index {
     const struct telemetry_policy_spec *of_mesh; // NULL: there is none for the Mesh
     struct map merged;                           // by which of them hold -> struct telemetry_rules
     struct telemetry_rules *defaults;
+    bool uses_log_share; // somewhere filter All holds with the share of spec.telemetry
 };
 
 struct freezing {

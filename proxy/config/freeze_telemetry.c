@@ -70,8 +70,22 @@ static void look_at_formats(struct freezing *freezing) {
         snapshot->has_access_log = false;
 }
 
+// A share is one of what filter All logs.
+static bool is_share(const struct telemetry_share *share) {
+    return share->numerator < share->denominator;
+}
+
+static void look_at_share(struct freezing *freezing) {
+    const struct telemetry_index *index = &freezing->telemetry;
+    if (is_share(&index->defaults->access_log.sampling) && index->defaults->access_log.filter != LOG_FILTER_ALL && !index->uses_log_share)
+        config_errors_add(freezing->loading->warnings, freezing->snapshot->proxy.place, NULL, "spec.telemetry.accessLog.sampling",
+                          "does nothing: it is a share of what filter All logs, and neither spec.telemetry nor a TelemetryPolicy without a share of "
+                          "its own says All");
+}
+
 void freeze_telemetry_end(struct freezing *freezing) {
     look_at_formats(freezing);
+    look_at_share(freezing);
     map_dispose(&freezing->telemetry.by_target);
     map_dispose(&freezing->telemetry.merged);
 }
@@ -94,6 +108,19 @@ static void take_all(struct search *search, const struct target_ref *targets, ui
         take(search, &targets[i]);
 }
 
+// The group is `spec`'s, and what it has no filter for has another one than All.
+static void warn_of_share(struct freezing *freezing, const struct telemetry_policy_spec *spec) {
+    struct document *document = freezing->loading->first;
+    const struct bytes key = pool_format(freezing->loading->scratch, "log share|%p", (const void *)spec);
+    while (document->spec != spec)
+        document = document->next;
+    if (map_put(&freezing->told, key, document) != NULL)
+        return;
+    document_revive(document);
+    document_warning(document, node_find(document->spec_node, "accessLog"), "sampling",
+                     "does nothing: it is a share of what filter All logs, and spec.telemetry, whose filter holds here, does not say All");
+}
+
 static void fill(const struct search *search, struct telemetry_rules *rules) {
     const struct telemetry_policy_spec *traces = search->taken[TELEMETRY_TRACES], *log = search->taken[TELEMETRY_ACCESS_LOG];
     const struct telemetry_policy_spec *metrics = search->taken[TELEMETRY_METRICS];
@@ -111,6 +138,10 @@ static void fill(const struct search *search, struct telemetry_rules *rules) {
             rules->access_log.filter = defaults->access_log.filter;
         if (!log->has_log_sampling)
             rules->access_log.sampling = defaults->access_log.sampling;
+        if (rules->access_log.filter == LOG_FILTER_ALL && !log->has_log_sampling)
+            search->freezing->telemetry.uses_log_share = true;
+        if (rules->access_log.filter != LOG_FILTER_ALL && log->has_log_sampling)
+            warn_of_share(search->freezing, log);
     }
     if (metrics != NULL)
         rules->metrics = metrics->rules.metrics;

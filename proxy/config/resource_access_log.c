@@ -37,8 +37,8 @@ static const struct row access_log_rows[] = {
     {.name = "sampling",
      .type = VALUE_OBJECT,
      .object = &sampling_table,
-     .describes = "filter All: which share of the requests that did not fail is logged; chosen by trace id, else by x-request-id, so that all "
-                  "proxies log the same"},
+     .describes = "filter All: which share of the requests that did not fail is logged; chosen by trace, else by x-request-id, so that all "
+                  "proxies that see the same one log the same"},
     {.name = "keys",
      .type = VALUE_LIST,
      .item = VALUE_OBJECT,
@@ -121,6 +121,16 @@ static void check_headers(struct document *document, const struct access_log_con
     }
 }
 
+// What the line has for all to read needs no hash.
+static void check_keys(struct document *document, const struct request_key *keys, const struct node *list) {
+    for (uint32_t i = 0; i < keys->count; i++) {
+        const enum request_key_type type = keys->parts[i].type;
+        if (type == KEY_CLIENT_ADDRESS || type == KEY_IDENTITY || type == KEY_PATH || type == KEY_METHOD)
+            document_warning(document, node_item(list, i), "type", "%s stands in each line as it is: no hash of it is logged",
+                             request_key_type_name(type));
+    }
+}
+
 // What is sent is in no file.
 static void check_path(struct document *document, const struct access_log_config *log, const struct node *node) {
     if (log->format == LOG_FORMAT_OTLP && node_find(node, "path") != NULL)
@@ -133,6 +143,8 @@ void access_log_check(struct document *document) {
     check_path(document, &fields->telemetry.access_log, log);
     check_template(document, log);
     telemetry_share_check(document, &fields->telemetry.access_log.sampling, node_find(log, "sampling"));
+    log_sampling_check(document, fields->telemetry.access_log.filter, log);
     request_key_check(document, &fields->telemetry.access_log.keys, node_find(log, "keys"));
+    check_keys(document, &fields->telemetry.access_log.keys, node_find(log, "keys"));
     check_headers(document, &fields->telemetry.access_log, node_find(log, "headers"));
 }

@@ -120,6 +120,12 @@ void telemetry_share_check(struct document *document, const struct telemetry_sha
                        share->denominator);
 }
 
+void log_sampling_check(struct document *document, enum log_filter filter, const struct node *log) {
+    const struct node *said = node_find(log, "filter"), *sampling = node_find(log, "sampling");
+    if (said != NULL && !said->bad && sampling != NULL && filter != LOG_FILTER_ALL)
+        document_error(document, sampling, NULL, "does nothing: it is a share of what filter All logs beside what failed");
+}
+
 static void traces_check(struct document *document, const struct node *traces) {
     const struct mesh_fields *fields = document->spec;
     const struct telemetry_propagators *named = &fields->telemetry.traces.propagators;

@@ -157,6 +157,7 @@ void telemetry_policy_check(struct document *document) {
     check_group(document, metrics, spec->rules.metrics.is_disabled);
     telemetry_share_check(document, &spec->rules.traces.sampling, node_find(traces, "sampling"));
     telemetry_share_check(document, &spec->rules.access_log.sampling, node_find(log, "sampling"));
+    log_sampling_check(document, spec->rules.access_log.filter, log);
     check_attributes(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
     check_names(document, spec->rules.traces.attributes, spec->rules.traces.attribute_count, node_find(traces, "attributes"));
     check_attributes(document, spec->rules.metrics.labels, spec->rules.metrics.label_count, node_find(metrics, "labels"));

@@ -147,6 +147,8 @@ void telemetry_check(struct document *document);
         .name = "denominator", .type = VALUE_INTEGER, ROW_AT(spec, share.denominator), .min = 1, .max = 1000000, .fallback = "1",           \
         .describes = "of so many"                                                                                                           \
     }
+// Of `accessLog`: a share of nothing.
+void log_sampling_check(struct document *document, enum log_filter filter, const struct node *log);
 void telemetry_share_check(struct document *document, const struct telemetry_share *share, const struct node *node);
 
 // Of spec.telemetry.accessLog.

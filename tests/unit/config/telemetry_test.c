@@ -36,7 +36,81 @@ static void rules_between_fields_are_held(void **state) {
     expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Header}}]}\n"), "which Header");
     expect_error(OF_S("  traces: {attributes: [{name: a, from: {type: Method}}, {name: a, from: {type: Path}}]}\n"), "stands twice");
     expect_error(OF_S("  acessLog: {}\n"), "accessLog");
+    expect_error(OF_S("  accessLog: {filter: Errors, sampling: {numerator: 1, denominator: 2}}\n"), "a share of what filter All logs");
+    expect_error(PROXY("  telemetry: {accessLog: {filter: None, sampling: {numerator: 1, denominator: 2}}}\n"), "a share of what filter All logs");
+    expect_error(MESH("  telemetry: {accessLog: {filter: Errors, sampling: {numerator: 1, denominator: 2}}}\n") PROXY(""),
+                 "a share of what filter All logs");
     expect_error(PROXY("  telemetry: {traces: {sampling: {numerator: 3, denominator: 2}}}\n"), "3 of 2 is more than all");
+}
+
+// Of warnings, `count` are expected; each says that a share does nothing.
+static void expect_shares_of_nothing(const char *text, uint32_t count) {
+    struct loaded loaded;
+    expect_good(&loaded, text);
+    assert_int_equal(loaded.warnings.count, count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_non_null(strstr(loaded.warnings.lines[i], "accessLog.sampling: does nothing: it is a share of what filter All logs"));
+    loaded_dispose(&loaded);
+}
+
+static void a_share_of_nothing_is_told(void **state) {
+    (void)state;
+#define HALF "sampling: {numerator: 1, denominator: 2}"
+#define TWO_SERVICES PLAIN_ENTRY("s", "") PLAIN_ENTRY("u", "")
+    expect_shares_of_nothing(PROXY("  telemetry: {accessLog: {" HALF "}}\n"), 1);
+    expect_shares_of_nothing(MESH("  telemetry: {accessLog: {" HALF "}}\n") PROXY(""), 1);
+    expect_shares_of_nothing(PROXY("  telemetry: {accessLog: {filter: All, " HALF "}}\n"), 0);
+    expect_shares_of_nothing(PROXY("  telemetry: {accessLog: {" HALF "}}\n") PLAIN_ENTRY("s", "")
+                                 TELEMETRY("t", "{kind: Service, name: s}", "  accessLog: {filter: All}\n"),
+                             0); // the policy's requests have it
+    expect_shares_of_nothing(PROXY("  telemetry: {accessLog: {" HALF "}}\n") PLAIN_ENTRY("s", "")
+                                 TELEMETRY("t", "{kind: Service, name: s}", "  accessLog: {filter: All, " HALF "}\n"),
+                             1);
+    expect_shares_of_nothing(OF_S("  accessLog: {" HALF "}\n"), 1);
+    expect_shares_of_nothing(
+        OUTBOUND_PROXY TWO_SERVICES TELEMETRY("t", "{kind: Service, name: s}, {kind: Service, name: u}", "  accessLog: {" HALF "}\n"),
+        1); // once
+    expect_shares_of_nothing(PROXY("  telemetry: {accessLog: {filter: All}}\n") PLAIN_ENTRY("s", "")
+                                 TELEMETRY("t", "{kind: Service, name: s}", "  accessLog: {" HALF "}\n"),
+                             0);
+}
+
+// What of a TelemetryPolicy has no filter has that of spec.telemetry, and the other way round.
+static void filter_and_share_are_inherited_each_for_itself(void **state) {
+    (void)state;
+    struct loaded loaded;
+    const struct snapshot *snapshot =
+        expect_good(&loaded, PROXY("  telemetry: {accessLog: {filter: All, sampling: {numerator: 1, denominator: 100}}}\n")
+                                 TWO_SERVICES TELEMETRY("t", "{kind: Service, name: s}", "  accessLog: {" HALF "}\n")
+                                     TELEMETRY("v", "{kind: Service, name: u}", "  accessLog: {filter: All}\n"));
+    assert_int_equal(rules_of(snapshot, "default/s:80")->access_log.filter, LOG_FILTER_ALL);
+    assert_int_equal(rules_of(snapshot, "default/s:80")->access_log.sampling.denominator, 2);
+    assert_int_equal(rules_of(snapshot, "default/u:80")->access_log.sampling.denominator, 100);
+    loaded_dispose(&loaded);
+}
+
+static void keys_that_no_line_has_are_told(void **state) {
+    (void)state;
+#define KEY(type, name) "{type: " type ", name: " name "}"
+#define KEYS(keys) PROXY("  telemetry: {accessLog: {filter: All, keys: [" keys "]}}\n") PLAIN_ENTRY("s", "")
+#define LIMIT_BY(key)                                                                                                                 \
+    API "kind: RateLimitPolicy\nmetadata: {name: l}\nspec:\n  targetRefs: [{kind: Service, name: s}]\n  rules: [{name: r, key: [" key \
+        "], limits: [{requests: 1, per: 1s}]}]\n---\n"
+    struct loaded loaded;
+    const struct snapshot *snapshot = expect_good(&loaded, KEYS(KEY("JWTClaim", "sub") ", " KEY("Header", "a")));
+    assert_int_equal(loaded.warnings.count, 0);
+    const struct request_key *keys = find_key(snapshot, "default/s:80")->destination->logged_keys;
+    assert_int_equal(keys->count, 2);
+    assert_int_equal(keys->parts[0].type, KEY_CLAIM);
+    loaded_dispose(&loaded);
+    expect_good(&loaded, KEYS("{type: ClientAddress}, {type: Path}"));
+    assert_int_equal(loaded.warnings.count, 2);
+    assert_true(has_line(&loaded.warnings, "ClientAddress stands in each line as it is"));
+    loaded_dispose(&loaded);
+    expect_good(&loaded,
+                KEYS(KEY("Header", "a") ", " KEY("Header", "b") ", " KEY("Header", "c") ", " KEY("Header", "d")) LIMIT_BY(KEY("Header", "e")));
+    assert_true(has_line(&loaded.warnings, "Header e is left out for default/s:80"));
+    loaded_dispose(&loaded);
 }
 
 static void one_policy_is_for_a_target(void **state) {
@@ -251,6 +325,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_between_fields_are_held),
         cmocka_unit_test(one_policy_is_for_a_target),
+        cmocka_unit_test(a_share_of_nothing_is_told),
+        cmocka_unit_test(filter_and_share_are_inherited_each_for_itself),
+        cmocka_unit_test(keys_that_no_line_has_are_told),
         cmocka_unit_test(without_policies_the_proxy_s_own_hold_everywhere),
         cmocka_unit_test(groups_are_taken_whole_from_the_most_specific),
         cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
