@@ -143,6 +143,14 @@ static struct bytes inflate_all(struct bytes text) {
     return all;
 }
 
+// Behind a frame of so many bytes.
+static void assert_same(struct bytes packed, struct bytes plain, size_t frame) {
+    struct bytes all = inflate_all(bytes_from(packed.at + frame, packed.len - frame));
+    assert_int_equal(all.len, plain.len - frame);
+    assert_memory_equal(all.at, plain.at + frame, all.len);
+    bytes_drop(&all);
+}
+
 static const enum otlp_protocol protocols[] = {OTLP_HTTP_PROTOBUF, OTLP_HTTP_JSON, OTLP_GRPC};
 
 static void compressed_it_is_the_same(void **state) {
@@ -153,10 +161,7 @@ static void compressed_it_is_the_same(void **state) {
         assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_NONE, request, &plain, NULL), OK);
         assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_GZIP, request, &packed, NULL), OK);
         assert_true(packed.len < plain.len / 2);
-        struct bytes all = inflate_all(bytes_from(packed.at + frame, packed.len - frame));
-        assert_int_equal(all.len, plain.len - frame);
-        assert_memory_equal(all.at, plain.at + frame, all.len);
-        bytes_drop(&all);
+        assert_same(packed, plain, frame);
         bytes_drop(&plain);
         bytes_drop(&packed);
         bytes_drop(&request);
@@ -191,10 +196,7 @@ static void a_large_one_is_made_in_steps(void **state) {
         const unsigned printed = is_json ? steps : 0;
         assert_int_equal(encode(protocols[i], OTLP_COMPRESSION_GZIP, request, &packed, &steps), OK);
         assert_in_range(steps, printed + plain.len / 65536, printed + plain.len / 65536 + 1);
-        struct bytes all = inflate_all(bytes_from(packed.at + frame, packed.len - frame));
-        assert_int_equal(all.len, plain.len - frame);
-        assert_memory_equal(all.at, plain.at + frame, all.len);
-        bytes_drop(&all);
+        assert_same(packed, plain, frame);
         bytes_drop(&plain);
         bytes_drop(&packed);
     }
