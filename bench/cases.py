@@ -212,6 +212,12 @@ def pick(bench, stack):
     return [few, many / few, found["bytes_per_endpoint"]]
 
 
+def series(bench, stack):
+    """In memory: what a request costs that is counted in a series, and what a page and a push of 10,000 histograms cost the main thread."""
+    found = alone(bench, "bench-request-series")
+    return [found[key] for key in ("one_of_32", "call", "overflow", "scrape_histograms_ms", "push_cumulative_ms", "push_delta_ms")]
+
+
 CASES = [
     Case("hop", "hop", cpu_row("hop", "plain HTTP/1.1, one hop: CPU per request", 0.9), plain(), relay=True),
     Case("h2c", "hop", cpu_row("h2c", "h2c to HTTP/1.1, one hop: CPU per request", 0.9), h2c),
@@ -243,6 +249,12 @@ CASES = [
     Case("limit-keys", "none", [Row("limit_decision", "a rate limit's look and charge, 1,000 keys", "ns"),
                                 Row("limit_million", "with a million keys, as a multiple of with the 100,000 that the table is for", "", absolute=1.2),
                                 Row("limit_grown", "bytes that a million exhausted keys add", "B", absolute=0.0)], limit_keys),
+    Case("series", "none", [Row("series_count", "a request counted in one of 32 series", "ns"),
+                            Row("series_call", "a gRPC call in one of 32 methods", "ns"),
+                            Row("series_overflow", "a request that no series is left for", "ns"),
+                            Row("series_scrape", "10,000 histograms of two workers, merged and written as a page: main thread", "ms", absolute=20.0),
+                            Row("series_push", "the same written for a collector, cumulative", "ms", absolute=20.0),
+                            Row("series_push_delta", "the same as deltas", "ms", absolute=20.0)], series),
     Case("latency-1", "hop", latency_rows("latency_1", "plain hop, 1 connection"), closed_latency(1), relay=True),
     Case("latency-8", "hop", latency_rows("latency_8", "plain hop, 8 connections"), closed_latency(8), relay=True),
     Case("pair-latency-1", "pair", latency_rows("pair_latency_1", "mTLS pair, 1 connection"), closed_latency(1)),

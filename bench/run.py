@@ -48,7 +48,7 @@ def options_read():
 
 def build(folder, names):
     """The release build, only what is measured: without ours the proxy need not even compile."""
-    targets = ["bench-programs"] + (["outrigger-proxy", "bench-balancer", "bench-limit-keys"] if "ours" in names else [])
+    targets = ["bench-programs"] + (["outrigger-proxy", "bench-balancer", "bench-limit-keys", "bench-request-series"] if "ours" in names else [])
     commands = [["ninja", "-C", folder, *targets]]
     if not os.path.exists(os.path.join(folder, "build.ninja")):
         commands.insert(0, ["cmake", "-S", ROOT, "--preset", "release", "-B", folder])

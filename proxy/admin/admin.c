@@ -169,6 +169,11 @@ static void add_own_limits(struct admin_query *query) {
     figures->limits = limits;
 }
 
+bool admin_query_slice(struct admin_query *query) {
+    bool (*const slice)(struct admin_query *) = query->page != NULL ? query->page->slice : query->slice;
+    return slice != NULL && admin_query_is_wanted(query) && slice(query);
+}
+
 void admin_query_done(struct admin_query *query) {
     if (query->done != NULL) {
         query->done(query);

@@ -82,10 +82,14 @@ struct admin_query {
     void *source_state;                        // the source's own; NULL at first
     const struct admin_open_reply *open_reply; // set by a source that replies by itself (admin_reply_open), NULL at first
 
+    // Of one that no client asks, in the place of a page's.
+    bool (*slice)(struct admin_query *query);
+
     // Of one that no client asks, in the place of a page: whoever made it has its figures and frees it. NULL: a client does.
     void (*done)(struct admin_query *query);
 
     // For the page.
+    void *slice_state; // of `slice`, in the pool; NULL at first
     const struct admin_page *page;
     struct rpc_request *request; // NULL once the client is gone, or has its reply
     struct admin *admin;
@@ -134,6 +138,8 @@ struct admin_page {
     // Replies, by admin_reply or admin_reply_text, before it returns.
     void (*handle)(struct admin_query *query);
     const char *description; // for the list of pages
+    // What it has to do that takes long, before that: once in each turn of the loop until it returns false, with figures->series alone. NULL: nothing.
+    bool (*slice)(struct admin_query *query);
 };
 
 struct admin_options {
@@ -148,6 +154,9 @@ void admin_close(struct admin *admin);
 
 // Another process answers from now on: no new connections; what was asked is answered.
 void admin_stop_listening(struct admin *admin);
+
+// For a source that has figures->series: to be called once in each turn of its loop, as long as it says so. Then the other figures, and admin_query_done.
+bool admin_query_slice(struct admin_query *query);
 
 // By the source: the figures are there.
 void admin_query_done(struct admin_query *query);

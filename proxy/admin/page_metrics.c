@@ -239,7 +239,6 @@ void metrics_expose(struct exposition *page, const struct admin_figures *figures
     worker_metrics_expose(page, &figures->workers);
     add_tls(page, &figures->tls);
     dns_metrics_expose(page, &figures->dns);
-    series_rows_expose(page, &figures->series);
     export_metrics_expose(page, figures->exports, figures->export_count);
     add_policies(page, figures);
     add_breakers(page, figures);
@@ -261,13 +260,37 @@ static struct bytes accept_of(struct admin_query *query) {
     return all;
 }
 
-void page_metrics(struct admin_query *query) {
-    struct exposition page;
+struct page {
+    struct exposition exposition;
     struct buffer text;
-    admin_text_init(query, &text);
-    const enum exposition_format format = exposition_negotiate(accept_of(query));
-    exposition_init(&page, &text, format);
-    metrics_expose(&page, &query->figures);
-    exposition_end(&page);
-    admin_reply_text(query, 200, exposition_content_type(format), &text);
+    struct series_writing writing;
+};
+
+static void drop_page(void *argument) {
+    struct page *page = argument;
+    buffer_dispose(&page->text);
+}
+
+static struct page *page_of(struct admin_query *query) {
+    if (query->slice_state != NULL)
+        return query->slice_state;
+    struct page *page = pool_alloc_zeroed(&query->pool, sizeof *page);
+    admin_text_init(query, &page->text);
+    pool_on_dispose(&query->pool, drop_page, page); // its client may leave
+    exposition_init(&page->exposition, &page->text, exposition_negotiate(accept_of(query)));
+    query->slice_state = page;
+    return page;
+}
+
+bool page_metrics_slice(struct admin_query *query) {
+    struct page *page = page_of(query);
+    return series_rows_expose(&page->exposition, &query->figures.series, &page->writing, METRICS_ROWS_PER_SLICE);
+}
+
+// Behind its slices.
+void page_metrics(struct admin_query *query) {
+    struct page *page = page_of(query);
+    metrics_expose(&page->exposition, &query->figures);
+    exposition_end(&page->exposition);
+    admin_reply_text(query, 200, exposition_content_type(page->exposition.format), &page->text);
 }

@@ -9,7 +9,7 @@ const struct admin_page admin_usual_pages[] = {
     {"/", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_list, "this list"},
     {"/healthz", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_healthz, "200 while the process works"},
     {"/readyz", METHOD_GET, ADMIN_ON_BOTH, 0, ADMIN_NONE, page_readyz, "200 while it takes traffic, else 503 with the reason"},
-    {"/metrics", METHOD_GET, ADMIN_ON_BOTH, METRICS_WANTS, ADMIN_NONE, page_metrics, "all metrics, Prometheus text"},
+    {"/metrics", METHOD_GET, ADMIN_ON_BOTH, METRICS_WANTS, ADMIN_NONE, page_metrics, "all metrics, Prometheus text", page_metrics_slice},
     {"/config", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_config, "the documents in force, and what is wrong with newer ones"},
     {"/clusters", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_SERVICES, ADMIN_NONE, page_clusters, "services and endpoints with their load"},
     {"/routes", METHOD_GET, ADMIN_ON_ADMIN, ADMIN_WANT_CONFIG, ADMIN_NONE, page_routes, "by which rule requests go, in order of precedence"},

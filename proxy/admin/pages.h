@@ -19,8 +19,12 @@ void page_reloaded(struct admin_query *query);
 
 // page_metrics.c
 void page_metrics(struct admin_query *query);
+bool page_metrics_slice(struct admin_query *query);
 
-// All figures, wherever they go: a page, or a collector.
+// Series of requests that are written at a time, of some 17 lines each: a millisecond.
+#define METRICS_ROWS_PER_SLICE 500
+
+// All figures but the series of requests, which are written before in slices, wherever they go: a page, or a collector.
 void metrics_expose(struct exposition *page, const struct admin_figures *figures);
 
 // page_config.c

@@ -20,12 +20,15 @@ struct gathering {
     uint32_t asked; // the first so many workers
     uint32_t outstanding;
     struct timer again;
+    struct task slices; // what is made of the reports, in turns of the loop
+    bool is_merged, is_sliced;
 };
 
 static void start_next(struct proxy *proxy);
 
 static void free_gathering(struct gathering *gathering) {
     loop_timer_stop(&gathering->proxy->loop, &gathering->again);
+    task_cancel(&gathering->slices);
     for (uint32_t i = 0; i < gathering->proxy->worker_count; i++)
         worker_report_dispose(&gathering->reports[i]);
     list_remove(&gathering->link);
@@ -41,13 +44,19 @@ static void settle(const struct proxy *proxy) {
                              is_none ? series_registry_gatherings(registry) : LIST_ENTRY(list_first(active), struct gathering, link)->number - 1);
 }
 
+static void merge(struct gathering *gathering) {
+    if (!gathering->is_merged && admin_query_is_wanted(gathering->query))
+        figures_merge_reports(gathering->proxy, gathering->reports, gathering->asked, gathering->query);
+    gathering->is_merged = true;
+}
+
 // What the reports hold is shown before they are freed.
 static void finish(struct gathering *gathering) {
     struct proxy *proxy = gathering->proxy;
-    struct admin_query *query = gathering->query;
-    if (admin_query_is_wanted(query))
-        figures_merge_reports(proxy, gathering->reports, gathering->asked, query);
-    figures_complete(proxy, query);
+    merge(gathering);
+    while (!gathering->is_sliced && admin_query_slice(gathering->query))
+        continue;
+    figures_complete(proxy, gathering->query);
     free_gathering(gathering);
 }
 
@@ -59,12 +68,22 @@ static void finish_active(struct gathering *gathering) {
     start_next(proxy);
 }
 
+static void on_slice(struct task *task) {
+    struct gathering *gathering = CONTAINER_OF(task, struct gathering, slices);
+    merge(gathering);
+    gathering->is_sliced = !admin_query_slice(gathering->query);
+    if (gathering->is_sliced)
+        finish_active(gathering);
+    else
+        loop_wake(&gathering->proxy->loop, &gathering->slices);
+}
+
 static void on_report(void *receiver, void *argument) {
     struct worker_report *report = argument;
     struct gathering *gathering = report->owner;
     CHECK(receiver == gathering->proxy && gathering->outstanding > 0);
     if (--gathering->outstanding == 0 && gathering->asked == gathering->proxy->worker_count)
-        finish_active(gathering);
+        loop_wake(&gathering->proxy->loop, &gathering->slices);
 }
 
 static void ask(struct gathering *gathering) {
@@ -109,6 +128,7 @@ void gathering_begin(struct proxy *proxy, struct admin_query *query) {
     gathering->proxy = proxy;
     gathering->query = query;
     timer_init(&gathering->again, on_again);
+    task_init(&gathering->slices, on_slice);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_report_init(&gathering->reports[i], query->wants, i, &proxy->loop, on_report, gathering);
     gathering->reports[0].question = query->explanation.question; // what limits and policies remember is one for all workers

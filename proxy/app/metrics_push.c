@@ -78,13 +78,30 @@ static void done(void *user, const struct otlp_result *result) {
 
 // ---- figures
 
+struct writing {
+    struct exposition exposition;
+    struct series_writing rows;
+};
+
+// Once it is begun it is ended, whatever documents say meanwhile.
+static bool write_slice(struct admin_query *query) {
+    struct metrics_push *push = query->owner;
+    struct writing *writing = query->slice_state;
+    if (writing == NULL) {
+        if (!push->is_on || push->proxy->gatherings.closed) // else some workers were not asked
+            return false;
+        writing = query->slice_state = pool_alloc_zeroed(&query->pool, sizeof *writing);
+        otlp_metrics_begin(push->metrics, &writing->exposition, &push->form, push->asked, clock_wall_ns());
+    }
+    return series_rows_expose(&writing->exposition, &query->figures.series, &writing->rows, METRICS_ROWS_PER_SLICE);
+}
+
 static void on_figures(struct admin_query *query) {
     struct metrics_push *push = query->owner;
-    struct exposition exposition;
-    if (push->is_on && !push->proxy->gatherings.closed) { // else some workers were not asked
-        otlp_metrics_begin(push->metrics, &exposition, &push->form, push->asked, clock_wall_ns());
-        metrics_expose(&exposition, &query->figures);
-        exposition_end(&exposition);
+    struct writing *writing = query->slice_state;
+    if (writing != NULL) {
+        metrics_expose(&writing->exposition, &query->figures);
+        exposition_end(&writing->exposition);
         push->figures.made += otlp_metrics_left(push->metrics);
         push->give_up_at = 0;
         set_state(push, METRICS_PUSH_SENDS);
@@ -99,6 +116,7 @@ static void on_figures(struct admin_query *query) {
 static void gather(struct metrics_push *push) {
     struct admin_query *query = alloc_zeroed_or_abort(1, sizeof *query);
     query->wants = ADMIN_WANT_COUNTERS | ADMIN_WANT_LIMITS | ADMIN_WANT_IDENTITY | ADMIN_WANT_CONFIG;
+    query->slice = write_slice;
     query->done = on_figures;
     query->owner = push;
     pool_init(&query->pool, &push->proxy->loop.pools);
@@ -134,7 +152,8 @@ void metrics_push_follow(struct metrics_push *push, const struct telemetry_confi
     otlp_sender_lead(&push->sender, push->is_on ? otlp : NULL);
     if (!push->is_on) {
         loop_timer_stop(&push->proxy->loop, &push->timer);
-        drop_rest(push, EXPORT_DROP_DISABLED);
+        if (push->state == METRICS_PUSH_SENDS)
+            drop_rest(push, EXPORT_DROP_DISABLED);
         otlp_sender_drop(&push->sender);
         return;
     }
@@ -153,7 +172,7 @@ bool metrics_push_is_idle(const struct metrics_push *push) {
 
 struct export_figures metrics_push_figures(const struct metrics_push *push) {
     struct export_figures figures = push->figures;
-    figures.waiting = push->sender.records + otlp_metrics_left(push->metrics);
+    figures.waiting = push->state == METRICS_PUSH_SENDS ? push->sender.records + otlp_metrics_left(push->metrics) : 0;
     figures.retries = push->sender.retries;
     return figures;
 }

@@ -235,24 +235,33 @@ static void expose(struct exposition *exposition, const struct series_row *row) 
                                                     });
 }
 
-void series_rows_expose(struct exposition *exposition, const struct series_rows *rows) {
-    static const enum metric metrics[SERIES_FAMILIES] = {
-        [SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,    [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
-        [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION, [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
-        [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION,         [SERIES_ENDS] = METRIC_REQUEST_ENDS};
-    uint32_t counts[SERIES_FAMILIES] = {0};
-    for (unsigned family = 0; family < SERIES_FAMILIES; family++) {
-        exposition_begin(exposition, metrics[family]);
-        for (uint32_t i = 0; i < rows->count; i++) {
-            if (rows->items[i]->facts.family != family)
-                continue;
-            counts[family] += !rows->items[i]->is_overflow;
-            expose(exposition, rows->items[i]);
-        }
-    }
+static void expose_counts(struct exposition *exposition, const enum metric *metrics, const uint32_t *counts) {
     exposition_begin(exposition, METRIC_METRIC_SERIES);
     for (unsigned family = 0; family < SERIES_ENDS; family++) {
         const struct bytes name = bytes_from_text(metric_family(metrics[family])->name);
         exposition_add(exposition, &name, counts[family]);
     }
+}
+
+bool series_rows_expose(struct exposition *exposition, const struct series_rows *rows, struct series_writing *writing, uint32_t most) {
+    static const enum metric metrics[SERIES_FAMILIES] = {
+        [SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,    [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
+        [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION, [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
+        [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION,         [SERIES_ENDS] = METRIC_REQUEST_ENDS};
+    for (; writing->family < SERIES_FAMILIES; writing->family++, writing->next = 0, writing->is_begun = false) {
+        if (!writing->is_begun)
+            exposition_begin(exposition, metrics[writing->family]);
+        writing->is_begun = true;
+        for (; writing->next < rows->count; writing->next++) {
+            const struct series_row *row = rows->items[writing->next];
+            if (row->facts.family != writing->family)
+                continue;
+            if (most-- == 0)
+                return true;
+            writing->counts[writing->family] += !row->is_overflow;
+            expose(exposition, row);
+        }
+    }
+    expose_counts(exposition, metrics, writing->counts);
+    return false;
 }

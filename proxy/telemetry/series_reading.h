@@ -48,7 +48,15 @@ struct series_rows {
 // not know of each other yet, is in the overflow, whole, as is one that has begun another life meanwhile.
 struct series_rows series_rows_merge(struct series_row *const *workers, uint32_t count, struct pool *pool);
 
-// Writes the families of requests, and how many series those of durations have.
-void series_rows_expose(struct exposition *exposition, const struct series_rows *rows);
+// How far that is: all zero at first.
+struct series_writing {
+    uint32_t family; // enum series_family
+    uint32_t next;   // row
+    bool is_begun;   // the family
+    uint32_t counts[SERIES_FAMILIES];
+};
+
+// Writes the families of requests, and how many series those of durations have: at most `most` rows of them. False: all are written.
+bool series_rows_expose(struct exposition *exposition, const struct series_rows *rows, struct series_writing *writing, uint32_t most);
 
 #endif

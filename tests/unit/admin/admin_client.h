@@ -39,6 +39,8 @@ static inline void client_answer(struct admin_client *client, struct admin_query
     query->figures = client->figures;
     query->tap = client->tap;
     client->asked = NULL;
+    while (admin_query_slice(query))
+        continue;
     admin_query_done(query);
 }
 

@@ -124,7 +124,7 @@ static void write_once(const struct otlp_metrics_terms *terms, unsigned seconds)
         continue;
     const struct series_rows rows = read_all();
     otlp_metrics_begin(metrics, &exposition, terms, STARTED + seconds * NS_PER_S - NS_PER_MS, STARTED + seconds * NS_PER_S);
-    series_rows_expose(&exposition, &rows);
+    assert_false(series_rows_expose(&exposition, &rows, &(struct series_writing){0}, UINT32_MAX));
     exposition_end(&exposition);
 }
 
@@ -429,7 +429,7 @@ static void deltas_add_up_where_workers_let_go_apart(void **state) {
         struct series_row *const lists[] = {readings[0].rows, readings[1].rows};
         const struct series_rows rows = series_rows_merge(lists, 2, &pool);
         otlp_metrics_begin(metrics, &exposition, &delta, STARTED, STARTED + round * NS_PER_S);
-        series_rows_expose(&exposition, &rows);
+        assert_false(series_rows_expose(&exposition, &rows, &(struct series_writing){0}, UINT32_MAX));
         exposition_end(&exposition);
         decode();
         told += counted();

@@ -70,15 +70,17 @@ static uint64_t total_of(const struct series_rows *rows) {
     return total;
 }
 
-// The rows as OpenMetrics has them.
-static char *expose(const struct series_rows *rows, enum exposition_format format) {
+// The rows as OpenMetrics has them, written so many at a time.
+static char *expose_by(uint32_t most, const struct series_rows *rows, enum exposition_format format) {
+    struct series_writing writing = {0};
     struct block_source blocks;
     struct buffer out;
     struct exposition exposition;
     block_source_init(&blocks, 4);
     buffer_init(&out, &blocks);
     exposition_init(&exposition, &out, format);
-    series_rows_expose(&exposition, rows);
+    while (series_rows_expose(&exposition, rows, &writing, most))
+        continue;
     char *text = calloc(1, out.length + 1);
     for (size_t length = 0; !buffer_is_empty(&out);) {
         const struct bytes front = buffer_front(&out);
@@ -89,6 +91,28 @@ static char *expose(const struct series_rows *rows, enum exposition_format forma
     buffer_dispose(&out);
     block_source_dispose(&blocks);
     return text;
+}
+
+static char *expose(const struct series_rows *rows, enum exposition_format format) {
+    return expose_by(UINT32_MAX, rows, format);
+}
+
+static void what_is_written_in_slices_is_the_same(void **state) {
+    (void)state;
+    struct series_scope *scope = take();
+    for (uint16_t status = 200; status < 210; status++) {
+        const struct request_told told = get(status);
+        series_count(&set, scope, &told);
+    }
+    const struct series_rows rows = read_all(&set);
+    char *whole = expose(&rows, EXPOSITION_OPENMETRICS);
+    for (uint32_t most = 1; most <= 11; most++) {
+        char *sliced = expose_by(most, &rows, EXPOSITION_OPENMETRICS);
+        assert_string_equal(sliced, whole);
+        free(sliced);
+    }
+    free(whole);
+    series_scope_unref(&set, scope);
 }
 
 static void what_a_request_was_makes_its_series(void **state) {
@@ -659,6 +683,7 @@ static void exponential_histograms_begin_anew_each_time_they_are_switched_on(voi
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_a_request_was_makes_its_series),
+        TEST(what_is_written_in_slices_is_the_same),
         TEST(errors_are_told_by_our_name_or_by_the_status),
         TEST(methods_that_no_server_knows_make_no_series),
         TEST(beyond_the_cap_all_is_one_series),
