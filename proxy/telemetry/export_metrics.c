@@ -20,10 +20,6 @@ static uint64_t waiting(const struct export_figures *figures) {
     return figures->waiting;
 }
 
-static uint64_t capacity(const struct export_figures *figures) {
-    return figures->capacity;
-}
-
 static uint64_t retries(const struct export_figures *figures) {
     return figures->retries;
 }
@@ -44,7 +40,10 @@ void export_metrics_expose(struct exposition *exposition, const struct export_fi
     for (uint32_t i = 0; i < count; i++)
         add_each(exposition, figures[i].signal, drops, figures[i].dropped, EXPORT_DROPS);
     add(exposition, METRIC_EXPORT_WAITING, figures, count, waiting);
-    add(exposition, METRIC_EXPORT_CAPACITY, figures, count, capacity);
+    exposition_begin(exposition, METRIC_EXPORT_CAPACITY);
+    for (uint32_t i = 0; i < count; i++)
+        if (figures[i].capacity > 0)
+            exposition_add(exposition, (const struct bytes[]){bytes_from_text(figures[i].signal)}, figures[i].capacity);
     exposition_begin(exposition, METRIC_EXPORT_RESULTS);
     for (uint32_t i = 0; i < count; i++)
         add_each(exposition, figures[i].signal, results, figures[i].results, EXPORT_RESULTS);

@@ -43,8 +43,8 @@ struct export_figures {
     uint64_t made;
     uint64_t exported;
     uint64_t dropped[EXPORT_DROPS];
-    uint64_t waiting; // in queues, and in the request at hand
-    uint64_t capacity;
+    uint64_t waiting;  // in queues, and in the request at hand
+    uint64_t capacity; // of queues; 0: there are none, as for metrics
     uint64_t results[EXPORT_RESULTS];
     uint64_t retries;
 };

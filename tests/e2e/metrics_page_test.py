@@ -3,8 +3,10 @@
 
 import http.client
 import json
+import os
 import re
 import subprocess
+import time
 import urllib.parse
 
 from golden import dashboard, metrics_page, operations
@@ -13,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.backend import reply
 from support.fleet import answers, eventually, http_get, split_address
-from support.hop import Hop, traffic
+from support.hop import Hop, service, traffic
 from support.pair import Pair
 from support.wire import exchange
 
@@ -72,6 +74,20 @@ def test_the_dashboard_and_the_alerts_name_metrics_that_there_are():
             assert label in ("instance", "le", "job") or any(re.search(rf"\b{label}\b", labels[name]) for name in used), (query, label)
         for wanted in "|".join(re.findall(r'\bend=~?"([^"]*)"', query)).split("|"):
             assert any(re.fullmatch(wanted, end) for end in ("", *ENDS)), (query, wanted)
+
+
+def test_figures_of_the_process_and_its_threads(fleet):
+    """When it began does not move, its descriptors are those that the system counts, and each thread has its own lag."""
+    hop = Hop(fleet, [service("backend", [fleet.backend().address])], workers=2)
+    begun = hop.figure("process_start_time_seconds")
+    for _ in range(5):
+        assert hop.figure("process_start_time_seconds") == begun
+    assert abs(begun - time.time()) < 600
+    assert abs(hop.figure("process_open_fds") - len(os.listdir(f"/proc/{hop.process.child.pid}/fd"))) < 5
+    threads = {dict(labels)["thread"] for (name, labels) in hop.figures() if name == "outrigger_loop_turn_seconds_count"}
+    assert threads == {"main", "worker-0", "worker-1"}
+    assert hop.figure("outrigger_loop_turn_seconds_count", thread="main") > 5
+    assert 0 < hop.figure("outrigger_loop_turn_longest_seconds") < 60
 
 
 def test_each_alert_has_a_test():
