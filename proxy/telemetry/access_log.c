@@ -7,13 +7,13 @@
 
 #include <assert.h>
 
-struct field {
+struct line_field {
     struct bytes name;
     struct bytes json; // `,"name":`
     size_t max;
 };
 
-static const struct field fields[] = {
+static const struct line_field fields[] = {
 #define X(identifier, text, most, describes) [ACCESS_##identifier] = {BYTES_OF(text), BYTES_OF(",\"" text "\":"), most},
     ACCESS_FIELD_LIST(X)
 #undef X
@@ -49,7 +49,7 @@ struct bytes access_path(const struct access_record *record) {
 }
 
 // Fields that are texts of the record as they stand there.
-static struct bytes text_of(const struct access_record *record, enum access_field field) {
+static struct bytes field_text(const struct access_record *record, enum access_field field) {
     static const size_t places[ACCESS_FIELD_COUNT] = {
         [ACCESS_LISTENER] = offsetof(struct access_record, listener),
         [ACCESS_DIRECTION] = offsetof(struct access_record, direction),
@@ -111,7 +111,7 @@ static struct value value_of(const struct access_record *record, enum access_fie
     case ACCESS_UPSTREAM_DURATION:
         return digits(record->attempts > 0 && record->upstream_duration > 0, record->upstream_duration / NS_PER_US);
     default:
-        return quoted(text_of(record, field));
+        return quoted(field_text(record, field));
     }
 }
 

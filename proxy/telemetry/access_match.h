@@ -1,5 +1,5 @@
-// Which records somebody wants to see: all that is named must hold. Decides by what the access log shows of a request and nothing more, so that nobody learns from a choice what no line says: of what was sent
-// and is too long for a line, what is cut off is not compared. Names of services and routes, which are of the configuration, are compared whole.
+// Which records somebody wants to see: all that is named must hold. Decides by what the access log shows of a request and nothing more, so that nobody learns from a choice what no
+// line says. Of what was sent and is too long for a line, what is cut off is not compared. Names of services and routes, which are of the configuration, are compared whole.
 #ifndef TELEMETRY_ACCESS_MATCH_H
 #define TELEMETRY_ACCESS_MATCH_H
 

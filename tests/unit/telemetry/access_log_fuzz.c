@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     };
     struct bytes *const texts[] = {&record.path,     &record.authority, &record.user_agent, &record.peer_identity, &record.request_id,
                                    &record.method,   &record.listener,  &record.direction,  &record.detail,        &record.policy,
-                                   &record.endpoint, &record.service,   &record.peer,       &record.trace_id};
+                                   &record.endpoint, &record.service,   &record.peer,       &record.trace_id,      &record.client};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         *texts[i] = take_text(&left);
 
@@ -84,10 +84,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     check_text(&record, BYTES("%{user_agent}\"%{path}%{path}%{peer_identity} %{detail}%{authority}%{path}%{request_id}"), line);
     record.find_field = same_field;
     record.message = &record;
-    check_text(
-        &record,
-        BYTES("[%START_TIME%] %REQ(X?:PATH):40% %RESP(A)% %TRAILER(A?B)% %RESPONSE_FLAGS% %GRPC_STATUS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
-        line);
+    check_text(&record,
+               BYTES("[%START_TIME%] %REQ(X?:PATH):40% %RESP(A)% %TRAILER(A?B)% %RESPONSE_FLAGS% %GRPC_STATUS% "
+                     "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_ADDRESS%"),
+               line);
     free(line);
     return 0;
 }

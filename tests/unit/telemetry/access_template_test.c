@@ -131,21 +131,6 @@ static void operators_of_envoy_are_taken(void **state) {
         assert_string_equal(format_text(lines[i][0], &record), lines[i][1]);
 }
 
-// A proxy that is trusted tells an address, and no port.
-static void a_client_that_is_told_of_has_no_port(void **state) {
-    (void)state;
-    static const char *const lines[][2] = {{"192.0.2.1", "192.0.2.1:0 192.0.2.1 0 10.0.0.7:40000 40000\n"},
-                                           {"2001:db8::1", "[2001:db8::1]:0 2001:db8::1 0 10.0.0.7:40000 40000\n"}};
-    struct access_record record = usual_record();
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        record.client = bytes_from_text(lines[i][0]);
-        assert_string_equal(format_text("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT% "
-                                        "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_PORT%",
-                                        &record),
-                            lines[i][1]);
-    }
-}
-
 static void what_is_not_known_is_a_dash(void **state) {
     (void)state;
     const struct access_record record = {.grpc_status = ACCESS_LOG_NO_GRPC_STATUS};
@@ -260,7 +245,6 @@ int main(void) {
         cmocka_unit_test(a_template_knows_every_field_of_json),
         cmocka_unit_test(what_is_wrong_in_a_template_is_told),
         cmocka_unit_test(operators_of_envoy_are_taken),
-        cmocka_unit_test(a_client_that_is_told_of_has_no_port),
         cmocka_unit_test(what_is_not_known_is_a_dash),
         cmocka_unit_test(codes_of_grpc_are_written_as_is_wanted),
         cmocka_unit_test(ends_have_the_nearest_flag),
