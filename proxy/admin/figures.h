@@ -172,8 +172,10 @@ struct admin_figures {
     struct process_figures process;
     struct export_figures exports[OTLP_SIGNALS];
     uint32_t export_count;
-    struct admin_policy *policies; // the first ADMIN_POLICIES_MAX of rules, and of breakers of endpoints; all others of these are one, "_other"
+    struct admin_policy *policies; // those that have figures of their own (policy_state_figures)
+    struct policy_totals other_policies;
     struct health_series *health;
+    struct health_series other_health; // of services that are there no more
     uint32_t policy_count, health_count;
     // With ADMIN_WANT_SERVICES.
     struct admin_service *services;

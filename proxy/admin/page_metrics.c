@@ -161,72 +161,96 @@ static struct bytes mode_of(const struct admin_policy *policy) {
     return policy->is_dry_run ? BYTES("dry_run") : BYTES("enforce");
 }
 
-// policy, rule, target, mode
+// policy, rule, target, mode; no overflow
 #define POLICY_LABELS(shown) \
-    { (shown)->policy, (shown)->rule, (shown)->target, mode_of(shown) }
+    { (shown)->policy, (shown)->rule, (shown)->target, mode_of(shown), BYTES_NONE }
+
+#define OTHER BYTES("_other")
+
+// The one series of all that have no series of their own.
+static const struct bytes *overflow_labels(const struct exposition *page, struct bytes values[METRIC_LABELS_MAX]) {
+    for (unsigned i = 0; i < METRIC_LABELS_MAX; i++)
+        values[i] = BYTES_NONE;
+    values[metric_label_count(page->family) - 1] = BYTES("true");
+    return values;
+}
+
+static void add_overflow(struct exposition *page, uint64_t value) {
+    struct bytes values[METRIC_LABELS_MAX];
+    if (value > 0)
+        exposition_add_since(page, overflow_labels(page, values), value, 0);
+}
 
 static void add_queue_waits(struct exposition *page, const struct admin_figures *figures) {
+    const struct policy_queue *others = &figures->other_policies.queue;
+    struct bytes values[METRIC_LABELS_MAX];
+    uint64_t count = 0;
     exposition_begin(page, METRIC_BULKHEAD_WAIT);
     for (uint32_t i = 0; i < figures->policy_count; i++) {
         const struct admin_policy *policy = &figures->policies[i];
-        const struct bytes labels[] = POLICY_LABELS(policy);
-        if (policy->queue_known)
-            exposition_add_histogram(page, labels, policy->queue.waits, policy->queue.waited);
+        if (policy->totals.has_queue)
+            exposition_add_histogram_sample(page, &(struct histogram_sample){.labels = (const struct bytes[])POLICY_LABELS(policy),
+                                                                             .buckets = policy->totals.queue.waits,
+                                                                             .sum = policy->totals.queue.waited,
+                                                                             .begun = policy->begun});
     }
+    for (unsigned i = 0; i < DURATION_BUCKETS; i++)
+        count += others->waits[i];
+    if (count > 0)
+        exposition_add_histogram(page, overflow_labels(page, values), others->waits, others->waited);
 }
 
-static void add_policies(struct exposition *page, const struct admin_figures *figures) {
-    static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS,  METRIC_POLICY_OVERFLOWS,
-                                           METRIC_BULKHEAD_IN_USE, METRIC_BULKHEAD_LIMIT, METRIC_BULKHEAD_QUEUED};
+static void add_policy_counters(struct exposition *page, const struct admin_figures *figures) {
+    static const enum metric families[] = {METRIC_POLICY_REFUSALS, METRIC_POLICY_DELAYS, METRIC_POLICY_OVERFLOWS};
     for (size_t family = 0; family < sizeof families / sizeof families[0]; family++) {
         exposition_begin(page, families[family]);
         for (uint32_t i = 0; i < figures->policy_count; i++) {
             const struct admin_policy *policy = &figures->policies[i];
-            const struct bytes labels[] = POLICY_LABELS(policy);
-            const uint64_t values[] = {policy->refusals,      policy->delays,      policy->overflows,
-                                       policy->queue.running, policy->queue.limit, policy->queue.queued};
-            const bool known[] = {true, true, policy->overflows_known, policy->queue_known, policy->queue_known, policy->queue_known};
-            if (known[family])
-                exposition_add(page, labels, values[family]);
+            const uint64_t values[] = {policy->totals.refusals, policy->totals.delays, policy->totals.overflows};
+            if (families[family] != METRIC_POLICY_OVERFLOWS || policy->overflows_known)
+                exposition_add_since(page, (const struct bytes[])POLICY_LABELS(policy), values[family], policy->begun);
+        }
+        const struct policy_totals *others = &figures->other_policies;
+        const uint64_t values[] = {others->refusals, others->delays, others->overflows};
+        add_overflow(page, values[family]);
+    }
+}
+
+static void add_queues(struct exposition *page, const struct admin_figures *figures) {
+    static const enum metric families[] = {METRIC_BULKHEAD_IN_USE, METRIC_BULKHEAD_LIMIT, METRIC_BULKHEAD_QUEUED};
+    const struct admin_policy others = {.policy = OTHER, .rule = OTHER, .target = OTHER, .totals = figures->other_policies};
+    for (size_t family = 0; family < sizeof families / sizeof families[0]; family++) {
+        exposition_begin(page, families[family]);
+        for (uint32_t i = 0; i <= figures->policy_count; i++) {
+            const struct admin_policy *policy = i < figures->policy_count ? &figures->policies[i] : &others;
+            const struct policy_queue *queue = &policy->totals.queue;
+            const uint64_t values[] = {queue->running, queue->limit, queue->queued};
+            if (policy->totals.has_queue)
+                exposition_add(page, (const struct bytes[])POLICY_LABELS(policy), values[family]);
         }
     }
-    add_queue_waits(page, figures);
-}
-
-static void add_changes(struct exposition *page, const struct admin_policy *policy) {
-    for (int state = 0; state < CIRCUIT_STATES; state++) {
-        const struct bytes to = bytes_from_text(circuit_state_name((enum circuit_state)state));
-        exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy), to}, policy->breaker_changes[state]);
-    }
-}
-
-static void add_up_changes(struct admin_policy *sum, const struct admin_policy *policy) {
-    sum->is_breaker = true;
-    sum->policy = policy->policy;
-    sum->target = policy->target;
-    for (int state = 0; state < CIRCUIT_STATES; state++)
-        sum->breaker_changes[state] += policy->breaker_changes[state];
 }
 
 static void add_breakers(struct exposition *page, const struct admin_figures *figures) {
     exposition_begin(page, METRIC_BREAKER_STATE);
     for (uint32_t i = 0; i < figures->policy_count; i++) {
         const struct admin_policy *policy = &figures->policies[i];
-        if (policy->breaker_state_known)
+        if (policy->is_breaker)
             exposition_add(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy)}, policy->breaker_state);
     }
     exposition_begin(page, METRIC_BREAKER_CHANGES);
-    // Of services and of endpoints there may be too many: two rows of several, without a state, and one series.
-    struct admin_policy others = {0};
-    for (uint32_t i = 0; i < figures->policy_count; i++) {
-        const struct admin_policy *policy = &figures->policies[i];
-        if (policy->breaker_state_known)
-            add_changes(page, policy);
-        else if (policy->is_breaker)
-            add_up_changes(&others, policy);
+    uint64_t others = 0;
+    for (int to = 0; to < CIRCUIT_STATES; to++) {
+        const struct bytes name = bytes_from_text(circuit_state_name((enum circuit_state)to));
+        others += figures->other_policies.changes[to];
+        for (uint32_t i = 0; i < figures->policy_count; i++) {
+            const struct admin_policy *policy = &figures->policies[i];
+            if (policy->is_breaker)
+                exposition_add_since(page, (const struct bytes[]){policy->policy, policy->target, mode_of(policy), name, BYTES_NONE},
+                                     policy->totals.changes[to], policy->begun);
+        }
     }
-    if (others.is_breaker)
-        add_changes(page, &others);
+    add_overflow(page, others);
 }
 
 void metrics_expose(struct exposition *page, const struct admin_figures *figures) {
@@ -240,9 +264,11 @@ void metrics_expose(struct exposition *page, const struct admin_figures *figures
     add_tls(page, &figures->tls);
     dns_metrics_expose(page, &figures->dns);
     export_metrics_expose(page, figures->exports, figures->export_count);
-    add_policies(page, figures);
+    add_policy_counters(page, figures);
+    add_queues(page, figures);
+    add_queue_waits(page, figures);
     add_breakers(page, figures);
-    health_metrics_expose(page, figures->health, figures->health_count);
+    health_metrics_expose(page, figures->health, figures->health_count, &figures->other_health);
     add_limits(page, figures);
     loop_metrics_expose(page, figures->loops, figures->loop_count);
     process_metrics_expose(page, &figures->process);

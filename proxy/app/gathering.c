@@ -113,6 +113,7 @@ static void start_next(struct proxy *proxy) {
         list_push_back(&gatherings->active, &gathering->link);
         gatherings->active_count++;
         gathering->number = series_registry_gather(live_shared_series(proxy->shared));
+        live_shared_gone(proxy->shared, &gathering->query->figures.other_health); // before what is there: nothing is counted in both
         ask(gathering);
     }
 }

@@ -165,6 +165,7 @@ static struct health_series *health_figures(const struct cluster *cluster, struc
     const struct health_counts *checks = &cluster->shared->checks;
     const struct health_series series = {
         .service = pool_copy(pool, cluster->key),
+        .begun = cluster->shared->life.begun,
         .endpoints = cluster->endpoint_count,
         .ejected = atomic_load_explicit(&outliers->ejected, memory_order_relaxed),
         .unhealthy = atomic_load_explicit(&checks->unhealthy, memory_order_relaxed),

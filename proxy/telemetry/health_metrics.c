@@ -6,15 +6,32 @@ struct value {
     uint64_t number;
 };
 
-static void expose(struct exposition *exposition, enum metric metric, const struct health_series *series, uint32_t count,
-                   uint32_t (*values_of)(const struct health_series *series, struct value *values)) {
+typedef uint32_t health_values(const struct health_series *series, struct value *values);
+
+static void expose(struct exposition *exposition, enum metric metric, const struct health_series *series, uint32_t count, health_values *values_of) {
     exposition_begin(exposition, metric);
     for (uint32_t i = 0; i < count; i++) {
         struct value values[3];
         const uint32_t value_count = values_of(&series[i], values);
-        for (uint32_t j = 0; j < value_count; j++)
-            exposition_add(exposition, (const struct bytes[]){series[i].service, values[j].label}, values[j].number);
+        for (uint32_t j = 0; j < value_count; j++) {
+            const struct bytes labels[] = {series[i].service, values[j].label, BYTES_NONE};
+            if (exposition->family->type == METRIC_COUNTER)
+                exposition_add_since(exposition, labels, values[j].number, series[i].begun);
+            else
+                exposition_add(exposition, labels, values[j].number);
+        }
     }
+}
+
+static void expose_counter(struct exposition *exposition, enum metric metric, const struct health_series *series, uint32_t count,
+                           const struct health_series *gone, health_values *values_of) {
+    struct value values[3];
+    uint64_t sum = 0;
+    expose(exposition, metric, series, count, values_of);
+    for (uint32_t left = values_of(gone, values); left > 0; left--)
+        sum += values[left - 1].number;
+    if (sum > 0)
+        exposition_add_since(exposition, (const struct bytes[]){BYTES_NONE, BYTES_NONE, BYTES("true")}, sum, 0);
 }
 
 static uint32_t endpoints_of(const struct health_series *series, struct value *values) {
@@ -43,9 +60,9 @@ static uint32_t changes_of(const struct health_series *series, struct value *val
     return series->passed + series->failed > 0 ? 2 : 0;
 }
 
-void health_metrics_expose(struct exposition *exposition, const struct health_series *series, uint32_t count) {
+void health_metrics_expose(struct exposition *exposition, const struct health_series *series, uint32_t count, const struct health_series *gone) {
     expose(exposition, METRIC_SERVICE_ENDPOINTS, series, count, endpoints_of);
-    expose(exposition, METRIC_ENDPOINT_EJECTIONS, series, count, ejections_of);
-    expose(exposition, METRIC_HEALTH_CHECKS, series, count, checks_of);
-    expose(exposition, METRIC_HEALTH_CHANGES, series, count, changes_of);
+    expose_counter(exposition, METRIC_ENDPOINT_EJECTIONS, series, count, gone, ejections_of);
+    expose_counter(exposition, METRIC_HEALTH_CHECKS, series, count, gone, checks_of);
+    expose_counter(exposition, METRIC_HEALTH_CHANGES, series, count, gone, changes_of);
 }

@@ -6,6 +6,7 @@
 
 struct health_series {
     struct bytes service;
+    nanoseconds begun;                      // by the wall clock
     uint32_t endpoints, ejected, unhealthy; // now
     uint64_t ejections, shadow_ejections;   // shadow: by a policy in a dry run
     uint64_t refused;                       // ejections that maxEjectedPercent did not let be
@@ -13,6 +14,7 @@ struct health_series {
     uint64_t became_unhealthy, became_healthy;
 };
 
-void health_metrics_expose(struct exposition *exposition, const struct health_series *series, uint32_t count);
+// `gone`: what services had counted that are there no more.
+void health_metrics_expose(struct exposition *exposition, const struct health_series *series, uint32_t count, const struct health_series *gone);
 
 #endif

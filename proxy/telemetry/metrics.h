@@ -94,26 +94,30 @@ struct metric_family {
     X(DNS_NAMES, GAUGE, "outrigger_dns_names", "Names of endpoints that are looked up, by what is known of them.", "state")                          \
     X(DNS_STALE_AGE, GAUGE, "outrigger_dns_stale_age_seconds", "Age of the oldest answer in force whose name got no good one since; 0: none.", NULL) \
     X(POLICY_REFUSALS, COUNTER, "outrigger_policy_refusals_total", "Requests that a rule of a policy has refused; mode dry_run: would have.",        \
-      "policy", "rule", "target", "mode")                                                                                                            \
+      "policy", "rule", "target", "mode", "otel_metric_overflow")                                                                                    \
     X(POLICY_DELAYS, COUNTER, "outrigger_policy_delays_total", "Requests that a rule of a policy has made wait; mode dry_run: would have.",          \
-      "policy", "rule", "target", "mode")                                                                                                            \
+      "policy", "rule", "target", "mode", "otel_metric_overflow")                                                                                    \
     X(POLICY_OVERFLOWS, COUNTER, "outrigger_policy_overflows_total",                                                                                 \
       "How often a rule of a policy had no room for one more key, which then shared its limits with others like it.", "policy", "rule", "target",    \
-      "mode")                                                                                                                                        \
+      "mode", "otel_metric_overflow")                                                                                                                \
     X(BREAKER_STATE, GAUGE, "outrigger_breaker_state", "State of a circuit breaker: 0 closed, 1 open, 2 half-open.", "policy", "target", "mode")     \
     X(BREAKER_CHANGES, COUNTER, "outrigger_breaker_transitions_total", "How often a circuit breaker came to a state.", "policy", "target", "mode",   \
-      "to")                                                                                                                                          \
+      "to", "otel_metric_overflow")                                                                                                                  \
     X(BULKHEAD_IN_USE, GAUGE, "outrigger_bulkhead_in_use",                                                                                           \
       "Requests that have a slot of a pool of a bulkhead; mode dry_run: and those that would wait for one.", "policy", "rule", "target", "mode")     \
     X(BULKHEAD_LIMIT, GAUGE, "outrigger_bulkhead_limit", "Slots of the pool.", "policy", "rule", "target", "mode")                                   \
     X(BULKHEAD_QUEUED, GAUGE, "outrigger_bulkhead_queued", "Requests that wait for a slot of the pool.", "policy", "rule", "target", "mode")         \
     X(BULKHEAD_WAIT, HISTOGRAM, "outrigger_bulkhead_queue_wait_seconds",                                                                             \
-      "How long requests of the pool waited for their slot, or until they gave up; 0 too.", "policy", "rule", "target", "mode")                      \
+      "How long requests of the pool waited for their slot, or until they gave up; 0 too.", "policy", "rule", "target", "mode",                      \
+      "otel_metric_overflow")                                                                                                                        \
     X(SERVICE_ENDPOINTS, GAUGE, "outrigger_service_endpoints", "Endpoints of a service, by state.", "service", "state")                              \
     X(ENDPOINT_EJECTIONS, COUNTER, "outrigger_endpoint_ejections_total",                                                                             \
-      "Endpoints that failed in a row; result refused: not ejected, since as many as may be were; dry_run: would have been.", "service", "result")   \
-    X(HEALTH_CHECKS, COUNTER, "outrigger_health_checks_total", "Health checks of a service's endpoints, by result.", "service", "result")            \
-    X(HEALTH_CHANGES, COUNTER, "outrigger_endpoint_health_changes_total", "How often checks made an endpoint healthy, or not.", "service", "to")     \
+      "Endpoints that failed in a row; result refused: not ejected, since as many as may be were; dry_run: would have been.", "service", "result",   \
+      "otel_metric_overflow")                                                                                                                        \
+    X(HEALTH_CHECKS, COUNTER, "outrigger_health_checks_total", "Health checks of a service's endpoints, by result.", "service", "result",            \
+      "otel_metric_overflow")                                                                                                                        \
+    X(HEALTH_CHANGES, COUNTER, "outrigger_endpoint_health_changes_total", "How often checks made an endpoint healthy, or not.", "service", "to",     \
+      "otel_metric_overflow")                                                                                                                        \
     X(EXPORT_RECORDS, COUNTER, "outrigger_telemetry_records_total", "Records made for a collector: exported, dropped, or waiting.", "signal")        \
     X(EXPORT_EXPORTED, COUNTER, "outrigger_telemetry_records_exported_total", "Records that a collector has taken.", "signal")                       \
     X(EXPORT_DROPPED, COUNTER, "outrigger_telemetry_records_dropped_total", "Those not sent or not taken, by reason.", "signal", "reason")           \

@@ -12,6 +12,7 @@
 // First member of each object of live_shared; under its lock.
 struct shared_life {
     uint32_t references;
+    nanoseconds begun; // by the wall clock; of endpoints not set
 };
 
 // Why: the status of an answer; CAUSE_GRPC + a code of gRPC, or a status of a health check; or an enum error. 0: not known.

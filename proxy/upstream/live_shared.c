@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "net/loop.h"
+#include "telemetry/health_metrics.h"
 #include "telemetry/series_registry.h"
 #include "upstream/upstream.h"
 
@@ -28,6 +29,7 @@ struct live_shared {
     struct map listeners;
     struct map endpoints;
     struct series_registry *series; // has a lock of its own
+    struct health_series gone;
 };
 
 struct live_shared *live_shared_create(void) {
@@ -60,6 +62,7 @@ static void *get(struct live_shared *shared, struct map *map, struct bytes key, 
     struct shared_life *life = map_get(map, key);
     if (life == NULL) {
         life = alloc_zeroed_or_abort(1, size);
+        life->begun = clock_wall_ns();
         map_put(map, key, life);
     }
     life->references++;
@@ -67,14 +70,41 @@ static void *get(struct live_shared *shared, struct map *map, struct bytes key, 
     return life;
 }
 
-static void release(struct live_shared *shared, struct map *map, struct bytes key) {
+// Its last user is gone: what it has counted is to be kept. Under the lock.
+typedef void last_of(struct live_shared *shared, struct shared_life *life);
+
+static void release(struct live_shared *shared, struct map *map, struct bytes key, last_of *keep) {
     pthread_mutex_lock(&shared->lock);
     struct shared_life *life = map_get(map, key);
     CHECK(life != NULL && life->references > 0);
     if (--life->references == 0) {
+        if (keep != NULL)
+            keep(shared, life);
         map_remove(map, key);
         free(life);
     }
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static uint64_t value_of(const _Atomic uint64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void keep_health(struct live_shared *shared, struct shared_life *life) {
+    const struct service_shared *service = CONTAINER_OF(life, struct service_shared, life);
+    struct health_series *gone = &shared->gone;
+    gone->ejections += value_of(&service->outliers.ejections);
+    gone->shadow_ejections += value_of(&service->outliers.shadow_ejections);
+    gone->refused += value_of(&service->outliers.refused);
+    gone->passed += value_of(&service->checks.passed);
+    gone->failed += value_of(&service->checks.failed);
+    gone->became_unhealthy += value_of(&service->checks.became_unhealthy);
+    gone->became_healthy += value_of(&service->checks.became_healthy);
+}
+
+void live_shared_gone(struct live_shared *shared, struct health_series *gone) {
+    pthread_mutex_lock(&shared->lock);
+    *gone = shared->gone;
     pthread_mutex_unlock(&shared->lock);
 }
 
@@ -83,7 +113,7 @@ struct service_shared *live_shared_service(struct live_shared *shared, struct by
 }
 
 void live_shared_service_release(struct live_shared *shared, struct bytes key) {
-    release(shared, &shared->services, key);
+    release(shared, &shared->services, key, keep_health);
 }
 
 struct listener_shared *live_shared_listener(struct live_shared *shared, struct bytes name) {
@@ -91,7 +121,7 @@ struct listener_shared *live_shared_listener(struct live_shared *shared, struct 
 }
 
 void live_shared_listener_release(struct live_shared *shared, struct bytes name) {
-    release(shared, &shared->listeners, name);
+    release(shared, &shared->listeners, name, NULL);
 }
 
 struct endpoint_shared *live_shared_endpoint(struct live_shared *shared, struct bytes key) {

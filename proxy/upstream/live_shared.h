@@ -12,6 +12,7 @@
 
 struct live_shared;
 struct series_registry;
+struct health_series;
 
 // Of a service with healthCheck. The checker alone writes it.
 struct health_counts {
@@ -60,6 +61,9 @@ void live_shared_destroy(struct live_shared *shared);
 
 // Which series of requests there are: telemetry/series_registry.h.
 struct series_registry *live_shared_series(struct live_shared *shared);
+
+// What services had counted of their endpoints' health that are there no more. Any thread.
+void live_shared_gone(struct live_shared *shared, struct health_series *gone);
 
 // Any thread. The object for that key, made when new; one reference each, given back by the _release functions.
 struct service_shared *live_shared_service(struct live_shared *shared, struct bytes key);

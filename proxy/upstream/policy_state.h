@@ -6,13 +6,14 @@
 #define UPSTREAM_POLICY_STATE_H
 
 #include "base/bytes.h"
+#include "base/list.h"
 #include "telemetry/metrics.h"
+#include "upstream/circuit_breaker.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct circuit_breaker;
 struct policy_state;
 
 // A queue in front of so many places, at one moment, and how long it was waited in.
@@ -47,6 +48,9 @@ struct policy_state {
     struct bytes rule, target;
     uint64_t form; // of what is remembered: other numbers have the same, another algorithm or window has another
     uint32_t references;
+    struct list link;          // of the set, in the order of their making
+    nanoseconds begun;         // by the wall clock
+    bool has_figures;          // of its own, from the beginning until it is gone or another form takes its place
     _Atomic uint64_t refusals; // or, of a shadow, what would have been one
     _Atomic uint64_t delays;   // the same of requests that had to wait
 };
@@ -75,8 +79,23 @@ void policy_state_release(struct policy_state *state);
 // All of a list: those of the rules of one policy. Any thread.
 void policy_states_release(struct policy_state *const *states, uint32_t count);
 
-// Calls `each` for all that are in use, one of a key. Their set is locked meanwhile: `each` neither gets nor releases. Any thread.
-void policy_state_each(struct policy_state_set *set, void (*each)(struct policy_state *state, void *user), void *user);
+// So many states of a kind (of endpoints; all others) have figures of their own, those that were there first.
+#define POLICY_FIGURES_MAX 1000
+
+// What states have counted together.
+struct policy_totals {
+    uint64_t refusals, delays, overflows;
+    uint64_t changes[CIRCUIT_STATES]; // of breakers
+    struct policy_queue queue;        // places and who waits: of those that there are
+    bool has_queue;                   // some of these have one
+};
+
+// Adds what it has counted.
+void policy_totals_add(struct policy_totals *totals, struct policy_state *state);
+
+// Calls `each` for those that have figures of their own, in the order of their making, one of a key; their set is locked meanwhile: `each` neither gets nor releases. Adds to `*rest`
+// what all others have counted: that are too many, whose place one of another form has taken, that are gone. What was counted once is in one or the other, at any time. Any thread.
+void policy_state_figures(struct policy_state_set *set, void (*each)(struct policy_state *state, void *user), void *user, struct policy_totals *rest);
 
 // Both sets of a process.
 struct policy_states {

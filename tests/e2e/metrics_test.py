@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.backend import held, message, reply
 from support.fleet import eventually, http_get, split_address
 from support.h2_peer import H2Client
-from support.hop import Hop, service, traffic
+from support.hop import API, Hop, service, traffic
 from support.wire import Wire, exchange
 
 SERVICE = {"direction": "outbound", "service": "default/backend:80"}
@@ -157,6 +157,29 @@ def test_series_of_a_service_that_workers_leave_one_by_one_do_not_fall(fleet):
     hop.reload(before)
     assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
     eventually(lambda: counts() == [(1, 11)] * 2)
+
+
+def test_counters_of_policies_and_health_outlive_those(fleet):
+    """A policy or service that goes leaves what it counted to the overflow; one that comes back begins at 0."""
+    fault = {"apiVersion": API, "kind": "FaultPolicy", "metadata": {"name": "broken"},
+             "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "backend"}], "rules": [{"name": "all", "abort": {"status": 418}}]}}
+    checked = traffic("backend", healthCheck={"interval": "100ms", "path": "/health"})
+    backend, other = service("backend", [fleet.backend(reply(200, b"x")).address]), service("other", [fleet.backend(reply(200, b"x")).address])
+    hop = Hop(fleet, [backend, other], policies=[fault, checked], workers=2)
+    refusals, checks = "outrigger_policy_refusals_total", "outrigger_health_checks_total"
+
+    def of(name):
+        return [hop.figure(name, **labels) for labels in ({}, {"otel_metric_overflow": "true"})]
+    for _ in range(5):
+        assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 418
+    eventually(lambda: of(checks)[0] >= 3)
+    assert of(refusals) == [5, 0] and of(checks)[1] == 0
+    hop.reload([hop.proxy, other])
+    eventually(lambda: of(refusals) == [5, 5])
+    eventually(lambda: of(checks)[0] == of(checks)[1] >= 3)
+    hop.reload([hop.proxy, backend, other, fault])
+    assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 418
+    assert of(refusals) == [6, 5] and hop.figure(refusals, policy="FaultPolicy/default/broken") == 1
 
 
 def test_directions_are_those_of_the_listeners(fleet):

@@ -93,6 +93,8 @@ def test_deltas_add_up_over_reloads_and_to_the_end(fleet, receiver_of):
     hop.process.stop()
     points = [point for metric in metrics_of(receiver, DURATION) for point in metric.histogram.data_points]
     assert sum(point.count for point in points) == 7
+    ends = [point for metric in metrics_of(receiver, "outrigger.request_ends") for point in metric.sum.data_points]
+    assert sum(point.as_int for point in ends) == 7
     assert all(metric.histogram.aggregation_temporality == 1 for metric in metrics_of(receiver, DURATION))
 
 

@@ -159,8 +159,8 @@ static void check_left(struct trial_run *run) {
             trial_failed(run, NULL, "requests wait for it, and its row does not say so");
     if (run->watched.ended != run->watched.count)
         trial_failed(run, NULL, "the filter was not told of each end");
-    policy_state_each(run->world.states.live, check_queue, run);
-    policy_state_each(run->world.states.shadow, check_queue, run);
+    policy_state_figures(run->world.states.live, check_queue, run, &(struct policy_totals){0});
+    policy_state_figures(run->world.states.shadow, check_queue, run, &(struct policy_totals){0});
 }
 
 void trial_model_check(struct trial_run *run) {

@@ -27,7 +27,7 @@ static void find(struct policy_state *state, void *user) {
 
 static struct policy_state *breaker_of(struct policy_state_set *set) {
     struct found found = {0};
-    policy_state_each(set, find, &found);
+    policy_state_figures(set, find, &found, &(struct policy_totals){0});
     assert_int_equal(found.count, 1);
     return found.state;
 }

@@ -299,7 +299,7 @@ static void wherever_it_is_cut_no_probe_is_lost(void **state) {
             client_dispose(&client);
         }
         loopback_pass(&world, 2 * MINUTE);
-        policy_state_each(world.states.live, look, &world);
+        policy_state_figures(world.states.live, look, &world, &(struct policy_totals){0});
         loopback_dispose(&world);
     }
 }
