@@ -5,7 +5,8 @@
 
 void audit_init(struct audit *audit, struct loop *loop, uint32_t worker_count) {
     *audit = (struct audit){.worker_count = worker_count};
-    audit_writer_init(&audit->own, loop, &audit->dropped, worker_count, &audit->records);
+    const struct audit_losses losses = {&audit->full, &audit->nowhere, &audit->rate};
+    audit_writer_init(&audit->own, loop, losses, worker_count, &audit->records);
 }
 
 void audit_follow(struct audit *audit, const struct snapshot *before, const struct snapshot *fresh) {
@@ -32,7 +33,8 @@ void audit_reopen(struct audit *audit) {
 }
 
 void audit_count(const struct audit *audit, struct worker_metrics *metrics) {
-    metric_add(&metrics->audit_dropped, metric_read(&audit->dropped));
+    metric_add(&metrics->audit_dropped, metric_read(&audit->full));
+    metric_add(&metrics->audit_nowhere, metric_read(&audit->nowhere));
     for (uint32_t i = 0; audit->lines != NULL && i <= audit->worker_count; i++) {
         const struct line_counters *lines = line_writer_counters(audit->lines, i);
         metric_add(&metrics->audit_written, metric_read(&lines->written));

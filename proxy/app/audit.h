@@ -1,19 +1,19 @@
 // The audit log as the main thread has it: opens it as the documents say, and tells what changes this process: commands of the admin listener, documents, certificates, its beginning and end.
-// What requests are refused is told by workers, each by a writer of its own (app/audit_writer.h).
+// What requests are refused is told by workers, each by a writer of its own (agent/audit_writer.h).
 #ifndef APP_AUDIT_H
 #define APP_AUDIT_H
 
 #include "admin/admin.h"
-#include "app/audit_writer.h"
+#include "agent/audit_writer.h"
 #include "app/documents.h"
 
 struct credentials;
 
 struct audit {
     struct audit_writer own;
-    struct metric_cell dropped; // of the own
-    uint32_t worker_count;      // each a source; the main thread is the last one
-    struct line_writer *lines;  // NULL: no documents have wanted one yet. Set before workers hear of the documents that do
+    struct metric_cell full, nowhere, rate; // losses of the own
+    uint32_t worker_count;                  // each a source; the main thread is the last one
+    struct line_writer *lines;              // NULL: no documents have wanted one yet. Set before workers hear of the documents that do
     bool tells_changes;
     struct export_queue *records; // of the own, where they are sent; NULL: not now
 };

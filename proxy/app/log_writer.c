@@ -42,7 +42,7 @@ static void send_record(struct log_writer *writer, const struct access_record *r
         metric_add(&writer->metrics->log_nowhere, 1);
         return;
     }
-    char *room = export_queue_room(queue);
+    char *room = export_queue_spare_room(queue);
     if (room == NULL)
         return;
     export_queue_add(queue, log_record_of_access(record, room));

@@ -432,7 +432,8 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
     worker->upstream.policies = commons->policies;
     log_writer_init(&worker->log, &worker->loop, &worker->metrics, commons->log_lines, number);
     log_writer_send_by(&worker->log, &worker->queues[OTLP_LOGS], &worker->publish);
-    audit_writer_init(&worker->audit, &worker->loop, &worker->metrics.audit_dropped, number, &worker->queues[OTLP_LOGS]);
+    const struct audit_losses losses = {&worker->metrics.audit_dropped, &worker->metrics.audit_nowhere, &worker->metrics.audit_rate};
+    audit_writer_init(&worker->audit, &worker->loop, losses, number, &worker->queues[OTLP_LOGS]);
     worker->audits = commons->audit;
     worker->env = (struct stream_env){
         .loop = &worker->loop,

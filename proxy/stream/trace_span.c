@@ -40,7 +40,7 @@ static void write_records(const struct trace_draft *draft, const uint8_t *span_i
     if (!are_records(stream))
         return;
     for (const struct trace_event *event = events->first; event != NULL; event = event->next) {
-        char *const memory = export_queue_room(env->log_records);
+        char *const memory = export_queue_spare_room(env->log_records);
         if (memory == NULL)
             continue;
         const struct log_event record = {.at = event->at + draft->wall_ahead,

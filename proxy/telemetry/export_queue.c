@@ -28,12 +28,23 @@ void export_queue_dispose(struct export_queue *queue) {
     line_ring_dispose(&queue->ring);
 }
 
-char *export_queue_room(struct export_queue *queue) {
-    const bool is_full = queue->added - atomic_load_explicit(&queue->taken, memory_order_acquire) >= queue->records_max;
-    char *room = is_full ? NULL : line_ring_room(&queue->ring);
+static char *room_below(struct export_queue *queue, uint64_t records_max, size_t bytes_max) {
+    const uint64_t records = queue->added - atomic_load_explicit(&queue->taken, memory_order_acquire);
+    const uint64_t bytes = queue->ring.added - atomic_load_explicit(&queue->ring.taken, memory_order_acquire);
+    char *room = records >= records_max || bytes > bytes_max ? NULL : line_ring_room(&queue->ring);
     if (room == NULL)
         metric_add(&queue->dropped, 1);
     return room;
+}
+
+char *export_queue_room(struct export_queue *queue) {
+    return room_below(queue, queue->records_max, queue->ring.size);
+}
+
+char *export_queue_spare_room(struct export_queue *queue) {
+    const uint32_t records_kept = queue->records_max / EXPORT_RESERVE_SHARE;
+    const size_t bytes_kept = queue->ring.line_max + queue->ring.size / EXPORT_RESERVE_SHARE; // the ring asks for room for the longest itself
+    return room_below(queue, queue->records_max - records_kept, queue->ring.size - bytes_kept);
 }
 
 void export_queue_add(struct export_queue *queue, size_t length) {

@@ -50,6 +50,10 @@ void export_queue_dispose(struct export_queue *queue);
 // Room for EXPORT_RECORD_MAX bytes, in which a record is written in place. NULL: there is none, and the record counts as dropped.
 char *export_queue_room(struct export_queue *queue);
 
+// The same for a record that gives way to others in this queue: the last part of the queue, one in so many of its records and bytes, is kept for theirs.
+#define EXPORT_RESERVE_SHARE 8
+char *export_queue_spare_room(struct export_queue *queue);
+
 // The record of `length` bytes was written to export_queue_room.
 void export_queue_add(struct export_queue *queue, size_t length);
 

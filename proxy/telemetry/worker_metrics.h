@@ -138,8 +138,10 @@
     X(log_nowhere, COUNTER, SUM, PLAIN, "outrigger_access_log_dropped_total", "reason=\"nowhere\"", "")                                              \
     X(audit_written, COUNTER, SUM, PLAIN, "outrigger_audit_log_lines_total", "", "Lines of the audit log that were written.")                        \
     X(audit_dropped, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"full\"",                                                    \
-      "Lines of the audit log that are lost: its file takes them too slowly, or not at all.")                                                        \
+      "Events of the audit log that are lost: no room in or no success with its file, sent nowhere, refused connections beyond the rate.")           \
     X(audit_failed, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"failed\"", "")                                               \
+    X(audit_nowhere, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"nowhere\"", "")                                             \
+    X(audit_rate, COUNTER, SUM, PLAIN, "outrigger_audit_log_dropped_total", "reason=\"rate\"", "")                                                   \
     X(taps, GAUGE, SUM, PLAIN, "outrigger_taps", "", "Readers of /tap.")                                                                             \
     X(tap_lines, COUNTER, SUM, PLAIN, "outrigger_tap_lines_total", "", "Lines made for readers of /tap.")                                            \
     X(tap_dropped_full, COUNTER, SUM, PLAIN, "outrigger_tap_dropped_total", "reason=\"full\"",                                                       \

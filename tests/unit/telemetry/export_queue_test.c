@@ -75,6 +75,29 @@ static void records_are_taken_whole_and_in_order(void **state) {
     assert_int_equal(records, 0);
 }
 
+static void records_that_give_way_leave_the_last_part_to_others(void **state) {
+    (void)state;
+    uint32_t records;
+    while (export_queue_spare_room(&queue) != NULL)
+        assert_true(add(1, 's'));
+    assert_int_equal(metric_read(&queue.queued), RECORDS_MAX - RECORDS_MAX / EXPORT_RESERVE_SHARE);
+    assert_int_equal(metric_read(&queue.dropped), 1);
+    for (uint32_t i = 0; i < RECORDS_MAX / EXPORT_RESERVE_SHARE; i++)
+        assert_true(add(1, 'k'));
+    assert_int_equal(add(1, 'k'), 0);
+    export_queue_publish(&queue);
+    (void)export_queue_take(&queue, RECORDS_MAX, out, sizeof out, &records);
+    assert_int_equal(records, RECORDS_MAX);
+    // By bytes alike.
+    uint32_t long_ones = 0;
+    for (; export_queue_spare_room(&queue) != NULL; long_ones++)
+        assert_true(add(1000, 's'));
+    assert_int_equal(long_ones, 21);
+    while (add(1000, 'k') > 0)
+        long_ones++;
+    assert_int_equal(long_ones, 25);
+}
+
 static void what_does_not_fit_waits_for_the_next(void **state) {
     (void)state;
     uint32_t records;
@@ -221,6 +244,7 @@ static void a_batch_may_get_another_size(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_are_taken_whole_and_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(records_that_give_way_leave_the_last_part_to_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_waits_for_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_records_than_may_wait_are_dropped_and_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_records_are_bounded_by_their_bytes, set_up, tear_down),
