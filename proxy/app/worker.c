@@ -442,6 +442,7 @@ void worker_start(struct worker *worker, uint32_t number, const struct worker_co
         .log = log_writer_write,
         .log_user = &worker->log,
         .audit = audit_writer_add_request,
+        .audit_connection = audit_writer_add_connection,
         .audit_user = &worker->audit,
         .publish = &worker->publish,
         .pulse = &worker->gauges,

@@ -8,11 +8,20 @@
 #include "base/log.h"
 #include "http/h1_codec.h"
 #include "http/raw_codec.h"
+#include "net/tcp.h"
 #include "upstream/codec_limits.h"
 
 #include <stdio.h>
 
 #define HANDSHAKE_TIMEOUT_NS (10 * NS_PER_S)
+
+// `failure` and `reason` as they stand in the line.
+static void log_tls_failed(const struct server_conn *conn, enum log_level level, const char *failure, const char *reason) {
+    char peer[ADDRESS_TEXT_MAX];
+    const int length = (int)address_print(&conn->address, peer, sizeof peer);
+    log_event(level, "client_tls_failed", "listener=%.*s peer=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->listener->name), length, peer, failure,
+              reason);
+}
 
 // --- what the configuration says ---
 
@@ -153,7 +162,7 @@ static void begin_tls(struct server_conn *conn) {
     conn->is_edge = gateway_ends_tls(config_of(conn)->gateway);
     struct credentials *credentials = conn->is_edge ? edge_of(conn) : downstream->credentials;
     if (credentials == NULL) {
-        log_event(LOG_WARN, "client_tls_failed", "listener=%.*s reason=\"no identity yet\"", BYTES_FORMAT(conn->listener->name));
+        log_tls_failed(conn, LOG_WARN, error_name(ERROR_TLS_FAILED), "no identity yet");
         server_conn_close(conn, ERROR_TLS_FAILED);
         return;
     }
@@ -229,8 +238,7 @@ void server_conn_on_ready(void *user, enum error error) {
     struct server_conn *conn = user;
     CHECK(conn->phase == CONN_HANDSHAKE);
     if (error != OK) {
-        log_event(LOG_INFO, "client_tls_failed", "listener=%.*s error=%s reason=\"%s\"", BYTES_FORMAT(conn->listener->name), error_name(error),
-                  conn->transport->failure == NULL ? "" : conn->transport->failure);
+        log_tls_failed(conn, LOG_INFO, error_name(error), conn->transport->failure == NULL ? "" : conn->transport->failure);
         server_conn_close(conn, error);
         return;
     }
@@ -272,7 +280,7 @@ static void pass_tls_through(struct server_conn *conn, const struct client_hello
 
 static void relay_bytes(struct server_conn *conn) {
     if (needs_server_name(conn)) {
-        log_event(LOG_INFO, "client_tls_failed", "listener=%.*s reason=\"what came is no TLS\"", BYTES_FORMAT(conn->listener->name));
+        log_tls_failed(conn, LOG_INFO, error_name(ERROR_BAD_REQUEST), "what came is no TLS");
         server_conn_close(conn, ERROR_BAD_REQUEST);
         return;
     }

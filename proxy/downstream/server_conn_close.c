@@ -1,5 +1,9 @@
-// What the end of a client's connection means, in one table: the counter of it, the limit that it hit, and what the streams that are open on it end with.
+// What the end of a client's connection means, in one table: the counter of it, the limit that it hit, and what the streams that are open on it end with. And what
+// the audit log is told of those that mutual TLS refuses: there is no request yet, or none any more, that could be.
 #include "downstream/server_conn_private.h"
+
+#include "net/tcp.h"
+#include "net/tls.h"
 
 #define NO_LIMIT LIMIT_METRIC_COUNT
 
@@ -39,6 +43,48 @@ static const struct meaning *meaning_of(enum error reason) {
     return &finished;
 }
 
+// Whoever went, or refused us, was not refused; a gateway's client shows nothing that could be.
+static bool is_refused_in_handshake(const struct server_conn *conn, enum error reason) {
+    if (conn->is_edge || conn->client.secure || (reason != ERROR_TLS_FAILED && reason != ERROR_IDENTITY_MISMATCH))
+        return false;
+    if (!conn->transport->secure)
+        return true; // it was not even begun
+    const enum tls_failure failure = tls_failure_of(conn->transport);
+    return failure != TLS_FAILURE_PEER_ALERT && failure != TLS_FAILURE_CLOSED && failure != TLS_FAILURE_TIMEOUT;
+}
+
+// Empty: it was not.
+static struct bytes why_refused(const struct server_conn *conn, enum error reason) {
+    if (conn->distrusted || (reason == ERROR_UNAUTHENTICATED && !conn->client.secure))
+        return BYTES("its certificate is no longer trusted");
+    if (reason == ERROR_UNAUTHENTICATED)
+        return BYTES("its certificate has ended");
+    if (!is_refused_in_handshake(conn, reason))
+        return BYTES_NONE;
+    return conn->transport->failure == NULL ? BYTES("this proxy has no identity yet") : bytes_from_text(conn->transport->failure);
+}
+
+static void tell_refused(const struct server_conn *conn, enum error reason) {
+    const struct stream_env *env = conn->listener->downstream->env;
+    const struct bytes why = why_refused(conn, reason);
+    if (why.len == 0 || env->audit_connection == NULL || !conn->listener->bound->snapshot->proxy.telemetry.audit_log.denials)
+        return;
+    char peer[ADDRESS_TEXT_MAX];
+    const nanoseconds lasted = env->loop->now - conn->opened_at;
+    const struct access_record record = {
+        .start_wall = loop_wall(env->loop) - lasted,
+        .duration = lasted,
+        .listener = conn->listener->name,
+        .direction = BYTES("inbound"), // nobody else asks for certificates
+        .tls = true,
+        .end = conn->distrusted ? ERROR_UNAUTHENTICATED : reason,
+        .detail = why,
+        .peer = bytes_from(peer, address_print(&conn->address, peer, sizeof peer)),
+        .peer_identity = conn->client.identity != NULL ? conn->client.identity->text : BYTES_NONE,
+    };
+    env->audit_connection(env->audit_user, &record);
+}
+
 enum error server_conn_note_close(struct server_conn *conn, enum error reason) {
     struct worker_metrics *metrics = metrics_of(conn);
     const struct meaning *meaning = meaning_of(reason);
@@ -49,5 +95,6 @@ enum error server_conn_note_close(struct server_conn *conn, enum error reason) {
     char *cells = (void *)metrics;
     struct metric_cell *counter = (void *)(cells + counted);
     metric_add(counter, 1);
+    tell_refused(conn, reason);
     return meaning->stream_end;
 }

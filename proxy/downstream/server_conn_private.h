@@ -157,7 +157,7 @@ void server_conn_resume_reading(struct server_conn *conn);
 // Its memory goes once its transport and its last stream are gone: streams refer to its address and identity.
 void server_conn_free_when_unused(struct server_conn *conn);
 
-// server_conn_close.c: counts that the connection closes for `reason` and returns what the streams that are open on it end with.
+// server_conn_close.c: counts that the connection closes for `reason`, tells the audit log where that refuses its client, and returns what the streams that are open on it end with.
 enum error server_conn_note_close(struct server_conn *conn, enum error reason);
 
 // server_conn_time.c: whatever the connection waits for.

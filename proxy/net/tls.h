@@ -87,6 +87,9 @@ static inline nanoseconds tls_last_call(nanoseconds left) {
     return left / 4 < TLS_LAST_CALL_NS ? left / 4 : TLS_LAST_CALL_NS;
 }
 
+// Why the handshake has failed; CLOSED as long as it has not.
+enum tls_failure tls_failure_of(const struct transport *tls);
+
 // The name that the client of a server's transport has asked for (SNI), as it wrote it; empty: none. Valid until closed.
 struct bytes tls_server_name(const struct transport *tls);
 

@@ -604,6 +604,11 @@ struct transport *tls_client_create(struct transport *lower, const struct tls_cl
     return &tls->transport;
 }
 
+enum tls_failure tls_failure_of(const struct transport *transport) {
+    const struct tls *tls = tls_of_const(transport);
+    return tls->failure_known ? tls->failure : TLS_FAILURE_CLOSED;
+}
+
 struct bytes tls_server_name(const struct transport *transport) {
     const char *name = SSL_get_servername(tls_of_const(transport)->ssl, TLSEXT_NAMETYPE_host_name);
     return name == NULL ? BYTES_NONE : bytes_from_text(name);

@@ -16,7 +16,8 @@ struct stream_env {
     struct worker_metrics *metrics;
     void (*log)(void *log_user, const struct access_record *record);
     void *log_user;
-    void (*audit)(void *audit_user, const struct access_record *record); // one that was refused, where the audit log wants to hear of it
+    void (*audit)(void *audit_user, const struct access_record *record);            // one that was refused, where the audit log wants to hear of it
+    void (*audit_connection)(void *audit_user, const struct access_record *record); // the same of one without a request
     void *audit_user;
     struct export_queue *spans;       // of finished spans; NULL: there are no traces (tracing.h)
     struct export_queue *log_records; // of records of the log; NULL: nobody sends any

@@ -223,10 +223,10 @@ static void print_rest(struct stream *stream, struct access_record *record, stru
         record->retried_for = bytes_from(to->reasons, print_reasons(stream->attempts, to->reasons, sizeof to->reasons));
 }
 
-// Refused to whoever it came from, by a policy of ours; and somebody keeps an audit log.
+// Refused to whoever it came from, by a policy of ours (what another proxy refused that one tells, with its policy); and somebody keeps an audit log.
 static bool is_audited(const struct stream *stream) {
     const struct audit_log_config *audit = &stream->proxy->telemetry.audit_log;
-    if (stream->env->audit == NULL)
+    if (stream->env->audit == NULL || stream->refusal.rule.len == 0)
         return false;
     switch (stream->end) {
     case ERROR_UNAUTHENTICATED:
