@@ -97,6 +97,7 @@ void admin_reply_error(struct admin_query *query, uint16_t status, const char *f
 
 void admin_reply_open(struct admin_query *query, struct bytes content_type) {
     CHECK(query->open_reply != NULL);
+    tell_change(query, 200);
     rpc_reply_open(query->request, 200, content_type);
 }
 
@@ -183,8 +184,8 @@ void admin_query_done(struct admin_query *query) {
     CHECK(admin->queries > 0);
     if (query->request != NULL && (query->wants & ADMIN_WANT_LIMITS) != 0)
         add_own_limits(query);
-    if (query->request != NULL)
-        query->page->handle(query);
+    if (query->request != NULL || (query->change != NULL && query->page->command != ADMIN_NONE))
+        query->page->handle(query); // also for nobody: what came of a command is told
     tell_change(query, 0);
     query_destroy(query);
     admin->queries--;
@@ -253,6 +254,12 @@ static void start(struct admin_query *query) {
         admin->source->command(admin->owner, query);
 }
 
+// More than to read figures: what may change something, or is none of ours; and who looks at requests of others.
+static bool is_told(const struct admin_query *query) {
+    const bool reads = query->request->method == METHOD_GET || query->request->method == METHOD_HEAD;
+    return !reads || (query->page != NULL && (query->page->wants & ADMIN_WANT_TAP) != 0);
+}
+
 // In the query's pool, since whoever asks may be gone before it is done.
 static struct admin_change *note_change(struct admin_query *query) {
     const struct rpc_request *request = query->request;
@@ -262,7 +269,9 @@ static struct admin_change *note_change(struct admin_query *query) {
     const struct bytes target = pool_format(&query->pool, "?%.*s", BYTES_FORMAT(request->query));
     const struct bytes shown = redact_query(target, &query->pool);
     *change = (struct admin_change){
-        .page = bytes_from_text(query->page->path),
+        .page = pool_copy(&query->pool, request->path),
+        .method = method_text(request->method),
+        .authority = pool_copy(&query->pool, request->authority),
         .arguments = bytes_from(shown.at + 1, shown.len - 1),
         .peer = is_unix ? BYTES("unix") : bytes_from(peer, address_print(request->peer, peer, ADDRESS_TEXT_MAX)),
         .has_process = is_unix && request->pid != 0,
@@ -279,9 +288,9 @@ static void on_request(void *owner, struct rpc_request *request) {
     query->page = find_page(site, request);
     struct admin_refusal refused = {0};
     const bool changes = query->page != NULL && query->page->method != METHOD_GET; // where there is no such page there is nothing to change
-    query->change = changes ? note_change(query) : NULL;
     if (site->listener == ADMIN_ON_ADMIN) {
         refused = admin_access_check(request, changes, admin->source->token_file(admin->owner));
+        query->change = refused.status != 0 || is_told(query) ? note_change(query) : NULL;
     }
     if (refused.status != 0) {
         if (refused.status == 401)

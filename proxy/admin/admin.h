@@ -61,14 +61,16 @@ struct admin_tap {
     struct bytes error;                  // why not; or why nobody looks on now
 };
 
-// What somebody asked for that is more than to be told something: for an audit log.
+// What somebody asked the admin listener for that is more than figures, or was refused: for an audit log.
 struct admin_change {
-    struct bytes page;
+    struct bytes page;      // as it was asked for, without its query
+    struct bytes method;    // empty: one that we have no name for
+    struct bytes authority; // Host, as received
     struct bytes arguments; // the query, without values whose names tell of secrets
     struct bytes peer;      // address of the connection's other end; "unix" over a Unix socket
     bool has_process;       // over a Unix socket, where the system tells
     uint32_t uid, pid;
-    uint16_t status; // of the reply; 0: whoever asked is gone
+    uint16_t status; // of the reply; 0: whoever asked is gone, and nobody knows what came of it
 };
 
 // One request to a page, until its reply.
@@ -95,11 +97,12 @@ struct admin_query {
     struct admin *admin;
     void *owner;                  // of the source, as given to admin_open; where no client asks, of who made it
     enum admin_listener listener; // which one it came by
-    struct admin_change *change;  // NULL: it changes nothing, or was told
+    struct admin_change *change;  // NULL: nobody is told of it, or was
 };
 
+// What came of a command is told also where whoever gave it is gone.
 static inline bool admin_query_is_wanted(const struct admin_query *query) {
-    return query->request != NULL || query->done != NULL;
+    return query->request != NULL || query->done != NULL || query->change != NULL;
 }
 
 // Of an open reply, by the source in the place of the page.
@@ -122,7 +125,8 @@ struct admin_source {
     // Whether this proxy takes traffic, for probes: answered at once. Where not, `reason` is set to a text for people.
     bool (*ready)(void *owner, struct bytes *reason);
 
-    // Somebody has asked for a change, and it was carried out, begun, or refused: once for each request. `change` is borrowed for the call.
+    // Somebody has asked the admin listener for more than to be told figures (a change, live requests), and got it, or was refused there, whatever was asked for: once for each request.
+    // `change` is borrowed for the call.
     void (*changed)(void *owner, const struct admin_change *change);
 
     // The file with what a change over TCP must show as `Authorization: Bearer`; NULL: none, and such changes are refused (access.h).

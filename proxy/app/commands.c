@@ -67,13 +67,13 @@ void proxy_command(void *owner, struct admin_query *query) {
     struct proxy *proxy = owner;
     switch (query->page->command) {
     case ADMIN_DRAIN:
-        proxy_drain(proxy);
+        proxy_drain(proxy, "admin");
         break;
     case ADMIN_SHUTDOWN:
-        proxy_shut_down(proxy);
+        proxy_shut_down(proxy, "admin");
         break;
     case ADMIN_REOPEN:
-        proxy_reopen_logs(proxy);
+        proxy_reopen_logs(proxy, "admin");
         break;
     case ADMIN_RELOAD:
         begin_reload(proxy, query);

@@ -77,9 +77,8 @@ static enum error read_set(struct documents *documents, struct reading *reading)
     return error;
 }
 
+// The one before stays the caller's.
 static void take(struct documents *documents, struct snapshot *fresh) {
-    if (documents->snapshot != NULL)
-        snapshot_unref(documents->snapshot);
     documents->snapshot = fresh;
     documents->generation++;
     documents->accepted++;
@@ -120,12 +119,15 @@ static void settle(struct documents *documents, struct reading *reading) {
     documents->warnings = reading->warnings;
     print_lines(documents, &documents->warnings, "warning");
     print_lines(documents, &documents->errors, "error");
+    struct snapshot *const before = documents->snapshot;
     if (reading->fresh != NULL)
         take(documents, reading->fresh);
     else
         refuse(documents);
     if (documents->settled != NULL)
-        documents->settled(documents->user, documents);
+        documents->settled(documents->user, documents, before);
+    if (before != NULL && before != documents->snapshot)
+        snapshot_unref(before);
 }
 
 // --- changes ---

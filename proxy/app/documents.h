@@ -41,8 +41,8 @@ struct documents {
     struct timer settle;
     // A new set is in force: the old snapshot is still whole during the call. ERROR_INVALID with lines added to `errors` refuses it (a socket that cannot be bound, say).
     enum error (*changed)(void *user, struct snapshot *fresh, struct config_errors *errors);
-    // A set was accepted or refused: `cause`, `generation` and `errors` say which. NULL: nobody wants to hear of it.
-    void (*settled)(void *user, const struct documents *documents);
+    // A set was accepted or refused: `cause`, `generation` and `errors` say which; `before` was in force, NULL: none. NULL: nobody wants to hear of it.
+    void (*settled)(void *user, const struct documents *documents, const struct snapshot *before);
     const char *cause; // why the newest set was read: "start", "files" (they have changed), or as whoever asked for it says
     void *user;
 };

@@ -60,6 +60,7 @@ void edges_follow(struct edges *edges, const struct snapshot *snapshot) {
                                                                  .generation_before = edges->generation,
                                                                  .before = find(edges, listener->name),
                                                                  .publish = edges->publish,
+                                                                 .refused = edges->refused,
                                                                  .owner = edges->owner,
                                                              });
         count++;

@@ -9,6 +9,7 @@ struct edges {
     struct loop *loop;
     struct ticket_keys *ticket_keys;
     void (*publish)(void *owner, struct bytes socket, struct credentials *credentials);
+    void (*refused)(void *owner, struct bytes socket, const char *reason);
     void *owner;
     struct edge_identity **items;
     uint32_t count;

@@ -35,6 +35,7 @@ struct handover {
     struct tcp_listener *listener;
     uv_poll_t poll; // the connection of a new process
     int connection; // -1: none
+    struct handover_peer peer;
     bool poll_open; // its handle is not closed yet
     struct timer patience;
     const struct handover_owner *callbacks;
@@ -66,8 +67,13 @@ static void hang_up(struct handover *handover) {
         uv_close((uv_handle_t *)&handover->poll, on_poll_closed);
 }
 
+static void note(const struct handover *handover, enum handover_step step) {
+    handover->callbacks->noted(handover->owner, step, handover->peer);
+}
+
 static void on_patience(struct timer *timer) {
     struct handover *handover = CONTAINER_OF(timer, struct handover, patience);
+    note(handover, HANDOVER_FAILED);
     log_event(LOG_ERROR, "upgrade_failed", "reason=\"the new process was not ready in time; this one goes on\"");
     (void)send(handover->connection, REFUSAL, sizeof REFUSAL - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     hang_up(handover);
@@ -83,16 +89,20 @@ static void on_word(uv_poll_t *poll, int status, int events) {
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     hang_up(handover);
-    if (length == (ssize_t)sizeof READY - 1 && memcmp(word, READY, sizeof READY - 1) == 0)
+    const bool is_ready = length == (ssize_t)sizeof READY - 1 && memcmp(word, READY, sizeof READY - 1) == 0;
+    note(handover, is_ready ? HANDOVER_SUCCEEDED : HANDOVER_FAILED);
+    if (is_ready)
         handover->callbacks->taken(handover->owner);
     else
         log_event(LOG_ERROR, "upgrade_failed", "reason=\"the new process ended before it was ready; this one goes on\"");
 }
 
-static bool is_ours(int connection) {
-    struct ucred peer;
+static bool is_ours(int connection, struct handover_peer *who) {
+    struct ucred peer = {.uid = (uid_t)-1};
     socklen_t size = sizeof peer;
-    return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+    const bool is_known = getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    *who = (struct handover_peer){.uid = peer.uid, .pid = (uint32_t)peer.pid};
+    return is_known && (peer.uid == geteuid() || peer.uid == 0);
 }
 
 static size_t write_names(char text[MESSAGE_MAX], const struct listening *sockets, uint32_t count) {
@@ -125,15 +135,20 @@ static bool send_sockets(int connection, const struct listening *sockets, uint32
 static void on_asked(void *user, int connection) {
     struct handover *handover = user;
     struct listening sockets[HANDOVER_SOCKETS_MAX];
-    uint32_t count = handover->connection < 0 && is_ours(connection) ? handover->callbacks->sockets(handover->owner, sockets) : 0;
+    struct handover_peer peer;
+    const bool may_ask = is_ours(connection, &peer);
+    uint32_t count = handover->connection < 0 && may_ask ? handover->callbacks->sockets(handover->owner, sockets) : 0;
     if (count == 0 || !send_sockets(connection, sockets, count)) {
-        log_event(LOG_WARN, "upgrade_refused", "reason=\"not now, or not by this user\"");
+        log_event(LOG_WARN, "upgrade_refused", "uid=%u pid=%u reason=\"not now, or not by this user\"", peer.uid, peer.pid);
+        handover->callbacks->noted(handover->owner, HANDOVER_KEPT, peer);
         (void)send(connection, REFUSAL, sizeof REFUSAL - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         close(connection);
         return;
     }
-    log_event(LOG_INFO, "upgrade_begun", "sockets=%u", count);
+    log_event(LOG_INFO, "upgrade_begun", "sockets=%u uid=%u pid=%u", count, peer.uid, peer.pid);
     handover->connection = connection;
+    handover->peer = peer;
+    note(handover, HANDOVER_BEGUN);
     handover->poll_open = true;
     int failed = uv_poll_init(&handover->loop->uv, &handover->poll, connection);
     CHECK(failed == 0);

@@ -29,11 +29,26 @@
 
 struct handover;
 
+// What became of it that a process asked for the sockets.
+enum handover_step {
+    HANDOVER_BEGUN,    // it was given them
+    HANDOVER_KEPT,     // it was not: not this user, or not now
+    HANDOVER_FAILED,   // it had them, and did not come to be ready
+    HANDOVER_SUCCEEDED // it has taken over; `taken` comes behind it
+};
+
+// Who asks, as the kernel says.
+struct handover_peer {
+    uint32_t uid, pid;
+};
+
 struct handover_owner {
     // Fills in the listening sockets of the process; returns how many. 0: it gives none away now (it is draining).
     uint32_t (*sockets)(void *owner, struct listening sockets[HANDOVER_SOCKETS_MAX]);
     // The new process has taken over: drain and end.
     void (*taken)(void *owner);
+    // For whoever keeps an audit log.
+    void (*noted)(void *owner, enum handover_step step, struct handover_peer peer);
 };
 
 // Takes over the listening socket. On the main thread's loop.

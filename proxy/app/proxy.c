@@ -54,7 +54,7 @@ static void become_ready(struct proxy *proxy) {
     if (!proxy->live)
         go_live(proxy);
     proxy->state = PROXY_READY;
-    audit_process(&proxy->audit, "ready");
+    audit_process(&proxy->audit, "ready", upgrade_is_under_way(proxy) ? "upgrade" : "start");
     log_event(LOG_INFO, "ready", "workers=%u version=" OUTRIGGER_VERSION, proxy->worker_count);
     upgrade_finish(proxy);
     snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", getpid());
@@ -71,11 +71,20 @@ static void become_ready_once_loaded(struct proxy *proxy) {
 
 static void on_edge(void *owner, struct bytes socket, struct credentials *credentials) {
     struct proxy *proxy = owner;
-    if (credentials != NULL)
-        audit_gateway_certificates(&proxy->audit, socket);
+    audit_gateway(&proxy->audit, socket, credentials);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_edge(&proxy->workers[i], socket, credentials != NULL ? credentials_ref(credentials) : NULL);
     become_ready_once_loaded(proxy);
+}
+
+static void on_edge_refused(void *owner, struct bytes socket, const char *reason) {
+    struct proxy *proxy = owner;
+    audit_certificate_refused(&proxy->audit, socket, reason);
+}
+
+static void on_identity_refused(void *owner, const char *reason) {
+    struct proxy *proxy = owner;
+    audit_certificate_refused(&proxy->audit, proxy->documents.snapshot->proxy.identity.certificate, reason);
 }
 
 static void on_credentials(void *owner, struct credentials *credentials) {
@@ -87,11 +96,17 @@ static void on_credentials(void *owner, struct credentials *credentials) {
     become_ready_once_loaded(proxy);
 }
 
-static void on_ca_set(void *owner, struct bytes key, struct credentials *credentials) {
+static void on_ca_set(void *owner, struct bytes key, struct bytes files, struct credentials *credentials) {
     struct proxy *proxy = owner;
+    audit_authorities(&proxy->audit, files, credentials);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_set_authorities(&proxy->workers[i], key, credentials_ref(credentials));
     upstream_set_authorities(health_checker_upstream(proxy->checker), key, credentials);
+}
+
+static void on_ca_set_refused(void *owner, struct bytes files, const char *reason) {
+    struct proxy *proxy = owner;
+    audit_certificate_refused(&proxy->audit, files, reason);
 }
 
 static void on_ca_set_gone(void *owner, struct bytes key, struct credentials *credentials) {
@@ -129,6 +144,7 @@ static void follow_identity(struct proxy *proxy, const struct identity_config *c
         .trust_bundle = config->trust_bundle,
         .ticket_keys = proxy->ticket_keys,
         .publish = on_credentials,
+        .refused = on_identity_refused,
         .owner = proxy,
     };
     proxy->identity = file_identity_create(&proxy->loop, &options);
@@ -164,7 +180,7 @@ static void follow_logs(struct proxy *proxy, const struct snapshot *fresh) {
     const struct snapshot *before = proxy->documents.snapshot == fresh ? NULL : proxy->documents.snapshot;
     const struct access_log_config *config = &fresh->proxy.telemetry.access_log;
     bool was_open = before != NULL && before->has_access_log;
-    audit_follow(&proxy->audit, before, fresh);
+    audit_follow(&proxy->audit, proxy->documents.cause, before, fresh);
     if (fresh->has_access_log && (!was_open || !bytes_equal(before->proxy.telemetry.access_log.path, config->path)))
         line_writer_open(proxy->log_lines, config->path.at);
 }
@@ -230,7 +246,7 @@ static void last_call(struct proxy *proxy) {
 // Behind it the process makes nothing more that is told, but for what streams tell that are cut off.
 static void tell_end(struct proxy *proxy) {
     if (!proxy->end_told)
-        audit_process(&proxy->audit, "ended");
+        audit_process(&proxy->audit, "ended", NULL);
     proxy->end_told = true;
 }
 
@@ -259,46 +275,48 @@ static void on_drain_timer(struct timer *timer) {
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
 
-void proxy_drain(struct proxy *proxy) {
+void proxy_drain(struct proxy *proxy, const char *cause) {
     if (proxy->state == PROXY_DRAINING)
         return;
     log_event(LOG_INFO, "draining", "workers=%u", proxy->worker_count);
     proxy->state = PROXY_DRAINING;
-    audit_process(&proxy->audit, "draining");
+    audit_process(&proxy->audit, "draining", cause);
     for (uint32_t i = 0; i < proxy->worker_count; i++)
         worker_drain(&proxy->workers[i], false);
 }
 
-static void begin_to_end(struct proxy *proxy) {
+static void begin_to_end(struct proxy *proxy, const char *cause) {
     proxy->ending = true;
-    audit_process(&proxy->audit, "ending");
+    audit_process(&proxy->audit, "ending", cause);
     health_checker_stop(proxy->checker);
     proxy->drain_begun = proxy->loop.now;
     loop_timer_start(&proxy->loop, &proxy->drain_timer, DRAIN_LOOK_NS);
 }
 
-void proxy_shut_down(struct proxy *proxy) {
+void proxy_shut_down(struct proxy *proxy, const char *cause) {
     if (proxy->ending)
         return;
-    proxy_drain(proxy);
+    proxy_drain(proxy, cause);
     log_event(LOG_INFO, "ending", "timeout_ms=%llu", (unsigned long long)(proxy->documents.snapshot->proxy.limits.drain_timeout / NS_PER_MS));
     notify_state("STOPPING=1");
-    begin_to_end(proxy);
+    begin_to_end(proxy, cause);
 }
 
 void proxy_end_handed_over(struct proxy *proxy) {
     if (proxy->ending)
         return;
     proxy->state = PROXY_DRAINING;
+    audit_process(&proxy->audit, "draining", "upgrade");
     proxy->handed_over = true;
     last_call(proxy);
     admin_stop_listening(proxy->admin);
-    begin_to_end(proxy);
+    begin_to_end(proxy, "upgrade");
 }
 
-void proxy_reopen_logs(struct proxy *proxy) {
+void proxy_reopen_logs(struct proxy *proxy, const char *cause) {
     line_writer_reopen(proxy->log_lines);
     audit_reopen(&proxy->audit);
+    audit_process(&proxy->audit, "reopened", cause);
 }
 
 static void reload(struct proxy *proxy) {
@@ -315,11 +333,11 @@ static void on_signal(uv_signal_t *handle, int number) {
     if (number == SIGHUP)
         reload(proxy);
     else if (number == SIGUSR1)
-        proxy_reopen_logs(proxy);
+        proxy_reopen_logs(proxy, "signal");
     else if (proxy->ending && number == SIGINT)
         uv_stop(&proxy->loop.uv); // a second Ctrl-C
     else
-        proxy_shut_down(proxy);
+        proxy_shut_down(proxy, "signal");
 }
 
 static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -391,7 +409,8 @@ static void start_workers(struct proxy *proxy) {
     memory_budget_open_own(&proxy->memory);
     process_figures_init(&proxy->process);
     proxy->ticket_keys = ticket_keys_create();
-    proxy->edges = (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .owner = proxy};
+    proxy->edges =
+        (struct edges){.loop = &proxy->loop, .ticket_keys = proxy->ticket_keys, .publish = on_edge, .refused = on_edge_refused, .owner = proxy};
     proxy->worker_count = proxy->documents.snapshot->proxy.workers;
     proxy->workers = alloc_zeroed_or_abort(proxy->worker_count, sizeof proxy->workers[0]);
     proxy->log_lines = line_writer_create(proxy->worker_count, LOG_RING_BYTES, ACCESS_LOG_LINE_MAX, "access_log_failed");
@@ -403,7 +422,8 @@ static void start_workers(struct proxy *proxy) {
         worker_start(&proxy->workers[i], i, &commons);
     proxy->acceptor = acceptor_create(&proxy->loop, proxy->workers, proxy->worker_count, &proxy->inherited);
     proxy->checker = health_checker_create(&proxy->loop, proxy->shared);
-    proxy->ca_files = ca_files_create(&proxy->loop, &(struct ca_files_options){.publish = on_ca_set, .withdraw = on_ca_set_gone, .owner = proxy});
+    proxy->ca_files = ca_files_create(
+        &proxy->loop, &(struct ca_files_options){.publish = on_ca_set, .withdraw = on_ca_set_gone, .refused = on_ca_set_refused, .owner = proxy});
     proxy->resolver = resolver_create(&proxy->loop, &(struct resolver_options){.publish = on_endpoints, .owner = proxy});
 }
 
@@ -438,9 +458,9 @@ static void end_all(struct proxy *proxy) {
     loop_timer_stop(&proxy->loop, &proxy->drain_timer);
 }
 
-static void on_settled(void *user, const struct documents *documents) {
+static void on_settled(void *user, const struct documents *documents, const struct snapshot *before) {
     struct proxy *proxy = user;
-    audit_configuration(&proxy->audit, documents);
+    audit_configuration(&proxy->audit, documents, before);
 }
 
 // Everything is open once this returns true; what went wrong was printed otherwise.
@@ -454,7 +474,7 @@ static bool start(struct proxy *proxy) {
         fprintf(stderr, "error: %s\n", errors.lines[i]);
     config_errors_dispose(&errors);
     proxy->documents.settled = on_settled;
-    on_settled(proxy, &proxy->documents); // the first set
+    on_settled(proxy, &proxy->documents, NULL); // the first set
     inherited_close_rest(&proxy->inherited);
     if (error == OK && !upgrade_is_under_way(proxy))
         go_live(proxy);

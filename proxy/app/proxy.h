@@ -81,14 +81,16 @@ struct proxy {
 // Exit code.
 int proxy_run(const struct options *options);
 
+// `cause` of these three: who asks, a constant, for the audit log.
+
 // Not ready any more; inbound connections are told to begin nothing new. The process stays.
-void proxy_drain(struct proxy *proxy);
+void proxy_drain(struct proxy *proxy, const char *cause);
 
 // SIGTERM: drains, then ends.
-void proxy_shut_down(struct proxy *proxy);
+void proxy_shut_down(struct proxy *proxy, const char *cause);
 
 // The files of the access log and the audit log, by their paths.
-void proxy_reopen_logs(struct proxy *proxy);
+void proxy_reopen_logs(struct proxy *proxy, const char *cause);
 
 // Another process has the sockets: every connection is told to begin nothing new, outbound ones too, and the process ends with the last.
 void proxy_end_handed_over(struct proxy *proxy);

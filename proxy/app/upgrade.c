@@ -67,8 +67,15 @@ static void taken(void *owner) {
     proxy_end_handed_over(proxy);
 }
 
+static void noted(void *owner, enum handover_step step, struct handover_peer peer) {
+    static const char *const results[] = {
+        [HANDOVER_BEGUN] = "begun", [HANDOVER_KEPT] = "refused", [HANDOVER_FAILED] = "failed", [HANDOVER_SUCCEEDED] = "taken"};
+    struct proxy *proxy = owner;
+    audit_upgrade(&proxy->audit, results[step], peer.uid, peer.pid);
+}
+
 void upgrade_offer(struct proxy *proxy, int socket) {
-    static const struct handover_owner callbacks = {.sockets = sockets, .taken = taken};
+    static const struct handover_owner callbacks = {.sockets = sockets, .taken = taken, .noted = noted};
     if (socket >= 0)
         proxy->upgrade.handover = handover_open(&proxy->loop, socket, &callbacks, proxy);
 }

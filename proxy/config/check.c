@@ -138,8 +138,8 @@ static bool acts_beside(const struct document *policy) {
     return is_of_telemetry(policy) || (policy_kind_of(policy) != POLICY_NONE && !policy_is_caller_s(policy));
 }
 
-static const struct document *find_mesh_config(const struct loading *loading) {
-    const struct document *document = loading->first;
+static struct document *find_mesh_config(const struct loading *loading) {
+    struct document *document = loading->first;
     while (document != NULL && !is_kind(document, &mesh_config_table))
         document = document->next;
     return document;
@@ -446,6 +446,19 @@ static void check_mesh_config(struct loading *loading) {
     }
 }
 
+// Two writers that do not know of each other would write into one file.
+static void check_log_paths(const struct loading *loading, struct document *proxy) {
+    struct document *mesh = find_mesh_config(loading);
+    const struct mesh_fields fields = mesh_fields_merge(proxy, mesh);
+    const struct access_log_config *access = &fields.telemetry.access_log;
+    const struct audit_log_config *audit = &fields.telemetry.audit_log;
+    const bool is_written = audit->path.len > 0 && access->format != LOG_FORMAT_OTLP && access->filter != LOG_FILTER_NONE;
+    const struct node *path = node_find(mesh_fields_telemetry(proxy, mesh, "auditLog"), "path");
+    const bool is_proxy_s = node_find(node_find(node_find(proxy->spec_node, "telemetry"), "auditLog"), "path") == path;
+    if (is_written && bytes_equal(audit->path, access->path))
+        document_error(is_proxy_s ? proxy : mesh, path, NULL, "is that of accessLog; each log needs a file of its own");
+}
+
 // What no caller beside this proxy can see is dead weight here.
 static void warn_of_unseen(struct loading *loading, const struct document *proxy) {
     for (struct document *entry = loading->first; entry != NULL; entry = entry->next) {
@@ -485,6 +498,7 @@ void config_check(struct loading *loading, const char *first_path, const struct 
         check_identity(loading, found);
         check_gateways(found, &names);
         check_tcp_targets(found, &names);
+        check_log_paths(loading, found);
         warn_of_unseen(loading, found);
         warn_of_no_zone(loading, found);
     }

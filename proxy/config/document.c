@@ -175,6 +175,15 @@ static void read_spec(struct document *document) {
         document->kind->check(document);
 }
 
+// In the order in which it is written; as deep as trees are (TREE_DEPTH_MAX).
+static uint64_t digest_of(const struct node *node, uint64_t digest) {
+    digest = digest_number(digest, (uint64_t)node->kind << 1 | node->quoted);
+    digest = digest_bytes(digest_bytes(digest, node->name), node->text);
+    for (const struct node *child = node->first; child != NULL; child = child->next)
+        digest = digest_of(child, digest);
+    return digest_number(digest, node->count);
+}
+
 void document_take_tree(struct document *document, struct node *root) {
     document->root = root;
     document->metadata = node_find(root, "metadata");
@@ -201,6 +210,7 @@ struct document *document_read(struct loading *loading, const char *file, struct
         return NULL;
     }
     document->label = label_of(document);
+    document->digest = digest_of(root, 0);
     refuse_unknown_fields(document);
     read_kind(document);
     read_api_version(document);

@@ -43,6 +43,7 @@ struct document {
     const char *file;
     uint32_t line;
     uint32_t index;    // of its tree in the file
+    uint64_t digest;   // of what it says: of its tree, without comments and places
     bool is_sound;     // nothing is wrong in it, looked at alone: all that is required is there
     const char *label; // "Proxy/school/courses-1"; "?" for what could not be read
     struct bytes namespace_name;

@@ -443,11 +443,12 @@ static void drop_units(void *argument) {
         unit_unref(*unit);
 }
 
-static void hold_units(struct pool *pool, struct unit *const *units, uint32_t unit_count) {
+static struct unit *const *hold_units(struct pool *pool, struct unit *const *units, uint32_t unit_count) {
     struct unit **held = pool_alloc_zeroed(pool, (unit_count + 1) * sizeof(*held));
     for (uint32_t i = 0; i < unit_count; i++)
         held[i] = unit_ref(units[i]);
     pool_on_dispose(pool, drop_units, held);
+    return held;
 }
 
 // NULL: there is none.
@@ -485,7 +486,7 @@ struct snapshot *config_freeze(const struct loading *loading, const struct docum
     struct freezing freezing = {.loading = loading, .proxy = proxy, .snapshot = snapshot, .pool = &memory->pool};
     atomic_init(&snapshot->references, 1);
     snapshot->memory = memory;
-    hold_units(&memory->pool, units, unit_count);
+    snapshot->units = hold_units(&memory->pool, units, unit_count);
     freeze_paths(&freezing);
     freeze_proxy(&freezing, proxy);
     map_init(&snapshot->hosts);

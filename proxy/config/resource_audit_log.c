@@ -5,8 +5,9 @@
 
 static const struct choice audit_events[] = {
     {"Changes", AUDIT(changes), false,
-     "what is asked of the admin listener by POST, documents accepted and refused, certificates, the process itself"},
-    {"Denials", AUDIT(denials), false, "requests and connections refused by authentication, authorization and external authorization"},
+     "what the admin listener is asked for that is more than figures, or refuses; documents accepted and refused, certificates, upgrades, the "
+     "process itself"},
+    {"Denials", AUDIT(denials), false, "requests and connections refused by authentication, authorization, external authorization and mutual TLS"},
     {"Limits", AUDIT(limits), false, "requests refused by rate limits, quotas and bulkheads"},
     {0}};
 

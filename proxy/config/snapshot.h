@@ -131,6 +131,7 @@ struct snapshot {
     bool has_regexes;                           // in a rule
     bool has_access_log;                        // a request may be logged in a file
     struct named_path *paths;                   // of all documents
+    struct unit *const *units;                  // with the documents that it was made of; ends with NULL
     struct ca_set_config *ca_sets;              // of all services; all their files are among the paths
     struct map hosts;        // "host:port" and "host", lower-case -> struct service_config; for "*.x" the key is ".x". Ports of HTTP
     struct map opaque_hosts; // the same for ports of TCP and TLS: found by address

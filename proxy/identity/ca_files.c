@@ -108,7 +108,7 @@ static void put_in_force(struct ca_files *files, struct watched_set *set, struct
     set->credentials = credentials_create_origin(made, ++files->generation);
     log_event(LOG_INFO, "ca_set_loaded", "files=\"%.*s\" certificates=%u first_end=%lld", BYTES_FORMAT(set->names),
               ca_set_count(credentials_authorities(set->credentials)), (long long)first_end);
-    files->options.publish(files->options.owner, set->key, set->credentials);
+    files->options.publish(files->options.owner, set->key, set->names, set->credentials);
 }
 
 static bool is_due(const struct watched_set *set) {
@@ -133,6 +133,15 @@ static void settle(struct ca_files *files, nanoseconds after) {
     loop_timer_start(files->loop, &files->attempt, after);
 }
 
+static void refuse(const struct ca_files *files, struct watched_set *set) {
+    set->refused = true;
+    set->refused_count++;
+    log_event(LOG_ERROR, "ca_set_refused", "files=\"%.*s\" in_force=%s reason=\"%s\"", BYTES_FORMAT(set->names),
+              set->credentials != NULL ? "true" : "false", set->last_error);
+    if (files->options.refused != NULL)
+        files->options.refused(files->options.owner, set->names, set->last_error);
+}
+
 static void on_attempt(struct timer *timer) {
     struct ca_files *files = CONTAINER_OF(timer, struct ca_files, attempt);
     const bool is_last = files->loop->now >= files->settle_until;
@@ -141,11 +150,8 @@ static void on_attempt(struct timer *timer) {
         if (!is_due(set) || load(files, set) == OK || set->refused)
             continue;
         goes_on |= !is_last;
-        set->refused = is_last;
-        set->refused_count += is_last ? 1 : 0;
         if (is_last)
-            log_event(LOG_ERROR, "ca_set_refused", "files=\"%.*s\" in_force=%s reason=\"%s\"", BYTES_FORMAT(set->names),
-                      set->credentials != NULL ? "true" : "false", set->last_error);
+            refuse(files, set);
     }
     if (goes_on)
         loop_timer_start(files->loop, &files->attempt, SETTLE_AGAIN);

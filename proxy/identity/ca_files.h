@@ -23,9 +23,11 @@ struct ca_files;
 
 struct ca_files_options {
     nanoseconds poll_interval; // 0: 5 s
-    // `key` as in ca_set_config; the reference is this object's own.
-    void (*publish)(void *owner, struct bytes key, struct credentials *credentials);
+    // `key` as in ca_set_config; `files`: all, with commas between; the reference is this object's own.
+    void (*publish)(void *owner, struct bytes key, struct bytes files, struct credentials *credentials);
     void (*withdraw)(void *owner, struct bytes key, struct credentials *credentials);
+    // Newer files of a set cannot be used. NULL: nobody wants to hear of it.
+    void (*refused)(void *owner, struct bytes files, const char *reason);
     void *owner;
 };
 

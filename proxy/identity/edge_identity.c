@@ -25,6 +25,7 @@ struct edge_identity {
     struct ticket_keys *ticket_keys;
     struct edge_identity_state state; // its socket is owned
     void (*publish)(void *owner, struct bytes socket, struct credentials *credentials);
+    void (*refused)(void *owner, struct bytes socket, const char *reason);
     void *owner;
     struct edge_entry *entries;
     struct watched_files *files;
@@ -125,6 +126,8 @@ static void refuse(void *owner, const char *reason) {
     snprintf(identity->state.last_error, sizeof identity->state.last_error, "%s", reason);
     log_event(LOG_ERROR, "edge_certificates_refused", "listener=%.*s in_force=%llu reason=\"%s\"", BYTES_FORMAT(identity->state.socket),
               (unsigned long long)identity->generation, reason);
+    if (identity->refused != NULL)
+        identity->refused(identity->owner, identity->state.socket, reason);
 }
 
 static void watch_files(struct edge_identity *identity) {
@@ -193,6 +196,7 @@ struct edge_identity *edge_identity_create(struct loop *loop, const struct edge_
     identity->ticket_keys = options->ticket_keys;
     identity->state.socket = bytes_keep(options->socket);
     identity->publish = options->publish;
+    identity->refused = options->refused;
     identity->owner = options->owner;
     identity->generation = options->generation_before;
     take_entries(identity, options->gateway);

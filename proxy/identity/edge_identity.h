@@ -29,6 +29,7 @@ struct edge_identity_options {
     uint64_t generation_before;           // versions count on from it
     const struct edge_identity *before; // of the same socket, to be closed behind create: what it has of the same files is good here too. NULL: none
     void (*publish)(void *owner, struct bytes socket, struct credentials *credentials); // the reference is the identity's own; NULL: nothing is shown
+    void (*refused)(void *owner, struct bytes socket, const char *reason); // newer files cannot be used. NULL: nobody wants to hear of it
     void *owner;
 };
 

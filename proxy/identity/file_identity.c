@@ -21,6 +21,7 @@ struct file_identity {
     struct ticket_keys *ticket_keys;
     nanoseconds (*wall_clock)(void);
     void (*publish)(void *owner, struct credentials *credentials);
+    void (*refused)(void *owner, const char *reason);
     void *owner;
     char *paths[FILE_COUNT];
     unsigned char content_digest[32]; // of the set in force
@@ -122,6 +123,8 @@ static void refuse(void *owner, const char *reason) {
     identity->state.refused++;
     snprintf(identity->state.last_error, sizeof(identity->state.last_error), "%s", reason);
     log_event(LOG_ERROR, "identity_refused", "in_force=%llu reason=\"%s\"", (unsigned long long)identity->state.generation, reason);
+    if (identity->refused != NULL)
+        identity->refused(identity->owner, reason);
 }
 
 static void looked(void *owner) {
@@ -146,6 +149,7 @@ struct file_identity *file_identity_create(struct loop *loop, const struct file_
     identity->wall_clock = options->wall_clock != NULL ? options->wall_clock : clock_wall_ns;
     identity->state.generation = options->generation_before;
     identity->publish = options->publish;
+    identity->refused = options->refused;
     identity->owner = options->owner;
     identity->paths[FILE_CERTIFICATE] = copy_text_or_abort(options->certificate);
     identity->paths[FILE_PRIVATE_KEY] = copy_text_or_abort(options->private_key);

@@ -33,6 +33,8 @@ struct file_identity_options {
 
     // The reference is the identity's own: the owner takes one to keep it.
     void (*publish)(void *owner, struct credentials *credentials);
+    // Newer files cannot be used: those in force stay. NULL: nobody wants to hear of it.
+    void (*refused)(void *owner, const char *reason);
     void *owner;
 };
 

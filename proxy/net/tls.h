@@ -62,6 +62,7 @@ struct tls_edge_leaf {
     int64_t not_before, not_after; // seconds since 1970
     char serial[CERTIFICATE_SERIAL_SIZE];
 };
+uint32_t credentials_edge_count(const struct credentials *credentials); // of an edge
 bool credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf);
 
 struct credentials *credentials_ref(struct credentials *credentials);

@@ -181,6 +181,11 @@ struct credentials *credentials_create_edge(const struct tls_edge_certificate *c
     return made;
 }
 
+uint32_t credentials_edge_count(const struct credentials *credentials) {
+    CHECK(credentials->edge != NULL);
+    return credentials->edge->count;
+}
+
 bool credentials_edge_leaf(const struct credentials *credentials, uint32_t index, struct tls_edge_leaf *leaf) {
     CHECK(credentials->edge != NULL && index < credentials->edge->count);
     if (credentials->edge->contexts[index].context == NULL)

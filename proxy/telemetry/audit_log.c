@@ -7,11 +7,11 @@
 
 #include <assert.h>
 
-static const struct field {
+static const struct form {
     struct bytes key; // `,"name":`
     bool is_number;
     size_t max;
-} fields[] = {
+} forms[] = {
 #define X(identifier, name, is_number, most, describes) [AUDIT_FIELD_##identifier] = {BYTES_OF(",\"" name "\":"), is_number, most},
     AUDIT_FIELD_LIST(X)
 #undef X
@@ -59,17 +59,17 @@ struct audit_record audit_of_request(const struct access_record *request, char s
     };
 }
 
-static void add_field(struct access_line *line, const struct field *field, struct bytes text) {
+static void add_value(struct access_line *line, const struct form *form, struct bytes text) {
     if (text.len == 0)
         return;
-    access_line_add(line, field->key);
-    if (field->is_number) {
-        CHECK(text.len <= field->max);
+    access_line_add(line, form->key);
+    if (form->is_number) {
+        CHECK(text.len <= form->max);
         access_line_add(line, text);
         return;
     }
     access_line_add(line, BYTES("\""));
-    line->at = text_escape(line->at, line->at + field->max, text, TEXT_ESCAPE_JSON);
+    line->at = text_escape(line->at, line->at + form->max, text, TEXT_ESCAPE_JSON);
     access_line_add(line, BYTES("\""));
 }
 
@@ -80,7 +80,7 @@ size_t audit_log_format(const struct audit_record *record, char *text, size_t si
     access_line_add_time(&line, record->wall);
     access_line_add(&line, events[record->event]);
     for (enum audit_field field = 0; field < AUDIT_FIELD_COUNT; field++)
-        add_field(&line, &fields[field], record->fields[field]);
+        add_value(&line, &forms[field], record->fields[field]);
     access_line_add(&line, BYTES("}\n"));
     return (size_t)(line.at - text);
 }

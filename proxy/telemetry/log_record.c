@@ -290,7 +290,8 @@ size_t log_record_of_audit(const struct audit_record *record, char memory[LOG_RE
 #undef X
     };
     uint8_t trace_id[TRACE_ID_BYTES];
-    const bool is_refused = record->event == AUDIT_DENIED || bytes_equal(record->fields[AUDIT_FIELD_RESULT], BYTES("refused"));
+    const struct bytes result = record->fields[AUDIT_FIELD_RESULT];
+    const bool is_refused = record->event == AUDIT_DENIED || bytes_equal(result, BYTES("refused")) || bytes_equal(result, BYTES("failed"));
     const struct record_head head = {.at = record->wall,
                                      .observed = record->wall,
                                      .severity = record->event == AUDIT_LOST ? LOG_SEVERITY_ERROR

@@ -195,13 +195,16 @@ static void admin_may_be_closed_while_figures_are_awaited(void **state) {
     assert_string_equal(client_receive(&client, connection), "");
 }
 
-// Once each, with what it was, and how it ended; reading is no change.
+// Once each, with what it was, and how it ended; reading is no change, unless it is refused.
 static void changes_are_told_with_their_result(void **state) {
     (void)state;
     const enum log_level before = log_get_level();
     client_ask(&client, &client.admin_address, "GET /logging", "Host: localhost\r\n");
-    client_ask(&client, &client.admin_address, "POST /nowhere", CHANGE_FIELDS);
     assert_int_equal(client.changes, 0);
+    client_ask(&client, &client.admin_address, "GET /logging", "Host: evil.example\r\n");
+    assert_string_equal(client.changed, "/logging  403 127.0.0.1");
+    client_ask(&client, &client.admin_address, "POST /nowhere", CHANGE_FIELDS);
+    assert_string_equal(client.changed, "/nowhere  404 127.0.0.1");
     client_ask(&client, &client.admin_address, "POST /logging?level=warn&token=secret", CHANGE_FIELDS);
     assert_string_equal(client.changed, "/logging level=warn&token=REDACTED 200 127.0.0.1");
     client_ask(&client, &client.admin_address, "POST /logging?level=loud", CHANGE_FIELDS);
@@ -210,7 +213,7 @@ static void changes_are_told_with_their_result(void **state) {
     assert_string_equal(client.changed, "/drain  401 127.0.0.1");
     client_ask(&client, &client.admin_address, "POST /drain", CHANGE_FIELDS);
     assert_string_equal(client.changed, "/drain  202 127.0.0.1");
-    assert_int_equal(client.changes, 4);
+    assert_int_equal(client.changes, 6);
     log_set_level(before);
 }
 

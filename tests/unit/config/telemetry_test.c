@@ -229,6 +229,24 @@ static void what_is_decided_goes_to_the_log_where_that_goes_somewhere(void **sta
     loaded_dispose(&loaded);
 }
 
+static void each_log_has_a_file_of_its_own(void **state) {
+    (void)state;
+    struct loaded loaded;
+    expect_error(PROXY("  telemetry: {accessLog: {path: /log}, auditLog: {path: /log}}\n"),
+                 "spec.telemetry.auditLog.path: is that of accessLog; each log needs a file of its own");
+    expect_error(MESH("  telemetry: {auditLog: {path: /dev/stdout}}\n") PROXY(""),
+                 "MeshConfig/default/default: spec.telemetry.auditLog.path: is that of");
+    static const char *const good[] = {"accessLog: {path: /log}, auditLog: {path: /audit}",
+                                       "accessLog: {path: /log, filter: None}, auditLog: {path: /log}",
+                                       "accessLog: {format: OTLP}, auditLog: {path: /dev/stdout}, logs: {endpoint: 'http://o.example'}"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text, PROXY("  telemetry: {%s}\n"), good[i]);
+        expect_good(&loaded, text);
+        loaded_dispose(&loaded);
+    }
+}
+
 #define OF_MESH(groups) TELEMETRY("m", "{kind: Mesh, name: default}", groups)
 
 static void what_is_for_the_mesh_is_least_specific(void **state) {
@@ -333,6 +351,7 @@ int main(void) {
         cmocka_unit_test(a_policy_acts_in_the_proxy_of_its_target),
         cmocka_unit_test(at_a_gateway_rules_go_before_routes_and_listeners),
         cmocka_unit_test(what_is_decided_goes_to_the_log_where_that_goes_somewhere),
+        cmocka_unit_test(each_log_has_a_file_of_its_own),
         cmocka_unit_test(what_is_for_the_mesh_is_least_specific),
         cmocka_unit_test(what_is_for_the_mesh_holds_in_all_namespaces),
         cmocka_unit_test(the_mesh_is_a_target_beside_its_config_alone),

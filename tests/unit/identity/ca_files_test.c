@@ -30,19 +30,26 @@ struct fixture {
     struct bytes texts[2];
     struct ca_set_config sets[2];
     struct snapshot snapshot; // of which the sets alone are looked at
-    unsigned published, withdrawn;
+    unsigned published, withdrawn, refused;
     uint64_t generation;
     uint32_t certificates;
     struct bytes key; // of what was told last
 };
 
-static void on_publish(void *owner, struct bytes key, struct credentials *credentials) {
+static void on_publish(void *owner, struct bytes key, struct bytes files, struct credentials *credentials) {
     struct fixture *f = owner;
     f->published++;
+    assert_true(bytes_equal(files, f->texts[bytes_equal(key, f->sets[0].key) ? 0 : 1]));
     assert_true(credentials_generation(credentials) > f->generation);
     f->generation = credentials_generation(credentials);
     f->certificates = ca_set_count(credentials_authorities(credentials));
     f->key = bytes_equal(key, f->sets[0].key) ? f->sets[0].key : f->sets[1].key;
+}
+
+static void on_refused(void *owner, struct bytes files, const char *reason) {
+    struct fixture *f = owner;
+    f->refused++;
+    assert_true(bytes_equal(files, f->texts[0]) && reason[0] != '\0');
 }
 
 static void on_withdraw(void *owner, struct bytes key, struct credentials *credentials) {
@@ -84,7 +91,8 @@ static void begin(struct fixture *f) {
         f->sets[i] = (struct ca_set_config){.key = bytes_from_text(keys[i]), .files = &f->texts[i], .file_count = 1, .document = "ServiceEntry/a/b"};
     }
     check_loop_init(&f->check);
-    f->files = ca_files_create(&f->check.loop, &(struct ca_files_options){.publish = on_publish, .withdraw = on_withdraw, .owner = f});
+    const struct ca_files_options options = {.publish = on_publish, .withdraw = on_withdraw, .refused = on_refused, .owner = f};
+    f->files = ca_files_create(&f->check.loop, &options);
 }
 
 static void end(struct fixture *f) {

@@ -127,7 +127,7 @@ static void volume_remove(struct volume *volume) {
 
 // What an owner sees.
 struct owner {
-    unsigned published;
+    unsigned published, refused;
     uint64_t generation;
     char id[128];
     struct loop *stop; // loop to stop when something is published
@@ -140,6 +140,12 @@ static void on_publish(void *user, struct credentials *credentials) {
     snprintf(owner->id, sizeof(owner->id), "%.*s", BYTES_FORMAT(credentials_id(credentials)->text));
     if (owner->stop != NULL)
         loop_stop(owner->stop);
+}
+
+static void on_refused(void *user, const char *reason) {
+    struct owner *owner = user;
+    owner->refused++;
+    assert_true(reason[0] != '\0');
 }
 
 struct fixture {
@@ -159,6 +165,7 @@ static void open_identity(struct fixture *f, struct loop *loop, nanoseconds poll
         .poll_interval = poll_interval,
         .wall_clock = wall_clock,
         .publish = on_publish,
+        .refused = on_refused,
         .owner = &f->owner,
     };
     f->identity = file_identity_create(loop, &options);

@@ -85,10 +85,12 @@ static void every_field_at_its_worst_fits_the_line(void **state) {
         struct audit_record record = {.wall = UINT64_MAX, .event = AUDIT_CONFIGURATION};
         for (enum audit_field field = 0; field < AUDIT_FIELD_COUNT; field++)
             record.fields[field] = bytes_from(text, sizeof text);
-        static const enum audit_field numbers[] = {AUDIT_FIELD_STATUS, AUDIT_FIELD_GENERATION, AUDIT_FIELD_ERRORS,
-                                                   AUDIT_FIELD_LINES,  AUDIT_FIELD_UID,        AUDIT_FIELD_PID};
+        static const enum audit_field numbers[] = {AUDIT_FIELD_STATUS,  AUDIT_FIELD_ERRORS, AUDIT_FIELD_ADDED, AUDIT_FIELD_CHANGED,
+                                                   AUDIT_FIELD_REMOVED, AUDIT_FIELD_UID,    AUDIT_FIELD_PID};
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-            record.fields[numbers[i]] = audit_number(UINT64_MAX, digits);
+            record.fields[numbers[i]] = audit_number(UINT32_MAX, digits);
+        char long_digits[AUDIT_NUMBER_MAX];
+        record.fields[AUDIT_FIELD_GENERATION] = record.fields[AUDIT_FIELD_LINES] = audit_number(UINT64_MAX, long_digits);
         assert_true(strlen(format(&record)) > 1000);
     }
 }
