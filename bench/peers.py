@@ -58,28 +58,23 @@ def dns_name(name):
     return f"{name}.{TRUST_DOMAIN}"
 
 
-# What a proxy tells of requests, by what is asked for: fields of spec.telemetry, and a policy.
-SILENT = """
+def telemetry_policy(fields):
+    """What a proxy tells of requests to the backend, by a policy."""
+    return f"""
 ---
 apiVersion: outrigger.dev/v1alpha1
 kind: TelemetryPolicy
-metadata: {name: backend, namespace: bench}
+metadata: {{name: backend, namespace: bench}}
 spec:
-  targetRefs: [{kind: Service, name: backend}]
-  metrics: {disabled: true}
+  targetRefs: [{{kind: Service, name: backend}}]
+{fields}"""
+
+
+SILENT = telemetry_policy("""  metrics: {disabled: true}
   accessLog: {disabled: true}
-"""
-
-
-TENANTS = """
----
-apiVersion: outrigger.dev/v1alpha1
-kind: TelemetryPolicy
-metadata: {name: backend, namespace: bench}
-spec:
-  targetRefs: [{kind: Service, name: backend}]
-  metrics: {labels: [{name: tenant, from: {type: Header, name: x-tenant}}]}
-"""
+""")
+TENANTS = telemetry_policy("""  metrics: {labels: [{name: tenant, from: {type: Header, name: x-tenant}}]}
+""")
 
 
 def traced(site, share):
