@@ -17,7 +17,7 @@
 struct exporter {
     struct loop *loop;
     struct otlp_sender sender;
-    struct export_queue *queues; // of all workers; borrowed
+    struct export_queue *queues; // of all who write; borrowed
     uint32_t queue_count;
     struct otlp_origin origin; // who tells; borrowed
     struct otlp_batch batch;

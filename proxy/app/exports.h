@@ -18,7 +18,7 @@ struct export_signal {
     enum otlp_signal signal;
     bool is_open;                // it was sent at some time: what follows is there
     bool is_attached;            // workers write
-    struct export_queue *queues; // one for each worker
+    struct export_queue *queues; // one for each worker; of logs one more, the main thread's
     struct exporter exporter;
     struct export_carrier carrier;
 };

@@ -354,10 +354,10 @@ static void run_export(void *receiver, void *argument) {
 
 // What is under way is what was meant: it comes in order, behind that one and before any other.
 static void cancel_export(void *receiver, void *argument) {
-    struct worker *worker = receiver;
-    const enum otlp_signal *signal = argument;
-    if (worker->exports[*signal] != NULL)
-        export_call_cancel(worker->exports[*signal]);
+    (void)receiver;
+    struct export_call *const *call = argument;
+    if (*call != NULL)
+        export_call_cancel(*call);
 }
 
 static void stop(void *receiver, void *argument) {
@@ -550,8 +550,7 @@ void worker_export(struct worker *worker, struct export_call *call) {
 }
 
 void worker_cancel_export(struct worker *worker, enum otlp_signal signal) {
-    static enum otlp_signal signals[OTLP_SIGNALS] = {OTLP_TRACES, OTLP_METRICS, OTLP_LOGS};
-    post_in_order(worker, cancel_export, &signals[signal]);
+    post_in_order(worker, cancel_export, &worker->exports[signal]);
 }
 
 void worker_stop(struct worker *worker) {

@@ -146,7 +146,7 @@ void stream_on_body(struct stream *stream, struct block *block, struct bytes pie
 void stream_on_end(struct stream *stream, const struct fields *trailers);
 void stream_on_writable(struct stream *stream);
 
-// Before stream_on_failed, where the request was refused as it was being read: logs say what of it is in `head`, which must live as long as the stream.
+// Before stream_on_failed, where the request came to nothing as it was being read: logs say what of it is in `head`, which must live as long as the stream.
 void stream_on_refused(struct stream *stream, const struct head *head);
 
 // The request is broken (a reply to it is still possible as far as the sink takes one), or nobody waits for an answer any more:

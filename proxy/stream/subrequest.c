@@ -192,11 +192,10 @@ enum error subrequest_start(struct stream *parent, const struct subrequest_order
     const enum error error = check_room(parent->env, destination, order->kind);
     if (error != OK)
         return error;
-    struct stream_client client = parent->client;
-    client.identity = NULL; // these are the connection's, which may be gone before this
-    client.destination = NULL;
-    client.address_hash = NULL;
-    client.forwarded_cert = BYTES_NONE;
+    // Without what lies in the connection, which may be gone before this.
+    const struct stream_client *asks = &parent->client;
+    const struct stream_client client = {
+        .address = asks->address, .number = asks->number, .is_kin = asks->is_kin, .secure = asks->secure, .mesh = asks->mesh};
     struct subrequest *subrequest = create(parent->env, parent->bound, parent->listener, &client, destination, order);
     subrequest->stream->spoken = parent->spoken;
     if (order->kind != SUBREQUEST_KEYS) // which are everybody's, and a stranger's

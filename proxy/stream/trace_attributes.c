@@ -111,11 +111,8 @@ static struct bytes join(struct pool *pool, const struct bytes *parts, size_t co
 
 static void put_url(struct trace_draft *draft) {
     const struct head *request = draft->request;
-    const size_t user = bytes_find(request->authority, '@'); // whoever asks with a password is not told of
-    const struct bytes host =
-        user < request->authority.len ? bytes_from(request->authority.at + user + 1, request->authority.len - user - 1) : request->authority;
     const struct bytes target = redact_query(request->path, &draft->stream->pool);
-    const struct bytes parts[] = {request->scheme, BYTES("://"), host, target};
+    const struct bytes parts[] = {request->scheme, BYTES("://"), redact_user(request->authority), target};
     put(draft, BYTES("url.full"), join(&draft->stream->pool, parts, sizeof parts / sizeof parts[0]));
 }
 

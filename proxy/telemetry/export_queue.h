@@ -1,4 +1,4 @@
-// What one worker tells of requests (finished spans, records of its log) on its way to the exporter on the main thread: a bounded queue of encoded records, with no lock.
+// What one thread tells (a worker of requests: finished spans, records of its log; the main thread of the audit log) on its way to the exporter on the main thread: a bounded queue of encoded records, with no lock.
 // Neither side ever waits: a record that finds no room is dropped and counted.
 //
 // A record is one field of a protobuf message in its final form: a tag of one byte, its length as a varint (which may be padded), its content. So the records of all workers
