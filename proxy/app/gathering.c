@@ -135,7 +135,10 @@ void gathering_begin(struct proxy *proxy, struct admin_query *query) {
     gathering->reports[0].question = query->explanation.question; // what limits and policies remember is one for all workers
     list_init(&gathering->link);
     list_push_back(&proxy->gatherings.waiting, &gathering->link);
-    start_next(proxy);
+    if (proxy->gatherings.closed)
+        finish(gathering); // nobody comes by any more to start it
+    else
+        start_next(proxy);
 }
 
 static void finish_all(struct list *gatherings) {

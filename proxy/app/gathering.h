@@ -1,7 +1,7 @@
 // Questions of admin pages to the workers: each is put to every worker as a message and answered once all reports are back. On the main thread.
 //
 // Owner:      the proxy.
-// Start:      gathering_begin.
+// Start:      gathering_begin; once closed it completes the query at once, of which no worker has said anything.
 // Callbacks:  none; the query is completed (figures.h, figures_complete) exactly once, now or later, also when its client is gone.
 // Cancel:     gatherings_close before the workers are stopped, gatherings_end after it.
 // Memory:     a gathering frees itself when its query is completed.

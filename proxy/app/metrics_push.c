@@ -49,6 +49,16 @@ static bool send_records(struct metrics_push *push, struct bytes records, uint64
     return true;
 }
 
+// Workers that have stopped cannot be asked once more: nobody would answer.
+static void rest(struct metrics_push *push) {
+    set_state(push, METRICS_PUSH_RESTS);
+    if (!push->is_once_more)
+        return;
+    push->is_once_more = false;
+    if (push->is_on && !push->proxy->gatherings.closed)
+        gather(push);
+}
+
 static void send_next(struct metrics_push *push) {
     struct bytes records;
     uint64_t points;
@@ -57,11 +67,7 @@ static void send_next(struct metrics_push *push) {
     while (otlp_metrics_next(push->metrics, &records, &points))
         if (send_records(push, records, points))
             return;
-    set_state(push, METRICS_PUSH_RESTS);
-    if (push->is_once_more && push->is_on) {
-        push->is_once_more = false;
-        gather(push);
-    }
+    rest(push);
 }
 
 // All of a push has one time: when a piece has used it up there is none for the others.
@@ -107,7 +113,7 @@ static void on_figures(struct admin_query *query) {
         set_state(push, METRICS_PUSH_SENDS);
         send_next(push);
     } else {
-        set_state(push, METRICS_PUSH_RESTS);
+        rest(push);
     }
     pool_dispose(&query->pool);
     free(query);
@@ -184,7 +190,7 @@ void metrics_push_hurry(struct metrics_push *push, nanoseconds at) {
     push->hurry_at = at;
     loop_timer_stop(&push->proxy->loop, &push->timer);
     otlp_sender_hurry(&push->sender, at);
-    push->is_once_more = push->state == METRICS_PUSH_SENDS; // what is under way was counted up to an interval ago
+    push->is_once_more = push->state != METRICS_PUSH_RESTS; // what is under way was counted, or asked for, before the last streams ended
     if (push->state == METRICS_PUSH_RESTS)
         gather(push);
 }

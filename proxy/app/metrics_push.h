@@ -21,6 +21,7 @@ struct telemetry_config;
 //   RESTS -> GATHERS          an interval is over, or the process ends
 //   GATHERS -> SENDS, RESTS   figures are there, and written; or they are not wanted any more
 //   SENDS -> RESTS            all pieces were sent, or dropped
+// Where the process ends while it does not rest it gathers once more as soon as it does, as long as there are workers to ask.
 enum metrics_push_state { METRICS_PUSH_RESTS, METRICS_PUSH_GATHERS, METRICS_PUSH_SENDS };
 
 struct metrics_push {

@@ -27,6 +27,10 @@ def hop_to(fleet, endpoint, protocol="http/protobuf", batch=HANDFUL, timeout="10
     return hop
 
 
+def to_hang(receiver):
+    return {"endpoint": f"http://{receiver.address}", "protocol": PROTOCOLS[receiver.protocol], "timeout": "10m"}
+
+
 def ask(hop, count=HANDFUL):
     for _ in range(count):
         assert exchange(hop.address, "GET / HTTP/1.1\r\nHost: backend\r\n\r\n").status == 200
@@ -52,6 +56,34 @@ def test_a_collector_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet
     ask(hop)
     hop.process.stop()
     assert ended(hop, "traces") == (2 * HANDFUL, 0) and "complete=true" in hop.process.output()
+
+
+def test_a_collector_of_logs_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet, receiver_of):
+    receiver = receiver_of(signal="logs")
+    receiver.answers.append("hang")
+    hop = Hop(fleet, [service("backend", [fleet.backend().address])], start=False, workers=1)
+    hop.proxy["spec"]["telemetry"].update(accessLog={"format": "OTLP", "filter": "All"}, logs=to_hang(receiver) | {"batch": {"scheduleDelay": "20ms", "exportTimeout": "10m"}})
+    hop.start()
+    ask(hop)
+    eventually(lambda: receiver.requests, what="a request hangs")
+    ask(hop)
+    hop.process.stop()
+    assert ended(hop, "logs") == (2 * HANDFUL, 0) and "complete=true" in hop.process.output()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_of_metrics_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet, receiver_of, protocol):
+    """What is under way gives way to what came since, once it is given up: then no worker is there to be asked."""
+    receiver = receiver_of(protocol, "metrics")
+    receiver.answers.append("hang")
+    hop = Hop(fleet, [service("backend", [fleet.backend().address])], start=False, workers=1)
+    hop.proxy["spec"]["telemetry"]["metrics"] = to_hang(receiver) | {"interval": "100ms", "exportTimeout": "10m"}
+    hop.start()
+    eventually(lambda: receiver.requests, what="a request hangs")
+    ask(hop)
+    hop.process.stop()
+    made, exported = ended(hop, "metrics")
+    assert made > 0 and exported == 0 and "complete=true" in hop.process.output()
 
 
 def test_who_takes_the_place_tells_its_own_and_the_old_one_what_waited(fleet, receiver_of):
