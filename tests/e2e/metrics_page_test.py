@@ -56,12 +56,29 @@ def names_in(expression):
     return {re.sub(r"_(bucket|count|sum)$", "", name) if name.endswith(("_bucket", "_count", "_sum")) else name for name in found}
 
 
+def queries_of_docs():
+    """What the dashboard's panels and the alerts ask."""
+    queries = [target["expr"] for panel in dashboard.dashboard()["panels"] for target in panel.get("targets", ())]
+    found = re.findall(r"expr: (?:\|\n((?:        .*\n|      .*\n)+)|(.*))", RULES.read_text(encoding="utf-8"))
+    return queries + ["".join(one) for one in found]
+
+
+def test_what_moves_to_an_overflow_is_no_traffic():
+    """When a service or a rule leaves the documents, all that was counted of it is added to the overflow: a rate leaves it out, or asks for it alone."""
+    overflowing = {metric.name for metric in METRICS if "otel_metric_overflow" in metric.labels}
+    seen = 0
+    for query in queries_of_docs():
+        for name, matchers in re.findall(r"(?:rate|increase)\((\w+)(?:\{([^}]*)\})?\[", query):
+            if re.sub(r"_(bucket|count|sum)$", "", name) in overflowing:
+                seen += 1
+                assert re.search(r'otel_metric_overflow=|\b\w+!=""|\b(?!instance|le\b)\w+="[^"]', matchers), query
+    assert seen > 20
+
+
 def test_the_dashboard_and_the_alerts_name_metrics_that_there_are():
     known = {metric.name for metric in METRICS}
     labels = {metric.name: metric.labels for metric in METRICS}
-    queries = [target["expr"] for panel in dashboard.dashboard()["panels"] for target in panel.get("targets", ())]
-    queries += re.findall(r"expr: (?:\|\n((?:        .*\n|      .*\n)+)|(.*))", RULES.read_text(encoding="utf-8"))
-    queries = [query if isinstance(query, str) else "".join(query) for query in queries]
+    queries = queries_of_docs()
     assert len(queries) > 40
     for query in queries:
         used = names_in(query)

@@ -8,9 +8,11 @@ FILE = ROOT / "docs" / "grafana" / "outrigger.json"
 HERE = '{instance=~"$instance"}'
 
 OF_SERVICE = 'instance=~"$instance", service=~"$service"'
+# Nor what is moved to a family's overflow when a service or a rule leaves the documents: it was counted before, and no traffic of now.
+TRAFFIC_OF_SERVICE = OF_SERVICE + ', otel_metric_overflow=""'
 
 
-def rate(metric, by="", more="", matchers=OF_SERVICE):
+def rate(metric, by="", more="", matchers=TRAFFIC_OF_SERVICE):
     """What comes in a second, added up by these labels."""
     selected = f"rate({metric}{{{matchers}{', ' + more if more else ''}}}[$__rate_interval])"
     return f"sum by ({by}) ({selected})" if by else f"sum({selected})"
@@ -41,6 +43,8 @@ def traffic(side):
         ("Duration of gRPC calls", "s", quantiles(rpc, "service, rpc_method", "{{service}} {{rpc_method}}")),
     )
 
+
+OVERFLOWING = ("outrigger_request_ends_total", *(f"{kind}_{side}_{what}_duration_seconds_count" for kind, what in (("http", "request"), ("rpc", "call")) for side in ("server", "client")))
 
 # Row, panels: title, unit, queries with what their lines are called.
 ROWS = (
@@ -90,6 +94,8 @@ ROWS = (
         ("Requests to a collector, and tries again", "ops", ((here("outrigger_telemetry_exports_total", "signal, result"), "{{signal}} {{result}}"),
                                                             (here("outrigger_telemetry_export_retries_total", "signal"), "{{signal}} again"))),
         ("Series, of as many as may be", "short", (("max by (family) (outrigger_metric_series" + HERE + ")", "{{family}}"), ("max(outrigger_metric_series_max" + HERE + ")", "the most"))),
+        ("Counted together per second: beyond the bound, and what moves when a service or a rule leaves", "reqps", tuple(
+            (here(metric, more='otel_metric_overflow="true"') + " > 0", metric) for metric in OVERFLOWING)),
     )),
 )
 
