@@ -55,9 +55,12 @@ static bool is_refused_in_handshake(const struct server_conn *conn, enum error r
 
 // Empty: it was not.
 static struct bytes why_refused(const struct server_conn *conn, enum error reason) {
-    if (conn->distrusted || (reason == ERROR_UNAUTHENTICATED && !conn->client.secure))
+    const bool is_ended = reason == ERROR_UNAUTHENTICATED; // by us, at a time that was set
+    if (is_ended && (conn->is_edge || !conn->transport->secure))
+        return BYTES("only mutual TLS is let in any more"); // server_conn_check_mode: it never had a certificate
+    if (conn->distrusted || (is_ended && !conn->client.secure))
         return BYTES("its certificate is no longer trusted");
-    if (reason == ERROR_UNAUTHENTICATED)
+    if (is_ended)
         return BYTES("its certificate has ended");
     if (!is_refused_in_handshake(conn, reason))
         return BYTES_NONE;
@@ -76,7 +79,7 @@ static void tell_refused(const struct server_conn *conn, enum error reason) {
         .duration = lasted,
         .listener = conn->listener->name,
         .direction = BYTES("inbound"), // nobody else asks for certificates
-        .tls = true,
+        .tls = conn->transport->secure,
         .end = conn->distrusted ? ERROR_UNAUTHENTICATED : reason,
         .detail = why,
         .peer = bytes_from(peer, address_print(&conn->address, peer, sizeof peer)),

@@ -172,6 +172,24 @@ def test_a_caller_whose_certificate_ends_is_told_with_the_connection(strict, fle
     assert len(strict.audit.lines(event="denied")) == 1
 
 
+def test_plain_text_that_is_not_let_in_any_more_is_not_blamed_on_a_certificate(fleet):
+    """Opaque bytes that flow over a Permissive listener, which becomes Strict."""
+    audit = AuditLog(fleet.folder / "audit.log")
+    pair = Pair(fleet, fleet.backend(echo_bytes).address, mode="Permissive", listener={"appProtocol": "TCP"}, protocol="TCP",
+                near={"listeners": [tcp_listener("backend")], "outbound": False},
+                far={"telemetry": {"auditLog": audit.block, "accessLog": {"filter": "None"}}})
+    with Raw(pair.inbound) as client:
+        client.send(b"hello")
+        assert client.exactly(5) == b"hello"
+        pair.far.proxy["spec"]["listeners"][0]["mtls"]["mode"] = "Strict"
+        pair.far.reload()
+        with contextlib.suppress(ConnectionError):
+            client.rest()
+    line = audit.line(event="denied")
+    assert (line["end"], line["detail"]) == ("unauthenticated", "only mutual TLS is let in any more") and "peer_identity" not in line
+    assert len(audit.lines(event="denied")) == 1
+
+
 # --- what they send ---
 
 # value, and what is answered where it stands in: the request id and the path over HTTP/1, the path and the request id over HTTP/2. 0: the stream is reset.
