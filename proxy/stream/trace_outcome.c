@@ -16,11 +16,9 @@ struct bytes trace_end_text(enum error error) {
 
 struct trace_outcome trace_outcome_of(struct trace_draft *draft, enum error error, struct bytes detail, bool is_server) {
     const bool is_rpc = draft->stream->request_is_grpc, is_failure = error != OK && !convention_is_cancellation(error);
-    // That an answer broke off is our failure, be it one for what its client does wrong: no status says so.
-    const bool is_cut = is_failure && error_status(error_end(error)) == 0;
     const struct convention_outcome facts = {
         .is_server = is_server,
-        .status = is_cut ? 0 : (uint16_t)draft->status,
+        .status = (uint16_t)draft->status,
         .grpc_code = is_rpc ? draft->grpc_code : CONVENTION_NO_CODE,
         .end = is_failure ? error_end(error) : error,
     };

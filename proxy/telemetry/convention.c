@@ -50,7 +50,9 @@ struct bytes convention_error_type(const struct convention_outcome *outcome, cha
         const bool is_error = outcome->is_server ? is_servers_code(outcome->grpc_code) : outcome->grpc_code != 0;
         return is_error ? rpc_status_name((uint16_t)outcome->grpc_code) : BYTES_NONE;
     }
-    if (outcome->is_server && outcome->status >= 400 && outcome->status < 500)
+    // That an answer broke off is the fault of whoever gave it, be it one for what its client did wrong.
+    const bool is_cut = outcome->end == ERROR_RESPONSE_INCOMPLETE;
+    if (outcome->is_server && !is_cut && outcome->status >= 400 && outcome->status < 500)
         return BYTES_NONE;
     if (outcome->end != OK)
         return bytes_from_text(error_name(outcome->end));

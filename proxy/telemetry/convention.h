@@ -34,7 +34,8 @@ struct convention_outcome {
 
 #define CONVENTION_DIGITS_MAX 5
 
-// error.type; empty: it is no error. Of a server neither what its caller does wrong (4xx, and such codes of gRPC), nor of anybody what its caller gave up. Lies in `digits` where it is a status.
+// error.type; empty: it is no error. Of a server neither what its caller does wrong (4xx, and such codes of gRPC), nor of anybody what its caller gave up; that
+// an answer broke off is one, whatever its status. Lies in `digits` where it is a status.
 struct bytes convention_error_type(const struct convention_outcome *outcome, char digits[CONVENTION_DIGITS_MAX]);
 
 #endif

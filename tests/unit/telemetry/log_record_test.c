@@ -121,6 +121,7 @@ static void severity_and_error_go_by_the_outcome_as_in_spans(void **state) {
                  {500, -1, OK, LOG_SEVERITY_ERROR, "500", "500"},
                  {503, -1, ERROR_NO_ENDPOINT, LOG_SEVERITY_ERROR, "no_endpoint", "no_endpoint"},
                  {200, -1, ERROR_RESPONSE_INCOMPLETE, LOG_SEVERITY_ERROR, "response_incomplete", "response_incomplete"},
+                 {404, -1, ERROR_RESPONSE_INCOMPLETE, LOG_SEVERITY_ERROR, "response_incomplete", "response_incomplete"},
                  {0, -1, ERROR_CLIENT_GONE, LOG_SEVERITY_WARN, NULL, NULL}};
     for (size_t i = 0; i < 2 * (sizeof cases / sizeof cases[0]); i++) {
         struct access_record record = usual_record();
