@@ -136,7 +136,7 @@ struct printed {
 static void add_request(struct access_record *record, const struct head *request, bool is_checked) {
     record->method = request->method_text;
     record->authority = is_checked ? request->authority : redact_user(request->authority);
-    record->path = is_checked ? request->path : redact_url(BYTES("url"), request->path);
+    record->path = is_checked ? request->path : redact_target(request->path);
     record->scheme = request->scheme;
     record->server_scheme = request->scheme;
     record->server = record->is_server && is_checked ? stream_telemetry_server(request, &record->server_scheme) : record->authority;
