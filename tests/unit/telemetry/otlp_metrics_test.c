@@ -627,6 +627,39 @@ static void many_series_are_several_pieces(void **state) {
     series_scope_unref(&set, scope);
 }
 
+// What a service had counted in its first life and in its second is told, each time once, though both are the same series to whoever is told.
+static void what_leaves_and_is_back_at_once_is_told_once(void **state) {
+    (void)state;
+    static const struct {
+        unsigned count;
+        nanoseconds duration;
+    } lives[] = {{3, NS_PER_MS}, {2, 4 * NS_PER_MS}, {5, NS_PER_MS / 4}, {9, 2 * NS_PER_MS}};
+    uint64_t count = 0, told = 0;
+    double sum = 0, told_sum = 0;
+    for (unsigned i = 0; i < sizeof lives / sizeof lives[0]; i++) {
+        struct series_scope *scope = take(BYTES_NONE);
+        struct request_told good = told_of(200, lives[i].duration);
+        good.wall = STARTED + (i * 60 + 7) * NS_PER_S;
+        for (unsigned j = 0; j < lives[i].count; j++)
+            series_count(&set, scope, &good);
+        count += lives[i].count;
+        sum += (double)lives[i].count * (double)lives[i].duration;
+        write_once(&delta, (i + 1) * 60);
+        decode();
+        const Otlp__Histogram *histogram = find("http.client.request.duration")->histogram;
+        for (size_t j = 0; j < histogram->n_data_points; j++)
+            told_sum += histogram->data_points[j]->sum;
+        told += counted();
+        assert_int_equal(told, count);
+        assert_true(fabs(told_sum - sum / 1e9) < 1e-9);
+        if (i == 3) // of the life that there is, not of what was told before
+            assert_int_equal(first_point()->start_time_unix_nano, good.wall);
+        series_scope_unref(&set, scope);
+        while (series_set_tidy(&set, 100))
+            continue;
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -649,6 +682,7 @@ int main(void) {
         TEST(kinds_and_units_are_those_of_the_conventions),
         TEST(names_are_one_for_each_metric),
         TEST(many_series_are_several_pieces),
+        TEST(what_leaves_and_is_back_at_once_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
