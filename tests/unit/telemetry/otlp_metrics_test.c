@@ -276,7 +276,7 @@ static void exponential_histograms_are_told_where_they_were_recorded(void **stat
     struct series_scope *scope = take(BYTES_NONE);
     for (unsigned round = 1; round <= 3; round++) {
         for (unsigned i = 0; i < 50; i++) {
-            const struct request_told told = told_of(200, (nanoseconds)1 << (10 + i % 25));
+            const struct request_told told = told_of(200, i == 7 ? 0 : (nanoseconds)1 << (10 + i % 25));
             series_count(&set, scope, &told);
         }
         write_once(&terms, round * 60);
@@ -286,10 +286,16 @@ static void exponential_histograms_are_told_where_they_were_recorded(void **stat
         for (size_t i = 0; i < point->positive->n_bucket_counts; i++)
             count += point->positive->bucket_counts[i];
         assert_int_equal(point->count, 50);
+        assert_int_equal(point->zero_count, 1);
         assert_int_equal(count, 50);
         assert_true(point->positive->n_bucket_counts <= 160 && point->scale > 0);
         assert_int_equal(attribute(point->attributes, point->n_attributes, "http.response.status_code")->int_value, 200);
     }
+    const struct request_told told = told_of(200, NS_PER_MS);
+    series_count(&set, scope, &told);
+    write_once(&delta, 240); // documents that want explicit ones came before workers heard of them
+    decode();
+    assert_int_equal(find("http.client.request.duration")->data_case, OTLP__METRIC__DATA_HISTOGRAM);
     series_scope_unref(&set, scope);
 }
 
@@ -326,23 +332,28 @@ static void deltas_begin_where_cumulative_ended(void **state) {
     const struct request_told good = told_of(200, NS_PER_MS);
     for (unsigned round = 1; round <= 5; round++) {
         series_count(&set, scope, &good);
+        series_count_end(&set, scope, REQUEST_OUTBOUND, OK, STARTED + 7);
         write_once(round == 1 ? &cumulative : &delta, round * 60);
         decode_and_settle(round != 2); // so that it is cumulative once more
         const Otlp__Metric *metric = find("http.client.request.duration");
         assert_int_equal(metric->histogram->aggregation_temporality, round <= 3 ? 2 : 1);
         assert_int_equal(counted(), round <= 3 ? round : 1);
-        assert_int_equal(first_point()->start_time_unix_nano, round <= 3 ? STARTED + 5 : STARTED + (round - 1) * 60 * NS_PER_S);
+        const nanoseconds before = STARTED + (round - 1) * 60 * NS_PER_S;
+        assert_int_equal(first_point()->start_time_unix_nano, round <= 3 ? STARTED + 5 : before);
+        const Otlp__Metric *ends = find("outrigger.request_ends");
+        assert_int_equal(ends->sum->data_points[0]->as_int, round <= 3 ? round : 1);
+        assert_int_equal(ends->sum->data_points[0]->start_time_unix_nano, round <= 3 ? STARTED + 7 : before);
     }
     series_scope_unref(&set, scope);
 }
 
-static void expose_counter(const struct otlp_metrics_terms *terms, unsigned round, uint64_t value) {
+static void expose_counter(const struct otlp_metrics_terms *terms, unsigned round, uint64_t value, nanoseconds cpu) {
     struct exposition exposition;
     otlp_metrics_begin(metrics, &exposition, terms, STARTED, STARTED + round * NS_PER_S);
     exposition_begin(&exposition, METRIC_CONFIG_LOADS);
     exposition_add(&exposition, &BYTES("accepted"), value);
     exposition_begin(&exposition, METRIC_PROCESS_CPU);
-    exposition_add_seconds(&exposition, NULL, 3 * NS_PER_S);
+    exposition_add_seconds(&exposition, NULL, cpu);
     exposition_end(&exposition);
     decode();
 }
@@ -357,16 +368,18 @@ static void counters_are_told_from_when_they_are_there(void **state) {
     exposition_end(&exposition);
     decode();
     assert_int_equal(find("process.cpu.time")->sum->data_points[0]->start_time_unix_nano, STARTED);
-    expose_counter(&delta, 2, 7);
+    expose_counter(&delta, 2, 7, 3 * NS_PER_S);
     assert_true(find("process.cpu.time")->sum->data_points[0]->as_double == 1);
     const Otlp__NumberDataPoint *point = find("outrigger.config_loads")->sum->data_points[0];
     assert_int_equal(point->as_int, 7);
     assert_int_equal(point->start_time_unix_nano, STARTED + NS_PER_S);
-    expose_counter(&delta, 3, 9);
+    expose_counter(&delta, 3, 9, 3 * NS_PER_S);
     assert_int_equal(find("outrigger.config_loads")->sum->data_points[0]->as_int, 2);
     assert_null(find("process.cpu.time"));
-    expose_counter(&delta, 4, 4); // it began anew
+    expose_counter(&delta, 4, 4, 3 * NS_PER_S); // it began anew
     assert_int_equal(find("outrigger.config_loads")->sum->data_points[0]->as_int, 4);
+    expose_counter(&delta, 5, 4, 4 * NS_PER_S); // of what did not grow nothing was told, and nothing is left to be told of that time
+    assert_int_equal(find("process.cpu.time")->sum->data_points[0]->start_time_unix_nano, STARTED + 4 * NS_PER_S);
 }
 
 // Turns of loops have bounds of their own.
@@ -466,10 +479,9 @@ static void count_and_sum_of_an_exponential_histogram_are_of_the_same(void **sta
     assert_int_equal(point->count, 1);
     assert_true(point->sum == 0.3);
     assert_int_equal(point->start_time_unix_nano, STARTED + 20 * NS_PER_S);
-    const double base = exp2(exp2(-point->scale));
     assert_int_equal(point->positive->n_bucket_counts, 1);
     assert_int_equal(point->positive->bucket_counts[0], 1);
-    assert_true(pow(base, point->positive->offset) < 0.3000001 && pow(base, point->positive->offset + 1) > 0.2999999);
+    assert_int_equal(point->positive->offset, (int32_t)ceil(log2(0.3) * exp2(point->scale)) - 1);
     // Off and on again: what came in between is missed by none that goes on.
     series_registry_set(registry, 100, false, STARTED + 1);
     series_count(&set, scope, &told);
@@ -601,13 +613,17 @@ static void names_are_one_for_each_metric(void **state) {
     }
 }
 
-static void many_series_are_several_pieces(void **state) {
-    (void)state;
-    struct series_scope *scope = take(BYTES_NONE);
+static void add_many(struct series_scope *scope) {
     for (uint16_t status = 1; status < 600; status++) { // some 350 bytes each
         const struct request_told told = told_of(status, NS_PER_MS);
         series_count(&set, scope, &told);
     }
+}
+
+static void many_series_are_several_pieces(void **state) {
+    (void)state;
+    struct series_scope *scope = take(BYTES_NONE);
+    add_many(scope);
     write_once(&cumulative, 60);
     struct bytes records;
     uint64_t points, all = 0;
@@ -624,6 +640,27 @@ static void many_series_are_several_pieces(void **state) {
     }
     assert_int_equal(all, 599 + SERIES_ENDS); // and how many series there are of durations
     assert_int_equal(pieces, 2);
+    series_scope_unref(&set, scope);
+}
+
+// Deltas begin where all pieces of a cumulative push were taken, not the last of them alone.
+static void one_piece_that_was_not_taken_is_enough_for_another_time(void **state) {
+    (void)state;
+    struct series_scope *scope = take(BYTES_NONE);
+    struct bytes records;
+    uint64_t points;
+    for (unsigned round = 1; round <= 4; round++) {
+        unsigned pieces = 0;
+        add_many(scope);
+        write_once(round == 1 ? &cumulative : &delta, round * 60);
+        for (; otlp_metrics_next(metrics, &records, &points); pieces++) {
+            Otlp__ScopeMetrics *piece = otlp__scope_metrics__unpack(NULL, records.len, (const uint8_t *)records.at);
+            assert_int_equal(piece->metrics[0]->histogram->aggregation_temporality, round <= 3 ? 2 : 1);
+            otlp__scope_metrics__free_unpacked(piece, NULL);
+            otlp_metrics_settle(metrics, round != 2 || pieces > 0);
+        }
+        assert_int_equal(pieces, 2);
+    }
     series_scope_unref(&set, scope);
 }
 
@@ -660,6 +697,65 @@ static void what_leaves_and_is_back_at_once_is_told_once(void **state) {
     }
 }
 
+// The second life has more than the first had, but not where that had it: such a point is told by its buckets.
+static void no_bucket_of_an_exponential_histogram_is_below_nothing(void **state) {
+    (void)state;
+    const struct otlp_metrics_terms terms = {.is_delta = true, .is_exponential = true};
+    series_registry_set(registry, 100, true, STARTED + 1);
+    for (unsigned round = 1; round <= 2; round++) {
+        struct series_scope *scope = take(BYTES_NONE);
+        const struct request_told told = told_of(200, round * NS_PER_MS); // one bucket, as HTTP's bounds are
+        for (unsigned i = 0; i < 1 + 2 * round; i++)
+            series_count(&set, scope, &told);
+        write_once(&terms, round * 60);
+        decode();
+        const Otlp__Metric *metric = find("http.client.request.duration");
+        assert_int_equal(metric->data_case, round == 1 ? OTLP__METRIC__DATA_EXPONENTIAL_HISTOGRAM : OTLP__METRIC__DATA_HISTOGRAM);
+        if (round == 2)
+            assert_int_equal(first_point()->count, 2); // the rest is told of the overflow
+        series_scope_unref(&set, scope);
+        while (series_set_tidy(&set, 100))
+            continue;
+    }
+}
+
+// Nothing was told in between, and nothing is left to be told of that time.
+static void growth_is_of_the_time_since_the_last_push(void **state) {
+    (void)state;
+    struct series_scope *scope = take(BYTES_NONE);
+    const struct request_told good = told_of(200, NS_PER_MS);
+    for (unsigned round = 1; round <= 3; round++) {
+        if (round != 2)
+            series_count(&set, scope, &good);
+        write_once(&delta, round * 60);
+        decode();
+        assert_int_equal(counted(), round != 2);
+    }
+    assert_int_equal(first_point()->start_time_unix_nano, STARTED + 120 * NS_PER_S);
+    series_scope_unref(&set, scope);
+}
+
+// A family without labels has no such series.
+static void the_overflow_of_one_family_is_none_of_the_next(void **state) {
+    (void)state;
+    struct exposition exposition;
+    struct series_scope *scope = take(BYTES_NONE);
+    const struct request_told good = told_of(200, NS_PER_MS);
+    series_count(&set, scope, &good);
+    series_scope_unref(&set, scope);
+    while (series_set_tidy(&set, 100))
+        continue;
+    const struct series_rows rows = read_all();
+    otlp_metrics_begin(metrics, &exposition, &delta, STARTED, STARTED + NS_PER_S);
+    assert_false(series_rows_expose(&exposition, &rows, &(struct series_writing){0}, UINT32_MAX));
+    exposition_begin(&exposition, METRIC_PROCESS_CPU);
+    exposition_add_seconds(&exposition, NULL, NS_PER_S);
+    exposition_end(&exposition);
+    decode();
+    assert_int_equal(counted(), 1);
+    assert_int_equal(find("process.cpu.time")->sum->n_data_points, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -682,7 +778,11 @@ int main(void) {
         TEST(kinds_and_units_are_those_of_the_conventions),
         TEST(names_are_one_for_each_metric),
         TEST(many_series_are_several_pieces),
+        TEST(one_piece_that_was_not_taken_is_enough_for_another_time),
         TEST(what_leaves_and_is_back_at_once_is_told_once),
+        TEST(no_bucket_of_an_exponential_histogram_is_below_nothing),
+        TEST(growth_is_of_the_time_since_the_last_push),
+        TEST(the_overflow_of_one_family_is_none_of_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

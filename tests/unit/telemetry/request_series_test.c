@@ -220,6 +220,7 @@ static void beyond_the_cap_all_is_one_series(void **state) {
     assert_int_equal(scope->texts.count, 10); // nothing else is remembered of them
     char *text = expose(&rows, EXPOSITION_OPENMETRICS);
     assert_non_null(strstr(text, "\nrpc_client_call_duration_seconds_count{otel_metric_overflow=\"true\"} 990\n"));
+    assert_non_null(strstr(text, "\noutrigger_metric_series{family=\"rpc_client_call_duration_seconds\"} 10\n")); // that one is none of them
     free(text);
     series_scope_unref(&set, scope);
 }
@@ -394,9 +395,10 @@ static void nothing_moves_under_a_gathering(void **state) {
     series_scope_unref(&set, pair.one);
     tidy(&pair);
     const uint64_t gathering = series_registry_gather(registry);
-    struct series_row *lists[2] = {NULL, copy_of(&pair.other)}, *same = copy_of(&pair.other);
+    struct series_row *lists[2] = {NULL, copy_of(&pair.other)}, *same = copy_of(&pair.other), *again = copy_of(&pair.other);
     series_scope_unref(&pair.other, pair.two);
     tidy(&pair);
+    assert_int_equal(pair.other.left.by_life.count, 1); // the last one of that life waits too
     pair.one = series_scope_take(&set, SERVICE, ROUTE, BYTES_NONE);
     lists[0] = copy_of(&set);
     struct series_rows rows = series_rows_merge(lists, 2, &pool);
@@ -407,6 +409,13 @@ static void nothing_moves_under_a_gathering(void **state) {
     lists[1] = same; // rows are added up in place
     rows = series_rows_merge(lists, 2, &pool);
     const struct series_row *series = the_series(&rows, &overflow);
+    assert_int_equal(count_of(series), 3);
+    assert_int_equal(series->life.begun, 9);
+    assert_int_equal(overflow, 100);
+    lists[0] = again; // whichever of the two lives comes first
+    lists[1] = copy_of(&set);
+    rows = series_rows_merge(lists, 2, &pool);
+    series = the_series(&rows, &overflow);
     assert_int_equal(count_of(series), 3);
     assert_int_equal(series->life.begun, 9);
     assert_int_equal(overflow, 100);
@@ -438,8 +447,14 @@ static void what_leaves_again_and_again_is_one_part(void **state) {
     assert_int_equal(set.left.by_life.count, 1);
     const struct series_rows rows = gather(&pair);
     assert_int_equal(count_of(the_series(&rows, &overflow)), 11);
-    series_scope_unref(&set, pair.one);
+    count_times(&set, pair.one, 1, 2);
     series_scope_unref(&pair.other, pair.two);
+    tidy(&pair);
+    const uint64_t gathering = series_registry_gather(registry);
+    series_scope_unref(&set, pair.one);
+    tidy(&pair);
+    assert_int_equal(set.left.by_life.count, 1); // for those who read meanwhile, though what it was put to had waited for nobody
+    series_registry_gathered(registry, gathering);
     tidy(&pair);
     assert_true(list_is_empty(&set.left.parts));
     pair_end(&pair);
@@ -566,36 +581,31 @@ static void methods_have_the_names_that_messages_give_them(void **state) {
 
 static void rows_of_workers_are_one(void **state) {
     (void)state;
-    struct series_set other;
-    struct series_reading readings[2];
-    struct series_row *lists[2];
-    struct request_told told = get(200);
-    series_set_init(&other, registry);
-    struct series_scope *one = take(), *two = series_scope_take(&other, SERVICE, ROUTE, BYTES_NONE);
-    struct series_set *sets[] = {&set, &other};
-    series_count(&set, one, &told);
-    told.duration = NS_PER_S;
-    told.trace_id = (const uint8_t *)"0123456789abcdef";
-    told.span_id = (const uint8_t *)"01234567";
-    series_count(&other, two, &told);
-    told = get(404);
-    series_count(&other, two, &told);
-    for (int i = 0; i < 2; i++) {
-        series_reading_begin(&readings[i], sets[i], &pool);
-        while (series_reading_go_on(&readings[i], &pool, 100))
-            continue;
-        lists[i] = readings[i].rows;
+    struct pair pair;
+    pair_begin(&pair, "", 0);
+    for (unsigned round = 1; round <= 2; round++) {
+        struct request_told told = get(200);
+        told.trace_id = (const uint8_t *)"0123456789abcdef";
+        told.span_id = (const uint8_t *)"01234567";
+        told.wall = 10 * round + (round == 1 ? 1 : 2); // the one has the newer exemplar, then the other
+        series_count(&set, pair.one, &told);
+        told.wall = 10 * round + (round == 1 ? 2 : 1);
+        series_count(&pair.other, pair.two, &told);
+        told = get(404);
+        series_count(&pair.other, pair.two, &told);
+        const struct series_rows rows = gather(&pair);
+        assert_int_equal(rows.count, 2);
+        assert_int_equal(total_of(&rows), 3 * round);
+        assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 2);
+        for (uint32_t i = 0; i < rows.count; i++)
+            if (rows.items[i]->facts.status == 200) {
+                assert_int_equal(rows.items[i]->exemplar_count, 1);
+                assert_int_equal(rows.items[i]->exemplars[0].wall, 10 * round + 2);
+            }
     }
-    const struct series_rows rows = series_rows_merge(lists, 2, &pool);
-    assert_int_equal(rows.count, 2);
-    assert_int_equal(total_of(&rows), 3);
-    assert_int_equal(series_registry_count(registry, SERIES_HTTP_SERVER), 2);
-    for (uint32_t i = 0; i < rows.count; i++)
-        if (rows.items[i]->facts.status == 200)
-            assert_int_equal(rows.items[i]->exemplar_count, 1);
-    series_scope_unref(&set, one);
-    series_scope_unref(&other, two);
-    series_set_dispose(&other);
+    series_scope_unref(&set, pair.one);
+    series_scope_unref(&pair.other, pair.two);
+    pair_end(&pair);
 }
 
 // OpenMetrics 1.0, "Exemplars": at the bucket that the value is in, the last one, and not in the older text.
@@ -668,14 +678,51 @@ static void exponential_histograms_begin_anew_each_time_they_are_switched_on(voi
     series_registry_set(registry, 10, false, 9);
     assert_null(exponential_of(&set));
     series_count(&set, scope, &told);
+    assert_null(exponential_of(&set));
     series_registry_set(registry, 10, true, 10);
     assert_null(exponential_of(&set));
-    series_count(&set, scope, &told);
-    now = exponential_of(&set);
-    assert_int_equal(now->since, 10);
-    assert_int_equal(now->buckets[0], 1);
-    assert_int_equal(total_of(&(struct series_rows){read_all(&set).items, 1}), 9);
+    for (nanoseconds since = 10; since <= 11; since++) {
+        series_registry_set(registry, 10, false, since); // off and on, and no request in between
+        series_registry_set(registry, 10, true, since);
+        series_count(&set, scope, &told);
+        now = exponential_of(&set);
+        assert_int_equal(now->since, since);
+        assert_int_equal(now->histogram.buckets[0], 1);
+        assert_int_equal(now->buckets[0], 1);
+    }
+    assert_int_equal(total_of(&(struct series_rows){read_all(&set).items, 1}), 10);
     series_scope_unref(&set, scope);
+}
+
+// What has left has exponential histograms of the time that it was used in: those of an older time than the newest are of no use any more.
+static void exponential_histograms_of_the_newest_time_are_kept_of_what_left(void **state) {
+    (void)state;
+    const struct request_told told = get(200);
+    struct series_scope *old = take(), *older = series_scope_take(&set, SERVICE, BYTES("older"), BYTES_NONE);
+    series_registry_set(registry, 10, true, 7);
+    series_count(&set, old, &told);
+    series_count(&set, older, &told);
+    series_scope_unref(&set, old);
+    const struct exponential_totals *now = exponential_of(&set);
+    assert_int_equal(now->since, 7);
+    series_registry_set(registry, 10, false, 8);
+    series_registry_set(registry, 10, true, 9);
+    for (unsigned i = 1; i <= 2; i++) {
+        struct series_scope *scope = take();
+        series_count(&set, scope, &told);
+        series_scope_unref(&set, scope);
+        if (i == 2)
+            series_scope_unref(&set, older);
+        const struct series_rows rows = read_all(&set);
+        uint64_t overflow;
+        assert_int_equal(the_series(&rows, &overflow) == NULL, i == 2);
+        assert_int_equal(overflow, i == 1 ? 2 : 4);
+        now = rows.items[rows.count - 1]->totals.exponential;
+        assert_int_equal(now->since, 9);
+        assert_int_equal(now->histogram.buckets[0], i);
+        assert_int_equal(now->buckets[0], i);
+        assert_int_equal(now->sum, i * NS_PER_MS);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -702,6 +749,7 @@ int main(void) {
         TEST(the_last_sampled_request_of_a_bucket_is_its_exemplar),
         TEST(exponential_histograms_are_kept_where_they_are_asked_for),
         TEST(exponential_histograms_begin_anew_each_time_they_are_switched_on),
+        TEST(exponential_histograms_of_the_newest_time_are_kept_of_what_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
