@@ -72,6 +72,27 @@ static void over_http_the_body_is_said_to_be_what_it_is(void **state) {
     }
 }
 
+static void of_a_long_answer_the_front_is_kept(void **state) {
+    (void)state;
+    static char body[OTLP_ANSWER_BYTES_KEPT + 2];
+    memset(body, 'x', sizeof body - 1);
+    for (size_t more = 0; more < 2; more++) {
+        struct world world;
+        char head[64];
+        world_init(&world, WORLD("HTTPProtobuf"), OTLP_HTTP_PROTOBUF, OTLP_COMPRESSION_NONE);
+        run(&world);
+        body[OTLP_ANSWER_BYTES_KEPT + more] = '\0';
+        (void)snprintf(head, sizeof head, "content-length: %zu\n", strlen(body));
+        respond(&world.loopback, 0, 200, head, body);
+        body[OTLP_ANSWER_BYTES_KEPT + more] = 'x';
+        loopback_settle(&world.loopback);
+        assert_int_equal(world.call->answer.end, OK);
+        assert_int_equal(world.call->answer.body.len, OTLP_ANSWER_BYTES_KEPT);
+        assert_int_equal(world.call->answer.is_cut, more == 1);
+        world_dispose(&world);
+    }
+}
+
 static void grpc_has_its_status_in_trailers_or_in_the_head(void **state) {
     (void)state;
     for (int trailers = 0; trailers < 2; trailers++) {
@@ -83,6 +104,7 @@ static void grpc_has_its_status_in_trailers_or_in_the_head(void **state) {
         assert_has(text, "content-type: application/grpc");
         assert_has(text, "grpc-timeout: 2000m");
         assert_has(text, "grpc-encoding: gzip");
+        assert_has(text, "te-trailers");
         struct far_conn *conn = far_conn(&world.loopback.far, 0);
         if (trailers) {
             far_respond(conn, only_request(&world.loopback, 0), 200, "content-type: application/grpc\n", "", false);
@@ -136,9 +158,8 @@ static void what_cannot_be_sent_comes_back_all_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(over_http_the_body_is_said_to_be_what_it_is),
-        cmocka_unit_test(grpc_has_its_status_in_trailers_or_in_the_head),
-        cmocka_unit_test(one_that_is_cancelled_is_over_at_once),
+        cmocka_unit_test(over_http_the_body_is_said_to_be_what_it_is),    cmocka_unit_test(of_a_long_answer_the_front_is_kept),
+        cmocka_unit_test(grpc_has_its_status_in_trailers_or_in_the_head), cmocka_unit_test(one_that_is_cancelled_is_over_at_once),
         cmocka_unit_test(what_cannot_be_sent_comes_back_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,9 @@ static void few_records_wait_for_their_time(void **state) {
     world_init(&world);
     add(&world, 0, 3);
     add(&world, 1, 4);
-    pass(&world, 5 * NS_PER_S - 10 * NS_PER_MS);
+    pass(&world, 2 * NS_PER_S);
+    exporter_apply(&world.exporter, &world.config, &world.origin); // documents that say the same put nothing off
+    pass(&world, 3 * NS_PER_S - 10 * NS_PER_MS);
     assert_int_equal(world.tries, 0);
     assert_int_equal(exporter_figures(&world.exporter).waiting, 7);
     pass(&world, 20 * NS_PER_MS);
@@ -154,6 +156,27 @@ static void few_records_wait_for_their_time(void **state) {
     assert_counted(&world);
     pass(&world, 60 * NS_PER_S); // an empty envelope is never sent
     assert_int_equal(world.tries, 1);
+    world_dispose(&world);
+}
+
+// A batch is under way when the time comes for what came meanwhile: all of that is sent behind it.
+static void what_is_due_is_sent_in_as_many_batches_as_it_is(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.config.batch.schedule_delay = NS_PER_S;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    add(&world, 0, BATCH);
+    pass(&world, SOON);
+    add(&world, 0, BATCH + 3);
+    pass(&world, 1100 * NS_PER_MS);
+    assert_int_equal(world.tries, 1);
+    answer_status(&world, 200);
+    assert_int_equal(world.carried, BATCH);
+    answer_status(&world, 200);
+    assert_int_equal(world.carried, 3);
+    answer_status(&world, 200);
+    assert_counted(&world);
     world_dispose(&world);
 }
 
@@ -570,9 +593,15 @@ static void a_request_that_was_too_large_is_followed_by_smaller_ones(void **stat
     assert_int_equal(world.carried, BATCH / 4);
     assert_int_equal(dropped(&world, EXPORT_DROP_TOO_LARGE), BATCH + BATCH / 2);
     answer_status(&world, 200);
+    assert_int_equal(world.carried, BATCH / 4); // documents that say the same make it no larger again
     assert_counted(&world);
+    world.config.batch.max_batch = 1;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    answer_status(&world, 413);
+    assert_int_equal(world.carried, 1); // nor does what was under way
     while (world.is_carried)
         answer_status(&world, 200);
+    assert_counted(&world);
     world_dispose(&world);
 }
 
@@ -635,6 +664,7 @@ static void each_record_is_counted_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_records_wait_for_their_time),
+        cmocka_unit_test(what_is_due_is_sent_in_as_many_batches_as_it_is),
         cmocka_unit_test(a_full_batch_is_sent_at_once_and_none_beside_it),
         cmocka_unit_test(what_finds_no_room_is_counted),
         cmocka_unit_test(it_is_sent_again_until_its_time_is_over),

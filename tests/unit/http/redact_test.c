@@ -103,6 +103,8 @@ static void a_url_loses_what_may_let_somebody_in(void **state) {
         {"X-Original-URL", "?hidden", ""},
         {"Link", "<https://a/b?c>; rel=next", "<https://a/b"},
         {"Destination", "https://user:hidden@a/b", "a/b"},
+        {"Refresh", "5; https://a/b?hidden", "5; https://a/b"},
+        {"x-target", "/a?hidden", "/a"},
         {"referer", "https://a@b:hidden@c", "c"},
         {"referer", "https://a/b@c", "https://a/b@c"},
         {"referer", "a@b", "a@b"},

@@ -34,9 +34,12 @@ static void an_address_is_told_whole_or_in_parts(void **state) {
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT), "10.0.0.7");
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_REMOTE_PORT), "40000");
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_LOCAL_ADDRESS), "10.0.0.9:80");
+    assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT), "10.0.0.9");
+    assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_LOCAL_PORT), "80");
     assert_string_equal(told(&record, OPERATOR_UPSTREAM_LOCAL_ADDRESS), "[2001:db8::9]:50000");
     assert_string_equal(told(&record, OPERATOR_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT), "2001:db8::9");
     assert_string_equal(told(&record, OPERATOR_UPSTREAM_LOCAL_PORT), "50000");
+    assert_string_equal(told(&record, OPERATOR_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT), "127.0.0.1");
     assert_string_equal(told(&record, OPERATOR_UPSTREAM_REMOTE_PORT), "8000");
     assert_null(told(&record, OPERATOR_PROTOCOL));
     record.message = "";
@@ -55,6 +58,7 @@ static void a_client_that_is_told_of_has_no_port(void **state) {
     record.client = BYTES("2001:db8::1");
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_REMOTE_ADDRESS), "[2001:db8::1]:0");
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT), "2001:db8::1");
+    assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT), "10.0.0.7");
     assert_string_equal(told(&record, OPERATOR_DOWNSTREAM_DIRECT_REMOTE_PORT), "40000");
 }
 

@@ -53,6 +53,13 @@ static void a_long_format_stays_inside_its_room(void **state) {
     while (strlen(format) + 3 < sizeof format)
         strcat(format, "%A");
     assert_in_range(strlen(printed(format, 0)), ACCESS_MOMENT_MAX - 20, ACCESS_MOMENT_MAX);
+    for (size_t before = 0; before < 20; before++) { // wherever in it the room ends
+        memset(format, 'x', sizeof format - 1);
+        for (size_t at = before; at + 1 < sizeof format - 1; at += 2)
+            memcpy(format + at, "%s", 2);
+        format[before + 1900] = '\0';
+        assert_in_range(strlen(printed(format, UINT64_C(9999999999) * NS_PER_S)), ACCESS_MOMENT_MAX - 20, ACCESS_MOMENT_MAX);
+    }
     memset(format, 'x', sizeof format - 1);
     assert_in_range(strlen(printed(format, 0)), ACCESS_MOMENT_MAX - 20, ACCESS_MOMENT_MAX);
 }

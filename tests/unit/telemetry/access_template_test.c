@@ -116,6 +116,7 @@ static void operators_of_envoy_are_taken(void **state) {
         {"%REQ(x-here)% %RESP(X-HERE):3% %TRAILER(X-Gone?X-Here)% %REQ(x-gone)%", "request res trailer -\n"},
         {"%REQ(x-empty?x-here)%|%REQ(x-gone?x-here)%", "-|request\n"}, // what is there and empty has nothing in its place
         {"%REQ(:AUTHORITY)% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "courses:80 127.0.0.1:8000 school/courses:80 1\n"},
+        {"%UPSTREAM_CLUSTER_RAW% %UPSTREAM_REMOTE_ADDRESS%", "school/courses:80 127.0.0.1:8000\n"},
         {"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%", "10.0.0.7:40000 10.0.0.7 40000\n"},
         {"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT%", "10.0.0.9:80 10.0.0.9 80\n"},
         {"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%", "[2001:db8::9]:50000 2001:db8::9 50000\n"},
@@ -145,6 +146,7 @@ static void what_is_not_known_is_a_dash(void **state) {
         if (strcmp(text, "-\n") != 0 && strcmp(text, "0\n") != 0)
             assert_string_equal(text, operation == OPERATOR_RESPONSE_CODE_DETAILS ? "ok\n" : "-\n");
     }
+    assert_string_equal(format_text("%RESP(:STATUS)% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", &record), "- -\n");
 }
 
 static void codes_of_grpc_are_written_as_is_wanted(void **state) {
@@ -237,6 +239,8 @@ static void a_line_of_text_that_is_too_long_is_cut(void **state) {
     memset(literal, 'y', sizeof literal);
     literal[sizeof literal - 1] = '\0';
     assert_int_equal(strlen(format_text(literal, &record)), ACCESS_LOG_LINE_MAX);
+    strcpy(literal + ACCESS_LOG_LINE_MAX - 100, "%REQ(:PATH)%z"); // there is no room for what it may say
+    assert_int_equal(strlen(format_text(literal, &record)), ACCESS_LOG_LINE_MAX - 100 + 1);
 }
 
 int main(void) {

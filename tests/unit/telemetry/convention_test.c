@@ -53,6 +53,11 @@ static void an_error_is_told_by_whose_fault_it_is(void **state) {
         const char *type;
     } cases[] = {
         {{true, 200, CONVENTION_NO_CODE, OK}, ""},
+        {{true, 399, CONVENTION_NO_CODE, OK}, ""},
+        {{false, 399, CONVENTION_NO_CODE, OK}, ""},
+        {{true, 400, CONVENTION_NO_CODE, OK}, ""},
+        {{false, 400, CONVENTION_NO_CODE, OK}, "400"},
+        {{true, 400, CONVENTION_NO_CODE, ERROR_BAD_REQUEST}, ""},
         {{true, 404, CONVENTION_NO_CODE, OK}, ""},
         {{false, 404, CONVENTION_NO_CODE, OK}, "404"},
         {{true, 500, CONVENTION_NO_CODE, OK}, "500"},
@@ -79,11 +84,34 @@ static void an_error_is_told_by_whose_fault_it_is(void **state) {
     }
 }
 
+// The codes of gRPC that its server answers for; to its caller all but OK are failures.
+static void a_code_of_grpc_is_a_servers_fault_or_its_callers(void **state) {
+    (void)state;
+    const uint32_t of_servers = 1U << 2 | 1U << 4 | 1U << 12 | 1U << 13 | 1U << 14 | 1U << 15;
+    for (int32_t code = 0; code <= 16; code++)
+        for (unsigned is_server = 0; is_server < 2; is_server++) {
+            char digits[CONVENTION_DIGITS_MAX];
+            const struct convention_outcome outcome = {.is_server = is_server == 1, .status = 200, .grpc_code = code, .end = OK};
+            const bool is_error = is_server == 1 ? (of_servers >> code & 1) != 0 : code != 0;
+            assert_int_equal(convention_error_type(&outcome, digits).len > 0, is_error);
+        }
+}
+
+static void a_scheme_has_its_usual_port(void **state) {
+    (void)state;
+    assert_int_equal(convention_port(BYTES("http")), 80);
+    assert_int_equal(convention_port(BYTES("https")), 443);
+    assert_int_equal(convention_port(BYTES("HTTPS")), 443);
+    assert_int_equal(convention_port(BYTES_NONE), 80);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_method_is_one_that_the_conventions_know),
         cmocka_unit_test(a_host_has_neither_port_nor_brackets),
         cmocka_unit_test(an_error_is_told_by_whose_fault_it_is),
+        cmocka_unit_test(a_code_of_grpc_is_a_servers_fault_or_its_callers),
+        cmocka_unit_test(a_scheme_has_its_usual_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

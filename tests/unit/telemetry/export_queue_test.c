@@ -129,10 +129,14 @@ static void more_records_than_may_wait_are_dropped_and_counted(void **state) {
 static void long_records_are_bounded_by_their_bytes(void **state) {
     (void)state;
     unsigned added = 0;
-    while (add(EXPORT_RECORD_MAX - 3, 'x') > 0)
-        added++;
+    for (; add(EXPORT_RECORD_MAX - 3, 'x') > 0; added++) {
+        export_queue_publish(&queue);
+        mailbox_receive(&home, NULL);
+    }
     assert_in_range(added, 3, 4);
     assert_int_equal(metric_read(&queue.dropped), 1);
+    assert_int_equal(notes, 1); // that it is short of room, once
+    assert_true(export_queue_is_short_of_room(&queue));
 }
 
 static void the_reader_is_told_of_each_full_batch_once(void **state) {

@@ -119,6 +119,7 @@ static void severity_and_error_go_by_the_outcome_as_in_spans(void **state) {
                  {200, 13, OK, LOG_SEVERITY_ERROR, "INTERNAL", "INTERNAL"},
                  {403, -1, ERROR_DENIED, LOG_SEVERITY_WARN, NULL, "denied"},
                  {500, -1, OK, LOG_SEVERITY_ERROR, "500", "500"},
+                 {503, -1, ERROR_DENIED, LOG_SEVERITY_ERROR, "denied", "denied"}, // as who was asked wanted it
                  {503, -1, ERROR_NO_ENDPOINT, LOG_SEVERITY_ERROR, "no_endpoint", "no_endpoint"},
                  {200, -1, ERROR_RESPONSE_INCOMPLETE, LOG_SEVERITY_ERROR, "response_incomplete", "response_incomplete"},
                  {404, -1, ERROR_RESPONSE_INCOMPLETE, LOG_SEVERITY_ERROR, "response_incomplete", "response_incomplete"},
@@ -270,7 +271,21 @@ static void a_line_of_the_audit_log_is_told_too(void **state) {
     assert_number(read, "http.response.status_code", 403);
     assert_number(read, "server.port", 80);
     assert_null(attribute(read, "outrigger.trace_id"));
+    assert_text(read, "network.peer.address", "2001:db8::7");
+    assert_number(read, "network.peer.port", 40000);
     otlp__log_record__free_unpacked(read, NULL);
+    static const struct {
+        enum audit_event event;
+        const char *result;
+        enum log_severity severity;
+    } cases[] = {
+        {AUDIT_PROCESS, "started", LOG_SEVERITY_INFO}, {AUDIT_CERTIFICATE, "refused", LOG_SEVERITY_WARN}, {AUDIT_LOST, "", LOG_SEVERITY_ERROR}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct audit_record other = {.event = cases[i].event, .fields[AUDIT_FIELD_RESULT] = bytes_from_text(cases[i].result)};
+        read = unpacked(log_record_of_audit(&other, memory));
+        assert_int_equal(read->severity_number, cases[i].severity);
+        otlp__log_record__free_unpacked(read, NULL);
+    }
     for (enum audit_field field = 0; field < AUDIT_FIELD_TRACE_ID; field++)
         record.fields[field] = bytes_from(huge, sizeof huge);
     read = unpacked(log_record_of_audit(&record, memory));
