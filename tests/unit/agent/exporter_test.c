@@ -35,6 +35,7 @@ struct world {
     bool is_carried;
     nanoseconds timeout;
     enum otlp_protocol protocol;
+    bool is_packed; // by gzip
     bool is_framed; // as gRPC wants it
     size_t body_length;
     uint64_t carried; // records of it
@@ -176,6 +177,33 @@ static void what_is_due_is_sent_in_as_many_batches_as_it_is(void **state) {
     answer_status(&world, 200);
     assert_int_equal(world.carried, 3);
     answer_status(&world, 200);
+    assert_counted(&world);
+    world_dispose(&world);
+}
+
+// They fill a queue long before they are a batch.
+static void long_records_are_sent_before_there_is_no_room(void **state) {
+    (void)state;
+    struct world world;
+    world_init(&world);
+    for (unsigned i = 1; i <= 2; i++) {
+        char *room = export_queue_room(&world.queues[0]);
+        const size_t content = EXPORT_RECORD_MAX - 3;
+        assert_non_null(room);
+        memset(room, 'x', EXPORT_RECORD_MAX);
+        room[0] = RECORD[0];
+        room[1] = (char)((content & 0x7F) | 0x80);
+        room[2] = (char)(content >> 7);
+        export_queue_add(&world.queues[0], EXPORT_RECORD_MAX);
+        world.added++;
+        export_queue_publish(&world.queues[0]);
+        check_loop_settle(&world.check);
+        pass(&world, SOON);
+        assert_int_equal(world.tries, i - 1);
+    }
+    assert_true(world.body_length > 2 * EXPORT_RECORD_MAX);
+    answer_status(&world, 200);
+    assert_int_equal(exporter_figures(&world.exporter).exported, 2);
     assert_counted(&world);
     world_dispose(&world);
 }
@@ -542,6 +570,12 @@ static void a_batch_that_waits_goes_in_the_form_that_is_wanted_then(void **state
     assert_int_equal(world.tries, 2);
     assert_int_equal(world.protocol, OTLP_GRPC);
     assert_true(world.is_framed);
+    answer(&world, (struct otlp_answer){.status = 503});
+    world.config.compression = OTLP_COMPRESSION_GZIP;
+    exporter_apply(&world.exporter, &world.config, &world.origin);
+    pass(&world, 3 * NS_PER_S);
+    assert_int_equal(world.tries, 3);
+    assert_false(world.is_framed); // its frame says that it is packed
     answer(&world, (struct otlp_answer){.status = 200, .grpc_status = BYTES("0")});
     assert_int_equal(exporter_figures(&world.exporter).exported, BATCH);
     assert_counted(&world);
@@ -665,6 +699,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_records_wait_for_their_time),
         cmocka_unit_test(what_is_due_is_sent_in_as_many_batches_as_it_is),
+        cmocka_unit_test(long_records_are_sent_before_there_is_no_room),
         cmocka_unit_test(a_full_batch_is_sent_at_once_and_none_beside_it),
         cmocka_unit_test(what_finds_no_room_is_counted),
         cmocka_unit_test(it_is_sent_again_until_its_time_is_over),

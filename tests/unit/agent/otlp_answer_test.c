@@ -63,6 +63,7 @@ static void retry_after_is_seconds_or_a_date(void **state) {
                  {"86400", 300 * NS_PER_S},
                  {"Wed, 21 Oct 2015 07:28:30 GMT", 30 * NS_PER_S},
                  {"Wed, 21 Oct 2015 07:27:00 GMT", 0},
+                 {"Thu, 22 Oct 2015 07:27:00 GMT", 300 * NS_PER_S},
                  {"soon", 0},
                  {"-1", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -188,6 +189,10 @@ static void of_a_long_remark_the_front_is_read(void **state) {
     assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &protobuf).rejected, 7);
     assert_non_null(strstr(judge(OTLP_HTTP_PROTOBUF, &protobuf).reason, "some were rejected: xxx"));
     assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &(struct otlp_answer){.status = 200, .body = protobuf.body}).rejected, 0); // whole, and wrong
+    const struct otlp_answer early = {.status = 200, .body = bytes_from("\x0a\x05\x08", 3), .is_cut = true}; // there is no text in it yet
+    assert_non_null(strstr(judge(OTLP_HTTP_PROTOBUF, &early).reason, "none of OTLP"));
+    const struct otlp_answer below = {.status = 200, .body = BYTES("\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")}; // -1
+    assert_int_equal(judge(OTLP_HTTP_PROTOBUF, &below).rejected, 0);
     memmove(body + 5, body, sizeof body - 5);
     memcpy(body, "\0\0\1\x11\x7c", 5);
     const struct otlp_answer grpc = {.status = 200, .grpc_status = BYTES("0"), .body = protobuf.body, .is_cut = true};
@@ -301,7 +306,7 @@ static void without_an_answer_it_is_sent_again(void **state) {
     static const enum error again[] = {ERROR_CONNECT_REFUSED, ERROR_CONNECT_TIMEOUT,    ERROR_UPSTREAM_RESET, ERROR_REQUEST_TIMEOUT,
                                        ERROR_DNS_ERROR,       ERROR_NO_ENDPOINT,        ERROR_BREAKER_OPEN,   ERROR_MEMORY_LIMIT,
                                        ERROR_TLS_FAILED,      ERROR_RESPONSE_INCOMPLETE};
-    static const enum error final[] = {ERROR_BODY_TOO_LARGE, ERROR_RESPONSE_MALFORMED};
+    static const enum error final[] = {ERROR_BODY_TOO_LARGE, ERROR_RESPONSE_MALFORMED, ERROR_HEADERS_TOO_LARGE, ERROR_LOOP};
     for (size_t i = 0; i < sizeof again / sizeof again[0]; i++)
         assert_int_equal(judge(OTLP_GRPC, &(struct otlp_answer){.end = again[i]}).verdict, OTLP_AGAIN);
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)

@@ -48,9 +48,24 @@ static void a_url_in_a_field_is_told_without_what_may_let_somebody_in(void **sta
     end("https://a/ https://b/cb /b /path referer=https%3A%2F%2Fa%2F&x-original-url=c%2Fd&x-tier=free%3F\n");
 }
 
+// Nobody has seen to it that host and path of what is refused as it is read are such.
+static void what_is_refused_as_it_is_read_is_told_without_secrets(void **state) {
+    (void)state;
+    static const union address somewhere = {.v4 = {.sin_family = AF_INET}};
+    const struct stream_client from = {.address = &somewhere};
+    struct head head;
+    begin(LOGGING("") SERVICE("HTTP1", ONE), "%REQ(:METHOD)% %REQ(:AUTHORITY)% %REQ(:PATH)%");
+    client_begin_as(&client, &world, loopback_listener(&world, "outbound"), &from, HTTP_1_1, NULL, false);
+    head_from_text(&head, &client.stream->pool, HTTP_1_1, "GET me:hidden@a http://me:hidden@a/path#hidden\n");
+    stream_on_refused(client.stream, &head);
+    client_fail(&client, ERROR_BAD_REQUEST);
+    end("GET a a/path\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_url_in_a_field_is_told_without_what_may_let_somebody_in),
+        cmocka_unit_test(what_is_refused_as_it_is_read_is_told_without_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

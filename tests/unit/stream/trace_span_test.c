@@ -179,6 +179,8 @@ static void what_was_decided_may_be_records_of_the_log(void **state) {
     (void)snprintf(ids, sizeof ids, "outrigger.retried INFO trace=%s id=%s at=", span_part(retried, "trace="), span_part(retried, "id="));
     assert_has(spans.record_lines[0], ids);
     assert_has(spans.record_lines[0], " outrigger.policy=TrafficPolicy/default/a outrigger.reason=gateway_error outrigger.pause_ms=");
+    const uint64_t now = loop_wall(world.env.loop) / NS_PER_MS;
+    assert_in_range(strtoull(strstr(spans.record_lines[0], " at=") + 4, NULL, 10), now - 60000, now);
     end(2);
 }
 

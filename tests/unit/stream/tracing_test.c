@@ -436,6 +436,7 @@ static void what_a_filter_asks_hangs_below_its_request(void **state) {
             ask_aside(ALWAYS, listeners[i % 2], fields[i / 2], SUBREQUEST_AGENT, refuses ? FAR_REFUSE : FAR_ACCEPT);
             assert_int_equal(exchange.spans.count, 2);
             assert_has(span(0), "CLIENT GET ");
+            assert_has(span(0), i < 2 ? " flags=103 " : " flags=101 "); // its parent is ours, not a far one
             assert_string_equal(span_part(span(0), "parent="), span_part(span(1), "id="));
             assert_string_not_equal(span_part(span(0), "id="), span_part(span(1), "id="));
             if (!refuses)
@@ -495,6 +496,8 @@ static void whoever_may_has_a_request_recorded(void **state) {
     assert_has(span(0), "trace=" TRACE);
     assert_string_equal(told("traceparent") + 52, "-01");
     assert_string_equal(told("tracestate"), "ot=rv:0123456789abcd,a=1");
+    ask(ALWAYS ", forceHeader: x-debug-trace", "outbound", "x-debug-trace: 1\n");
+    assert_string_equal(told("tracestate"), "ot=th:0"); // what is chosen anyway is chosen by its probability
     ask(FORCED, "outbound", "x-debug-trace: 0\n");
     assert_int_equal(exchange.spans.count, 0);
 }

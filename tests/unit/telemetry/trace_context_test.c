@@ -88,6 +88,9 @@ static void the_flag_of_a_random_id_is_passed_on_and_flags_that_are_not_known_ar
     assert_string_equal(again("00-" TRACE "-" SPAN "-02"), "00-" TRACE "-" SPAN "-02");
     assert_string_equal(again("00-" TRACE "-" SPAN "-ff"), "00-" TRACE "-" SPAN "-03");
     assert_string_equal(again("00-" TRACE "-" SPAN "-fc"), "00-" TRACE "-" SPAN "-00");
+    struct trace_context context;
+    assert_true(traceparent_parse(BYTES("00-" TRACE "-" SPAN "-ff"), &context));
+    assert_int_equal(context.flags, TRACE_SAMPLED | TRACE_RANDOM); // spans and records say no others either
 }
 
 // ---- tracestate
@@ -168,6 +171,13 @@ static void what_is_too_long_loses_whole_members_the_long_ones_first_then_from_i
     (void)snprintf(shorter, sizeof shorter, "b=%0100d", 7);
     (void)snprintf(wanted, sizeof wanted, "a=1,%s,%s,d=2", longer, shorter);
     assert_string_equal(state_of("", "a=1", longer, shorter, "d=2", NULL), wanted); // it has room
+    char half[260], rest[260];
+    (void)snprintf(half, sizeof half, "a=%0250d", 7);
+    for (int more = 0; more < 2; more++) { // to the byte, with what ours is called
+        (void)snprintf(rest, sizeof rest, "b=%0*d", 249 + more, 7);
+        (void)snprintf(wanted, sizeof wanted, "ot=th:8,%s%s%s", half, more == 0 ? "," : "", more == 0 ? rest : "");
+        assert_string_equal(state_of("th:8", half, rest, NULL), wanted);
+    }
     char filler[3][140];
     for (int i = 0; i < 3; i++)
         (void)snprintf(filler[i], sizeof filler[i], "f%d=%0110d", i, 7);
