@@ -150,7 +150,8 @@ def test_another_user_gets_no_sockets(fleet):
     assert ask() == "denied"
     path.chmod(0o666)  # as somebody might who means well
     assert ask().startswith("0 ")
-    eventually(lambda: 'event=upgrade_refused reason="not now, or not by this user"' in hop.process.output(), what="the refusal being told")
+    told = re.compile(r'event=upgrade_refused uid=65534 pid=\d+ reason="not now, or not by this user"')
+    eventually(lambda: told.search(hop.process.output()), what="the refusal being told, and who asked")
     assert get(hop) == 200
 
 
