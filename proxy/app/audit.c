@@ -169,8 +169,11 @@ void audit_certificate_refused(struct audit *audit, struct bytes subject, const 
                    .fields = {[AUDIT_FIELD_RESULT] = BYTES("refused"), [AUDIT_FIELD_SUBJECT] = subject, [AUDIT_FIELD_REASON] = text_of(reason)}});
 }
 
-void audit_close(struct audit *audit, nanoseconds patience) {
+void audit_end(struct audit *audit) {
     audit_writer_dispose(&audit->own);
+}
+
+void audit_close(struct audit *audit, nanoseconds patience) {
     if (audit->lines != NULL)
         line_writer_destroy(audit->lines, patience);
     audit->lines = NULL;

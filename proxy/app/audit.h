@@ -49,7 +49,10 @@ void audit_gateway(struct audit *audit, struct bytes socket, const struct creden
 // `subject`: what they are of, or the files.
 void audit_certificate_refused(struct audit *audit, struct bytes subject, const char *reason);
 
-// The last lines, until `patience` is over.
+// What is told from now on is lost. Before records that wait are counted for the last time.
+void audit_end(struct audit *audit);
+
+// Behind audit_end: the last lines, until `patience` is over.
 void audit_close(struct audit *audit, nanoseconds patience);
 
 #endif

@@ -440,8 +440,9 @@ static void end_all(struct proxy *proxy) {
         worker_stop(&proxy->workers[i]);
     gatherings_end(proxy);
     taps_end(proxy);
-    exports_end(proxy);
     tell_end(proxy);
+    audit_end(&proxy->audit);
+    exports_end(proxy);
     line_writer_destroy(proxy->log_lines, LOG_PATIENCE_NS);
     audit_close(&proxy->audit, LOG_PATIENCE_NS);
     acceptor_destroy(proxy->acceptor);

@@ -1,15 +1,16 @@
 # presets: dev release
 """The access log and the audit log as log records of OpenTelemetry: what a strict receiver decodes is what happened, with the ids of its trace."""
 
+import signal
 import threading
 
 import pytest
 
 from support.authorize import authorize
-from support.backend import reply
+from support.backend import held, reply
 from support.fleet import BIN, eventually
 from support.hop import Hop, service
-from support.otlp_receiver import PROTOCOLS
+from support.otlp_receiver import PROTOCOLS, ended
 from support.wire import Wire, exchange
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -123,6 +124,24 @@ def test_the_audit_log_is_sent_by_workers_and_by_the_main_thread(fleet, receiver
     hop.process.stop()
     told = [attributes(record)["outrigger.result"] for record in receiver.spans if record.event_name == "outrigger.audit.process"]
     assert told == ["ready", "draining", "ending", "ended"]
+
+
+def test_the_end_in_a_hurry_is_a_record_too(fleet, receiver_of):
+    """It is lost, and counted as one that was to be sent."""
+    receiver, event = receiver_of(signal="logs"), threading.Event()
+    backend = fleet.backend(held(event, b""))
+    hop = Hop(fleet, {"backend": [backend.address]}, start=False)
+    hop.proxy["spec"]["telemetry"].update(auditLog={"format": "OTLP"}, logs={"endpoint": f"http://{receiver.address}", "batch": {"scheduleDelay": "20ms"}})
+    hop.start()
+    with Wire(hop.address) as wire:
+        wire.send("GET / HTTP/1.1\r\nHost: backend\r\n\r\n")
+        eventually(lambda: backend.requests, what="a request that holds the end up")
+        hop.process.signal(signal.SIGINT)
+        eventually(lambda: "ending" in [attributes(record).get("outrigger.result") for record in receiver.spans], what="the first signal being told")
+        hop.process.signal(signal.SIGINT)
+        hop.process.wait()
+        event.set()
+    assert ended(hop, "logs")[0] == len(receiver.spans) + 1
 
 
 def test_what_was_decided_is_a_record_that_leads_to_its_span(fleet, receiver, receiver_of):
