@@ -21,11 +21,13 @@ void log_writer_send_by(struct log_writer *writer, struct export_queue *const *r
     writer->publish_records = publish_records;
 }
 
-void log_writer_apply(struct log_writer *writer, const struct access_log_config *config) {
+void log_writer_apply(struct log_writer *writer, const struct telemetry_config *telemetry) {
+    const struct access_log_config *config = &telemetry->access_log;
     struct bytes wrong;
     bytes_drop(&writer->text);
     writer->has_form = config->format == LOG_FORMAT_TEXT;
     writer->is_sent = config->format == LOG_FORMAT_OTLP;
+    writer->gives_way = telemetry->audit_log.format == AUDIT_FORMAT_OTLP;
     if (!writer->has_form)
         return;
     writer->text = bytes_keep(config->template);
@@ -42,7 +44,7 @@ static void send_record(struct log_writer *writer, const struct access_record *r
         metric_add(&writer->metrics->log_nowhere, 1);
         return;
     }
-    char *room = export_queue_spare_room(queue);
+    char *room = writer->gives_way ? export_queue_spare_room(queue) : export_queue_room(queue);
     if (room == NULL)
         return;
     export_queue_add(queue, log_record_of_access(record, room));

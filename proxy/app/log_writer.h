@@ -27,6 +27,7 @@ struct log_writer {
     struct export_queue *const *records; // the worker's, of records that are sent: NULL while none are
     struct task *publish_records;        // makes visible what was added to it
     bool is_sent;                        // in the place of being written to a file
+    bool gives_way;                      // then: the audit log is sent too, from the same queue
 };
 
 void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker_metrics *metrics, struct line_writer *lines, uint32_t source);
@@ -35,7 +36,7 @@ void log_writer_init(struct log_writer *writer, struct loop *loop, struct worker
 void log_writer_send_by(struct log_writer *writer, struct export_queue *const *records, struct task *publish_records);
 
 // Lines have the form that `config` says from now on.
-void log_writer_apply(struct log_writer *writer, const struct access_log_config *config);
+void log_writer_apply(struct log_writer *writer, const struct telemetry_config *config);
 
 // For struct stream_env.
 void log_writer_write(void *writer, const struct access_record *record);

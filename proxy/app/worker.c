@@ -81,7 +81,7 @@ static void on_switched(void *user, struct bound_snapshot *bound) {
     worker->bound = bound;
     worker_memory_look(worker);
     metric_set(&worker->metrics.config_generation, bound->snapshot->generation);
-    log_writer_apply(&worker->log, &bound->snapshot->proxy.telemetry.access_log);
+    log_writer_apply(&worker->log, &bound->snapshot->proxy.telemetry);
     const struct audit_log_config *audit = &bound->snapshot->proxy.telemetry.audit_log;
     audit_writer_follow(&worker->audit, audit, audit->path.len > 0 ? worker->audits->lines : NULL);
 }

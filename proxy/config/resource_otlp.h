@@ -58,8 +58,8 @@ extern const struct table otlp_header_table, otlp_traces_batch_table, otlp_logs_
          .min = 1,                                                                                                                             \
          .max = OTLP_RECORDS_MAX,                                                                                                              \
          .fallback = "2048",                                                                                                                   \
-         .describes =                                                                                                                          \
-             "records that may wait in each worker; what comes while so many do is dropped and counted. Taken at the start of the process"},   \
+         .describes = "records that may wait in each worker; what comes while so many do is dropped and counted. Of logs the last eighth is "  \
+                      "for an auditLog of format OTLP alone. Taken at the start of the process"},                                              \
     {                                                                                                                                          \
         .name = "maxBatchSize", .type = VALUE_INTEGER, OTLP_AT(signal, batch.max_batch), .min = 1, .max = OTLP_RECORDS_MAX, .fallback = "512", \
         .describes = "records of one request: when so many wait they are sent at once"                                                         \

@@ -39,8 +39,9 @@ static void write_records(const struct trace_draft *draft, const uint8_t *span_i
     const struct stream_env *env = stream->env;
     if (!are_records(stream))
         return;
+    const bool gives_way = stream->proxy->telemetry.audit_log.format == AUDIT_FORMAT_OTLP;
     for (const struct trace_event *event = events->first; event != NULL; event = event->next) {
-        char *const memory = export_queue_spare_room(env->log_records);
+        char *const memory = gives_way ? export_queue_spare_room(env->log_records) : export_queue_room(env->log_records);
         if (memory == NULL)
             continue;
         const struct log_event record = {.at = event->at + draft->wall_ahead,

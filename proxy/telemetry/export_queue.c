@@ -42,7 +42,7 @@ char *export_queue_room(struct export_queue *queue) {
 }
 
 char *export_queue_spare_room(struct export_queue *queue) {
-    const uint32_t records_kept = queue->records_max / EXPORT_RESERVE_SHARE;
+    const uint32_t records_kept = queue->records_max == 1 ? 0 : (queue->records_max + EXPORT_RESERVE_SHARE - 1) / EXPORT_RESERVE_SHARE;
     const size_t bytes_kept = queue->ring.line_max + queue->ring.size / EXPORT_RESERVE_SHARE; // the ring asks for room for the longest itself
     return room_below(queue, queue->records_max - records_kept, queue->ring.size - bytes_kept);
 }

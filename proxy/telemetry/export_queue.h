@@ -50,7 +50,8 @@ void export_queue_dispose(struct export_queue *queue);
 // Room for EXPORT_RECORD_MAX bytes, in which a record is written in place. NULL: there is none, and the record counts as dropped.
 char *export_queue_room(struct export_queue *queue);
 
-// The same for a record that gives way to others in this queue: the last part of the queue, one in so many of its records and bytes, is kept for theirs.
+// The same for a record that gives way to others in this queue: the last part of the queue, one in so many of its records (of few the last, unless that is
+// the only one) and bytes, is kept for theirs.
 #define EXPORT_RESERVE_SHARE 8
 char *export_queue_spare_room(struct export_queue *queue);
 

@@ -210,6 +210,27 @@ static void records_have_room_of_their_own(void **state) {
     end(1);
 }
 
+// What they leave would be nobody's.
+static void records_give_way_where_the_audit_log_is_sent_alone(void **state) {
+    (void)state;
+    static const char *const documents[] = {
+        TOLD_IN_THE_LOG SERVICE("HTTP1", TWO) POLICY(IN_TURN GENEROUS),
+        TRACED_BY(", events: Log}, logs: {endpoint: 'http://o.example'}, auditLog: {format: OTLP", "") SERVICE("HTTP1", TWO) POLICY(IN_TURN GENEROUS),
+    };
+    for (unsigned i = 0; i < 2; i++) {
+        begin(documents[i], "GET a /\n");
+        spans.records.records_max = 2;
+        respond(&world, 0, 503, "content-length: 0\n", "");
+        respond(&world, 1, 503, "content-length: 0\n", "");
+        loopback_pass(&world, 2 * NS_PER_S);
+        far_respond(far_conn(&world.far, 0), far_request(far_conn(&world.far, 0), 1), 200, "content-length: 0\n", "", true);
+        assert_int_equal(client.status, 200);
+        assert_int_equal(span_reader_read_records(&spans), 2 - i);
+        assert_int_equal(metric_read(&spans.records.dropped), i);
+        end(3);
+    }
+}
+
 static void why_there_was_no_further_try_is_told(void **state) {
     (void)state;
     begin(TRACED SERVICE("HTTP1", ONE) POLICY("  retry: {attempts: 1, conditions: [GatewayError]}\n"), "POST a /\n");
@@ -606,6 +627,7 @@ int main(void) {
         cmocka_unit_test(what_was_decided_may_be_records_of_the_log),
         cmocka_unit_test(with_no_queue_of_the_log_what_was_decided_stays_in_its_span),
         cmocka_unit_test(records_have_room_of_their_own),
+        cmocka_unit_test(records_give_way_where_the_audit_log_is_sent_alone),
         cmocka_unit_test(why_there_was_no_further_try_is_told),
         cmocka_unit_test(a_hedge_is_linked_to_what_it_hedges_and_losing_is_no_error),
         cmocka_unit_test(what_could_not_be_connected_to_is_an_error_by_its_name),

@@ -98,6 +98,23 @@ static void records_that_give_way_leave_the_last_part_to_others(void **state) {
     assert_int_equal(long_ones, 25);
 }
 
+// Not nothing, where there are few.
+static void of_few_records_the_last_is_kept_unless_it_is_the_only_one(void **state) {
+    (void)state;
+    static const struct { uint32_t max, spare; } cases[] = {{1, 1}, {2, 1}, {7, 6}, {8, 7}, {9, 7}};
+    uint32_t records;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t added = 0;
+        queue.records_max = cases[i].max;
+        for (; export_queue_spare_room(&queue) != NULL; added++)
+            assert_true(add(1, 's'));
+        assert_int_equal(added, cases[i].spare);
+        export_queue_publish(&queue);
+        (void)export_queue_take(&queue, RECORDS_MAX, out, sizeof out, &records);
+        assert_int_equal(records, added);
+    }
+}
+
 static void what_does_not_fit_waits_for_the_next(void **state) {
     (void)state;
     uint32_t records;
@@ -249,6 +266,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_are_taken_whole_and_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(records_that_give_way_leave_the_last_part_to_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_few_records_the_last_is_kept_unless_it_is_the_only_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_waits_for_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_records_than_may_wait_are_dropped_and_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_records_are_bounded_by_their_bytes, set_up, tear_down),
