@@ -5,7 +5,6 @@
 #include "base/turn_times.h"
 #include "telemetry/exposition_text.h"
 #include "telemetry/otlp_metrics.h"
-#include "telemetry/text_escape.h"
 
 #include <string.h>
 
@@ -50,7 +49,7 @@ static void put_label(struct text *text, struct bytes name, struct bytes value) 
     put(text, name);
     put(text, BYTES("=\""));
     CHECK((size_t)(text->end - text->at) > LABEL_VALUE_MAX);
-    text->at = text_escape(text->at, text->at + LABEL_VALUE_MAX, value, TEXT_ESCAPE_LABEL);
+    text->at = exposition_label_text(text->at, value);
     put(text, BYTES("\","));
 }
 

@@ -2,6 +2,7 @@
 #include "telemetry/metrics.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "telemetry/exposition_text.h"
 #include "telemetry/otlp_metrics.h"
 #include "telemetry/text_escape.h"
@@ -21,11 +22,24 @@ static void append_text(struct exposition *exposition, const char *text) {
     buffer_append(exposition->out, bytes_from_text(text));
 }
 
+#define HASH_DIGITS 16
+
+// A byte takes three at most (U+FFFD): most values need no look.
+char *exposition_label_text(char text[LABEL_VALUE_MAX], struct bytes value) {
+    if (value.len <= LABEL_VALUE_MAX / 3 || text_escape_shown(value, LABEL_VALUE_MAX, TEXT_ESCAPE_LABEL) == value.len)
+        return text_escape(text, text + LABEL_VALUE_MAX, value, TEXT_ESCAPE_LABEL);
+    char *at = text_escape(text, text + LABEL_VALUE_MAX - HASH_DIGITS, value, TEXT_ESCAPE_LABEL);
+    const uint64_t hash = hash_with_key(0, 0, value); // the same in each process, and after the next start
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *at++ = "0123456789abcdef"[hash >> shift & 15];
+    return at;
+}
+
 static void append_label(struct exposition *exposition, const char *name, struct bytes value) {
     char escaped[LABEL_VALUE_MAX];
     append_text(exposition, name);
     append_text(exposition, "=\"");
-    char *end = text_escape(escaped, escaped + sizeof(escaped), value, TEXT_ESCAPE_LABEL);
+    const char *end = exposition_label_text(escaped, value);
     buffer_append(exposition->out, bytes_from(escaped, (size_t)(end - escaped)));
     append_text(exposition, "\"");
 }

@@ -57,6 +57,34 @@ static void sample_without_labels_has_no_braces(void **state) {
     assert_non_null(strstr(written(), "\noutrigger_ready 1\n"));
 }
 
+// Lists of files have no bound: two that are alike up to there are no one series twice.
+static void values_that_are_cut_remain_two(void **state) {
+    (void)state;
+    char text[3][600];
+    for (unsigned i = 0; i < 3; i++) {
+        memset(text[i], 'x', sizeof text[i]);
+        text[i][sizeof text[i] - 1] = (char)('a' + i);
+    }
+    exposition_begin(&exposition, METRIC_CA_SET_NOT_AFTER);
+    buffer_clear(&out);
+    char line[3][700];
+    for (unsigned i = 0; i < 3; i++) {
+        const struct bytes value = bytes_from(text[i], i < 2 ? sizeof text[i] : 512);
+        exposition_add(&exposition, &value, 1);
+        const size_t length = strlen(written());
+        assert_true(length < sizeof line[i]);
+        memcpy(line[i], written(), length + 1);
+        buffer_clear(&out);
+    }
+    const char *const front = "outrigger_ca_set_not_after_timestamp_seconds{files=\"";
+    assert_memory_equal(line[0], front, strlen(front));
+    assert_string_not_equal(line[0], line[1]);
+    assert_int_equal(strlen(line[0]), strlen(front) + 512 + strlen("\"} 1\n"));
+    assert_memory_equal(line[0] + strlen(front) + 512 - 16 - 3, "...", 3);
+    assert_null(strstr(line[2], "...")); // just fits
+    assert_int_equal(strlen(line[2]), strlen(line[0]));
+}
+
 static void seconds_are_exact(void **state) {
     (void)state;
     exposition_begin(&exposition, METRIC_PROCESS_CPU);
@@ -191,6 +219,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(family_has_help_and_type_once_before_its_samples, begin, end),
         cmocka_unit_test_setup_teardown(sample_without_labels_has_no_braces, begin, end),
+        cmocka_unit_test_setup_teardown(values_that_are_cut_remain_two, begin, end),
         cmocka_unit_test_setup_teardown(seconds_are_exact, begin, end),
         cmocka_unit_test_setup_teardown(label_values_are_escaped, begin, end),
         cmocka_unit_test_setup_teardown(histogram_is_cumulative_and_counts_agree, begin, end),
