@@ -147,7 +147,7 @@ def test_tries_again_are_counted_and_told(fleet, receiver_of):
 def test_points_that_are_not_sent_are_counted(fleet, receiver_of):
     """Pushes of several pieces that nobody takes, and a signal that is switched off meanwhile: each point is exported, dropped, or waits."""
     receiver = receiver_of(signal="metrics")
-    hop = pushing(fleet, receiver, temporality="Delta", exportTimeout="60s")
+    hop = pushing(fleet, receiver, temporality="Delta", exportTimeout="20s")  # a small push that is under way first is over in time
     hop.documents.append({"apiVersion": "outrigger.dev/v1alpha1", "kind": "TelemetryPolicy", "metadata": {"name": "many", "namespace": "default"},
                           "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "backend"}], "metrics": {"labels": [{"name": "tenant", "from": {"type": "Header", "name": "x-tenant"}}]}}})
     hop.reload()
