@@ -104,6 +104,7 @@ def test_figures_of_the_process_and_its_threads(fleet):
     threads = {dict(labels)["thread"] for (name, labels) in hop.figures() if name == "outrigger_loop_turn_seconds_count"}
     assert threads == {"main", "worker-0", "worker-1"}
     assert hop.figure("outrigger_loop_turn_seconds_count", thread="main") > 5
+    assert 0 < hop.figure("outrigger_loop_turn_seconds_sum", thread="main") < 600
     assert 0 < hop.figure("outrigger_loop_turn_longest_seconds") < 60
 
 

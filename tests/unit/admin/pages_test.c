@@ -249,9 +249,12 @@ static void config_before_any_was_accepted_shows_the_errors(void **state) {
 static void what_is_accepted_may_stand_in_several_lines(void **state) {
     (void)state;
     client.figures.config = (struct admin_config){.snapshot = small_snapshot()};
-    const char *response = client_ask(&client, &client.metrics_address, "GET /metrics",
-                                      "Host: a\r\nAccept: text/plain;q=0.5\r\nX: application/json\r\naccept: application/openmetrics-text\r\n");
-    assert_non_null(strcasestr(response, "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
+    static const char *const fields[] = {"Host: a\r\nAccept: text/plain;q=0.5\r\nX: application/json\r\naccept: application/openmetrics-text\r\n",
+                                         "Host: a\r\nAccept: application/openmetrics-text\r\nX: application/json\r\naccept: text/plain;q=0.5\r\n"};
+    for (int i = 0; i < 2; i++) {
+        const char *response = client_ask(&client, &client.metrics_address, "GET /metrics", fields[i]);
+        assert_non_null(strcasestr(response, "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
+    }
 }
 
 static void metrics_are_one_page_with_every_family_once(void **state) {

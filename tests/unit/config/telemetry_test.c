@@ -103,6 +103,9 @@ static void keys_that_no_line_has_are_told(void **state) {
     assert_int_equal(keys->count, 2);
     assert_int_equal(keys->parts[0].type, KEY_CLAIM);
     loaded_dispose(&loaded);
+    snapshot = expect_good(&loaded, KEYS("{type: ClientAddress}, " KEY("Header", "a")) LIMIT_BY(KEY("Header", "a")));
+    assert_int_equal(find_key(snapshot, "default/s:80")->destination->logged_keys->count, 1); // what lines have none of otherwise, once
+    loaded_dispose(&loaded);
     expect_good(&loaded, KEYS("{type: ClientAddress}, {type: Path}"));
     assert_int_equal(loaded.warnings.count, 2);
     assert_true(has_line(&loaded.warnings, "ClientAddress stands in each line as it is"));
