@@ -446,16 +446,50 @@ static void check_mesh_config(struct loading *loading) {
     }
 }
 
+// The next name of a path, without what leads nowhere; empty: there is none.
+static struct bytes next_name(struct bytes *path) {
+    while (path->len > 0) {
+        const struct bytes name = bytes_from(path->at, bytes_find(*path, '/'));
+        const size_t used = name.len < path->len ? name.len + 1 : name.len;
+        *path = bytes_from(path->at + used, path->len - used);
+        if (name.len > 0 && !bytes_equal(name, BYTES(".")))
+            return name;
+    }
+    return BYTES_NONE;
+}
+
+static bool is_same_path(struct bytes one, struct bytes other) {
+    for (;;) {
+        const struct bytes name = next_name(&one);
+        if (!bytes_equal(name, next_name(&other)))
+            return false;
+        if (name.len == 0)
+            return true;
+    }
+}
+
+// Whoever it is for.
+static bool has_policy_that_logs(const struct loading *loading) {
+    for (const struct document *document = loading->first; document != NULL; document = document->next) {
+        const struct telemetry_policy_spec *spec = document->spec;
+        if (is_kind(document, &telemetry_policy_table) && spec->has_filter && !spec->access_log_disabled &&
+            spec->rules.access_log.filter != LOG_FILTER_NONE)
+            return true;
+    }
+    return false;
+}
+
 // Two writers that do not know of each other would write into one file.
 static void check_log_paths(const struct loading *loading, struct document *proxy) {
     struct document *mesh = find_mesh_config(loading);
     const struct mesh_fields fields = mesh_fields_merge(proxy, mesh);
     const struct access_log_config *access = &fields.telemetry.access_log;
     const struct audit_log_config *audit = &fields.telemetry.audit_log;
-    const bool is_written = audit->path.len > 0 && access->format != LOG_FORMAT_OTLP && access->filter != LOG_FILTER_NONE;
+    const bool is_told = access->filter != LOG_FILTER_NONE || has_policy_that_logs(loading);
+    const bool is_written = audit->path.len > 0 && access->format != LOG_FORMAT_OTLP && is_told;
     const struct node *path = node_find(mesh_fields_telemetry(proxy, mesh, "auditLog"), "path");
     const bool is_proxy_s = node_find(node_find(node_find(proxy->spec_node, "telemetry"), "auditLog"), "path") == path;
-    if (is_written && bytes_equal(audit->path, access->path))
+    if (is_written && is_same_path(audit->path, access->path))
         document_error(is_proxy_s ? proxy : mesh, path, NULL, "is that of accessLog; each log needs a file of its own");
 }
 

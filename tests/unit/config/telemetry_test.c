@@ -239,7 +239,12 @@ static void each_log_has_a_file_of_its_own(void **state) {
                  "spec.telemetry.auditLog.path: is that of accessLog; each log needs a file of its own");
     expect_error(MESH("  telemetry: {auditLog: {path: /dev/stdout}}\n") PROXY(""),
                  "MeshConfig/default/default: spec.telemetry.auditLog.path: is that of");
-    static const char *const good[] = {"accessLog: {path: /log}, auditLog: {path: /audit}",
+    expect_error(PROXY("  telemetry: {accessLog: {path: /var/log/a}, auditLog: {path: '/var//./log/a'}}\n"), "auditLog.path: is that of accessLog");
+    expect_error(MESH("  telemetry: {accessLog: {path: /log, filter: None}, auditLog: {path: /log}}\n") PROXY("")
+                     TELEMETRY("m", "{kind: Mesh, name: default}", "  accessLog: {filter: All}\n"),
+                 "auditLog.path: is that of accessLog");
+    static const char *const good[] = {"accessLog: {path: /log}, auditLog: {path: /audit}", "accessLog: {path: /log/a}, auditLog: {path: /log}",
+                                       "accessLog: {path: /log}, auditLog: {path: /log/.a}",
                                        "accessLog: {path: /log, filter: None}, auditLog: {path: /log}",
                                        "accessLog: {format: OTLP}, auditLog: {path: /dev/stdout}, logs: {endpoint: 'http://o.example'}"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
