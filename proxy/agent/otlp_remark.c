@@ -99,9 +99,17 @@ struct json_place {
     size_t depth;
 };
 
+// "\ud83d\ude00": half of a pair alone is no JSON.
+static bool is_high_surrogate(struct bytes text, size_t at) {
+    const int high = at + 4 < text.len ? bytes_octet_of_hex(bytes_from(text.at + at + 2, 2)) : -1;
+    return high >= 0xd8 && high <= 0xdb;
+}
+
 static size_t sign_length(struct bytes text, size_t at) {
+    if (text.at[at] == '\\' && at + 1 < text.len && text.at[at + 1] == 'u')
+        return is_high_surrogate(text, at) ? 12 : 6;
     if (text.at[at] == '\\')
-        return at + 1 < text.len && text.at[at + 1] == 'u' ? 6 : 2;
+        return 2;
     size_t length = 1; // of UTF-8
     while (at + length < text.len && ((unsigned char)text.at[at + length] & 0xC0) == 0x80)
         length++;

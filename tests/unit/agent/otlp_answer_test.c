@@ -198,12 +198,12 @@ static void of_a_long_remark_the_front_is_read(void **state) {
     const struct otlp_answer grpc = {.status = 200, .grpc_status = BYTES("0"), .body = protobuf.body, .is_cut = true};
     assert_int_equal(judge(OTLP_GRPC, &grpc).rejected, 7);
     static const char front[] = "{\"partialSuccess\":{\"rejectedLogRecords\":\"7\",\"errorMessage\":\"";
-    static const char *const signs[] = {"\xc3\xa9", "\\n", "\\u00e9", "\\\"", "\xf0\x9f\x98\x80"};
+    static const char *const signs[] = {"\xc3\xa9", "\\n", "\\u00e9", "\\\"", "\xf0\x9f\x98\x80", "\\ud83d\\ude00", "\\uDBFF\\uDFFF"};
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         memcpy(body, front, sizeof front - 1);
         for (at = sizeof front - 1; at + strlen(signs[i]) <= 2000; at += strlen(signs[i]))
             memcpy(body + at, signs[i], strlen(signs[i]));
-        for (size_t length = at - 8; length < at; length++) {
+        for (size_t length = at - 24; length < at; length++) {
             const struct otlp_answer json = {.status = 200, .body = bytes_from(body, length), .is_cut = true};
             assert_int_equal(judge(OTLP_HTTP_JSON, &json).rejected, 7);
         }
