@@ -210,8 +210,16 @@ static bool find_named(const struct access_record *record, enum access_operator 
     return record->find_field(record->message, part, name, value);
 }
 
+// A character that would be cut in the midst is left out.
+static size_t front_of(struct bytes text, uint32_t most) {
+    size_t length = most;
+    while (length > 0 && most - length < 3 && ((unsigned char)text.at[length] & 0xC0) == 0x80)
+        length--;
+    return ((unsigned char)text.at[length] & 0xC0) == 0x80 ? most : length; // of what is no UTF-8 nothing is left out
+}
+
 static bool add_text(struct access_line *line, struct bytes text, uint32_t most) {
-    line->at = text_escape(line->at, line->at + VALUE_MAX, bytes_from(text.at, text.len < most ? text.len : most), TEXT_ESCAPE_JSON);
+    line->at = text_escape(line->at, line->at + VALUE_MAX, bytes_from(text.at, text.len > most ? front_of(text, most) : text.len), TEXT_ESCAPE_JSON);
     return text.len > 0;
 }
 

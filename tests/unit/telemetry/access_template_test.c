@@ -216,6 +216,11 @@ static void hostile_values_of_operators_stay_inside_their_line(void **state) {
     record.authority = bytes_from(value, sizeof value);
     const char *text = format_text("%REQ(:AUTHORITY)%|%REQ(:AUTHORITY):2%|", &record);
     assert_string_equal(text + strlen(text) - 7, "|\\\"\\\"|\n");
+    record.authority = BYTES("a\xc3\xa9\xf0\x9f\x98\x80z");
+    assert_string_equal(format_text("%REQ(:AUTHORITY):1%|%REQ(:AUTHORITY):2%|%REQ(:AUTHORITY):3%|%REQ(:AUTHORITY):6%|%REQ(:AUTHORITY):7%", &record),
+                        "a|a|a\xc3\xa9|a\xc3\xa9|a\xc3\xa9\xf0\x9f\x98\x80\n");
+    record.authority = BYTES("\x80\x80\x80\x80\x80");
+    assert_string_equal(format_text("%REQ(:AUTHORITY):1%", &record), "\xef\xbf\xbd\n");
     record.authority = BYTES("a\r\nb\xff\0c");
     assert_string_equal(format_text("%REQ(:AUTHORITY)%", &record), "a\\r\\nb\xef\xbf\xbd\\u0000c\n");
 }
