@@ -50,11 +50,12 @@ struct connection {
     bool input_end_fed;
     bool last; // nothing follows this reply
     struct reply reply;
-    bool was_opened; // it is of no stated length
-    bool is_open;    // and the handler has more of it
-    bool is_hurried; // and has little more: the client has a deadline again
-    bool is_ending;  // the handler has ended it, and is to be told when it is out
-    bool is_full;    // more than half of its room was taken, and `writable` has not come since
+    nanoseconds replied; // when it began; of an open one when it ended
+    bool was_opened;     // it is of no stated length
+    bool is_open;        // and the handler has more of it
+    bool is_hurried;     // and has little more: the client has a deadline again
+    bool is_ending;      // the handler has ended it, and is to be told when it is out
+    bool is_full;        // more than half of its room was taken, and `writable` has not come since
     struct task advance;
     struct task release;
     struct timer deadline;
@@ -261,10 +262,36 @@ static enum error send_reply_head(struct connection *connection) {
 }
 
 // The reply's status, type and, unless it goes on, body are set.
+static size_t unread_of(const struct connection *connection) {
+    return connection->state == CONNECTION_REPLYING ? connection->body.length + connection->transport->out.length : 0;
+}
+
+// Makes room for what `newest` is to be told, by those that take theirs longest.
+static void bound_unread(const struct connection *newest) {
+    const struct rpc_server *server = newest->server;
+    size_t unread = 0;
+    LIST_EACH(&server->connections, node, following)
+        unread += unread_of(LIST_ENTRY(node, struct connection, link));
+    while (unread > RPC_UNREAD_MAX) {
+        struct connection *oldest = NULL;
+        LIST_EACH(&server->connections, node, following) {
+            struct connection *connection = LIST_ENTRY(node, struct connection, link);
+            if (connection != newest && unread_of(connection) > 0 && (oldest == NULL || connection->replied < oldest->replied))
+                oldest = connection;
+        }
+        if (oldest == NULL)
+            return;
+        unread -= unread_of(oldest);
+        connection_close(oldest, true);
+    }
+}
+
 static void begin_reply(struct connection *connection) {
     if (connection->stream.received != PROGRESS_ENDED || connection->server->closing || connection->input_ended)
         connection->last = true;
     set_state(connection, connection->was_opened ? CONNECTION_OPEN : CONNECTION_REPLYING);
+    connection->replied = connection->server->loop->now;
+    bound_unread(connection);
     if (connection->was_opened && !connection->is_hurried)
         loop_timer_stop(connection->server->loop, &connection->deadline);
     else
@@ -312,6 +339,7 @@ static bool send_reply(struct connection *connection) {
     struct codec *codec = connection->codec;
     struct transport *transport = connection->transport;
     const bool goes_on = connection->state == CONNECTION_OPEN;
+    const size_t before = connection->body.length;
     while (!connection->broken && transport->out.length < LIMIT_OUTPUT_BYTES / 2) {
         if (connection->stream.sent != PROGRESS_ENDED)
             codec->ops->send_body(codec, &connection->stream, &connection->body, !goes_on, NULL);
@@ -321,6 +349,10 @@ static bool send_reply(struct connection *connection) {
             return is_out(connection);
         if (goes_on && buffer_is_empty(&connection->body))
             return false; // until more is written
+        if (before - connection->body.length >= RPC_TURN_BYTES) {
+            loop_wake(connection->server->loop, &connection->advance);
+            return false;
+        }
     }
     return false; // until drained
 }
@@ -340,6 +372,7 @@ static void send_open_reply(struct connection *connection) {
     if (connection->is_open)
         return;
     set_state(connection, CONNECTION_REPLYING);
+    connection->replied = server->loop->now;
     set_deadline(connection, RPC_REQUEST_TIMEOUT);
 }
 
@@ -559,11 +592,16 @@ static bool is_slow(const struct connection *connection) {
     return connection->state == CONNECTION_RECEIVING || connection->state == CONNECTION_LINGERING;
 }
 
+// Any progress renews its deadline, and so it may take for ever.
+static bool takes_long(const struct connection *connection) {
+    return connection->state == CONNECTION_REPLYING && connection->server->loop->now - connection->replied >= RPC_REPLY_PATIENCE;
+}
+
 static bool close_first(struct rpc_server *server, bool (*may_go)(const struct connection *connection)) {
     LIST_EACH(&server->connections, node, following) {
         struct connection *connection = LIST_ENTRY(node, struct connection, link);
         if (may_go(connection)) {
-            connection_close(connection, false);
+            connection_close(connection, connection->state == CONNECTION_REPLYING);
             return true;
         }
     }
@@ -575,7 +613,7 @@ bool rpc_connection_close_quietest(struct rpc_server *server) {
 }
 
 bool rpc_connection_make_room(struct rpc_server *server) {
-    return close_first(server, is_quiet) || close_first(server, is_slow);
+    return close_first(server, is_quiet) || close_first(server, is_slow) || close_first(server, takes_long);
 }
 
 void rpc_connection_close_all(struct rpc_server *server) {

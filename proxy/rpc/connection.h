@@ -23,7 +23,8 @@ enum error rpc_connection_open(struct rpc_server *server, int socket) MUST_CHECK
 // Closes the connection that has been idle longest; false when none is idle.
 bool rpc_connection_close_quietest(struct rpc_server *server);
 
-// Closes the connection that has been idle longest, or else the one that has been sending its request longest; false when all wait for an answer or take one.
+// Closes the connection that has been idle longest, or else the one that has been sending its request longest, or else the first that has taken a reply for RPC_REPLY_PATIENCE and has not all of it yet;
+// false when all wait for an answer or take one quickly enough.
 bool rpc_connection_make_room(struct rpc_server *server);
 
 void rpc_connection_close_all(struct rpc_server *server);

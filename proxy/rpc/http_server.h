@@ -21,8 +21,11 @@
 struct loop;
 struct rpc_server;
 
-// Many times what Prometheus, a probe and a few people need. At worst each holds a body and as much behind it: 64 x 2 x 80 KiB = 10 MiB.
+// Many times what Prometheus, a probe and a few people need. At worst each holds a body and as much behind it: 64 x 2 x 80 KiB = 10 MiB; and all together RPC_UNREAD_MAX of replies.
 #define RPC_CONNECTIONS_MAX 64
+
+// Bytes of whole replies that wait for their clients. What is more costs those their place whose reply has waited longest: a reply is dear to make, and one that nobody takes keeps nothing but memory.
+#define RPC_UNREAD_MAX (UINT64_C(32) << 20)
 
 // Documents and commands that are posted; more is 413.
 #define RPC_BODY_MAX 65536
@@ -31,14 +34,19 @@ struct rpc_server;
 #define RPC_REQUEST_TIMEOUT (10 * NS_PER_S)
 
 // Between requests: longer than the usual interval of scrapes, so that a scraper's connection does not end just when it is used again. When all connections are taken, the one that
-// has been idle longest makes room, or else the one that has been sending its request longest.
+// has been idle longest makes room, or else the one that has been sending its request longest, or one that has been taking its reply for RPC_REPLY_PATIENCE: a probe gets its answer, whoever else reads
+// slowly.
 #define RPC_IDLE_TIMEOUT (75 * NS_PER_S)
+#define RPC_REPLY_PATIENCE (2 * NS_PER_S)
 
 // For the client to close after our last reply, so that no reset of ours overtakes it.
 #define RPC_LINGER_TIMEOUT (2 * NS_PER_S)
 
 // Of an open reply: bytes that wait for its client, beside LIMIT_OUTPUT_BYTES and what the socket holds.
 #define RPC_OPEN_REPLY_MAX 65536
+
+// What of a reply is written before others have their turn: a page of metrics may have tens of MiB, and its reader be quick.
+#define RPC_TURN_BYTES (256 * 1024)
 
 // What the system keeps of a reply beside what is on its way: by itself it would keep 4 MiB for a client that reads nothing.
 #define RPC_UNSENT_MAX 65536

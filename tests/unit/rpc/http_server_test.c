@@ -314,6 +314,41 @@ static void slow_clients_make_room_for_new_ones(void **state) {
     starts_with(receive(clients[RPC_CONNECTIONS_MAX - 1], "hello\n"), "HTTP/1.1 200 OK\r\n");
 }
 
+static void slow_readers_make_room_for_new_ones(void **state) {
+    (void)state;
+    reply_size = 400000;
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
+        send_text(connect_client_with(4096), "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+        TURN_UNTIL(requests == i + 1);
+    }
+    assert_string_equal(receive(connect_client(), NULL), ""); // they have only begun
+    assert_int_equal(rpc_server_counters(server)->refused, 1);
+    pass_time(RPC_REPLY_PATIENCE);
+    reply_size = 0;
+    const int client = connect_client();
+    send_text(client, "GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n");
+    starts_with(receive(client, "hello\n"), "HTTP/1.1 200 OK\r\n");
+    assert_int_equal(rpc_server_counters(server)->refused, 1);
+}
+
+static void replies_that_nobody_takes_are_bounded_in_memory(void **state) {
+    (void)state;
+    reply_size = 12 << 20;
+    for (unsigned i = 0; i < 5; i++) {
+        send_text(connect_client_with(4096), "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+        TURN_UNTIL(requests == i + 1);
+    }
+    TURN_UNTIL(rpc_server_counters(server)->connections == 2);
+    assert_true(loop.blocks.used_peak * BLOCK_CAPACITY < 2 * RPC_UNREAD_MAX);
+    // Those that went are those that had waited longest; who takes his reply gets it.
+    size_t length = 0, got;
+    while (length < reply_size && (got = (size_t)recv(clients[4], text, 65536, MSG_DONTWAIT)) != 0) {
+        length += got == (size_t)-1 ? 0 : got;
+        turn();
+    }
+    assert_true(length >= reply_size);
+}
+
 static void more_connections_than_the_bound_are_refused_while_all_are_busy(void **state) {
     (void)state;
     reply_at_once = false;
@@ -398,6 +433,8 @@ int main(void) {
         TEST(client_that_does_not_take_its_reply_is_dropped),
         TEST(idle_connections_make_room_for_new_ones),
         TEST(slow_clients_make_room_for_new_ones),
+        TEST(slow_readers_make_room_for_new_ones),
+        TEST(replies_that_nobody_takes_are_bounded_in_memory),
         TEST(more_connections_than_the_bound_are_refused_while_all_are_busy),
         TEST(closing_cancels_what_waits_and_closes_all),
         TEST(old_version_gets_an_answer_and_the_end),
