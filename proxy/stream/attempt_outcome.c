@@ -6,6 +6,7 @@
 #include "stream/error_reply.h"
 #include "stream/stream.h"
 
+#define GRPC_UNKNOWN 2
 #define GRPC_UNAVAILABLE 14
 
 // What a service is told of the caller's time is rounded down, and our own timer counts whole milliseconds.
@@ -13,21 +14,25 @@
 
 // --- the answer ---
 
+int grpc_code_of(struct bytes value) {
+    uint64_t code;
+    return bytes_to_u64(value, 99, &code) ? (int)code : GRPC_UNKNOWN;
+}
+
 int attempt_grpc_code(const struct attempt *attempt) {
     const struct codec_stream *answer = &attempt->up.codec_stream;
     const struct field *field = NULL;
-    uint64_t code;
     if (!attempt->stream->request_is_grpc)
         return -1;
     field = fields_find(&answer->head.fields, FIELD_GRPC_STATUS);
     if (field == NULL && answer->received == PROGRESS_ENDED && answer->trailers.count > 0)
         field = fields_find(&answer->trailers, FIELD_GRPC_STATUS);
-    return field != NULL && bytes_to_u64(field->value, INT16_MAX, &code) ? (int)code : -1;
+    return field == NULL ? -1 : grpc_code_of(field->value);
 }
 
 static bool is_failure_of_grpc(int code) {
     switch (code) {
-    case 2:  // UNKNOWN
+    case GRPC_UNKNOWN:
     case 4:  // DEADLINE_EXCEEDED
     case 8:  // RESOURCE_EXHAUSTED
     case 13: // INTERNAL

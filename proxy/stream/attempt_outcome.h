@@ -26,6 +26,9 @@ nanoseconds attempt_took(const struct attempt *attempt);
 // Whether attempt_took says how busy what it was for is: the answer is its own and no failure, and came behind the whole request. What fails or refuses at once did nothing.
 bool attempt_says_how_busy(const struct attempt *attempt);
 
+// The code that a field grpc-status says. What is no number of at most two digits is UNKNOWN, as clients of gRPC take it.
+int grpc_code_of(struct bytes value);
+
 // The code of gRPC that its answer ends with, in its head or behind its body; -1: none came, or it is no gRPC.
 int attempt_grpc_code(const struct attempt *attempt);
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "http/headers.h"
+#include "stream/attempt_outcome.h"
 #include "stream/attempts.h"
 #include "stream/error_reply.h"
 #include "stream/explanation.h"
@@ -181,6 +182,13 @@ static void note_request_error(struct stream *stream) {
         metric_add(&stream->env->metrics->streams_reset_client, 1);
 }
 
+// Of a head or of trailers.
+static void note_grpc_status(struct stream *stream, const struct fields *fields) {
+    const struct field *grpc = fields_find(fields, FIELD_GRPC_STATUS);
+    if (grpc != NULL)
+        stream->grpc_status = grpc_code_of(grpc->value);
+}
+
 // False: it could not be sent, and the stream is over.
 static bool send_response_head(struct stream *stream, struct head *head, bool end) {
     if (!head->opaque)
@@ -192,10 +200,8 @@ static bool send_response_head(struct stream *stream, struct head *head, bool en
         finish(stream, stream->end);
         return false;
     }
-    const struct field *grpc = stream->request_is_grpc ? fields_find(&head->fields, FIELD_GRPC_STATUS) : NULL;
-    uint64_t code;
-    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
-        stream->grpc_status = (int32_t)code;
+    if (stream->request_is_grpc)
+        note_grpc_status(stream, &head->fields);
     stream->status = head->status;
     stream->response = head;
     stream->active_at = now_of(stream);
@@ -265,13 +271,6 @@ static bool walk_reply_back(struct stream *stream) {
         result = chain_response_head(stream, stream->reply);
     } while (result == FILTER_REPLIED && stream->end == OK);
     return result == FILTER_CONTINUE;
-}
-
-static void note_grpc_status(struct stream *stream, const struct fields *trailers) {
-    const struct field *grpc = fields_find(trailers, FIELD_GRPC_STATUS);
-    uint64_t code;
-    if (grpc != NULL && bytes_to_u64(grpc->value, 99, &code))
-        stream->grpc_status = (int32_t)code;
 }
 
 static void end_response(struct stream *stream, const struct fields *trailers) {

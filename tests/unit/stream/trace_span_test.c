@@ -463,9 +463,9 @@ static void a_name_that_is_none_is_not_told(void **state) {
 
 #define GRPC "POST a /pkg.Service/Method\ncontent-type: application/grpc\nte: trailers\n"
 
-static void call_path(const char *listener, unsigned code, const char *request) {
+static void call_path(const char *listener, const char *code, const char *request) {
     char fields[128];
-    (void)snprintf(fields, sizeof fields, "content-type: application/grpc\ngrpc-status: %u\n", code);
+    (void)snprintf(fields, sizeof fields, "content-type: application/grpc\ngrpc-status: %s\n", code);
     loopback_init(&world, TRACED SERVICE("GRPC", ONE), NULL);
     span_reader_init(&spans, &world.env);
     static const union address address = {.v4 = {.sin_family = AF_INET}};
@@ -475,31 +475,43 @@ static void call_path(const char *listener, unsigned code, const char *request) 
     respond(&world, 0, 200, fields, NULL);
 }
 
-static void call(const char *listener, unsigned code) {
+static void call(const char *listener, const char *code) {
     call_path(listener, code, GRPC);
 }
 
 static void a_call_of_grpc_is_named_by_its_method_and_tells_its_code(void **state) {
     (void)state;
-    call("outbound", 0);
+    call("outbound", "0");
     assert_has(line(0), "CLIENT pkg.Service/Method trace=");
     assert_has(line(0), " status=UNSET: rpc.system.name=grpc rpc.method=pkg.Service/Method rpc.status_code=OK server.address=a server.port=80 ");
     assert_has_not(line(0), "http.re");
     end(1);
 }
 
+static void what_is_no_code_is_unknown(void **state) {
+    (void)state;
+    static const char *const codes[] = {"-1", "NaN", "1.0", "12345678901234567890123"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        call(i % 2 == 0 ? "outbound" : "inbound", codes[i]);
+        assert_has(line(0), " status=ERROR: ");
+        assert_has(line(0), " rpc.status_code=UNKNOWN ");
+        assert_has(line(0), " error.type=UNKNOWN ");
+        end(1);
+    }
+}
+
 static void which_codes_are_errors_hangs_on_the_side(void **state) {
     (void)state;
-    call("outbound", 5);
+    call("outbound", "5");
     assert_has(line(0), " status=ERROR: ");
     assert_has(line(0), " error.type=NOT_FOUND ");
     end(1);
-    call("inbound", 5);
+    call("inbound", "5");
     assert_has(line(0), "SERVER pkg.Service/Method ");
     assert_has(line(0), " status=UNSET: ");
     assert_has(line(0), " rpc.status_code=NOT_FOUND ");
     end(1);
-    call("inbound", 14);
+    call("inbound", "14");
     assert_has(line(0), " status=ERROR: ");
     assert_has(line(0), " error.type=UNAVAILABLE ");
     end(1);
@@ -507,11 +519,11 @@ static void which_codes_are_errors_hangs_on_the_side(void **state) {
 
 static void a_method_that_its_server_does_not_know_is_no_name(void **state) {
     (void)state;
-    call("outbound", 12);
+    call("outbound", "12");
     assert_has(line(0), "CLIENT grpc trace=");
     assert_has(line(0), " rpc.method=_OTHER rpc.method_original=/pkg.Service/Method rpc.status_code=UNIMPLEMENTED ");
     end(1);
-    call_path("outbound", 12, "POST a /pkg.Service/Method?token=hush\ncontent-type: application/grpc\nte: trailers\n");
+    call_path("outbound", "12", "POST a /pkg.Service/Method?token=hush\ncontent-type: application/grpc\nte: trailers\n");
     assert_has(line(0), " rpc.method_original=/pkg.Service/Method rpc.status_code=UNIMPLEMENTED ");
     end(1);
 }
@@ -519,11 +531,11 @@ static void a_method_that_its_server_does_not_know_is_no_name(void **state) {
 // Who may call nothing here, or calls what nobody could be asked about, may have made up its name.
 static void a_method_that_a_caller_may_have_made_up_is_no_name(void **state) {
     (void)state;
-    call("inbound", 7);
+    call("inbound", "7");
     assert_has(line(0), "SERVER grpc trace=");
     assert_has(line(0), " rpc.method=_OTHER rpc.method_original=/pkg.Service/Method rpc.status_code=PERMISSION_DENIED ");
     end(1);
-    call("outbound", 7); // our own application's code has named it
+    call("outbound", "7"); // our own application's code has named it
     assert_has(line(0), "CLIENT pkg.Service/Method trace=");
     end(1);
 }
@@ -646,6 +658,7 @@ int main(void) {
         cmocka_unit_test(a_far_proxy_s_refusal_is_an_error_of_the_try),
         cmocka_unit_test(a_name_that_is_none_is_not_told),
         cmocka_unit_test(a_call_of_grpc_is_named_by_its_method_and_tells_its_code),
+        cmocka_unit_test(what_is_no_code_is_unknown),
         cmocka_unit_test(which_codes_are_errors_hangs_on_the_side),
         cmocka_unit_test(a_method_that_its_server_does_not_know_is_no_name),
         cmocka_unit_test(a_method_that_a_caller_may_have_made_up_is_no_name),
