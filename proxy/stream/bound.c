@@ -49,18 +49,26 @@ static struct bytes write_labels(const struct destination *config, char text[LAB
     return bytes_from(text, length);
 }
 
+static struct series_set *set_of(const struct bound_destination *destination) {
+    return &destination->cluster->upstream->series;
+}
+
 static void find_series(struct bound_destination *destination) {
     const struct destination *config = destination->config;
-    struct series_set *set = &destination->cluster->upstream->series;
     char labels[LABELS_BYTES_MAX];
-    destination->series = series_scope_find(set, config->service->key, label_of(config), write_labels(config, labels));
-    destination->ends = series_scope_find(set, config->service->key, BYTES_NONE, BYTES_NONE);
+    destination->series = series_scope_find(set_of(destination), config->service->key, label_of(config), write_labels(config, labels));
+}
+
+static void find_ends(struct bound_destination *destination) {
+    destination->ends = series_scope_find(set_of(destination), destination->config->service->key, BYTES_NONE, BYTES_NONE);
 }
 
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config) {
     struct bound_destination shared = {.config = config, .cluster = destination->cluster, .role = destination->role};
     cluster_ref(shared.cluster);
+    list_init(&shared.of_cluster);
     find_series(&shared);
+    find_ends(&shared);
     return shared;
 }
 
@@ -77,8 +85,11 @@ static void review(struct bound_snapshot *bound) {
 
 // A cluster that only this snapshot had goes with all its endpoints.
 static void release(struct bound_snapshot *bound) {
-    for (uint32_t i = 0; i < RELEASE_SLICE && bound->bound_count > 0; i++)
-        bound_let_go(&bound->destinations[--bound->bound_count]);
+    for (uint32_t i = 0; i < RELEASE_SLICE && bound->bound_count > 0; i++) {
+        struct bound_destination *destination = &bound->destinations[--bound->bound_count];
+        list_remove(&destination->of_cluster);
+        bound_let_go(destination);
+    }
     if (bound->bound_count > 0) {
         loop_wake(bound->upstream->loop, &bound->task);
         return;
@@ -124,14 +135,18 @@ bool bound_next(struct bound_snapshot *bound) {
     struct cluster *cluster = map_get(&bound->upstream->clusters, config->service->key);
     CHECK(cluster != NULL && config->index == index);
     cluster_ref(cluster);
-    bound->destinations[index] = (struct bound_destination){
+    struct bound_destination *destination = &bound->destinations[index];
+    *destination = (struct bound_destination){
         .config = config,
         .cluster = cluster,
         .chain = bound->chains->chains[index],
         .attempt_chain = bound->chains->attempt_chains[index],
         .role = chain_role(config->service),
     };
-    find_series(&bound->destinations[index]);
+    list_init(&destination->of_cluster);
+    list_push_back(&cluster->bound, &destination->of_cluster);
+    find_series(destination);
+    find_ends(destination);
     bound->bound_count++;
     return true;
 }
@@ -150,17 +165,29 @@ void bound_retire(struct bound_snapshot *bound) {
 }
 
 struct series_scope *bound_series(struct bound_destination *destination) {
+    if (destination->series != NULL)
+        return destination->series;
     const struct destination *config = destination->config;
+    const struct bytes label = label_of(config);
     char labels[LABELS_BYTES_MAX];
-    if (destination->series == NULL)
-        destination->series =
-            series_scope_take(&destination->cluster->upstream->series, config->service->key, label_of(config), write_labels(config, labels));
+    destination->series = series_scope_take(set_of(destination), config->service->key, label, write_labels(config, labels));
+    LIST_EACH(&destination->cluster->bound, node, following) {
+        struct bound_destination *other = LIST_ENTRY(node, struct bound_destination, of_cluster);
+        if (other->series == NULL && bytes_equal(label_of(other->config), label))
+            find_series(other);
+    }
     return destination->series;
 }
 
 struct series_scope *bound_ends(struct bound_destination *destination) {
-    if (destination->ends == NULL)
-        destination->ends = series_scope_take(&destination->cluster->upstream->series, destination->config->service->key, BYTES_NONE, BYTES_NONE);
+    if (destination->ends != NULL)
+        return destination->ends;
+    destination->ends = series_scope_take(set_of(destination), destination->config->service->key, BYTES_NONE, BYTES_NONE);
+    LIST_EACH(&destination->cluster->bound, node, following) {
+        struct bound_destination *other = LIST_ENTRY(node, struct bound_destination, of_cluster);
+        if (other->ends == NULL)
+            find_ends(other);
+    }
     return destination->ends;
 }
 

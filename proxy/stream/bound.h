@@ -9,6 +9,7 @@
 struct bound_destination {
     const struct destination *config;
     struct cluster *cluster; // of config->service; one reference
+    struct list of_cluster;  // cluster->bound; of one that is shared: linked nowhere
     const struct chain *chain;
     const struct chain *attempt_chain; // of each attempt
     struct series_scope *series;       // of config->rule and its service; one reference; NULL: not used yet
@@ -64,7 +65,8 @@ void bound_unpin(struct bound_snapshot *bound);
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config);
 void bound_let_go(struct bound_destination *destination);
 
-// Where its requests are counted, and how they ended. Borrowed.
+// Where its requests are counted, and how they ended. Borrowed. Whichever snapshot's destination is the first to ask, those of all others that have its rule and service hold
+// it too from then on: what a stream counts at its end stays as long as the newest documents have what it was for, however old its own are.
 struct series_scope *bound_series(struct bound_destination *destination);
 struct series_scope *bound_ends(struct bound_destination *destination);
 

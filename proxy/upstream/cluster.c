@@ -224,6 +224,7 @@ struct cluster *cluster_create(struct upstream *upstream, const struct service_c
     cluster_health_begin(cluster);
     cluster->references = 1;
     list_init(&cluster->awaiting);
+    list_init(&cluster->bound);
     cluster_update(cluster, config);
     return cluster;
 }
@@ -237,6 +238,7 @@ void cluster_unref(struct cluster *cluster) {
     CHECK(cluster->references > 0);
     if (--cluster->references > 0)
         return;
+    CHECK(list_is_empty(&cluster->bound));
     cluster_health_end(cluster);
     lb_levels_dispose(&cluster->levels);
     retire_rest(cluster->endpoints, cluster->endpoint_count);

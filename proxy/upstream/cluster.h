@@ -40,6 +40,7 @@ struct cluster {
     enum resolution resolution;
     struct endpoint_set *set; // not Static: the newest that came, one reference; NULL: none yet
     struct list awaiting;     // struct endpoint_wait.link
+    struct list bound;        // struct bound_destination.of_cluster: of all snapshots that have it
     struct service_shared *shared;
     struct conn_places places;
     struct answer_times answer_times; // where requests are hedged

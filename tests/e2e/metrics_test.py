@@ -159,6 +159,27 @@ def test_series_of_a_service_that_workers_leave_one_by_one_do_not_fall(fleet):
     eventually(lambda: counts() == [(1, 11)] * 2)
 
 
+def test_what_a_long_stream_counts_stays_with_its_service(fleet):
+    """The first request that a service ever has ends after two reloads that left the service in the documents: it is in the service's series, then and after one reload more."""
+    event = threading.Event()
+    hop = Hop(fleet, {"backend": [fleet.backend(half(event)).address]}, workers=1)
+    with Wire(hop.address) as wire:
+        wire.get("/slow").take_until(b"\r\n\r\n")
+        for number in range(2):
+            hop.reload(hop.documents + [service(f"other{number}", ["127.0.0.1:9"])])
+        eventually(lambda: hop.figure("outrigger_worker_snapshots") == 1)
+        event.set()
+        wire.take(2)
+        hop.logged()
+    for number in range(2):
+        assert hop.figure("outrigger_request_ends_total", **SERVICE, end="ok") == 1
+        assert hop.figure("http_client_request_duration_seconds_count", service=SERVICE["service"]) == 1
+        assert hop.figure("outrigger_request_ends_total", otel_metric_overflow="true") == 0
+        if number == 0:
+            hop.reload(hop.documents + [service("last", ["127.0.0.1:9"])])
+            eventually(lambda: hop.figure("outrigger_worker_snapshots") == 1)
+
+
 def test_counters_of_policies_and_health_outlive_those(fleet):
     """A policy or service that goes leaves what it counted to the overflow; one that comes back begins at 0."""
     fault = {"apiVersion": API, "kind": "FaultPolicy", "metadata": {"name": "broken"},

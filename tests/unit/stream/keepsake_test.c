@@ -271,6 +271,79 @@ static void a_filter_reads_a_request_to_its_end(void **state) {
     loopback_dispose(&world);
 }
 
+// How often something is counted in what is held for a service, by the newest documents.
+static uint64_t counted(struct loopback *world, uint64_t *elsewhere) {
+    const struct series_set *set = &world->far.upstream.series;
+    uint64_t count = 0;
+    LIST_EACH(&set->scopes, node, following) {
+        const struct series_scope *scope = LIST_ENTRY(node, struct series_scope, link);
+        for (const struct request_series *series = scope->first; series != NULL; series = series->next)
+            for (int i = 0; i < DURATION_BUCKETS; i++)
+                count += series->totals.buckets[i];
+    }
+    *elsewhere = 0;
+    for (int family = 0; family < SERIES_FAMILIES; family++)
+        for (int i = 0; i < DURATION_BUCKETS; i++)
+            *elsewhere += set->overflow[family].buckets[i];
+    return count;
+}
+
+// The first that ever counts there does so when its documents have gone, some reloads ago: what it was for is there still.
+static void what_it_counts_stays_with_its_service(void **state) {
+    (void)state;
+    for (unsigned reloads = 1; reloads <= 3; reloads++) {
+        for (unsigned rules = 0; rules < 2; rules++) {
+            struct loopback world;
+            struct client client;
+            uint64_t elsewhere;
+            loopback_init(&world, rules > 0 ? ROUTED : DOCUMENTS, NULL);
+            download(&world, &client, 0);
+            for (unsigned i = 0; i < reloads; i++) {
+                loopback_apply(&world, rules > 0 ? ROUTED : OTHERS);
+                loopback_settle(&world);
+            }
+            assert_int_equal(snapshots(&world), 1);
+            assert_non_null(client.stream->keepsake);
+            rest(&world, 0);
+            assert_true(client.ended);
+            client_dispose(&client);
+            for (unsigned i = 0; i < 2; i++) {
+                loopback_settle(&world);
+                assert_int_equal(counted(&world, &elsewhere), 2); // a duration and an end
+                assert_int_equal(elsewhere, 0);
+                loopback_apply(&world, rules > 0 ? ROUTED : OTHERS);
+            }
+            loopback_apply(&world, GONE);
+            loopback_settle(&world);
+            assert_int_equal(counted(&world, &elsewhere), 0);
+            assert_int_equal(elsewhere, 2);
+            loopback_dispose(&world);
+        }
+    }
+}
+
+// Nor does one that has its documents with it, since it has no answer yet.
+static void what_it_counts_by_old_documents_stays_too(void **state) {
+    (void)state;
+    struct loopback world;
+    struct client client;
+    uint64_t elsewhere;
+    loopback_init(&world, ROUTED, NULL);
+    client_get(&client, &world, "GET a /x\n");
+    loopback_settle(&world);
+    loopback_apply(&world, OTHERS); // without the rule
+    loopback_settle(&world);
+    assert_int_equal(snapshots(&world), 2);
+    far_respond(far_conn(&world.far, 0), only_request(&world, 0), 200, "content-length: 0\n", NULL, true);
+    assert_true(client.ended);
+    client_dispose(&client);
+    loopback_settle(&world);
+    assert_int_equal(snapshots(&world), 1);
+    assert_int_equal(counted(&world, &elsewhere), 1); // its end: the service is there
+    assert_int_equal(elsewhere, 1);                   // its duration: the rule is not
+    loopback_dispose(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_with_its_answer_lets_go),
@@ -282,6 +355,8 @@ int main(void) {
         cmocka_unit_test(a_long_stream_for_each_of_many_snapshots_keeps_none),
         cmocka_unit_test(a_filter_that_needs_its_config_keeps_the_documents),
         cmocka_unit_test(a_filter_reads_a_request_to_its_end),
+        cmocka_unit_test(what_it_counts_stays_with_its_service),
+        cmocka_unit_test(what_it_counts_by_old_documents_stays_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
