@@ -7,6 +7,7 @@
 #include "telemetry/otlp_points.h"
 #include "telemetry/otlp_told.h"
 #include "telemetry/otlp_wire.h"
+#include "telemetry/series_facts.h"
 #include "telemetry/series_totals.h"
 
 #include <stdlib.h>
@@ -298,17 +299,12 @@ static bool is_empty(const uint64_t *buckets) {
     return true;
 }
 
-// Those of requests alone are recorded in exponential histograms too.
-static bool may_be_exponential(const struct metric_family *family) {
-    return otlp_has_overflow(family) && family != metric_family(METRIC_BULKHEAD_WAIT);
-}
-
 // All that there ever was. Where exponential histograms are wanted it is all since they are: a series that did not count since is not told.
 static void add_cumulative(struct otlp_metrics *metrics, char *at, const struct histogram_sample *sample) {
     const struct exponential_totals *exponential = sample->exponential;
     struct histogram_figures figures = {
         .begun = sample->begun > 0 ? sample->begun : metrics->started, .buckets = sample->buckets, .sum = sample->sum};
-    if (metrics->terms.is_exponential && may_be_exponential(metrics->family)) {
+    if (metrics->terms.is_exponential && series_are_of(metrics->family)) {
         if (exponential == NULL)
             return;
         figures = (struct histogram_figures){.begun = exponential->since > figures.begun ? exponential->since : figures.begun,

@@ -26,6 +26,21 @@ static bool is_of_family(struct bytes name, enum metric metric) {
 }
 
 // Prometheus' data model: [a-zA-Z_][a-zA-Z0-9_]*, those that begin with __ are its own, as are `le`, and `job` and `instance` of each target.
+enum metric series_metric(enum series_family family) {
+    static const enum metric metrics[SERIES_FAMILIES] = {
+        [SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,    [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
+        [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION, [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
+        [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION,         [SERIES_ENDS] = METRIC_REQUEST_ENDS};
+    return metrics[family];
+}
+
+bool series_are_of(const struct metric_family *family) {
+    for (int of = 0; of < SERIES_ENDS; of++)
+        if (metric_family(series_metric((enum series_family)of)) == family)
+            return true;
+    return false;
+}
+
 bool series_label_may_be(struct bytes name) {
     if (name.len == 0 || name.len > SERIES_LABEL_NAME_MAX || bytes_starts_with(name, BYTES("__")))
         return false;
@@ -39,9 +54,10 @@ bool series_label_may_be(struct bytes name) {
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (bytes_equal(name, taken[i]))
             return false;
-    return !is_of_family(name, METRIC_SERVER_DURATION) && !is_of_family(name, METRIC_CLIENT_DURATION) &&
-           !is_of_family(name, METRIC_RPC_SERVER_DURATION) && !is_of_family(name, METRIC_RPC_CLIENT_DURATION) &&
-           !is_of_family(name, METRIC_OPAQUE_DURATION);
+    for (int family = 0; family < SERIES_ENDS; family++)
+        if (is_of_family(name, series_metric((enum series_family)family)))
+            return false;
+    return true;
 }
 
 static struct bytes version_name(uint8_t version) {

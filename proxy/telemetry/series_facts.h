@@ -40,6 +40,12 @@ void series_facts_end(struct series_facts *facts, enum error end);
 #define SERIES_LABEL_NAME_MAX 63
 #define SERIES_LABEL_VALUE_MAX 128
 
+// What a family of series is written as.
+enum metric series_metric(enum series_family family);
+
+// Whether it is one of durations of requests: those alone are recorded in exponential histograms too, where that is asked for.
+bool series_are_of(const struct metric_family *family);
+
 // "UNAVAILABLE", of a code of gRPC; of one that there is not "UNKNOWN".
 struct bytes rpc_status_name(uint16_t code);
 

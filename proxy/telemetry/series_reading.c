@@ -235,22 +235,18 @@ static void expose(struct exposition *exposition, const struct series_row *row) 
                                                     });
 }
 
-static void expose_counts(struct exposition *exposition, const enum metric *metrics, const uint32_t *counts) {
+static void expose_counts(struct exposition *exposition, const uint32_t *counts) {
     exposition_begin(exposition, METRIC_METRIC_SERIES);
     for (unsigned family = 0; family < SERIES_ENDS; family++) {
-        const struct bytes name = bytes_from_text(metric_family(metrics[family])->name);
+        const struct bytes name = bytes_from_text(metric_family(series_metric((enum series_family)family))->name);
         exposition_add(exposition, &name, counts[family]);
     }
 }
 
 bool series_rows_expose(struct exposition *exposition, const struct series_rows *rows, struct series_writing *writing, uint32_t most) {
-    static const enum metric metrics[SERIES_FAMILIES] = {
-        [SERIES_HTTP_SERVER] = METRIC_SERVER_DURATION,    [SERIES_HTTP_CLIENT] = METRIC_CLIENT_DURATION,
-        [SERIES_RPC_SERVER] = METRIC_RPC_SERVER_DURATION, [SERIES_RPC_CLIENT] = METRIC_RPC_CLIENT_DURATION,
-        [SERIES_OPAQUE] = METRIC_OPAQUE_DURATION,         [SERIES_ENDS] = METRIC_REQUEST_ENDS};
     for (; writing->family < SERIES_FAMILIES; writing->family++, writing->next = 0, writing->is_begun = false) {
         if (!writing->is_begun)
-            exposition_begin(exposition, metrics[writing->family]);
+            exposition_begin(exposition, series_metric((enum series_family)writing->family));
         writing->is_begun = true;
         for (; writing->next < rows->count; writing->next++) {
             const struct series_row *row = rows->items[writing->next];
@@ -262,6 +258,6 @@ bool series_rows_expose(struct exposition *exposition, const struct series_rows 
             expose(exposition, row);
         }
     }
-    expose_counts(exposition, metrics, writing->counts);
+    expose_counts(exposition, writing->counts);
     return false;
 }
