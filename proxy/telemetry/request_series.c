@@ -109,20 +109,16 @@ static void leave(struct series_set *set, struct request_series *series) {
     set->count--;
 }
 
-static void drop_texts(struct series_scope *scope) {
-    uint32_t position = 0;
-    struct bytes key;
-    void *value;
-    while (map_next(&scope->texts, &position, &key, &value)) {
-        struct series_text *text = value;
-        bytes_drop(&text->text);
-        free(text);
-    }
-    map_dispose(&scope->texts);
+static void drop_first_text(struct series_scope *scope) {
+    struct series_text *text = scope->first_text;
+    scope->first_text = text->next;
+    map_remove(&scope->texts, text->text);
+    bytes_drop(&text->text);
+    free(text);
 }
 
 static void forget(struct series_scope *scope) {
-    drop_texts(scope);
+    map_dispose(&scope->texts);
     list_remove(&scope->link);
     bytes_drop(&scope->key);
     free(scope);
@@ -175,15 +171,17 @@ bool series_set_tidy(struct series_set *set, uint32_t most) {
         return false;
     if (set->has_left)
         find_left(set);
-    for (struct series_scope *scope = first_left(set); scope != NULL && most > 0; scope = first_left(set)) {
-        for (; scope->first != NULL && most > 0; most--) {
-            struct request_series *series = scope->first;
+    for (struct series_scope *scope = first_left(set); scope != NULL && most > 0; most--) {
+        struct request_series *series = scope->first;
+        if (series != NULL) {
             scope->first = series->next;
             leave(set, series);
+        } else if (scope->first_text != NULL) {
+            drop_first_text(scope);
+        } else {
+            forget(scope);
+            scope = first_left(set);
         }
-        if (scope->first != NULL)
-            return true;
-        forget(scope);
     }
     return series_left_look(&set->left, set->registry, set->overflow, &most) || first_left(set) != NULL;
 }
@@ -267,6 +265,8 @@ static struct series_text *keep_text(struct series_scope *scope, const struct te
     struct series_text *kept = alloc_zeroed_or_abort(1, sizeof *kept);
     *kept = (struct series_text){.text = bytes_keep(text), .hash = look->hash};
     map_put(&scope->texts, kept->text, kept);
+    kept->next = scope->first_text;
+    scope->first_text = kept;
     return kept;
 }
 

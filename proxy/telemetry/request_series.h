@@ -22,7 +22,8 @@
 #define SERIES_METHOD_MAX 256
 
 struct series_text {
-    struct bytes text; // owned
+    struct series_text *next; // of the scope
+    struct bytes text;        // owned
     uint64_t hash;
 };
 
@@ -50,6 +51,7 @@ struct series_scope {
     struct request_series **slots; // open addressing
     uint32_t capacity, count;
     struct map texts; // text -> struct series_text
+    struct series_text *first_text;
 };
 
 struct series_set {
@@ -100,7 +102,8 @@ void series_count_end(struct series_set *set, struct series_scope *scope, enum r
 // Whether series_set_tidy has something to do. Asked again when a scope may have lost its last reference, and when a reading is over.
 bool series_set_is_untidy(const struct series_set *set);
 
-// Lets series leave that nobody counts in any more, at most `most` of them: each takes a lock. Nothing while somebody reads. True: more are to go.
+// Lets series leave that nobody counts in any more, with their texts and scopes: at most `most` of all these, since each takes a lock or frees something. Nothing while somebody
+// reads. True: more are to go.
 bool series_set_tidy(struct series_set *set, uint32_t most);
 
 // A reading begins, and is over.

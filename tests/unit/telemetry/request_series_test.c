@@ -551,6 +551,37 @@ static void many_series_are_copied_and_forgotten_some_at_a_time(void **state) {
     series_scope_unref(&set, scope);
 }
 
+// Texts and scopes count as series do: each is freed by itself.
+static void what_leaves_is_freed_some_at_a_time(void **state) {
+    (void)state;
+    struct series_scope *scope = take(), *empty = series_scope_take(&set, SERVICE, BYTES_NONE, BYTES_NONE);
+    char name[64];
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "a.B/M%u", i);
+        const struct request_told told = call(name, true);
+        series_count(&set, scope, &told);
+    }
+    series_scope_unref(&set, scope);
+    assert_true(series_set_tidy(&set, 100));
+    assert_int_equal(set.count, 0);
+    assert_int_equal(scope->texts.count, 100);
+    assert_true(series_set_is_untidy(&set));
+    struct series_reading reading;
+    series_reading_begin(&reading, &set, &pool); // what is half gone is harmless
+    while (series_reading_go_on(&reading, &pool, 1))
+        continue;
+    assert_true(series_set_tidy(&set, 60));
+    assert_int_equal(scope->texts.count, 40);
+    series_scope_unref(&set, empty);
+    unsigned turns = 1;
+    while (series_set_tidy(&set, 1))
+        turns++;
+    assert_int_equal(turns, 42); // 40 texts and two scopes
+    assert_true(list_is_empty(&set.scopes));
+    const struct series_rows rows = read_all(&set);
+    assert_int_equal(total_of(&rows), 100);
+}
+
 static void ends_are_series_of_their_service(void **state) {
     (void)state;
     struct series_scope *scope = series_scope_take(&set, SERVICE, BYTES_NONE, BYTES_NONE);
@@ -744,6 +775,7 @@ int main(void) {
         TEST(scopes_with_other_labels_have_the_same_series),
         TEST(the_order_of_a_policys_labels_makes_no_series),
         TEST(many_series_are_copied_and_forgotten_some_at_a_time),
+        TEST(what_leaves_is_freed_some_at_a_time),
         TEST(ends_are_series_of_their_service),
         TEST(methods_have_the_names_that_messages_give_them),
         TEST(the_last_sampled_request_of_a_bucket_is_its_exemplar),
