@@ -35,7 +35,7 @@ class Audited(AuditLog):
 
     def __init__(self, fleet, policies=(), start=True, script=reply(200), hop=None, **audit):
         super().__init__(fleet.folder / "hop" / "audit.log", **audit)
-        options = {"outbound": False, "service": "app", **(hop or {})}
+        options = {"outbound": False, "service": "app", "workers": 1, **(hop or {})}  # lines of several workers have no fixed order
         self.hop = Hop(fleet, inbound={"in": {"forwardTo": fleet.backend(script).address}}, policies=[denies_secret(), *policies], start=False, **options)
         self.hop.proxy["spec"]["telemetry"]["auditLog"] = self.block
         if start:
