@@ -66,7 +66,6 @@ static void find_ends(struct bound_destination *destination) {
 struct bound_destination bound_share(const struct bound_destination *destination, const struct destination *config) {
     struct bound_destination shared = {.config = config, .cluster = destination->cluster, .role = destination->role};
     cluster_ref(shared.cluster);
-    list_init(&shared.of_cluster);
     find_series(&shared);
     find_ends(&shared);
     return shared;

@@ -45,17 +45,21 @@ def ask_and_settle(hop):
 # --- the end ---
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_collector_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet, receiver_of, protocol):
-    receiver = receiver_of(protocol)
-    receiver.answers.append("hang")
-    hop = hop_to(fleet, receiver.address, protocol)
+def end_while_one_hangs(hop, receiver, signal):
+    """A request under way that is never answered, and what comes behind it: all of it is sent once the process ends."""
     hop.start()
     ask(hop)
     eventually(lambda: receiver.requests, what="a request hangs")
     ask(hop)
     hop.process.stop()
-    assert ended(hop, "traces") == (2 * HANDFUL, 0) and "complete=true" in hop.process.output()
+    assert ended(hop, signal) == (2 * HANDFUL, 0) and "complete=true" in hop.process.output()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet, receiver_of, protocol):
+    receiver = receiver_of(protocol)
+    receiver.answers.append("hang")
+    end_while_one_hangs(hop_to(fleet, receiver.address, protocol), receiver, "traces")
 
 
 def test_a_collector_of_logs_that_hangs_holds_the_end_up_for_no_longer_than_it_may(fleet, receiver_of):
@@ -63,12 +67,7 @@ def test_a_collector_of_logs_that_hangs_holds_the_end_up_for_no_longer_than_it_m
     receiver.answers.append("hang")
     hop = Hop(fleet, [service("backend", [fleet.backend().address])], start=False, workers=1)
     hop.proxy["spec"]["telemetry"].update(accessLog={"format": "OTLP", "filter": "All"}, logs=to_hang(receiver) | {"batch": {"scheduleDelay": "20ms", "exportTimeout": "10m"}})
-    hop.start()
-    ask(hop)
-    eventually(lambda: receiver.requests, what="a request hangs")
-    ask(hop)
-    hop.process.stop()
-    assert ended(hop, "logs") == (2 * HANDFUL, 0) and "complete=true" in hop.process.output()
+    end_while_one_hangs(hop, receiver, "logs")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
